@@ -1,0 +1,277 @@
+"""What a transformer holds and does, by component: parameters, FLOPs, activation bytes.
+
+Everything here is arithmetic on the model's shape; hardware enters in `planner.cost`. Letters as in docs/notation.md:
+L layers, h hidden, f feed-forward width, a heads, g key/value heads, d head size, V vocabulary, s sequence, b
+micro-batch. `tokens` is b*s/cp, the tokens of one micro-batch on one rank.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from planner.plan import Num
+from planner.schema.model import Model
+
+VOCABULARY_MULTIPLE = 128
+"""Megatron pads the vocabulary to a multiple of 128*tp (--make-vocab-size-divisible-by, training/tokenizer)."""
+
+
+class Sum:
+    """A record whose fields are parts of one total."""
+
+    @property
+    def parts(self) -> dict[str, Any]:
+        """The parts by name, in order."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
+
+    @property
+    def total(self) -> Any:
+        """The sum of the parts, added in order, so that a scalar and a batch agree bit for bit."""
+        total: Any = 0.0
+        for part in self.parts.values():
+            total = total + part
+        return total
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters(Sum):
+    """Parameters of a whole model, or of one rank's share, by component (counts).
+
+    Attributes:
+        embedding: V*h and learned positions; head: V*h when untied; norms include the final one.
+        mlp: dense feed-forward parts; experts: routed ones; shared: shared experts and routers.
+    """
+
+    embedding: Num
+    attention: Num
+    mlp: Num
+    experts: Num
+    shared: Num
+    norms: Num
+    head: Num
+
+
+def moe_layers(model: Model) -> int:
+    """How many of the L layers are mixture-of-experts."""
+    return -(-(model.layers - model.moe.dense_layers) // model.moe.every) if model.moe else 0
+
+
+def matrices(model: Model) -> int:
+    """Matrices of one feed-forward part: 3 when gated (gate, up, down), else 2."""
+    return 3 if model.mlp == "glu" else 2
+
+
+def attention_parameters(model: Model) -> int:
+    """Parameters of one layer's attention: q, k, v, output and their biases; or the MLA factors.
+
+    MHA/GQA: h*a*d + 2*h*g*d + a*d*h. MLA: DeepSeek-V2 (arXiv:2405.04434), section 2.1, with its two inner norms.
+    """
+    h, a, g, d = model.hidden, model.heads, model.kv_heads, model.head_dim
+    if model.mla is None:
+        bias = {"none": 0, "qkv": (a + 2 * g) * d, "all": (a + 2 * g) * d + h}[model.bias]
+        return h * d * (a + 2 * g) + a * d * h + bias
+    mla = model.mla
+    qk = mla.qk_nope_dim + mla.qk_rope_dim
+    query = h * a * qk if mla.q_lora_rank is None else mla.q_lora_rank * (h + 1 + a * qk)
+    latent = h * (mla.kv_lora_rank + mla.qk_rope_dim) + mla.kv_lora_rank
+    return query + latent + mla.kv_lora_rank * a * (mla.qk_nope_dim + mla.v_head_dim) + a * mla.v_head_dim * h
+
+
+def mlp_parameters(model: Model, width: int) -> int:
+    """Parameters of one feed-forward part of the given width: matrices*h*width and biases."""
+    bias = (matrices(model) - 1) * width + model.hidden if model.bias == "all" else 0
+    return matrices(model) * model.hidden * width + bias
+
+
+def parameters(model: Model) -> Parameters:
+    """Parameters of the whole model, unpadded, as publications count them.
+
+    GPT-3 175B: 96 * (12*h*h + 13*h) + 51200*h + 2048*h + 2*h with h = 12288 is 174.6e9.
+    """
+    h, moe, n_moe = model.hidden, model.moe, moe_layers(model)
+    norm = h * (2 if model.norm == "layernorm" else 1)
+    positions = model.context * h if model.position == "learned" else 0
+    expert = mlp_parameters(model, moe.ffn) if moe else 0
+    return Parameters(
+        embedding=model.vocab * h + positions,
+        attention=model.layers * attention_parameters(model),
+        mlp=(model.layers - n_moe) * mlp_parameters(model, model.ffn),
+        experts=n_moe * expert * (moe.experts if moe else 0),
+        shared=n_moe * (expert * moe.shared_experts + h * moe.experts) if moe else 0,
+        norms=(2 * model.layers + 1) * norm,
+        head=0 if model.tied_embeddings else model.vocab * h,
+    )
+
+
+def active_parameters(model: Model) -> int:
+    """Parameters that one token meets: all but the experts that it is not routed to."""
+    total = parameters(model)
+    idle = total.experts * (1 - model.moe.top_k / model.moe.experts) if model.moe else 0
+    return int(total.total - idle)
+
+
+def padded_vocabulary(model: Model, tp: Num) -> Num:
+    """V rounded up to a multiple of 128*tp: 128,256 stays at tp=1 and becomes 129,024 at tp=8."""
+    multiple = VOCABULARY_MULTIPLE * tp
+    return np.ceil(model.vocab / multiple) * multiple
+
+
+def kv_heads_per_rank(model: Model, tp: Num) -> Num:
+    """Key/value heads that one tensor-parallel rank holds: g/tp, at least one (copied when tp > g)."""
+    return np.maximum(model.kv_heads / tp, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Gemm:
+    """`count` products of [m, k] by [k, n]. FLOPs forward 2*m*n*k each."""
+
+    m: Num
+    n: Num
+    k: Num
+    count: Num = 1.0
+
+    @property
+    def flops(self) -> Num:
+        """FLOPs of the forward product; the backward takes as many for the input and for the weight gradient."""
+        return 2.0 * self.m * self.n * self.k * self.count
+
+
+def attention_gemms(model: Model, tokens: Num, tp: Num) -> dict[str, Gemm]:
+    """The matrix products of one layer's attention on one tensor-parallel rank, without the attention core."""
+    h, a, d = model.hidden, model.heads, model.head_dim
+    if model.mla is None:
+        width = a * d / tp + 2 * d * kv_heads_per_rank(model, tp)
+        return {"qkv": Gemm(tokens, width, h), "projection": Gemm(tokens, h, a * d / tp)}
+    mla = model.mla
+    qk = mla.qk_nope_dim + mla.qk_rope_dim
+    query = (
+        {"query": Gemm(tokens, a * qk / tp, h)}
+        if mla.q_lora_rank is None
+        else {"query down": Gemm(tokens, mla.q_lora_rank, h), "query up": Gemm(tokens, a * qk / tp, mla.q_lora_rank)}
+    )
+    return query | {
+        "kv down": Gemm(tokens, mla.kv_lora_rank + mla.qk_rope_dim, h),
+        "kv up": Gemm(tokens, a * (mla.qk_nope_dim + mla.v_head_dim) / tp, mla.kv_lora_rank),
+        "projection": Gemm(tokens, h, a * mla.v_head_dim / tp),
+    }
+
+
+def mlp_gemms(model: Model, tokens: Num, tp: Num, width: float) -> dict[str, Gemm]:
+    """The matrix products of a dense feed-forward part of the given width on one tensor-parallel rank."""
+    up = (matrices(model) - 1) * width / tp
+    return {"mlp up": Gemm(tokens, up, model.hidden), "mlp down": Gemm(tokens, model.hidden, width / tp)}
+
+
+def moe_gemms(model: Model, tokens: Num, tp: Num, ep: Num) -> dict[str, Gemm]:
+    """The matrix products of one MoE layer on one rank, routing balanced: experts/ep groups of tokens*top_k*ep/experts.
+
+    Experts are split over ep ranks and, inside, over tp like a dense part (Megatron's default: expert tensor
+    parallelism equals tp).
+    """
+    moe = model.moe
+    assert moe is not None
+    local, group = moe.experts / ep, tokens * moe.top_k * ep / moe.experts
+    width = moe.ffn / tp
+    gemms = {
+        "router": Gemm(tokens, moe.experts, model.hidden),
+        "experts up": Gemm(group, (matrices(model) - 1) * width, model.hidden, local),
+        "experts down": Gemm(group, model.hidden, width, local),
+    }
+    if moe.shared_experts:
+        shared = mlp_gemms(model, tokens, tp, moe.ffn * moe.shared_experts)
+        gemms |= {f"shared {name}": gemm for name, gemm in shared.items()}
+    return gemms
+
+
+def attended(model: Model, seq: float) -> float:
+    """Mean length of the window that a layer's attention spans: s, or less with a sliding window."""
+    if model.window is None or model.window >= seq:
+        return seq
+    full = 1 / model.window_every if model.window_every else 0.0
+    return full * seq + (1 - full) * model.window
+
+
+def score_flops(model: Model, tokens: Num, seq: float, tp: Num) -> Num:
+    """FLOPs of both products of the attention core over the full square, forward: 2*tokens*s*(d_qk + d_v)*a/tp.
+
+    A causal flash kernel does half of them; an unfused one all.
+    """
+    width = model.head_dim + (model.mla.v_head_dim if model.mla else model.head_dim)
+    return 2.0 * tokens * attended(model, seq) * width * model.heads / tp
+
+
+def model_flops(model: Model, seq: float, frozen: bool = False) -> float:
+    """FLOPs of one token's forward and backward pass that training needs: 6*P + 3 * attention core over the square.
+
+    P counts the matrices a token meets, with the head and without the embedding. No recomputation, attention not
+    halved for causality: the convention of Korthikanti 2022 (Appendix A) and NeMo. Frozen weights (LoRA) need no
+    weight gradient: 4*P. GPT-3 175B at s = 2048: 6*174.0e9 + 12*96*2048*12288 = 1.073e12.
+    """
+    share = parameters(model)
+    matmul = active_parameters(model) - share.embedding - share.norms
+    if model.tied_embeddings:
+        matmul += model.vocab * model.hidden
+    core = float(score_flops(model, 1.0, seq, 1.0))
+    return (4.0 if frozen else 6.0) * float(matmul) + 3.0 * model.layers * core
+
+
+@dataclass(frozen=True, slots=True)
+class Activations(Sum):
+    """Bytes that one layer stores for its backward pass, per micro-batch and rank.
+
+    Attributes:
+        norms: inputs of both norms; attention: input, q, k, v, output of the core; scores: a*s*s terms (unfused only);
+        mlp: input, up/gate outputs, input of the down projection; dropout: masks.
+    """
+
+    norms: Num
+    attention: Num
+    scores: Num
+    mlp: Num
+    dropout: Num
+
+
+def layer_activations(model: Model, tokens: Num, seq: float, tp: Num, sp: Num, flash: bool) -> Activations:
+    """Activation bytes of one layer with nothing recomputed, 16-bit activations and 1-byte masks.
+
+    GPT with dropout and unfused attention gives s*b*h*(10 + 24/t + 5*a*s/(h*t)), and with sequence parallelism
+    s*b*h/t*(34 + 5*a*s/h): Korthikanti 2022, equations 2 and 4. Flash attention keeps no scores, one fp32 statistic
+    per row and head instead.
+    """
+    h, a = model.hidden, model.heads
+    shard = np.where(sp > 0, tp, 1.0)[()]
+    mask = 1.0 if model.dropout else 0.0
+    square = tokens * attended(model, seq) * a / tp
+    statistics = 4.0 * tokens * a / tp if flash else 0.0
+    qkv, out = _attention_widths(model, tp)
+    return Activations(
+        norms=4.0 * tokens * h / shard,
+        attention=2.0 * tokens * (h / shard + qkv + out) + statistics,
+        scores=0.0 * square if flash else (2.0 + 3.0 * mask) * square,
+        mlp=_mlp_activations(model, tokens, tp, shard),
+        dropout=2.0 * mask * tokens * h / shard,
+    )
+
+
+def _attention_widths(model: Model, tp: Num) -> tuple[Num, Num]:
+    """Elements per token of q, k, v (MLA: with its latents) and of the core's output, on one rank."""
+    a, d = model.heads, model.head_dim
+    if model.mla is None:
+        return a * d / tp + 2 * d * kv_heads_per_rank(model, tp), a * d / tp
+    latents = model.mla.kv_lora_rank + model.mla.qk_rope_dim + (model.mla.q_lora_rank or 0)
+    return latents + a * (2 * d + model.mla.v_head_dim) / tp, a * model.mla.v_head_dim / tp
+
+
+def _mlp_activations(model: Model, tokens: Num, tp: Num, shard: Num) -> Num:
+    """Input, outputs of the first matrices and input of the last, averaged over dense and MoE layers."""
+    h, per_token = model.hidden, 2.0 * matrices(model)
+    dense = tokens * (2.0 * h / shard + per_token * model.ffn / tp)
+    if model.moe is None:
+        return dense
+    moe, share = model.moe, moe_layers(model) / model.layers
+    routed = tokens * moe.top_k * (2.0 * h + per_token * moe.ffn / tp)
+    shared = tokens * moe.shared_experts * per_token * moe.ffn / tp
+    return (1 - share) * dense + share * (routed + shared + tokens * 2.0 * h / shard)

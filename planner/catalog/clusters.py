@@ -1,0 +1,223 @@
+"""Which accelerators, how many and how joined: from "16x8xH100", "A100-80GB:8", "4xp5.48xlarge" or a YAML file.
+
+gpus = [nodes "x"] count "x" device | device [":" memory] ":" count | [nodes "x"] instance | path.yaml
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from planner.catalog.library import YAML, Library, Resolved, quote, unknown
+from planner.catalog.yamlfile import problem_text, read_profile
+from planner.errors import PlannerError
+from planner.schema.hardware import Accelerator, Cluster, ClusterFile, Link, Node
+
+T = TypeVar("T")
+
+MOST = 10**7
+GRAMMAR = (
+    "8xA100           8 accelerators",
+    "16x8xH100        16 nodes of 8",
+    "A100-80GB:8      8 accelerators",
+    "4xp5.48xlarge    4 nodes of that type",
+    "cluster.yaml     a cluster written out",
+)
+_LEADING = re.compile(r"([+-]?\d[^x×*:]*)\s*[x×*]\s*(\S.*)", re.DOTALL)
+_MEMORY = re.compile(r"\d+\s*g(i?b)?", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What was asked for: `nodes` (absent: as many as it takes) of `each` accelerators (absent: all of the node)."""
+
+    text: str
+    device: str
+    nodes: int | None = None
+    each: int | None = None
+
+
+def find_cluster(text: str, library: Library) -> Resolved[Cluster]:
+    """The cluster that `text` describes.
+
+    Raises:
+        PlannerError: the text is not of the grammar, a count is impossible or a name unknown.
+    """
+    text = text.strip()
+    if _is_path(text):
+        return _from_file(Path(text), library)
+    found = _instance(text, library) or _device(text, library)
+    if found is None:
+        raise PlannerError(f"{quote(text)} says no number of accelerators", GRAMMAR)
+    return found
+
+
+def _is_path(text: str) -> bool:
+    if text.lower().endswith(YAML):
+        return True
+    try:
+        return os.sep in text and Path(text).exists()
+    except (OSError, ValueError):
+        return False
+
+
+def _instance(text: str, library: Library) -> Resolved[Cluster] | None:
+    """Readings in which everything behind the number of nodes is the name of a node."""
+    node = library.lookup("node", text)
+    if node is not None:
+        return _whole_nodes(text, 1, node, library)
+    match = _LEADING.fullmatch(text)
+    node = library.lookup("node", match[2]) if match else None
+    return _whole_nodes(text, _count(match[1], text), node, library) if match and node else None
+
+
+def _device(text: str, library: Library) -> Resolved[Cluster] | None:
+    """Readings that count accelerators."""
+    request = _counted(text)
+    if request is None:
+        return None
+    notes: list[str] = []
+    accelerator = _note(_accelerator(request.device, library), notes)
+    node = _note(library.node(accelerator.node), notes)
+    nodes, used = _place(request, node, library, notes)
+    return _cluster(text, accelerator, node, (nodes, used), library, notes)
+
+
+def _counted(text: str) -> _Request | None:
+    first = _LEADING.fullmatch(text)
+    if first is None:
+        device, colon, count = text.rpartition(":")
+        return _Request(text, device, each=_count(count, text)) if colon and device else None
+    second = _LEADING.fullmatch(first[2])
+    if second is None:
+        return _Request(text, first[2], each=_count(first[1], text))
+    return _Request(text, second[2], _count(first[1], text), _count(second[1], text))
+
+
+def _count(digits: str, text: str) -> int:
+    """A positive whole number, written plainly.
+
+    Raises:
+        PlannerError: it is not one, or larger than any cluster.
+    """
+    plain = digits.strip()
+    if not re.fullmatch(r"[0-9]+", plain) or not plain.strip("0"):
+        raise PlannerError(f"{quote(text)}: {quote(plain)} is not a positive whole number", GRAMMAR)
+    if len(plain.lstrip("0")) > len(str(MOST)) or int(plain) > MOST:
+        raise PlannerError(f"{quote(text)}: at most {MOST:,} accelerators", GRAMMAR)
+    return int(plain)
+
+
+def _accelerator(name: str, library: Library) -> Resolved[Accelerator]:
+    """The accelerator called `name` or "device:memory", a memory that the plain device already has being no change."""
+    device, colon, memory = name.partition(":")
+    found = library.lookup("accelerator", f"{device}-{memory}" if colon else name)
+    if found is None and colon and _MEMORY.fullmatch(memory.strip()):
+        found = _with_memory(library.lookup("accelerator", device), memory)
+    if found is None:
+        raise unknown(library, ("accelerator", "node"), name.replace(":", "-"))
+    return found
+
+
+def _with_memory(found: Resolved[Accelerator] | None, memory: str) -> Resolved[Accelerator] | None:
+    size = re.findall(r"\d+", memory)[0]
+    fits = found is not None and re.search(rf"(?<!\d){size}g", found.value.name.lower())
+    return found if fits else None
+
+
+def _place(request: _Request, node: Node, library: Library, notes: list[str]) -> tuple[int, int]:
+    """Nodes, and accelerators used of each."""
+    each = request.each or node.count
+    if request.nodes is None:
+        return _split(request, each, node, notes)
+    if each > node.count:
+        raise _too_many(request, each, node, library)
+    return request.nodes, each
+
+
+def _split(request: _Request, count: int, node: Node, notes: list[str]) -> tuple[int, int]:
+    """A bare count over plain nodes: part of one, or all of several."""
+    if count <= node.count:
+        return 1, count
+    full, rest = divmod(count, node.count)
+    if rest:
+        spellings = (f"{n}x{node.count}x{request.device}   {n * node.count} accelerators" for n in (full, full + 1))
+        what = f"{count} accelerators do not fill nodes of {node.count} ({node.name})"
+        raise PlannerError(f"{quote(request.text)}: {what}", spellings)
+    notes.append(f"{request.text}: {full} nodes of {node.count} ({node.name})")
+    return full, node.count
+
+
+def _too_many(request: _Request, each: int, node: Node, library: Library) -> PlannerError:
+    names = _nodes_with(node.accelerator, each, library)
+    hint = (
+        f"nodes with {each}: {', '.join(names)}" if names else f"at most {request.nodes}x{node.count}x{request.device}"
+    )
+    return PlannerError(f"{quote(request.text)}: a node has {node.count} of these ({node.name}), not {each}", hint)
+
+
+def _nodes_with(accelerator: str, count: int, library: Library) -> list[str]:
+    found = []
+    for name in library.names("node"):
+        try:
+            node = library.node(name).value
+        except PlannerError:
+            continue
+        if (node.accelerator, node.count) == (accelerator, count):
+            found.append(name)
+    return found
+
+
+def _whole_nodes(text: str, nodes: int, found: Resolved[Node], library: Library) -> Resolved[Cluster]:
+    notes: list[str] = []
+    node = _note(found, notes)
+    accelerator = _note(library.accelerator(node.accelerator), notes)
+    return _cluster(text, accelerator, node, (nodes, node.count), library, notes)
+
+
+def _from_file(path: Path, library: Library) -> Resolved[Cluster]:
+    """The cluster of a YAML file, names in it resolved by the library."""
+    written = read_profile(path, ClusterFile)
+    notes: list[str] = []
+    node = _note(library.node(written.node), notes) if isinstance(written.node, str) else written.node
+    accelerator = written.accelerator or _note(library.accelerator(node.accelerator), notes)
+    if accelerator.name != node.accelerator and written.accelerator:
+        what = f"accelerator: {quote(accelerator.name)}, but the node has {quote(node.accelerator)}"
+        raise PlannerError(f"{path}: {what}", "give both the same name")
+    return _cluster(str(path), accelerator, node, (written.nodes, written.gpus_per_node or node.count), library, notes)
+
+
+def _cluster(
+    text: str, accelerator: Accelerator, node: Node, shape: tuple[int, int], library: Library, notes: list[str]
+) -> Resolved[Cluster]:
+    """The record, its links resolved.
+
+    Raises:
+        PlannerError: more accelerators than any cluster, or nodes that cannot be joined.
+    """
+    nodes, used = shape
+    if nodes * used > MOST:
+        raise PlannerError(f"{quote(text)}: at most {MOST:,} accelerators")
+    scaleup, network = _link(node.scaleup, library, notes), _link(node.network, library, notes)
+    if network is not None:
+        network = network.model_copy(update={"rate": node.network_rate})
+    try:
+        cluster = Cluster(accelerator=accelerator, node=node, scaleup=scaleup, network=network, nodes=nodes, used=used)
+    except ValidationError as error:
+        raise PlannerError(f"{quote(text)}: {problem_text(error.errors()[0])}") from None
+    return Resolved(cluster, tuple(dict.fromkeys(notes)))
+
+
+def _link(link: str | Link | None, library: Library, notes: list[str]) -> Link | None:
+    return _note(library.link(link), notes) if isinstance(link, str) else link
+
+
+def _note(found: Resolved[T], notes: list[str]) -> T:
+    """The value; its assumptions go to `notes`."""
+    notes.extend(found.assumptions)
+    return found.value

@@ -1,0 +1,237 @@
+"""One YAML file in, one validated record out; every way in which the file can be wrong names file, line and key."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from planner.errors import ProfileError, suggest
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+    if sys.version_info >= (3, 11):
+        from importlib.resources.abc import Traversable
+    else:
+        from importlib.abc import Traversable
+
+R = TypeVar("R", bound=BaseModel)
+Path = tuple["str | int", ...]
+Lines = dict[Path, int]
+
+LIMIT = 10**6
+MAX_DEPTH = 32
+_LOADER: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_TAG = "tag:yaml.org,2002:"
+_CONSTRUCT = {_TAG + kind: f"construct_yaml_{kind}" for kind in ("null", "bool", "int", "float")}
+_WORDING = {
+    "extra_forbidden": "unknown key",
+    "missing": "missing",
+    "string_pattern_mismatch": "not a legal name (letters, digits and . _ + -, the first a letter or digit)",
+}
+
+
+def read_profile(path: Traversable, record: type[R]) -> R:
+    """The record written in one YAML file.
+
+    Raises:
+        ProfileError: the file cannot be read, is no plain YAML mapping, or breaks the schema.
+    """
+    value, lines = parse_yaml(read_text(path), str(path))
+    return validate(value, record, str(path), lines)
+
+
+def read_text(path: Traversable) -> str:
+    """The text of a file of at most 1 MB of UTF-8.
+
+    Raises:
+        ProfileError: missing, unreadable, larger, or not UTF-8.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(LIMIT + 1)
+    except (OSError, ValueError, KeyError) as error:
+        raise ProfileError(f"{path}: {_reason(error)}") from None
+    if len(data) > LIMIT:
+        raise ProfileError(f"{path}: larger than 1 MB", "a profile is a page of text")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ProfileError(f"{path}:{line}: not UTF-8 text", "save the file as UTF-8") from None
+
+
+def _reason(error: Exception) -> str:
+    reason = getattr(error, "strerror", None)
+    return str(reason).lower() if reason else "cannot be read"
+
+
+def parse_yaml(text: str, where: str) -> tuple[dict[str, Any], Lines]:
+    """One YAML mapping as plain values, and the line on which each key path stands.
+
+    Anchors, aliases, tags, duplicate keys, several documents and nesting beyond 32 levels are refused.
+
+    Raises:
+        ProfileError: `where` and line, and what is wrong there.
+    """
+    try:
+        return _Reader(text, where).mapping()
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "not YAML"
+        hint = "indent with spaces" if "\t" in text else "see profiles/ for examples"
+        raise ProfileError(f"{where}{line}: {problem}", hint) from None
+
+
+class _Reader:
+    """Builds values straight from the parser's events, so that depth is checked before it is built."""
+
+    def __init__(self, text: str, where: str) -> None:
+        self.where = where
+        self.loader = _LOADER(text)
+        self.lines: Lines = {}
+
+    def mapping(self) -> tuple[dict[str, Any], Lines]:
+        self._next()  # stream start
+        if isinstance(self._next(), yaml.StreamEndEvent):
+            raise ProfileError(f"{self.where}: empty file")
+        top = self._next()
+        if not isinstance(top, yaml.MappingStartEvent):
+            raise self._error(top, "the file must be a mapping (key: value)")
+        value = self._value(top, ())
+        self._next()  # document end
+        if not isinstance(event := self._next(), yaml.StreamEndEvent):
+            raise self._error(event, "a second document; one file holds one profile")
+        return value, self.lines
+
+    def _next(self) -> Any:
+        return self.loader.get_event()
+
+    def _error(self, event: Any, problem: str) -> ProfileError:
+        return ProfileError(f"{self.where}:{event.start_mark.line + 1}: {problem}")
+
+    def _value(self, event: Any, path: Path) -> Any:
+        self.lines.setdefault(path, event.start_mark.line + 1)
+        self._check(event, path)
+        if isinstance(event, yaml.MappingStartEvent):
+            return dict(self._items(path))
+        if isinstance(event, yaml.SequenceStartEvent):
+            return list(self._elements(path))
+        return self._scalar(event)
+
+    def _check(self, event: Any, path: Path) -> None:
+        if isinstance(event, yaml.AliasEvent) or event.anchor:
+            raise self._error(event, "anchors (&) and aliases (*) are not read; write the value out")
+        if event.tag:
+            raise self._error(event, f"the tag {event.tag!r:.60} is not read; write a plain value")
+        if len(path) > MAX_DEPTH:
+            raise self._error(event, f"nested more than {MAX_DEPTH} levels deep")
+
+    def _items(self, path: Path) -> Iterator[tuple[str, Any]]:
+        while not isinstance(event := self._next(), yaml.MappingEndEvent):
+            inner = (*path, self._key(event, path))
+            if inner in self.lines:
+                raise self._error(event, f"{dotted(inner)}: written twice")
+            self.lines[inner] = event.start_mark.line + 1
+            yield str(inner[-1]), self._value(self._next(), inner)
+
+    def _key(self, event: Any, path: Path) -> str:
+        self._check(event, path)
+        if not isinstance(event, yaml.ScalarEvent):
+            raise self._error(event, "a key must be a word")
+        return str(event.value)
+
+    def _elements(self, path: Path) -> Iterator[Any]:
+        index = 0
+        while not isinstance(event := self._next(), yaml.SequenceEndEvent):
+            yield self._value(event, (*path, index))
+            index += 1
+
+    def _scalar(self, event: Any) -> Any:
+        tag = self.loader.resolve(yaml.ScalarNode, event.value, event.implicit)
+        if tag not in _CONSTRUCT:
+            return event.value  # a date stays text too
+        node = yaml.ScalarNode(tag, event.value, event.start_mark, event.end_mark)
+        try:
+            return getattr(self.loader, _CONSTRUCT[tag])(node)
+        except (ValueError, OverflowError):
+            raise self._error(event, f"{event.value!r:.60} is not a number") from None
+
+
+def validate(value: dict[str, Any], record: type[R], where: str, lines: Lines) -> R:
+    """The mapping as a record.
+
+    Raises:
+        ProfileError: FILE:LINE: key.path: the first problem, and how many there are besides.
+    """
+    try:
+        return record.model_validate(value)
+    except ValidationError as error:
+        raise _first_problem(error, record, where, lines) from None
+
+
+def _first_problem(error: ValidationError, record: type[BaseModel], where: str, lines: Lines) -> ProfileError:
+    everything = error.errors(include_url=False)
+    problems = [p for p in everything if not _other_branch(p)] or everything
+    path = _key_path(problems[0], lines)
+    line = next((lines[path[:n]] for n in range(len(path), 0, -1) if path[:n] in lines), lines.get((), 1))
+    key = f"{dotted(path)}: " if path else ""
+    others = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    return ProfileError(f"{where}:{line}: {key}{problem_text(problems[0])}{others}", _hint(problems[0], path, record))
+
+
+def _other_branch(problem: ErrorDetails) -> bool:
+    """In "a name or a mapping", the complaint of the branch that was not meant."""
+    as_name = problem["type"] == "string_type" and isinstance(problem["input"], dict)
+    return as_name or (problem["type"] == "model_type" and isinstance(problem["input"], str))
+
+
+def _key_path(problem: ErrorDetails, lines: Lines) -> Path:
+    """Where the problem is in the file; pydantic's location also names branches of unions."""
+    path: Path = ()
+    for i, part in enumerate(problem["loc"]):
+        absent = problem["type"] == "missing" and i == len(problem["loc"]) - 1
+        if absent or (*path, part) in lines:
+            path = (*path, part)
+    return path
+
+
+def problem_text(problem: ErrorDetails) -> str:
+    """What pydantic found, in the planner's words where pydantic's are about Python."""
+    return _WORDING.get(problem["type"], problem["msg"].removeprefix("Value error, "))
+
+
+def _hint(problem: ErrorDetails, path: Path, record: type[BaseModel]) -> str | tuple[()]:
+    owner = _record_at(record, path[:-1]) if path else None
+    if problem["type"] != "extra_forbidden" or owner is None:
+        return ()
+    near = suggest(str(path[-1])[:80], list(owner.model_fields), 1)
+    return f"did you mean: {near[0]} ?" if near else "known keys: " + ", ".join(owner.model_fields)
+
+
+def _record_at(record: type[BaseModel], path: Path) -> type[BaseModel] | None:
+    found: type[BaseModel] | None = record
+    for part in path:
+        if found is None or isinstance(part, int):
+            continue
+        field = found.model_fields.get(part)
+        found = next(_records(field.annotation), None) if field else None
+    return found
+
+
+def _records(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _records(inner)
+
+
+def dotted(path: Path) -> str:
+    """A key path as it is printed: `moe.experts`, `aliases[0]`."""
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    return text.removeprefix(".")[:200]

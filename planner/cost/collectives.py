@@ -1,0 +1,112 @@
+"""What a collective costs on the real topology: latency plus bytes over the slowest link that the group crosses.
+
+Ranks are laid out as Megatron does (tp innermost, then cp, dp, pp outermost), so a group is described by its size and
+its stride: the product of the degrees inside it. Rates are bytes per second, per accelerator and direction.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from planner.plan import Num
+from planner.schema.hardware import Cluster, Link
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Accelerators that take part in one collective.
+
+    Attributes:
+        size: how many; rate: sustained ring bandwidth of each; latency: fixed time of one ring pass.
+    """
+
+    size: Num
+    rate: Num
+    latency: Num
+
+
+def members_per_domain(cluster: Cluster, size: Num, stride: Num) -> Num:
+    """How many of a group of `size`, `stride` ranks apart, share one scale-up domain: at least 1, at most size."""
+    return np.minimum(size, np.maximum(np.floor(_joined(cluster) / stride), 1.0))
+
+
+def _joined(cluster: Cluster) -> float:
+    """Accelerators of this job that one scale-up domain joins."""
+    used = cluster.used if cluster.domain <= cluster.node.count else cluster.gpus
+    return float(min(cluster.domain, used))
+
+
+def scaleup_rate(link: Link, size: Num) -> Num:
+    """Ring bandwidth inside a domain. A mesh gives a group of n only its n - 1 direct links; a switch all of it.
+
+    MI300X: two accelerators share one 64 GB/s link, eight have seven of them.
+    """
+    if link.pair_rate is None:
+        return link.rate * link.efficiency
+    return np.minimum(link.pair_rate * np.maximum(size - 1.0, 1.0), link.rate) * link.efficiency
+
+
+def group(cluster: Cluster, size: Num, stride: Num) -> Group:
+    """The group's ring: inside one domain at the scale-up rate, else at min(scale-up, k * network).
+
+    k members per domain bring k network ports, so a ring over the whole cluster runs at k ports' rate, while a
+    data-parallel ring beside tp = 8 has k = 1: a single port. Hops inside and between domains add their latencies.
+    """
+    k = members_per_domain(cluster, size, stride)
+    fast, slow = cluster.scaleup, cluster.network
+    inside_rate = scaleup_rate(fast, k) if fast is not None else np.inf
+    inside_hop = fast.hop_latency if fast is not None else 0.0
+    base = fast.latency if fast is not None else 0.0
+    if slow is None:
+        return Group(size, inside_rate, base + (size - 1.0) * inside_hop)
+    domains = np.ceil(size / k)
+    crosses = domains > 1.0
+    outside_rate = slow.rate * slow.efficiency * k
+    rate = np.where(crosses, np.where(k > 1.0, np.minimum(inside_rate, outside_rate), outside_rate), inside_rate)
+    latency = np.where(crosses, slow.latency, base) + (k - 1.0) * inside_hop + (domains - 1.0) * slow.hop_latency
+    return Group(size, rate[()], latency[()])
+
+
+def all_gather(members: Group, whole: Num) -> Num:
+    """Ring all-gather of `whole` bytes: (n-1)/n * bytes / rate + latency; nothing for a group of one.
+
+    80 GB of bf16 weights over 8 accelerators at 215 GB/s: 7/8 * 80e9 / 215e9 = 0.33 s.
+    """
+    n = members.size
+    return np.where(n > 1.0, (n - 1.0) / n * whole / members.rate + members.latency, 0.0)[()]
+
+
+def reduce_scatter(members: Group, whole: Num) -> Num:
+    """Ring reduce-scatter: the same traffic as an all-gather."""
+    return all_gather(members, whole)
+
+
+def all_reduce(members: Group, whole: Num) -> Num:
+    """Ring all-reduce = reduce-scatter + all-gather: 2*(n-1)/n * bytes / rate, one latency (one kernel)."""
+    n = members.size
+    return np.where(n > 1.0, 2.0 * (n - 1.0) / n * whole / members.rate + members.latency, 0.0)[()]
+
+
+def all_to_all(members: Group, sent: Num) -> Num:
+    """Pairwise exchange: each rank keeps 1/n of the bytes it sends, (n-1)/n * bytes / rate + latency."""
+    return all_gather(members, sent)
+
+
+def hop(cluster: Cluster, moved: Num, stride: Num, members: Num) -> Num:
+    """One point-to-point send between pipeline neighbours `stride` ranks apart.
+
+    Inside a domain when two stages share it; the slowest boundary counts, so any pipeline that leaves its domain
+    pays the network.
+    """
+    inside = stride * members <= _joined(cluster)
+    fast, slow = cluster.scaleup, cluster.network
+    near = far = np.float64(0.0)
+    if fast is not None:
+        near = fast.latency / 2 + moved / (fast.pair_rate or fast.rate * fast.efficiency)
+    if slow is not None:
+        far = slow.latency / 2 + moved / (slow.rate * slow.efficiency)
+    if fast is None or slow is None:
+        return near + far
+    return np.where(inside, near, far)[()]

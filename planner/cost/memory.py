@@ -1,0 +1,66 @@
+"""Where the bytes of one rank go.
+
+ZeRO (Rajbhandari et al. 2020, arXiv:1910.02054, section 5) divides by the data-parallel degree n: optimizer states
+from stage 1, gradients from stage 2, weights from stage 3.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from planner.architecture import Sum
+from planner.plan import Num
+
+
+@dataclass(frozen=True, slots=True)
+class Memory(Sum):
+    """Bytes on one rank at its peak; the parts sum to `total`."""
+
+    weights: Num
+    gradients: Num
+    optimizer: Num
+    activations: Num
+    logits: Num
+    buffers: Num
+    reserve: Num
+
+
+@dataclass(frozen=True, slots=True)
+class StateBytes:
+    """Bytes per trained parameter.
+
+    Attributes:
+        weight: the copy that the matrix products read; gradient: the buffer micro-batches add into.
+        master: fp32 weights; moments: both of Adam's.
+    """
+
+    weight: float
+    gradient: float
+    master: float
+    moments: float
+
+    @property
+    def optimizer(self) -> float:
+        """Master weights and moments."""
+        return self.master + self.moments
+
+
+def adam_states(optimizer: str, gradient_bytes: float) -> StateBytes:
+    """Itemised bytes per parameter of an optimizer.
+
+    "adam": 2 + 4 + 4 + 8 = 18 with fp32 gradients (Megatron-LM training/theoretical_memory_usage.py). "adam-bf16": no
+    master, 16-bit gradients and moments, 2 + 2 + 0 + 4 = 8. "adam-8bit": block-wise 8-bit moments with one fp32 scale
+    per 256 elements, 2 + 2 + 0 + 2.03 (Dettmers et al. 2021, arXiv:2110.02861).
+    """
+    return {
+        "adam": StateBytes(2.0, gradient_bytes, 4.0, 8.0),
+        "adam-bf16": StateBytes(2.0, 2.0, 0.0, 4.0),
+        "adam-8bit": StateBytes(2.0, 2.0, 0.0, 2.0 * (1.0 + 4.0 / 256.0)),
+    }[optimizer]
+
+
+def sharded(whole: Num, zero: Num, stage: int, ranks: Num) -> Num:
+    """Bytes left on one rank: whole / ranks from ZeRO stage `stage` on."""
+    return np.where(zero >= stage, whole / ranks, whole)[()]

@@ -1,0 +1,52 @@
+"""Recomputation: what a layer keeps, what its backward pass runs again, and what that frees.
+
+| policy    | kept per layer                        | run again                  |
+|-----------|---------------------------------------|----------------------------|
+| none      | everything                            | nothing                    |
+| selective | everything but the attention scores   | the attention core         |
+| full      | its input, 2*s*b*h bytes              | the whole forward          |
+| block k   | full for k layers of each chunk, the policy above for the others                   |
+
+Korthikanti et al. 2022 (arXiv:2205.05198), sections 4.1 and 5. Flash attention never stores scores, so that selective
+recomputation of the core frees nothing beside it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from planner.architecture import Activations
+from planner.plan import Num
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Activation bytes of one layer and micro-batch.
+
+    Attributes:
+        whole: of a layer that recomputes nothing, or its attention core only.
+        boundary: of a recomputed layer: its input.
+        working: what comes back to life while one layer is recomputed.
+    """
+
+    whole: Num
+    boundary: Num
+    working: Num
+
+
+def kept(layer: Activations, boundary: Num, selective: bool) -> Kept:
+    """Split a layer's activations by what the policy keeps."""
+    whole = layer.total - layer.scores if selective else layer.total
+    return Kept(whole, boundary, layer.total)
+
+
+def recomputed_layers(k: Num, v: Num, layers: Num) -> Num:
+    """Layers of one rank that are recomputed in full: k of each of its v chunks, at most all of them."""
+    return np.minimum(k * v, layers)
+
+
+def stored(kept: Kept, layers: Num, recomputed: Num) -> Num:
+    """Bytes that one micro-batch leaves on a rank: (n - r)*whole + r*boundary."""
+    return (layers - recomputed) * kept.whole + recomputed * kept.boundary

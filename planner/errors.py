@@ -1,0 +1,60 @@
+"""What can go wrong. Every error says what, where, why and the next step, and carries the exit code of the process.
+
+PlannerError            2   the input is wrong; nothing was computed
+├── UnitError           2   a quantity could not be read
+├── ProfileError        2   a YAML or JSON file is unusable; names file, line and key
+├── UnknownName         2   no such model, accelerator, node, framework
+├── AmbiguousName       2   several facts answer to the name and --strict forbids a default
+└── NoLegalPlan         2   the options leave no plan that any rule allows
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+EXIT_FITS = 0
+EXIT_NOTHING_FITS = 1
+EXIT_BAD_INPUT = 2
+EXIT_BUG = 70
+
+
+class PlannerError(Exception):
+    """A mistake in the input, worded for the person who made it.
+
+    Attributes:
+        hint: the next step, one line each; may be empty.
+        exit_code: what the process returns.
+    """
+
+    exit_code = EXIT_BAD_INPUT
+
+    def __init__(self, message: str, hint: str | Iterable[str] = ()) -> None:
+        super().__init__(message)
+        self.hint: tuple[str, ...] = (hint,) if isinstance(hint, str) else tuple(hint)
+
+
+class UnitError(PlannerError):
+    """A quantity that is no quantity, or one of the wrong dimension."""
+
+
+class ProfileError(PlannerError):
+    """A profile file that cannot be used."""
+
+
+class UnknownName(PlannerError):
+    """A name that no profile answers to."""
+
+
+class AmbiguousName(PlannerError):
+    """A name that several profiles answer to, under --strict."""
+
+
+class NoLegalPlan(PlannerError):
+    """Every plan that the options admit breaks a rule; the hint names the first rule broken."""
+
+
+def suggest(name: str, known: Sequence[str], count: int = 3) -> list[str]:
+    """The `count` known names closest to a mistyped one, best first; empty when none is near."""
+    from difflib import get_close_matches
+
+    return get_close_matches(name, known, n=count, cutoff=0.5)

@@ -1,0 +1,79 @@
+"""One parallel configuration, or a million of them: the same record, with numbers or with arrays of one length."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Num: TypeAlias = Any
+"""A float or an array of float64: cost functions take both and use operators and np.minimum/maximum/where only,
+so that one plan and a batch of plans go through the same code and give the same bits."""
+
+Mask: TypeAlias = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Degrees of parallelism, batch split and memory policies of one training step.
+
+    Attributes, each a number or an array [n]:
+        tp, cp, ep, pp, dp: tensor, context, expert, pipeline, data parallel degree; tp*cp*pp*dp accelerators, and ep
+            is carved out of dp*cp.
+        v: virtual stages (model chunks) per pipeline rank.
+        b: micro-batch size in sequences; m: micro-batches per pipeline and step.
+        sp: sequence parallelism (Korthikanti 2022, section 4.2.2), 0 or 1.
+        zero: ZeRO stage 0..3 (Rajbhandari 2020; 3 is FSDP).
+        recompute_layers: k, layers recomputed in full per model chunk; 0: none, all of the chunk's: full.
+
+    Attributes that hold for the whole batch of plans:
+        schedule: name of the pipeline schedule.
+        selective: recomputes the attention core (Korthikanti 2022, section 5).
+    """
+
+    tp: Num = 1
+    cp: Num = 1
+    ep: Num = 1
+    pp: Num = 1
+    v: Num = 1
+    dp: Num = 1
+    b: Num = 1
+    m: Num = 1
+    sp: Num = 0
+    zero: Num = 0
+    recompute_layers: Num = 0
+    schedule: str = "1f1b"
+    selective: bool = False
+
+    def __len__(self) -> int:
+        return int(np.size(self.tp))
+
+    def __getitem__(self, index: Any) -> Plan:
+        """The plan at a position (numbers), or those under a mask or slice (arrays)."""
+        return self._with({name: getattr(self, name)[index] for name in INTEGERS})
+
+    def _with(self, columns: dict[str, Any]) -> Plan:
+        return replace(self, **columns)
+
+    def scalar(self) -> Plan:
+        """The same plan with Python ints, for printing."""
+        return self._with({name: int(getattr(self, name)) for name in INTEGERS})
+
+    def floats(self) -> Plan:
+        """The same plans in float64, in which bytes times ranks cannot overflow."""
+        return self._with({name: np.asarray(getattr(self, name), dtype=np.float64)[()] for name in INTEGERS})
+
+    @property
+    def gpus(self) -> Num:
+        """Accelerators that the plan occupies."""
+        return self.tp * self.cp * self.pp * self.dp
+
+    @property
+    def degrees(self) -> dict[str, Any]:
+        """All fields by name, in printing order."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+
+INTEGERS = tuple(f.name for f in fields(Plan) if f.name not in ("schedule", "selective"))

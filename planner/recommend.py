@@ -1,0 +1,250 @@
+"""The question people ask: rank the plans that fit; when none does, say what would."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from planner.architecture import parameters
+from planner.errors import NoLegalPlan
+from planner.plan import Plan
+from planner.schema.hardware import Cluster
+from planner.schema.workload import Workload
+from planner.search import Candidate, Outcome, Problem, search
+from planner.training.estimate import Estimate, estimate, step_time, throughput
+from planner.training.job import Job
+from planner.training.memory import adapter_parameters, peak_memory
+from planner.training.rules import RULES, legal
+from planner.training.space import Bounds, Range, plans
+
+RELAXATIONS: dict[str, tuple[str, dict[str, str]]] = {
+    "adam-bf16": ("16-bit gradients and Adam moments, no fp32 master weights", {"optimizer": "adam-bf16"}),
+    "adam-8bit": ("16-bit gradients, 8-bit Adam moments, no fp32 master weights", {"optimizer": "adam-8bit"}),
+    "offload": ("optimizer states in host memory, updated by the CPU", {"offload": "optimizer"}),
+    "lora": ("adapters trained on frozen 16-bit weights", {"method": "lora"}),
+}
+"""What is given up, in this order, when the job does not fit as asked: name -> (sentence, change of the workload)."""
+
+LEAN = Bounds(ranges={"b": Range(1, 1), "v": Range(1, 1)}, recompute=frozenset({"full"}))
+"""The leanest plans: one sequence at a time, everything recomputed. If none of them fits, none does."""
+
+HOST_BYTES = 16.0
+"""Host bytes per parameter of an offloaded Adam: fp32 gradient, master weight, two moments (Ren et al. 2021, 4)."""
+
+LARGEST_CLUSTER = 131072
+"""Accelerators beyond which the smallest fitting cluster is not searched."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """One recommended plan with all its numbers.
+
+    Attributes:
+        job: the job that the plan runs, relaxed if it had to be; relaxations: names of what was given up.
+    """
+
+    job: Job
+    plan: Plan
+    relaxations: tuple[str, ...]
+    estimate: Estimate
+    tokens_per_second: float
+    mfu: float
+
+    @property
+    def step_time(self) -> float:
+        """Seconds per optimizer step."""
+        return float(self.estimate.time.total)
+
+    @property
+    def need(self) -> float:
+        """Bytes on the fullest rank."""
+        return float(self.estimate.memory.total)
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """The answer.
+
+    Attributes:
+        ranked: plans that run, best first; fits: whether the job fits as asked.
+        misses: plans that nearly fit as asked, nearest first, when it does not.
+        smallest: accelerators of the smallest such cluster that the job fits as asked, when it does not.
+        capacity: bytes that a plan may use per accelerator.
+        dropped: relaxations that were not tried, with the reason.
+        plans, feasible, seconds, broken: what the search did, all relaxations together.
+    """
+
+    job: Job
+    ranked: list[Ranked]
+    fits: bool
+    misses: list[Ranked]
+    smallest: int | None
+    capacity: float
+    dropped: dict[str, str]
+    plans: int
+    feasible: int
+    seconds: float
+    broken: dict[str, int]
+
+
+def recommend(
+    job: Job, bounds: Bounds, top: int = 10, exact: bool = False, tick: Callable[[int], None] | None = None
+) -> Recommendation:
+    """Rank all plans of a job inside the bounds; relax it in the documented order when none fits, unless `exact`.
+
+    Raises:
+        NoLegalPlan: the bounds leave no plan that obeys the rules.
+    """
+    outcome = search(plans(job, bounds), _problem(job), top, tick=tick)
+    if not outcome.legal:
+        raise _no_legal_plan(job, bounds, outcome)
+    ranked = [rank(job, candidate) for candidate in outcome.best]
+    misses: list[Ranked] = []
+    dropped: dict[str, str] = {}
+    smallest, outcomes = None, [outcome]
+    if not ranked:
+        misses = [rank(job, candidate) for candidate in outcome.near[:3]]
+        smallest = smallest_cluster(job)
+        if not exact:
+            ranked, dropped, relaxed = _relaxed(job, bounds, top, tick)
+            outcomes += relaxed
+    return Recommendation(
+        job,
+        ranked,
+        bool(outcome.feasible),
+        misses,
+        smallest,
+        usable_memory(job),
+        dropped,
+        sum(o.plans for o in outcomes),
+        sum(o.feasible for o in outcomes),
+        sum(o.seconds for o in outcomes),
+        outcome.broken,
+    )
+
+
+def usable_memory(job: Job) -> float:
+    """Bytes that a plan may use: what the driver reports, times the share that the framework's allocator fills."""
+    return job.cluster.accelerator.memory * job.framework.usable
+
+
+def rank(job: Job, candidate: Candidate, relaxations: tuple[str, ...] = ()) -> Ranked:
+    """All numbers of one plan."""
+    result = estimate(job, candidate.plan)
+    tokens, mfu = throughput(job, float(result.time.total))
+    return Ranked(job, candidate.plan, relaxations, result, tokens, mfu)
+
+
+def _problem(job: Job) -> Problem:
+    """The search problem of a training job: peak memory against capacity, step time as cost."""
+    return Problem(
+        legal=lambda plan: legal(job, plan),
+        need=lambda plan: peak_memory(job, plan.floats())[0].total,
+        capacity=usable_memory(job),
+        cost=lambda plan: step_time(job, plan.floats()).total,
+    )
+
+
+def relax(job: Job, name: str) -> Job:
+    """The job with one relaxation."""
+    changed: dict[str, Any] = job.workload.model_dump() | RELAXATIONS[name][1]
+    return replace(job, workload=Workload(**changed))
+
+
+def _relaxed(
+    job: Job, bounds: Bounds, top: int, tick: Callable[[int], None] | None
+) -> tuple[list[Ranked], dict[str, str], list[Outcome]]:
+    """What runs with one relaxation at a time: grouped in the documented order, fastest first in each group."""
+    ranked: list[Ranked] = []
+    dropped: dict[str, str] = {}
+    outcomes = []
+    for name in RELAXATIONS:
+        eased = relax(job, name)
+        if eased.workload == job.workload:
+            continue
+        if reason := _host_memory(eased):
+            dropped[name] = reason
+            continue
+        outcome = search(plans(eased, bounds), _problem(eased), top, tick=tick)
+        outcomes.append(outcome)
+        ranked += [rank(eased, candidate, (name,)) for candidate in outcome.best]
+        if not outcome.feasible and outcome.near:
+            short = outcome.near[0].need - usable_memory(eased)
+            dropped[name] = f"short by {short / 2**30:,.1f} GiB at best"
+    return _share(ranked, top), dropped, outcomes
+
+
+def _share(ranked: list[Ranked], top: int) -> list[Ranked]:
+    """`top` places given out in turns, so that every relaxation is seen; groups stay together."""
+    groups = [[r for r in ranked if r.relaxations == (name,)] for name in RELAXATIONS]
+    groups = [g for g in groups if g]
+    taken = [0] * len(groups)
+    while sum(taken) < min(top, len(ranked)):
+        for i, group in enumerate(groups):
+            if taken[i] < len(group) and sum(taken) < top:
+                taken[i] += 1
+    return [r for group, n in zip(groups, taken, strict=True) for r in group[:n]]
+
+
+def host_bytes(job: Job) -> float:
+    """Host memory per node that an offloaded optimizer takes."""
+    trained = adapter_parameters(job, 1.0) * job.model.layers if job.lora else parameters(job.model).total
+    return float(HOST_BYTES * trained / job.cluster.nodes)
+
+
+def _host_memory(job: Job) -> str:
+    """Why the host cannot hold the offloaded states; empty when it can or when its memory is not known."""
+    limit, need = job.cluster.node.host_memory, host_bytes(job)
+    if job.workload.offload == "none" or limit is None or need <= limit:
+        return ""
+    return f"needs {need / 2**30:,.0f} GiB of host memory per node, {job.cluster.node.name} has {limit / 2**30:,.0f}"
+
+
+def smallest_cluster(job: Job) -> int | None:
+    """Fewest accelerators, in whole nodes of this kind, on which the leanest plan fits; None beyond LARGEST_CLUSTER."""
+    node, used = job.cluster.node, job.cluster.node.count
+    low, high = job.cluster.nodes, job.cluster.nodes
+    if job.cluster.used < used and _fits(job, high):
+        return high * used
+    if node.network is None:
+        return None
+    while not _fits(job, high):
+        low, high = high, high * 2
+        if high * used > LARGEST_CLUSTER:
+            return None
+    return next(n for n in range(low + 1, high + 1) if n == high or _fits(job, n)) * used
+
+
+def _fits(job: Job, nodes: int) -> bool:
+    """Whether some lean plan fits on so many whole nodes; the batch is one sequence each, since it does not matter."""
+    cluster: Cluster = job.cluster.model_copy(update={"nodes": nodes, "used": job.cluster.node.count})
+    workload = job.workload.model_copy(update={"global_batch": cluster.gpus})
+    whole = replace(job, cluster=cluster, workload=workload)
+    return search(plans(whole, LEAN), _problem(whole), 1, first_fit=True).feasible > 0
+
+
+def _no_legal_plan(job: Job, bounds: Bounds, outcome: Outcome) -> NoLegalPlan:
+    """The error for bounds that no rule-abiding plan meets: names the rule that excludes most, and the pins."""
+    pins = ", ".join(f"{name} {r.describe()}" for name, r in bounds.ranges.items()) or "the job itself"
+    for rule in RULES:
+        probe = pinned_plan(job, bounds)
+        if probe is not None and not rule.holds(job, probe):
+            return NoLegalPlan(f"no legal plan: {rule.message(job, probe)}", [f"rule: {rule.name} ({rule.source})"])
+    worst = max(outcome.broken, key=lambda name: outcome.broken[name], default="")
+    detail = f"; most of the {outcome.plans:,} tried break the rule {worst!r}" if worst else ""
+    return NoLegalPlan(
+        f"no legal plan for {job.cluster.gpus} GPUs with {pins}{detail}", ["loosen one of these options"]
+    )
+
+
+def pinned_plan(job: Job, bounds: Bounds) -> Plan | None:
+    """The plan that pinned options spell out, the rest at their plainest: what an impossible request asked for."""
+    pins: dict[str, Any] = {name: r.low for name, r in bounds.ranges.items() if r.low == r.high}
+    plan = Plan(**pins, schedule=min(bounds.schedules or {"interleaved" if pins.get("v", 1) > 1 else "1f1b"}))
+    gpus, batch = job.cluster.gpus, job.workload.global_batch
+    if "dp" not in pins:
+        plan = replace(plan, dp=max(1, gpus // (plan.tp * plan.cp * plan.pp)))
+    if "m" not in pins:
+        plan = replace(plan, m=max(1, batch // (plan.b * plan.dp)))
+    return plan if pins else None

@@ -1,0 +1,29 @@
+"""GPipe (Huang et al. 2018, arXiv:1811.06965): all forwards, then all backwards."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from planner.plan import Num
+from planner.schedules.stages import Stages
+
+
+def pipeline_time(stages: Stages, m: Num, v: Num) -> Num:
+    """sum t_f + (m-1) * max t_f + sum t_b + (m-1) * max t_b, exact for uneven stages; (m + p - 1)(t_f + t_b) if even.
+
+    p = 4, m = 8, t_f = t_b = 1: 11 * 2 = 22, of which 6 idle: bubble fraction 3/11 = 27.3 % (GPipe section 2.3).
+    """
+    rest = (m - 1.0) * (stages.largest("forward") + stages.largest("backward"))
+    return stages.sum("total") + rest
+
+
+def exposed_p2p(p: Num, m: Num, v: Num, hop: Num, blocking: bool, exposed: float) -> Num:
+    """Asynchronous sends show in fill and drain only: 2*(p-1)*c; blocking ones (4*m + 2*p - 6)*c."""
+    if blocking:
+        return np.maximum(4.0 * m + 2.0 * p - 6.0, 2.0 * (p - 1.0)) * hop * (p > 1.0)
+    return 2.0 * (p - 1.0) * hop
+
+
+def in_flight(p: Num, m: Num, v: Num, rank: Num) -> Num:
+    """Every rank holds all m micro-batches when the backwards begin."""
+    return m + 0.0 * rank

@@ -1,0 +1,48 @@
+"""1F1B = PipeDream-Flush (Narayanan et al. 2020, arXiv:2006.09503; 2021, arXiv:2104.04473, section 2.2.1)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from planner.plan import Num
+from planner.schedules.stages import Stages
+
+
+def pipeline_time(stages: Stages, m: Num, v: Num) -> Num:
+    """max over ranks s of sum_{j<s} t_j + m*t_s + max(0, D_s - n_s*t_f,s) + max(0, D_s - n_s*t_b,s).
+
+    D_s = sum_{j>s} t_j, n_s = p-1-s. Even stages give (m + p - 1)(t_f + t_b). Exact for one heavy stage anywhere and
+    for two heavy ends; the long interior ranks after the short ones are represented by the first of them, since the
+    expression does not depend on s among equals.
+    """
+    p, total = stages.p, stages.sum("total")
+    first, last, middle = stages.first, stages.last, stages.middle
+    behind_first = total - first.total
+    t = m * first.total + _warm_up(behind_first, p - 1.0, first.forward, first.backward)
+    t = np.maximum(t, np.where(p > 1.0, total - last.total + m * last.total, 0.0))
+    before = first.total + stages.short * (middle.total - stages.less.total)
+    behind = np.maximum(total - before - middle.total, 0.0)
+    n = np.maximum(p - 2.0 - stages.short, 0.0)
+    interior = before + m * middle.total + _warm_up(behind, n, middle.forward, middle.backward)
+    return np.maximum(t, np.where(p > 2.0 + stages.short, interior, 0.0))
+
+
+def _warm_up(behind: Num, n: Num, forward: Num, backward: Num) -> Num:
+    """Idle time of a rank with n ranks behind it that need `behind` for one micro-batch: before and after its 1F1B."""
+    return np.maximum(behind - n * forward, 0.0) + np.maximum(behind - n * backward, 0.0)
+
+
+def exposed_p2p(p: Num, m: Num, v: Num, hop: Num, blocking: bool, exposed: float) -> Num:
+    """Asynchronous: 2*c*floor((p-1)(m+p-1)/p), since the loop F ... B of a micro-batch has no slack.
+
+    Blocking (Megatron without p2p overlap): (2*m + 2*p - 5)*c for p >= 3, (m + 1)*c for p = 2.
+    """
+    if not blocking:
+        return 2.0 * hop * np.floor((p - 1.0) * (m + p - 1.0) / p)
+    count = np.where(p > 2.0, 2.0 * m + 2.0 * p - 5.0, m + 1.0)
+    return np.where(p > 1.0, count, 0.0) * hop
+
+
+def in_flight(p: Num, m: Num, v: Num, rank: Num) -> Num:
+    """min(m, p - rank): rank 0 holds p, the last rank 1."""
+    return np.minimum(m, p - rank)

@@ -1,0 +1,1 @@
+"""What a profile may say: frozen pydantic records that refuse unknown keys."""

@@ -1,0 +1,62 @@
+"""What a training framework can run and how well its kernels do: one preset per framework generation."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from planner.schema.base import Profile, Trust
+from planner.units import Bytes, Seconds
+
+Share = Annotated[float, Field(ge=0, le=1)]
+ScheduleName = Literal["naive", "gpipe", "1f1b", "interleaved"]
+ZeroStage = Literal[0, 1, 2, 3]
+
+
+class Framework(Profile):
+    """One preset. Every number is a property of the framework's code, not of a model or a cluster.
+
+    Attributes:
+        schedules, zero, zero_with_pipeline: what it can run (highest ZeRO stage beside PP > 1).
+        uneven_layers: places layer counts that PP does not divide.
+        elementwise: memory traffic of element-wise work over that of ideally fused kernels.
+        host_layer: host time to launch one layer's forward kernels (floor of the layer's time).
+        host_layer_backward: likewise backward.
+        tp_exposed, dp_hidden: share of TP traffic left exposed; share of the last backward that hides DP traffic.
+        fsdp_slowdown: share of hidden FSDP traffic that slows compute down.
+        p2p_exposed: share of interleaved point-to-point time left exposed; p2p_blocking: 1F1B waits for each send.
+        accumulate: bytes moved per parameter and micro-batch to add into the gradient buffer.
+        step: fixed time per optimizer step.
+        jitter: share of pipeline time lost to waiting for the slowest rank.
+        gradient_bytes: of the resident gradient buffer, per parameter, before sharding.
+        logits_bytes: bytes per logit element alive at once in the loss.
+        shard_is_master: under ZeRO-3 the sharded fp32 weight is the optimizer's master (PyTorch FSDP), so that no
+            16-bit shard is kept beside it.
+        usable: share of the reported memory that a run can fill before the allocator fails.
+        reserve: memory held by context, communication buffers and allocator slack.
+        activation_factor: stored activations over the analytic sum.
+    """
+
+    schedules: tuple[ScheduleName, ...]
+    zero: tuple[ZeroStage, ...]
+    zero_with_pipeline: ZeroStage
+    uneven_layers: bool
+    elementwise: Annotated[float, Field(gt=0)]
+    host_layer: Seconds
+    host_layer_backward: Seconds
+    tp_exposed: Share
+    dp_hidden: Share
+    fsdp_slowdown: Share
+    p2p_blocking: bool
+    p2p_exposed: Share
+    accumulate: Annotated[float, Field(ge=0)]
+    step: Seconds
+    jitter: Share
+    gradient_bytes: Annotated[float, Field(gt=0)]
+    logits_bytes: Annotated[float, Field(gt=0)]
+    activation_factor: Annotated[float, Field(gt=0)]
+    shard_is_master: bool
+    usable: Annotated[float, Field(gt=0, le=1)]
+    reserve: Bytes
+    trust: Trust

@@ -1,0 +1,187 @@
+"""Accelerators, nodes and clusters: what they can do, in which direction, per what, and who says so."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from planner.schema.base import Name, Positive, Profile, Record, Text, Trust
+from planner.units import Bytes, BytesPerSecond, FlopsPerSecond, Seconds, Watts
+
+Fraction = Annotated[float, Field(gt=0, le=1.2)]
+Precision = Literal["bf16", "fp16", "fp8", "fp4"]
+
+
+class Peak(Record):
+    """Dense matrix throughput by precision (never the sparse marketing figure); absent: not supported."""
+
+    bf16: FlopsPerSecond | None = None
+    fp16: FlopsPerSecond | None = None
+    fp8: FlopsPerSecond | None = None
+    fp4: FlopsPerSecond | None = None
+
+
+class Efficiency(Record):
+    """How much of the datasheet a kernel reaches on this part.
+
+    Attributes:
+        gemm: share of peak that an unboundedly large matrix product reaches.
+        gemm_dim: size of a GEMM dimension at which that dimension alone halves the rate: x / (x + gemm_dim) each.
+        attention: share of peak of a flash-attention forward pass at head size 128; attention_backward likewise.
+        memory: share of the memory bandwidth that streaming kernels reach.
+        kernel: fixed time per kernel.
+        trust: "measured" (published or fitted to published runs, see source) or "assumed".
+    """
+
+    gemm: Fraction
+    gemm_dim: Annotated[float, Field(ge=0)]
+    attention: Fraction
+    attention_backward: Fraction
+    memory: Fraction
+    kernel: Seconds
+    trust: Trust
+    source: Text
+
+
+class Link(Profile):
+    """A network that joins accelerators, and how well collectives run on it.
+
+    Attributes:
+        kind: "switch" gives every group the full rate; in a "mesh" a group of n gets (n - 1) pairs' worth;
+            "bridge" joins only `domain` neighbours; "pcie" shares the host's lanes; "torus" is priced as a mesh;
+            "network" joins nodes.
+        rate: per accelerator and direction. For a "network" the node's own `network_rate` replaces it.
+        pair_rate: per pair and direction (mesh and torus).
+        domain: accelerators joined at full rate, where that differs from the node's count (72, or 2 for a bridge).
+        efficiency: share of `rate` that large ring collectives reach (bus bandwidth over rate).
+        latency: fixed time per collective; hop_latency: added per further member of the ring.
+    """
+
+    kind: Literal["switch", "mesh", "torus", "bridge", "pcie", "network"]
+    rate: BytesPerSecond
+    pair_rate: BytesPerSecond | None = None
+    domain: Positive | None = None
+    efficiency: Fraction
+    latency: Seconds
+    hop_latency: Seconds
+    trust: Trust
+
+    @model_validator(mode="after")
+    def _mesh_has_pairs(self) -> Link:
+        if (self.kind in ("mesh", "torus")) != (self.pair_rate is not None):
+            raise ValueError("pair_rate belongs to the kinds mesh and torus, and to no other")
+        return self
+
+
+class Accelerator(Profile):
+    """One accelerator as frameworks see it (a GCD, not a package, where they differ).
+
+    Attributes:
+        memory: capacity that the driver reports, not the marketed one.
+        bandwidth: of device memory.
+        host_rate: to host memory, per direction.
+        node: the plain node that "8x<accelerator>" means.
+        tested: published training runs on this part are in the accuracy corpus.
+    """
+
+    vendor: Text
+    form_factor: Text
+    memory: Bytes
+    bandwidth: BytesPerSecond
+    peak: Peak
+    host_rate: BytesPerSecond
+    power: Watts | None = None
+    efficiency: Efficiency
+    node: Name
+    tested: bool = False
+
+
+class Price(Record):
+    """On-demand price per node and hour; never enters a ranking unless asked."""
+
+    usd_per_hour: Annotated[float, Field(gt=0, lt=5000)]
+    region: Text
+    date: Text
+    source: Text
+
+
+class Node(Profile):
+    """A machine: its accelerators, the link among them and its way out.
+
+    Attributes:
+        provider: aws, azure, gcp, nebius, lambda, onprem ... or generic.
+        accelerator: name of the accelerator profile; count: how many.
+        scaleup: link among accelerators, by name or written out; absent for a single one.
+        network: link to other nodes; absent: nodes cannot be joined.
+        network_rate: of that link, per accelerator and direction (node's NICs / count).
+        host_memory: of the node; vcpus: of the node.
+        host_bandwidth: of the node's host memory, as the CPU's Adam streams it.
+    """
+
+    provider: Text
+    accelerator: Name
+    count: Positive
+    scaleup: Name | Link | None = None
+    network: Name | Link | None = None
+    network_rate: BytesPerSecond | None = None
+    host_memory: Bytes | None = None
+    host_bandwidth: BytesPerSecond = 200e9
+    vcpus: Positive | None = None
+    price: Price | None = None
+
+    @model_validator(mode="after")
+    def _links_are_whole(self) -> Node:
+        if self.count > 1 and self.scaleup is None:
+            raise ValueError(f"{self.count} accelerators need a scaleup link")
+        if (self.network is None) != (self.network_rate is None):
+            raise ValueError("network and network_rate go together")
+        return self
+
+
+class Cluster(Record):
+    """`nodes` equal nodes, of which `used` accelerators each take part, with their links resolved.
+
+    Attributes:
+        network: its rate is the node's network_rate.
+    """
+
+    accelerator: Accelerator
+    node: Node
+    scaleup: Link | None
+    network: Link | None
+    nodes: Positive
+    used: Positive
+
+    @model_validator(mode="after")
+    def _can_be_joined(self) -> Cluster:
+        if self.used > self.node.count:
+            raise ValueError(f"{self.used} accelerators per node, but {self.node.name} has {self.node.count}")
+        if self.network is None and self.domain < self.gpus and self.nodes > 1:
+            raise ValueError(f"{self.node.name} has no network: {self.nodes} of them cannot be joined")
+        return self
+
+    @property
+    def gpus(self) -> int:
+        """Accelerators in all."""
+        return self.nodes * self.used
+
+    @property
+    def domain(self) -> int:
+        """Accelerators joined by the scale-up link at full rate; may exceed a node (NVL72)."""
+        return 1 if self.scaleup is None else (self.scaleup.domain or self.node.count)
+
+
+class ClusterFile(Record):
+    """A user's cluster in YAML.
+
+    Attributes:
+        node: a node by name or written out; nodes: how many of them.
+        gpus_per_node: fewer than the node has, if so.
+        accelerator: written out, when the node names one that no profile describes.
+    """
+
+    node: Name | Node
+    nodes: Positive = 1
+    gpus_per_node: Positive | None = None
+    accelerator: Accelerator | None = None

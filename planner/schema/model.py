@@ -1,0 +1,101 @@
+"""The shape of a transformer: everything that parameters, FLOPs and activation bytes depend on."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import model_validator
+
+from planner.schema.base import Positive, Profile, Record, Whole
+from planner.units import Count
+
+
+class MixtureOfExperts(Record):
+    """Experts of the feed-forward part.
+
+    Attributes:
+        experts: routed experts per MoE layer.
+        top_k: routed experts that one token visits.
+        ffn: width of one routed expert.
+        shared_experts: experts of the same width that every token visits.
+        dense_layers: leading layers with a plain feed-forward part (DeepSeek-V3: 3).
+        every: of the layers behind those, one in `every` is MoE (Llama 4 Maverick: 2); 1 means all.
+    """
+
+    experts: Positive
+    top_k: Positive
+    ffn: Positive
+    shared_experts: Whole = 0
+    dense_layers: Whole = 0
+    every: Positive = 1
+
+    @model_validator(mode="after")
+    def _top_k_exists(self) -> MixtureOfExperts:
+        if self.top_k > self.experts:
+            raise ValueError(f"top_k {self.top_k} exceeds the {self.experts} experts")
+        return self
+
+
+class LatentAttention(Record):
+    """Multi-head latent attention (DeepSeek-V2, arXiv:2405.04434, section 2.1).
+
+    Attributes:
+        kv_lora_rank: width of the compressed keys and values.
+        q_lora_rank: width of the compressed queries; absent when queries are not compressed (V2-Lite).
+        qk_nope_dim, qk_rope_dim: per-head query/key width without and with rotary position.
+        v_head_dim: per-head value width.
+    """
+
+    kv_lora_rank: Positive
+    q_lora_rank: Positive | None = None
+    qk_nope_dim: Positive
+    qk_rope_dim: Positive
+    v_head_dim: Positive
+
+
+class Model(Profile):
+    """One transformer decoder.
+
+    Attributes:
+        hf_id: Hugging Face repository, when there is one.
+        family: name of the architecture (Hugging Face `model_type` where it has one).
+        layers, hidden, ffn, heads, kv_heads, head_dim, vocab: L, h, f, a, g, d, V of docs/notation.md.
+        mlp: "glu" has three matrices (gate, up, down); "gelu", "relu" and "relu2" have two.
+        bias: which linear layers carry a bias.
+        norm: "rmsnorm" has one vector of h, "layernorm" two.
+        dropout: trained with dropout (its masks are kept for the backward pass).
+        window: sliding attention window in tokens, absent for full attention.
+        window_every: one layer in `window_every` is full attention, the others use the window; 0: all use it.
+        parameters: published total, for checking; parameters_active: published per token.
+    """
+
+    hf_id: str | None = None
+    family: str
+    layers: Positive
+    hidden: Positive
+    ffn: Positive
+    heads: Positive
+    kv_heads: Positive
+    head_dim: Positive
+    vocab: Positive
+    tied_embeddings: bool
+    context: Positive
+    mlp: Literal["glu", "gelu", "relu", "relu2"]
+    bias: Literal["none", "qkv", "all"] = "none"
+    norm: Literal["rmsnorm", "layernorm"] = "rmsnorm"
+    position: Literal["rope", "learned", "alibi", "none"] = "rope"
+    dropout: bool = False
+    window: Positive | None = None
+    window_every: Whole = 0
+    moe: MixtureOfExperts | None = None
+    mla: LatentAttention | None = None
+    parameters: Count | None = None
+    parameters_active: Count | None = None
+
+    @model_validator(mode="after")
+    def _shape_is_consistent(self) -> Model:
+        if self.heads % self.kv_heads:
+            raise ValueError(f"heads {self.heads} is not a multiple of kv_heads {self.kv_heads}")
+        if self.moe and self.moe.dense_layers > self.layers:
+            raise ValueError(f"moe.dense_layers {self.moe.dense_layers} exceeds layers {self.layers}")
+        return self

@@ -1,0 +1,35 @@
+"""The job: what is trained, on what batch, in which precision, with which optimizer."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from planner.schema.base import Positive, Record
+
+Method = Literal["full", "lora"]
+Optimizer = Literal["adam", "adam-bf16", "adam-8bit"]
+Offload = Literal["none", "optimizer"]
+AttentionKernel = Literal["flash", "unfused"]
+
+
+class Workload(Record):
+    """One optimizer step of a training job.
+
+    Attributes:
+        seq: tokens per sequence (s); global_batch: sequences per step (B).
+        precision: of matrix products and activations.
+        attention: "flash" never stores scores; "unfused" stores a*s*s of them per layer.
+        method: "full" trains every weight; "lora" freezes the base and trains adapters of `lora_rank`.
+        optimizer: "adam" keeps fp32 master and moments, "adam-bf16" bf16 moments and no master,
+            "adam-8bit" 8-bit moments.
+        offload: "optimizer" keeps optimizer states in host memory and updates on the CPU.
+    """
+
+    seq: Positive
+    global_batch: Positive
+    precision: Literal["bf16", "fp16"] = "bf16"
+    attention: AttentionKernel = "flash"
+    method: Method = "full"
+    lora_rank: Positive = 16
+    optimizer: Optimizer = "adam"
+    offload: Offload = "none"

@@ -1,0 +1,252 @@
+"""The time of one optimizer step, for one plan or a million."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from planner.architecture import Sum, model_flops
+from planner.cost import collectives
+from planner.cost.memory import Memory
+from planner.cost.recompute import recomputed_layers
+from planner.cost.runs import on_runs
+from planner.plan import Num, Plan
+from planner.schedules import SCHEDULES, Stages, Work
+from planner.schema.hardware import Cluster
+from planner.training.job import Job
+from planner.training.layer import Pass, Piece, embedding, head, layer, layer_parameters
+from planner.training.memory import adapter_parameters, peak_memory, state_bytes
+from planner.training.split import Split, split_layers
+
+ADAM_BYTES = 30.0
+"""Bytes Adam moves per parameter: reads gradient, master, two moments (16), writes three of them and 16-bit weights."""
+
+CLIP_BYTES = 4.0
+"""Bytes per parameter that the gradient norm reads first."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepTime(Sum):
+    """Seconds of one optimizer step along the slowest pipeline rank; the parts sum to `total`.
+
+    Attributes:
+        forward, backward, recompute: computation of all micro-batches on the slowest rank.
+        tp_comm, cp_comm, ep_comm: exposed traffic inside those passes.
+        pp_comm: what point-to-point sends add; bubble: idle time of that rank in the pipeline.
+        dp_comm_exposed: gradient and parameter traffic that no computation hides.
+        optimizer: the update; overhead: fixed time per step and waiting for the slowest rank.
+    """
+
+    forward: Num
+    backward: Num
+    recompute: Num
+    tp_comm: Num
+    cp_comm: Num
+    ep_comm: Num
+    pp_comm: Num
+    bubble: Num
+    dp_comm_exposed: Num
+    optimizer: Num
+    overhead: Num
+
+    @property
+    def bubble_fraction(self) -> Num:
+        """Idle over pipeline time: (p-1)/(m+p-1) for even 1F1B."""
+        busy = self.forward + self.backward + self.recompute + self.tp_comm + self.cp_comm + self.ep_comm
+        return self.bubble / (busy + self.bubble)
+
+    @property
+    def bubble_overhead(self) -> Num:
+        """Idle over busy: (p-1)/m for even 1F1B."""
+        busy = self.forward + self.backward + self.recompute + self.tp_comm + self.cp_comm + self.ep_comm
+        return self.bubble / busy
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a plan costs: peak memory, on which pipeline rank, and the time of a step."""
+
+    memory: Memory
+    rank: Any
+    time: StepTime
+
+
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """Both passes of a layer, the embedding and the head, for one micro-batch."""
+
+    layer: Piece
+    embedding: Piece
+    head: Piece
+
+
+@dataclass(frozen=True, slots=True)
+class StagePass:
+    """One rank's work for one micro-batch."""
+
+    forward: Pass
+    backward: Pass
+    recompute: Pass
+
+    @property
+    def work(self) -> Work:
+        """Forward and backward time as schedules see them; recomputation runs in the backward."""
+        return Work(self.forward.total, self.backward.total + self.recompute.total)
+
+
+def estimate(job: Job, plan: Plan) -> Estimate:
+    """Memory and time of a plan (numbers) or of many (arrays), by the same operations in the same order."""
+    plan = plan.floats()
+    memory, rank = peak_memory(job, plan)
+    return Estimate(memory, rank, step_time(job, plan))
+
+
+def step_time(job: Job, plan: Plan) -> StepTime:
+    """T = T_pipeline(stages, m, v) + p2p + exposed DP traffic + optimizer + overhead.
+
+    T_pipeline is the schedule's closed form over uneven stages; what exceeds m micro-batches on the slowest rank is
+    bubble.
+    """
+    parts = on_runs(lambda *row: _pieces(job, *row), plan.tp, plan.cp, plan.ep, plan.sp, plan.b)
+    split = split_layers(job.model.layers, plan.pp)
+    slowest, stages = _stages(job, plan, parts, split)
+    schedule = SCHEDULES[plan.schedule]
+    pipeline = schedule.pipeline_time(stages, plan.m, plan.v)
+    busy = plan.m * slowest.work.total
+    p2p = schedule.exposed_p2p(
+        plan.pp, plan.m, plan.v, _hop(job, plan), job.framework.p2p_blocking, job.framework.p2p_exposed
+    )
+    total = slowest.forward + slowest.backward + slowest.recompute
+    parameters = _parameters(job, plan, split)
+    return StepTime(
+        forward=plan.m * slowest.forward.compute,
+        backward=plan.m * slowest.backward.compute,
+        recompute=plan.m * slowest.recompute.compute,
+        tp_comm=plan.m * total.tp_comm,
+        cp_comm=plan.m * total.cp_comm,
+        ep_comm=plan.m * total.ep_comm,
+        pp_comm=p2p,
+        bubble=np.maximum(pipeline - busy, 0.0),
+        dp_comm_exposed=_data_traffic(job, plan, slowest, parameters),
+        optimizer=_optimizer_time(job, plan, parameters),
+        overhead=job.framework.step + np.where(plan.pp > 1.0, job.framework.jitter * pipeline, 0.0),
+    )
+
+
+def _pieces(job: Job, tp: Num, cp: Num, ep: Num, sp: Num, b: Num) -> Pieces:
+    return Pieces(layer(job, tp, cp, ep, sp, b), embedding(job, tp, cp, sp, b), head(job, tp, cp, b))
+
+
+def _stage(plan: Plan, parts: Pieces, layers: Num, has_embedding: Num, has_head: Num) -> StagePass:
+    """Work of a rank with `layers` layers and, where the flags are 1, the embedding or the head."""
+    again = recomputed_layers(plan.recompute_layers, plan.v, layers)
+    forward = layers * parts.layer.forward
+    recompute = again * parts.layer.forward
+    if plan.selective:
+        recompute = recompute + Pass((layers - again) * parts.layer.core)
+    ends_forward = has_embedding * parts.embedding.forward + has_head * parts.head.forward
+    ends_backward = has_embedding * parts.embedding.backward + has_head * parts.head.backward
+    return StagePass(forward + ends_forward, layers * parts.layer.backward + ends_backward, recompute)
+
+
+def _stages(job: Job, plan: Plan, parts: Pieces, split: Split) -> tuple[StagePass, Stages]:
+    """The slowest rank's passes, and all ranks as the schedule's closed form wants them."""
+    alone = np.where(plan.pp > 1.0, 0.0, 1.0)[()]
+    first = _stage(plan, parts, split.first, 1.0, alone)
+    middle = _stage(plan, parts, split.middle, 0.0, 0.0)
+    last = _stage(plan, parts, split.last, alone, 1.0)
+    shorter = _stage(plan, parts, split.middle - 1.0, 0.0, 0.0).work
+    less = Work(middle.work.forward - shorter.forward, middle.work.backward - shorter.backward)
+    stages = Stages(plan.pp, first.work, middle.work, last.work, split.short, less)
+    slowest = _slower(plan.pp > 1.0, last, first)
+    return _slower(plan.pp > 2.0, middle, slowest), stages
+
+
+def _slower(exists: Any, one: StagePass, other: StagePass) -> StagePass:
+    """Row by row the slower of two ranks; `one` only where it exists."""
+    mask = exists & (one.work.total > other.work.total)
+
+    def choose(x: Pass, y: Pass) -> Pass:
+        pairs = zip(x.parts.values(), y.parts.values(), strict=True)
+        return Pass(*(np.where(mask, a, b)[()] for a, b in pairs))
+
+    return StagePass(
+        choose(one.forward, other.forward),
+        choose(one.backward, other.backward),
+        choose(one.recompute, other.recompute),
+    )
+
+
+def _hop(job: Job, plan: Plan) -> Num:
+    """Time of one boundary tensor's send: 2*b*s*h/(cp*tp) bytes.
+
+    Each tensor-parallel rank sends its 1/tp, by sequence parallelism or by scatter/gather (Narayanan 2021, section
+    4.1); the gather inside the node that the latter needs is left out (0.1 ms against 50 s for 530B).
+    """
+    moved = 2.0 * plan.b * job.workload.seq / plan.cp * job.model.hidden / plan.tp
+    return collectives.hop(job.cluster, moved, plan.tp * plan.cp * plan.dp, plan.pp)
+
+
+def _parameters(job: Job, plan: Plan, split: Split) -> Num:
+    """Trained parameters of the rank with most layers: what its data-parallel group synchronises."""
+    if job.lora:
+        return split.middle * adapter_parameters(job, plan.tp)
+    dense, expert = layer_parameters(job, plan.tp, plan.ep)
+    return split.middle * (dense + expert) + job.model.vocab * job.model.hidden / plan.tp
+
+
+def _data_traffic(job: Job, plan: Plan, slowest: StagePass, parameters: Num) -> Num:
+    """Exposed part of gradient reduction and parameter gathering over dp*cp ranks.
+
+    ZeRO 0: all-reduce of the gradient buffer; 1: reduce-scatter of it and all-gather of 16-bit weights, hidden behind a
+    share of the last micro-batch's backward pass. ZeRO 2 reduces, and ZeRO 3 also gathers twice, for every
+    micro-batch, hidden behind its passes, which it slows down by a share of the traffic hidden.
+    """
+    framework, each = job.framework, state_bytes(job)
+    members = collectives.group(job.cluster, plan.dp * plan.cp, plan.tp)
+    reduce = collectives.reduce_scatter(members, each.gradient * parameters)
+    gather = collectives.all_gather(members, each.weight * parameters)
+    last_backward = slowest.work.backward
+    once = np.where(plan.zero >= 1, reduce + gather, collectives.all_reduce(members, each.gradient * parameters))
+    at_end = np.maximum(once - framework.dp_hidden * last_backward, 0.0)
+    forward = np.where(plan.zero >= 3, gather, 0.0)
+    backward = reduce + forward
+    each_pass = _behind(forward, slowest.work.forward, framework.fsdp_slowdown)
+    each_pass = each_pass + _behind(backward, last_backward, framework.fsdp_slowdown)
+    gathered_once = np.where(plan.zero >= 3, 0.0, gather)
+    return np.where(plan.zero >= 2, plan.m * each_pass + gathered_once, at_end)[()]
+
+
+def _behind(traffic: Num, compute: Num, slowdown: float) -> Num:
+    """What traffic adds to a pass that hides it: the excess, and the compute that it slows down."""
+    return np.maximum(traffic - compute, 0.0) + slowdown * np.minimum(traffic, compute)
+
+
+def _optimizer_time(job: Job, plan: Plan, parameters: Num) -> Num:
+    """Clip and update this rank's share: 34 bytes per parameter at memory speed; offloaded, over the host's.
+
+    Offloaded: gradients go down and 16-bit weights come up over the host link, and the CPU streams 30 bytes per
+    parameter of all the node's accelerators through its own memory (Ren et al. 2021, arXiv:2101.06840, section 4).
+    """
+    acc, cluster, each = job.cluster.accelerator, job.cluster, state_bytes(job)
+    mine = np.where(plan.zero >= 1, parameters / (plan.dp * plan.cp), parameters)[()]
+    if job.workload.offload == "none":
+        return (ADAM_BYTES + CLIP_BYTES) * mine / (acc.bandwidth * acc.efficiency.memory)
+    return mine * offload_seconds_per_parameter(cluster, each.gradient + each.weight)
+
+
+def offload_seconds_per_parameter(cluster: Cluster, transferred: float) -> float:
+    """Transfer of one parameter's gradient and weight, and its update on the CPU that `used` accelerators share."""
+    return transferred / cluster.accelerator.host_rate + ADAM_BYTES * cluster.used / cluster.node.host_bandwidth
+
+
+def throughput(job: Job, seconds: Num) -> tuple[Num, Num]:
+    """Tokens per second of the whole cluster, and MFU: model FLOPs per token * tokens/s over the peak of all.
+
+    Model FLOPs are those of `architecture.model_flops`: no recomputation, attention over the whole square.
+    """
+    tokens = job.workload.global_batch * job.workload.seq / seconds
+    peak = getattr(job.cluster.accelerator.peak, job.workload.precision) * job.cluster.gpus
+    return tokens, tokens * model_flops(job.model, float(job.workload.seq), job.lora) / peak

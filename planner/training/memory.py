@@ -1,0 +1,147 @@
+"""Peak memory of a training plan: the fullest of its pipeline ranks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from planner.architecture import layer_activations, matrices, padded_vocabulary
+from planner.cost.memory import Memory, StateBytes, adam_states, sharded
+from planner.cost.recompute import Kept, kept, recomputed_layers, stored
+from planner.cost.runs import on_runs
+from planner.plan import Num, Plan
+from planner.schedules import SCHEDULES
+from planner.training.job import Job
+from planner.training.layer import layer_parameters
+from planner.training.split import Split, split_layers
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What memory needs to know of one layer and of the ends, on one rank.
+
+    Attributes:
+        dense, expert: parameters of a layer; embedding, head: of the ends; adapters: LoRA's, per layer.
+        kept: activation bytes of a layer by policy; logits: bytes of the loss; working: of a layer's backward pass.
+    """
+
+    dense: Num
+    expert: Num
+    embedding: Num
+    head: Num
+    adapters: Num
+    kept: Kept
+    logits: Num
+    working: Num
+
+
+def shape(job: Job, selective: bool, tp: Num, cp: Num, ep: Num, sp: Num, b: Num) -> Shape:
+    """Evaluate what depends on (tp, cp, ep, sp, b) only."""
+    model, framework = job.model, job.framework
+    tokens = b * job.workload.seq / cp
+    shard = np.where(sp > 0, tp, 1.0)[()]
+    columns = padded_vocabulary(model, tp) / tp
+    dense, expert = layer_parameters(job, tp, ep)
+    activations = layer_activations(model, tokens, float(job.workload.seq), tp, sp, job.flash)
+    factor = framework.activation_factor
+    policy = kept(activations, 2.0 * tokens * model.hidden / shard, selective)
+    widest = (matrices(model) - 1) * model.ffn / tp + 2.0 * model.hidden
+    return Shape(
+        dense=dense,
+        expert=expert,
+        embedding=columns * model.hidden + (model.context * model.hidden if model.position == "learned" else 0.0),
+        head=columns * model.hidden,
+        adapters=adapter_parameters(job, tp),
+        kept=Kept(factor * policy.whole, factor * policy.boundary, factor * policy.working),
+        logits=framework.logits_bytes * tokens * columns,
+        working=2.0 * tokens * widest,
+    )
+
+
+def adapter_parameters(job: Job, tp: Num) -> Num:
+    """LoRA parameters per layer: rank * (inputs + outputs) of every linear part (Hu et al. 2021, arXiv:2106.09685)."""
+    model, rank = job.model, job.workload.lora_rank
+    attention = 2.0 * model.hidden + (2.0 * model.heads + 2.0 * model.kv_heads) * model.head_dim
+    return rank * (attention + matrices(model) * (model.hidden + model.ffn)) / tp
+
+
+def peak_memory(job: Job, plan: Plan) -> tuple[Memory, Any]:
+    """Memory of the fullest pipeline rank, and which rank it is.
+
+    Only three ranks can be the fullest: 0 (most micro-batches in flight, embedding), the first of the interior ranks
+    with most layers, and the last (logits).
+    """
+    parts = on_runs(lambda *row: shape(job, plan.selective, *row), plan.tp, plan.cp, plan.ep, plan.sp, plan.b)
+    split = split_layers(job.model.layers, plan.pp)
+    first = _rank_memory(job, plan, parts, split, "first")
+    middle = _rank_memory(job, plan, parts, split, "middle")
+    last = _rank_memory(job, plan, parts, split, "last")
+    take_middle = (plan.pp > 2.0) & (middle.total > first.total)
+    peak, rank = _choose(take_middle, middle, first), np.where(take_middle, 1.0 + split.short, 0.0)
+    take_last = (plan.pp > 1.0) & (last.total > peak.total)
+    return _choose(take_last, last, peak), np.where(take_last, plan.pp - 1.0, rank)[()]
+
+
+def _choose(mask: Any, one: Memory, other: Memory) -> Memory:
+    """Row by row, one record or the other."""
+    pairs = zip(one.parts.values(), other.parts.values(), strict=True)
+    return Memory(*(np.where(mask, x, y)[()] for x, y in pairs))
+
+
+def _rank_memory(job: Job, plan: Plan, parts: Shape, split: Split, where: str) -> Memory:
+    """Memory of one representative rank: "first", "middle" or "last"."""
+    layers = getattr(split, where)
+    rank = {"first": 0.0, "middle": 1.0 + split.short, "last": plan.pp - 1.0}[where]
+    alone = np.where(plan.pp > 1.0, 0.0, 1.0)[()]
+    is_first = {"first": 1.0, "middle": 0.0, "last": alone}[where]
+    is_last = {"first": alone, "middle": 0.0, "last": 1.0}[where]
+    dense = layers * parts.dense + is_first * parts.embedding + is_last * _head_parameters(job, plan, parts)
+    weights, gradients, optimizer = _states(job, plan, parts, layers, dense)
+    in_flight = SCHEDULES[plan.schedule].in_flight(plan.pp, plan.m, plan.v, rank)
+    recomputed = recomputed_layers(plan.recompute_layers, plan.v, layers)
+    activations = in_flight * stored(parts.kept, layers, recomputed)
+    working = np.where(recomputed > 0.0, parts.kept.working, 0.0) + parts.working
+    boundary = 2.0 * parts.kept.boundary * np.where(plan.pp > 1.0, 2.0, 0.0)
+    return Memory(
+        weights,
+        gradients,
+        optimizer,
+        activations,
+        is_last * parts.logits,
+        working + boundary,
+        job.framework.reserve + 0.0 * weights,
+    )
+
+
+def _head_parameters(job: Job, plan: Plan, parts: Shape) -> Num:
+    """Head on the last rank: its own, or a copy of the tied embedding when that lives on another rank."""
+    return np.where(plan.pp > 1.0, parts.head, 0.0)[()] if job.model.tied_embeddings else parts.head
+
+
+def state_bytes(job: Job) -> StateBytes:
+    """Bytes per trained parameter in this job."""
+    return adam_states(job.workload.optimizer, job.framework.gradient_bytes)
+
+
+def _states(job: Job, plan: Plan, parts: Shape, layers: Num, dense: Num) -> tuple[Num, Num, Num]:
+    """Weights, gradients and optimizer states of one rank after ZeRO; experts are shared by dp*cp/ep ranks.
+
+    ZeRO-3 gathers two layers at a time (one in use, one prefetched) in 16 bit.
+    """
+    each, ranks = state_bytes(job), plan.dp * plan.cp
+    expert = layers * parts.expert
+
+    def shard(per: float, stage: int, dense: Num, expert: Num) -> Num:
+        return sharded(per * dense, plan.zero, stage, ranks) + sharded(per * expert, plan.zero, stage, ranks / plan.ep)
+
+    weights = shard(each.weight, 3, dense, expert)
+    if job.framework.shard_is_master and each.master and not job.lora:
+        weights = np.where(plan.zero >= 3, 0.0, weights)[()]
+    if job.lora:
+        dense, expert = layers * parts.adapters, 0.0 * expert
+        weights = weights + each.weight * dense
+    gathered = np.where(plan.zero >= 3, 2.0 * each.weight * (parts.dense + parts.expert), 0.0)[()]
+    on_device = 0.0 if job.workload.offload == "optimizer" else each.optimizer
+    return weights + gathered, shard(each.gradient, 2, dense, expert), shard(on_device, 1, dense, expert)

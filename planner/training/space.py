@@ -1,0 +1,185 @@
+"""Every plan that a job admits, as batches of arrays.
+
+All of tp x cp x ep x pp x dp x b x sp x v x k x ZeRO x schedule, degrees over divisors. Rows that differ in (v, k,
+ZeRO) only are neighbours, so that what depends on the others is computed once per run (`planner.cost.runs`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from planner.plan import INTEGERS, Plan
+from planner.training.job import Job
+from planner.training.rules import _divisors
+
+BLOCK = 32768
+"""Rows per batch: their temporaries stay in a core's cache."""
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Values that an option admits: a list, or everything between two bounds (None: open)."""
+
+    low: int = 0
+    high: int | None = None
+    only: frozenset[int] | None = None
+
+    def __contains__(self, value: int) -> bool:
+        if self.only is not None:
+            return value in self.only
+        return self.low <= value and (self.high is None or value <= self.high)
+
+    def describe(self) -> str:
+        """As a user would write it: "4", "2..8", "1,2"."""
+        if self.only is not None:
+            return ",".join(map(str, sorted(self.only)))
+        return str(self.low) if self.low == self.high else f"{self.low}..{'' if self.high is None else self.high}"
+
+    def keep(self, values: Iterable[int]) -> list[int]:
+        """The values inside, in order."""
+        return [value for value in values if value in self]
+
+
+ANY = Range()
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What the options pin or bound; a dimension that is not named is free.
+
+    Attributes:
+        ranges: by field name of `Plan` (tp, cp, ep, pp, v, dp, b, m, sp, zero, recompute_layers).
+        schedules: admitted names, or None for the framework's.
+        recompute: admitted policies among none, selective, full, block; None for all.
+    """
+
+    ranges: dict[str, Range] = field(default_factory=dict)
+    schedules: frozenset[str] | None = None
+    recompute: frozenset[str] | None = None
+
+    def __getitem__(self, name: str) -> Range:
+        return self.ranges.get(name, ANY)
+
+
+def plans(job: Job, bounds: Bounds) -> Iterator[Plan]:
+    """All plans inside the bounds, in batches of one schedule and selective policy."""
+    for schedule, selective in product(_schedules(job, bounds), _selective(job, bounds)):
+        yield from _batches(_grids(job, bounds, schedule, selective), schedule, selective)
+
+
+def _schedules(job: Job, bounds: Bounds) -> list[str]:
+    names = job.framework.schedules
+    return [n for n in names if bounds.schedules is None or n in bounds.schedules] or sorted(bounds.schedules or ())
+
+
+def _selective(job: Job, bounds: Bounds) -> list[bool]:
+    policies = bounds.recompute
+    if policies is None:
+        return [False] if job.flash else [False, True]
+    return [s for s in (False, True) if (("selective" in policies) if s else bool(policies - {"selective"}))]
+
+
+def _batches(grids: Iterable[dict[str, Any]], schedule: str, selective: bool) -> Iterator[Plan]:
+    """Join small grids and cut large ones into blocks."""
+    held: list[dict[str, Any]] = []
+    rows = 0
+    for grid in grids:
+        held.append(grid)
+        rows += len(grid["tp"])
+        if rows >= BLOCK:
+            yield from _cut(held, schedule, selective)
+            held, rows = [], 0
+    if rows:
+        yield from _cut(held, schedule, selective)
+
+
+def _cut(grids: list[dict[str, Any]], schedule: str, selective: bool) -> Iterator[Plan]:
+    columns = {name: np.concatenate([g[name] for g in grids]) for name in INTEGERS}
+    for start in range(0, len(columns["tp"]), BLOCK):
+        part = {name: column[start : start + BLOCK] for name, column in columns.items()}
+        yield Plan(**part, schedule=schedule, selective=selective)
+
+
+def _grids(job: Job, bounds: Bounds, schedule: str, selective: bool) -> Iterator[dict[str, Any]]:
+    """One grid per (tp, cp, ep, pp, dp, b, sp): all of (v, k, ZeRO)."""
+    batch = job.workload.global_batch
+    for tp, cp, pp, dp, ep in layouts(job, bounds):
+        if batch % dp or (schedule != _schedules(job, bounds)[0] and pp == 1):
+            continue
+        inner = _inner(job, bounds, schedule, selective, pp, dp * cp)
+        if not len(inner):
+            continue
+        for b in bounds["b"].keep(_divisors(batch // dp)):
+            m = batch // dp // b
+            if m not in bounds["m"] or (schedule == "naive" and m > 1) or (schedule == "interleaved" and m % pp):
+                continue
+            for sp in bounds["sp"].keep((0, 1) if tp > 1 else (0,)):
+                yield _grid(inner, tp=tp, cp=cp, ep=ep, pp=pp, dp=dp, b=b, m=m, sp=sp)
+
+
+def _grid(inner: Any, **fixed: int) -> dict[str, Any]:
+    """The inner columns (v, k, ZeRO) beside constant ones."""
+    columns = {name: np.full(len(inner), value) for name, value in fixed.items()}
+    return columns | {"v": inner[:, 0], "recompute_layers": inner[:, 1], "zero": inner[:, 2]}
+
+
+def layouts(job: Job, bounds: Bounds) -> Iterator[tuple[int, int, int, int, int]]:
+    """(tp, cp, pp, dp, ep) whose product is the cluster.
+
+    Unless an option says otherwise, tp stays inside the scale-up domain (no published run gains by leaving it), cp is
+    1, and ep is 1 for dense models.
+    """
+    model, gpus = job.model, job.cluster.gpus
+    widest = gpus if "tp" in bounds.ranges else job.cluster.domain
+    tps = [d for d in bounds["tp"].keep(_divisors(gpus)) if d <= widest]
+    for tp in [d for d in tps if model.heads % d == 0] or tps:
+        for cp in bounds["cp"].keep(_divisors(gpus // tp)) if "cp" in bounds.ranges else [1]:
+            for pp in bounds["pp"].keep(d for d in _divisors(gpus // tp // cp) if d <= model.layers):
+                dp = gpus // tp // cp // pp
+                if dp in bounds["dp"]:
+                    experts = _divisors(model.moe.experts) if model.moe else [1]
+                    for ep in bounds["ep"].keep(e for e in experts if dp * cp % e == 0):
+                        yield tp, cp, pp, dp, ep
+
+
+def _inner(job: Job, bounds: Bounds, schedule: str, selective: bool, pp: int, ranks: int) -> Any:
+    """Rows (v, k, ZeRO stage) for a pipeline depth."""
+    layers = job.model.layers
+    zeros = bounds["zero"].keep(_zero_stages(job, pp, ranks)) or bounds["zero"].keep(range(4))
+    rows = []
+    for v in bounds["v"].keep(_virtual_stages(job, schedule, pp)):
+        chunk = -(-layers // (pp * v))
+        ks = _recomputed(bounds, chunk, selective)
+        rows.append(np.stack([a.ravel() for a in np.meshgrid([v], ks, zeros, indexing="ij")], axis=1))
+    return np.concatenate(rows) if rows else np.empty((0, 3), dtype=int)
+
+
+def _virtual_stages(job: Job, schedule: str, pp: int) -> list[int]:
+    """Chunks per rank: 1, or with interleaving all that leave at most the two end chunks one layer short."""
+    if schedule != "interleaved":
+        return [1]
+    layers = job.model.layers
+    allowed = 2 if job.framework.uneven_layers else 0
+    return [v for v in range(2, layers // pp + 1) if -layers % (pp * v) <= allowed] if pp > 1 else []
+
+
+def _zero_stages(job: Job, pp: int, ranks: int) -> list[int]:
+    deepest = 0 if ranks == 1 else job.framework.zero_with_pipeline if pp > 1 else 3
+    return [z for z in job.framework.zero if z <= deepest]
+
+
+def _recomputed(bounds: Bounds, chunk: int, selective: bool) -> list[int]:
+    """k, layers recomputed per chunk: 0, some (block) or all (full), as the policies admit."""
+    policies = bounds.recompute
+    free = policies is None
+    ks = [0] if free or "none" in policies or selective else []  # type: ignore[operator]
+    if free or "block" in policies:  # type: ignore[operator]
+        ks += range(1, chunk)
+    if free or "full" in policies:  # type: ignore[operator]
+        ks.append(chunk)
+    return bounds["recompute_layers"].keep(ks)
