@@ -68,7 +68,7 @@ class Recommendation:
 
     Attributes:
         ranked: plans that run, best first; fits: whether the job fits as asked.
-        misses: plans that nearly fit as asked, nearest first, when it does not.
+        misses: nearest misses among layouts none of whose plans fit as asked.
         smallest: accelerators of the smallest such cluster that the job fits as asked, when it does not.
         capacity: bytes that a plan may use per accelerator.
         dropped: relaxations that were not tried, with the reason.
@@ -100,11 +100,10 @@ def recommend(
     if not outcome.legal:
         raise _no_legal_plan(job, bounds, outcome)
     ranked = [rank(job, candidate) for candidate in outcome.best]
-    misses: list[Ranked] = []
+    misses = [rank(job, candidate) for candidate in outcome.near[:3]]
     dropped: dict[str, str] = {}
     smallest, outcomes = None, [outcome]
     if not ranked:
-        misses = [rank(job, candidate) for candidate in outcome.near[:3]]
         smallest = smallest_cluster(job)
         if not exact:
             ranked, dropped, relaxed = _relaxed(job, bounds, top, tick)
@@ -241,10 +240,11 @@ def _no_legal_plan(job: Job, bounds: Bounds, outcome: Outcome) -> NoLegalPlan:
 def pinned_plan(job: Job, bounds: Bounds) -> Plan | None:
     """The plan that pinned options spell out, the rest at their plainest: what an impossible request asked for."""
     pins: dict[str, Any] = {name: r.low for name, r in bounds.ranges.items() if r.low == r.high}
-    plan = Plan(**pins, schedule=min(bounds.schedules or {"interleaved" if pins.get("v", 1) > 1 else "1f1b"}))
+    schedule = min(bounds.schedules or {"interleaved" if pins.get("v", 1) > 1 else "1f1b"})
+    plan = Plan(**pins, schedule=schedule, selective=bounds.recompute == frozenset({"selective"}))
     gpus, batch = job.cluster.gpus, job.workload.global_batch
     if "dp" not in pins:
         plan = replace(plan, dp=max(1, gpus // (plan.tp * plan.cp * plan.pp)))
     if "m" not in pins:
         plan = replace(plan, m=max(1, batch // (plan.b * plan.dp)))
-    return plan if pins else None
+    return plan if pins or bounds.schedules or bounds.recompute else None

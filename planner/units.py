@@ -80,6 +80,8 @@ Count = Annotated[float, _count[0], _count[1]]
 
 def _scaled(value: float, steps: list[tuple[float, str]], digits: int = 3) -> str:
     """`value` over the largest step that it reaches, with `digits` significant digits."""
+    if value == 0:
+        return f"0 {steps[-1][1]}".rstrip()
     scale, unit = next((step for step in steps if abs(value) >= step[0] * 0.9995), steps[-1])
     x = value / scale
     whole = len(str(int(abs(x)))) if abs(x) >= 1 else 1
@@ -98,7 +100,9 @@ def format_rate(value: float) -> str:
 
 def format_seconds(value: float) -> str:
     """Seconds in the unit that reads best: `format_seconds(0.0123) == "12.3 ms"`."""
-    return _scaled(value, [(86400.0, "d"), (3600.0, "h"), (1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns")])
+    return _scaled(
+        value, [(86400.0, "d"), (3600.0, "h"), (1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns"), (1.0, "s")]
+    )
 
 
 def format_count(value: float) -> str:

@@ -28,18 +28,18 @@ GRAMMAR = (
     "4xp5.48xlarge    4 nodes of that type",
     "cluster.yaml     a cluster written out",
 )
-_LEADING = re.compile(r"([+-]?\d[^x×*:]*)\s*[x×*]\s*(\S.*)", re.DOTALL)
+_LEADING = re.compile(r"([+-]?\d[^x×*:]*)[x×*]\s*(\S.*)", re.DOTALL | re.IGNORECASE)
 _MEMORY = re.compile(r"\d+\s*g(i?b)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class _Request:
-    """What was asked for: `nodes` (absent: as many as it takes) of `each` accelerators (absent: all of the node)."""
+    """What was asked for: `count` accelerators in all, or on each of `nodes`."""
 
     text: str
     device: str
+    count: int
     nodes: int | None = None
-    each: int | None = None
 
 
 def find_cluster(text: str, library: Library) -> Resolved[Cluster]:
@@ -53,8 +53,14 @@ def find_cluster(text: str, library: Library) -> Resolved[Cluster]:
         return _from_file(Path(text), library)
     found = _instance(text, library) or _device(text, library)
     if found is None:
-        raise PlannerError(f"{quote(text)} says no number of accelerators", GRAMMAR)
+        raise _no_count(text, library)
     return found
+
+
+def _no_count(text: str, library: Library) -> PlannerError:
+    if text and library.lookup("accelerator", text) is None:
+        return unknown(library, ("accelerator", "node"), text)
+    return PlannerError(f"{quote(text)} says no number of accelerators", GRAMMAR)
 
 
 def _is_path(text: str) -> bool:
@@ -82,21 +88,33 @@ def _device(text: str, library: Library) -> Resolved[Cluster] | None:
     if request is None:
         return None
     notes: list[str] = []
-    accelerator = _note(_accelerator(request.device, library), notes)
-    node = _note(library.node(accelerator.node), notes)
+    accelerator, node = _machine(request.device, library, notes)
     nodes, used = _place(request, node, library, notes)
     return _cluster(text, accelerator, node, (nodes, used), library, notes)
+
+
+def _machine(device: str, library: Library, notes: list[str]) -> tuple[Accelerator, Node]:
+    """The accelerator called `device` and its plain node; or the node of that name and what is in it."""
+    found = _accelerator(device, library)
+    if found is not None:
+        accelerator = _note(found, notes)
+        return accelerator, _note(library.node(accelerator.node), notes)
+    by_node = library.lookup("node", device)
+    if by_node is None:
+        raise unknown(library, ("accelerator", "node"), device.replace(":", "-"))
+    node: Node = _note(by_node, notes)
+    return _note(library.accelerator(node.accelerator), notes), node
 
 
 def _counted(text: str) -> _Request | None:
     first = _LEADING.fullmatch(text)
     if first is None:
         device, colon, count = text.rpartition(":")
-        return _Request(text, device, each=_count(count, text)) if colon and device else None
+        return _Request(text, device, _count(count, text)) if colon and device else None
     second = _LEADING.fullmatch(first[2])
     if second is None:
-        return _Request(text, first[2], each=_count(first[1], text))
-    return _Request(text, second[2], _count(first[1], text), _count(second[1], text))
+        return _Request(text, first[2], _count(first[1], text))
+    return _Request(text, second[2], _count(second[1], text), nodes=_count(first[1], text))
 
 
 def _count(digits: str, text: str) -> int:
@@ -106,21 +124,20 @@ def _count(digits: str, text: str) -> int:
         PlannerError: it is not one, or larger than any cluster.
     """
     plain = digits.strip()
-    if not re.fullmatch(r"[0-9]+", plain) or not plain.strip("0"):
+    significant = plain.lstrip("0")
+    if not re.fullmatch(r"[0-9]+", plain) or not significant:
         raise PlannerError(f"{quote(text)}: {quote(plain)} is not a positive whole number", GRAMMAR)
-    if len(plain.lstrip("0")) > len(str(MOST)) or int(plain) > MOST:
+    if len(significant) > len(str(MOST)) or int(significant) > MOST:
         raise PlannerError(f"{quote(text)}: at most {MOST:,} accelerators", GRAMMAR)
-    return int(plain)
+    return int(significant)
 
 
-def _accelerator(name: str, library: Library) -> Resolved[Accelerator]:
+def _accelerator(name: str, library: Library) -> Resolved[Accelerator] | None:
     """The accelerator called `name` or "device:memory", a memory that the plain device already has being no change."""
     device, colon, memory = name.partition(":")
     found = library.lookup("accelerator", f"{device}-{memory}" if colon else name)
     if found is None and colon and _MEMORY.fullmatch(memory.strip()):
-        found = _with_memory(library.lookup("accelerator", device), memory)
-    if found is None:
-        raise unknown(library, ("accelerator", "node"), name.replace(":", "-"))
+        return _with_memory(library.lookup("accelerator", device), memory)
     return found
 
 
@@ -132,16 +149,16 @@ def _with_memory(found: Resolved[Accelerator] | None, memory: str) -> Resolved[A
 
 def _place(request: _Request, node: Node, library: Library, notes: list[str]) -> tuple[int, int]:
     """Nodes, and accelerators used of each."""
-    each = request.each or node.count
     if request.nodes is None:
-        return _split(request, each, node, notes)
-    if each > node.count:
-        raise _too_many(request, each, node, library)
-    return request.nodes, each
+        return _split(request, node, notes)
+    if request.count > node.count:
+        raise _too_many(request, node, library)
+    return request.nodes, request.count
 
 
-def _split(request: _Request, count: int, node: Node, notes: list[str]) -> tuple[int, int]:
+def _split(request: _Request, node: Node, notes: list[str]) -> tuple[int, int]:
     """A bare count over plain nodes: part of one, or all of several."""
+    count = request.count
     if count <= node.count:
         return 1, count
     full, rest = divmod(count, node.count)
@@ -153,12 +170,12 @@ def _split(request: _Request, count: int, node: Node, notes: list[str]) -> tuple
     return full, node.count
 
 
-def _too_many(request: _Request, each: int, node: Node, library: Library) -> PlannerError:
-    names = _nodes_with(node.accelerator, each, library)
-    hint = (
-        f"nodes with {each}: {', '.join(names)}" if names else f"at most {request.nodes}x{node.count}x{request.device}"
-    )
-    return PlannerError(f"{quote(request.text)}: a node has {node.count} of these ({node.name}), not {each}", hint)
+def _too_many(request: _Request, node: Node, library: Library) -> PlannerError:
+    names = _nodes_with(node.accelerator, request.count, library)
+    most = f"at most {request.nodes}x{node.count}x{request.device}"
+    hint = f"nodes with {request.count}: {', '.join(names)}" if names else most
+    what = f"a node has {node.count} of these ({node.name}), not {request.count}"
+    return PlannerError(f"{quote(request.text)}: {what}", hint)
 
 
 def _nodes_with(accelerator: str, count: int, library: Library) -> list[str]:

@@ -116,10 +116,10 @@ def step_time(job: Job, plan: Plan) -> StepTime:
     pipeline = schedule.pipeline_time(stages, plan.m, plan.v)
     busy = plan.m * slowest.work.total
     p2p = schedule.exposed_p2p(
-        plan.pp, plan.m, plan.v, _hop(job, plan), job.framework.p2p_blocking, job.framework.p2p_exposed
+        plan.pp, plan.m, plan.v, hop_time(job, plan), job.framework.p2p_blocking, job.framework.p2p_exposed
     )
     total = slowest.forward + slowest.backward + slowest.recompute
-    parameters = _parameters(job, plan, split)
+    parameters = trained_parameters(job, plan)
     return StepTime(
         forward=plan.m * slowest.forward.compute,
         backward=plan.m * slowest.backward.compute,
@@ -179,7 +179,7 @@ def _slower(exists: Any, one: StagePass, other: StagePass) -> StagePass:
     )
 
 
-def _hop(job: Job, plan: Plan) -> Num:
+def hop_time(job: Job, plan: Plan) -> Num:
     """Time of one boundary tensor's send: 2*b*s*h/(cp*tp) bytes.
 
     Each tensor-parallel rank sends its 1/tp, by sequence parallelism or by scatter/gather (Narayanan 2021, section
@@ -189,8 +189,9 @@ def _hop(job: Job, plan: Plan) -> Num:
     return collectives.hop(job.cluster, moved, plan.tp * plan.cp * plan.dp, plan.pp)
 
 
-def _parameters(job: Job, plan: Plan, split: Split) -> Num:
+def trained_parameters(job: Job, plan: Plan) -> Num:
     """Trained parameters of the rank with most layers: what its data-parallel group synchronises."""
+    split = split_layers(job.model.layers, plan.pp)
     if job.lora:
         return split.middle * adapter_parameters(job, plan.tp)
     dense, expert = layer_parameters(job, plan.tp, plan.ep)

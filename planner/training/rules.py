@@ -50,11 +50,13 @@ def _numbers(job: Job, plan: Plan) -> dict[str, Any]:
         "schedules": ", ".join(job.framework.schedules),
         "stages": ", ".join(map(str, job.framework.zero)),
         "deepest": job.framework.zero_with_pipeline,
-        "legal_tp": ", ".join(str(t) for t in _divisors(model.heads) if t <= job.cluster.gpus),
+        "divisors": ", ".join(map(str, divisors(job.cluster.gpus))),
+        "legal_tp": ", ".join(str(t) for t in divisors(model.heads) if t <= job.cluster.gpus),
     }
 
 
-def _divisors(n: int) -> list[int]:
+def divisors(n: int) -> list[int]:
+    """All divisors of n, ascending."""
     return [d for d in range(1, n + 1) if n % d == 0]
 
 
@@ -108,12 +110,6 @@ def _interleaved(job: Job, plan: Plan) -> Any:
 MEGATRON = "Megatron-LM"
 RULES: tuple[Rule, ...] = (
     Rule(
-        "gpus",
-        lambda j, p: p.gpus == j.cluster.gpus,
-        "tp*cp*pp*dp must be the {gpus} GPUs of the cluster, not tp={tp} x cp={cp} x pp={pp} x dp={dp}",
-        f"{MEGATRON} training/arguments.py",
-    ),
-    Rule(
         "heads",
         lambda j, p: _divides(p.tp, j.model.heads),
         "tp={tp} does not divide the {heads} attention heads; legal: {legal_tp}",
@@ -131,6 +127,12 @@ RULES: tuple[Rule, ...] = (
         _ffn,
         "tp={tp} does not divide the feed-forward width {ffn}",
         f"{MEGATRON} core/tensor_parallel/layers.py",
+    ),
+    Rule(
+        "gpus",
+        lambda j, p: p.gpus == j.cluster.gpus,
+        "tp={tp} x cp={cp} x pp={pp} x dp={dp} does not make the {gpus} GPUs of the cluster (divisors: {divisors})",
+        f"{MEGATRON} training/arguments.py",
     ),
     Rule(
         "sequence_parallel",

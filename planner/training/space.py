@@ -15,7 +15,7 @@ import numpy as np
 
 from planner.plan import INTEGERS, Plan
 from planner.training.job import Job
-from planner.training.rules import _divisors
+from planner.training.rules import divisors
 
 BLOCK = 32768
 """Rows per batch: their temporaries stay in a core's cache."""
@@ -114,7 +114,7 @@ def _grids(job: Job, bounds: Bounds, schedule: str, selective: bool) -> Iterator
         inner = _inner(job, bounds, schedule, selective, pp, dp * cp)
         if not len(inner):
             continue
-        for b in bounds["b"].keep(_divisors(batch // dp)):
+        for b in bounds["b"].keep(divisors(batch // dp)):
             m = batch // dp // b
             if m not in bounds["m"] or (schedule == "naive" and m > 1) or (schedule == "interleaved" and m % pp):
                 continue
@@ -136,13 +136,13 @@ def layouts(job: Job, bounds: Bounds) -> Iterator[tuple[int, int, int, int, int]
     """
     model, gpus = job.model, job.cluster.gpus
     widest = gpus if "tp" in bounds.ranges else job.cluster.domain
-    tps = [d for d in bounds["tp"].keep(_divisors(gpus)) if d <= widest]
+    tps = [d for d in bounds["tp"].keep(divisors(gpus)) if d <= widest]
     for tp in [d for d in tps if model.heads % d == 0] or tps:
-        for cp in bounds["cp"].keep(_divisors(gpus // tp)) if "cp" in bounds.ranges else [1]:
-            for pp in bounds["pp"].keep(d for d in _divisors(gpus // tp // cp) if d <= model.layers):
+        for cp in bounds["cp"].keep(divisors(gpus // tp)) if "cp" in bounds.ranges else [1]:
+            for pp in bounds["pp"].keep(d for d in divisors(gpus // tp // cp) if d <= model.layers):
                 dp = gpus // tp // cp // pp
                 if dp in bounds["dp"]:
-                    experts = _divisors(model.moe.experts) if model.moe else [1]
+                    experts = divisors(model.moe.experts) if model.moe else [1]
                     for ep in bounds["ep"].keep(e for e in experts if dp * cp % e == 0):
                         yield tp, cp, pp, dp, ep
 

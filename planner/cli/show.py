@@ -1,0 +1,37 @@
+"""planner show: what the catalogue knows."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from planner.errors import PlannerError, suggest
+
+KINDS = {"models": "model", "accelerators": "accelerator", "nodes": "node", "links": "link", "frameworks": "framework"}
+
+
+def show(
+    what: Annotated[str, typer.Argument(help="models, accelerators, nodes, links or frameworks")],
+    name: Annotated[str | None, typer.Argument(help="One of them: all its facts, with their source")] = None,
+    profiles: Annotated[Path | None, typer.Option("--profiles", help="Directory of your own profiles")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout")] = False,
+) -> None:
+    """List the profiles of a kind, or print one with everything that is known and where it comes from."""
+    kind = KINDS.get(what, what if what in KINDS.values() else "")
+    if not kind:
+        near = suggest(what, list(KINDS))
+        raise PlannerError(f"nothing to show by the name {what!r}", [f"did you mean: {', '.join(near or KINDS)} ?"])
+    from planner.catalog.library import open_library
+    from planner.report.profiles import listing, record, table
+
+    library = open_library(profiles)
+    if name is not None:
+        facts = record(kind, library.find(kind, name).value)
+        sys.stdout.write(json.dumps(facts, indent=2) + "\n" if as_json else table(facts))
+        return
+    rows = listing(kind, library)
+    sys.stdout.write(json.dumps(rows, indent=2) + "\n" if as_json else "".join(f"{row['line']}\n" for row in rows))

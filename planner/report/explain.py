@@ -1,0 +1,277 @@
+"""Every number of one plan: symbol = formula = numbers = result, with its source and how far to trust it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from planner.architecture import Gemm, attention_gemms, mlp_gemms, model_flops, moe_gemms, parameters
+from planner.cost import collectives, operators
+from planner.cost.recompute import recomputed_layers
+from planner.plan import Plan
+from planner.recommend import Ranked
+from planner.report.words import PART_NAMES, degrees, recompute_name, relaxation
+from planner.schedules import SCHEDULES
+from planner.training.estimate import hop_time, throughput, trained_parameters
+from planner.training.job import Job
+from planner.training.layer import layer
+from planner.training.memory import Shape, shape, state_bytes
+from planner.training.split import Split, split_layers
+from planner.units import format_bytes, format_count, format_flops, format_rate, format_seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One number.
+
+    Attributes:
+        group: parameters, memory, operators, time or throughput.
+        value: SI; unit: of value; text: the value as shown.
+        trust: measured, datasheet, assumed or exact (arithmetic).
+    """
+
+    group: str
+    symbol: str
+    formula: str
+    numbers: str
+    value: float
+    unit: str
+    text: str
+    source: str
+    trust: str
+
+
+def explanation(ranked: Ranked, capacity: float) -> list[Line]:
+    """All lines of one plan."""
+    job, plan = ranked.job, ranked.plan
+    return [
+        *_parameters(job),
+        *_memory(ranked, capacity),
+        *_operators(job, plan),
+        *_time(ranked),
+        *_throughput(ranked),
+    ]
+
+
+def as_data(lines: list[Line]) -> list[dict[str, Any]]:
+    """The lines for JSON."""
+    return [asdict(line) for line in lines]
+
+
+def text(ranked: Ranked, capacity: float, lines: list[Line]) -> str:
+    """The lines for people: grouped, one number each, formula and source below."""
+    plan = ranked.plan
+    cluster = ranked.job.cluster
+    out = [
+        f"{ranked.job.model.name} on {cluster.gpus:,} × {cluster.accelerator.name}: {degrees(plan)} m={plan.m}, "
+        f"{plan.schedule}, recompute {recompute_name(ranked.job, plan)}",
+    ]
+    if ranked.relaxations:
+        out.append(f"relaxed: {relaxation(ranked.relaxations)}")
+    if ranked.need > capacity:
+        out.append(f"does not fit: short by {format_bytes(ranked.need - capacity)}")
+    group = last = ""
+    for line in lines:
+        if line.group != group:
+            group = line.group
+            out += ["", group.upper()]
+        out.append(f"  {line.symbol:<22} {line.text:>12}   = {line.formula}")
+        if line.numbers:
+            out.append(f"  {'':<22} {'':>12}   = {line.numbers}")
+        if (cited := f"[{line.trust}: {line.source}]") != last:
+            out.append(f"  {'':<22} {'':>12}     {cited}")
+            last = cited
+    return "\n".join(out) + "\n"
+
+
+def _count(group: str, symbol: str, formula: str, numbers: str, value: float, source: str) -> Line:
+    return Line(group, symbol, formula, numbers, value, "parameters", format_count(value), source, "exact")
+
+
+def _parameters(job: Job) -> list[Line]:
+    model, parts = job.model, parameters(job.model)
+    numbers = " + ".join(f"{name} {format_count(float(p))}" for name, p in parts.parts.items() if p)
+    formula = " + ".join(name for name, p in parts.parts.items() if p)
+    return [_count("parameters", "N, parameters", formula, numbers, float(parts.total), model.source)]
+
+
+def _where(ranked: Ranked) -> str:
+    rank, p = int(ranked.estimate.rank), ranked.plan.pp
+    return "first" if rank == 0 else "last" if rank == p - 1 else "middle"
+
+
+def _memory(ranked: Ranked, capacity: float) -> list[Line]:
+    """The parts of the fullest rank."""
+    job, plan, memory = ranked.job, ranked.plan, ranked.estimate.memory
+    rank, where, preset = int(ranked.estimate.rank), _where(ranked), job.framework
+    parts, split = shape_of(job, plan), split_layers(job.model.layers, float(plan.pp))
+    each, ranks = state_bytes(job), plan.dp * plan.cp
+    count = format_count(float(memory.gradients) / each.gradient * (ranks if plan.zero >= 2 else 1))
+    gradients = f"{each.gradient:g} × {count}" + _over(plan, 2)
+    states = f"({each.master:g} + {each.moments:g}) × {count}" + _over(plan, 1)
+    logits = f"{preset.logits_bytes:g} × {plan.b * job.workload.seq // plan.cp:,} × "
+    logits += f"{float(parts.head) / job.model.hidden:,.0f}"
+    said = {
+        "weights": ("2 B × parameters", _weights(job, plan, parts, split, where), "ZeRO 2020, 3.1"),
+        "gradients": (f"{each.gradient:g} B × trained parameters", gradients, f"{preset.name}: gradient buffer"),
+        "optimizer": (
+            "(master + moments) × trained parameters",
+            states if job.workload.offload == "none" else "0: in host memory",
+            "ZeRO 2020, 3.1",
+        ),
+        "activations": (
+            "in flight × ((n - r) × layer + r × input)",
+            _activations(job, plan, parts, split, where),
+            "Korthikanti 2022, eq. 2 and 4; " + SCHEDULES[plan.schedule].source,
+        ),
+        "logits": (
+            "bytes per logit × b*s/cp × V/tp on the last rank",
+            logits if float(memory.logits) else f"0: rank {rank} has no head",
+            preset.source,
+        ),
+        "buffers": ("a layer's activation gradients, and sends", "widest tensors", "planner.training.memory"),
+        "reserve": ("context, communication buffers, allocator", f"{preset.name} preset", preset.source),
+    }
+    lines = [
+        Line("memory", name, *said[name][:2], float(part), "bytes", format_bytes(float(part)), said[name][2], trust)
+        for name, part in memory.parts.items()
+        for trust in [preset.trust if name in ("logits", "reserve") else "assumed" if name == "buffers" else "exact"]
+    ]
+    limit = f"of {format_bytes(capacity)} = {preset.usable:g} × {format_bytes(job.cluster.accelerator.memory)}"
+    source, shown = job.cluster.accelerator.source, format_bytes(ranked.need)
+    total = Line(
+        "memory", f"peak, rank {rank}", "sum of the parts", limit, ranked.need, "bytes", shown, source, "datasheet"
+    )
+    return [*lines, total]
+
+
+def _over(plan: Plan, stage: int) -> str:
+    """The divisor that ZeRO puts under a part."""
+    return f" / {plan.dp * plan.cp} (ZeRO-{plan.zero})" if plan.zero >= stage else ""
+
+
+def shape_of(job: Job, plan: Plan) -> Shape:
+    """A plan's layer as memory sees it."""
+    p = plan.floats()
+    return shape(job, p.selective, p.tp, p.cp, p.ep, p.sp, p.b)
+
+
+def _weights(job: Job, plan: Plan, parts: Shape, split: Split, where: str) -> str:
+    layers = float(getattr(split, where))
+    ends = [name for name, here in (("embedding", where == "first" or plan.pp == 1), ("head", where == "last")) if here]
+    one = format_count(float(parts.dense + parts.expert))
+    text = f"{layers:.0f} layers × {one}" + "".join(f" + {end}" for end in ends)
+    if plan.zero >= 3:
+        return f"2 × ({text}) / {plan.dp * plan.cp} + two gathered layers"
+    return f"2 × ({text})"
+
+
+def _activations(job: Job, plan: Plan, parts: Shape, split: Split, where: str) -> str:
+    layers = float(getattr(split, where))
+    rank = {"first": 0.0, "middle": 1.0 + float(split.short), "last": plan.pp - 1.0}[where]
+    count = float(SCHEDULES[plan.schedule].in_flight(float(plan.pp), float(plan.m), float(plan.v), rank))
+    again = float(recomputed_layers(plan.recompute_layers, plan.v, layers))
+    whole, boundary = format_bytes(float(parts.kept.whole)), format_bytes(float(parts.kept.boundary))
+    return f"{count:.4g} × (({layers:.0f} - {again:.0f}) × {whole} + {again:.0f} × {boundary})"
+
+
+def _operators(job: Job, plan: Plan) -> list[Line]:
+    """The forward operators of one layer, for one micro-batch on one rank."""
+    p, acc = plan.floats(), job.cluster.accelerator
+    tokens = p.b * job.workload.seq / p.cp
+    gemms = attention_gemms(job.model, tokens, p.tp) | (
+        moe_gemms(job.model, tokens, p.tp, p.ep) if job.model.moe else mlp_gemms(job.model, tokens, p.tp, job.model.ffn)
+    )
+    lines = [_gemm(job, name, gemm) for name, gemm in gemms.items()]
+    piece = layer(job, p.tp, p.cp, p.ep, p.sp, p.b)
+    kind = "half the square at the attention efficiency" if job.flash else "the whole square, and softmax over it"
+    lines.append(_second("operators", "attention core", kind, f"s = {job.workload.seq:,}", "", float(piece.core), job))
+    if plan.tp > 1:
+        rate = float(collectives.group(job.cluster, p.tp, 1.0).rate) / 1e9
+        moved = f"2 × 2(t-1)/t × {format_bytes(2.0 * tokens * job.model.hidden)} at {rate:,.0f} GB/s"
+        time, source = float(piece.forward.tp_comm), job.cluster.scaleup.source if job.cluster.scaleup else ""
+        lines.append(_second("operators", "TP traffic", "2 all-reduces of 2*b*s*h", moved, source, time, job))
+    memory = f"memory at {acc.efficiency.memory:.0%} of {format_rate(acc.bandwidth)}"
+    for way, work in (("forward", piece.forward), ("backward", piece.backward)):
+        said = "products + core + element-wise work + traffic"
+        lines.append(_second("operators", f"layer {way}", said, memory, "", float(work.total), job))
+    return lines
+
+
+def _gemm(job: Job, name: str, gemm: Gemm) -> Line:
+    """One product with its shape and the share of peak that it reaches."""
+    acc, precision = job.cluster.accelerator, job.workload.precision
+    m, n, k, count = (float(x) for x in (gemm.m, gemm.n, gemm.k, gemm.count))
+    time = float(operators.gemm_time(acc, precision, gemm))
+    share = float(gemm.flops) / time / operators.peak(acc, precision)
+    times = f"{count:g} × " if count > 1 else ""
+    numbers = f"{times}[{m:,.0f} × {k:,.0f}] · [{k:,.0f} × {n:,.0f}] at {share:.0%} of peak"
+    return _second("operators", name, "2mnk / (peak × e × x(m)x(n)x(k))", numbers, "", time, job)
+
+
+def _second(group: str, symbol: str, formula: str, numbers: str, source: str, value: float, job: Job) -> Line:
+    """A time; without a source of its own it rests on the accelerator's efficiencies."""
+    efficiency = job.cluster.accelerator.efficiency
+    shown, cited = format_seconds(value), source or efficiency.source
+    return Line(group, symbol, formula, numbers, value, "s", shown, cited, efficiency.trust)
+
+
+def _time(ranked: Ranked) -> list[Line]:
+    """The parts of a step."""
+    job, plan, time = ranked.job, ranked.plan, ranked.estimate.time
+    said = _said(job, plan)
+    parts = {name: float(part) for name, part in time.parts.items() if float(part) > 0}
+    lines = [_second("time", PART_NAMES[name], *said[name], part, job) for name, part in parts.items()]
+    return [*lines, _second("time", "step", "sum of the parts", "", "planner.training.estimate", ranked.step_time, job)]
+
+
+def _said(job: Job, plan: Plan) -> dict[str, tuple[str, str, str]]:
+    """Formula, numbers and source of every part of a step; an empty source means the accelerator's efficiencies."""
+    schedule, p, framework, each = SCHEDULES[plan.schedule], plan.floats(), job.framework, state_bytes(job)
+    trained = format_count(float(trained_parameters(job, p)))
+    layers = f"m = {plan.m}, {float(split_layers(job.model.layers, p.pp).middle):.0f} layers on the longest rank"
+    again = f"m = {plan.m}, {recompute_name(job, plan)}"
+    exposed = f"exposed share {framework.tp_exposed:g}"
+    hop = f"one hop {format_seconds(float(hop_time(job, p)))}"
+    traffic = (
+        f"{trained} × ({each.gradient:g} + {each.weight:g}) B over {plan.dp * plan.cp} ranks, "
+        f"{framework.dp_hidden:.0%} of the last backward hides it"
+    )
+    fixed = f"{format_seconds(framework.step)} + {framework.jitter:.1%} of the pipeline"
+    return {
+        "forward": ("m × stage forward", layers, ""),
+        "backward": ("m × stage backward", layers, ""),
+        "recompute": ("m × recomputed layers × forward", again, "Korthikanti 2022, 5"),
+        "tp_comm": ("m × layers × exposed all-reduces", exposed, "Korthikanti 2022, 4.2"),
+        "cp_comm": ("m × layers × (ring - attention)", f"cp = {plan.cp}", "Liu 2023, arXiv:2310.01889"),
+        "ep_comm": ("m × MoE layers × 4 all-to-alls", f"ep = {plan.ep}", "planner.training.layer"),
+        "pp_comm": (f"sends that {schedule.title} exposes", hop, schedule.source),
+        "bubble": (schedule.formula, f"p = {plan.pp}, m = {plan.m}, v = {plan.v}, uneven stages", schedule.source),
+        "dp_comm_exposed": ("gradients and weights over dp*cp, less what hides", traffic, "ZeRO 2020, 7"),
+        "optimizer": ("34 B × parameters / memory bandwidth", f"{trained} trained on this rank", ""),
+        "overhead": ("fixed + waiting share", fixed, framework.source),
+    }
+
+
+def _throughput(ranked: Ranked) -> list[Line]:
+    """Bubble numbers, tokens per second and MFU."""
+    job, plan, time, w = ranked.job, ranked.plan, ranked.estimate.time, ranked.job.workload
+    tokens, mfu = (float(x) for x in throughput(job, ranked.step_time))
+    flops = model_flops(job.model, float(w.seq), job.lora) / 1e9
+    peak = format_flops(operators.peak(job.cluster.accelerator, w.precision))
+    ideal = plan.v * plan.m
+    even, even_overhead = (plan.pp - 1) / (ideal + plan.pp - 1), (plan.pp - 1) / ideal
+
+    def line(symbol: str, formula: str, numbers: str, value: float, source: str) -> Line:
+        shown, unit = (f"{value:,.0f}", "1/s") if symbol == "tokens/s" else (f"{value:.2%}", "1")
+        return Line("throughput", symbol, formula, numbers, value, unit, shown, source, "exact")
+
+    step = f"{w.global_batch:,} × {w.seq:,} / {format_seconds(ranked.step_time)}"
+    used = f"{flops:,.1f} GFLOP × {tokens:,.0f} / ({job.cluster.gpus:,} × {peak})"
+    fraction, overhead = float(time.bubble_fraction), float(time.bubble_overhead)
+    return [
+        line("bubble fraction", "idle / (busy + idle)", f"even stages: {even:.2%}", fraction, "GPipe, 2.3"),
+        line("bubble overhead", "idle / busy", f"even stages: {even_overhead:.2%}", overhead, "Narayanan 2021, 2.2.1"),
+        line("tokens/s", "B × s / step", step, tokens, "arithmetic"),
+        line("MFU", "FLOPs per token × tokens/s / (GPUs × peak)", used, mfu, "Korthikanti 2022, appendix A"),
+    ]

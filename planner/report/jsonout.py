@@ -1,0 +1,124 @@
+"""Answers as versioned JSON: SI numbers with the unit in the key, inputs and assumptions echoed."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from planner import __version__
+from planner.architecture import active_parameters, parameters
+from planner.recommend import Ranked, Recommendation
+from planner.report.explain import Line, as_data
+from planner.report.words import largest_part, recompute_name
+from planner.training.job import Job
+
+SCHEMA = "planner.recommendation/1"
+
+
+def write(answer: dict[str, Any]) -> str:
+    """The text of an answer; stable key order, one trailing newline."""
+    return json.dumps(answer, indent=2, allow_nan=False) + "\n"
+
+
+def recommendation(answer: Recommendation, assumptions: tuple[str, ...]) -> dict[str, Any]:
+    """The whole answer. Its JSON Schema is docs/schemas/recommendation-1.json."""
+    return {
+        "schema": SCHEMA,
+        "planner_version": __version__,
+        "inputs": inputs(answer.job),
+        "assumptions": list(assumptions),
+        "fits_as_requested": answer.fits,
+        "smallest_cluster_gpus": answer.smallest,
+        "usable_memory_bytes": answer.capacity,
+        "search": {
+            "plans": answer.plans,
+            "feasible": answer.feasible,
+            "seconds": answer.seconds,
+            "broken_rules": answer.broken,
+        },
+        "plans": [plan(ranked, n, answer.capacity) for n, ranked in enumerate(answer.ranked, start=1)],
+        "nearest_misses": [
+            plan(ranked, n, answer.capacity)
+            | {"short_by_bytes": ranked.need - answer.capacity, "binding_constraint": f"memory.{largest_part(ranked)}"}
+            for n, ranked in enumerate(answer.misses, start=1)
+        ],
+        "relaxations_not_tried": answer.dropped,
+    }
+
+
+def inputs(job: Job) -> dict[str, Any]:
+    """What was planned for, with every default filled in."""
+    cluster, w = job.cluster, job.workload
+    return {
+        "model": {
+            "name": job.model.name,
+            "parameters": int(parameters(job.model).total),
+            "active_parameters": active_parameters(job.model),
+            "source": job.model.source,
+        },
+        "cluster": {
+            "accelerator": cluster.accelerator.name,
+            "node": cluster.node.name,
+            "nodes": cluster.nodes,
+            "gpus_per_node": cluster.used,
+            "gpus": cluster.gpus,
+            "memory_bytes": cluster.accelerator.memory,
+            "scaleup_domain": cluster.domain,
+            "scaleup_bytes_per_s": cluster.scaleup.rate if cluster.scaleup else None,
+            "network_bytes_per_s": cluster.network.rate if cluster.network else None,
+        },
+        "workload": w.model_dump(mode="json"),
+        "framework": job.framework.name,
+    }
+
+
+def plan(ranked: Ranked, number: int, capacity: float) -> dict[str, Any]:
+    """One plan with its numbers."""
+    p, time, memory = ranked.plan, ranked.estimate.time, ranked.estimate.memory
+    return {
+        "rank": number,
+        "tp": p.tp,
+        "cp": p.cp,
+        "ep": p.ep,
+        "pp": p.pp,
+        "v": p.v,
+        "dp": p.dp,
+        "micro_batch": p.b,
+        "micro_batches": p.m,
+        "sequence_parallel": bool(p.sp),
+        "zero": p.zero,
+        "schedule": p.schedule,
+        "recompute": recompute_name(ranked.job, p) if p.recompute_layers == 0 else _recompute_policy(ranked),
+        "recompute_layers": p.recompute_layers,
+        "optimizer": ranked.job.workload.optimizer,
+        "method": ranked.job.workload.method,
+        "offload": ranked.job.workload.offload,
+        "relaxations": list(ranked.relaxations),
+        "step_time_s": ranked.step_time,
+        "step_time_parts_s": {name: float(part) for name, part in time.parts.items()},
+        "tokens_per_second": float(ranked.tokens_per_second),
+        "mfu": float(ranked.mfu),
+        "bubble_fraction": float(time.bubble_fraction),
+        "bubble_overhead": float(time.bubble_overhead),
+        "memory_bytes": {name: float(part) for name, part in memory.parts.items()} | {"total": ranked.need},
+        "headroom_bytes": capacity - ranked.need,
+        "fullest_rank": int(ranked.estimate.rank),
+    }
+
+
+def _recompute_policy(ranked: Ranked) -> str:
+    return "full" if recompute_name(ranked.job, ranked.plan) == "full" else "block"
+
+
+def explained(
+    ranked: Ranked, number: int, capacity: float, lines: list[Line], assumptions: tuple[str, ...]
+) -> dict[str, Any]:
+    """One plan with every number's formula, numbers and source."""
+    return {
+        "schema": "planner.explanation/1",
+        "planner_version": __version__,
+        "inputs": inputs(ranked.job),
+        "assumptions": list(assumptions),
+        "plan": plan(ranked, number, capacity),
+        "lines": as_data(lines),
+    }

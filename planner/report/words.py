@@ -1,0 +1,130 @@
+"""Sentences about plans, out of their numbers."""
+
+from __future__ import annotations
+
+from planner.plan import Plan
+from planner.recommend import RELAXATIONS, Ranked
+from planner.training.job import Job
+from planner.units import GIB, format_bytes, format_seconds
+
+PART_NAMES = {
+    "forward": "forward",
+    "backward": "backward",
+    "recompute": "recomputation",
+    "tp_comm": "TP traffic",
+    "cp_comm": "CP traffic",
+    "ep_comm": "expert traffic",
+    "pp_comm": "pipeline sends",
+    "bubble": "bubble",
+    "dp_comm_exposed": "exposed DP traffic",
+    "optimizer": "optimizer",
+    "overhead": "overhead",
+}
+"""Parts of a step in words."""
+
+CURES = {
+    "weights": "shard the weights: more tp or pp, or ZeRO-3",
+    "gradients": "shard the gradients: ZeRO-2/3 or more tp or pp, or --optimizer adam-bf16",
+    "optimizer": "shard the states over more GPUs (ZeRO-1 up), --optimizer adam-8bit, or --offload optimizer",
+    "activations": "recompute (more), take a smaller micro-batch, or more tp",
+    "logits": "split the vocabulary over more tp, or take a smaller micro-batch",
+    "buffers": "take a smaller micro-batch, or more tp",
+    "reserve": "a device with more memory",
+}
+"""What would shrink each part of memory."""
+
+
+def recompute_name(job: Job, plan: Plan) -> str:
+    """none, selective, full, or "3 of 10" layers of each chunk."""
+    chunk = -(-job.model.layers // (plan.pp * plan.v))
+    if plan.recompute_layers == 0:
+        return "selective" if plan.selective else "none"
+    return "full" if plan.recompute_layers >= chunk else f"{plan.recompute_layers} of {chunk}"
+
+
+def degrees(plan: Plan) -> str:
+    """The layout in a few words: "tp=4 pp=8 dp=4 v=5 b=1"."""
+    shown = [f"tp={plan.tp}"]
+    shown += [f"{name}={getattr(plan, name)}" for name in ("cp", "ep") if getattr(plan, name) > 1]
+    shown += [f"pp={plan.pp}", f"dp={plan.dp}"] + ([f"v={plan.v}"] if plan.v > 1 else []) + [f"b={plan.b}"]
+    return " ".join(shown + ([f"ZeRO-{plan.zero}"] if plan.zero else []))
+
+
+def why(ranked: Ranked, capacity: float) -> str:
+    """Why a plan is good, and what it pays most for."""
+    job, plan, time = ranked.job, ranked.plan, ranked.estimate.time
+    reasons = [_tensor(job, plan), _pipeline(ranked), _recompute(ranked, capacity)]
+    waste = {k: float(v) for k, v in time.parts.items() if k not in ("forward", "backward")}
+    worst = max(waste, key=lambda k: waste[k])
+    reasons.append(
+        f"largest cost beside forward and backward: {PART_NAMES[worst]}, {waste[worst] / ranked.step_time:.1%}"
+    )
+    return "; ".join(r for r in reasons if r) + "."
+
+
+def _tensor(job: Job, plan: Plan) -> str:
+    if plan.tp == 1:
+        return "no tensor-parallel traffic"
+    where = "inside" if plan.tp <= job.cluster.domain else "beyond"
+    link = job.cluster.scaleup.name if job.cluster.scaleup else "link"
+    return f"tp={plan.tp} stays {where} the {job.cluster.domain} GPUs that {link} joins"
+
+
+def _pipeline(ranked: Ranked) -> str:
+    plan, fraction = ranked.plan, float(ranked.estimate.time.bubble_fraction)
+    if plan.pp == 1:
+        return "no pipeline, no bubble"
+    if plan.v == 1:
+        return f"m={plan.m} micro-batches keep the bubble of {plan.pp} stages at {fraction:.1%}"
+    plain = (plan.pp - 1) / (plan.m + plan.pp - 1)
+    return f"v={plan.v} cuts the bubble of {plan.pp} stages from {plain:.1%} to {fraction:.1%}"
+
+
+def _recompute(ranked: Ranked, capacity: float) -> str:
+    name, spare = recompute_name(ranked.job, ranked.plan), format_bytes(capacity - ranked.need)
+    if name == "none":
+        return f"no recomputation needed ({spare} to spare)"
+    if name == "selective":
+        return f"only the attention core is recomputed ({spare} to spare)"
+    return f"recomputation of {name if name == 'full' else name + ' layers per chunk'} makes it fit ({spare} to spare)"
+
+
+def loses(other: Ranked, first: Ranked) -> str:
+    """What a runner-up pays and what it saves against the first."""
+    slower = other.step_time / first.step_time - 1
+    deltas = {
+        name: float(part) - float(first.estimate.time.parts[name]) for name, part in other.estimate.time.parts.items()
+    }
+    pays = max(deltas, key=lambda k: deltas[k])
+    text = f"{slower:+.1%}"
+    if deltas[pays] > 0:
+        text += f": {format_seconds(deltas[pays])} more {PART_NAMES[pays]}"
+    gains = min(deltas, key=lambda k: deltas[k])
+    if deltas[gains] < -0.005 * first.step_time:
+        text += f", {format_seconds(-deltas[gains])} less {PART_NAMES[gains]}"
+    freed = first.need - other.need
+    if abs(freed) > GIB:
+        text += f"; {'frees' if freed > 0 else 'needs'} {format_bytes(abs(freed))}{'' if freed > 0 else ' more'}"
+    return text + "."
+
+
+def largest_part(ranked: Ranked) -> str:
+    """The component that takes most memory on the fullest rank."""
+    parts = {name: float(part) for name, part in ranked.estimate.memory.parts.items()}
+    return max(parts, key=lambda name: parts[name])
+
+
+def miss(ranked: Ranked, capacity: float) -> str:
+    """How far a plan is from fitting, on which rank, and what takes most."""
+    part = largest_part(ranked)
+    size = float(ranked.estimate.memory.parts[part])
+    return (
+        f"{degrees(ranked.plan)}, recompute {recompute_name(ranked.job, ranked.plan)}: needs "
+        f"{format_bytes(ranked.need)}, short by {format_bytes(ranked.need - capacity)} on rank "
+        f"{float(ranked.estimate.rank):.0f} ({part} {format_bytes(size)})"
+    )
+
+
+def relaxation(names: tuple[str, ...]) -> str:
+    """What was given up, as a sentence."""
+    return ", ".join(RELAXATIONS[name][0] for name in names)
