@@ -123,6 +123,24 @@ def recommend(
     )
 
 
+def caveats(job: Job, bounds: Bounds) -> tuple[str, ...]:
+    """What no published run in the corpus backs: said wherever the numbers are."""
+    said = []
+    if not job.cluster.accelerator.tested:
+        said.append(
+            f"{job.cluster.accelerator.name} was never held against measured training runs; times are estimates"
+        )
+    if job.framework.trust == "assumed":
+        said.append(f"the preset {job.framework.name} holds assumed constants")
+    if job.model.moe is not None:
+        said.append("mixture-of-experts times (balanced routing, exposed all-to-all) were never held against runs")
+    if "cp" in bounds.ranges:
+        said.append("context-parallel times were never held against measured runs")
+    if job.cluster.gpus > 4096:
+        said.append("networks are taken as full bisection; beyond 4,096 GPUs no measured run in the corpus checks that")
+    return tuple(said)
+
+
 def usable_memory(job: Job) -> float:
     """Bytes that a plan may use: what the driver reports, times the share that the framework's allocator fills."""
     return job.cluster.accelerator.memory * job.framework.usable
@@ -242,9 +260,9 @@ def pinned_plan(job: Job, bounds: Bounds) -> Plan | None:
     pins: dict[str, Any] = {name: r.low for name, r in bounds.ranges.items() if r.low == r.high}
     schedule = min(bounds.schedules or {"interleaved" if pins.get("v", 1) > 1 else "1f1b"})
     plan = Plan(**pins, schedule=schedule, selective=bounds.recompute == frozenset({"selective"}))
-    gpus, batch = job.cluster.gpus, job.workload.global_batch
-    if "dp" not in pins:
-        plan = replace(plan, dp=max(1, gpus // (plan.tp * plan.cp * plan.pp)))
+    free = next((name for name in ("dp", "pp", "tp") if name not in pins), None)
+    if free is not None:
+        plan = replace(plan, **{free: max(1, job.cluster.gpus // plan.gpus)})
     if "m" not in pins:
-        plan = replace(plan, m=max(1, batch // (plan.b * plan.dp)))
+        plan = replace(plan, m=max(1, job.workload.global_batch // (plan.b * plan.dp)))
     return plan if pins or bounds.schedules or bounds.recompute else None

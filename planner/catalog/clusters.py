@@ -78,8 +78,20 @@ def _instance(text: str, library: Library) -> Resolved[Cluster] | None:
     if node is not None:
         return _whole_nodes(text, 1, node, library)
     match = _LEADING.fullmatch(text)
-    node = library.lookup("node", match[2]) if match else None
-    return _whole_nodes(text, _count(match[1], text), node, library) if match and node else None
+    return _several(text, match[1], match[2], library) if match else None
+
+
+def _several(text: str, count: str, name: str, library: Library) -> Resolved[Cluster] | None:
+    """`count` nodes called `name`. A full name of an accelerator goes before a node's default name."""
+    node = library.lookup("node", name)
+    if node is None:
+        return None
+    accelerator, nodes = library.lookup("accelerator", name), _count(count, text)
+    if accelerator and node.assumptions:
+        return None
+    said = f"{quote(name)} is a node and an accelerator: {nodes} nodes; write {name}:{nodes} for {nodes} accelerators"
+    notes = (*node.assumptions, said) if accelerator else node.assumptions
+    return _whole_nodes(text, nodes, Resolved(node.value, notes), library)
 
 
 def _device(text: str, library: Library) -> Resolved[Cluster] | None:

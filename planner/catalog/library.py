@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         from importlib.abc import Traversable
 
 T = TypeVar("T")
+Files = dict[str, "Traversable"]
 
 KINDS: dict[str, tuple[str, type[Profile]]] = {
     "model": ("models", Model),
@@ -122,38 +123,41 @@ class Library:
         return self._by_name(kind, name) or _from_folder(kind, name)
 
     def _by_name(self, kind: str, name: str) -> Resolved[Any] | None:
-        wanted = normalise(name)
+        """Canonical name, then other spelling, then default; each in the order of the roots."""
+        wanted, lower, folders = normalise(name), name.lower(), self._folders(kind)
         if not wanted:
             return None
-        known = self._files(kind)
-        stem = _only(name, [name.lower()] if name.lower() in known else _same(wanted, known))
-        if stem is None:
-            return self._by_spelling(kind, name, known)
-        return Resolved(_read_named(kind, stem, known[stem]))
+        path = _only(name, folders, lambda stem, _: stem == lower) or _only(
+            name, folders, lambda stem, _: normalise(stem) == wanted
+        )
+        if path is not None:
+            return Resolved(_read_named(kind, path))
+        spelled = {stem: spellings(path) for folder in folders for stem, path in folder.items()}
+        path = _only(name, folders, lambda stem, _: wanted in map(normalise, spelled[stem].aliases))
+        if path is not None:
+            return Resolved(_read_named(kind, path))
+        path = _only(name, folders, lambda stem, _: wanted in map(normalise, spelled[stem].default_for))
+        return None if path is None else self._default(kind, name, path)
 
-    def _by_spelling(self, kind: str, name: str, known: dict[str, Traversable]) -> Resolved[Any] | None:
-        wanted = normalise(name)
-        spelled = {stem: spellings(path) for stem, path in known.items()}
-        stem = _only(name, [s for s, names in spelled.items() if wanted in map(normalise, names.aliases)])
-        if stem is not None:
-            return Resolved(_read_named(kind, stem, known[stem]))
-        stem = _only(name, [s for s, names in spelled.items() if wanted in map(normalise, names.default_for)])
-        if stem is None:
-            return None
-        others = [other for other in candidates(name, known) if other != stem]
+    def _default(self, kind: str, name: str, path: Traversable) -> Resolved[Any]:
+        stem = _stem(path)
+        others = [other for other in candidates(name, self._files(kind)) if other != stem]
         if self.strict:
-            raise AmbiguousName(f"{quote(name)} is ambiguous", f"write one of: {', '.join([stem, *others][:_LISTED])}")
-        return Resolved(_read_named(kind, stem, known[stem]), (_means(name, stem, others),))
+            raise AmbiguousName(f"{quote(name)} is ambiguous", _write_one_of([stem, *others]))
+        return Resolved(_read_named(kind, path), (_means(name, stem, others),))
 
-    def _files(self, kind: str) -> dict[str, Traversable]:
-        """Stem -> file; the first root that has a stem wins."""
-        found: dict[str, Traversable] = {}
+    def _folders(self, kind: str) -> list[Files]:
+        """Stem -> file of each root, without those that an earlier root hides."""
+        folders: list[Files] = []
+        hidden: set[str] = set()
         for root in self.roots:
-            for path in sorted(_listing(root / KINDS[kind][0]), key=lambda path: path.name):
-                stem, dot, ending = path.name.rpartition(".")
-                if stem and dot + ending in YAML:
-                    found.setdefault(stem, path)
-        return found
+            paths = sorted(_listing(root / KINDS[kind][0]), key=lambda path: path.name)
+            folders.append({_stem(p): p for p in paths if p.name.endswith(YAML) and _stem(p) not in hidden})
+            hidden |= folders[-1].keys()
+        return folders
+
+    def _files(self, kind: str) -> Files:
+        return {stem: path for folder in self._folders(kind) for stem, path in folder.items()}
 
 
 def open_library(directory: str | Path | None = None, strict: bool = False) -> Library:
@@ -202,21 +206,25 @@ def _between_digits(gap: re.Match[str]) -> bool:
     return gap.start() > 0 and gap.string[gap.start() - 1].isdigit() and gap.string[gap.end() :][:1].isdigit()
 
 
-def _same(wanted: str, stems: Iterable[str]) -> list[str]:
-    return [stem for stem in stems if normalise(stem) == wanted]
+def _stem(path: Traversable) -> str:
+    return path.name.rpartition(".")[0]
 
 
-def _only(name: str, stems: list[str]) -> str | None:
-    """The one profile that answers; None for none.
+def _only(name: str, folders: list[Files], answers: Callable[[str, Traversable], bool]) -> Traversable | None:
+    """The one profile that answers in the first root where any does.
 
     Raises:
-        AmbiguousName: two files claim the same spelling.
+        AmbiguousName: two files of one root claim the same spelling.
     """
-    if len(stems) > 1:
-        raise AmbiguousName(
-            f"{quote(name)} is claimed by several profiles", f"write one of: {', '.join(stems[:_LISTED])}"
-        )
-    return stems[0] if stems else None
+    found = ({stem: path for stem, path in folder.items() if answers(stem, path)} for folder in folders)
+    first = next(filter(None, found), {})
+    if len(first) > 1:
+        raise AmbiguousName(f"{quote(name)} is claimed by several profiles", _write_one_of(first))
+    return next(iter(first.values()), None)
+
+
+def _write_one_of(stems: Iterable[str]) -> str:
+    return f"write one of: {', '.join(list(stems)[:_LISTED])}"
 
 
 def candidates(name: str, stems: Iterable[str]) -> list[str]:
@@ -301,10 +309,10 @@ def _read_path(kind: str, path: Path) -> Profile:
     return read_profile(path, KINDS[kind][1])
 
 
-def _read_named(kind: str, stem: str, path: Traversable) -> Profile:
+def _read_named(kind: str, path: Traversable) -> Profile:
     profile = read_profile(path, KINDS[kind][1])
-    if profile.name != stem:
-        raise ProfileError(f"{path}: name: {quote(profile.name)}, but the file is called {quote(stem)}")
+    if profile.name != _stem(path):
+        raise ProfileError(f"{path}: name: {quote(profile.name)}, but the file is called {quote(_stem(path))}")
     return profile
 
 

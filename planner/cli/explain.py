@@ -23,12 +23,14 @@ def explain(
     """
     question = resolve(request)
     from planner.cli.screen import notes, progress
+    from planner.recommend import caveats
     from planner.recommend import recommend as search
     from planner.report.explain import explanation, text
 
     if not 1 <= plan <= 1000:
         raise PlannerError(f"--plan must be between 1 and 1000, not {plan}")
-    notes(question.assumptions, request.quiet)
+    assumptions = (*question.assumptions, *caveats(question.job, question.bounds))
+    notes(assumptions, request.quiet)
     with progress(request.quiet) as tick:
         answer = search(question.job, question.bounds, max(plan, 10), request.exact, tick)
     shown = answer.ranked or answer.misses
@@ -38,7 +40,7 @@ def explain(
     if request.as_json:
         from planner.report.jsonout import explained, write
 
-        sys.stdout.write(write(explained(shown[plan - 1], plan, answer.capacity, lines, question.assumptions)))
+        sys.stdout.write(write(explained(shown[plan - 1], plan, answer.capacity, lines, assumptions)))
     else:
         sys.stdout.write(text(shown[plan - 1], answer.capacity, lines))
     if not answer.ranked:

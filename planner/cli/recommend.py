@@ -26,15 +26,17 @@ def recommend(
         raise PlannerError(f"--top must be between 1 and 1000, not {top}")
     question = resolve(request)
     from planner.cli.screen import notes, progress
+    from planner.recommend import caveats
     from planner.recommend import recommend as search
 
-    notes(question.assumptions, request.quiet)
+    assumptions = (*question.assumptions, *caveats(question.job, question.bounds))
+    notes(assumptions, request.quiet)
     with progress(request.quiet) as tick:
         answer = search(question.job, question.bounds, top, request.exact, tick)
     if request.as_json:
         from planner.report.jsonout import recommendation, write
 
-        sys.stdout.write(write(recommendation(answer, question.assumptions)))
+        sys.stdout.write(write(recommendation(answer, assumptions)))
     else:
         from planner.cli.screen import console
         from planner.report.table import recommendation as table

@@ -228,7 +228,7 @@ def _time(ranked: Ranked) -> list[Line]:
 def _said(job: Job, plan: Plan) -> dict[str, tuple[str, str, str]]:
     """Formula, numbers and source of every part of a step; an empty source means the accelerator's efficiencies."""
     schedule, p, framework, each = SCHEDULES[plan.schedule], plan.floats(), job.framework, state_bytes(job)
-    trained = format_count(float(trained_parameters(job, p)))
+    trained = format_count(float(sum(trained_parameters(job, p))))
     layers = f"m = {plan.m}, {float(split_layers(job.model.layers, p.pp).middle):.0f} layers on the longest rank"
     again = f"m = {plan.m}, {recompute_name(job, plan)}"
     exposed = f"exposed share {framework.tp_exposed:g}"

@@ -119,7 +119,7 @@ def step_time(job: Job, plan: Plan) -> StepTime:
         plan.pp, plan.m, plan.v, hop_time(job, plan), job.framework.p2p_blocking, job.framework.p2p_exposed
     )
     total = slowest.forward + slowest.backward + slowest.recompute
-    parameters = trained_parameters(job, plan)
+    trained = trained_parameters(job, plan)
     return StepTime(
         forward=plan.m * slowest.forward.compute,
         backward=plan.m * slowest.backward.compute,
@@ -129,8 +129,8 @@ def step_time(job: Job, plan: Plan) -> StepTime:
         ep_comm=plan.m * total.ep_comm,
         pp_comm=p2p,
         bubble=np.maximum(pipeline - busy, 0.0),
-        dp_comm_exposed=_data_traffic(job, plan, slowest, parameters),
-        optimizer=_optimizer_time(job, plan, parameters),
+        dp_comm_exposed=_data_traffic(job, plan, slowest, trained),
+        optimizer=_optimizer_time(job, plan, trained),
         overhead=job.framework.step + np.where(plan.pp > 1.0, job.framework.jitter * pipeline, 0.0),
     )
 
@@ -189,33 +189,38 @@ def hop_time(job: Job, plan: Plan) -> Num:
     return collectives.hop(job.cluster, moved, plan.tp * plan.cp * plan.dp, plan.pp)
 
 
-def trained_parameters(job: Job, plan: Plan) -> Num:
-    """Trained parameters of the rank with most layers: what its data-parallel group synchronises."""
-    split = split_layers(job.model.layers, plan.pp)
+def trained_parameters(job: Job, plan: Plan) -> tuple[Num, Num]:
+    """Trained parameters of the rank with most layers, dense and of routed experts: what its groups synchronise."""
+    layers = split_layers(job.model.layers, plan.pp).middle
     if job.lora:
-        return split.middle * adapter_parameters(job, plan.tp)
+        return layers * adapter_parameters(job, plan.tp), 0.0
     dense, expert = layer_parameters(job, plan.tp, plan.ep)
-    return split.middle * (dense + expert) + job.model.vocab * job.model.hidden / plan.tp
+    return layers * dense + job.model.vocab * job.model.hidden / plan.tp, layers * expert
 
 
-def _data_traffic(job: Job, plan: Plan, slowest: StagePass, parameters: Num) -> Num:
-    """Exposed part of gradient reduction and parameter gathering over dp*cp ranks.
+def _data_traffic(job: Job, plan: Plan, slowest: StagePass, trained: tuple[Num, Num]) -> Num:
+    """Exposed part of gradient reduction and parameter gathering, over dp*cp ranks (experts: dp*cp/ep).
 
     ZeRO 0: all-reduce of the gradient buffer; 1: reduce-scatter of it and all-gather of 16-bit weights, hidden behind a
     share of the last micro-batch's backward pass. ZeRO 2 reduces, and ZeRO 3 also gathers twice, for every
     micro-batch, hidden behind its passes, which it slows down by a share of the traffic hidden.
     """
-    framework, each = job.framework, state_bytes(job)
-    members = collectives.group(job.cluster, plan.dp * plan.cp, plan.tp)
-    reduce = collectives.reduce_scatter(members, each.gradient * parameters)
-    gather = collectives.all_gather(members, each.weight * parameters)
+    framework, each, ranks = job.framework, state_bytes(job), plan.dp * plan.cp
+    reduce = gather = all_reduce = 0.0
+    shares = [(trained[0], ranks, plan.tp)]
+    if job.model.moe is not None:
+        shares.append((trained[1], ranks / plan.ep, plan.tp * plan.ep))
+    for count, size, stride in shares:
+        members = collectives.group(job.cluster, size, stride)
+        reduce = reduce + collectives.reduce_scatter(members, each.gradient * count)
+        gather = gather + collectives.all_gather(members, each.weight * count)
+        all_reduce = all_reduce + collectives.all_reduce(members, each.gradient * count)
     last_backward = slowest.work.backward
-    once = np.where(plan.zero >= 1, reduce + gather, collectives.all_reduce(members, each.gradient * parameters))
+    once = np.where(plan.zero >= 1, reduce + gather, all_reduce)
     at_end = np.maximum(once - framework.dp_hidden * last_backward, 0.0)
     forward = np.where(plan.zero >= 3, gather, 0.0)
-    backward = reduce + forward
     each_pass = _behind(forward, slowest.work.forward, framework.fsdp_slowdown)
-    each_pass = each_pass + _behind(backward, last_backward, framework.fsdp_slowdown)
+    each_pass = each_pass + _behind(reduce + forward, last_backward, framework.fsdp_slowdown)
     gathered_once = np.where(plan.zero >= 3, 0.0, gather)
     return np.where(plan.zero >= 2, plan.m * each_pass + gathered_once, at_end)[()]
 
@@ -225,14 +230,16 @@ def _behind(traffic: Num, compute: Num, slowdown: float) -> Num:
     return np.maximum(traffic - compute, 0.0) + slowdown * np.minimum(traffic, compute)
 
 
-def _optimizer_time(job: Job, plan: Plan, parameters: Num) -> Num:
+def _optimizer_time(job: Job, plan: Plan, trained: tuple[Num, Num]) -> Num:
     """Clip and update this rank's share: 34 bytes per parameter at memory speed; offloaded, over the host's.
 
     Offloaded: gradients go down and 16-bit weights come up over the host link, and the CPU streams 30 bytes per
     parameter of all the node's accelerators through its own memory (Ren et al. 2021, arXiv:2101.06840, section 4).
     """
     acc, cluster, each = job.cluster.accelerator, job.cluster, state_bytes(job)
-    mine = np.where(plan.zero >= 1, parameters / (plan.dp * plan.cp), parameters)[()]
+    ranks = np.where(plan.zero >= 1, plan.dp * plan.cp, 1.0)[()]
+    expert_ranks = np.where(plan.zero >= 1, plan.dp * plan.cp / plan.ep, 1.0)[()]
+    mine = trained[0] / ranks + trained[1] / expert_ranks
     if job.workload.offload == "none":
         return (ADAM_BYTES + CLIP_BYTES) * mine / (acc.bandwidth * acc.efficiency.memory)
     return mine * offload_seconds_per_parameter(cluster, each.gradient + each.weight)

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from planner.catalog.clusters import MOST, find_cluster
-from planner.catalog.library import Library
+from planner.catalog.library import Library, open_library
 from planner.errors import AmbiguousName, PlannerError, ProfileError, UnknownName
 from planner.schema.hardware import Cluster
 
@@ -150,6 +150,21 @@ def test_assumptions_are_said(library: Library) -> None:
         "64xA100: 8 nodes of 8 (dgx-a100)",
     )
     assert find_cluster("8x8xH100", library).assumptions == ()
+
+
+def test_a_name_of_both_kinds_is_read_as_nodes_and_said(tmp_path: Path, root: Path) -> None:
+    write(tmp_path, "nodes", "gb200-nvl72", NODE, accelerator="gb200-nvl72", count=72)
+    found = find_cluster("2xgb200-nvl72", Library((tmp_path, root)))
+    assert found.value.gpus == 144
+    said = '"gb200-nvl72" is a node and an accelerator: 2 nodes; write gb200-nvl72:2 for 2 accelerators'
+    assert found.assumptions == (said,)
+    assert find_cluster("gb200-nvl72:2", Library((tmp_path, root))).value.gpus == 2
+
+
+def test_an_accelerator_goes_before_the_default_name_of_a_node(tmp_path: Path, root: Path) -> None:
+    node = NODE.replace("provider", "default_for: [h100]\nprovider")
+    write(tmp_path, "nodes", "cloud-h100", node, accelerator="h100-sxm5-80gb", count=8)
+    assert shape(find_cluster("8xh100", Library((tmp_path, root))).value) == (H100, "dgx-h100", 1, 8)
 
 
 def test_strict_refuses_an_ambiguous_device(root: Path) -> None:
@@ -344,3 +359,37 @@ def test_a_node_profile_that_is_broken_says_so(tmp_path: Path, root: Path) -> No
     (tmp_path / "nodes" / "dgx-h100.yaml").write_text("name: dgx-h100\n")
     with pytest.raises(ProfileError, match=r"dgx-h100\.yaml:1: source: missing"):
         find_cluster("8xh100", Library((tmp_path, root)))
+
+
+# what is shipped
+
+
+@pytest.fixture(scope="module")
+def packaged() -> Library:
+    return open_library()
+
+
+@pytest.mark.parametrize(
+    ("text", "accelerator", "shape"),
+    [
+        ("8xA100", "a100-sxm4-80gb", (1, 8)),
+        ("16x8xH100", "h100-sxm5-80gb", (16, 8)),
+        ("A100:40GB:8", "a100-sxm4-40gb", (1, 8)),
+        ("H100:80GB:8", "h100-sxm5-80gb", (1, 8)),
+        ("4xp5.48xlarge", "h100-sxm5-80gb", (4, 8)),
+        ("gb200-nvl72:72", "gb200-nvl72", (18, 4)),
+        ("8x4090", "rtx-4090-24gb", (1, 8)),
+        ("8xMI300X", "mi300x-192gb", (1, 8)),
+    ],
+)
+def test_common_spellings(packaged: Library, text: str, accelerator: str, shape: tuple[int, int]) -> None:
+    cluster = find_cluster(text, packaged).value
+    assert (cluster.accelerator.name, cluster.nodes, cluster.used) == (accelerator, *shape)
+
+
+def test_every_packaged_accelerator_and_node_makes_a_cluster(packaged: Library) -> None:
+    for name in packaged.names("accelerator"):
+        assert find_cluster(f"1x{name}", packaged).value.accelerator.name == name
+    for name in packaged.names("node"):
+        found = find_cluster(name, packaged)
+        assert (found.value.node.name, found.assumptions) == (name, ())

@@ -162,6 +162,22 @@ def test_the_first_root_wins(tmp_path: Path, root: Path) -> None:
     assert Library((root, own)).model("llama3-8b").value.layers == 2
 
 
+def test_a_users_spelling_goes_before_a_packaged_one(tmp_path: Path, root: Path) -> None:
+    own = tmp_path / "own"
+    write_model(own, "mine", "aliases: [big-one]\ndefault_for: [llama70b]\n")
+    library = Library((own, root))
+    assert library.model("big-one").value.name == "mine"
+    assert library.model("llama70b").assumptions == ('"llama70b" means mine here; also: llama3-70b, llama3.1-70b',)
+    assert Library((root, own)).model("big-one").value.name == "llama3.1-70b"
+
+
+def test_a_hidden_file_lends_no_aliases(tmp_path: Path, root: Path) -> None:
+    own = tmp_path / "own"
+    write_model(own, "llama3.1-70b")
+    with pytest.raises(UnknownName):
+        Library((own, root)).model("big-one")
+
+
 def test_an_exact_name_opens_one_file(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[str] = []
     monkeypatch.setattr(module, "read_text", lambda path: opened.append(path.name) or "")
@@ -446,3 +462,27 @@ def test_the_packaged_profiles_are_found() -> None:
     assert "llama3-70b" in library.names("model")
     assert library.model("meta-llama/Meta-Llama-3-70B").value.layers == 80
     assert library.framework("megatron-core").value.name == "megatron-core"
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_no_packaged_name_is_claimed_twice(kind: str) -> None:
+    files = open_library()._files(kind)
+    owners: dict[str, set[str]] = {}
+    for stem, path in files.items():
+        spelled = module.spellings(path)
+        for name in (stem, *spelled.all):
+            owners.setdefault(normalise(name), set()).add(stem)
+    assert {name: stems for name, stems in owners.items() if len(stems) > 1} == {}
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_packaged_names_are_read_from_one_line(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    library = open_library()
+    for path in library._files(kind).values():
+        value, _ = parse_yaml(path.read_text(encoding="utf-8"), path.name)
+        monkeypatch.setattr(module, "parse_yaml", None)
+        spelled = module.spellings(path)
+        monkeypatch.undo()
+        assert spelled.default_for == tuple(value.get("default_for", ()))
+        assert set(value.get("aliases", ())) <= set(spelled.aliases)
+        assert value.get("hf_id") is None or value["hf_id"] in spelled.aliases

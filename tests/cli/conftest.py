@@ -1,0 +1,15 @@
+"""A shell for every command-line test."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.cli.run import Shell
+
+
+@pytest.fixture
+def shell(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
+    """Runs commands with no profiles but the packaged ones."""
+    monkeypatch.delenv("PLANNER_PROFILES", raising=False)
+    monkeypatch.delenv("PLANNER_DEBUG", raising=False)
+    return Shell(monkeypatch, capsys)

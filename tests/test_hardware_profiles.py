@@ -1,0 +1,246 @@
+"""Hardware profiles: every file loads, names what exists, and agrees with figures typed here from public pages."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from planner.schema.base import Profile
+from planner.schema.hardware import Accelerator, Link, Node
+
+PROFILES = Path(__file__).parents[1] / "profiles"
+SCHEMAS: dict[str, type[Profile]] = {"accelerators": Accelerator, "links": Link, "nodes": Node}
+FILES = {kind: sorted((PROFILES / kind).iterdir()) for kind in SCHEMAS}
+EVERY = [(kind, path) for kind, paths in FILES.items() for path in paths]
+
+PLAIN = ("onprem", "generic")
+GB = 1e9
+GBIT = 1e9 / 8
+TERA = 1e12
+
+NODE_GBITS = {
+    "p3dn.24xlarge": 100,
+    "p4d.24xlarge": 400,
+    "p4de.24xlarge": 400,
+    "p5.48xlarge": 3200,
+    "p5en.48xlarge": 3200,
+    "p6-b300.48xlarge": 6400,
+    "trn1.32xlarge": 800,
+    "trn2.48xlarge": 3200,
+    "Standard_ND40rs_v2": 100,
+    "Standard_ND96asr_v4": 1600,
+    "Standard_ND96isr_H100_v5": 3200,
+    "Standard_ND128isr_NDR_GB200_v6": 1600,
+    "a2-megagpu-16g": 100,
+    "a3-highgpu-8g": 800,
+    "a3-megagpu-8g": 1600,
+    "a3-ultragpu-8g": 3200,
+    "dgx-1-v100": 400,
+    "dgx-a100-80gb": 1600,
+    "dgx-h100": 3200,
+    "dgx-b300": 6400,
+}
+"""Gb/s in all, as providers advertise a node (without the front end)."""
+
+DENSE_TFLOPS = {
+    "a100-sxm4-80gb": 312,
+    "a100-pcie-80gb": 312,
+    "h100-sxm5-80gb": 989,
+    "h100-pcie-80gb": 756,
+    "h200-sxm-141gb": 989,
+    "b200-sxm-180gb": 2250,
+    "gb200-nvl72": 2500,
+    "l4-24gb": 121,
+    "mi250x-128gb": 191.5,
+    "mi300x-192gb": 1307,
+    "gaudi2-96gb": 432,
+    "tpu-v5e": 197,
+    "tpu-v5p": 459,
+    "trainium2": 667,
+}
+"""bf16, never the sparse figure; MI250X per GCD."""
+
+TESTED = {"a100-sxm4-40gb", "a100-sxm4-80gb", "h100-sxm5-80gb", "v100-sxm2-16gb", "v100-sxm2-32gb", "b200-sxm-180gb"}
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The mapping in a file."""
+    found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    assert isinstance(found, dict)
+    return found
+
+
+def plain(name: str) -> str:
+    """Letters and digits in lower case: two names alike under this may be confused."""
+    return "".join(letter for letter in name.lower() if letter.isalnum())
+
+
+@pytest.fixture(scope="module")
+def accelerators() -> dict[str, Accelerator]:
+    """Name -> accelerator."""
+    return {path.stem: Accelerator.model_validate(read(path)) for path in FILES["accelerators"]}
+
+
+@pytest.fixture(scope="module")
+def links() -> dict[str, Link]:
+    """Name -> link."""
+    return {path.stem: Link.model_validate(read(path)) for path in FILES["links"]}
+
+
+@pytest.fixture(scope="module")
+def nodes() -> dict[str, Node]:
+    """Name -> node."""
+    return {path.stem: Node.model_validate(read(path)) for path in FILES["nodes"]}
+
+
+@pytest.mark.parametrize(("kind", "path"), EVERY, ids=[f"{kind}/{path.stem}" for kind, path in EVERY])
+def test_file_loads_under_its_own_name(kind: str, path: Path) -> None:
+    """The schema accepts the file, and the catalog finds it by its stem."""
+    assert path.suffix == ".yaml"
+    assert SCHEMAS[kind].model_validate(read(path)).name == path.stem
+
+
+@pytest.mark.parametrize("kind", SCHEMAS)
+class TestNames:
+    """Spellings of one kind."""
+
+    def test_mean_one_profile(self, kind: str) -> None:
+        """No spelling belongs to two profiles, and none is listed twice."""
+        profiles = [SCHEMAS[kind].model_validate(read(path)) for path in FILES[kind]]
+        counted = Counter(plain(n) for p in profiles for n in (p.name, *p.aliases, *p.default_for))
+        assert [name for name, times in counted.items() if times > 1] == []
+
+    def test_lists_stand_on_one_line(self, kind: str) -> None:
+        """The catalog reads them without parsing the file."""
+        for path in FILES[kind]:
+            for line in path.read_text(encoding="utf-8").splitlines():
+                if line.startswith(("aliases:", "default_for:")):
+                    assert line.endswith("]"), path
+
+
+def test_there_are_enough(accelerators: dict[str, Accelerator], nodes: dict[str, Node]) -> None:
+    """Parts that people rent, and machines by the names under which they rent them."""
+    assert len(accelerators) >= 30
+    assert sum(node.provider not in PLAIN for node in nodes.values()) >= 30
+
+
+def test_nodes_name_what_exists(
+    accelerators: dict[str, Accelerator], links: dict[str, Link], nodes: dict[str, Node]
+) -> None:
+    """Accelerator, scale-up link and network; a network joins nodes and nothing else does."""
+    for node in nodes.values():
+        assert node.accelerator in accelerators, node.name
+        if node.scaleup is not None:
+            assert isinstance(node.scaleup, str)
+            assert links[node.scaleup].kind != "network", node.name
+        if node.network is not None:
+            assert isinstance(node.network, str)
+            assert links[node.network].kind == "network", node.name
+
+
+def test_single_accelerators_have_no_scaleup(nodes: dict[str, Node]) -> None:
+    """There is nothing to join."""
+    assert [n.name for n in nodes.values() if n.count == 1 and n.scaleup is not None] == []
+
+
+def test_every_accelerator_has_its_plain_node(accelerators: dict[str, Accelerator], nodes: dict[str, Node]) -> None:
+    """What "8x<accelerator>" means holds that accelerator and is no provider's offer (TPUs and only they have one)."""
+    for part in accelerators.values():
+        node = nodes[part.node]
+        assert node.accelerator == part.name
+        assert node.provider in (("gcp",) if part.vendor == "google" else PLAIN), part.name
+
+
+def test_no_figure_is_out_of_this_world(accelerators: dict[str, Accelerator]) -> None:
+    """A slipped unit or a sparse peak shows."""
+    for part in accelerators.values():
+        rate = part.peak.bf16 or part.peak.fp16
+        assert rate is not None, part.name
+        assert 50 * TERA < rate < 20_000 * TERA, part.name
+        assert 2**33 < part.memory < 2**40, part.name
+        assert 200 * GB < part.bandwidth < 20_000 * GB, part.name
+        assert 10 * GB < part.host_rate <= 450 * GB, part.name
+        assert rate <= (part.peak.fp8 or rate) <= 4 * rate, part.name
+
+
+@pytest.mark.parametrize(("name", "tflops"), DENSE_TFLOPS.items())
+def test_peak_is_dense(accelerators: dict[str, Accelerator], name: str, tflops: float) -> None:
+    """As datasheets have it without sparsity."""
+    assert accelerators[name].peak.bf16 == pytest.approx(tflops * TERA)
+
+
+def test_v100_has_no_bf16(accelerators: dict[str, Accelerator]) -> None:
+    """Volta's tensor cores know fp16 only."""
+    for name, part in accelerators.items():
+        assert (part.peak.bf16 is None) == name.startswith("v100"), name
+
+
+def test_tested_parts_are_measured(accelerators: dict[str, Accelerator]) -> None:
+    """Only parts with published runs behind them claim so."""
+    assert {part.name for part in accelerators.values() if part.tested} == TESTED
+    assert all(accelerators[name].efficiency.trust == "measured" for name in TESTED)
+
+
+def test_attention_backward_follows_forward(accelerators: dict[str, Accelerator]) -> None:
+    """Flash attention reaches 0.8 of the forward share in the backward pass."""
+    for part in accelerators.values():
+        measured = part.efficiency
+        assert measured.attention_backward == pytest.approx(0.8 * measured.attention, abs=0.001), part.name
+
+
+@pytest.mark.parametrize(("name", "gigabytes"), [("a100", 300), ("h100", 450), ("h200", 450), ("b200", 900)])
+def test_nvlink_rate_is_one_direction(
+    nodes: dict[str, Node], links: dict[str, Link], name: str, gigabytes: int
+) -> None:
+    """Vendors print 600, 900 and 1800 GB/s: both directions."""
+    node = next(node for node in nodes.values() if node.provider == "onprem" and name in node.name)
+    assert isinstance(node.scaleup, str)
+    assert links[node.scaleup].rate == gigabytes * GB
+
+
+@pytest.mark.parametrize("name", ["gb200-nvl72-tray", "gb300-nvl72-tray", "Standard_ND128isr_NDR_GB200_v6"])
+def test_rack_is_larger_than_its_tray(nodes: dict[str, Node], links: dict[str, Link], name: str) -> None:
+    """NVL72 joins 72 accelerators, 4 to a node."""
+    node = nodes[name]
+    assert isinstance(node.scaleup, str)
+    assert (node.count, links[node.scaleup].domain) == (4, 72)
+
+
+@pytest.mark.parametrize("name", ["mi300x-box", "mi325x-box", "mi355x-box", "gaudi2-node", "gaudi3-node"])
+def test_mesh_pairs_add_up(nodes: dict[str, Node], links: dict[str, Link], name: str) -> None:
+    """Seven direct links make the full rate of eight."""
+    node = nodes[name]
+    assert isinstance(node.scaleup, str)
+    mesh = links[node.scaleup]
+    assert mesh.kind == "mesh"
+    assert mesh.pair_rate is not None
+    assert mesh.pair_rate * (node.count - 1) == pytest.approx(mesh.rate)
+
+
+def test_bridges_join_pairs_or_fours(links: dict[str, Link]) -> None:
+    """H200 NVL is the only part with a bridge for four."""
+    bridges = {link.name: link.domain for link in links.values() if link.kind == "bridge"}
+    assert bridges == {"nvlink3-bridge": 2, "nvlink4-bridge": 2, "nvlink4-bridge-4way": 4}
+
+
+@pytest.mark.parametrize(("name", "gigabits"), NODE_GBITS.items())
+def test_network_adds_up_to_the_published_total(nodes: dict[str, Node], name: str, gigabits: int) -> None:
+    """`network_rate` is one accelerator's share, in bytes."""
+    node = nodes[name]
+    assert node.network_rate is not None
+    assert node.network_rate * node.count == pytest.approx(gigabits * GBIT)
+
+
+def test_prices_are_plausible(nodes: dict[str, Node]) -> None:
+    """One catalogue writes 700.0 for "no price"; GCP's price VM and accelerator apart."""
+    priced = {name: node for name, node in nodes.items() if node.price is not None}
+    assert len(priced) >= 15
+    for name, node in priced.items():
+        assert node.price is not None
+        assert node.price.usd_per_hour != 700.0, name
+        assert 0.1 < node.price.usd_per_hour / node.count < 500, name
+    assert not [name for name in priced if name.startswith(("a2-", "a3-", "a4-"))]
