@@ -28,7 +28,7 @@ WORKED = re.compile(r"((?:^[^\n]+\n)+)^<!-- check\n(.*?)^-->$", re.MULTILINE | r
 BOLD = re.compile(r"\*\*(.+?)\*\*", re.DOTALL)
 LINK = re.compile(r"\[[^\]]+\]\(([^)\s]+)\)")
 NAMED = re.compile(r"`((?:planner|profiles|docs|tests|benchmarks)/[\w./-]+\.(?:py|yaml|md))(?:::?\w+)?`")
-EXAMPLE = re.compile(r"my-|tiny-|example")
+EXAMPLE = re.compile(r"/(my-|tiny-|eager)")
 
 
 def page_id(path: Path) -> str:

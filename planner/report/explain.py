@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from textwrap import wrap
 from typing import Any
 
 from planner.architecture import Gemm, attention_gemms, mlp_gemms, model_flops, moe_gemms, parameters
@@ -79,7 +80,7 @@ def text(ranked: Ranked, capacity: float, lines: list[Line]) -> str:
         if line.numbers:
             out.append(f"  {'':<22} {'':>12}   = {line.numbers}")
         if (cited := f"[{line.trust}: {line.source}]") != last:
-            out.append(f"  {'':<22} {'':>12}     {cited}")
+            out += wrap(cited, 118, initial_indent=" " * 42, subsequent_indent=" " * 42)
             last = cited
     return "\n".join(out) + "\n"
 

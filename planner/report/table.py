@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from textwrap import fill
 
 from rich.console import Console
 from rich.table import Table
@@ -14,6 +15,9 @@ from planner.recommend import Ranked, Recommendation
 from planner.report.words import CURES, largest_part, loses, miss, recompute_name, relaxation, why
 from planner.training.job import Job
 from planner.units import GIB, format_bytes, format_count, format_rate, format_seconds
+
+READABLE = 118
+"""Columns at which sentences are wrapped; tables and commands never are."""
 
 BAR = 12
 """Cells of the memory bar."""
@@ -32,7 +36,7 @@ def recommendation(console: Console, answer: Recommendation, arguments: Sequence
         console.print(ranking(answer))
         console.print()
         for line in reasons(answer):
-            console.print(line)
+            console.print(fill(line, min(console.width, READABLE), subsequent_indent=" " * 8))
     for line in following(answer, arguments):
         console.print(line)
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from planner.plan import INTEGERS, Plan
+from planner.plan import Plan
 from planner.training.job import Job
 from planner.training.rules import divisors
 
@@ -84,13 +84,19 @@ def _selective(job: Job, bounds: Bounds) -> list[bool]:
     return [s for s in (False, True) if (("selective" in policies) if s else bool(policies - {"selective"}))]
 
 
-def _batches(grids: Iterable[dict[str, Any]], schedule: str, selective: bool) -> Iterator[Plan]:
+FIXED = ("tp", "cp", "ep", "pp", "dp", "b", "m", "sp")
+INNER = ("v", "recompute_layers", "zero")
+Grid = tuple[tuple[int, ...], Any]
+"""One value of each FIXED field, and the rows [n, 3] of INNER ones that go with it."""
+
+
+def _batches(grids: Iterable[Grid], schedule: str, selective: bool) -> Iterator[Plan]:
     """Join small grids and cut large ones into blocks."""
-    held: list[dict[str, Any]] = []
+    held: list[Grid] = []
     rows = 0
     for grid in grids:
         held.append(grid)
-        rows += len(grid["tp"])
+        rows += len(grid[1])
         if rows >= BLOCK:
             yield from _cut(held, schedule, selective)
             held, rows = [], 0
@@ -98,14 +104,19 @@ def _batches(grids: Iterable[dict[str, Any]], schedule: str, selective: bool) ->
         yield from _cut(held, schedule, selective)
 
 
-def _cut(grids: list[dict[str, Any]], schedule: str, selective: bool) -> Iterator[Plan]:
-    columns = {name: np.concatenate([g[name] for g in grids]) for name in INTEGERS}
-    for start in range(0, len(columns["tp"]), BLOCK):
-        part = {name: column[start : start + BLOCK] for name, column in columns.items()}
-        yield Plan(**part, schedule=schedule, selective=selective)
+def _cut(grids: list[Grid], schedule: str, selective: bool) -> Iterator[Plan]:
+    """The plans of some grids as arrays, at most BLOCK at a time."""
+    lengths = [len(inner) for _, inner in grids]
+    outer = np.repeat(np.array([fixed for fixed, _ in grids]).T, lengths, axis=1)
+    inner = np.concatenate([inner for _, inner in grids]).T
+    for start in range(0, outer.shape[1], BLOCK):
+        part = slice(start, start + BLOCK)
+        columns: dict[str, Any] = dict(zip(FIXED, outer[:, part], strict=True))
+        columns |= zip(INNER, np.ascontiguousarray(inner[:, part]), strict=True)
+        yield Plan(**columns, schedule=schedule, selective=selective)
 
 
-def _grids(job: Job, bounds: Bounds, schedule: str, selective: bool) -> Iterator[dict[str, Any]]:
+def _grids(job: Job, bounds: Bounds, schedule: str, selective: bool) -> Iterator[Grid]:
     """One grid per (tp, cp, ep, pp, dp, b, sp): all of (v, k, ZeRO)."""
     batch = job.workload.global_batch
     for tp, cp, pp, dp, ep in layouts(job, bounds):
@@ -119,13 +130,7 @@ def _grids(job: Job, bounds: Bounds, schedule: str, selective: bool) -> Iterator
             if m not in bounds["m"] or (schedule == "naive" and m > 1) or (schedule == "interleaved" and m % pp):
                 continue
             for sp in bounds["sp"].keep((0, 1) if tp > 1 else (0,)):
-                yield _grid(inner, tp=tp, cp=cp, ep=ep, pp=pp, dp=dp, b=b, m=m, sp=sp)
-
-
-def _grid(inner: Any, **fixed: int) -> dict[str, Any]:
-    """The inner columns (v, k, ZeRO) beside constant ones."""
-    columns = {name: np.full(len(inner), value) for name, value in fixed.items()}
-    return columns | {"v": inner[:, 0], "recompute_layers": inner[:, 1], "zero": inner[:, 2]}
+                yield (tp, cp, ep, pp, dp, b, m, sp), inner
 
 
 def layouts(job: Job, bounds: Bounds) -> Iterator[tuple[int, int, int, int, int]]:
