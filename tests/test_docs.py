@@ -110,8 +110,8 @@ def test_anchors_exist(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=page_id)
 def test_lines_are_not_too_long(page: Path) -> None:
-    long = [i for i, line in enumerate(page.read_text().splitlines(), 1) if len(line) > 120]
-    assert not long
+    prose = LINK.sub("[]", FENCED.sub("", page.read_text()))  # output keeps its width, and so do targets
+    assert not [line for line in prose.splitlines() if len(line) > 120]
 
 
 YAML_BLOCKS = [(page, text) for page in sorted((ROOT / "docs" / "howto").glob("*.md")) for text in blocks(page, "yaml")]
