@@ -187,19 +187,28 @@ def moe_gemms(model: Model, tokens: Num, tp: Num, ep: Num) -> dict[str, Gemm]:
 
 
 def attended(model: Model, seq: float) -> float:
-    """Mean length of the window that a layer's attention spans: s, or less with a sliding window."""
+    """Side of the causal square with as many scores as a layer computes: s, or 2*w - w*w/s for a window of w < s.
+
+    A causal window holds s*w - w*w/2 pairs of the s*s/2 that full attention has. Mistral 7B, w = 4096 at s = 8192:
+    2*4096 - 2048 = 6144. Averaged over windowed and full layers.
+    """
     if model.window is None or model.window >= seq:
         return seq
     full = 1 / model.window_every if model.window_every else 0.0
-    return full * seq + (1 - full) * model.window
+    return full * seq + (1 - full) * (2.0 * model.window - model.window * model.window / seq)
+
+
+def value_dim(model: Model) -> int:
+    """Width of one head's value: d, or MLA's own."""
+    return model.mla.v_head_dim if model.mla else model.head_dim
 
 
 def score_flops(model: Model, tokens: Num, seq: float, tp: Num) -> Num:
     """FLOPs of both products of the attention core over the full square, forward: 2*tokens*s*(d_qk + d_v)*a/tp.
 
-    A causal flash kernel does half of them; an unfused one all.
+    A causal flash kernel does half of them. An unfused one does not skip what a window masks (`operators`).
     """
-    width = model.head_dim + (model.mla.v_head_dim if model.mla else model.head_dim)
+    width = model.head_dim + value_dim(model)
     return 2.0 * tokens * attended(model, seq) * width * model.heads / tp
 
 
@@ -208,7 +217,7 @@ def model_flops(model: Model, seq: float, frozen: bool = False) -> float:
 
     P counts the matrices a token meets, with the head and without the embedding. No recomputation, attention not
     halved for causality: the convention of Korthikanti 2022 (Appendix A) and NeMo. Frozen weights (LoRA) need no
-    weight gradient: 4*P. GPT-3 175B at s = 2048: 6*174.0e9 + 12*96*2048*12288 = 1.073e12.
+    weight gradient: 4*P. GPT-3 175B at s = 2048: 6*174.6e9 + 12*96*2048*12288 = 1.076e12.
     """
     share = parameters(model)
     matmul = active_parameters(model) - share.embedding - share.norms
@@ -244,7 +253,7 @@ def layer_activations(model: Model, tokens: Num, seq: float, tp: Num, sp: Num, f
     h, a = model.hidden, model.heads
     shard = np.where(sp > 0, tp, 1.0)[()]
     mask = 1.0 if model.dropout else 0.0
-    square = tokens * attended(model, seq) * a / tp
+    square = tokens * seq * a / tp
     statistics = 4.0 * tokens * a / tp if flash else 0.0
     qkv, out = _attention_widths(model, tp)
     return Activations(

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from planner.architecture import parameters
 from planner.errors import NoLegalPlan
 from planner.plan import Plan
 from planner.schema.hardware import Cluster
@@ -14,7 +13,7 @@ from planner.schema.workload import Workload
 from planner.search import Candidate, Outcome, Problem, search
 from planner.training.estimate import Estimate, estimate, step_time, throughput
 from planner.training.job import Job
-from planner.training.memory import adapter_parameters, peak_memory
+from planner.training.memory import peak_memory
 from planner.training.rules import RULES, legal
 from planner.training.space import Bounds, Range, plans
 
@@ -28,9 +27,6 @@ RELAXATIONS: dict[str, tuple[str, dict[str, str]]] = {
 
 LEAN = Bounds(ranges={"b": Range(1, 1), "v": Range(1, 1)}, recompute=frozenset({"full"}))
 """The leanest plans: one sequence at a time, everything recomputed. If none of them fits, none does."""
-
-HOST_BYTES = 16.0
-"""Host bytes per parameter of an offloaded Adam: fp32 gradient, master weight, two moments (Ren et al. 2021, 4)."""
 
 LARGEST_CLUSTER = 131072
 """Accelerators beyond which the smallest fitting cluster is not searched."""
@@ -180,13 +176,12 @@ def _relaxed(
         eased = relax(job, name)
         if eased.workload == job.workload:
             continue
-        if reason := _host_memory(eased):
-            dropped[name] = reason
-            continue
         outcome = search(plans(eased, bounds), _problem(eased), top, tick=tick)
         outcomes.append(outcome)
         ranked += [rank(eased, candidate, (name,)) for candidate in outcome.best]
-        if not outcome.feasible and outcome.near:
+        if not outcome.legal:
+            dropped[name] = f"breaks the rule {max(outcome.broken, key=lambda rule: outcome.broken[rule])}"
+        elif not outcome.feasible:
             short = outcome.near[0].need - usable_memory(eased)
             dropped[name] = f"short by {short / 2**30:,.1f} GiB at best"
     return _share(ranked, top), dropped, outcomes
@@ -202,20 +197,6 @@ def _share(ranked: list[Ranked], top: int) -> list[Ranked]:
             if taken[i] < len(group) and sum(taken) < top:
                 taken[i] += 1
     return [r for group, n in zip(groups, taken, strict=True) for r in group[:n]]
-
-
-def host_bytes(job: Job) -> float:
-    """Host memory per node that an offloaded optimizer takes."""
-    trained = adapter_parameters(job, 1.0) * job.model.layers if job.lora else parameters(job.model).total
-    return float(HOST_BYTES * trained / job.cluster.nodes)
-
-
-def _host_memory(job: Job) -> str:
-    """Why the host cannot hold the offloaded states; empty when it can or when its memory is not known."""
-    limit, need = job.cluster.node.host_memory, host_bytes(job)
-    if job.workload.offload == "none" or limit is None or need <= limit:
-        return ""
-    return f"needs {need / 2**30:,.0f} GiB of host memory per node, {job.cluster.node.name} has {limit / 2**30:,.0f}"
 
 
 def smallest_cluster(job: Job) -> int | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -12,14 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from planner.errors import PlannerError
-
 if TYPE_CHECKING:
-    from planner.catalog.library import Library
-    from planner.schema.hardware import Cluster
-    from planner.schema.model import Model
-    from planner.training.job import Job
-    from planner.training.space import Bounds, Range
+    from planner.question import Question
 
 
 def complete(kind: str) -> Callable[[str], list[str]]:
@@ -139,134 +132,13 @@ def takes_request(function: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
-    """A request with its names resolved.
-
-    Attributes:
-        assumptions: every default that was used, one sentence each.
-    """
-
-    job: Job
-    bounds: Bounds
-    assumptions: tuple[str, ...]
-
-
 def resolve(request: Request) -> Question:
     """Look up the names, fill in the defaults and check the counts.
 
     Raises:
         PlannerError: whatever is wrong with the request.
     """
-    from planner.catalog.clusters import find_cluster
-    from planner.catalog.library import open_library
-    from planner.training.job import Job
+    from planner.question import ask
 
-    library = open_library(request.profiles, request.strict)
-    model, cluster = library.model(request.model), find_cluster(request.gpus, library)
-    framework = _framework(library, request.framework)
-    workload, defaults = _workload(request, model.value, cluster.value)
-    job = Job(model.value, cluster.value, workload, framework.value)
-    _check_hardware(job)
-    return Question(job, bounds(request), (*model.assumptions, *cluster.assumptions, *framework.assumptions, *defaults))
-
-
-def _framework(library: Library, name: str) -> Any:
-    return library.framework(name)
-
-
-def _workload(request: Request, model: Model, cluster: Cluster) -> tuple[Any, tuple[str, ...]]:
-    from pydantic import ValidationError
-
-    from planner.schema.workload import Workload
-    from planner.training.defaults import default_global_batch, default_precision, default_sequence
-
-    notes = []
-    seq, batch, precision = request.seq, request.global_batch, request.precision
-    for name, value in (("--seq", seq), ("--global-batch", batch), ("--lora-rank", request.lora_rank)):
-        if value is not None and not 1 <= value <= 10**9:
-            raise PlannerError(f"{name} must be between 1 and 10^9, not {value}")
-    if seq is None:
-        seq = default_sequence(model)
-        notes.append(f"sequence {seq:,} tokens (the model's context, at most 8,192); --seq sets it")
-    if batch is None:
-        batch = default_global_batch(seq, cluster.gpus)
-        notes.append(f"global batch {batch:,} sequences (about 4 M tokens per step); --global-batch sets it")
-    chosen: dict[str, Any] = {
-        name: getattr(request, name) for name in ("attention", "method", "optimizer", "offload", "lora_rank")
-    }
-    try:
-        workload = Workload(
-            seq=seq,
-            global_batch=batch,
-            precision=precision or default_precision(cluster),
-            **chosen,
-        )
-    except ValidationError as error:
-        problem = error.errors()[0]
-        option = f"--{str(problem['loc'][0]).replace('_', '-')}"
-        raise PlannerError(f"{option} {problem['input']!r}: {problem['msg'].lower()}") from None
-    if seq > model.context:
-        notes.append(f"{seq:,} tokens exceed the {model.context:,} that {model.name} was published with")
-    return workload, tuple(notes)
-
-
-def _check_hardware(job: Job) -> None:
-    """Refuse what the accelerator cannot do."""
-    accelerator, precision = job.cluster.accelerator, job.workload.precision
-    if getattr(accelerator.peak, precision) is None:
-        have = ", ".join(k for k, v in accelerator.peak.model_dump().items() if v)
-        raise PlannerError(f"{accelerator.name} has no {precision}", f"it has {have}: --precision")
-
-
-_RANGE = re.compile(r"(\d*)\.\.(\d*)")
-_DIMENSIONS = ("tp", "cp", "ep", "pp", "dp", "v", "zero", "sp", "recompute_layers")
-
-
-def bounds(request: Request) -> Bounds:
-    """The options that pin or bound dimensions."""
-    from planner.training.space import Bounds
-
-    given = {name: getattr(request, name) for name in _DIMENSIONS} | {"b": request.micro_batch}
-    ranges = {name: parse_range(name, text) for name, text in given.items() if text is not None}
-    schedules = _names("--schedule", request.schedule, ("naive", "gpipe", "1f1b", "interleaved"))
-    recompute = _names("--recompute", request.recompute, ("none", "selective", "full", "block"))
-    return Bounds(ranges, schedules, recompute)
-
-
-def _names(option: str, text: str | None, known: tuple[str, ...]) -> frozenset[str] | None:
-    if text is None:
-        return None
-    names = [n.strip() for n in text.split(",")]
-    for name in names:
-        if name not in known:
-            raise PlannerError(f"{option} {name!r} is unknown", f"known: {', '.join(known)}")
-    return frozenset(names)
-
-
-def parse_range(name: str, text: str) -> Range:
-    """Read "4", "2..8", "..8", "2.." or "1,2,4".
-
-    Raises:
-        PlannerError: not whole numbers, or out of what the dimension can be.
-    """
-    from planner.training.space import Range
-
-    option = {"b": "--micro-batch"}.get(name, "--" + name.replace("_", "-"))
-    low, high = {"zero": (0, 3), "sp": (0, 1), "recompute_layers": (0, 10**6)}.get(name, (1, 10**9))
-    if match := _RANGE.fullmatch(text.strip()):
-        first, last = match[1], match[2]
-        values = [int(x) for x in (first, last) if x and len(x) < 12]
-        result = Range(int(first or low), int(last) if last else None)
-        wrong = (not values) or (len(values) == 2 and values[0] > values[1])
-    else:
-        parts = [x.strip() for x in text.split(",")]
-        values = [int(x) for x in parts if re.fullmatch(r"\d{1,11}", x)]
-        wrong = len(values) != len(parts)
-        result = Range(values[0], values[0]) if len(values) == 1 else Range(only=frozenset(values))
-    if wrong or any(not low <= x <= high for x in values):
-        limits = f"whole numbers from {low} to {high}" if high < 10 else f"whole numbers from {low} up"
-        raise PlannerError(
-            f"{option} {text!r:.40} is not understood", f"{limits}: {option} {max(low, 1)}, 2..8 or 1,2,4"
-        )
-    return result
+    ours = ("exact", "as_json", "quiet")
+    return ask(**{f.name: getattr(request, f.name) for f in fields(Request) if f.name not in ours})

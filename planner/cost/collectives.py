@@ -104,7 +104,7 @@ def hop(cluster: Cluster, moved: Num, stride: Num, members: Num) -> Num:
     fast, slow = cluster.scaleup, cluster.network
     near = far = np.float64(0.0)
     if fast is not None:
-        near = fast.latency / 2 + moved / (fast.pair_rate or fast.rate * fast.efficiency)
+        near = fast.latency / 2 + moved / ((fast.pair_rate or fast.rate) * fast.efficiency)
     if slow is not None:
         far = slow.latency / 2 + moved / (slow.rate * slow.efficiency)
     if fast is None or slow is None:

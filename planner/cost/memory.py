@@ -46,13 +46,21 @@ class StateBytes:
         """Master weights and moments."""
         return self.master + self.moments
 
+    @property
+    def traffic(self) -> float:
+        """Bytes that an update moves: gradient read, states read and written, weight written (and read, if no master).
+
+        "adam": 4 + 2*12 + 2 = 30.
+        """
+        return self.gradient + 2.0 * self.optimizer + self.weight * (1.0 if self.master else 2.0)
+
 
 def adam_states(optimizer: str, gradient_bytes: float) -> StateBytes:
     """Itemised bytes per parameter of an optimizer.
 
     "adam": 2 + 4 + 4 + 8 = 18 with fp32 gradients (Megatron-LM training/theoretical_memory_usage.py). "adam-bf16": no
     master, 16-bit gradients and moments, 2 + 2 + 0 + 4 = 8. "adam-8bit": block-wise 8-bit moments with one fp32 scale
-    per 256 elements, 2 + 2 + 0 + 2.03 (Dettmers et al. 2021, arXiv:2110.02861).
+    per 256 elements as bitsandbytes has them, 2 + 2 + 0 + 2.03 (Dettmers et al. 2021, arXiv:2110.02861).
     """
     return {
         "adam": StateBytes(2.0, gradient_bytes, 4.0, 8.0),

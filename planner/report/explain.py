@@ -249,7 +249,11 @@ def _said(job: Job, plan: Plan) -> dict[str, tuple[str, str, str]]:
         "pp_comm": (f"sends that {schedule.title} exposes", hop, schedule.source),
         "bubble": (schedule.formula, f"p = {plan.pp}, m = {plan.m}, v = {plan.v}, uneven stages", schedule.source),
         "dp_comm_exposed": ("gradients and weights over dp*cp, less what hides", traffic, "ZeRO 2020, 7"),
-        "optimizer": ("34 B × parameters / memory bandwidth", f"{trained} trained on this rank", ""),
+        "optimizer": (
+            f"{each.traffic + each.gradient:g} B × parameters / memory bandwidth",
+            f"{trained} on this rank",
+            "",
+        ),
         "overhead": ("fixed + waiting share", fixed, framework.source),
     }
 

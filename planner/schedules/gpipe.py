@@ -18,9 +18,10 @@ def pipeline_time(stages: Stages, m: Num, v: Num) -> Num:
 
 
 def exposed_p2p(p: Num, m: Num, v: Num, hop: Num, blocking: bool, exposed: float) -> Num:
-    """Asynchronous sends show in fill and drain only: 2*(p-1)*c; blocking ones (4*m + 2*p - 6)*c."""
+    """Asynchronous sends show in fill and drain only: 2*(p-1)*c; blocking ones (4*m + 2*p - 6)*c, 2*m*c for p = 2."""
     if blocking:
-        return np.maximum(4.0 * m + 2.0 * p - 6.0, 2.0 * (p - 1.0)) * hop * (p > 1.0)
+        count = np.where(p > 2.0, np.maximum(4.0 * m + 2.0 * p - 6.0, 2.0 * (p - 1.0)), 2.0 * m)
+        return np.where(p > 1.0, count, 0.0) * hop
     return 2.0 * (p - 1.0) * hop
 
 

@@ -11,9 +11,10 @@ from planner.schedules.stages import Stages
 def pipeline_time(stages: Stages, m: Num, v: Num) -> Num:
     """max over ranks s of sum_{j<s} t_j + m*t_s + max(0, D_s - n_s*t_f,s) + max(0, D_s - n_s*t_b,s).
 
-    D_s = sum_{j>s} t_j, n_s = p-1-s. Even stages give (m + p - 1)(t_f + t_b). Exact for one heavy stage anywhere and
-    for two heavy ends; the long interior ranks after the short ones are represented by the first of them, since the
-    expression does not depend on s among equals.
+    D_s = sum_{j>s} t_j, n_s = p-1-s. Even stages give (m + p - 1)(t_f + t_b). For m >= p exact for one heavy stage
+    anywhere and for two heavy ends; for m < p bounded by sum t + (m-1) max t (up to 5 % high beside short ends). The
+    long interior ranks after the short ones are represented by the first of them, since the expression does not depend
+    on s among equals.
     """
     p, total = stages.p, stages.sum("total")
     first, last, middle = stages.first, stages.last, stages.middle
@@ -24,7 +25,8 @@ def pipeline_time(stages: Stages, m: Num, v: Num) -> Num:
     behind = np.maximum(total - before - middle.total, 0.0)
     n = np.maximum(p - 2.0 - stages.short, 0.0)
     interior = before + m * middle.total + _warm_up(behind, n, middle.forward, middle.backward)
-    return np.maximum(t, np.where(p > 2.0 + stages.short, interior, 0.0))
+    t = np.maximum(t, np.where(p > 2.0 + stages.short, interior, 0.0))
+    return np.where(m < p, np.minimum(t, total + (m - 1.0) * stages.largest("total")), t)[()]
 
 
 def _warm_up(behind: Num, n: Num, forward: Num, backward: Num) -> Num:
@@ -39,7 +41,7 @@ def exposed_p2p(p: Num, m: Num, v: Num, hop: Num, blocking: bool, exposed: float
     """
     if not blocking:
         return 2.0 * hop * np.floor((p - 1.0) * (m + p - 1.0) / p)
-    count = np.where(p > 2.0, 2.0 * m + 2.0 * p - 5.0, m + 1.0)
+    count = np.where(p > 2.0, np.maximum(2.0 * m + 2.0 * p - 5.0, 2.0 * (p - 1.0)), m + 1.0)
     return np.where(p > 1.0, count, 0.0) * hop
 
 

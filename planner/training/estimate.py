@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from planner.architecture import Sum, model_flops
+from planner.architecture import Sum, model_flops, padded_vocabulary
 from planner.cost import collectives
-from planner.cost.memory import Memory
+from planner.cost.memory import Memory, StateBytes
 from planner.cost.recompute import recomputed_layers
 from planner.cost.runs import on_runs
 from planner.plan import Num, Plan
@@ -19,12 +19,6 @@ from planner.training.job import Job
 from planner.training.layer import Pass, Piece, embedding, head, layer, layer_parameters
 from planner.training.memory import adapter_parameters, peak_memory, state_bytes
 from planner.training.split import Split, split_layers
-
-ADAM_BYTES = 30.0
-"""Bytes Adam moves per parameter: reads gradient, master, two moments (16), writes three of them and 16-bit weights."""
-
-CLIP_BYTES = 4.0
-"""Bytes per parameter that the gradient norm reads first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,12 +184,17 @@ def hop_time(job: Job, plan: Plan) -> Num:
 
 
 def trained_parameters(job: Job, plan: Plan) -> tuple[Num, Num]:
-    """Trained parameters of the rank with most layers, dense and of routed experts: what its groups synchronise."""
+    """Trained parameters of the rank with most layers, dense and of routed experts: what its groups synchronise.
+
+    One rank alone holds both ends, of a longer pipeline one of them.
+    """
     layers = split_layers(job.model.layers, plan.pp).middle
     if job.lora:
         return layers * adapter_parameters(job, plan.tp), 0.0
     dense, expert = layer_parameters(job, plan.tp, plan.ep)
-    return layers * dense + job.model.vocab * job.model.hidden / plan.tp, layers * expert
+    end = padded_vocabulary(job.model, plan.tp) * job.model.hidden / plan.tp
+    ends = np.where(plan.pp > 1.0, 1.0, 1.0 if job.model.tied_embeddings else 2.0) * end
+    return layers * dense + ends, layers * expert
 
 
 def _data_traffic(job: Job, plan: Plan, slowest: StagePass, trained: tuple[Num, Num]) -> Num:
@@ -231,23 +230,25 @@ def _behind(traffic: Num, compute: Num, slowdown: float) -> Num:
 
 
 def _optimizer_time(job: Job, plan: Plan, trained: tuple[Num, Num]) -> Num:
-    """Clip and update this rank's share: 34 bytes per parameter at memory speed; offloaded, over the host's.
+    """Clip and update this rank's share at memory speed; offloaded, at the host's.
 
-    Offloaded: gradients go down and 16-bit weights come up over the host link, and the CPU streams 30 bytes per
-    parameter of all the node's accelerators through its own memory (Ren et al. 2021, arXiv:2101.06840, section 4).
+    Reads every gradient once more for its norm. Offloaded: gradients go down and 16-bit weights come up over the host
+    link, and the CPU moves the update's bytes for all the node's accelerators through its own memory (Ren et al. 2021,
+    arXiv:2101.06840, section 4).
     """
-    acc, cluster, each = job.cluster.accelerator, job.cluster, state_bytes(job)
+    acc, each = job.cluster.accelerator, state_bytes(job)
     ranks = np.where(plan.zero >= 1, plan.dp * plan.cp, 1.0)[()]
     expert_ranks = np.where(plan.zero >= 1, plan.dp * plan.cp / plan.ep, 1.0)[()]
     mine = trained[0] / ranks + trained[1] / expert_ranks
     if job.workload.offload == "none":
-        return (ADAM_BYTES + CLIP_BYTES) * mine / (acc.bandwidth * acc.efficiency.memory)
-    return mine * offload_seconds_per_parameter(cluster, each.gradient + each.weight)
+        return (each.traffic + each.gradient) * mine / (acc.bandwidth * acc.efficiency.memory)
+    return mine * offload_seconds_per_parameter(job.cluster, each)
 
 
-def offload_seconds_per_parameter(cluster: Cluster, transferred: float) -> float:
+def offload_seconds_per_parameter(cluster: Cluster, each: StateBytes) -> float:
     """Transfer of one parameter's gradient and weight, and its update on the CPU that `used` accelerators share."""
-    return transferred / cluster.accelerator.host_rate + ADAM_BYTES * cluster.used / cluster.node.host_bandwidth
+    transfer = (each.gradient + each.weight) / cluster.accelerator.host_rate
+    return transfer + each.traffic * cluster.used / cluster.node.host_bandwidth
 
 
 def throughput(job: Job, seconds: Num) -> tuple[Num, Num]:

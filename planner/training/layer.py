@@ -10,7 +10,6 @@ import numpy as np
 from planner.architecture import (
     Gemm,
     Sum,
-    attended,
     attention_gemms,
     kv_heads_per_rank,
     matrices,
@@ -19,6 +18,7 @@ from planner.architecture import (
     moe_layers,
     padded_vocabulary,
     score_flops,
+    value_dim,
 )
 from planner.cost import collectives, operators
 from planner.plan import Num
@@ -127,17 +127,17 @@ def _core(job: Job, tokens: Num, tp: Num, cp: Num, b: Num) -> tuple[Num, Num]:
             operators.flash_time(acc, precision, square, "forward"),
             operators.flash_time(acc, precision, square, "backward"),
         )
-    heads, span = b * model.heads / tp, attended(model, seq)
+    core = (b * model.heads / tp, seq / cp, seq, model.head_dim, value_dim(model))
     return (
-        operators.unfused_time(acc, precision, heads, seq / cp, span, model.head_dim, "forward"),
-        operators.unfused_time(acc, precision, heads, seq / cp, span, model.head_dim, "backward"),
+        operators.unfused_time(acc, precision, *core, "forward"),
+        operators.unfused_time(acc, precision, *core, "backward"),
     )
 
 
 def _elementwise_bytes(job: Job, tokens: Num, tp: Num, sp: Num) -> Num:
     """Bytes that a forward pass moves outside products and attention, times the framework's fusion quality.
 
-    Per token: norms 8*h, dropout-add of both residuals 16*h (10*h without masks), activation function 6*f gated or
+    Per token: norms 8*h, dropout-add of both residuals 16*h (9.6*h without masks), activation function 6*f gated or
     4*f, rotation and split of q, k, v 4*(a + 2*g)*d; what sequence parallelism shards is divided by tp.
     """
     model = job.model
@@ -180,18 +180,23 @@ def layer_parameters(job: Job, tp: Num, ep: Num) -> tuple[Num, Num]:
 
 
 def _tensor_traffic(job: Job, tokens: Num, tp: Num) -> Num:
-    """Exposed tensor-parallel time of one pass: two all-reduces of 2*tokens*h bytes.
+    """Exposed tensor-parallel time of one pass: an all-reduce of 2*tokens*h bytes each behind attention and MLP.
 
     With sequence parallelism each is an all-gather and a reduce-scatter of the same traffic (Korthikanti 2022, 4.2.2).
+    Experts split over tp gather and scatter every dispatched token, top_k times as many, and shared ones once more
+    (Megatron-LM core/transformer/moe/token_dispatcher.py).
     """
+    moe, share = job.model.moe, moe_layers(job.model) / job.model.layers
+    behind_mlp = 1.0 - share + share * (moe.top_k + min(moe.shared_experts, 1) if moe else 0)
     group = collectives.group(job.cluster, tp, 1.0)
-    return 2.0 * job.framework.tp_exposed * collectives.all_reduce(group, 2.0 * tokens * job.model.hidden)
+    once = collectives.all_reduce(group, 2.0 * tokens * job.model.hidden)
+    return (1.0 + behind_mlp) * job.framework.tp_exposed * once
 
 
 def _context_traffic(job: Job, tokens: Num, tp: Num, cp: Num) -> Num:
     """Ring attention: cp - 1 sends of this rank's keys and values (Liu et al. 2023, arXiv:2310.01889)."""
     model = job.model
-    moved = 4.0 * tokens * model.head_dim * kv_heads_per_rank(model, tp)
+    moved = 2.0 * tokens * (model.head_dim + value_dim(model)) * kv_heads_per_rank(model, tp)
     return collectives.all_gather(collectives.group(job.cluster, cp, tp), moved * cp)
 
 

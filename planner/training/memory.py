@@ -47,7 +47,8 @@ def shape(job: Job, selective: bool, tp: Num, cp: Num, ep: Num, sp: Num, b: Num)
     activations = layer_activations(model, tokens, float(job.workload.seq), tp, sp, job.flash)
     factor = framework.activation_factor
     policy = kept(activations, 2.0 * tokens * model.hidden / shard, selective)
-    widest = (matrices(model) - 1) * model.ffn / tp + 2.0 * model.hidden
+    width = max(model.ffn, model.moe.top_k * model.moe.ffn) if model.moe else model.ffn
+    widest = (matrices(model) - 1) * width / tp + 2.0 * model.hidden
     return Shape(
         dense=dense,
         expert=expert,
@@ -61,10 +62,16 @@ def shape(job: Job, selective: bool, tp: Num, cp: Num, ep: Num, sp: Num, b: Num)
 
 
 def adapter_parameters(job: Job, tp: Num) -> Num:
-    """LoRA parameters per layer: rank * (inputs + outputs) of every linear part (Hu et al. 2021, arXiv:2106.09685)."""
+    """LoRA parameters of a layer on one rank: rank * (inputs + outputs) of every linear part.
+
+    Of column-parallel parts (q, k, v, up, gate) the outputs are split over tp, of row-parallel ones (projection, down)
+    the inputs; the other factor is copied. Llama 2 7B at rank 16: 39,976,960 (Hu et al. 2021, arXiv:2106.09685).
+    """
     model, rank = job.model, job.workload.lora_rank
-    attention = 2.0 * model.hidden + (2.0 * model.heads + 2.0 * model.kv_heads) * model.head_dim
-    return rank * (attention + matrices(model) * (model.hidden + model.ffn)) / tp
+    h, f, wide = model.hidden, model.ffn, matrices(model)
+    qkv = 3.0 * h + (model.heads + 2.0 * model.kv_heads) * model.head_dim / tp
+    projection = model.heads * model.head_dim / tp + h
+    return rank * (qkv + projection + (wide - 1) * (h + f / tp) + f / tp + h)
 
 
 def peak_memory(job: Job, plan: Plan) -> tuple[Memory, Any]:

@@ -10,8 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from planner.architecture import parameters
 from planner.plan import Plan
 from planner.training.job import Job
+from planner.training.memory import adapter_parameters
+from planner.units import format_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,9 @@ def _numbers(job: Job, plan: Plan) -> dict[str, Any]:
         "schedules": ", ".join(job.framework.schedules),
         "stages": ", ".join(map(str, job.framework.zero)),
         "deepest": job.framework.zero_with_pipeline,
+        "host_need": format_bytes(float(np.max(host_bytes(job, plan)))),
+        "host_has": format_bytes(job.cluster.node.host_memory or 0.0),
+        "node": job.cluster.node.name,
         "divisors": ", ".join(map(str, divisors(job.cluster.gpus))),
         "legal_tp": ", ".join(str(t) for t in divisors(model.heads) if t <= job.cluster.gpus),
     }
@@ -110,6 +116,22 @@ def _schedule_fits(job: Job, plan: Plan) -> Any:
 def _interleaved(job: Job, plan: Plan) -> Any:
     return (plan.schedule != "interleaved") | (_divides(plan.pp, plan.m) & (plan.m >= plan.pp))
 
+
+def host_bytes(job: Job, plan: Plan) -> Any:
+    """Host memory per node that offloaded states take: every rank's share, a copy each without ZeRO."""
+    trained = job.model.layers * adapter_parameters(job, 1.0) if job.lora else parameters(job.model).total
+    sharded = np.where(np.asarray(plan.zero) >= 1, plan.dp * plan.cp, 1)
+    return job.cluster.used * HOST_BYTES * trained / (plan.tp * plan.pp * sharded)
+
+
+def _host_memory(job: Job, plan: Plan) -> Any:
+    limit = job.cluster.node.host_memory
+    return True if job.workload.offload == "none" or limit is None else host_bytes(job, plan) <= limit
+
+
+HOST_BYTES = 16.0
+"""Host bytes per parameter of an offloaded Adam: fp32 gradient, master weight and two moments, as DeepSpeed counts in
+runtime/zero/stage_1_and_2.py, estimate_zero2_model_states_mem_needs."""
 
 MEGATRON = "Megatron-LM"
 RULES: tuple[Rule, ...] = (
@@ -230,6 +252,12 @@ RULES: tuple[Rule, ...] = (
         lambda j, p: (not p.selective) | (not j.flash),
         "selective recomputation of the attention core saves nothing under flash attention",
         "Korthikanti 2022, section 5; Dao 2022",
+    ),
+    Rule(
+        "host_memory",
+        _host_memory,
+        "offloaded states need {host_need} of host memory per node, {node} has {host_has}",
+        "arithmetic; DeepSpeed runtime/zero/stage_1_and_2.py",
     ),
     Rule("experts", _experts, "ep={ep} does not divide the {experts} experts", f"{MEGATRON} training/arguments.py"),
     Rule(

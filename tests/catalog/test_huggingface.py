@@ -11,7 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from planner.architecture import parameters
-from planner.catalog.huggingface import FAMILIES, NESTED, UnsupportedArchitecture, read_config
+from planner.catalog.huggingface import NESTED, read_config
+from planner.catalog.huggingface_config import UnsupportedArchitecture
+from planner.catalog.huggingface_families import FAMILIES
 from planner.catalog.library import open_library
 from planner.errors import PlannerError, ProfileError
 

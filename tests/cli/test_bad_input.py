@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from planner.cli.request import parse_range
 from planner.errors import PlannerError
+from planner.question import parse_range
 from tests.cli.run import Shell
 
 JOB = "recommend -m llama70b -g 64xA100 -q"
@@ -108,7 +108,8 @@ def test_read_only_directory_and_no_home(tmp_path: Path) -> None:
 def test_help_does_not_load_numpy(arguments: list[str]) -> None:
     """--help and --version start fast: neither NumPy nor the profiles are touched."""
     code = (
-        f"import sys, runpy\nsys.argv = ['planner', *{arguments!r}]\ntry:\n    runpy.run_module('planner', run_name='__main__')\n"
+        f"import sys, runpy\nsys.argv = ['planner', *{arguments!r}]\n"
+        "try:\n    runpy.run_module('planner', run_name='__main__')\n"
         "except SystemExit as stop:\n    assert not stop.code\nassert 'numpy' not in sys.modules\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -1,0 +1,296 @@
+"""What tells one Hugging Face `model_type` from another: how its keys become a shape.
+
+One row per type. Class defaults stand for keys that a file leaves out; they are those of transformers,
+src/transformers/models/<model_type>/configuration_<model_type>.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from planner.catalog.huggingface_config import KEYS, Config
+from planner.schema.model import LatentAttention, MixtureOfExperts
+
+Bias = Literal["none", "qkv", "all"]
+Moe = Callable[[Config], "MixtureOfExperts | None"]
+Pattern = Callable[[Config, int], "list[bool]"]
+
+
+def _uniform_moe(config: Config) -> MixtureOfExperts:
+    """Every layer is MoE and `intermediate_size` is the width of one expert."""
+    return MixtureOfExperts(experts=config.need("experts"), top_k=config.need("top_k"), ffn=config.need("ffn"))
+
+
+def _qwen_moe(config: Config) -> MixtureOfExperts:
+    ffn, shared = config.need("moe_intermediate_size"), config.whole("shared_expert_intermediate_size")
+    if shared % ffn:
+        raise config.refuse("shared_expert_intermediate_size", f"not a multiple of the expert width {ffn}")
+    dense = config.listed("mlp_only_layers")
+    every = config.whole("decoder_sparse_step", 1)
+    if dense != list(range(len(dense))) or (dense and every != 1):
+        raise config.refuse("mlp_only_layers", "only leading layers can be dense")
+    if every < 1 or config.need("layers") % every:
+        raise config.refuse("decoder_sparse_step", "does not divide the number of layers")
+    return MixtureOfExperts(
+        experts=config.need("experts"),
+        top_k=config.need("top_k"),
+        ffn=ffn,
+        shared_experts=shared // ffn,
+        dense_layers=len(dense),
+        every=every,
+    )
+
+
+def deepseek_moe(config: Config) -> MixtureOfExperts | None:
+    if config.integer(*KEYS["experts"]) is None:
+        return None
+    if config.whole("moe_layer_freq", 1) != 1:
+        raise config.refuse("moe_layer_freq", "only 1 is read")
+    return MixtureOfExperts(
+        experts=config.need("experts"),
+        top_k=config.need("top_k"),
+        ffn=config.need("moe_intermediate_size"),
+        shared_experts=config.whole("n_shared_experts"),
+        dense_layers=config.whole("first_k_dense_replace"),
+    )
+
+
+def llama4_moe(config: Config) -> MixtureOfExperts:
+    """`intermediate_size` is the expert width here, and every MoE layer has one shared expert of that width."""
+    layers, every = config.need("layers"), config.whole("interleave_moe_layer_step", 1)
+    if every < 1 or layers % every:
+        raise config.refuse("interleave_moe_layer_step", "does not divide the number of layers")
+    listed = config.listed("moe_layers")
+    if listed and listed != list(range(every - 1, layers, every)[: len(listed) + 1]):
+        raise config.refuse("moe_layers", "differs from interleave_moe_layer_step")
+    return MixtureOfExperts(
+        experts=config.need("experts"),
+        top_k=config.need("top_k"),
+        ffn=config.need("intermediate_size"),
+        shared_experts=1,
+        every=every,
+    )
+
+
+def latent(config: Config) -> LatentAttention:
+    return LatentAttention(
+        kv_lora_rank=config.need("kv_lora_rank"),
+        q_lora_rank=config.integer("q_lora_rank"),
+        qk_nope_dim=config.need("qk_nope_head_dim"),
+        qk_rope_dim=config.need("qk_rope_head_dim"),
+        v_head_dim=config.need("v_head_dim"),
+    )
+
+
+def _no_full_layers(config: Config, layers: int) -> list[bool]:
+    return [False] * layers
+
+
+def _full_every(key: str, default: int) -> Pattern:
+    """One layer in `config[key]` attends to everything."""
+
+    def pattern(config: Config, layers: int) -> list[bool]:
+        every = config.integer(key, f"_{key}") or default
+        return [(i + 1) % every == 0 for i in range(layers)]
+
+    return pattern
+
+
+def _qwen_pattern(config: Config, layers: int) -> list[bool]:
+    """The window starts at layer `max_window_layers`, if it is used at all."""
+    first = config.whole("max_window_layers", layers) if config.flag("use_sliding_window") else layers
+    return [i < first for i in range(layers)]
+
+
+def _qwen2_moe_pattern(config: Config, layers: int) -> list[bool]:
+    if config.flag("use_sliding_window"):
+        raise config.refuse("use_sliding_window", "alternating windows up to max_window_layers are not expressed")
+    return [True] * layers
+
+
+def _optional_window(config: Config, layers: int) -> list[bool]:
+    return [not config.flag("use_sliding_window")] * layers
+
+
+def _llama4_pattern(config: Config, layers: int) -> list[bool]:
+    """Layers without rotary position attend to everything, the others to their chunk."""
+    chunked = config.listed("no_rope_layers")[:layers]
+    return [not rope for rope in chunked] if chunked else _full_every("no_rope_layer_interval", 4)(config, layers)
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """What a `model_type` says about its models beyond the numbers in the file.
+
+    Attributes:
+        tied: class default of tie_word_embeddings.
+        gated: three feed-forward matrices; otherwise two and the activation named in the file, or `activation`.
+        bias: of every model; bias_key: a switch in the file, its default, and the bias that it switches on.
+        window: which layers have full attention where the file gives a window; absent: there is none.
+        moe, mla: how the file describes them.
+        defaults: class defaults of keys that files leave out.
+        check: refuses variants that `Model` cannot express.
+    """
+
+    tied: bool = False
+    gated: bool = True
+    activation: str = "gelu"
+    bias: Bias = "none"
+    bias_key: tuple[str, bool, Bias] | None = None
+    norm: Literal["rmsnorm", "layernorm"] = "rmsnorm"
+    position: Literal["rope", "learned", "alibi"] = "rope"
+    dropout: Mapping[str, float] = field(default_factory=lambda: {"attention_dropout": 0.0, "hidden_dropout": 0.0})
+    window: Pattern | None = None
+    moe: Moe | None = None
+    mla: bool = False
+    four_h: bool = False
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    check: Callable[[Config], None] | None = None
+
+
+def _check_opt(config: Config) -> None:
+    if config.integer("word_embed_proj_dim") not in (None, config.need("hidden")):
+        raise config.refuse("word_embed_proj_dim", "embeddings narrower than the layers are not expressed")
+    if not config.flag("do_layer_norm_before", True):
+        raise config.refuse("do_layer_norm_before", "norms behind the layers are not expressed")
+
+
+def _check_gpt2(config: Config) -> None:
+    if config.flag("add_cross_attention"):
+        raise config.refuse("add_cross_attention", "cross attention is not expressed")
+
+
+def _check_gpt_neox(config: Config) -> None:
+    if not config.flag("attention_bias", True):
+        raise config.refuse("attention_bias", "bias in the feed-forward part alone is not expressed")
+
+
+_LLAMA = Family(bias_key=("attention_bias", False, "qkv"))
+_DEEPSEEK = Family(moe=deepseek_moe, mla=True, bias_key=("attention_bias", False, "qkv"))
+_GEMMA3_TEXT = {
+    "vocab_size": 262208,
+    "hidden_size": 2304,
+    "intermediate_size": 9216,
+    "num_hidden_layers": 26,
+    "num_attention_heads": 8,
+    "num_key_value_heads": 4,
+    "head_dim": 256,
+    "max_position_embeddings": 131072,
+    "sliding_window": 4096,
+}
+
+FAMILIES: dict[str, Family] = {
+    "bloom": Family(
+        tied=True,
+        gated=False,
+        bias="all",
+        norm="layernorm",
+        position="alibi",
+        four_h=True,
+        defaults={"seq_length": 2048},
+    ),
+    "cohere": Family(tied=True, norm="layernorm", bias_key=("attention_bias", False, "qkv")),
+    "deepseek_v2": _DEEPSEEK,
+    "deepseek_v3": _DEEPSEEK,
+    "falcon": Family(
+        tied=True,
+        gated=False,
+        bias_key=("bias", False, "all"),
+        norm="layernorm",
+        four_h=True,
+        defaults={"max_position_embeddings": 2048},
+    ),
+    "gemma": Family(
+        tied=True, bias_key=("attention_bias", False, "qkv"), defaults={"head_dim": 256, "num_key_value_heads": 16}
+    ),
+    "gemma2": Family(
+        tied=True,
+        bias_key=("attention_bias", False, "qkv"),
+        window=_full_every("sliding_window_pattern", 2),
+        defaults={"head_dim": 256, "num_key_value_heads": 4, "sliding_window": 4096},
+    ),
+    "gemma3_text": Family(
+        tied=True,
+        bias_key=("attention_bias", False, "qkv"),
+        window=_full_every("sliding_window_pattern", 6),
+        defaults=_GEMMA3_TEXT,
+    ),
+    "glm4_moe": Family(
+        moe=deepseek_moe, bias_key=("attention_bias", False, "qkv"), defaults={"num_key_value_heads": 8}
+    ),
+    "gpt2": Family(
+        tied=True,
+        gated=False,
+        bias="all",
+        norm="layernorm",
+        position="learned",
+        four_h=True,
+        dropout={"attn_pdrop": 0.1, "resid_pdrop": 0.1},
+        check=_check_gpt2,
+    ),
+    "gpt_neox": Family(gated=False, bias="all", norm="layernorm", check=_check_gpt_neox),
+    "gpt_oss": Family(
+        bias="all",
+        moe=_uniform_moe,
+        window=_full_every("sliding_window_pattern", 2),
+        defaults={"head_dim": 64, "num_key_value_heads": 8, "sliding_window": 128},
+    ),
+    "internlm2": Family(bias_key=("bias", False, "qkv")),
+    "kimi_k2": _DEEPSEEK,
+    "llama": _LLAMA,
+    "llama4_text": Family(
+        bias_key=("attention_bias", False, "qkv"),
+        moe=llama4_moe,
+        window=_llama4_pattern,
+        defaults={"head_dim": 128, "num_key_value_heads": 8, "attention_chunk_size": 8192},
+    ),
+    "minimax_m2": Family(moe=_uniform_moe, defaults={"head_dim": 128, "num_key_value_heads": 8}),
+    "mistral": Family(window=_no_full_layers, defaults={"num_key_value_heads": 8}),
+    "mixtral": Family(window=_no_full_layers, moe=_uniform_moe, defaults={"num_key_value_heads": 8}),
+    "nemotron": Family(gated=False, activation="relu2", norm="layernorm", bias_key=("attention_bias", False, "qkv")),
+    "olmo": Family(norm="layernorm", bias_key=("attention_bias", False, "qkv")),
+    "olmo2": Family(bias_key=("attention_bias", False, "qkv")),
+    "olmoe": Family(moe=_uniform_moe, bias_key=("attention_bias", False, "qkv")),
+    "opt": Family(
+        tied=True,
+        gated=False,
+        activation="relu",
+        bias_key=("enable_bias", True, "all"),
+        norm="layernorm",
+        position="learned",
+        dropout={"dropout": 0.1},
+        check=_check_opt,
+    ),
+    "phi": Family(gated=False, bias="all", norm="layernorm", dropout={"attention_dropout": 0.0}),
+    "phi3": Family(window=_no_full_layers),
+    "qwen2": Family(bias="qkv", window=_qwen_pattern, defaults={"num_key_value_heads": 32, "sliding_window": 4096}),
+    "qwen2_moe": Family(
+        bias_key=("qkv_bias", True, "qkv"),
+        moe=_qwen_moe,
+        window=_qwen2_moe_pattern,
+        defaults={"num_key_value_heads": 16, "sliding_window": 4096},
+    ),
+    "qwen3": Family(
+        bias_key=("attention_bias", False, "qkv"),
+        window=_qwen_pattern,
+        defaults={"head_dim": 128, "num_key_value_heads": 32, "sliding_window": 4096},
+    ),
+    "qwen3_moe": Family(
+        bias_key=("attention_bias", False, "qkv"),
+        moe=_qwen_moe,
+        window=_optional_window,
+        defaults={"num_key_value_heads": 4, "sliding_window": 4096},
+    ),
+    "stablelm": Family(norm="layernorm", bias_key=("use_qkv_bias", False, "qkv"), defaults={"num_key_value_heads": 32}),
+    "starcoder2": Family(
+        tied=True,
+        gated=False,
+        bias_key=("use_bias", True, "all"),
+        norm="layernorm",
+        window=_no_full_layers,
+        defaults={"num_key_value_heads": 2},
+    ),
+}
+"""Every `model_type` that is read."""

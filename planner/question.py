@@ -1,0 +1,161 @@
+"""From names and numbers as users write them to a job and its bounds: command line and API both ask here."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from planner.catalog.clusters import find_cluster
+from planner.catalog.library import open_library
+from planner.errors import PlannerError
+from planner.schedules import SCHEDULES
+from planner.schema.hardware import Cluster
+from planner.schema.model import Model
+from planner.schema.workload import Workload
+from planner.training.defaults import default_global_batch, default_precision, default_sequence
+from planner.training.job import Job
+from planner.training.space import Bounds, Range
+
+POLICIES = ("none", "selective", "full", "block")
+"""Names of recomputation policies."""
+
+_LIMITS = {"zero": (0, 3), "sp": (0, 1), "recompute_layers": (0, 10**6)}
+_RANGE = re.compile(r"(\d{0,11})\.\.(\d{0,11})")
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A problem with its names resolved.
+
+    Attributes:
+        assumptions: every default that was used, one sentence each.
+    """
+
+    job: Job
+    bounds: Bounds
+    assumptions: tuple[str, ...]
+
+
+def ask(
+    model: str,
+    gpus: str,
+    *,
+    seq: int | None = None,
+    global_batch: int | None = None,
+    precision: str | None = None,
+    attention: str = "flash",
+    method: str = "full",
+    lora_rank: int = 16,
+    optimizer: str = "adam",
+    offload: str = "none",
+    framework: str = "megatron-core",
+    micro_batch: str | None = None,
+    recompute: str | None = None,
+    schedule: str | None = None,
+    profiles: str | Path | None = None,
+    strict: bool = False,
+    **dimensions: str | None,
+) -> Question:
+    """Look up the names, fill in the defaults and check the counts.
+
+    `dimensions` are tp, cp, ep, pp, dp, v, zero, sp and recompute_layers as "4", "2..8" or "1,2,4"; None leaves one
+    free.
+
+    Raises:
+        PlannerError: whatever is wrong with the question.
+    """
+    library = open_library(profiles, strict)
+    shape, cluster, preset = library.model(model), find_cluster(gpus, library), library.framework(framework)
+    chosen = {"attention": attention, "method": method, "lora_rank": lora_rank, "optimizer": optimizer}
+    workload, defaults = _workload(
+        shape.value, cluster.value, seq, global_batch, precision, chosen | {"offload": offload}
+    )
+    job = Job(shape.value, cluster.value, workload, preset.value)
+    _check_hardware(job)
+    ranges = {name: parse_range(name, text) for name, text in dimensions.items() if text is not None}
+    if micro_batch is not None:
+        ranges["b"] = parse_range("b", micro_batch)
+    limits = Bounds(ranges, _names("schedule", schedule, tuple(SCHEDULES)), _names("recompute", recompute, POLICIES))
+    return Question(job, limits, (*shape.assumptions, *cluster.assumptions, *preset.assumptions, *defaults))
+
+
+def _workload(
+    model: Model, cluster: Cluster, seq: int | None, batch: int | None, precision: str | None, chosen: dict[str, Any]
+) -> tuple[Workload, tuple[str, ...]]:
+    """The workload, and a sentence for every default in it."""
+    for name, value in (("seq", seq), ("global-batch", batch), ("lora-rank", chosen["lora_rank"])):
+        if value is not None and not 1 <= value <= 10**9:
+            raise PlannerError(f"--{name} must be between 1 and 10^9, not {value}")
+    notes = []
+    if seq is None:
+        seq = default_sequence(model)
+        notes.append(f"sequence {seq:,} tokens (the model's context, at most 8,192); --seq sets it")
+    if batch is None:
+        batch = default_global_batch(seq, cluster.gpus)
+        notes.append(f"global batch {batch:,} sequences (about 4 M tokens per step); --global-batch sets it")
+    if seq > model.context:
+        notes.append(f"{seq:,} tokens exceed the {model.context:,} that {model.name} was published with")
+    chosen = chosen | {"seq": seq, "global_batch": batch, "precision": precision or default_precision(cluster)}
+    try:
+        return Workload(**chosen), tuple(notes)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        option = f"--{str(problem['loc'][0]).replace('_', '-')}"
+        raise PlannerError(f"{option} {problem['input']!r}: {problem['msg'].lower()}") from None
+
+
+def _check_hardware(job: Job) -> None:
+    """Refuse what the accelerator cannot do."""
+    accelerator, precision = job.cluster.accelerator, job.workload.precision
+    if getattr(accelerator.peak, precision) is None:
+        have = ", ".join(k for k, v in accelerator.peak.model_dump().items() if v)
+        raise PlannerError(f"{accelerator.name} has no {precision}", f"it has {have}: --precision")
+
+
+def _names(option: str, text: str | None, known: tuple[str, ...]) -> frozenset[str] | None:
+    """Names with commas between them, all of them known."""
+    if text is None:
+        return None
+    names = [n.strip() for n in text.split(",")]
+    for name in names:
+        if name not in known:
+            raise PlannerError(f"--{option} {name!r:.40} is unknown", f"known: {', '.join(known)}")
+    return frozenset(names)
+
+
+def parse_range(name: str, text: str) -> Range:
+    """Read "4", "2..8", "..8", "2.." or "1,2,4".
+
+    Raises:
+        PlannerError: not whole numbers, or out of what the dimension can be.
+    """
+    low, high = _LIMITS.get(name, (1, 10**9))
+    values, result = _between(text.strip(), low) or _listed(text)
+    if not values or any(not low <= x <= high for x in values) or values != sorted(values):
+        option = "--micro-batch" if name == "b" else "--" + name.replace("_", "-")
+        limits = f"whole numbers from {low} to {high}" if high < 10 else f"whole numbers from {low} up"
+        usage = f"{limits}: {option} {max(low, 1)}" + ("" if high < 10 else f", {option} 2..8 or {option} 1,2,4")
+        raise PlannerError(f"{option} {text!r:.40} is not understood", usage)
+    return result
+
+
+def _between(text: str, low: int) -> tuple[list[int], Range] | None:
+    """The numbers of "2..8" in order, and the range; None for another form."""
+    match = _RANGE.fullmatch(text)
+    if match is None:
+        return None
+    values = [int(x) for x in match.groups() if x]
+    return values, Range(int(match[1] or low), int(match[2]) if match[2] else None)
+
+
+def _listed(text: str) -> tuple[list[int], Range]:
+    """The numbers of "1,2,4" in order, and the range; no numbers when one of them is none."""
+    parts = [x.strip() for x in text.split(",")]
+    if not all(re.fullmatch(r"[0-9]{1,11}", x) for x in parts):
+        return [], Range()
+    values = sorted(int(x) for x in parts)
+    return values, Range(values[0], values[0]) if len(values) == 1 else Range(only=frozenset(values))

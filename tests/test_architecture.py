@@ -1,0 +1,189 @@
+"""Shapes of transformers: parameters, activation bytes and FLOPs against published numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from planner.architecture import (
+    active_parameters,
+    attended,
+    kv_heads_per_rank,
+    layer_activations,
+    model_flops,
+    padded_vocabulary,
+    parameters,
+    score_flops,
+)
+from planner.cost.recompute import kept, recomputed_layers, stored
+from planner.plan import Num
+from planner.schema.model import Model
+from tests.jobs import model
+
+SEQ = 2048
+
+
+@pytest.mark.parametrize(
+    ("name", "total"),
+    [
+        ("gpt2", 124_439_808),  # Hugging Face gpt2, num_parameters()
+        ("llama2-7b", 6_738_415_616),  # safetensors index of meta-llama/Llama-2-7b-hf: 13,476,831,232 bytes / 2
+        ("llama3.1-8b", 8_030_261_248),  # safetensors metadata of meta-llama/Llama-3.1-8B
+        ("llama3.1-70b", 70_553_706_496),  # safetensors metadata of meta-llama/Llama-3.1-70B
+        ("mixtral-8x7b", 46_702_792_704),  # safetensors metadata of mistralai/Mixtral-8x7B-v0.1
+    ],
+)
+def test_parameters_to_the_last_one(name: str, total: int) -> None:
+    """Dense with biases and learned positions, MHA, GQA, MoE: as many as the published weights hold."""
+    assert parameters(model(name)).total == total
+
+
+@pytest.mark.parametrize(
+    ("name", "total", "active"),
+    [
+        ("gpt3-175b", 174.6e9, 174.6e9),  # Narayanan et al. 2021 (arXiv:2104.04473), table 2
+        ("megatron-1t", 1008.0e9, 1008.0e9),  # the same, table 1
+        ("deepseek-v3", 671e9, 37e9),  # MLA and MoE: arXiv:2412.19437, abstract
+        ("deepseek-v2", 236e9, 21e9),  # arXiv:2405.04434, abstract
+    ],
+)
+def test_published_sizes(name: str, total: float, active: float) -> None:
+    """Totals and active parameters within the digits that papers print."""
+    assert parameters(model(name)).total == pytest.approx(total, rel=0.005)
+    assert active_parameters(model(name)) == pytest.approx(active, rel=0.03)
+
+
+KORTHIKANTI = (
+    ("megatron-22b", 64, 6144),
+    ("gpt3-175b", 96, 12288),
+    ("mt-nlg-530b", 128, 20480),
+    ("megatron-1t", 160, 25600),
+)
+"""Heads and hidden size of Korthikanti et al. 2022 (arXiv:2205.05198), table 3; s = 2048."""
+
+
+def bytes_of(
+    name: str, tp: Num, sp: int, policy: str = "none", layers: float = 1.0, b: float = 4.0, flash: bool = False
+) -> Num:
+    """What a policy keeps of some layers, in bytes."""
+    of = model(name)
+    tokens = b * SEQ
+    activations = layer_activations(of, tokens, float(SEQ), tp, float(sp), flash)
+    boundary = 2.0 * tokens * of.hidden / (tp if sp else 1.0)
+    again = recomputed_layers(layers, 1.0, layers) if policy == "full" else 0.0
+    return stored(kept(activations, boundary, policy == "selective"), layers, again)
+
+
+@pytest.mark.parametrize(("name", "a", "h"), KORTHIKANTI)
+@pytest.mark.parametrize("t", [1, 8])
+class TestActivationsOfKorthikanti:
+    """Equations 1, 2 and 4, and the two policies of section 5, with b = 4."""
+
+    def test_tensor_parallel(self, name: str, a: int, h: int, t: int) -> None:
+        """Equation 2, and for t = 1 equation 1: s*b*h*(34 + 5*a*s/h)."""
+        expected = SEQ * 4 * h * (10 + 24 / t + 5 * a * SEQ / (h * t))
+        assert bytes_of(name, float(t), 0) == pytest.approx(expected, rel=1e-12)
+
+    def test_sequence_parallel(self, name: str, a: int, h: int, t: int) -> None:
+        """Equation 4."""
+        assert bytes_of(name, float(t), 1) == pytest.approx(SEQ * 4 * h / t * (34 + 5 * a * SEQ / h), rel=1e-12)
+
+    def test_selective(self, name: str, a: int, h: int, t: int) -> None:
+        """Equation 6 for one layer: 34*s*b*h/t."""
+        assert bytes_of(name, float(t), 1, "selective") == pytest.approx(34 * SEQ * 4 * h / t, rel=1e-12)
+
+    def test_full(self, name: str, a: int, h: int, t: int) -> None:
+        """Section 5: 2*s*b*h, not divided by tensor parallelism; by t with sequence parallelism."""
+        assert bytes_of(name, float(t), 0, "full", layers=3.0) == pytest.approx(3 * 2 * SEQ * 4 * h, rel=1e-12)
+        assert bytes_of(name, float(t), 1, "full", layers=3.0) == pytest.approx(3 * 2 * SEQ * 4 * h / t, rel=1e-12)
+
+
+@pytest.mark.parametrize(("name", "ratio", "saved"), [("gpt3-175b", 80, 0.70), ("mt-nlg-530b", 64, 0.65)])
+def test_what_selective_recomputation_saves(name: str, ratio: int, saved: float) -> None:
+    """Korthikanti section 5: 5*a*s/h is 80 for GPT-3 and 64 for MT-NLG, so that 70 % and 65 % of the bytes go."""
+    whole, left = bytes_of(name, 1.0, 0), bytes_of(name, 1.0, 0, "selective")
+    assert 34 * (whole - left) / left == pytest.approx(ratio, rel=1e-12)
+    assert 1 - left / whole == pytest.approx(saved, abs=0.01)
+
+
+@pytest.mark.parametrize(("name", "a", "h"), KORTHIKANTI)
+def test_five_times_less_than_tensor_parallelism_alone(name: str, a: int, h: int) -> None:
+    """Korthikanti, abstract and figure 7: sequence parallelism and selective recomputation save about 5x at t = 8.
+
+    Under 20 % of the baseline remain for the larger models, 21 % for the smallest; full recomputation leaves 10 %.
+    """
+    baseline = bytes_of(name, 8.0, 0)
+    assert bytes_of(name, 8.0, 1, "selective") / baseline == pytest.approx(0.2, abs=0.02)
+    assert bytes_of(name, 8.0, 0, "full") / baseline == pytest.approx(0.1, abs=0.02)
+
+
+def test_flash_attention_keeps_a_statistic_instead_of_scores() -> None:
+    """4 bytes per token and head replace 5*a*s."""
+    of = model("gpt3-175b")
+    per_token = (bytes_of("gpt3-175b", 1.0, 0, flash=True) - bytes_of("gpt3-175b", 1.0, 0, "selective")) / (4 * SEQ)
+    assert per_token == pytest.approx(4 * of.heads)
+
+
+def test_no_masks_without_dropout() -> None:
+    """Of 34 + 5*a*s/h, two masks of 1*s*b*h and 3*a*s*s*b of the scores' belong to dropout."""
+    of = model("gpt3-175b").model_copy(update={"dropout": False})
+    got = layer_activations(of, float(SEQ), float(SEQ), 1.0, 0.0, flash=False).total
+    assert got == pytest.approx(SEQ * of.hidden * (32 + 2 * of.heads * SEQ / of.hidden), rel=1e-12)
+
+
+@pytest.mark.parametrize("name", ["gpt3-175b", "llama3.1-70b", "mixtral-8x7b", "deepseek-v3"])
+def test_activations_of_one_plan_and_of_many(name: str) -> None:
+    """Numbers and arrays give the same bits."""
+    tp, sp = np.array([1.0, 2.0, 4.0, 8.0]), np.array([0.0, 1.0, 0.0, 1.0])
+    many = layer_activations(model(name), 4096.0, 4096.0, tp, sp, flash=True).total
+    alone = [
+        layer_activations(model(name), 4096.0, 4096.0, t, s, flash=True).total for t, s in zip(tp, sp, strict=True)
+    ]
+    assert many.tolist() == alone
+
+
+@pytest.mark.parametrize(
+    ("name", "tp", "padded"),
+    [("llama3.1-70b", 1, 128_256), ("llama3.1-70b", 8, 129_024), ("gpt2", 1, 50_304), ("gpt3-175b", 8, 51_200)],
+)
+def test_padded_vocabulary(name: str, tp: int, padded: int) -> None:
+    """Megatron-LM training/tokenizer: up to a multiple of 128*tp; 50,257 becomes the well-known 50,304."""
+    assert padded_vocabulary(model(name), tp) == padded
+
+
+@pytest.mark.parametrize("name", [row[0] for row in KORTHIKANTI])
+def test_model_flops_of_korthikanti(name: str) -> None:
+    """Appendix A: 72*B*L*s*h*h*(1 + s/(6h) + V/(12hL)) per step."""
+    of = model(name)
+    L, h, V = of.layers, of.hidden, of.vocab
+    per_token = 72 * L * h**2 * (1 + SEQ / (6 * h) + V / (12 * h * L))
+    assert model_flops(of, float(SEQ)) == pytest.approx(per_token, rel=0.005)
+
+
+def test_model_flops_of_frozen_weights() -> None:
+    """LoRA needs no weight gradients: 2*P less per token, the attention core as before."""
+    of = model("llama3.1-8b")
+    matrices = 8_030_261_248 - 128_256 * 4096 - 65 * 4096
+    assert model_flops(of, 4096.0) - model_flops(of, 4096.0, frozen=True) == pytest.approx(2 * matrices, rel=1e-9)
+
+
+def test_flops_of_the_attention_core() -> None:
+    """Two products of s x s by d per head: 4*s*h per token forward (Korthikanti, appendix A)."""
+    of = model("gpt3-175b")
+    assert score_flops(of, 1.0, float(SEQ), 1.0) == 4 * SEQ * of.hidden
+    assert score_flops(of, 1.0, float(SEQ), 8.0) == 4 * SEQ * of.hidden / 8
+
+
+@pytest.mark.parametrize(
+    ("window", "every", "seq", "span"),
+    [(None, 0, 8192, 8192), (4096, 0, 8192, 4096), (4096, 2, 8192, 6144), (1024, 6, 7168, 2048), (4096, 2, 2048, 2048)],
+)
+def test_sliding_window(window: int | None, every: int, seq: int, span: float) -> None:
+    """A full layer every few, the window elsewhere; a short sequence never notices."""
+    of: Model = model("llama3.1-8b").model_copy(update={"window": window, "window_every": every})
+    assert attended(of, float(seq)) == pytest.approx(span)
+
+
+def test_key_value_heads_are_copied_beyond_their_number() -> None:
+    """8 heads on 16 ranks: one each."""
+    assert [kv_heads_per_rank(model("llama3.1-70b"), tp) for tp in (1.0, 4.0, 8.0, 16.0)] == [8, 2, 1, 1]

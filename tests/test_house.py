@@ -1,0 +1,105 @@
+"""The plan of the house: which floor may import which, and how large a module or a function may grow."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1] / "planner"
+MODULES = sorted(ROOT.rglob("*.py"))
+
+STOREYS = (
+    ("errors",),
+    ("units",),
+    ("schema",),
+    ("plan",),
+    ("catalog", "architecture"),
+    ("schedules", "cost"),
+    ("training", "serving"),
+    ("search",),
+    ("recommend", "question"),
+    ("simulate", "accuracy", "launch", "report"),
+    ("cli", "__init__", "__main__"),
+)
+"""From the ground up. Modules may import lower storeys and their own."""
+
+FLOOR = {name: height for height, names in enumerate(STOREYS) for name in names}
+
+PURE = ("plan", "architecture", "schedules", "cost", "training", "search")
+"""Nothing here reads the screen, the disk or the clock."""
+
+OUTSIDE = {"rich", "typer", "os", "pathlib", "yaml", "time"}
+
+LONGEST_MODULE = 350
+LONGEST_FUNCTION = 60
+
+
+def home(path: Path) -> str:
+    """The part of the house that a file belongs to: "cost" for cost/operators.py, "plan" for plan.py."""
+    return path.relative_to(ROOT).with_suffix("").parts[0]
+
+
+def imports(path: Path) -> Iterator[tuple[str, ...]]:
+    """Every module that a file imports anywhere, as dotted parts; names behind `from` are told apart for `planner`."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (tuple(alias.name.split(".")) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are written in full"
+            parts = tuple((node.module or "").split("."))
+            yield from (((*parts, alias.name) for alias in node.names) if parts == ("planner",) else (parts,))
+
+
+def rooms(path: Path) -> set[str]:
+    """Parts of the house that a file imports."""
+    return {parts[1] for parts in imports(path) if parts[0] == "planner" and len(parts) > 1 and parts[1] in FLOOR}
+
+
+def name(path: Path) -> str:
+    """For test ids."""
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name)
+class TestModule:
+    """One file at a time."""
+
+    def test_has_a_floor(self, path: Path) -> None:
+        """A new part of the house is given its place above."""
+        assert home(path) in FLOOR
+
+    def test_imports_no_higher_floor(self, path: Path) -> None:
+        """Data flows one way."""
+        above = {room for room in rooms(path) if FLOOR[room] > FLOOR[home(path)]}
+        assert not above, f"{name(path)} imports {above}"
+
+    def test_size(self, path: Path) -> None:
+        """Small enough to be read at one go."""
+        text = path.read_text(encoding="utf-8")
+        assert len(text.splitlines()) <= LONGEST_MODULE
+        functions = [n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
+        long = {f.name: n for f in functions if (n := (f.end_lineno or 0) - f.lineno + 1) > LONGEST_FUNCTION}
+        assert not long
+
+
+@pytest.mark.parametrize("path", [p for p in MODULES if home(p) in PURE], ids=name)
+def test_arithmetic_touches_nothing_outside(path: Path) -> None:
+    """The search measures its own seconds; that is all."""
+    allowed = {"time"} if home(path) == "search" else set()
+    found = {parts[0] for parts in imports(path)} & OUTSIDE
+    assert found <= allowed
+
+
+def test_plan_imports_nothing_of_the_planner() -> None:
+    """Every other part knows `Plan`, so it may know none of them."""
+    assert not rooms(ROOT / "plan.py")
+
+
+def test_the_walk_sees_imports(tmp_path: Path) -> None:
+    """All three spellings count, inside functions too."""
+    file = tmp_path / "x.py"
+    file.write_text("import planner.cost.runs\nfrom planner import cli\ndef f():\n    from planner.plan import Plan\n")
+    assert rooms(file) == {"cost", "cli", "plan"}
