@@ -58,8 +58,7 @@ def job(
 
 def small_model(**changes: Any) -> Model:
     """A dense model of 8 layers, small enough for nested loops."""
-    shape: dict[str, Any] = {
-        "name": "toy", "source": "made up for tests", "family": "llama", "layers": 8, "hidden": 512, "ffn": 1024,
-        "heads": 8, "kv_heads": 4, "head_dim": 64, "vocab": 1000, "tied_embeddings": False, "context": 256, "mlp": "glu",
-    }  # fmt: skip
+    shape: dict[str, Any] = {"name": "toy", "source": "made up for tests", "family": "llama", "mlp": "glu"}
+    shape |= {"layers": 8, "hidden": 512, "ffn": 1024, "heads": 8, "kv_heads": 4, "head_dim": 64}
+    shape |= {"vocab": 1000, "tied_embeddings": False, "context": 256}
     return Model.model_validate(shape | changes)

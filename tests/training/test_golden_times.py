@@ -75,7 +75,7 @@ KORTHIKANTI = (
     Run("megatron-1t", 512, 8, 64, 1, 1, 512, 71.49, full=False),
     Run("mt-nlg-530b", 2240, 8, 35, 3, 1, 2240, 39.15, full=False),
 )
-"""Korthikanti et al. 2022 (arXiv:2205.05198): tables 3 and 5, and section 6.3 for the last, with 8 data-parallel ranks."""
+"""Korthikanti et al. 2022 (arXiv:2205.05198): tables 3 and 5; section 6.3 for the last, with 8 data-parallel ranks."""
 
 
 @pytest.mark.parametrize("run", KORTHIKANTI, ids=lambda r: f"{r.model}-{r.n}-{'full' if r.full else 'selective'}")
