@@ -27,6 +27,7 @@ class Plan:
         sp: sequence parallelism (Korthikanti 2022, section 4.2.2), 0 or 1.
         zero: ZeRO stage 0..3 (Rajbhandari 2020; 3 is FSDP).
         recompute_layers: k, layers recomputed in full per model chunk; 0: none, all of the chunk's: full.
+        head: layers that the LM head counts for when layers are laid over ranks; the last rank gets so many less.
 
     Attributes that hold for the whole batch of plans:
         schedule: name of the pipeline schedule.
@@ -44,6 +45,7 @@ class Plan:
     sp: Num = 0
     zero: Num = 0
     recompute_layers: Num = 0
+    head: Num = 0
     schedule: str = "1f1b"
     selective: bool = False
 

@@ -119,12 +119,12 @@ class _Shortlist:
 
     def offer(self, plan: Plan, cost: Any, need: Any) -> None:
         """Consider a batch, in which rows of one layout are neighbours, and in it those of one variant."""
-        for row in _cheapest(cost, _starts(plan, LAYOUT), None):
+        for row in _cheapest(cost, need, _starts(plan, LAYOUT), None):
             candidate = Candidate(plan[row].scalar(), float(cost[row]), float(need[row]))
             key = layout(candidate.plan)
             if key not in self.layouts or candidate.order < self.layouts[key].order:
                 self.layouts[key] = candidate
-        rows = _cheapest(cost, _starts(plan, VARIANT), self.keep)
+        rows = _cheapest(cost, need, _starts(plan, VARIANT), self.keep)
         found = [Candidate(plan[r].scalar(), float(cost[r]), float(need[r])) for r in rows]
         self.variants = sorted(self.variants + found, key=lambda c: c.order)[: self.keep]
 
@@ -143,13 +143,18 @@ def layout(plan: Plan) -> tuple[int, ...]:
     return tuple(getattr(plan, name) for name in LAYOUT)
 
 
-def _cheapest(cost: Any, starts: Any, keep: int | None) -> list[int]:
-    """The cheapest row of each run, or of the `keep` cheapest runs."""
+def _cheapest(cost: Any, need: Any, starts: Any, keep: int | None) -> list[int]:
+    """The cheapest row of each run, or of the `keep` cheapest runs; the leanest among equals."""
     ends = np.append(starts[1:], len(cost))
     runs = range(len(starts))
     if keep is not None and len(starts) > keep:
         runs = np.argpartition(np.minimum.reduceat(cost, starts), keep)[:keep].tolist()
-    return [int(starts[i]) + int(np.argmin(cost[starts[i] : ends[i]])) for i in runs]
+    found = []
+    for i in runs:
+        run = slice(starts[i], ends[i])
+        ties = np.flatnonzero(cost[run] == cost[run].min())
+        found.append(int(starts[i] + ties[np.argmin(need[run][ties])]))
+    return found
 
 
 def _starts(plan: Plan, names: tuple[str, ...]) -> Any:

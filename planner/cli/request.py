@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, Field, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
@@ -67,7 +67,9 @@ class Request:
             "--precision", help="bf16 or fp16 (default: bf16 where the accelerator has it)", rich_help_panel=_JOB
         ),
     ] = None
-    attention: Annotated[str, typer.Option("--attention", help="flash or unfused", rich_help_panel=_JOB)] = "flash"
+    attention: Annotated[
+        str, typer.Option("--attention", help="flash, flash1, unfused or eager", rich_help_panel=_JOB)
+    ] = "flash"
     method: Annotated[str, typer.Option("--method", help="full or lora", rich_help_panel=_JOB)] = "full"
     lora_rank: Annotated[int, typer.Option("--lora-rank", help="Rank of LoRA adapters", rich_help_panel=_JOB)] = 16
     optimizer: Annotated[
@@ -105,9 +107,12 @@ class Request:
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No notes on stderr", rich_help_panel=_OUT)] = False
 
 
-def takes_request(function: Callable[..., None]) -> Callable[..., None]:
-    """Give a command all of Request's options; it receives them as its first argument."""
-    hints = get_type_hints(Request, include_extras=True)
+def takes_request(function: Callable[..., None], **instead: Any) -> Callable[..., None]:
+    """Give a command all of Request's options; it receives them as its first argument.
+
+    `instead` declares some of them anew, by field name; a required one becomes optional by that, and "" when absent.
+    """
+    hints = get_type_hints(Request, include_extras=True) | instead
     own = list(inspect.signature(function).parameters.values())[1:]
     own_hints = get_type_hints(function, include_extras=True)
     mine = [
@@ -115,7 +120,7 @@ def takes_request(function: Callable[..., None]) -> Callable[..., None]:
             f.name,
             inspect.Parameter.KEYWORD_ONLY,
             annotation=hints[f.name],
-            default=inspect.Parameter.empty if f.name in ("model", "gpus") else f.default,
+            default=_default(f, f.name in instead),
         )
         for f in fields(Request)
     ]
@@ -130,6 +135,12 @@ def takes_request(function: Callable[..., None]) -> Callable[..., None]:
     command.__annotations__ = {p.name: p.annotation for p in (*mine, *extra)}
     del command.__wrapped__
     return command
+
+
+def _default(field: Field[Any], declared_anew: bool) -> Any:
+    if field.default is not MISSING:
+        return field.default
+    return "" if declared_anew else inspect.Parameter.empty
 
 
 def resolve(request: Request) -> Question:

@@ -19,12 +19,14 @@ class Group:
     """Accelerators that take part in one collective.
 
     Attributes:
-        size: how many; rate: sustained ring bandwidth of each; latency: fixed time of one ring pass.
+        size: how many; rate: sustained ring bandwidth of each.
+        latency: fixed time of a call; trip: time of one way round the ring, hop by hop.
     """
 
     size: Num
     rate: Num
     latency: Num
+    trip: Num
 
 
 def members_per_domain(cluster: Cluster, size: Num, stride: Num) -> Num:
@@ -52,7 +54,8 @@ def group(cluster: Cluster, size: Num, stride: Num) -> Group:
     """The group's ring: inside one domain at the scale-up rate, else at min(scale-up, k * network).
 
     k members per domain bring k network ports, so a ring over the whole cluster runs at k ports' rate, while a
-    data-parallel ring beside tp = 8 has k = 1: a single port. Hops inside and between domains add their latencies.
+    data-parallel ring beside tp = 8 has k = 1: a single port. A trip passes size - domains hops inside and domains - 1
+    between them; NCCL counts 3.4 us for a large message's hop over NVLink, 14 us over a network (src/graph/tuning.cc).
     """
     k = members_per_domain(cluster, size, stride)
     fast, slow = cluster.scaleup, cluster.network
@@ -60,37 +63,41 @@ def group(cluster: Cluster, size: Num, stride: Num) -> Group:
     inside_hop = fast.hop_latency if fast is not None else 0.0
     base = fast.latency if fast is not None else 0.0
     if slow is None:
-        return Group(size, inside_rate, base + (size - 1.0) * inside_hop)
+        return Group(size, inside_rate, base, (size - 1.0) * inside_hop)
     domains = np.ceil(size / k)
     crosses = domains > 1.0
     outside_rate = slow.rate * slow.efficiency * k
+    if slow.congestion is not None:
+        outside_rate = outside_rate / (1.0 + (domains - 1.0) / slow.congestion)
     rate = np.where(crosses, np.where(k > 1.0, np.minimum(inside_rate, outside_rate), outside_rate), inside_rate)
-    latency = np.where(crosses, slow.latency, base) + (k - 1.0) * inside_hop + (domains - 1.0) * slow.hop_latency
-    return Group(size, rate[()], latency[()])
+    latency = np.where(crosses, slow.latency, base)
+    return Group(size, rate[()], latency[()], (size - domains) * inside_hop + (domains - 1.0) * slow.hop_latency)
 
 
-def all_gather(members: Group, whole: Num) -> Num:
-    """Ring all-gather of `whole` bytes: (n-1)/n * bytes / rate + latency; nothing for a group of one.
+def all_gather(members: Group, whole: Num, calls: Num = 1.0) -> Num:
+    """Ring all-gather of `whole` bytes in `calls` pieces: (n-1)/n * bytes / rate + calls * (latency + trip).
 
-    80 GB of bf16 weights over 8 accelerators at 215 GB/s: 7/8 * 80e9 / 215e9 = 0.33 s.
+    Nothing for a group of one. 80 GB of bf16 weights over 8 accelerators at 215 GB/s: 7/8 * 80e9 / 215e9 = 0.33 s.
     """
     n = members.size
-    return np.where(n > 1.0, (n - 1.0) / n * whole / members.rate + members.latency, 0.0)[()]
+    fixed = calls * (members.latency + members.trip)
+    return np.where(n > 1.0, (n - 1.0) / n * whole / members.rate + fixed, 0.0)[()]
 
 
-def reduce_scatter(members: Group, whole: Num) -> Num:
+def reduce_scatter(members: Group, whole: Num, calls: Num = 1.0) -> Num:
     """Ring reduce-scatter: the same traffic as an all-gather."""
-    return all_gather(members, whole)
+    return all_gather(members, whole, calls)
 
 
 def all_reduce(members: Group, whole: Num) -> Num:
-    """Ring all-reduce = reduce-scatter + all-gather: 2*(n-1)/n * bytes / rate, one latency (one kernel)."""
+    """Ring all-reduce: twice round, 2*(n-1)/n * bytes / rate + latency + 2 * trip."""
     n = members.size
-    return np.where(n > 1.0, 2.0 * (n - 1.0) / n * whole / members.rate + members.latency, 0.0)[()]
+    fixed = members.latency + 2.0 * members.trip
+    return np.where(n > 1.0, 2.0 * (n - 1.0) / n * whole / members.rate + fixed, 0.0)[()]
 
 
 def all_to_all(members: Group, sent: Num) -> Num:
-    """Pairwise exchange: each rank keeps 1/n of the bytes it sends, (n-1)/n * bytes / rate + latency."""
+    """Pairwise exchange: each rank keeps 1/n of the bytes it sends, (n-1)/n * bytes / rate + latency + trip."""
     return all_gather(members, sent)
 
 
@@ -106,7 +113,8 @@ def hop(cluster: Cluster, moved: Num, stride: Num, members: Num) -> Num:
     if fast is not None:
         near = fast.latency / 2 + moved / ((fast.pair_rate or fast.rate) * fast.efficiency)
     if slow is not None:
-        far = slow.latency / 2 + moved / (slow.rate * slow.efficiency)
+        stall = slow.stall if cluster.nodes >= slow.stall_nodes else 0.0
+        far = stall + slow.latency / 2 + moved / (slow.rate * slow.efficiency)
     if fast is None or slow is None:
         return near + far
     return np.where(inside, near, far)[()]

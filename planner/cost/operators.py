@@ -21,8 +21,16 @@ from planner.schema.hardware import Accelerator
 
 Direction = Literal["forward", "backward"]
 
-SCORE_BYTES = {"forward": 13.0, "backward": 15.0}
-"""Bytes moved per attention score by unfused kernels: scale, mask, softmax, dropout, in and out of both products."""
+SCORE_BYTES = {"unfused": {"forward": 13.0, "backward": 15.0}, "eager": {"forward": 29.0, "backward": 33.0}}
+"""Bytes moved per attention score outside both products: one fused kernel for scale, mask and softmax, and dropout; or
+one kernel each, with the softmax in fp32."""
+
+FLASH_KERNELS = {"flash": 1.0, "flash1": 0.72}
+"""Rate of a flash kernel over FlashAttention 2's: the first version reaches 0.72 of it in Hagemann et al. 2023."""
+
+HEAD_DIM = 20.0
+"""Head size at which the work per score (exponentials) costs as much as its products: d / (d + 20) of the rate. Heads
+of 64 then reach 88 % of the rate of 128, as in the forward figures of Dao 2023 (arXiv:2307.08691, section 4.1)."""
 
 FLASH_BACKWARD = 2.5
 """FLOPs of a flash backward pass over its forward: five products against two (Dao 2023, arXiv:2307.08691, 4.1)."""
@@ -63,13 +71,16 @@ def gemm_time(accelerator: Accelerator, precision: str, gemm: Gemm) -> Num:
     return accelerator.efficiency.kernel + gemm.count * once
 
 
-def gemm_backward_time(accelerator: Accelerator, precision: str, gemm: Gemm, trained: bool = True) -> Num:
-    """Backward time: the input's gradient, and the weight's (fp32 output, read and written) if it is trained."""
-    time = accelerator.efficiency.kernel + gemm.count * product(accelerator, precision, gemm.m, gemm.k, gemm.n, 2.0)
-    if trained:
-        weight = product(accelerator, precision, gemm.k, gemm.n, gemm.m, 8.0)
-        time = time + accelerator.efficiency.kernel + gemm.count * weight
-    return time
+def input_gradient_time(accelerator: Accelerator, precision: str, gemm: Gemm) -> Num:
+    """Backward time of a linear layer for its input: the product with the transposed weight."""
+    once = product(accelerator, precision, gemm.m, gemm.k, gemm.n, 2.0)
+    return accelerator.efficiency.kernel + gemm.count * once
+
+
+def weight_gradient_time(accelerator: Accelerator, precision: str, gemm: Gemm) -> Num:
+    """Backward time of a linear layer for its weight: output in fp32, read and written."""
+    once = product(accelerator, precision, gemm.k, gemm.n, gemm.m, 8.0)
+    return accelerator.efficiency.kernel + gemm.count * once
 
 
 def streaming_time(accelerator: Accelerator, moved: Num, kernels: float = 1.0) -> Num:
@@ -78,13 +89,23 @@ def streaming_time(accelerator: Accelerator, moved: Num, kernels: float = 1.0) -
     return kernels * eff.kernel + moved / (accelerator.bandwidth * eff.memory)
 
 
-def flash_time(accelerator: Accelerator, precision: str, square_flops: Num, direction: Direction) -> Num:
+def flash_time(
+    accelerator: Accelerator,
+    precision: str,
+    square_flops: Num,
+    seq: float,
+    head_dim: float,
+    direction: Direction,
+    kernel: str = "flash",
+) -> Num:
     """Causal flash attention: half of the square's FLOPs at the profile's attention efficiency.
 
+    The efficiency holds for long sequences and heads of 128, times s / (s + s0) and d / (d + 20) over 128 / 148.
     Backward takes 2.5 times the FLOPs at its own efficiency.
     """
     eff = accelerator.efficiency
-    rate = peak(accelerator, precision)
+    shape = seq / (seq + eff.attention_seq) * (head_dim / (head_dim + HEAD_DIM)) * ((128.0 + HEAD_DIM) / 128.0)
+    rate = peak(accelerator, precision) * shape * FLASH_KERNELS[kernel]
     if direction == "forward":
         return eff.kernel + 0.5 * square_flops / (rate * eff.attention)
     return 2.0 * eff.kernel + 0.5 * FLASH_BACKWARD * square_flops / (rate * eff.attention_backward)
@@ -99,6 +120,7 @@ def unfused_time(
     head_dim: float,
     value_dim: float,
     direction: Direction,
+    kernel: str = "unfused",
 ) -> Num:
     """Attention core out of plain kernels: batched products over the whole square, then softmax and dropout over it.
 
@@ -107,5 +129,5 @@ def unfused_time(
     scores = product(accelerator, precision, seq, span, head_dim, 2.0)
     context = product(accelerator, precision, seq, value_dim, span, 2.0)
     products = (1.0 if direction == "forward" else 2.0) * heads * (scores + context)
-    moved = SCORE_BYTES[direction] * heads * seq * span
+    moved = SCORE_BYTES[kernel][direction] * heads * seq * span
     return 2.0 * accelerator.efficiency.kernel + products + streaming_time(accelerator, moved, 3.0)

@@ -28,18 +28,19 @@ class Kept:
     Attributes:
         whole: of a layer that recomputes nothing, or its attention core only.
         boundary: of a recomputed layer: its input.
-        working: what comes back to life while one layer is recomputed.
+        working: what comes back to life while one layer is recomputed in full; scores: by selective recomputation.
     """
 
     whole: Num
     boundary: Num
     working: Num
+    scores: Num
 
 
 def kept(layer: Activations, boundary: Num, selective: bool) -> Kept:
     """Split a layer's activations by what the policy keeps."""
     whole = layer.total - layer.scores if selective else layer.total
-    return Kept(whole, boundary, layer.total)
+    return Kept(whole, boundary, layer.total, layer.scores if selective else 0.0)
 
 
 def recomputed_layers(k: Num, v: Num, layers: Num) -> Num:

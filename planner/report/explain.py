@@ -105,7 +105,7 @@ def _memory(ranked: Ranked, capacity: float) -> list[Line]:
     """The parts of the fullest rank."""
     job, plan, memory = ranked.job, ranked.plan, ranked.estimate.memory
     rank, where, preset = int(ranked.estimate.rank), _where(ranked), job.framework
-    parts, split = shape_of(job, plan), split_layers(job.model.layers, float(plan.pp))
+    parts, split = shape_of(job, plan), split_layers(job.model.layers, float(plan.pp), float(plan.head))
     each, ranks = state_bytes(job), plan.dp * plan.cp
     count = format_count(float(memory.gradients) / each.gradient * (ranks if plan.zero >= 2 else 1))
     gradients = f"{each.gradient:g} × {count}" + _over(plan, 2)
@@ -184,7 +184,7 @@ def _operators(job: Job, plan: Plan) -> list[Line]:
         moe_gemms(job.model, tokens, p.tp, p.ep) if job.model.moe else mlp_gemms(job.model, tokens, p.tp, job.model.ffn)
     )
     lines = [_gemm(job, name, gemm) for name, gemm in gemms.items()]
-    piece = layer(job, p.tp, p.cp, p.ep, p.sp, p.b)
+    piece = layer(job, p.tp, p.cp, p.ep, p.sp, p.b, float(plan.pp > 1))
     kind = "half the square at the attention efficiency" if job.flash else "the whole square, and softmax over it"
     lines.append(_second("operators", "attention core", kind, f"s = {job.workload.seq:,}", "", float(piece.core), job))
     if plan.tp > 1:
@@ -230,7 +230,8 @@ def _said(job: Job, plan: Plan) -> dict[str, tuple[str, str, str]]:
     """Formula, numbers and source of every part of a step; an empty source means the accelerator's efficiencies."""
     schedule, p, framework, each = SCHEDULES[plan.schedule], plan.floats(), job.framework, state_bytes(job)
     trained = format_count(float(sum(trained_parameters(job, p))))
-    layers = f"m = {plan.m}, {float(split_layers(job.model.layers, p.pp).middle):.0f} layers on the longest rank"
+    longest = split_layers(job.model.layers, p.pp, p.head).middle
+    layers = f"m = {plan.m}, {float(longest):.0f} layers on the longest rank"
     again = f"m = {plan.m}, {recompute_name(job, plan)}"
     exposed = f"exposed share {framework.tp_exposed:g}"
     hop = f"one hop {format_seconds(float(hop_time(job, p)))}"

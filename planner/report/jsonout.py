@@ -11,6 +11,7 @@ from planner.recommend import Ranked, Recommendation
 from planner.report.explain import Line, as_data
 from planner.report.words import largest_part, recompute_name
 from planner.training.job import Job
+from planner.training.split import layers_per_rank
 
 SCHEMA = "planner.recommendation/1"
 
@@ -90,6 +91,7 @@ def plan(ranked: Ranked, number: int, capacity: float) -> dict[str, Any]:
         "schedule": p.schedule,
         "recompute": recompute_name(ranked.job, p) if p.recompute_layers == 0 else _recompute_policy(ranked),
         "recompute_layers": p.recompute_layers,
+        "layers_per_rank": layers_per_rank(ranked.job.model.layers, p.pp, p.head),
         "optimizer": ranked.job.workload.optimizer,
         "method": ranked.job.workload.method,
         "offload": ranked.job.workload.offload,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from planner.plan import Plan
 from planner.recommend import RELAXATIONS, Ranked
 from planner.training.job import Job
+from planner.training.split import chunk_layers
 from planner.units import GIB, format_bytes, format_seconds
 
 PART_NAMES = {
@@ -36,7 +37,7 @@ CURES = {
 
 def recompute_name(job: Job, plan: Plan) -> str:
     """none, selective, full, or "3 of 10" layers of each chunk."""
-    chunk = -(-job.model.layers // (plan.pp * plan.v))
+    chunk = int(chunk_layers(job.model.layers, plan.pp, plan.v, plan.head))
     if plan.recompute_layers == 0:
         return "selective" if plan.selective else "none"
     return "full" if plan.recompute_layers >= chunk else f"{plan.recompute_layers} of {chunk}"

@@ -5,7 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from planner.plan import Num
+from planner.schedules.ops import Op
+from planner.schedules.record import Schedule, one_chunk
 from planner.schedules.stages import Stages
+
+
+def ops(rank: int, p: int, m: int, v: int) -> list[Op]:
+    """F1..Fm, then B1..Bm, on every rank (the paper draws the backwards in reverse order: the times are the same)."""
+    return [Op(kind, i, 0) for kind in "FB" for i in range(m)]
 
 
 def pipeline_time(stages: Stages, m: Num, v: Num) -> Num:
@@ -28,3 +35,18 @@ def exposed_p2p(p: Num, m: Num, v: Num, hop: Num, blocking: bool, exposed: float
 def in_flight(p: Num, m: Num, v: Num, rank: Num) -> Num:
     """Every rank holds all m micro-batches when the backwards begin."""
     return m + 0.0 * rank
+
+
+SCHEDULE = Schedule(
+    name="gpipe",
+    title="GPipe",
+    source="GPipe, arXiv:1811.06965, 2.3",
+    formula="(p-1)(t_f + t_b)",
+    pipeline_time=pipeline_time,
+    exposed_p2p=exposed_p2p,
+    in_flight=in_flight,
+    ops=ops,
+    may_block=True,
+    requirements=(one_chunk(),),
+    frameworks={"PyTorch": "ScheduleGPipe", "torchtitan": "GPipe"},
+)

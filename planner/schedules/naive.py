@@ -5,7 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from planner.plan import Num
+from planner.schedules.ops import Op
+from planner.schedules.record import Requirement, Schedule, one_chunk
 from planner.schedules.stages import Stages
+
+
+def ops(rank: int, p: int, m: int, v: int) -> list[Op]:
+    """A batch goes forward and back before the next one starts."""
+    return [Op(kind, i, 0) for i in range(m) for kind in "FB"]
 
 
 def pipeline_time(stages: Stages, m: Num, v: Num) -> Num:
@@ -21,3 +28,21 @@ def exposed_p2p(p: Num, m: Num, v: Num, hop: Num, blocking: bool, exposed: float
 def in_flight(p: Num, m: Num, v: Num, rank: Num) -> Num:
     """One batch, on every rank."""
     return np.minimum(m, 1.0) + 0.0 * rank
+
+
+SCHEDULE = Schedule(
+    name="naive",
+    title="naive model parallelism",
+    source="GPipe, arXiv:1811.06965, 2.3",
+    formula="m(p-1)(t_f + t_b)",
+    pipeline_time=pipeline_time,
+    exposed_p2p=exposed_p2p,
+    in_flight=in_flight,
+    ops=ops,
+    may_block=True,
+    requirements=(
+        one_chunk(),
+        Requirement("undivided", lambda p, m, v: m == 1, "m={m}: it takes the batch undivided, m = 1", "definition"),
+    ),
+    frameworks={"PyTorch": "modules placed on devices by hand", "Transformers": "device_map"},
+)

@@ -5,7 +5,17 @@ from __future__ import annotations
 import numpy as np
 
 from planner.plan import Num
+from planner.schedules.ops import Op, one_by_one
+from planner.schedules.record import Schedule, one_chunk
 from planner.schedules.stages import Stages
+
+
+def ops(rank: int, p: int, m: int, v: int) -> list[Op]:
+    """p-1-rank forwards, then forward and backward in turn, then the backwards that remain.
+
+    p = 4, m = 8, rank 0: F1 F2 F3, F4 B1 ... F8 B5, B6 B7 B8 (Megatron-LM core/pipeline_parallel/schedules.py).
+    """
+    return one_by_one([Op("F", i, 0) for i in range(m)], [Op("B", i, 0) for i in range(m)], p - 1 - rank)
 
 
 def pipeline_time(stages: Stages, m: Num, v: Num) -> Num:
@@ -48,3 +58,24 @@ def exposed_p2p(p: Num, m: Num, v: Num, hop: Num, blocking: bool, exposed: float
 def in_flight(p: Num, m: Num, v: Num, rank: Num) -> Num:
     """min(m, p - rank): rank 0 holds p, the last rank 1."""
     return np.minimum(m, p - rank)
+
+
+SCHEDULE = Schedule(
+    name="1f1b",
+    title="1F1B",
+    source="Narayanan 2021, arXiv:2104.04473, 2.2.1",
+    formula="(p-1)(t_f + t_b)",
+    pipeline_time=pipeline_time,
+    exposed_p2p=exposed_p2p,
+    in_flight=in_flight,
+    ops=ops,
+    may_block=True,
+    requirements=(one_chunk(),),
+    frameworks={
+        "Megatron-LM": "forward_backward_pipelining_without_interleaving",
+        "DeepSpeed": "TrainSchedule",
+        "PyTorch": "Schedule1F1B (m >= p)",
+        "torchtitan": "1F1B",
+        "ColossalAI": "OneForwardOneBackwardSchedule",
+    },
+)

@@ -11,15 +11,33 @@ from planner.plan import Num
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """Forward and full backward time of one micro-batch on one rank (seconds), recomputation in the backward."""
+    """Times of one micro-batch on one rank (seconds).
+
+    Attributes:
+        forward: t_f; backward: t_b, the full backward with recomputation.
+        weight: t_W, the part of the backward that computes gradients of weights and nobody waits for; None: unknown.
+    """
 
     forward: Num
     backward: Num
+    weight: Num | None = None
 
     @property
     def total(self) -> Num:
         """t_f + t_b."""
         return self.forward + self.backward
+
+    @property
+    def weight_gradient(self) -> Num:
+        """t_W. Raises ValueError where it is unknown: half of the backward is a guess to be made by the user only."""
+        if self.weight is None:
+            raise ValueError("this schedule splits the backward: it needs the time of the weight gradient")
+        return self.weight
+
+    @property
+    def input_gradient(self) -> Num:
+        """t_B = t_b - t_W. Raises ValueError where t_W is unknown."""
+        return self.backward - self.weight_gradient
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,19 +61,19 @@ class Stages:
     less: Work
 
     def sum(self, of: str) -> Num:
-        """Sum over ranks of "forward", "backward" or "total"."""
+        """Sum over ranks of "forward", "backward", "total" ..."""
         first, middle, last, less = (getattr(w, of) for w in (self.first, self.middle, self.last, self.less))
         interior = np.maximum(self.p - 2.0, 0.0) * middle - self.short * less
         return first + np.where(self.p > 1.0, last, 0.0) + interior
 
     def largest(self, of: str) -> Num:
-        """Largest over ranks of "forward", "backward" or "total"."""
+        """Largest over ranks of "forward", "backward", "total", "weight_gradient" ..."""
         first, middle, last = (getattr(w, of) for w in (self.first, self.middle, self.last))
         ends = np.maximum(first, np.where(self.p > 1.0, last, first))
         return np.maximum(ends, np.where(self.p > 2.0, middle, first))[()]
 
 
-def even(p: Num, forward: Num, backward: Num) -> Stages:
+def even(p: Num, forward: Num, backward: Num, weight: Num | None = None) -> Stages:
     """A pipeline of p equal stages."""
-    work = Work(forward, backward)
-    return Stages(p, work, work, work, 0.0, Work(0.0, 0.0))
+    work = Work(forward, backward, weight)
+    return Stages(p, work, work, work, 0.0, Work(0.0, 0.0, 0.0))

@@ -10,7 +10,24 @@ from planner.schema.base import Profile, Trust
 from planner.units import Bytes, Seconds
 
 Share = Annotated[float, Field(ge=0, le=1)]
-ScheduleName = Literal["naive", "gpipe", "1f1b", "interleaved"]
+ScheduleName = Literal[
+    "naive",
+    "gpipe",
+    "1f1b",
+    "interleaved",
+    "pipedream",
+    "2bw",
+    "eager-1f1b",
+    "breadth-first",
+    "zb-h1",
+    "zb-h2",
+    "zb-v",
+    "v-half",
+    "v-min",
+    "dualpipe",
+    "dualpipe-v",
+]
+"""Schedules that train; asynchronous ones change what the optimizer computes."""
 ZeroStage = Literal[0, 1, 2, 3]
 
 
@@ -18,19 +35,26 @@ class Framework(Profile):
     """One preset. Every number is a property of the framework's code, not of a model or a cluster.
 
     Attributes:
+        counts_head: lays layers over ranks by cost, the LM head counted (nanotron); else the search decides.
         schedules, zero, zero_with_pipeline: what it can run (highest ZeRO stage beside PP > 1).
         uneven_layers: places layer counts that PP does not divide.
         elementwise: memory traffic of element-wise work over that of ideally fused kernels.
         host_layer: host time to launch one layer's forward kernels (floor of the layer's time).
-        host_layer_backward: likewise backward.
+        host_layer_backward: likewise backward; host_collective: for one collective call in it.
+        piped_floor, piped_floor_tp: least time of a layer's forward and backward in a pipeline over several nodes with
+            tp > 1: piped_floor + tp * piped_floor_tp (nanotron; 0 elsewhere).
         tp_exposed, dp_hidden: share of TP traffic left exposed; share of the last backward that hides DP traffic.
+        gathers: collectives per layer in which ZeRO-3 moves its weights (1: flat per layer; 4: one per matrix).
         fsdp_slowdown: share of hidden FSDP traffic that slows compute down.
         p2p_exposed: share of interleaved point-to-point time left exposed; p2p_blocking: 1F1B waits for each send.
         accumulate: bytes moved per parameter and micro-batch to add into the gradient buffer.
         step: fixed time per optimizer step.
         jitter: share of pipeline time lost to waiting for the slowest rank.
         gradient_bytes: of the resident gradient buffer, per parameter, before sharding.
-        logits_bytes: bytes per logit element alive at once in the loss.
+        fixed_bytes, sharded_bytes: further bytes per parameter that stay whole, or are divided by dp from ZeRO-1 on
+            (communication copies, 16-bit shadows).
+        logits_bytes: bytes per logit element alive at once in the loss; logits_split: over tp.
+        norm_bytes: further bytes per token and hidden unit that a layer stores (unfused fp32 norms).
         shard_is_master: under ZeRO-3 the sharded fp32 weight is the optimizer's master (PyTorch FSDP), so that no
             16-bit shard is kept beside it.
         usable: share of the reported memory that a run can fill before the allocator fails.
@@ -42,11 +66,16 @@ class Framework(Profile):
     zero: tuple[ZeroStage, ...]
     zero_with_pipeline: ZeroStage
     uneven_layers: bool
+    counts_head: bool = False
     elementwise: Annotated[float, Field(gt=0)]
     host_layer: Seconds
     host_layer_backward: Seconds
+    host_collective: Seconds = 0.0
+    piped_floor: Seconds = 0.0
+    piped_floor_tp: Seconds = 0.0
     tp_exposed: Share
     dp_hidden: Share
+    gathers: Annotated[int, Field(ge=1)] = 1
     fsdp_slowdown: Share
     p2p_blocking: bool
     p2p_exposed: Share
@@ -54,7 +83,11 @@ class Framework(Profile):
     step: Seconds
     jitter: Share
     gradient_bytes: Annotated[float, Field(gt=0)]
+    fixed_bytes: Annotated[float, Field(ge=0)] = 0.0
+    sharded_bytes: Annotated[float, Field(ge=0)] = 0.0
     logits_bytes: Annotated[float, Field(gt=0)]
+    logits_split: bool = True
+    norm_bytes: Annotated[float, Field(ge=0)] = 0.0
     activation_factor: Annotated[float, Field(gt=0)]
     shard_is_master: bool
     usable: Annotated[float, Field(gt=0, le=1)]

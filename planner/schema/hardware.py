@@ -28,7 +28,8 @@ class Efficiency(Record):
     Attributes:
         gemm: share of peak that an unboundedly large matrix product reaches.
         gemm_dim: size of a GEMM dimension at which that dimension alone halves the rate: x / (x + gemm_dim) each.
-        attention: share of peak of a flash-attention forward pass at head size 128; attention_backward likewise.
+        attention: share of peak of a long flash-attention forward pass at head size 128; attention_backward likewise.
+        attention_seq: sequence length at which that share is halved: s / (s + attention_seq).
         memory: share of the memory bandwidth that streaming kernels reach.
         kernel: fixed time per kernel.
         trust: "measured" (published or fitted to published runs, see source) or "assumed".
@@ -38,6 +39,7 @@ class Efficiency(Record):
     gemm_dim: Annotated[float, Field(ge=0)]
     attention: Fraction
     attention_backward: Fraction
+    attention_seq: Annotated[float, Field(ge=0)] = 0.0
     memory: Fraction
     kernel: Seconds
     trust: Trust
@@ -55,6 +57,10 @@ class Link(Profile):
         pair_rate: per pair and direction (mesh and torus).
         domain: accelerators joined at full rate, where that differs from the node's count (72, or 2 for a bridge).
         efficiency: share of `rate` that large ring collectives reach (bus bandwidth over rate).
+        congestion: domains over which a network's rate is halved: rate / (1 + (domains - 1) / congestion); absent: a
+            full-bisection network.
+        stall, stall_nodes: time that a point-to-point send loses on clusters of at least so many nodes (seen on one
+            cluster; 0 elsewhere).
         latency: fixed time per collective; hop_latency: added per further member of the ring.
     """
 
@@ -65,6 +71,9 @@ class Link(Profile):
     efficiency: Fraction
     latency: Seconds
     hop_latency: Seconds
+    congestion: Annotated[float, Field(gt=0)] | None = None
+    stall: Seconds = 0.0
+    stall_nodes: Positive = 1
     trust: Trust
 
     @model_validator(mode="after")

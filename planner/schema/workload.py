@@ -9,7 +9,7 @@ from planner.schema.base import Positive, Record
 Method = Literal["full", "lora"]
 Optimizer = Literal["adam", "adam-bf16", "adam-8bit"]
 Offload = Literal["none", "optimizer"]
-AttentionKernel = Literal["flash", "unfused"]
+AttentionKernel = Literal["flash", "flash1", "unfused", "eager"]
 
 
 class Workload(Record):
@@ -18,7 +18,8 @@ class Workload(Record):
     Attributes:
         seq: tokens per sequence (s); global_batch: sequences per step (B).
         precision: of matrix products and activations.
-        attention: "flash" never stores scores; "unfused" stores a*s*s of them per layer.
+        attention: "flash" (FlashAttention 2 and later) and "flash1" never store scores; "unfused" stores a*s*s of them
+            per layer and runs a fused softmax over them (Megatron-LM's kernel), "eager" one PyTorch kernel per step.
         method: "full" trains every weight; "lora" freezes the base and trains adapters of `lora_rank`.
         optimizer: "adam" keeps fp32 master and moments, "adam-bf16" bf16 moments and no master,
             "adam-8bit" 8-bit moments.

@@ -18,7 +18,7 @@ from planner.schema.hardware import Cluster
 from planner.training.job import Job
 from planner.training.layer import Pass, Piece, embedding, head, layer, layer_parameters
 from planner.training.memory import adapter_parameters, peak_memory, state_bytes
-from planner.training.split import Split, split_layers
+from planner.training.split import Split, layers_per_rank, split_layers
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +83,12 @@ class StagePass:
     forward: Pass
     backward: Pass
     recompute: Pass
+    weight: Num
 
     @property
     def work(self) -> Work:
         """Forward and backward time as schedules see them; recomputation runs in the backward."""
-        return Work(self.forward.total, self.backward.total + self.recompute.total)
+        return Work(self.forward.total, self.backward.total + self.recompute.total, self.weight)
 
 
 def estimate(job: Job, plan: Plan) -> Estimate:
@@ -103,8 +104,9 @@ def step_time(job: Job, plan: Plan) -> StepTime:
     T_pipeline is the schedule's closed form over uneven stages; what exceeds m micro-batches on the slowest rank is
     bubble.
     """
-    parts = on_runs(lambda *row: _pieces(job, *row), plan.tp, plan.cp, plan.ep, plan.sp, plan.b)
-    split = split_layers(job.model.layers, plan.pp)
+    piped = np.where(plan.pp > 1.0, 1.0, 0.0)[()]
+    parts = on_runs(lambda *row: _pieces(job, *row), plan.tp, plan.cp, plan.ep, plan.sp, plan.b, piped)
+    split = split_layers(job.model.layers, plan.pp, plan.head)
     slowest, stages = _stages(job, plan, parts, split)
     schedule = SCHEDULES[plan.schedule]
     pipeline = schedule.pipeline_time(stages, plan.m, plan.v)
@@ -129,8 +131,8 @@ def step_time(job: Job, plan: Plan) -> StepTime:
     )
 
 
-def _pieces(job: Job, tp: Num, cp: Num, ep: Num, sp: Num, b: Num) -> Pieces:
-    return Pieces(layer(job, tp, cp, ep, sp, b), embedding(job, tp, cp, sp, b), head(job, tp, cp, b))
+def _pieces(job: Job, tp: Num, cp: Num, ep: Num, sp: Num, b: Num, piped: Num) -> Pieces:
+    return Pieces(layer(job, tp, cp, ep, sp, b, piped), embedding(job, tp, cp, sp, b), head(job, tp, cp, b))
 
 
 def _stage(plan: Plan, parts: Pieces, layers: Num, has_embedding: Num, has_head: Num) -> StagePass:
@@ -142,7 +144,8 @@ def _stage(plan: Plan, parts: Pieces, layers: Num, has_embedding: Num, has_head:
         recompute = recompute + Pass((layers - again) * parts.layer.core)
     ends_forward = has_embedding * parts.embedding.forward + has_head * parts.head.forward
     ends_backward = has_embedding * parts.embedding.backward + has_head * parts.head.backward
-    return StagePass(forward + ends_forward, layers * parts.layer.backward + ends_backward, recompute)
+    weight = layers * parts.layer.weight + has_head * parts.head.weight
+    return StagePass(forward + ends_forward, layers * parts.layer.backward + ends_backward, recompute, weight)
 
 
 def _stages(job: Job, plan: Plan, parts: Pieces, split: Split) -> tuple[StagePass, Stages]:
@@ -151,8 +154,12 @@ def _stages(job: Job, plan: Plan, parts: Pieces, split: Split) -> tuple[StagePas
     first = _stage(plan, parts, split.first, 1.0, alone)
     middle = _stage(plan, parts, split.middle, 0.0, 0.0)
     last = _stage(plan, parts, split.last, alone, 1.0)
-    shorter = _stage(plan, parts, split.middle - 1.0, 0.0, 0.0).work
-    less = Work(middle.work.forward - shorter.forward, middle.work.backward - shorter.backward)
+    shorter = _stage(plan, parts, split.middle - 1.0, 0.0, 0.0)
+    less = Work(
+        middle.work.forward - shorter.work.forward,
+        middle.work.backward - shorter.work.backward,
+        middle.weight - shorter.weight,
+    )
     stages = Stages(plan.pp, first.work, middle.work, last.work, split.short, less)
     slowest = _slower(plan.pp > 1.0, last, first)
     return _slower(plan.pp > 2.0, middle, slowest), stages
@@ -166,10 +173,12 @@ def _slower(exists: Any, one: StagePass, other: StagePass) -> StagePass:
         pairs = zip(x.parts.values(), y.parts.values(), strict=True)
         return Pass(*(np.where(mask, a, b)[()] for a, b in pairs))
 
+    weight: Num = np.where(mask, one.weight, other.weight)
     return StagePass(
         choose(one.forward, other.forward),
         choose(one.backward, other.backward),
         choose(one.recompute, other.recompute),
+        weight,
     )
 
 
@@ -183,36 +192,45 @@ def hop_time(job: Job, plan: Plan) -> Num:
     return collectives.hop(job.cluster, moved, plan.tp * plan.cp * plan.dp, plan.pp)
 
 
-def trained_parameters(job: Job, plan: Plan) -> tuple[Num, Num]:
-    """Trained parameters of the rank with most layers, dense and of routed experts: what its groups synchronise.
-
-    One rank alone holds both ends, of a longer pipeline one of them.
-    """
-    layers = split_layers(job.model.layers, plan.pp).middle
-    if job.lora:
-        return layers * adapter_parameters(job, plan.tp), 0.0
+def held_parameters(job: Job, plan: Plan) -> tuple[Num, Num]:
+    """Parameters of the rank with most layers, dense and of routed experts. One rank alone holds both ends."""
+    layers = split_layers(job.model.layers, plan.pp, plan.head).middle
     dense, expert = layer_parameters(job, plan.tp, plan.ep)
     end = padded_vocabulary(job.model, plan.tp) * job.model.hidden / plan.tp
     ends = np.where(plan.pp > 1.0, 1.0, 1.0 if job.model.tied_embeddings else 2.0) * end
     return layers * dense + ends, layers * expert
 
 
+def trained_parameters(job: Job, plan: Plan) -> tuple[Num, Num]:
+    """Those of them that gradients are reduced for: all, or adapters."""
+    if not job.lora:
+        return held_parameters(job, plan)
+    layers = split_layers(job.model.layers, plan.pp, plan.head).middle
+    return layers * adapter_parameters(job, plan.tp, plan.ep), 0.0
+
+
 def _data_traffic(job: Job, plan: Plan, slowest: StagePass, trained: tuple[Num, Num]) -> Num:
     """Exposed part of gradient reduction and parameter gathering, over dp*cp ranks (experts: dp*cp/ep).
 
     ZeRO 0: all-reduce of the gradient buffer; 1: reduce-scatter of it and all-gather of 16-bit weights, hidden behind a
-    share of the last micro-batch's backward pass. ZeRO 2 reduces, and ZeRO 3 also gathers twice, for every
-    micro-batch, hidden behind its passes, which it slows down by a share of the traffic hidden.
+    share of the last micro-batch's backward pass. ZeRO 2 reduces, and ZeRO 3 also gathers twice (frozen weights too),
+    for every micro-batch, hidden behind its passes, which it slows down by a share of the traffic hidden.
     """
     framework, each, ranks = job.framework, state_bytes(job), plan.dp * plan.cp
-    reduce = gather = all_reduce = 0.0
-    shares = [(trained[0], ranks, plan.tp)]
+    layers = split_layers(job.model.layers, plan.pp, plan.head).middle
+    calls = np.where(plan.zero >= 3, framework.gathers * layers, 1.0)[()]
+    reduce: Num = 0.0
+    gather: Num = 0.0
+    all_reduce: Num = 0.0
+    held = held_parameters(job, plan) if job.lora else trained
+    shares = [(trained[0], held[0], ranks, plan.tp)]
     if job.model.moe is not None:
-        shares.append((trained[1], ranks / plan.ep, plan.tp * plan.ep))
-    for count, size, stride in shares:
+        shares.append((trained[1], held[1], ranks / plan.ep, plan.tp * plan.ep))
+    for count, frozen, size, stride in shares:
         members = collectives.group(job.cluster, size, stride)
-        reduce = reduce + collectives.reduce_scatter(members, each.gradient * count)
-        gather = gather + collectives.all_gather(members, each.weight * count)
+        weights: Num = np.where(plan.zero >= 3, frozen, count)
+        reduce = reduce + collectives.reduce_scatter(members, each.gradient * count, calls)
+        gather = gather + collectives.all_gather(members, each.weight * weights, calls)
         all_reduce = all_reduce + collectives.all_reduce(members, each.gradient * count)
     last_backward = slowest.work.backward
     once = np.where(plan.zero >= 1, reduce + gather, all_reduce)
@@ -259,3 +277,38 @@ def throughput(job: Job, seconds: Num) -> tuple[Num, Num]:
     tokens = job.workload.global_batch * job.workload.seq / seconds
     peak = getattr(job.cluster.accelerator.peak, job.workload.precision) * job.cluster.gpus
     return tokens, tokens * model_flops(job.model, float(job.workload.seq), job.lora) / peak
+
+
+def pipeline_stages(job: Job, plan: Plan) -> Stages:
+    """The pipeline's stages as a schedule's closed form sees them."""
+    plan = plan.floats()
+    piped = np.where(plan.pp > 1.0, 1.0, 0.0)[()]
+    parts = _pieces(job, plan.tp, plan.cp, plan.ep, plan.sp, plan.b, piped)
+    return _stages(job, plan, parts, split_layers(job.model.layers, plan.pp, plan.head))[1]
+
+
+def chunk_works(job: Job, plan: Plan) -> list[list[Work]]:
+    """Times of every (rank, chunk) of one plan, the embedding in the first stage and the head in the last.
+
+    A rank's layers are spread evenly over its chunks.
+    """
+    p, v, floats = int(plan.pp), int(plan.v), plan.floats()
+    parts = _pieces(job, floats.tp, floats.cp, floats.ep, floats.sp, floats.b, float(p > 1))
+    placement = SCHEDULES[plan.schedule].placement
+    last = placement.stages(p, v) - 1
+    rows = []
+    for rank, layers in enumerate(layers_per_rank(job.model.layers, p, int(plan.head))):
+        stages = [placement.stage(rank, chunk, p) for chunk in range(v)]
+        rows.append([_chunk(floats, parts, float(layers), float(s == 0), float(s == last)) for s in stages])
+    return rows
+
+
+def _chunk(plan: Plan, parts: Pieces, layers: float, has_embedding: float, has_head: float) -> Work:
+    """A v-th of a rank's layers, and whole ends."""
+    inner = _stage(plan, parts, layers, 0.0, 0.0).work
+    whole = _stage(plan, parts, layers, has_embedding, has_head).work
+    return Work(
+        float(inner.forward / plan.v + whole.forward - inner.forward),
+        float(inner.backward / plan.v + whole.backward - inner.backward),
+        float(inner.weight_gradient / plan.v + whole.weight_gradient - inner.weight_gradient),
+    )

@@ -22,7 +22,7 @@ class Job:
     @property
     def flash(self) -> bool:
         """True when attention scores are never stored."""
-        return self.workload.attention == "flash"
+        return self.workload.attention.startswith("flash")
 
     @property
     def lora(self) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 from planner.architecture import (
     Gemm,
     Sum,
+    attended,
     attention_gemms,
     kv_heads_per_rank,
     matrices,
@@ -56,66 +57,86 @@ class Piece:
 
     Attributes:
         core: forward time of the attention core, which selective recomputation runs again.
+        weight: the part of the backward that computes weight gradients, which zero-bubble schedules run apart.
     """
 
     forward: Pass
     backward: Pass
     core: Num = 0.0
+    weight: Num = 0.0
 
 
-def layer(job: Job, tp: Num, cp: Num, ep: Num, sp: Num, b: Num) -> Piece:
+def layer(job: Job, tp: Num, cp: Num, ep: Num, sp: Num, b: Num, piped: Num = 0.0) -> Piece:
     """One average layer: matrix products + attention core + element-wise work + exposed traffic, both ways.
 
-    A pass takes no less than the host needs to launch it (rounded maximum with the framework's host time per layer).
+    A pass takes no less than the host needs to launch it (rounded maximum with the framework's host time per layer);
+    `piped` is 1 inside a pipeline, whose floor some frameworks raise across nodes.
     """
     tokens = b * job.workload.seq / cp
     core_forward, core_backward = _core(job, tokens, tp, cp, b)
-    forward, backward = _products(job, tokens, tp, ep)
+    forward, backward, weight = _products(job, tokens, tp, ep)
     moved = _elementwise_bytes(job, tokens, tp, sp)
     acc = job.cluster.accelerator
     forward = forward + core_forward + operators.streaming_time(acc, moved, ELEMENTWISE_KERNELS)
     backward = backward + core_backward
     backward = backward + operators.streaming_time(acc, ELEMENTWISE_BACKWARD * moved, ELEMENTWISE_KERNELS)
-    backward = backward + _accumulate(job, tp, ep)
+    accumulate = _accumulate(job, tp, ep)
+    backward, weight = backward + accumulate, weight + accumulate
     tp_comm = _tensor_traffic(job, tokens, tp)
     ep_comm = _expert_traffic(job, tokens, tp, ep)
     cp_forward = np.maximum(_context_traffic(job, tokens, tp, cp) - core_forward, 0.0)
     cp_backward = np.maximum(2.0 * _context_traffic(job, tokens, tp, cp) - core_backward, 0.0)
     return Piece(
-        _launched(Pass(forward, tp_comm, cp_forward, ep_comm), job.framework.host_layer),
-        _launched(Pass(backward, tp_comm, cp_backward, ep_comm), job.framework.host_layer_backward),
+        _launched(Pass(forward, tp_comm, cp_forward, ep_comm), _floor(job, tp, piped, job.framework.host_layer, 1 / 3)),
+        _launched(
+            Pass(backward, tp_comm, cp_backward, ep_comm),
+            _floor(job, tp, piped, job.framework.host_layer_backward, 2 / 3),
+        ),
         core_forward,
+        weight,
     )
 
 
-def _launched(work: Pass, host: float) -> Pass:
+def _floor(job: Job, tp: Num, piped: Num, host: float, share: float) -> Num:
+    """Least time of a layer's pass: the host's launches and collective calls, or its share of the pipelined floor."""
+    framework = job.framework
+    calls = np.where(tp > 1.0, 2.0 * framework.host_collective, 0.0)
+    across = np.where((piped > 0.0) & (tp > 1.0), float(job.cluster.nodes > 1), 0.0)
+    return (host + calls + across * share * (framework.piped_floor + tp * framework.piped_floor_tp))[()]
+
+
+def _launched(work: Pass, host: Num) -> Pass:
     """The pass, lengthened where the host is slower than the accelerator."""
     return work + Pass(operators.smooth_max(work.total, host) - work.total)
 
 
-def _products(job: Job, tokens: Num, tp: Num, ep: Num) -> tuple[Num, Num]:
-    """Forward and backward time of a layer's linear parts, dense and MoE layers averaged over the depth."""
-    model = job.model
-    forward, backward = _gemms(job, attention_gemms(model, tokens, tp))
-    share = moe_layers(model) / model.layers
+def _products(job: Job, tokens: Num, tp: Num, ep: Num) -> tuple[Num, Num, Num]:
+    """Forward, backward and, of that, weight-gradient time of a layer's linear parts, averaged over dense and MoE."""
+    model, share = job.model, moe_layers(job.model) / job.model.layers
+    parts = [(1.0, attention_gemms(model, tokens, tp))]
     if share < 1:
-        mlp_forward, mlp_backward = _gemms(job, mlp_gemms(model, tokens, tp, model.ffn))
-        forward, backward = forward + (1 - share) * mlp_forward, backward + (1 - share) * mlp_backward
+        parts.append((1.0 - share, mlp_gemms(model, tokens, tp, model.ffn)))
     if share > 0:
-        moe_forward, moe_backward = _gemms(job, moe_gemms(model, tokens, tp, ep))
-        forward, backward = forward + share * moe_forward, backward + share * moe_backward
-    return forward, backward
+        parts.append((share, moe_gemms(model, tokens, tp, ep)))
+    forward, backward, weight = 0.0, 0.0, 0.0
+    for count, gemms in parts:
+        f, b, w = _gemms(job, gemms)
+        forward, backward, weight = forward + count * f, backward + count * b, weight + count * w
+    return forward, backward, weight
 
 
-def _gemms(job: Job, gemms: dict[str, Gemm]) -> tuple[Num, Num]:
-    """Forward and backward time of some products; frozen weights (LoRA) need no weight gradient."""
+def _gemms(job: Job, gemms: dict[str, Gemm]) -> tuple[Num, Num, Num]:
+    """Forward, backward and, of that, weight-gradient time of some products; frozen weights (LoRA) have none."""
     acc, precision = job.cluster.accelerator, job.workload.precision
     forward: Num = 0.0
     backward: Num = 0.0
+    weight: Num = 0.0
     for gemm in gemms.values():
         forward = forward + operators.gemm_time(acc, precision, gemm)
-        backward = backward + operators.gemm_backward_time(acc, precision, gemm, trained=not job.lora)
-    return forward, backward
+        backward = backward + operators.input_gradient_time(acc, precision, gemm)
+        if not job.lora:
+            weight = weight + operators.weight_gradient_time(acc, precision, gemm)
+    return forward, backward + weight, weight
 
 
 def _core(job: Job, tokens: Num, tp: Num, cp: Num, b: Num) -> tuple[Num, Num]:
@@ -123,14 +144,15 @@ def _core(job: Job, tokens: Num, tp: Num, cp: Num, b: Num) -> tuple[Num, Num]:
     acc, precision, model, seq = job.cluster.accelerator, job.workload.precision, job.model, job.workload.seq
     if job.flash:
         square = score_flops(model, tokens, seq, tp)
+        side, head_dim = attended(model, seq), (model.head_dim + value_dim(model)) / 2
         return (
-            operators.flash_time(acc, precision, square, "forward"),
-            operators.flash_time(acc, precision, square, "backward"),
+            operators.flash_time(acc, precision, square, side, head_dim, "forward", job.workload.attention),
+            operators.flash_time(acc, precision, square, side, head_dim, "backward", job.workload.attention),
         )
     core = (b * model.heads / tp, seq / cp, seq, model.head_dim, value_dim(model))
     return (
-        operators.unfused_time(acc, precision, *core, "forward"),
-        operators.unfused_time(acc, precision, *core, "backward"),
+        operators.unfused_time(acc, precision, *core, "forward", job.workload.attention),
+        operators.unfused_time(acc, precision, *core, "backward", job.workload.attention),
     )
 
 
@@ -229,8 +251,8 @@ def head(job: Job, tp: Num, cp: Num, b: Num) -> Piece:
     tokens = b * job.workload.seq / cp
     acc, model = job.cluster.accelerator, job.model
     columns = padded_vocabulary(model, tp) / tp
-    product_forward, product_backward = _gemms(job, {"head": Gemm(tokens, columns, model.hidden)})
+    product_forward, product_backward, weight = _gemms(job, {"head": Gemm(tokens, columns, model.hidden)})
     loss = operators.streaming_time(acc, job.framework.logits_bytes * tokens * columns, 4.0)
     group = collectives.group(job.cluster, tp, 1.0)
     comm = job.framework.tp_exposed * collectives.all_reduce(group, 2.0 * tokens * model.hidden) / 2.0
-    return Piece(Pass(product_forward + loss, comm), Pass(product_backward + loss, comm))
+    return Piece(Pass(product_forward + loss, comm), Pass(product_backward + loss, comm), weight=weight)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from planner.architecture import layer_activations, matrices, padded_vocabulary
+from planner.architecture import attention_gemms, layer_activations, matrices, moe_layers, padded_vocabulary
 from planner.cost.memory import Memory, StateBytes, adam_states, sharded
 from planner.cost.recompute import Kept, kept, recomputed_layers, stored
 from planner.cost.runs import on_runs
@@ -46,6 +46,8 @@ def shape(job: Job, selective: bool, tp: Num, cp: Num, ep: Num, sp: Num, b: Num)
     dense, expert = layer_parameters(job, tp, ep)
     activations = layer_activations(model, tokens, float(job.workload.seq), tp, sp, job.flash)
     factor = framework.activation_factor
+    norms = framework.norm_bytes * tokens * model.hidden / shard
+    activations = replace(activations, norms=activations.norms + norms)
     policy = kept(activations, 2.0 * tokens * model.hidden / shard, selective)
     width = max(model.ffn, model.moe.top_k * model.moe.ffn) if model.moe else model.ffn
     widest = (matrices(model) - 1) * width / tp + 2.0 * model.hidden
@@ -54,24 +56,32 @@ def shape(job: Job, selective: bool, tp: Num, cp: Num, ep: Num, sp: Num, b: Num)
         expert=expert,
         embedding=columns * model.hidden + (model.context * model.hidden if model.position == "learned" else 0.0),
         head=columns * model.hidden,
-        adapters=adapter_parameters(job, tp),
-        kept=Kept(factor * policy.whole, factor * policy.boundary, factor * policy.working),
-        logits=framework.logits_bytes * tokens * columns,
+        adapters=adapter_parameters(job, tp, ep),
+        kept=Kept(*(factor * part for part in (policy.whole, policy.boundary, policy.working, policy.scores))),
+        logits=framework.logits_bytes * tokens * (columns if framework.logits_split else columns * tp),
         working=2.0 * tokens * widest,
     )
 
 
-def adapter_parameters(job: Job, tp: Num) -> Num:
-    """LoRA parameters of a layer on one rank: rank * (inputs + outputs) of every linear part.
+def adapter_parameters(job: Job, tp: Num, ep: Num = 1.0) -> Num:
+    """LoRA parameters of an average layer on one rank: rank * (inputs + outputs) of every linear part, routers aside.
 
     Of column-parallel parts (q, k, v, up, gate) the outputs are split over tp, of row-parallel ones (projection, down)
-    the inputs; the other factor is copied. Llama 2 7B at rank 16: 39,976,960 (Hu et al. 2021, arXiv:2106.09685).
+    the inputs; the other factor is copied. Llama 2 7B at rank 16: 39,976,960 (Hu et al. 2021, arXiv:2106.09685). The
+    factors of MLA are taken as split.
     """
-    model, rank = job.model, job.workload.lora_rank
-    h, f, wide = model.hidden, model.ffn, matrices(model)
-    qkv = 3.0 * h + (model.heads + 2.0 * model.kv_heads) * model.head_dim / tp
-    projection = model.heads * model.head_dim / tp + h
-    return rank * (qkv + projection + (wide - 1) * (h + f / tp) + f / tp + h)
+    model, rank, wide = job.model, job.workload.lora_rank, matrices(job.model)
+    h, heads = model.hidden, model.heads * model.head_dim / tp
+    if model.mla is None:
+        attention = 3.0 * h + heads + 2.0 * model.kv_heads * model.head_dim / tp + heads + h
+    else:
+        attention = sum(gemm.n + gemm.k for gemm in attention_gemms(model, 1.0, 1.0).values()) / tp
+    share = moe_layers(model) / model.layers
+    widths = [(1.0 - share, model.ffn)]
+    if model.moe is not None:
+        widths.append((share * (model.moe.experts / ep + model.moe.shared_experts), model.moe.ffn))
+    mlp = sum(count * ((wide - 1) * (h + f / tp) + f / tp + h) for count, f in widths)
+    return rank * (attention + mlp)
 
 
 def peak_memory(job: Job, plan: Plan) -> tuple[Memory, Any]:
@@ -81,7 +91,7 @@ def peak_memory(job: Job, plan: Plan) -> tuple[Memory, Any]:
     with most layers, and the last (logits).
     """
     parts = on_runs(lambda *row: shape(job, plan.selective, *row), plan.tp, plan.cp, plan.ep, plan.sp, plan.b)
-    split = split_layers(job.model.layers, plan.pp)
+    split = split_layers(job.model.layers, plan.pp, plan.head)
     first = _rank_memory(job, plan, parts, split, "first")
     middle = _rank_memory(job, plan, parts, split, "middle")
     last = _rank_memory(job, plan, parts, split, "last")
@@ -109,7 +119,7 @@ def _rank_memory(job: Job, plan: Plan, parts: Shape, split: Split, where: str) -
     in_flight = SCHEDULES[plan.schedule].in_flight(plan.pp, plan.m, plan.v, rank)
     recomputed = recomputed_layers(plan.recompute_layers, plan.v, layers)
     activations = in_flight * stored(parts.kept, layers, recomputed)
-    working = np.where(recomputed > 0.0, parts.kept.working, 0.0) + parts.working
+    working = np.where(recomputed > 0.0, parts.kept.working, parts.kept.scores) + parts.working
     boundary = 2.0 * parts.kept.boundary * np.where(plan.pp > 1.0, 2.0, 0.0)
     return Memory(
         weights,
@@ -151,4 +161,6 @@ def _states(job: Job, plan: Plan, parts: Shape, layers: Num, dense: Num) -> tupl
         weights = weights + each.weight * dense
     gathered = np.where(plan.zero >= 3, 2.0 * each.weight * (parts.dense + parts.expert), 0.0)[()]
     on_device = 0.0 if job.workload.offload == "optimizer" else each.optimizer
-    return weights + gathered, shard(each.gradient, 2, dense, expert), shard(on_device, 1, dense, expert)
+    optimizer = shard(on_device + job.framework.sharded_bytes, 1, dense, expert)
+    optimizer = optimizer + shard(job.framework.fixed_bytes, 3, dense, expert)
+    return weights + gathered, shard(each.gradient, 2, dense, expert), optimizer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -14,6 +15,7 @@ from planner.architecture import parameters
 from planner.plan import Plan
 from planner.training.job import Job
 from planner.training.memory import adapter_parameters
+from planner.training.split import chunk_layers
 from planner.units import format_bytes
 
 
@@ -49,6 +51,7 @@ def _numbers(job: Job, plan: Plan) -> dict[str, Any]:
         "ffn": moe.ffn if moe else model.ffn,
         "layers": model.layers,
         "experts": moe.experts if moe else 0,
+        "worth": head_worth(job),
         "seq": job.workload.seq,
         "batch": job.workload.global_batch,
         "framework": job.framework.name,
@@ -85,6 +88,18 @@ def _ffn(job: Job, plan: Plan) -> Any:
 
 def _uneven(job: Job, plan: Plan) -> Any:
     return _divides(plan.pp * plan.v, job.model.layers) | job.framework.uneven_layers
+
+
+def head_worth(job: Job) -> int:
+    """The LM head in layers, by parameters, rounded up: 2 for Llama 3 70B, 4 for Llama 3.2 1B."""
+    share = parameters(job.model)
+    layer = (share.attention + share.mlp + share.experts) / job.model.layers
+    return math.ceil(float(job.model.vocab * job.model.hidden / layer))
+
+
+def _head(job: Job, plan: Plan) -> Any:
+    movable = (plan.pp > 1) & (plan.v == 1) & job.framework.uneven_layers & (plan.head <= head_worth(job))
+    return (plan.head == 0) | movable
 
 
 def _chunks(job: Job, plan: Plan) -> Any:
@@ -200,6 +215,12 @@ RULES: tuple[Rule, ...] = (
         f"{MEGATRON} core/transformer/pipeline_parallel_layer_layout.py",
     ),
     Rule(
+        "head_layers",
+        _head,
+        "head={head}: the head counts for {worth} layers at most, and only with pp > 1, v = 1 and uneven stages",
+        "arithmetic; Megatron-LM --decoder-last-pipeline-num-layers",
+    ),
+    Rule(
         "framework_schedule",
         lambda j, p: p.schedule in j.framework.schedules,
         "{framework} has no schedule {schedule}; it runs {schedules}",
@@ -243,7 +264,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "recompute_layers",
-        lambda j, p: p.recompute_layers * p.pp * p.v < j.model.layers + p.pp * p.v,
+        lambda j, p: p.recompute_layers <= chunk_layers(j.model.layers, p.pp, p.v, p.head),
         "k={recompute_layers} recomputed layers exceed those of a chunk ({layers} over pp*v = {pp}*{v})",
         "arithmetic; Megatron-LM does not check it",
     ),

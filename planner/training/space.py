@@ -1,7 +1,7 @@
 """Every plan that a job admits, as batches of arrays.
 
-All of tp x cp x ep x pp x dp x b x sp x v x k x ZeRO x schedule, degrees over divisors. Rows that differ in (v, k,
-ZeRO) only are neighbours, so that what depends on the others is computed once per run (`planner.cost.runs`).
+All of tp x cp x ep x pp x dp x b x sp x v x k x ZeRO x head x schedule, degrees over divisors. Rows that differ in
+(v, k, ZeRO, head) only are neighbours: what depends on the others is computed once per run (`planner.cost.runs`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import numpy as np
 
 from planner.plan import Plan
 from planner.training.job import Job
-from planner.training.rules import divisors
+from planner.training.rules import divisors, head_worth
+from planner.training.split import chunk_layers
 
 BLOCK = 32768
 """Rows per batch: their temporaries stay in a core's cache."""
@@ -85,9 +86,9 @@ def _selective(job: Job, bounds: Bounds) -> list[bool]:
 
 
 FIXED = ("tp", "cp", "ep", "pp", "dp", "b", "m", "sp")
-INNER = ("v", "recompute_layers", "zero")
+INNER = ("v", "recompute_layers", "zero", "head")
 Grid = tuple[tuple[int, ...], Any]
-"""One value of each FIXED field, and the rows [n, 3] of INNER ones that go with it."""
+"""One value of each FIXED field, and the rows [n, 4] of INNER ones that go with it."""
 
 
 def _batches(grids: Iterable[Grid], schedule: str, selective: bool) -> Iterator[Plan]:
@@ -153,15 +154,15 @@ def layouts(job: Job, bounds: Bounds) -> Iterator[tuple[int, int, int, int, int]
 
 
 def _inner(job: Job, bounds: Bounds, schedule: str, selective: bool, pp: int, ranks: int) -> Any:
-    """Rows (v, k, ZeRO stage) for a pipeline depth."""
+    """Rows (v, k, ZeRO stage, head) for a pipeline depth."""
     layers = job.model.layers
     zeros = bounds["zero"].keep(_zero_stages(job, pp, ranks)) or bounds["zero"].keep(range(4))
     rows = []
     for v in bounds["v"].keep(_virtual_stages(job, schedule, pp)):
-        chunk = -(-layers // (pp * v))
-        ks = _recomputed(bounds, chunk, selective)
-        rows.append(np.stack([a.ravel() for a in np.meshgrid([v], ks, zeros, indexing="ij")], axis=1))
-    return np.concatenate(rows) if rows else np.empty((0, 3), dtype=int)
+        for head in bounds["head"].keep(_head_layers(job, pp, v)):
+            ks = _recomputed(bounds, int(chunk_layers(layers, pp, v, head)), selective)
+            rows.append(np.stack([a.ravel() for a in np.meshgrid([v], ks, zeros, [head], indexing="ij")], axis=1))
+    return np.concatenate(rows) if rows else np.empty((0, 4), dtype=int)
 
 
 def _virtual_stages(job: Job, schedule: str, pp: int) -> list[int]:
@@ -171,6 +172,12 @@ def _virtual_stages(job: Job, schedule: str, pp: int) -> list[int]:
     layers = job.model.layers
     allowed = 2 if job.framework.uneven_layers else 0
     return [v for v in range(2, layers // pp + 1) if -layers % (pp * v) <= allowed] if pp > 1 else []
+
+
+def _head_layers(job: Job, pp: int, v: int) -> range:
+    """Layers that the head may count for: up to its worth, where the framework can place layers unevenly."""
+    movable = pp > 1 and v == 1 and job.framework.uneven_layers
+    return range((head_worth(job) if movable else 0) + 1)
 
 
 def _zero_stages(job: Job, pp: int, ranks: int) -> list[int]:

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planner.schedules import SCHEDULES, Stages, Work, even
+from planner.training.split import split_layers
 from tests.schedules.replay import replay
 
 EXACT = 1e-12
@@ -29,7 +30,8 @@ def batches(name: str, p: int) -> list[int]:
     return {"naive": [1], "interleaved": [p, 2 * p, 5 * p]}.get(name, [1, 2, p, p + 1, 3 * p, 17])
 
 
-CASES = [(n, p, v) for n in SCHEDULES for p in RANKS for v in ((2, 3, 4) if n == "interleaved" else (1,))]
+SYNCHRONOUS = ("naive", "gpipe", "1f1b", "interleaved")
+CASES = [(n, p, v) for n in SYNCHRONOUS for p in RANKS for v in ((2, 3, 4) if n == "interleaved" else (1,))]
 
 
 @pytest.mark.parametrize(("name", "p", "v"), [c for c in CASES if c[0] != "interleaved" or c[1] > 1])
@@ -83,7 +85,7 @@ class TestUnevenStages:
             assert closed == pytest.approx(played, rel=EXACT)
 
     def test_1f1b_with_short_ranks(self, p: int) -> None:
-        """Layers that pp does not divide: light ends and light ranks behind the first, never below the replay by 1 %."""
+        """Layers that pp does not divide leave light ends and light ranks behind the first: within 1 %."""
         f, b = times(p)
         light = Work(0.8 * f, 0.8 * b)
         for short in range(max(0, p - 2)):
@@ -96,6 +98,25 @@ class TestUnevenStages:
         for m in range(1, p):
             closed, played = uneven("1f1b", Work(1.2 * f, 1.2 * b), Work(f, b), Work(1.4 * f, 1.4 * b), p, m)
             assert closed == pytest.approx(played, rel=0.05)
+
+
+@pytest.mark.parametrize("p", range(2, 13))
+def test_1f1b_with_layers_that_ranks_do_not_divide(p: int) -> None:
+    """Real splits with embedding and head on the ends, m >= p: never above the replay, at most 3 % below."""
+    draw = random.Random(p)
+    for layers in range(p, 6 * p):
+        f, b = times((p, layers))
+        split = split_layers(layers, float(p))
+        counts = [split.first, *[split.middle - 1] * int(split.short)]
+        counts += [split.middle] * (p - 1 - len(counts)) + [split.last]
+        assert sum(counts) == layers
+        forward, backward = [n * f for n in counts], [n * b for n in counts]
+        forward[0], backward[-1] = forward[0] + draw.uniform(0, f), backward[-1] + draw.uniform(0, 2 * b)
+        first, last = Work(forward[0], backward[0]), Work(forward[-1], backward[-1])
+        stages = Stages(float(p), first, Work(split.middle * f, split.middle * b), last, split.short, Work(f, b))
+        m = draw.choice([p, 2 * p, 5 * p])
+        ratio = SCHEDULES["1f1b"].pipeline_time(stages, float(m), 1.0) / replay("1f1b", forward, backward, m)[0]
+        assert 0.97 < ratio < 1 + 1e-9, (layers, m)
 
 
 @pytest.mark.parametrize("p", range(2, 10))

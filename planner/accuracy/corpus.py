@@ -1,0 +1,231 @@
+"""One row of measurements -> what the cost models need to predict it, or the reason why they cannot.
+
+A fact that the row leaves open is taken, in this order, from the column, from what its source says of all its rows
+(`mapping.SOURCES`), from the catalogue's model of that name, and from the custom of such models; what was taken from
+the last two is a label on the case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, get_args
+
+from pydantic import ValidationError
+
+from planner.accuracy.machines import Shelf, find_cluster, find_framework
+from planner.accuracy.mapping import APART, DOUBTFUL, FAMILIES, SOURCES, Facts
+from planner.accuracy.plans import find_plans
+from planner.accuracy.rows import Row, Unusable, says, whole
+from planner.accuracy.shapes import find_model
+from planner.accuracy.values import measured
+from planner.catalog.library import Library, open_library
+from planner.plan import Plan
+from planner.schema.hardware import Cluster
+from planner.schema.model import Model
+from planner.schema.workload import Workload
+from planner.training.job import Job
+
+PRECISIONS = {"": "bf16", "nvfp4": "fp4", "mxfp8": "fp8"}
+"""Spellings of a precision; a row that states none is taken to run in 16 bit."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A measured run as the cost models see it.
+
+    Attributes:
+        id, source, group: of the row; `source` is the family, `group` a sweep in which only the layout changes.
+        job, plan: what ran. alternatives: further plans that the row may mean, when it does not say what was
+            recomputed; the one that comes nearest is scored, apart from the main score.
+        step: measured seconds per step. peak: measured bytes. fit: "fits" or "oom". At most one kind each row.
+        tool: what read the memory: "allocated", "reserved", "nvidia-smi" or "" (not said).
+        rank: pipeline rank whose memory was read: "first", or "" for the fullest.
+        labels: what sets the case apart or was assumed. notes: the row's remarks.
+    """
+
+    id: str
+    source: str
+    job: Job
+    plan: Plan
+    alternatives: tuple[Plan, ...] = ()
+    step: float | None = None
+    peak: float | None = None
+    fit: str | None = None
+    group: str = ""
+    tool: str = ""
+    rank: str = ""
+    labels: frozenset[str] = frozenset()
+    notes: str = ""
+
+    @property
+    def main(self) -> bool:
+        """Part of the main score: dense, 16 bit, recomputation known, nothing doubtful."""
+        return self.labels.isdisjoint(APART)
+
+    @cached_property
+    def layout(self) -> tuple[Any, ...]:
+        """What two runs of one source share when they are the same run, measured twice or in two ways."""
+        model, workload, cluster = self.job.model, self.job.workload, self.job.cluster
+        shape = (model.layers, model.hidden, model.ffn, model.heads, model.kv_heads, model.vocab)
+        run = (workload.model_dump_json(), cluster.accelerator.name, cluster.gpus, self.job.framework.name)
+        kernel = self.notes.partition("kernel=")[2].partition(";")[0]
+        return (self.source, self.plan, shape, run, kernel)
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A row that cannot be scored."""
+
+    id: str
+    reason: str
+
+
+@dataclass(slots=True)
+class Corpus:
+    """Cases by order of their rows, and the rows left out.
+
+    Attributes:
+        jobs: records that several rows share, so that their plans can be evaluated together.
+    """
+
+    shelf: Shelf = field(default_factory=lambda: Shelf(open_library()))
+    cases: list[Case] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+    jobs: dict[tuple[Any, ...], Job] = field(default_factory=dict)
+    seen: set[tuple[Any, ...]] = field(default_factory=set)
+
+    def add(self, rows: Iterable[Row]) -> None:
+        """Read more rows; a figure that came before, in this or another file, is not counted twice."""
+        for row in rows:
+            try:
+                self._keep(find_case(self.shelf, row, self.jobs))
+            except Unusable as reason:
+                self.skipped.append(Skipped(row.get("id", ""), str(reason)))
+
+    def _keep(self, case: Case) -> None:
+        value = case.step or case.peak or case.fit
+        figure = (case.layout, case.tool, f"{value:.4g}" if isinstance(value, float) else value)
+        if figure in self.seen:
+            raise Unusable("the same figure of the same run came before")
+        self.seen.add(figure)
+        self.cases.append(case)
+
+
+def read_corpus(rows: Iterable[Row], library: Library | None = None) -> Corpus:
+    """Cases and skipped rows of some rows."""
+    corpus = Corpus(Shelf(library or open_library()))
+    corpus.add(rows)
+    return corpus
+
+
+def family(identity: str) -> str:
+    """Source family of an id: "bloom-017" is of "bloom", "mlperf-gpt3-001" of "mlperf-gpt3", "aao-3" of "aa"."""
+    known = next((name for begins, name in FAMILIES if identity.startswith(begins)), None)
+    return known or identity.rpartition("-")[0] or identity
+
+
+def find_case(shelf: Shelf, row: Row, jobs: dict[tuple[Any, ...], Job] | None = None) -> Case:
+    """The case of one row.
+
+    Raises:
+        Unusable: with the reason.
+    """
+    if row["metric"].startswith("unusable"):
+        raise Unusable(row["metric"].partition(": ")[2])
+    source = family(row["id"])
+    facts = SOURCES.get(source, Facts())
+    row = row | {k: v for k, v in facts.row.items() if row.get(k, "") in ("", "unknown")}
+    model, shape_labels = find_model(shelf, row, facts)
+    cluster, cluster_labels = find_cluster(shelf, row)
+    framework, framework_labels = find_framework(shelf, row)
+    workload = _workload(row, model, cluster)
+    key = (model, workload, framework.name, row["gpu"], cluster.nodes, cluster.used, row.get("interconnect", ""))
+    job = Job(model, cluster, workload, framework)
+    if jobs is not None:
+        job = jobs.setdefault(tuple(map(_hashable, key)), job)
+    plans, plan_labels = find_plans(row, job)
+    value = measured(row, job)
+    labels = {*facts.labels, *shape_labels, *cluster_labels, *framework_labels, *plan_labels, *_kinds(row, job)}
+    case = Case(row["id"], source, job, plans[0], plans[1:], labels=frozenset(labels), notes=row.get("notes", ""))
+    return replace(case, group=_group(row), **value)
+
+
+def _hashable(part: Any) -> Any:
+    return part.model_dump_json() if isinstance(part, Model | Workload) else part
+
+
+def _workload(row: Row, model: Model, cluster: Cluster) -> Workload:
+    """The job. Sequence: the column, else the model's context (torchtitan's configs train at it)."""
+    wanted = PRECISIONS.get(row.get("precision", ""), row.get("precision", ""))
+    if wanted not in get_args(Workload.model_fields["precision"].annotation):
+        raise Unusable(f"precision {wanted[:20]!r} is not modelled")
+    if getattr(cluster.accelerator.peak, wanted, None) is None:
+        if wanted != "bf16" or cluster.accelerator.peak.fp16 is None:
+            raise Unusable(f"{cluster.accelerator.name} has no {wanted}")
+        wanted = "fp16"
+    batch = whole(row, "global_batch")
+    if batch is None:
+        raise Unusable("no global batch")
+    fields = {
+        "seq": whole(row, "seq_len") or model.context,
+        "global_batch": batch,
+        "precision": wanted,
+        "attention": _attention(row),
+        "method": "lora" if _is_lora(row) else "full",
+        "offload": "optimizer" if says(row, "notes", ("cpu-offloaded adamw",)) else "none",
+    }
+    try:
+        return Workload.model_validate(fields)
+    except ValidationError as error:
+        raise Unusable(f"{error.errors()[0]['loc'][0]}: {error.errors()[0]['msg'].lower()}") from None
+
+
+def _attention(row: Row) -> str:
+    """The attention kernel: what `notes` name (Hagemann's sheets do), else flash or Megatron's fused softmax."""
+    notes = row.get("notes", "")
+    named = next((kernel for words, kernel in KERNELS if words in notes), None)
+    return named or ("unfused" if row.get("flash_attention") == "no" else "flash")
+
+
+KERNELS = (("kernel=torch", "eager"), ("kernel=fused", "unfused"), ("kernel=flash_attentionv1", "flash1"))
+"""Words in `notes` and the attention kernel they name."""
+
+
+def _is_lora(row: Row) -> bool:
+    return says(row, "model", ("lora",)) or says(row, "id", ("lora",))
+
+
+def _kinds(row: Row, job: Job) -> Iterable[str]:
+    """Labels that the row itself calls for: those scored apart, and facts that no field of a job can hold."""
+    precision, notes = job.workload.precision, row.get("notes", "")
+    yield from ((precision,) if precision not in ("bf16", "fp16") else ())
+    yield from (("moe",) if job.model.moe else ())
+    yield from (("lora",) if job.lora else ())
+    yield from (("offload",) if job.workload.offload != "none" else ())
+    yield from (("derived",) if "derived" in notes else ())
+    yield from (("doubtful",) if says(row, "notes", ("doubtful", "suspect")) or row["id"] in DOUBTFUL else ())
+    yield from (("assumed-layout",) if "assumed for smaller node counts" in notes else ())
+    yield from (("deterministic",) if "deterministic" in notes else ())
+    yield from (name for words, name in REMARKS if words in notes)
+
+
+REMARKS: tuple[tuple[str, str], ...] = (
+    ("RMS kernel", "fused-rmsnorm"),
+    ("zero1 within", "zero1-group"),
+    ("rowwise", "fp8-rowwise"),
+    ("AsyncTP", "async-tp"),
+    ("async TP", "async-tp"),
+    ("overlap switched OFF", "overlap-off"),
+    ("no compile", "eager"),
+    ("GPUs in a node, plain DP across", "hybrid-shard"),
+)
+"""Words in `notes` that tell of something that neither a job nor a plan can say, and the label that keeps it."""
+
+
+def _group(row: Row) -> str:
+    """Sweep group, one for each attention kernel: a planner chooses layouts, the kernel is given."""
+    name, notes = row.get("sweep_group", ""), row.get("notes", "")
+    kernel = notes.partition("kernel=")[2].partition(";")[0] if "kernel=" in notes else ""
+    return f"{name} {kernel}".strip() if name else ""

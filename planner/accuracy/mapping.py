@@ -1,0 +1,195 @@
+"""What a row leaves unsaid and its source makes plain: tables of names and facts, one line each with its reason.
+
+Nothing here is a constant of the cost model: a line says which profile a name means, or which fact a source states
+outside the row.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+FAMILIES: tuple[tuple[str, str], ...] = (
+    ("aao-", "aa"),
+    ("tro-", "tr3m"),
+    ("tto-", "tt"),
+    ("pro-", "primus"),
+    ("vt-s", "vt-single"),
+    ("vt-m", "vt-multi"),
+)
+"""Ids by how they begin, and the source family they belong to; every other family is the id up to its last dash."""
+
+FRAMEWORKS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+    ("Megatron-LM 2020", "", ("megatron-2020", "megatron-2021", "megatron-core")),
+    ("DeepSpeed ZeRO-3 in Megatron", "", ("deepspeed-zero3", "megatron-deepspeed")),
+    ("Megatron-DeepSpeed", "vTrain", ("megatron-deepspeed",)),
+    ("Megatron-DeepSpeed", "", ("bigscience", "megatron-deepspeed")),
+    ("LargeScale", "", ("megatron-deepspeed",)),
+    ("DeepSpeed", "", ("megatron-deepspeed",)),
+    ("AA-Scaling", "RMS kernel", ("aa-scaling-fused", "aa-scaling", "megatron-deepspeed")),
+    ("AA-Scaling", "", ("aa-scaling", "megatron-deepspeed")),
+    ("NeMo AutoModel", "", ("torchtitan",)),
+    ("NeMo Automodel", "", ("torchtitan",)),
+    ("NeMo", "", ("megatron-core-tuned", "megatron-core")),
+    ("Megatron-Bridge", "", ("megatron-core-tuned", "megatron-core")),
+    ("Megatron-LM 0.", "", ("megatron-core-te", "megatron-core")),
+    ("Megatron-LM", "", ("megatron-core",)),
+    ("Megatron", "", ("megatron-core",)),
+    ("MegaScale", "", ("megatron-core-tuned", "megatron-core")),
+    ("Primus", "", ("megatron-core",)),
+    ("OneFlow", "", ("oneflow", "megatron-core")),
+    ("PyTorch FSDP (Composer)", "", ("llm-foundry", "torchtitan")),
+    ("fms-fsdp", "", ("torchtitan",)),
+    ("torchtitan", "no compile", ("torchtitan-eager", "torchtitan")),
+    ("torchtitan", "compile", ("torchtitan",)),
+    ("torchtitan", "same + AsyncTP", ("torchtitan",)),
+    ("torchtitan", "", ("torchtitan-eager", "torchtitan")),
+    ("InternEvo", "", ("internevo", "megatron-core")),
+    ("nanotron", "", ("nanotron", "megatron-core")),
+    ("MaxText", "", ("maxtext", "torchtitan")),
+)
+"""(how `framework` begins, what `notes` or `source` contain, presets): the first line that fits; of its presets the
+first that exists. A later one is a stand-in and labels the case `preset:<wanted>`."""
+
+FALLBACK_PRESET = "megatron-core"
+"""For frameworks that no line above names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What a GPU name of the corpus means.
+
+    Attributes:
+        accelerators: profiles, the first that exists counts.
+        changes: facts of the accelerator that differ, when only a later profile exists.
+        scaleup: rate per GPU and direction where it differs from the profile's node, in byte/s.
+    """
+
+    accelerators: tuple[str, ...]
+    changes: dict[str, Any] = field(default_factory=dict)
+    scaleup: float | None = None
+
+
+MACHINES: dict[str, Machine] = {
+    "V100-32GB-SXM": Machine(("v100-sxm2-32gb",)),
+    "V100-16GB-SXM": Machine(("v100-sxm2-16gb",)),
+    "L40S-48GB-PCIe": Machine(("l40s-48gb",)),
+    "B200-180GB-SXM": Machine(("b200-sxm-180gb",)),
+    # torchtitan's Grand Teton boxes: 96 GB of HBM2e at 2.4 TB/s, capped at 500 W (benchmark page)
+    "H100-96GB-SXM-500W": Machine(
+        ("h100-sxm-96gb-500w", "h100-sxm5-80gb"), {"bandwidth": 2.4e12, "memory": 95.0 * 2**30}
+    ),
+    # export versions: NVLink at 400 GB/s both ways together, otherwise the A100 and the H100
+    "A800-80GB-SXM": Machine(("a800-sxm4-80gb", "a100-sxm4-80gb"), {}, 200e9),
+    "H800-80GB-SXM": Machine(("h800-sxm5-80gb", "h100-sxm5-80gb"), {}, 200e9),
+}
+"""GPU names that the catalogue does not know by themselves."""
+
+NETWORKS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("Ultra-Scale Playbook", ("efa-playbook", "efa-v2")),
+    ("EFA", ("efa-v2",)),
+    ("Omni-Path", ("omni-path", "infiniband-edr")),
+    ("RoCE", ("roce",)),
+    ("EDR", ("infiniband-edr",)),
+    ("HDR", ("infiniband-hdr",)),
+    ("XDR", ("infiniband-xdr",)),
+    ("NDR", ("infiniband-ndr",)),
+    ("RDMA", ("roce",)),
+    ("InfiniBand", ("infiniband-hdr",)),
+    (" IB", ("infiniband-hdr",)),
+)
+"""Words of `interconnect` and the link they mean; none of them: the network of the GPU's plain node."""
+
+NODE_RATES: tuple[tuple[str, float], ...] = (
+    # four Omni-Path adapters of 100 Gb/s per converged node: IDRIS, description of Jean Zay
+    ("Jean Zay", 400e9 / 8),
+    # eight adapters of 400 Gb/s: AWS p5.48xlarge
+    ("p5 EFA", 3200e9 / 8),
+)
+"""Clusters whose row names them without a rate: bytes per second and node, per direction."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What holds for every row of a source and stands in no column.
+
+    Attributes:
+        shape: fields of Model. row: cells that the row leaves empty or "unknown". labels: put on every case.
+    """
+
+    shape: dict[str, Any] = field(default_factory=dict)
+    row: dict[str, str] = field(default_factory=dict)
+    labels: tuple[str, ...] = ()
+
+
+_GPT: dict[str, Any] = {
+    "mlp": "gelu",
+    "bias": "all",
+    "norm": "layernorm",
+    "position": "learned",
+    "tied_embeddings": True,
+    "dropout": True,
+}
+_LLAMA: dict[str, Any] = {
+    "mlp": "glu",
+    "bias": "none",
+    "norm": "rmsnorm",
+    "position": "rope",
+    "tied_embeddings": False,
+    "dropout": False,
+}
+
+DEFAULT_SHAPES = {"yes": _LLAMA, "no": _GPT, "": _GPT}
+"""By `gated_mlp`: gated models follow Llama, the others Megatron's GPT, dropout 0.1 and tied embeddings included."""
+
+SOURCES: dict[str, Facts] = {
+    # llm-foundry's MPT: biases, learned positions and tied embeddings add up to the printed parameter counts to the
+    # unit (12,853,954,560 for 13b); resid_pdrop and attn_pdrop are 0 in its training yamls
+    "mosaic": Facts(shape={"dropout": False}),
+    # BLOOM and its trials: ALiBi, norm behind the embedding (Le Scao et al. 2022, section 3.2)
+    "bloom": Facts(shape={"position": "alibi"}),
+    # 59, 32 and 30 GB of ZB-2p, ZB-1p and 1F1B (table 4) fit stored activations with scores and masks, 34 + 5*a*s/h
+    # bytes, and nothing smaller: neither recomputation nor flash attention; GPT-2's vocabulary is assumed
+    "zb": Facts(
+        row={"recompute": "none", "flash_attention": "no", "vocab": "50257", "precision": "fp16"},
+        labels=("inferred-recompute", "assumed-vocab"),
+    ),
+    # NeMo's GPT-3 vocabulary, as in its later tables for the same model
+    "nemoa100": Facts(row={"vocab": "51200", "flash_attention": "yes"}, labels=("assumed-vocab",)),
+    "mlperf-gpt3": Facts(row={"vocab": "51200", "flash_attention": "yes"}, labels=("assumed-vocab",)),
+    # Hagemann et al. ran Megatron's distributed optimizer; their sheets do not say so
+    "aa": Facts(row={"zero_stage": "1"}, labels=("assumed-zero",)),
+    # TransformerEngine's fused attention on H100; the tables do not name the kernel
+    "mlmex": Facts(row={"flash_attention": "yes"}),
+    # torchtitan runs scaled_dot_product_attention
+    "tt": Facts(row={"flash_attention": "yes", "sequence_parallel": "yes"}),
+}
+"""Facts by source family."""
+
+DOUBTFUL: dict[str, str] = {
+    "aa-076": "slower than the same layout at micro-batch 2; allocator near its limit suspected",
+    "aa-079": "slower than the same layout at micro-batch 2; allocator near its limit suspected",
+    "aa-089": "slower than the same layout at micro-batch 2; allocator near its limit suspected",
+    "aa-090": "slower than the same layout at micro-batch 2; allocator near its limit suspected",
+    "bloom-036": "65 GB at micro-batch 2, 52 to 56 GB at 4: cannot be right",
+    "gpt2v100-006": "one layout, printed with 26 and with 32 GB",
+    "gpt2v100-008": "one layout, printed with 26 and with 32 GB",
+    "intern-042": "full and no recomputation at the same speed as intern-053: one label is wrong",
+    "intern-053": "full and no recomputation at the same speed as intern-042: one label is wrong",
+    "tr3m-018": "13 GB: probably not read on the last stage",
+}
+"""Rows that contradict their siblings, by id, with the reason."""
+
+APART = (
+    "moe",
+    "fp8",
+    "fp4",
+    "lora",
+    "offload",
+    "derived",
+    "doubtful",
+    "assumed-layout",
+    "unknown-recompute",
+    "deterministic",
+)
+"""Labels that keep a case out of the main score; each is scored by itself."""

@@ -1,0 +1,153 @@
+"""The plan of a row, or the few plans that it may mean."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from planner.accuracy.rows import Row, Unusable, whole
+from planner.plan import Plan
+from planner.training.job import Job
+from planner.training.rules import head_worth
+from planner.training.split import chunk_layers
+
+SCHEDULE_NAMES = {
+    "": "1f1b",
+    "none": "1f1b",
+    "interleaved-1f1b": "interleaved",
+    "afab": "gpipe",
+    "zb-1p": "zb-h1",
+    "zb-2p": "zb-h2",
+}
+"""Names of schedules as rows spell them. ZB-1p and ZB-2p are searched under the memory limits of ZB-H1 and ZB-H2."""
+
+PRICED = ("naive", "gpipe", "1f1b", "interleaved")
+"""Schedules whose runs are scored. Those that split the backward pass wait for the time of its weight gradient."""
+
+MOST_CHUNKS = 64
+"""Virtual stages that are tried where the row does not state them."""
+
+EMPTY_ENDS = 2
+"""Chunks that may hold no layer: the first with the embedding alone, the last with the head (Zero Bubble)."""
+
+
+def find_plans(row: Row, job: Job) -> tuple[tuple[Plan, ...], tuple[str, ...]]:
+    """The plans that a row may mean, one unless it leaves the recomputation open, and labels for what was assumed.
+
+    Raises:
+        Unusable: degrees are missing or do not multiply to the GPUs or the batch; a schedule that is not modelled.
+    """
+    labels: list[str] = []
+    tp, pp, cp, ep = (whole(row, name, least=0) or 1 for name in ("tp", "pp", "cp", "ep"))
+    dp, b = _ranks(row, job, tp * pp * cp), whole(row, "micro_batch")
+    if b is None:
+        raise Unusable("no micro-batch size")
+    if job.workload.global_batch % (b * dp):
+        raise Unusable(f"micro-batch {b} x {dp} replicas does not divide the batch of {job.workload.global_batch}")
+    m = job.workload.global_batch // (b * dp)
+    v, schedule = _schedule(row, job, pp, m, labels)
+    if pp * v > job.model.layers + EMPTY_ENDS:
+        raise Unusable(f"{pp} x {v} stages for {job.model.layers} layers")
+    zero, sp = _zero(row, job, dp * cp, labels), _sequence_parallel(row, job, tp, labels)
+    degrees: dict[str, Any] = {
+        "tp": tp,
+        "cp": cp,
+        "ep": ep,
+        "pp": pp,
+        "v": v,
+        "dp": dp,
+        "b": b,
+        "m": m,
+        "sp": sp,
+        "zero": zero,
+    }
+    plan = Plan(**degrees, head=_head(job, pp, v), schedule=schedule)
+    return _recomputed(row, job, plan, labels), tuple(labels)
+
+
+def _ranks(row: Row, job: Job, others: int) -> int:
+    """Data-parallel ranks: the column, else GPUs / (tp*pp*cp)."""
+    gpus = job.cluster.gpus
+    dp = whole(row, "dp")
+    if dp is None and any(row.get(name, "") in ("", "unknown") for name in ("tp", "pp")):
+        raise Unusable("no layout")
+    dp = dp or max(gpus // others, 1)
+    if dp * others != gpus:
+        raise Unusable(f"tp x pp x cp x dp = {dp * others} on {gpus} GPUs")
+    return dp
+
+
+def _schedule(row: Row, job: Job, pp: int, m: int, labels: list[str]) -> tuple[int, str]:
+    """Virtual stages and schedule.
+
+    "interleaved" without the number of virtual stages: the smallest above 1 that divides the layers of a stage, the
+    least memory and traffic for which interleaving exists; without a pipeline, or if there is none, plain 1F1B.
+    """
+    name = SCHEDULE_NAMES.get(row.get("schedule", ""), row.get("schedule", ""))
+    v = whole(row, "vp", least=0)
+    if name not in PRICED:
+        raise Unusable(f"schedule {name[:40]!r} is not modelled")
+    if name == "interleaved" and v is None and pp > 1:
+        per_stage = job.model.layers // pp
+        v = next((k for k in range(2, min(per_stage, MOST_CHUNKS) + 1) if per_stage % k == 0 and m % pp == 0), 1)
+        labels.append("assumed-v")
+    v = (v or 1) if pp > 1 else 1
+    if name in ("interleaved", "1f1b"):
+        name = "interleaved" if v > 1 else "1f1b"
+    return v, name
+
+
+def _head(job: Job, pp: int, v: int) -> int:
+    """Layers that the LM head counts for, where the framework lays layers over ranks by their cost."""
+    return head_worth(job) if job.framework.counts_head and pp > 1 and v == 1 else 0
+
+
+def _zero(row: Row, job: Job, ranks: int, labels: list[str]) -> int:
+    """ZeRO stage; unsaid: 3 where the framework has no other, else the distributed optimizer that they all run."""
+    stage = whole(row, "zero_stage", least=0)
+    if stage is None:
+        labels.append("assumed-zero")
+        stage = 3 if job.framework.zero == (3,) else 1
+    if stage > 3:
+        raise Unusable("zero_stage is none of 0 to 3")
+    return stage if ranks > 1 else 0
+
+
+def _sequence_parallel(row: Row, job: Job, tp: int, labels: list[str]) -> int:
+    """Sequence parallelism; unsaid: on wherever tp > 1, as in every recipe of Megatron-Core and torchtitan."""
+    said = row.get("sequence_parallel", "")
+    if tp == 1:
+        return 0
+    if said not in ("yes", "no"):
+        labels.append("assumed-sp")
+    return int(said != "no")
+
+
+def _recomputed(row: Row, job: Job, plan: Plan, labels: list[str]) -> tuple[Plan, ...]:
+    """The plan under the row's recomputation; under each that is plausible when the row does not say.
+
+    "selective" with stored scores recomputes the attention core (Korthikanti 2022). Under flash attention there are no
+    scores; there it is PyTorch's selective checkpointing as torchtitan runs it, every second layer or every second
+    matrix product, for which half of the layers in full stand in, and of Megatron's nothing is left to do.
+    """
+    said = row.get("recompute", "")
+    chunk = int(chunk_layers(job.model.layers, plan.pp, plan.v, plan.head))
+    choices: dict[str, dict[str, Any]] = {
+        "none": {"recompute_layers": 0},
+        "full": {"recompute_layers": chunk},
+        "selective": {"selective": True} if not job.flash else {"recompute_layers": 0},
+    }
+    if job.flash and job.framework.shard_is_master:
+        choices["selective"] = {"recompute_layers": -(-chunk // 2)}
+    if said in choices:
+        if said == "selective" and job.flash:
+            labels.append("selective-ac" if job.framework.shard_is_master else "selective-flash")
+        return (_with(plan, choices[said]),)
+    if said not in ("", "unknown"):
+        raise Unusable(f"recomputation {said[:40]!r} is not understood")
+    labels.append("unknown-recompute")
+    return tuple(dict.fromkeys(_with(plan, choices[name]) for name in ("none", "selective", "full")))
+
+
+def _with(plan: Plan, changes: dict[str, Any]) -> Plan:
+    return replace(plan, **changes)

@@ -1,0 +1,136 @@
+"""Predictions for cases, evaluated together where they share a job."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from planner.accuracy.corpus import Case
+from planner.cost.runs import on_runs
+from planner.plan import INTEGERS, Num, Plan
+from planner.recommend import usable_memory
+from planner.training.estimate import Estimate, estimate
+from planner.training.job import Job
+from planner.training.memory import _rank_memory, shape
+from planner.training.split import split_layers
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What the planner says of a case.
+
+    Attributes:
+        plan: the one scored, of those that the row may mean.
+        step: seconds. need: bytes of the fullest rank. peak: bytes comparable with what the case's tool read.
+        fits: `need` is within the accelerator. parts: of the step, seconds by name.
+    """
+
+    case: Case
+    plan: Plan
+    step: float
+    need: float
+    peak: float
+    fits: bool
+    parts: dict[str, float]
+
+
+Estimator = Callable[[Job, Plan], Estimate]
+"""What evaluates plans; `calibrate` and studies put their own in."""
+
+
+def predict(
+    cases: Sequence[Case],
+    tick: Callable[[int], None] | None = None,
+    estimator: Estimator = estimate,
+    preset: Callable[[Job], Job] = lambda job: job,
+) -> list[Prediction]:
+    """A prediction for each case, in order.
+
+    Args:
+        tick: called with the number of cases done.
+        preset: changes a job before it is evaluated (other constants, leave-one-out).
+    """
+    done: list[Prediction | None] = [None] * len(cases)
+    count = 0
+    for job, entries in _batches(cases):
+        changed = preset(job)
+        _evaluate(changed, entries, cases, done, estimator)
+        count += len({index for index, _ in entries})
+        if tick is not None:
+            tick(count)
+    return [p for p in done if p is not None]
+
+
+Entries = list[tuple[int, Plan]]
+
+
+def _batches(cases: Sequence[Case]) -> Iterator[tuple[Job, Entries]]:
+    """Positions and plans of the cases of one job; the plans of one batch may differ in everything."""
+    jobs: dict[int, tuple[Job, Entries]] = {}
+    for index, case in enumerate(cases):
+        entries = jobs.setdefault(id(case.job), (case.job, []))[1]
+        entries.extend((index, plan) for plan in (case.plan, *case.alternatives))
+    yield from jobs.values()
+
+
+def _evaluate(
+    job: Job, entries: Entries, cases: Sequence[Case], done: list[Prediction | None], estimator: Estimator
+) -> None:
+    """Fill in the predictions of one job; of alternatives the one that comes nearest to what was measured."""
+    categories = {(plan.schedule, plan.selective) for _, plan in entries}
+    for schedule, selective in sorted(categories):
+        chosen = [(i, p) for i, p in entries if (p.schedule, p.selective) == (schedule, selective)]
+        plans = stack([plan for _, plan in chosen])
+        result = estimator(job, plans)
+        wanted = any(cases[index].rank == "first" for index, _ in chosen)
+        first = first_rank_bytes(job, plans) if wanted else result.memory.total
+        for row, (index, plan) in enumerate(chosen):
+            new = _prediction(job, cases[index], plan, (result, first), row, len(chosen))
+            old = done[index]
+            if old is None or _miss(new) < _miss(old):
+                done[index] = new
+
+
+def first_rank_bytes(job: Job, plan: Plan) -> Num:
+    """Peak memory of pipeline rank 0, which some sources report instead of the fullest rank's."""
+    plan = plan.floats()
+    parts = on_runs(lambda *row: shape(job, plan.selective, *row), plan.tp, plan.cp, plan.ep, plan.sp, plan.b)
+    return _rank_memory(job, plan, parts, split_layers(job.model.layers, plan.pp, plan.head), "first").total
+
+
+def _prediction(job: Job, case: Case, plan: Plan, found: tuple[Estimate, Num], row: int, count: int) -> Prediction:
+    result, first = found
+
+    def at(value: Any) -> float:
+        return float(np.broadcast_to(value, (count,))[row])
+
+    need = at(result.memory.total)
+    read = at(first) if case.rank == "first" else need
+    return Prediction(
+        case=case,
+        plan=plan,
+        step=at(result.time.total),
+        need=need,
+        peak=read - (job.framework.reserve if case.tool == "allocated" else 0.0),
+        fits=need <= usable_memory(job),
+        parts={name: at(part) for name, part in result.time.parts.items()},
+    )
+
+
+def _miss(one: Prediction) -> float:
+    """Distance of a prediction from its case: |log(predicted/measured)|, or 1 for a wrong verdict."""
+    case = one.case
+    if case.step is not None:
+        return float(abs(np.log(one.step / case.step)))
+    if case.peak is not None:
+        return float(abs(np.log(one.peak / case.peak)))
+    return float(one.fits != (case.fit == "fits"))
+
+
+def stack(plans: Sequence[Plan]) -> Plan:
+    """Plans of one schedule and policy as one record of arrays."""
+    columns = {name: np.array([getattr(plan, name) for plan in plans], dtype=np.float64) for name in INTEGERS}
+    return Plan(**columns, schedule=plans[0].schedule, selective=plans[0].selective)

@@ -1,0 +1,121 @@
+"""Files of measurements as rows of one format: a dictionary of columns, every cell text.
+
+| column | meaning |
+|---|---|
+| id, source, sweep_group, notes | "<family>-<number>"; where it was read; rows that vary the layout only; remarks |
+| model, n_layers, hidden, ffn_hidden, n_heads, n_kv_heads, vocab, gated_mlp, tied_embeddings, n_experts | shape |
+| gpu, n_gpus, gpus_per_node, interconnect | machine |
+| tp, pp, vp, dp, cp, ep, sequence_parallel, zero_stage, schedule, micro_batch, recompute | plan |
+| seq_len, global_batch, precision, flash_attention, framework | job |
+| metric, value | iter_seconds, tokens_per_sec_per_gpu, tflops_per_gpu_*, peak_mem_gb, fit |
+
+An empty cell means that the source does not say. Unknown columns are ignored, missing optional ones are empty.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from planner.accuracy.adapters import ADAPTERS
+from planner.errors import PlannerError
+
+Row: TypeAlias = dict[str, str]
+
+NEEDED = ("id", "gpu", "n_gpus", "global_batch", "micro_batch", "metric", "value")
+"""Columns without which a file is not in the format; every other one may be missing."""
+
+LARGEST = 64 * 2**20
+"""Bytes of a file that is still taken to be a table of measurements."""
+
+MOST = 1e9
+"""Largest count in a cell."""
+
+_NUMBER = re.compile(r"\s*([+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)")
+
+
+class Unusable(Exception):
+    """Why a row cannot be scored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The rows of one file, in the common format."""
+
+    path: Path
+    rows: tuple[Row, ...]
+
+
+def read_table(path: Path) -> Table:
+    """Rows of a CSV file in the common format or in one of the published layouts that an adapter knows.
+
+    Raises:
+        PlannerError: the file cannot be read, is no CSV, or lacks columns.
+    """
+    header, rows = _records(path)
+    for needed, adapt in ADAPTERS:
+        if needed <= set(header):
+            return Table(path, tuple(new for row in rows for new in adapt(row)))
+    if missing := [name for name in NEEDED if name not in header]:
+        raise PlannerError(
+            f"{path}: not a table of measurements: no column {', '.join(missing)}",
+            "columns: those of benchmarks/measured/README.md",
+        )
+    return Table(path, tuple(rows))
+
+
+def read_folder(folder: Path) -> tuple[list[Table], list[str]]:
+    """Every CSV file of a folder that is a table of measurements, and the names of those that are not."""
+    tables, others = [], []
+    for path in sorted(folder.glob("*.csv")):
+        try:
+            tables.append(read_table(path))
+        except PlannerError:
+            others.append(path.name)
+    return tables, others
+
+
+def _records(path: Path) -> tuple[list[str], list[Row]]:
+    """Header and rows of a CSV file, numbered from 1 in the column `_line`."""
+    try:
+        raw = path.read_bytes() if path.stat().st_size <= LARGEST else b"\0"
+    except OSError as error:
+        raise PlannerError(f"{path}: {(error.strerror or 'cannot be read').lower()}") from None
+    if b"\0" in raw[:4096]:
+        raise PlannerError(f"{path}: not a CSV file", "a table of text with a header line and commas between cells")
+    try:
+        reader = csv.DictReader(raw.decode("utf-8-sig").splitlines())
+        rows = [{k: (v or "").strip() for k, v in row.items() if isinstance(k, str)} for row in reader]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise PlannerError(f"{path}: not a CSV file: {error}", "text in UTF-8 with commas between cells") from None
+    return [name.strip() for name in reader.fieldnames or []], [{k.strip(): v for k, v in row.items()} for row in rows]
+
+
+def number(text: str) -> float | None:
+    """The number that a cell begins with ("50257 (config default)" is 50257), or None."""
+    match = _NUMBER.match(text)
+    return float(match[1]) if match else None
+
+
+def whole(row: Row, name: str, least: int = 1) -> int | None:
+    """A cell as a whole number; None when it is empty or begins with none.
+
+    Raises:
+        Unusable: less than `least`, a fraction, or larger than anything that can be counted.
+    """
+    value = number(row.get(name, ""))
+    if value is None:
+        return None
+    if not least <= value <= MOST or value != int(value):
+        raise Unusable(f"{name} is no count")
+    return int(value)
+
+
+def says(row: Row, name: str, words: Iterable[str]) -> bool:
+    """True when a cell, in lower case, holds one of the words."""
+    text = row.get(name, "").lower()
+    return any(word in text for word in words)

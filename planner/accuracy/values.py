@@ -1,0 +1,83 @@
+"""What was measured, in seconds per step or bytes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from planner.accuracy.rows import Row, Unusable, number, says
+from planner.architecture import parameters
+from planner.training.job import Job
+from planner.units import GIB
+
+LARGEST = 1e12
+"""Above any time, speed or memory in the units of the format."""
+
+
+def measured(row: Row, job: Job) -> dict[str, Any]:
+    """The fields of a case that the row's metric fills: step, peak (with tool and rank) or fit.
+
+    Raises:
+        Unusable: no value, or a metric that says nothing about a step or about memory.
+    """
+    metric, text = row["metric"], row["value"]
+    if metric == "fit":
+        if text not in ("oom", "fits", "ok"):
+            raise Unusable(f"fit: {text[:20]!r} is neither oom nor fits")
+        return {"fit": "oom" if text == "oom" else "fits"}
+    value = number(text)
+    if value is None or not 0 < value < LARGEST:
+        raise Unusable(f"{metric[:40]}: no value")
+    if metric == "peak_mem_gb":
+        return {"peak": value * GIB, "tool": _tool(row), "rank": _rank(row)}
+    return {"step": _seconds(row, job, metric, value)}
+
+
+def _seconds(row: Row, job: Job, metric: str, value: float) -> float:
+    """Seconds per step: the value itself, tokens over tokens/s, or FLOPs over FLOP/s by the source's convention."""
+    gpus, tokens = job.cluster.gpus, job.workload.global_batch * job.workload.seq
+    if metric == "iter_seconds":
+        return value
+    if metric in ("tokens_per_sec_per_gpu", "tokens_per_s_per_gpu"):
+        return tokens / (value * gpus)
+    if metric == "tflops_per_gpu_hardware":
+        return narayanan_flops(job) / (value * 1e12 * gpus)
+    if metric == "tflops_per_gpu_model":
+        causal = says(row, "notes", ("causal",)) and not says(row, "notes", ("non-causal",))
+        return tokens * token_flops(job, causal) / (value * 1e12 * gpus)
+    raise Unusable(f"{metric[:40]} is not a time, a speed or a memory")
+
+
+def narayanan_flops(job: Job) -> float:
+    """F = 96*B*s*L*h^2 * (1 + s/(6h) + V/(16*L*h)): hardware FLOPs of a step with full recomputation.
+
+    Narayanan et al. 2021 (arXiv:2104.04473), section 5.1, equation 3; BLOOM's logs use it too.
+    """
+    model, s, B = job.model, job.workload.seq, job.workload.global_batch
+    L, h, V = model.layers, model.hidden, model.vocab
+    return 96.0 * B * s * L * h * h * (1.0 + s / (6.0 * h) + V / (16.0 * L * h))
+
+
+def token_flops(job: Job, causal: bool) -> float:
+    """Model FLOPs per token, 6*P + 12*L*s*h; P are the weights of matrix products, the output layer included.
+
+    Korthikanti 2022, NeMo and MosaicML count the whole attention square; Megatron-Bridge and ml-engineering half of
+    it, 6*L*s*h.
+    """
+    model = job.model
+    table = model.vocab * model.hidden
+    weights = parameters(model).total - (0.0 if model.tied_embeddings else table)
+    attention = (6.0 if causal else 12.0) * model.layers * job.workload.seq * model.hidden
+    return float(6.0 * weights + attention)
+
+
+def _tool(row: Row) -> str:
+    """What read the memory; torchtitan prints the allocator's reserved peak."""
+    for words, tool in (("nvidia-smi", "nvidia-smi"), ("reserved", "reserved"), ("allocated", "allocated")):
+        if words in row.get("notes", ""):
+            return tool
+    return "reserved" if row.get("framework", "").startswith("torchtitan") else ""
+
+
+def _rank(row: Row) -> str:
+    """The pipeline rank that was read, where it is one."""
+    return "first" if says(row, "notes", ("rank 0", "first stage")) else ""

@@ -1,0 +1,273 @@
+"""planner timeline: draw a schedule, several on one scale, or a plan of the ranking."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from planner.cli.request import Request, complete, resolve, takes_request
+from planner.errors import EXIT_NOTHING_FITS, PlannerError, suggest
+
+if TYPE_CHECKING:
+    from planner.report.panels import Figure
+
+FORMATS = ("terminal", "svg", "html", "trace")
+
+SUFFIXES = {".svg": "svg", ".html": "html", ".htm": "html", ".json": "trace"}
+"""What the name of --out says about the format."""
+
+PIPED = 118
+"""Columns of a drawing that goes into a pipe or a file."""
+
+SHARED = ("model", "gpus", "pp", "v", "as_json", "quiet")
+"""Options of Request that schedules by name take too, or that make the difference."""
+
+EXAMPLES = (
+    "planner timeline 1f1b --pp 4 -m 8",
+    "planner timeline --compare gpipe,1f1b,interleaved:2 --pp 4 -m 8",
+    "planner timeline --model llama70b --gpus 64xA100 --plan 1",
+)
+
+_NAMED = "A schedule by name"
+_OUT = "Output"
+
+
+Name = Annotated[
+    str | None, typer.Argument(metavar="SCHEDULE", help="Schedule to draw: gpipe, 1f1b, interleaved:2 ...")
+]
+Compare = Annotated[
+    str | None,
+    typer.Option("--compare", help="Several on one scale: gpipe,1f1b,interleaved:2", rich_help_panel=_NAMED),
+]
+MicroBatches = Annotated[
+    int | None, typer.Option("-m", "--micro-batches", help="Micro-batches (default: 8)", rich_help_panel=_NAMED)
+]
+Forward = Annotated[
+    str | None,
+    typer.Option(
+        "--forward",
+        help="Forward of one micro-batch on one rank: 12ms, or a number of slots (default: 1)",
+        rich_help_panel=_NAMED,
+    ),
+]
+Backward = Annotated[
+    str | None,
+    typer.Option(
+        "--backward",
+        help="Its whole backward (default: as long as the forward; twice as long when a schedule splits it)",
+        rich_help_panel=_NAMED,
+    ),
+]
+Weight = Annotated[
+    str | None,
+    typer.Option(
+        "--weight",
+        help="The part of the backward that is the weight gradient (default: half)",
+        rich_help_panel=_NAMED,
+    ),
+]
+Hop = Annotated[str | None, typer.Option("--p2p", help="One hop between ranks (default: 0)", rich_help_panel=_NAMED)]
+Blocking = Annotated[
+    bool, typer.Option("--blocking", help="Ranks wait until their sends are received", rich_help_panel=_NAMED)
+]
+PlanNumber = Annotated[
+    int | None, typer.Option("--plan", help="Which plan of the ranking (default: 1)", rich_help_panel=_OUT)
+]
+Form = Annotated[
+    str | None,
+    typer.Option("--format", help="terminal, svg, html, trace (default: what --out ends in)", rich_help_panel=_OUT),
+]
+Out = Annotated[Path | None, typer.Option("--out", "-o", help="File to write", rich_help_panel=_OUT)]
+Width = Annotated[int | None, typer.Option("--width", help="Columns of a terminal drawing", rich_help_panel=_OUT)]
+
+
+def timeline(
+    request: Request,
+    name: Name = None,
+    compare: Compare = None,
+    micro_batches: MicroBatches = None,
+    forward: Forward = None,
+    backward: Backward = None,
+    weight: Weight = None,
+    p2p: Hop = None,
+    blocking: Blocking = False,
+    plan: PlanNumber = None,
+    form: Form = None,
+    out: Out = None,
+    width: Width = None,
+) -> None:
+    """Draw a pipeline schedule as the papers do, with its bubble, time and peak activations.
+
+    A schedule by name with --pp and -m, several with --compare, or, with --model and --gpus, a plan of the ranking
+    that `recommend` gives, with its own stage times. A trace opens in ui.perfetto.dev.
+    """
+    style = _format(form, out)
+    _check_output(request, form, out, width)
+    times = {"--forward": forward, "--backward": backward, "--weight": weight, "--p2p": p2p}
+    given = {"-m": micro_batches, **times, "--blocking": blocking or None}
+    if _wants_plan(request, name, compare, plan, [flag for flag, value in given.items() if value is not None]):
+        figure, fits = _of_plan(request, 1 if plan is None else plan)
+    else:
+        from planner.cli.named import figure_of_names
+
+        text = compare if name is None else name
+        figure, fits = figure_of_names(str(text), request.pp, request.v, micro_batches, times, blocking), True
+    _deliver(figure, style, request, out, width)
+    if not fits:
+        raise typer.Exit(EXIT_NOTHING_FITS)
+
+
+def _format(form: str | None, out: Path | None) -> str:
+    """The format asked for, or the one that the file's name says."""
+    if form is None:
+        return SUFFIXES.get(out.suffix.lower(), "terminal") if out is not None else "terminal"
+    if form not in FORMATS:
+        raise PlannerError(
+            f"--format {form!r:.40} is unknown", f"did you mean: {', '.join(suggest(form, FORMATS) or FORMATS)} ?"
+        )
+    return form
+
+
+def _check_output(request: Request, form: str | None, out: Path | None, width: int | None) -> None:
+    if width is not None and not 40 <= width <= 2000:
+        raise PlannerError(f"--width must be between 40 and 2000, not {width}")
+    if request.as_json and form is not None and out is None:
+        raise PlannerError("--json and --format both want stdout", "give the drawing a file: --out FILE")
+
+
+def _wants_plan(request: Request, name: str | None, compare: str | None, plan: int | None, given: list[str]) -> bool:
+    """Whether a plan is to be drawn; options of one kind of drawing are refused beside the other.
+
+    Raises:
+        PlannerError: neither kind was asked for, or both.
+    """
+    ours = (["a schedule by name"] if name is not None else []) + (["--compare"] if compare is not None else []) + given
+    theirs = _problem_options(request) + (["--plan"] if plan is not None else [])
+    if request.model or request.gpus:
+        if ours:
+            raise PlannerError(
+                f"{ours[0]} and --model exclude each other",
+                ["a plan has its own schedule, micro-batches and stage times", *EXAMPLES],
+            )
+        if not (request.model and request.gpus):
+            raise PlannerError(f"--{'gpus' if request.model else 'model'} is missing", EXAMPLES[2])
+        return True
+    if name is not None and compare is not None:
+        raise PlannerError("a schedule by name and --compare exclude each other", EXAMPLES[:2])
+    if theirs:
+        raise PlannerError(f"{theirs[0]} is about a plan and needs --model and --gpus", EXAMPLES[2])
+    if name is None and compare is None:
+        raise PlannerError("nothing to draw: name a schedule, or a model and its GPUs", EXAMPLES)
+    return False
+
+
+def _problem_options(request: Request) -> list[str]:
+    """Options that describe a problem and were given."""
+    changed = [f.name for f in fields(Request) if f.name not in SHARED and getattr(request, f.name) != f.default]
+    return ["--" + name.replace("_", "-") for name in changed]
+
+
+def _of_plan(request: Request, number: int) -> tuple[Figure, bool]:
+    """Plan `number` of the ranking with its stage times, and whether it fits."""
+    if not 1 <= number <= 1000:
+        raise PlannerError(f"--plan must be between 1 and 1000, not {number}")
+    question = resolve(request)
+    from planner.cli.named import check_size
+    from planner.cli.screen import notes, progress
+    from planner.recommend import caveats
+    from planner.recommend import recommend as search
+    from planner.report.jsonout import inputs
+    from planner.report.jsonout import plan as as_data
+    from planner.report.panels import Figure, Panel
+    from planner.schedules import SCHEDULES
+    from planner.simulate import replay_plan
+
+    notes((*question.assumptions, *caveats(question.job, question.bounds)), request.quiet)
+    with progress(request.quiet) as tick:
+        answer = search(question.job, question.bounds, max(number, 10), request.exact, tick)
+    shown = answer.ranked or answer.misses
+    if number > len(shown):
+        raise PlannerError(f"there are {len(shown)} plans, no number {number}", "planner recommend shows them")
+    ranked, p = shown[number - 1], shown[number - 1].plan
+    check_size(p.pp, p.m, p.v)
+    title = f"plan {number}: {SCHEDULES[p.schedule].title}"
+    degrees = " ".join(f"{key} {getattr(p, key)}" for key in ("tp", "cp", "ep", "pp", "v", "dp", "b", "m"))
+    caption = (
+        f"{ranked.job.model.name} on {ranked.job.cluster.gpus:,} × {ranked.job.cluster.accelerator.name} · {degrees}"
+    )
+    asked = inputs(ranked.job) | {"plan": as_data(ranked, number, answer.capacity)}
+    return Figure((Panel(title, caption, replay_plan(ranked.job, p)),), False, asked), bool(answer.ranked)
+
+
+def _deliver(figure: Figure, style: str, request: Request, out: Path | None, width: int | None) -> None:
+    """The drawing to a file or to stdout; with --json the numbers to stdout."""
+    if out is not None:
+        from planner.cli.outfile import save
+        from planner.cli.screen import notes
+
+        text = _text(figure, style, width or PIPED)
+        save(out, text)
+        notes((f"wrote {out} ({style}, {len(text.encode()):,} bytes)",), request.quiet)
+    if request.as_json:
+        from planner.report.jsonout import write
+        from planner.report.timeline_json import timelines
+
+        sys.stdout.write(write(timelines(figure)))
+    elif out is None and style == "terminal":
+        _show(figure, width)
+    elif out is None:
+        sys.stdout.write(_text(figure, style, PIPED))
+
+
+def _show(figure: Figure, width: int | None) -> None:
+    """On the terminal, in colour if it has any."""
+    from planner.cli.screen import console
+    from planner.report.panels import Clock
+    from planner.report.timeline import drawing
+
+    screen = console()
+    columns = os.environ.get("COLUMNS", "")
+    piped = max(int(columns), 40) if columns.isdigit() else PIPED
+    for line in drawing(figure.panels, Clock(figure.slots), width or (screen.width if screen.is_terminal else piped)):
+        screen.print(line, soft_wrap=True)
+
+
+def _text(figure: Figure, style: str, width: int) -> str:
+    """The drawing as the contents of a file."""
+    from planner.report.panels import Clock
+    from planner.report.timeline import drawing
+    from planner.report.timeline_html import page
+    from planner.report.timeline_svg import svg
+    from planner.report.trace import trace
+
+    clock = Clock(figure.slots)
+    if style == "terminal":
+        return "".join(f"{line.plain.rstrip()}\n" for line in drawing(figure.panels, clock, width))
+    return {"svg": svg, "html": page, "trace": trace}[style](figure.panels, clock)
+
+
+def _pin(flag: str, text: str) -> Any:
+    return Annotated[str | None, typer.Option(flag, help=text, rich_help_panel="Pin or bound")]
+
+
+command = takes_request(
+    timeline,
+    model=Annotated[
+        str,
+        typer.Option(
+            "--model",
+            help="Draw a plan of this model (-m means micro-batches here)",
+            autocompletion=complete("model"),
+            show_default=False,
+        ),
+    ],
+    gpus=Annotated[str, typer.Option("--gpus", "-g", help="... on this cluster: 64xA100", show_default=False)],
+    pp=_pin("--pp", "Pipeline parallel; of a schedule by name: its ranks (default: 4)"),
+    v=_pin("--v", "Chunks per rank; of a schedule by name: interleaved --v 2 is interleaved:2"),
+)
+"""What `planner timeline` runs."""

@@ -1,0 +1,154 @@
+"""planner validate: how far predictions are from measured runs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from planner.errors import PlannerError, suggest
+
+if TYPE_CHECKING:
+    from planner.accuracy.corpus import Case, Corpus
+    from planner.accuracy.predict import Prediction
+
+BAR = 30
+"""Cells of the progress bar."""
+
+
+def validate(
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="CSV files of measured runs, or folders of them", show_default=False)
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout")] = False,
+    svg: Annotated[Path | None, typer.Option("--svg", help="Draw predicted against measured, and regret")] = None,
+    html: Annotated[Path | None, typer.Option("--html", help="The same drawing as a page")] = None,
+    rows: Annotated[Path | None, typer.Option("--rows", help="Write every prediction, with its parts, as CSV")] = None,
+    label: Annotated[
+        list[str] | None,
+        typer.Option("--label", help="Score the runs that carry this label instead of the main score; repeatable"),
+    ] = None,
+    profiles: Annotated[Path | None, typer.Option("--profiles", help="Directory of your own profiles")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No notes and no progress on stderr")] = False,
+) -> None:
+    """Hold the planner against measured runs: step time, ranking of layouts, peak memory, fits or out of memory.
+
+    Without files: the runs published in papers and documentation that come with the source, benchmarks/measured.
+    Mixtures of experts, 8-bit precision, LoRA, offload, unknown recomputation and doubtful rows are scored apart.
+    """
+    corpus = _read(files or [_committed()], profiles, quiet)
+    from planner.accuracy.predict import predict
+    from planner.accuracy.score import apart, main, score
+
+    cases = _labelled(corpus.cases, label or [])
+    with _progress(len(cases), quiet) as tick:
+        predictions = predict(cases, tick)
+    chosen = predictions if label else main(predictions)
+    whole, kinds = score(chosen), {} if label else apart(predictions)
+    from planner.report import validation
+
+    for path, option, draw in ((svg, "--svg", _svg), (html, "--html", _html)):
+        if path is not None:
+            _save(path, option, draw(chosen))
+    if rows is not None:
+        _save(rows, "--rows", validation.row_table(predictions))
+    if as_json:
+        answer = validation.document(whole, kinds, cases, corpus.skipped)
+        sys.stdout.write(json.dumps(answer, indent=2, allow_nan=False) + "\n")
+        return
+    from planner.cli.screen import console
+
+    validation.tables(console(), whole, kinds, cases, corpus.skipped)
+
+
+def _committed() -> Path:
+    """The folder of measured runs in a checkout; the installed package has none."""
+    folder = Path(__file__).parents[2] / "benchmarks" / "measured"
+    if not folder.is_dir():
+        what = "no measured runs come with an installed planner: name CSV files"
+        raise PlannerError(what, "benchmarks/measured in the source repository has some, and says where more are")
+    return folder
+
+
+def _read(paths: list[Path], profiles: Path | None, quiet: bool) -> Corpus:
+    """The cases of all files.
+
+    Raises:
+        PlannerError: a file that is no table of measurements, or no row that can be used.
+    """
+    from planner.accuracy.corpus import Corpus
+    from planner.accuracy.machines import Shelf
+    from planner.accuracy.rows import read_folder, read_table
+    from planner.catalog.library import open_library
+    from planner.cli.screen import notes
+
+    corpus = Corpus(Shelf(open_library(profiles)))
+    for path in paths:
+        tables, others = read_folder(path) if path.is_dir() else ([read_table(path)], [])
+        notes(tuple(f"{path / name} is not a table of training runs" for name in others), quiet)
+        for table in tables:
+            corpus.add(table.rows)
+    if not corpus.cases:
+        reasons = list(dict.fromkeys(skip.reason for skip in corpus.skipped))
+        names = ", ".join(str(path) for path in paths)[:200]
+        what = f"{names}: none of {len(corpus.skipped)} rows can be used"
+        raise PlannerError(what if corpus.skipped else f"{names}: no rows of measured runs", reasons[:5])
+    return corpus
+
+
+def _labelled(cases: list[Case], labels: list[str]) -> list[Case]:
+    """Cases that carry every label."""
+    known = sorted({name for case in cases for name in case.labels})
+    for label in labels:
+        if label not in known:
+            near = suggest(label, known) or known[:20]
+            raise PlannerError(f"--label {label!r:.60}: no row carries it", f"labels here: {', '.join(near)}")
+    return [case for case in cases if case.labels.issuperset(labels)]
+
+
+def _svg(chosen: list[Prediction]) -> str:
+    from planner.accuracy.score import rank_groups
+    from planner.report.scatter import svg
+
+    return svg(chosen, rank_groups(chosen))
+
+
+def _html(chosen: list[Prediction]) -> str:
+    from planner.accuracy.score import rank_groups
+    from planner.report.scatter import html
+
+    return html(chosen, rank_groups(chosen))
+
+
+def _save(path: Path, option: str, text: str) -> None:
+    """Write a file whole or not at all, naming the option when that fails."""
+    from planner.cli.outfile import save
+
+    try:
+        save(path, text)
+    except PlannerError as error:
+        raise PlannerError(
+            str(error).replace("--out", option), [h.replace("--out", option) for h in error.hint]
+        ) from None
+
+
+@contextmanager
+def _progress(total: int, quiet: bool) -> Iterator[Callable[[int], None] | None]:
+    """A bar on stderr while runs are evaluated; nothing when stderr is no terminal."""
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+
+    def tick(done: int) -> None:
+        cells = BAR * done // max(total, 1)
+        sys.stderr.write(f"\r{'█' * cells}{'·' * (BAR - cells)} {done:,} of {total:,} runs")
+        sys.stderr.flush()
+
+    yield tick
+    sys.stderr.write("\r\x1b[K")
+    sys.stderr.flush()

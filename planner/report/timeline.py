@@ -1,0 +1,244 @@
+"""A timeline on a terminal: one row per rank, columns proportional to time, letters that colours only repeat."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import ceil
+from statistics import median
+from textwrap import wrap
+from typing import TypeVar
+
+from rich.text import Text
+
+from planner.report.panels import (
+    KINDS,
+    Clock,
+    Panel,
+    chunks,
+    facts,
+    first_start,
+    ink,
+    kinds,
+    label,
+    lanes,
+    shade,
+    ticks,
+    verdict,
+)
+from planner.simulate import Task
+
+IDLE = "·"
+MIXED = "+"
+"""A column of which neither one kind nor idle time takes two thirds."""
+
+PAIRED = "&"
+"""Behind a forward that runs at the same time as the backward after it."""
+
+SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+
+NARROWEST = 20
+"""Columns that the drawing takes at least."""
+
+Part = TypeVar("Part", str, Text)
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Columns per unit of time; `quantum` is the slot that a whole number of columns stands for, 0 if there is none."""
+
+    columns: float
+    quantum: float
+    boxes: bool
+
+    def at(self, time: float) -> int:
+        """The column in which a time lies."""
+        return round(time * self.columns)
+
+    def describe(self, clock: Clock) -> str:
+        """ "3 columns = 1 slot", or the time that one column stands for."""
+        if self.quantum:
+            unit = 1.0 if clock.slots and (1 / self.quantum).is_integer() else self.quantum
+            count = round(self.columns * unit)
+            return f"{count} column{'' if count == 1 else 's'} = {clock.say(unit)}"
+        return f"1 column = {clock.tick(float(f'{1 / self.columns:.3g}'))}{' slots' if clock.slots else ''}"
+
+
+def drawing(panels: Sequence[Panel], clock: Clock, width: int) -> list[Text]:
+    """All panels one under another on one scale, with their numbers, an axis and a legend; no line exceeds `width`."""
+    margin = len(f"rank {max(panel.timeline.p for panel in panels) - 1}  ")
+    scale = fit(panels, max(width - margin, NARROWEST))
+    table = comparison(panels, clock, width) if len(panels) > 1 else []
+    lines: list[Text] = []
+    for panel in panels:
+        lines += [*_heading(panel, width), *([] if table else _facts(panel, clock, width))]
+        lines += [*_rows(panel, scale, margin), axis(panel, scale, clock, margin, width)]
+        lines += [Text()]
+    lines += [*legend(panels, scale, clock, width)]
+    if len(panels) > 1:
+        lines += [Text(), *table, *(Text(line) for line in wrap(verdict(panels), width))]
+    return lines
+
+
+def fit(panels: Sequence[Panel], width: int) -> Scale:
+    """The scale at which the longest panel fits: whole columns per slot where times allow it, else all of the width."""
+    tasks = [task for panel in panels for row in panel.timeline.tasks for task in row]
+    lengths = [task.end - task.start for task in tasks if task.end > task.start]
+    span = max(panel.timeline.makespan for panel in panels)
+    unit = quantum(tasks, min(lengths))
+    if unit and round(span / unit) <= width:
+        wanted = ceil((_longest_label(panels) + 1) * unit / min(lengths))
+        return Scale(min(width // round(span / unit), wanted) / unit, unit, True)
+    columns = width / span
+    return Scale(columns, 0.0, median(lengths) * columns >= 1)
+
+
+def quantum(tasks: Sequence[Task], shortest: float) -> float:
+    """The largest time of which every start and end is a multiple: the shortest task or a small part of it, or 0."""
+    for parts in (1, 2, 3, 4, 6):
+        unit = shortest / parts
+        if all(abs(t / unit - round(t / unit)) < 1e-4 for task in tasks for t in (task.start, task.end)):
+            return unit
+    return 0.0
+
+
+def _longest_label(panels: Sequence[Panel]) -> int:
+    return max(len(f"F{panel.timeline.m}") + (panel.timeline.v > 2) for panel in panels)
+
+
+def _heading(panel: Panel, width: int) -> list[Text]:
+    title = [Text(line, style="bold") for line in wrap(panel.title, width)]
+    return title + [Text(line) for line in wrap(panel.caption, width)]
+
+
+def _facts(panel: Panel, clock: Clock, width: int) -> list[Text]:
+    return _sentence([f"{name} {text}" for name, text in facts(panel, clock) if name != "longest stage"], width)
+
+
+def _rows(panel: Panel, scale: Scale, margin: int) -> Iterator[Text]:
+    begin, v = first_start(panel.timeline), panel.timeline.v
+    for rank, tasks in enumerate(panel.timeline.tasks):
+        row = Text(f"rank {rank}".ljust(margin))
+        pieces = _boxes(tasks, begin, scale, v) if scale.boxes else _columns(tasks, begin, scale)
+        filled = 0
+        for column, text, style in pieces:
+            row.append(IDLE * (column - filled)).append(text, style=style)
+            filled = column + len(text)
+        row.append(IDLE * (scale.at(panel.timeline.makespan) - filled))
+        yield row
+
+
+Piece = tuple[int, str, str]
+"""Column, text, style."""
+
+
+def _boxes(tasks: Sequence[Task], begin: float, scale: Scale, v: int) -> Iterator[Piece]:
+    """Every task as a box of its length, an overlapped pair as two halves; what rounds to nothing is left out."""
+    filled = 0
+    for task, lane, count in lanes(tasks):
+        start, end = scale.at(task.start - begin), scale.at(task.end - begin)
+        first, last = start + (end - start) * lane // count, start + (end - start) * (lane + 1) // count
+        first = max(first, filled)
+        if last > first:
+            filled = last
+            text = box_text(task, last - first, v)
+            if lane + 1 < count and len(text) < last - first:
+                text = text.ljust(last - first - 1) + PAIRED
+            yield first, text.ljust(last - first), _style(task.kind, task.chunk, v)
+
+
+def box_text(task: Task, room: int, v: int) -> str:
+    """As much of kind, micro-batch and chunk as there is room for: lower case in odd chunks, "f3₁" from three on."""
+    text = label(task)
+    full = text + str(task.chunk).translate(SUBSCRIPTS) if v > 2 else text
+    return next((t for t in (full, text) if len(t) <= room), text[0])
+
+
+def _columns(tasks: Sequence[Task], begin: float, scale: Scale) -> Iterator[Piece]:
+    """Every column by what fills it: tasks are shorter than a column here."""
+    filling: dict[int, dict[str, float]] = {}
+    for task in tasks:
+        start, end = (task.start - begin) * scale.columns, (task.end - begin) * scale.columns
+        for column in range(int(start), ceil(end - 1e-9)):
+            part = min(end, column + 1.0) - max(start, float(column))
+            shares = filling.setdefault(column, {})
+            shares[task.kind] = shares.get(task.kind, 0.0) + part
+    for column, shares in sorted(filling.items()):
+        letter = column_text(shares)
+        yield column, letter, _style(letter, 0, 1) if letter in KINDS else "" if letter == IDLE else "reverse"
+
+
+def column_text(shares: dict[str, float]) -> str:
+    """One letter for what a column holds: whatever takes two thirds of it, or +."""
+    shares = shares | {IDLE: 1.0 - sum(shares.values())}
+    kind = max(shares, key=lambda k: shares[k])
+    return kind if shares[kind] >= 2 / 3 - 1e-9 else MIXED
+
+
+def _style(kind: str, chunk: int, v: int) -> str:
+    colour = shade(kind, chunk, v)
+    return f"{ink(colour)} on {colour}"
+
+
+def axis(panel: Panel, scale: Scale, clock: Clock, margin: int, width: int) -> Text:
+    """Times under the columns at which they begin."""
+    span = panel.timeline.makespan
+    widest = len(clock.tick(span)) + 3
+    line = ""
+    for time in ticks(span, scale.at(span) / widest, whole=clock.slots and scale.quantum >= 1):
+        text = line.ljust(margin + scale.at(time)) + clock.tick(time)
+        if len(text) <= width:
+            line = text
+    return Text(line, style="dim")
+
+
+def legend(panels: Sequence[Panel], scale: Scale, clock: Clock, width: int) -> list[Text]:
+    """What letters and shades mean, and the scale."""
+    v = chunks(panels)
+    text = Text()
+    for kind in kinds(panels):
+        text.append(f" {kind} ", style=_style(kind, 0, v)).append(f" {KINDS[kind]}   ")
+    text.append(f"{IDLE} idle")
+    if not scale.boxes:
+        text.append(f"   {MIXED} mixed")
+    lines = [Text("  ").join(line) for line in flow(list(text.split("   ")), width, 2)]
+    said = [scale.describe(clock)]
+    said.append("numbers are micro-batches, from 1" if scale.boxes else "a letter takes two thirds of its column")
+    if scale.boxes and any(count > 1 for panel in panels for row in panel.timeline.tasks for *_, count in lanes(row)):
+        said.append("F1 & B2: at the same time")
+    if v > 1 and scale.boxes:
+        said.append("upper case, dark: even chunks; lower case, light: odd chunks" + (", f3₁: chunk 1" * (v > 2)))
+    return lines + _sentence(said, width)
+
+
+def _sentence(parts: Sequence[str], width: int) -> list[Text]:
+    """Parts with dots between them; a part is broken only if it is longer than a line."""
+    lines = [" · ".join(line) for line in flow(parts, width, 3)]
+    return [Text(piece) for line in lines for piece in wrap(line, width)]
+
+
+def flow(parts: Sequence[Part], width: int, gap: int) -> Iterator[list[Part]]:
+    """Parts in lines, as many in each as fit with `gap` columns between them."""
+    line: list[Part] = []
+    for part in parts:
+        if line and sum(len(e) + gap for e in line) + len(part) > width:
+            yield line
+            line = []
+        line.append(part)
+    yield line
+
+
+def comparison(panels: Sequence[Panel], clock: Clock, width: int) -> list[Text]:
+    """The numbers of all panels as a table; empty when it is wider than `width`."""
+    names = ["schedule", *(name for name, _ in facts(panels[0], clock))]
+    rows = [names, *([panel.title, *(text for _, text in facts(panel, clock))] for panel in panels)]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(names))]
+    lines = [_table_row(row, widths) for row in rows]
+    if max(map(len, lines)) > width:
+        return []
+    return [Text(line, style="bold" if i == 0 else "") for i, line in enumerate(lines)]
+
+
+def _table_row(row: list[str], widths: list[int]) -> str:
+    middle = (text.rjust(w) for text, w in zip(row[1:-1], widths[1:-1], strict=True))
+    return "  ".join([row[0].ljust(widths[0]), *middle, row[-1]]).rstrip()

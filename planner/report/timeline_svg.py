@@ -1,0 +1,222 @@
+"""A timeline as SVG: boxes with tooltips, an axis, and what every rank holds, readable on light and dark pages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from html import escape
+
+from planner.report.panels import (
+    COLOURS,
+    KINDS,
+    Clock,
+    Panel,
+    chunks,
+    facts,
+    first_start,
+    ink,
+    kinds,
+    label,
+    lanes,
+    numbers,
+    shade,
+    ticks,
+)
+from planner.simulate import Task
+
+LEFT, RIGHT, PAD = 64, 76, 14
+"""Room for the names of ranks, for the peaks behind the memory strips, and around everything."""
+
+ROW, BOX, STRIP = 26, 22, 20
+"""Heights: a rank with its gap, its boxes, the memory strip of a rank with its gap."""
+
+GLYPH = 6.7
+"""Width of a character inside a box, in 11 px."""
+
+LETTER = 7.0
+"""Width of a character outside the boxes, in 12 px, at most."""
+
+NARROWEST, WIDEST = 560.0, 12000.0
+"""Limits of the drawing area."""
+
+STYLE = """
+svg.timeline{--ink:#1b1f24;--faint:#6b7280;--line:#d5d9df;--idle:#f1f3f5;--page:#ffffff;--held:#56667a;
+font-family:system-ui,"DejaVu Sans",Helvetica,Arial,sans-serif;font-size:12px}
+@media (prefers-color-scheme:dark){svg.timeline{--ink:#e6e9ed;--faint:#9aa4b0;--line:#3a424c;--idle:#22272e;
+--page:#14171b;--held:#9fb0c3}}
+svg.timeline .page{fill:var(--page)} svg.timeline .idle{fill:var(--idle)} svg.timeline text{fill:var(--ink)}
+svg.timeline .title{font-size:15px;font-weight:600} svg.timeline .faint{fill:var(--faint)}
+svg.timeline .grid{stroke:var(--line);stroke-width:1} svg.timeline .held{fill:var(--held);fill-opacity:.55}
+svg.timeline .box{stroke:var(--page);stroke-width:1} svg.timeline .box:hover{stroke:var(--ink);stroke-width:2}
+svg.timeline .in{font-size:11px;text-anchor:middle;pointer-events:none}
+svg.timeline .mid{text-anchor:middle} svg.timeline .end{text-anchor:end}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """The scale that all panels share.
+
+    Attributes:
+        pixels: per unit of time; area: width of the drawing area; peak: most activations that any rank holds.
+    """
+
+    pixels: float
+    area: float
+    peak: float
+
+    def x(self, time: float) -> float:
+        """Where a time lies."""
+        return LEFT + time * self.pixels
+
+
+def svg(panels: Sequence[Panel], clock: Clock, standalone: bool = True) -> str:
+    """All panels one under another on one scale, with a legend; `standalone` adds the XML declaration."""
+    sheet = _sheet(panels)
+    width = LEFT + max(sheet.area, _texts(panels, clock) * LETTER - LEFT) + RIGHT
+    parts: list[str] = []
+    y = float(PAD)
+    for panel in panels:
+        lines, y = _panel(panel, sheet, clock, y, standalone)
+        parts += lines
+    parts += _legend(panels, y + 8)
+    height = y + 34
+    head = '<?xml version="1.0" encoding="UTF-8"?>\n' if standalone else ""
+    title = escape(", ".join(panel.title for panel in panels))
+    return (
+        f'{head}<svg xmlns="http://www.w3.org/2000/svg" class="timeline" role="img" width="{width:.0f}" '
+        f'height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}">\n<title>Pipeline timeline: {title}</title>\n'
+        f"<style>{STYLE}{_colours(panels)}</style>\n"
+        f'<rect class="page" width="100%" height="100%"/>\n' + "\n".join(parts) + "\n</svg>\n"
+    )
+
+
+def _sheet(panels: Sequence[Panel]) -> Sheet:
+    """Wide enough for the labels of nearly all boxes, within the limits."""
+    tasks = (task for panel in panels for row in panel.timeline.tasks for task in row)
+    lengths = sorted(task.end - task.start for task in tasks if task.end > task.start)
+    span = max(panel.timeline.makespan for panel in panels)
+    wanted = (max(len(f"F{panel.timeline.m}") for panel in panels) * GLYPH + 8) / lengths[len(lengths) // 20]
+    area = min(max(wanted * span, NARROWEST), WIDEST)
+    return Sheet(area / span, area, max(peak for panel in panels for peak in numbers(panel.timeline).peaks))
+
+
+def _texts(panels: Sequence[Panel], clock: Clock) -> int:
+    return max(len(text) for panel in panels for text in (panel.caption, _facts(panel, clock)))
+
+
+def _facts(panel: Panel, clock: Clock) -> str:
+    return " · ".join(f"{name} {text}" for name, text in facts(panel, clock) if name != "longest stage")
+
+
+def _colours(panels: Sequence[Panel]) -> str:
+    """One class per kind and chunk, for boxes and for the text on them."""
+    rules = []
+    shades = sorted({(panel.timeline.v, c) for panel in panels for c in range(panel.timeline.v)})
+    for kind in kinds(panels):
+        for v, chunk in shades:
+            colour = shade(kind, chunk, v)
+            name = f"svg.timeline .{_tint(kind, chunk, v)}"
+            rules.append(f"{name}{{fill:{colour}}} svg.timeline .on-{_tint(kind, chunk, v)}{{fill:{ink(colour)}}}")
+    return "\n".join(rules) + "\n"
+
+
+def _tint(kind: str, chunk: int, v: int) -> str:
+    return f"{kind.lower()}{chunk}of{v}"
+
+
+def _panel(panel: Panel, sheet: Sheet, clock: Clock, y: float, details: bool) -> tuple[list[str], float]:
+    """The elements of a panel that starts at `y`, and where it ends."""
+    p = panel.timeline.p
+    said = [panel.caption, *([_facts(panel, clock)] if details else [])]
+    lines = [_text(PAD, y + 14, panel.title, "title")]
+    lines += [_text(PAD, y + 32 + 17 * i, text, "faint") for i, text in enumerate(said)]
+    top = y + 26 + 17 * len(said)
+    lines += _axis(panel, sheet, clock, top, top + p * ROW)
+    for rank, tasks in enumerate(panel.timeline.tasks):
+        lines += _rank(panel, rank, tasks, sheet, clock, top + rank * ROW)
+    strips = top + p * ROW + 44
+    lines.append(_text(PAD, strips - 7, "activations held, in micro-batches, with the peak of every rank", "faint"))
+    lines += [line for rank in range(p) for line in _strip(panel, rank, sheet, strips + rank * STRIP)]
+    return lines, strips + p * STRIP + 18
+
+
+def _text(x: float, y: float, text: str, name: str = "") -> str:
+    kind = f' class="{name}"' if name else ""
+    return f'<text x="{x:.5g}" y="{y:.5g}"{kind}>{escape(text)}</text>'
+
+
+def _axis(panel: Panel, sheet: Sheet, clock: Clock, top: float, bottom: float) -> Iterator[str]:
+    """Lines and times under the rows."""
+    span = panel.timeline.makespan
+    widest = (len(clock.tick(span)) + 4) * LETTER
+    for time in ticks(span, span * sheet.pixels / widest, whole=clock.slots):
+        x = sheet.x(time)
+        yield f'<path class="grid" d="M{x:.2f} {top:.1f}V{bottom + 3:.1f}"/>'
+        yield _text(x, bottom + 15, clock.tick(time), "faint mid")
+    if clock.slots:
+        yield _text(sheet.x(span) + 12, bottom + 15, "slots", "faint")
+
+
+def _rank(panel: Panel, rank: int, tasks: Sequence[Task], sheet: Sheet, clock: Clock, y: float) -> Iterator[str]:
+    """A rank's name, its idle background and its boxes."""
+    width = panel.timeline.makespan * sheet.pixels
+    yield _text(LEFT - 8, y + 15.5, f"rank {rank}", "end")
+    yield f'<rect class="idle" x="{LEFT}" y="{y:.1f}" width="{width:.2f}" height="{BOX}"/>'
+    for task, lane, count in lanes(tasks):
+        yield from _box(panel, task, sheet, clock, y + lane * BOX / count, BOX / count)
+
+
+def _box(panel: Panel, task: Task, sheet: Sheet, clock: Clock, y: float, height: float) -> Iterator[str]:
+    """The box of a task with its tooltip, and as much of its label as fits."""
+    begin, v = first_start(panel.timeline), panel.timeline.v
+    x, end = sheet.x(task.start - begin), sheet.x(task.end - begin)
+    tint = _tint(task.kind, task.chunk, v)
+    yield (
+        f'<rect class="box {tint}" x="{x:.2f}" y="{y:.1f}" width="{end - x:.2f}" height="{height:.4g}">'
+        f"<title>{escape(tooltip(task, v, begin, clock))}</title></rect>"
+    )
+    text = box_text(task, end - x)
+    if text:
+        yield f'<text class="in on-{tint}" x="{(x + end) / 2:.2f}" y="{y + height / 2 + 4:.1f}">{text}</text>'
+
+
+def box_text(task: Task, width: float) -> str:
+    """Kind and micro-batch if they fit, else the micro-batch, else nothing."""
+    return next((t for t in (label(task), label(task)[1:]) if len(t) * GLYPH + 3 <= width), "")
+
+
+def tooltip(task: Task, v: int, begin: float, clock: Clock) -> str:
+    """What a task is and when it runs."""
+    chunk = f", chunk {task.chunk}" if v > 1 else ""
+    start, end, length = (clock.say(t) for t in (task.start - begin, task.end - begin, task.end - task.start))
+    what = f"{KINDS[task.kind]} of micro-batch {task.micro_batch + 1}{chunk} on rank {task.rank}"
+    return f"{what}: {start} to {end} ({length})"
+
+
+def _strip(panel: Panel, rank: int, sheet: Sheet, y: float) -> Iterator[str]:
+    """What a rank holds over time, as steps, with its peak."""
+    timeline, base = panel.timeline, y + STRIP - 4
+    peak, scale = timeline.peak(rank), (STRIP - 4) / max(sheet.peak, 1e-9)
+    begin, end = first_start(timeline), sheet.x(timeline.makespan)
+    steps = "".join(f"H{sheet.x(time - begin):.2f}V{base - held * scale:.2f}" for time, held in timeline.held[rank])
+    yield _text(LEFT - 8, base - 3, f"rank {rank}", "end faint")
+    yield (
+        f'<path class="held" d="M{LEFT} {base:.2f}{steps}H{end:.2f}V{base:.2f}Z">'
+        f"<title>rank {rank} holds the activations of at most {peak:g} micro-batches</title></path>"
+    )
+    yield f'<path class="grid" d="M{LEFT} {base:.2f}H{end:.2f}"/>'
+    yield _text(end + 6, base - 3, f"{round(peak, 2):g}", "faint")
+
+
+def _legend(panels: Sequence[Panel], y: float) -> Iterator[str]:
+    """What the colours and letters mean."""
+    x, v = float(PAD), chunks(panels)
+    for kind in kinds(panels):
+        colour = COLOURS[kind]
+        yield f'<rect x="{x:.1f}" y="{y:.1f}" width="18" height="14" fill="{colour}"/>'
+        yield f'<text x="{x + 9:.1f}" y="{y + 11:.1f}" class="mid" style="fill:{ink(colour)}">{kind}</text>'
+        yield _text(x + 24, y + 11, KINDS[kind])
+        x += 24 + len(KINDS[kind]) * LETTER + 16
+    words = "numbers are micro-batches, from 1" + ("; odd chunks in lower case, later chunks lighter" if v > 1 else "")
+    yield _text(x, y + 11, words, "faint")

@@ -1,0 +1,177 @@
+"""Scores against measured runs as JSON and as tables."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from math import isnan, nan
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from planner.accuracy.corpus import Case, Skipped
+from planner.accuracy.measures import Confusion, Errors
+from planner.accuracy.predict import Prediction
+from planner.accuracy.score import MemoryErrors, Ranking, Score, Source
+from planner.units import GIB
+
+MOST_REASONS = 12
+"""Reasons for skipped rows that a table shows."""
+
+SCHEMA = "planner.validation/1"
+
+
+def document(
+    whole: Score, apart: dict[str, Score], cases: Sequence[Case], skipped: Sequence[Skipped]
+) -> dict[str, Any]:
+    """The scores, machine-readable; times in seconds, memory in GiB, errors as shares of the measured value."""
+    return {
+        "schema": SCHEMA,
+        "summary": summary(whole),
+        "sources": [source(one) for one in whole.sources],
+        "groups": [asdict(group) for group in whole.groups],
+        "apart": {
+            label: {"summary": summary(score), "sources": [source(one) for one in score.sources]}
+            for label, score in apart.items()
+        },
+        "rows": rows(cases, skipped),
+    }
+
+
+def summary(score: Score) -> dict[str, Any]:
+    """Equal weight for sources (step time, memory), sweep groups (ranking) and verdicts (fit)."""
+    return {
+        "step_time": _errors(score.step),
+        "ranking": _ranking(score.ranking),
+        "ranking_by_source": _ranking(score.family_ranking),
+        "memory": _errors(score.memory),
+        "fit": _fit(score.fit),
+    }
+
+
+def source(one: Source) -> dict[str, Any]:
+    """The same measures for one source."""
+    memory = _errors(one.memory.relative) | {"median_gib": one.memory.gib} if one.memory else _errors(None)
+    ranking = {"ranking": _ranking(one.ranking), "memory": memory, "fit": _fit(one.fit)}
+    return {"source": one.name, "step_time": _errors(one.step)} | ranking
+
+
+def rows(cases: Sequence[Case], skipped: Sequence[Skipped]) -> dict[str, Any]:
+    """How many rows were used, how many of them in the main score, and why others were not."""
+    reasons = Counter(skip.reason for skip in skipped)
+    return {
+        "used": len(cases),
+        "main": sum(case.main for case in cases),
+        "skipped": len(skipped),
+        "reasons": dict(reasons.most_common()),
+        "labels": dict(Counter(label for case in cases for label in sorted(case.labels)).most_common()),
+    }
+
+
+def _errors(found: Errors | None) -> dict[str, Any]:
+    return asdict(found) if found else {"n": 0, "median": None, "p90": None, "bias": None}
+
+
+def _ranking(found: Ranking | None) -> dict[str, Any]:
+    if found is None:
+        return {"groups": 0, "mean_regret": None, "median_regret": None, "spearman": None, "correlated": 0}
+    return asdict(found)
+
+
+def _fit(found: Confusion) -> dict[str, Any]:
+    shares = {"recall": found.recall, "precision": found.precision, "balanced_accuracy": found.balanced_accuracy}
+    return shares | asdict(found)
+
+
+PLAN_COLUMNS = ("tp", "cp", "ep", "pp", "v", "dp", "b", "m", "sp", "zero", "recompute_layers", "schedule", "selective")
+
+
+def row_table(predictions: Sequence[Prediction]) -> str:
+    """Every prediction as CSV: the plan, measured and predicted values, the parts of the step in seconds."""
+    parts = list(predictions[0].parts) if predictions else []
+    head = ["id", "source", "group", "preset", "accelerator", "gpus", *PLAN_COLUMNS]
+    head += ["measured_s", "predicted_s", "error", "measured_gib", "predicted_gib", "fit", "fits", "labels", *parts]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(head)
+    writer.writerows(_row(p) for p in predictions)
+    return text.getvalue()
+
+
+def _row(p: Prediction) -> list[Any]:
+    case, job = p.case, p.case.job
+    cells: list[Any] = [case.id, case.source, case.group, job.framework.name, job.cluster.accelerator.name]
+    cells += [job.cluster.gpus, *(getattr(p.plan, name) for name in PLAN_COLUMNS)]
+    value, guess = (case.step, p.step) if case.step else (case.peak, p.peak)
+    cells += [case.step or "", f"{p.step:.5g}", f"{guess / value - 1:+.4f}" if value else ""]
+    cells += [f"{case.peak / GIB:.2f}" if case.peak else "", f"{p.peak / GIB:.2f}", case.fit or "", int(p.fits)]
+    return [*cells, " ".join(sorted(case.labels)), *(f"{part:.5g}" for part in p.parts.values())]
+
+
+def tables(
+    console: Console, whole: Score, apart: dict[str, Score], cases: Sequence[Case], skipped: Sequence[Skipped]
+) -> None:
+    """The scores on a terminal: per source, over sources, what is scored apart, and what was left out."""
+    console.print(_table("source", [(s.name, s.step, s.memory, s.ranking, s.fit) for s in whole.sources], whole))
+    console.print()
+    if apart:
+        lines = [(name, s.step, _without_gib(s.memory), s.ranking, s.fit) for name, s in apart.items()]
+        console.print(_table("scored apart", lines, None))
+        console.print()
+    used, main = len(cases), sum(case.main for case in cases)
+    console.print(f"{used:,} rows used, {main:,} of them in the main score; {len(skipped):,} skipped:")
+    reasons = Counter(skip.reason for skip in skipped).most_common()
+    for reason, count in reasons[:MOST_REASONS]:
+        console.print(f"{count:>7,}  {reason}")
+    if rest := sum(count for _, count in reasons[MOST_REASONS:]):
+        console.print(f"{rest:>7,}  for other reasons (--json lists them)")
+
+
+Line = tuple[str, Errors | None, MemoryErrors | None, Ranking | None, Confusion]
+
+HEADS = ("runs", "median", "p90", "bias", "peaks", "median", "p90", "GiB", "groups", "regret", "rho", "fits", "oom")
+
+
+def _table(title: str, lines: Sequence[Line], total: Score | None) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
+    table.add_column(title, no_wrap=True)
+    for name in HEADS:
+        table.add_column(name, justify="right", no_wrap=True)
+    for line in lines:
+        table.add_row(*cells(line))
+    if total is not None:
+        line = ("mean", total.step, _without_gib(total.memory), total.ranking, total.fit)
+        table.add_row(*cells(line), style="bold")
+    return table
+
+
+def _without_gib(memory: Errors | None) -> MemoryErrors | None:
+    """Relative errors alone: a mean of GiB over models of all sizes says nothing."""
+    return None if memory is None else MemoryErrors(memory, nan)
+
+
+def cells(line: Line) -> list[str]:
+    """One line of a table as text: step time, memory, ranking, verdicts right of those known."""
+    name, step, memory, ranking, fit = line
+    text = [name, *_spread(step)]
+    text.append("" if step is None else f"{step.bias:+.1%}")
+    text += _spread(None if memory is None else memory.relative)
+    text.append("" if memory is None or isnan(memory.gib) else f"{memory.gib:+.1f}")
+    text += ["", "", ""] if ranking is None else [str(ranking.groups), f"{ranking.mean_regret:.1%}", _rho(ranking)]
+    return [*text, _of(fit.fits_fits, fit.fits_oom), _of(fit.oom_oom, fit.oom_fits)]
+
+
+def _spread(found: Errors | None) -> list[str]:
+    return ["", "", ""] if found is None else [f"{found.n:,}", f"{found.median:.1%}", f"{found.p90:.1%}"]
+
+
+def _rho(found: Ranking) -> str:
+    return "" if found.spearman is None else f"{found.spearman:.2f}"
+
+
+def _of(right: int, wrong: int) -> str:
+    return f"{right:,}/{right + wrong:,}" if right + wrong else ""

@@ -1,0 +1,105 @@
+"""What the catalogue says of one schedule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from planner.plan import Num
+from planner.schedules.ops import LOOP, Op, Placement
+from planner.schedules.stages import Stages
+
+
+class Requirement(NamedTuple):
+    """One condition of a schedule on (p, m, v), for numbers and for arrays.
+
+    Attributes:
+        name: as rules are named; holds: (p, m, v) -> bool or mask; message: with {p}, {m}, {v}.
+        source: whose condition it is.
+    """
+
+    name: str
+    holds: Callable[[Num, Num, Num], Any]
+    message: str
+    source: str
+
+
+def one_rank(p: Num, m: Num, v: Num, rank: Num) -> Num:
+    """One version of the weights, on every rank."""
+    return 1.0 + 0.0 * rank
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """One pipeline schedule: its operations, and closed forms of what they come to.
+
+    Attributes:
+        name: as users write it; title: as papers do; source: the paper.
+        formula: bubble time for even stages, for explanations.
+        pipeline_time: (stages, m, v) -> seconds from first start to last end, without point-to-point time.
+        exposed_p2p: (p, m, v, hop, blocking, exposed) -> seconds that point-to-point traffic adds.
+        in_flight: (p, m, v, rank) -> micro-batches whose activations the rank holds at its peak, released at B or W.
+        ops: (rank, p, m, v) -> operations in order; None where only the closed forms exist.
+        waiting: (p, m, v, rank) -> those of in_flight that wait for their weight gradient only; None: no separate W.
+        longest_stage: (stages, m, v) -> seconds without a barrier before the update; None: the same as pipeline_time.
+        placement: which stage a (rank, chunk) holds; chunks: v that it takes if it takes one only, else 0.
+        weight_versions: (p, m, v, rank) -> copies of the rank's weights.
+        requirements: conditions on (p, m, v).
+        may_block: exposed_p2p knows blocking sends; the others need asynchronous ones, whatever they are asked.
+        asynchronous: forward and backward see other weights than those updated: the optimizer's semantics change.
+        trains: False for inference.
+        frameworks: framework -> its name of the schedule.
+        band: 0 if the closed form equals the replay for even stages, else its largest deviation in % of the time.
+    """
+
+    name: str
+    title: str
+    source: str
+    formula: str
+    pipeline_time: Callable[[Stages, Num, Num], Num]
+    exposed_p2p: Callable[[Num, Num, Num, Num, bool, float], Num]
+    in_flight: Callable[[Num, Num, Num, Num], Num]
+    ops: Callable[[int, int, int, int], list[Op]] | None = None
+    waiting: Callable[[Num, Num, Num, Num], Num] | None = None
+    longest_stage: Callable[[Stages, Num, Num], Num] | None = None
+    placement: Placement = LOOP
+    chunks: int = 0
+    weight_versions: Callable[[Num, Num, Num, Num], Num] = one_rank
+    requirements: tuple[Requirement, ...] = ()
+    may_block: bool = False
+    asynchronous: bool = False
+    trains: bool = True
+    frameworks: dict[str, str] = field(default_factory=dict)
+    band: float = 0.0
+
+    @property
+    def exactness(self) -> str:
+        """How well the closed form holds: "exact" or "within 1.8 %"."""
+        return f"within {self.band:g} %" if self.band else "exact"
+
+    def broken(self, p: int, m: int, v: int) -> Requirement | None:
+        """The first requirement that a configuration does not meet, or None."""
+        return next((r for r in self.requirements if not r.holds(p, m, v)), None)
+
+    def sends(self, p: int, m: int, v: int, rank: int) -> int:
+        """Boundary tensors that a rank sends to other ranks per step; it receives as many as its neighbours send it.
+
+        Interior ranks: 2*m in 1F1B and GPipe, 2*m*v in loops, 4*m in V placements, m forward only.
+        1F1B, p = 4, m = 8: 8, 16, 16, 8.
+        """
+        following = self.placement.next(p, v)
+        forward = sum(here[0] == rank != there[0] for here, there in following.items())
+        backward = sum(there[0] == rank != here[0] for here, there in following.items()) if self.trains else 0
+        each = m // v if self.placement.copies else m
+        return (forward + backward) * each
+
+
+def one_chunk(name: str = "one_chunk") -> Requirement:
+    """The rank holds one contiguous piece of the model."""
+    return Requirement(name, lambda p, m, v: v == 1, "v={v}: it has one chunk per rank", "definition")
+
+
+def two_chunks(source: str) -> Requirement:
+    """The rank holds exactly two chunks."""
+    return Requirement("two_chunks", lambda p, m, v: v == 2, "v={v}: it has exactly two chunks per rank", source)

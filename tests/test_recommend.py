@@ -1,0 +1,160 @@
+"""Rankings of real jobs: what fits, what does not, and what would."""
+
+from __future__ import annotations
+
+from functools import cache
+from itertools import groupby
+
+import pytest
+
+from planner.errors import NoLegalPlan
+from planner.recommend import RELAXATIONS, Recommendation, caveats, recommend, relax, smallest_cluster, usable_memory
+from planner.training.job import Job
+from planner.training.memory import peak_memory
+from planner.training.rules import first_broken
+from planner.training.space import Bounds, Range
+from tests.jobs import job
+
+GIB = 2**30
+LLAMA_70B = 70.55e9
+"""Parameters (safetensors metadata of meta-llama/Llama-3.1-70B: 70,553,706,496)."""
+
+
+def llama(on: str, **workload: str) -> Job:
+    """Llama 3.1 70B, 1,024 sequences of 4,096 tokens."""
+    return job("llama3.1-70b", on, seq=4096, batch=1024, **workload)
+
+
+@cache
+def answer(on: str, exact: bool = False, **workload: str) -> Recommendation:
+    """All that `recommend` says of it."""
+    return recommend(llama(on, **workload), Bounds(), exact=exact)
+
+
+@pytest.mark.parametrize("on", ["8x8xA100", "16x8xH100"])
+class TestFits:
+    """Clusters that are large enough."""
+
+    def test_ranks_without_relaxing(self, on: str) -> None:
+        """Ten plans, fastest first, each a different layout, tensor parallelism inside the node."""
+        told = answer(on)
+        assert told.fits and len(told.ranked) == 10 and told.smallest is None and not told.dropped
+        assert [r.step_time for r in told.ranked] == sorted(r.step_time for r in told.ranked)
+        for ranked in told.ranked:
+            assert ranked.relaxations == () and ranked.plan.tp <= 8
+        assert len({(r.plan.tp, r.plan.cp, r.plan.ep, r.plan.pp, r.plan.dp) for r in told.ranked}) == 10
+
+    def test_ranked_plans_are_legal_and_fit(self, on: str) -> None:
+        """Below what the driver reports, and the search's memory is the estimate's."""
+        told = answer(on)
+        for ranked in told.ranked:
+            assert first_broken(ranked.job, ranked.plan) is None
+            assert ranked.need == float(peak_memory(ranked.job, ranked.plan.floats())[0].total)
+            assert ranked.need <= told.capacity <= llama(on).cluster.accelerator.memory
+
+    def test_throughput_adds_up(self, on: str) -> None:
+        """Tokens over seconds; MFU by hand: 6*P + 12*L*s*h FLOPs per token (head in, embedding out)."""
+        peak = {"8x8xA100": 64 * 312e12, "16x8xH100": 128 * 989e12}[on]
+        for ranked in answer(on).ranked:
+            assert ranked.tokens_per_second == pytest.approx(1024 * 4096 / ranked.step_time)
+            flops = 6 * (LLAMA_70B - 128256 * 8192) + 12 * 80 * 4096 * 8192
+            assert ranked.mfu == pytest.approx(ranked.tokens_per_second * flops / peak, rel=1e-3)
+            assert 0.2 < ranked.mfu < 0.7
+
+    def test_misses_do_not_fit(self, on: str) -> None:
+        """Nearest misses are too large, the leanest first."""
+        told = answer(on)
+        needs = [miss.need for miss in told.misses]
+        assert needs == sorted(needs) and all(need > told.capacity for need in needs)
+
+
+def test_more_accelerators_are_never_slower() -> None:
+    """Twice the A100s: more tokens per second for the best plan, at most twice as many."""
+    small, large = (answer(on).ranked[0].tokens_per_second for on in ("8x8xA100", "16x8xA100"))
+    assert small < large <= 2 * small * 1.02
+
+
+class TestDoesNotFit:
+    """70B with Adam on eight A100: 18 bytes per parameter are 1,183 GiB, eight hold 633."""
+
+    def test_smallest_cluster_holds_the_states(self) -> None:
+        """Whole nodes; as many bytes as arithmetic asks for, and not twice as many."""
+        told = answer("8xA100")
+        assert not told.fits and told.smallest is not None and told.smallest % 8 == 0
+        assert 18 * LLAMA_70B / told.smallest <= told.capacity
+        assert told.smallest <= 2 * 18 * LLAMA_70B / told.capacity
+        assert recommend(llama(f"{told.smallest // 8}x8xA100"), Bounds(), top=1).fits
+        assert not recommend(llama(f"{told.smallest // 8 - 1}x8xA100"), Bounds(), top=1, exact=True).fits
+
+    def test_relaxations_in_the_documented_order(self) -> None:
+        """docs/decisions/0008: one at a time, grouped, fastest first inside a group."""
+        told = answer("8xA100")
+        documented = ["adam-bf16", "adam-8bit", "offload", "lora"]
+        assert list(RELAXATIONS) == documented
+        groups = [name for name, _ in groupby(ranked.relaxations for ranked in told.ranked)]
+        assert groups == [(name,) for name in documented if name not in told.dropped]
+        for _, group in groupby(told.ranked, key=lambda ranked: ranked.relaxations):
+            times = [ranked.step_time for ranked in group]
+            assert times == sorted(times)
+
+    def test_relaxed_plans_fit(self) -> None:
+        """Recomputed from the job they run."""
+        told = answer("8xA100")
+        assert told.ranked
+        for ranked in told.ranked:
+            assert ranked.job == relax(told.job, ranked.relaxations[0]) != told.job
+            assert first_broken(ranked.job, ranked.plan) is None
+            assert float(peak_memory(ranked.job, ranked.plan.floats())[0].total) <= told.capacity
+
+    def test_exact_gives_up_nothing(self) -> None:
+        """Nothing ranked; the nearest misses and the smallest cluster are still told."""
+        told = answer("8xA100", exact=True)
+        assert told.ranked == [] and not told.fits and not told.dropped
+        assert told.smallest == answer("8xA100").smallest
+        assert told.misses and all(miss.need > told.capacity for miss in told.misses)
+        assert told.misses[0].need > 18 * LLAMA_70B / 8
+
+    def test_a_relaxation_that_is_not_enough_is_dropped(self) -> None:
+        """405B on one node: no optimizer helps, each says by how much or why."""
+        told = recommend(job("llama3.1-405b", "8xA100", seq=4096, batch=64), Bounds())
+        assert set(told.dropped) == set(RELAXATIONS) and not told.ranked
+        assert all("short by" in said or "breaks the rule" in said for said in told.dropped.values())
+
+
+def test_smallest_cluster_between_powers_of_two() -> None:
+    """405B: 18 bytes times 405.85e9 (meta-llama/Llama-3.1-405B) need 88 A100; 96 do with room for a sequence."""
+    of = job("llama3.1-405b", "8xA100", seq=4096, batch=64)
+    assert 18 * 405.85e9 / usable_memory(of) > 87
+    assert smallest_cluster(of) in (88, 96)
+
+
+def test_smallest_cluster_of_a_part_of_a_node() -> None:
+    """8B does not fit on one A100, but on its whole node."""
+    assert smallest_cluster(job("llama3.1-8b", "1xA100", seq=4096, batch=64)) == 8
+
+
+def test_usable_memory() -> None:
+    """79.15 GiB as the driver reports them, times the preset's share."""
+    assert usable_memory(llama("8xA100")) == pytest.approx(79.15 * GIB * 0.985)
+
+
+@pytest.mark.parametrize(
+    ("ranges", "says"),
+    [
+        ({"tp": Range(3, 3)}, "tp=3 does not divide the 64 attention heads"),
+        ({"pp": Range(5, 5)}, "8 GPUs"),
+        ({"zero": Range(2, 2), "pp": Range(2, 2)}, "ZeRO"),
+    ],
+)
+def test_impossible_options(ranges: dict[str, Range], says: str) -> None:
+    """The error is the sentence of a rule."""
+    with pytest.raises(NoLegalPlan, match=says):
+        recommend(llama("8xA100"), Bounds(ranges=ranges))
+
+
+def test_caveats_name_what_was_never_measured() -> None:
+    """Experts and context parallelism have no published run behind them; plain training on A100 has."""
+    assert caveats(llama("8x8xA100"), Bounds()) == ()
+    of = job("mixtral-8x7b", "8x8xA100", seq=4096, batch=512)
+    said = " ".join(caveats(of, Bounds(ranges={"cp": Range(1, 8)})))
+    assert "mixture-of-experts" in said and "context-parallel" in said
