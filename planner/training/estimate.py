@@ -290,25 +290,27 @@ def pipeline_stages(job: Job, plan: Plan) -> Stages:
 def chunk_works(job: Job, plan: Plan) -> list[list[Work]]:
     """Times of every (rank, chunk) of one plan, the embedding in the first stage and the head in the last.
 
-    A rank's layers are spread evenly over its chunks.
+    A rank's layers are spread evenly over its chunks; where chunks are copies of stages, each has the stage's.
     """
     p, v, floats = int(plan.pp), int(plan.v), plan.floats()
     parts = _pieces(job, floats.tp, floats.cp, floats.ep, floats.sp, floats.b, float(p > 1))
-    placement = SCHEDULES[plan.schedule].placement
-    last = placement.stages(p, v) - 1
-    rows = []
-    for rank, layers in enumerate(layers_per_rank(job.model.layers, p, int(plan.head))):
-        stages = [placement.stage(rank, chunk, p) for chunk in range(v)]
-        rows.append([_chunk(floats, parts, float(layers), float(s == 0), float(s == last)) for s in stages])
-    return rows
+    placement, split = SCHEDULES[plan.schedule].placement, layers_per_rank(job.model.layers, p, int(plan.head))
+    last, share = placement.stages(p, v) - 1, 1.0 if placement.whole else float(v)
+
+    def work(rank: int, chunk: int) -> Work:
+        stage = placement.stage(rank, chunk, p)
+        layers = float(split[stage if placement.copies else rank])
+        return _chunk(floats, parts, layers, share, float(stage == 0), float(stage == last))
+
+    return [[work(rank, chunk) for chunk in range(v)] for rank in range(p)]
 
 
-def _chunk(plan: Plan, parts: Pieces, layers: float, has_embedding: float, has_head: float) -> Work:
-    """A v-th of a rank's layers, and whole ends."""
+def _chunk(plan: Plan, parts: Pieces, layers: float, share: float, has_embedding: float, has_head: float) -> Work:
+    """A part of a rank's layers, and whole ends."""
     inner = _stage(plan, parts, layers, 0.0, 0.0).work
     whole = _stage(plan, parts, layers, has_embedding, has_head).work
     return Work(
-        float(inner.forward / plan.v + whole.forward - inner.forward),
-        float(inner.backward / plan.v + whole.backward - inner.backward),
-        float(inner.weight_gradient / plan.v + whole.weight_gradient - inner.weight_gradient),
+        float(inner.forward / share + whole.forward - inner.forward),
+        float(inner.backward / share + whole.backward - inner.backward),
+        float(inner.weight_gradient / share + whole.weight_gradient - inner.weight_gradient),
     )

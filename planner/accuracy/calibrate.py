@@ -1,0 +1,297 @@
+"""The few constants that a user's own measurements determine: 1 to 50 runs on one machine with one framework.
+
+Each constant is the packaged value times exp(x), x normal around 0 with a width that says how far packaged values are
+usually off. One run already moves the compute scale most of the way, for its prior is widest against what one run
+tells. A constant that the runs leave as uncertain as it was stays at its packaged value, so that nothing is fitted
+which the data do not show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from planner.accuracy.corpus import Case
+from planner.accuracy.fitting import Floats, fit
+from planner.accuracy.predict import predict, stack
+from planner.errors import PlannerError
+from planner.plan import Plan
+from planner.training.estimate import step_time
+from planner.training.job import Job
+from planner.units import GIB
+
+NOISE = 0.04
+"""Relative noise of a run: repeats of published runs differ by 1 to 9 %, and layouts are mispredicted by about 4 %."""
+
+TELLS = 0.8
+"""Posterior over prior width below which the runs determine a constant."""
+
+MOST_EFFICIENT, LEAST_EFFICIENT = 1.2, 0.01
+"""Bounds of an efficiency in a profile."""
+
+RESERVE_WIDTH = 4.0
+"""Prior width of the reserve's shift, GiB."""
+
+Change = Callable[[Job, float], Job]
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """One number that can be fitted.
+
+    Attributes:
+        words: what it is. width: of the prior, in logarithms. change: the job with it multiplied by a factor.
+    """
+
+    name: str
+    words: str
+    width: float
+    change: Change
+
+
+def _accelerator(*names: str) -> Change:
+    """Multiplies efficiencies of the accelerator."""
+
+    def change(job: Job, factor: float) -> Job:
+        accelerator = job.cluster.accelerator
+        old = accelerator.efficiency
+        new = old.model_copy(update={name: _share(getattr(old, name) * factor) for name in names})
+        changed = accelerator.model_copy(update={"efficiency": new})
+        return replace(job, cluster=job.cluster.model_copy(update={"accelerator": changed}))
+
+    return change
+
+
+def _link(name: str) -> Change:
+    """Multiplies the efficiency of the scale-up link or the network."""
+
+    def change(job: Job, factor: float) -> Job:
+        link = getattr(job.cluster, name)
+        if link is None:
+            return job
+        changed = link.model_copy(update={"efficiency": _share(link.efficiency * factor)})
+        return replace(job, cluster=job.cluster.model_copy(update={name: changed}))
+
+    return change
+
+
+def _framework(*names: str) -> Change:
+    """Multiplies constants of the preset."""
+
+    def change(job: Job, factor: float) -> Job:
+        update = {name: getattr(job.framework, name) * factor for name in names}
+        return replace(job, framework=job.framework.model_copy(update=update))
+
+    return change
+
+
+def _share(value: float) -> float:
+    return min(max(value, LEAST_EFFICIENT), MOST_EFFICIENT)
+
+
+_ATTENTION = ("attention", "attention_backward")
+
+CONSTANTS: tuple[Constant, ...] = (
+    Constant("compute", "speed of all kernels", 0.15, _accelerator("gemm", *_ATTENTION, "memory")),
+    Constant("attention", "attention kernel", 0.20, _accelerator(*_ATTENTION)),
+    Constant("elementwise", "element-wise memory traffic", 0.40, _framework("elementwise")),
+    Constant("scaleup", "link inside the node", 0.15, _link("scaleup")),
+    Constant("network", "network between nodes", 0.30, _link("network")),
+    Constant("host", "host time per layer", 0.40, _framework("host_layer", "host_layer_backward")),
+    Constant("step", "fixed time per step", 0.70, _framework("step")),
+    Constant("accumulate", "gradient accumulation traffic", 0.60, _framework("accumulate")),
+)
+"""In order of application. Widths: how far these constants lie apart between the sources of the measured corpus (500 W
+H100 boxes at 0.88 of the compute of others; element-wise factors from 0.8 to 4.6; networks from 0.5 to 1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """What became of one constant.
+
+    Attributes:
+        factor: on the packaged value, 1 when not determined. deviation: of log(factor) after the fit.
+        share: posterior over prior width; determined: the runs tell enough of it.
+    """
+
+    constant: Constant
+    factor: float
+    deviation: float
+    share: float
+    determined: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One measurement against the packaged and the fitted constants; seconds, or bytes of peak memory."""
+
+    id: str
+    kind: str
+    measured: float
+    before: float
+    after: float
+
+    @property
+    def errors(self) -> tuple[float, float]:
+        """predicted/measured - 1, before and after."""
+        return self.before / self.measured - 1.0, self.after / self.measured - 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """The answer.
+
+    Attributes:
+        job: one of the runs' jobs, the one on most nodes, with the fitted constants in its profiles.
+        reserve: bytes added to the preset's reserve, None when no peak was given.
+    """
+
+    job: Job
+    fitted: tuple[Fitted, ...]
+    runs: tuple[Run, ...]
+    reserve: float | None
+
+    def errors(self, kind: str) -> tuple[float, float] | None:
+        """Median absolute relative error of "step" or "memory", before and after; None without such runs."""
+        found = np.abs([run.errors for run in self.runs if run.kind == kind])
+        return (float(np.median(found[:, 0])), float(np.median(found[:, 1]))) if found.size else None
+
+
+def calibrate(cases: Sequence[Case]) -> Calibration:
+    """Fit the constants that the runs determine.
+
+    Runs of one layout count once, with their median: repeating a run says nothing about another layout.
+
+    Raises:
+        PlannerError: no run with a time or a peak, or runs of several machines or presets.
+    """
+    check_one_machine(cases)
+    timed, weighed = [c for c in cases if c.step is not None], [c for c in cases if c.peak is not None]
+    fitted = fit_times(medians(timed)) if timed else tuple(Fitted(c, 1.0, c.width, 1.0, False) for c in CONSTANTS)
+    factors = {one.constant.name: one.factor for one in fitted}
+    shift = fit_reserve(weighed) if weighed else None
+
+    def changed(job: Job) -> Job:
+        return with_reserve(with_factors(job, factors), shift or 0.0)
+
+    reference = max((case.job for case in cases), key=lambda job: job.cluster.nodes)
+    return Calibration(changed(reference), fitted, _runs(timed, weighed, changed, shift or 0.0), shift)
+
+
+def with_factors(job: Job, factors: dict[str, float]) -> Job:
+    """The job with its constants multiplied, by name of CONSTANTS."""
+    for constant in CONSTANTS:
+        factor = factors.get(constant.name, 1.0)
+        job = constant.change(job, factor) if factor != 1.0 else job
+    return job
+
+
+def with_reserve(job: Job, shift: float) -> Job:
+    """The job with so many bytes more in the preset's reserve, never less than none."""
+    reserve = max(job.framework.reserve + shift, 0.0)
+    return replace(job, framework=job.framework.model_copy(update={"reserve": reserve}))
+
+
+def check_one_machine(cases: Sequence[Case]) -> None:
+    """Refuse runs whose constants differ.
+
+    Raises:
+        PlannerError: nothing to fit, or what differs.
+    """
+    if not any(case.step is not None or case.peak is not None for case in cases):
+        raise PlannerError("no run with a step time or a peak of memory", "planner calibrate --help")
+    facts: tuple[tuple[str, set[str]], ...] = (
+        ("accelerators", {c.job.cluster.accelerator.name for c in cases}),
+        ("nodes", {f"{c.job.cluster.node.count} per node" for c in cases}),
+        ("links", {_link_name(c.job, "scaleup") for c in cases}),
+        ("networks", {_link_name(c.job, "network") for c in cases if c.job.cluster.nodes > 1}),
+        ("frameworks", {c.job.framework.name for c in cases}),
+    )
+    for what, found in facts:
+        if len(found) > 1:
+            named = ", ".join(sorted(found)[:4])
+            raise PlannerError(f"the runs are of several {what}: {named}", "calibrate each by itself: one file each")
+
+
+def _link_name(job: Job, name: str) -> str:
+    link = getattr(job.cluster, name)
+    return "none" if link is None else f"{link.name} at {link.rate / 1e9:.4g} GB/s"
+
+
+def medians(cases: Iterable[Case]) -> list[Case]:
+    """One case per layout, with the median of its times."""
+    groups: dict[object, list[Case]] = {}
+    for case in cases:
+        groups.setdefault(case.layout, []).append(case)
+    return [replace(same[0], step=float(np.median([c.step or 0.0 for c in same]))) for same in groups.values()]
+
+
+def fit_times(cases: Sequence[Case]) -> tuple[Fitted, ...]:
+    """Fit all constants, then once more those that the runs tell something of; the rest stays as packaged."""
+    widths = np.array([c.width for c in CONSTANTS])
+    everything = fit(residuals(cases, CONSTANTS), widths)
+    share = everything.deviation / widths
+    chosen = [i for i in range(len(CONSTANTS)) if share[i] < TELLS] or [int(np.argmin(share))]
+    found = fit(residuals(cases, [CONSTANTS[i] for i in chosen]), widths[chosen])
+    x, deviation = np.zeros_like(widths), everything.deviation
+    x[chosen], deviation[chosen] = found.x, found.deviation
+    return tuple(
+        Fitted(constant, float(np.exp(x[i])), float(deviation[i]), float(deviation[i] / widths[i]), i in chosen)
+        for i, constant in enumerate(CONSTANTS)
+    )
+
+
+def residuals(cases: Sequence[Case], constants: Sequence[Constant]) -> Callable[[Floats], Floats]:
+    """r(x) = log(predicted/measured) / noise of every case, the constants multiplied by exp(x)."""
+    batches = _batches(cases)
+    measured = np.log(np.concatenate([times for _, _, times in batches]))
+
+    def r(x: Floats) -> Floats:
+        factors = {constant.name: float(np.exp(value)) for constant, value in zip(constants, x, strict=True)}
+        times = [_times(with_factors(job, factors), plans) for job, plans, _ in batches]
+        return np.asarray((np.log(np.concatenate(times)) - measured) / NOISE, dtype=np.float64)
+
+    return r
+
+
+def _times(job: Job, plans: Plan) -> Floats:
+    return np.asarray(np.broadcast_to(step_time(job, plans).total, (len(plans),)), dtype=np.float64)
+
+
+def _batches(cases: Sequence[Case]) -> list[tuple[Job, Plan, Floats]]:
+    """Cases that can be evaluated together: one job, schedule and policy."""
+    groups: dict[tuple[int, str, bool], list[Case]] = {}
+    for case in cases:
+        groups.setdefault((id(case.job), case.plan.schedule, case.plan.selective), []).append(case)
+    return [
+        (same[0].job, stack([c.plan for c in same]), np.array([c.step for c in same], dtype=np.float64))
+        for same in groups.values()
+    ]
+
+
+def fit_reserve(cases: Sequence[Case]) -> float:
+    """Bytes by which the reserve moves: r = (predicted + shift - measured) / (noise * measured), robust, with a prior.
+
+    Peaks that PyTorch counts as allocated move it as well: what the analytic sum misses has no other place.
+    """
+    predicted = np.array([p.peak for p in predict(cases)]) / GIB
+    measured = np.array([case.peak for case in cases], dtype=np.float64) / GIB
+    found = fit(lambda x: (predicted + x[0] - measured) / (NOISE * measured), np.array([RESERVE_WIDTH]))
+    least = -min(case.job.framework.reserve for case in cases)
+    return max(float(found.x[0]) * GIB, least)
+
+
+def _runs(
+    timed: Sequence[Case], weighed: Sequence[Case], changed: Callable[[Job], Job], shift: float
+) -> tuple[Run, ...]:
+    before, after = predict(timed), predict(timed, preset=changed)
+    steps = [
+        Run(c.id, "step", c.step or 0.0, old.step, new.step) for c, old, new in zip(timed, before, after, strict=True)
+    ]
+    peaks = [
+        Run(c.id, "memory", c.peak or 0.0, p.peak, p.peak + shift)
+        for c, p in zip(weighed, predict(weighed), strict=True)
+    ]
+    return (*steps, *peaks)
