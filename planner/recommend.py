@@ -11,6 +11,7 @@ from planner.plan import Plan
 from planner.schema.hardware import Cluster
 from planner.schema.workload import Workload
 from planner.search import Candidate, Outcome, Problem, search
+from planner.simulate import compare
 from planner.training.estimate import Estimate, estimate, step_time, throughput
 from planner.training.job import Job
 from planner.training.memory import peak_memory
@@ -28,6 +29,15 @@ RELAXATIONS: dict[str, tuple[str, dict[str, str]]] = {
 LEAN = Bounds(ranges={"b": Range(1, 1), "v": Range(1, 1)}, recompute=frozenset({"full"}))
 """The leanest plans: one sequence at a time, everything recomputed. If none of them fits, none does."""
 
+FINALISTS = 3
+"""Plans at the top of a ranking whose pipelines are replayed."""
+
+LONGEST_REPLAY = 60_000
+"""Operations beyond which a replay takes longer than the search."""
+
+DISAGREEMENT = 0.03
+"""Difference between closed form and replay above which a plan is flagged."""
+
 LARGEST_CLUSTER = 131072
 """Accelerators beyond which the smallest fitting cluster is not searched."""
 
@@ -38,6 +48,7 @@ class Ranked:
 
     Attributes:
         job: the job that the plan runs, relaxed if it had to be; relaxations: names of what was given up.
+        replay: seconds of the pipeline replayed operation by operation, and by the closed form; None: not replayed.
     """
 
     job: Job
@@ -46,6 +57,12 @@ class Ranked:
     estimate: Estimate
     tokens_per_second: float
     mfu: float
+    replay: tuple[float, float] | None = None
+
+    @property
+    def disagreement(self) -> float:
+        """Closed form over replay, less one; 0 without a replay."""
+        return self.replay[1] / self.replay[0] - 1.0 if self.replay else 0.0
 
     @property
     def step_time(self) -> float:
@@ -96,6 +113,7 @@ def recommend(
     if not outcome.legal:
         raise _no_legal_plan(job, bounds, outcome)
     ranked = [rank(job, candidate) for candidate in outcome.best]
+    ranked[:FINALISTS] = [replayed(one) for one in ranked[:FINALISTS]]
     misses = [rank(job, candidate) for candidate in outcome.near[:3]]
     dropped: dict[str, str] = {}
     smallest, outcomes = None, [outcome]
@@ -117,6 +135,15 @@ def recommend(
         sum(o.seconds for o in outcomes),
         outcome.broken,
     )
+
+
+def replayed(ranked: Ranked) -> Ranked:
+    """The plan with its pipeline replayed, unless it has no pipeline or too many operations to be done at once."""
+    plan = ranked.plan
+    if plan.pp == 1 or 2 * plan.pp * plan.m * plan.v > LONGEST_REPLAY:
+        return ranked
+    both = compare(ranked.job, plan)
+    return replace(ranked, replay=(both.timeline.makespan, both.closed_form))
 
 
 def caveats(job: Job, bounds: Bounds) -> tuple[str, ...]:

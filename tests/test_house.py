@@ -20,8 +20,9 @@ STOREYS = (
     ("schedules", "cost"),
     ("training", "serving"),
     ("search",),
+    ("simulate",),
     ("recommend", "question"),
-    ("simulate", "accuracy", "launch", "report"),
+    ("accuracy", "launch", "report"),
     ("cli", "__init__", "__main__"),
 )
 """From the ground up. Modules may import lower storeys and their own."""

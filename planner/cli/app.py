@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from planner import __version__
-from planner.cli import explain, recommend, show, timeline, validate
+from planner.cli import calibrate, explain, recommend, show, timeline, validate
 from planner.errors import EXIT_BAD_INPUT, EXIT_BUG, PlannerError
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app.command("recommend")(recommend.recommend)
 app.command("explain")(explain.explain)
 app.command("timeline")(timeline.command)
 app.command("validate")(validate.validate)
+app.command("calibrate")(calibrate.command)
 app.command("show")(show.show)
 
 

@@ -11,6 +11,7 @@ from planner.cost import collectives, operators
 from planner.cost.recompute import recomputed_layers
 from planner.plan import Plan
 from planner.recommend import Ranked
+from planner.report.advice import schedule_lines, sensitivity_lines
 from planner.report.words import PART_NAMES, degrees, recompute_name, relaxation
 from planner.schedules import SCHEDULES
 from planner.training.estimate import hop_time, throughput, trained_parameters
@@ -82,7 +83,7 @@ def text(ranked: Ranked, capacity: float, lines: list[Line]) -> str:
         if (cited := f"[{line.trust}: {line.source}]") != last:
             out += wrap(cited, 118, initial_indent=" " * 42, subsequent_indent=" " * 42)
             last = cited
-    return "\n".join(out) + "\n"
+    return "\n".join([*out, *schedule_lines(ranked), *sensitivity_lines(ranked, capacity)]) + "\n"
 
 
 def _count(group: str, symbol: str, formula: str, numbers: str, value: float, source: str) -> Line:

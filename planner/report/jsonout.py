@@ -98,6 +98,8 @@ def plan(ranked: Ranked, number: int, capacity: float) -> dict[str, Any]:
         "relaxations": list(ranked.relaxations),
         "step_time_s": ranked.step_time,
         "step_time_parts_s": {name: float(part) for name, part in time.parts.items()},
+        "pipeline_replayed_s": ranked.replay[0] if ranked.replay else None,
+        "pipeline_closed_form_s": ranked.replay[1] if ranked.replay else None,
         "tokens_per_second": float(ranked.tokens_per_second),
         "mfu": float(ranked.mfu),
         "bubble_fraction": float(time.bubble_fraction),

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from planner.architecture import parameters
-from planner.recommend import Ranked, Recommendation
+from planner.recommend import DISAGREEMENT, Ranked, Recommendation
 from planner.report.words import CURES, largest_part, loses, miss, recompute_name, relaxation, why
 from planner.training.job import Job
 from planner.units import GIB, format_bytes, format_count, format_rate, format_seconds
@@ -146,6 +146,9 @@ def reasons(answer: Recommendation) -> list[str]:
     """Why the first plan wins and what the next two lose; what the relaxed ones give up."""
     first = answer.ranked[0]
     lines = [f"Why 1   {why(first, answer.capacity)}"]
+    lines += [replay_line(n, r) for n, r in enumerate(answer.ranked, start=1) if abs(r.disagreement) > DISAGREEMENT]
+    if first.replay is not None:
+        lines.append(f"Replay  {replay_words(first)}")
     if answer.fits:
         others = answer.ranked[1:3]
         lines += [f"{n}       {loses(other, first)}" for n, other in enumerate(others, start=2)]
@@ -157,9 +160,36 @@ def reasons(answer: Recommendation) -> list[str]:
     return lines + [f"Relaxed {', '.join(names)}: {relaxation(names)} (from #{n})" for names, n in seen.items()]
 
 
+def replay_words(ranked: Ranked) -> str:
+    """Both pipeline times of a plan."""
+    assert ranked.replay is not None
+    done, closed = (format_seconds(t) for t in ranked.replay)
+    return f"its pipeline takes {done} operation by operation, {closed} by the closed form."
+
+
+def replay_line(number: int, ranked: Ranked) -> str:
+    """A warning for a plan whose closed form and replay part."""
+    return f"! {number}     closed form and replay differ by {ranked.disagreement:+.1%}: {replay_words(ranked)}"
+
+
 def following(answer: Recommendation, arguments: Sequence[str]) -> list[str]:
-    """The next commands."""
-    rest = shlex.join(a for a in arguments[1:] if a != "--json")
+    """The next commands, with the same problem."""
+    same = problem(arguments)
     if not answer.ranked:
         return ["Next    without --exact, planner shows what does run on these GPUs"]
-    return [f"Next    planner explain --plan 1 {rest}"]
+    drawn = ["--model" if word == "-m" else word for word in same]
+    return [
+        f"Next    planner explain --plan 1 {shlex.join(same)}",
+        f"        planner timeline --plan 1 {shlex.join(drawn)}",
+    ]
+
+
+def problem(arguments: Sequence[str]) -> list[str]:
+    """What of a command line describes the problem: not the command, nor how much of the answer to show and how."""
+    kept, words = [], iter(arguments[1:])
+    for word in words:
+        if word == "--top":
+            next(words, None)
+        elif word != "--json" and not word.startswith("--top="):
+            kept.append(word)
+    return kept

@@ -1,0 +1,223 @@
+"""Training logs of Megatron-LM, DeepSpeed and torchtitan as one measured run: step time, peak memory, layout.
+
+| log | time | memory | layout |
+|---|---|---|---|
+| Megatron-LM, Megatron-DeepSpeed | "elapsed time per iteration (ms): 7452.3" | "max allocated", "max reserved", MiB | \
+arguments dump |
+| DeepSpeed | "CurrSamplesPerSec=12.5", "samples/sec: 12.5", "time (ms) \\| fwd: .. \\| bwd: .. \\| step: .." | \
+"MaxMemAllocated=30.1GB" | its JSON config |
+| torchtitan | "tps: 7,520" (tokens per second and GPU; "wps" before 2025) | "memory: 45.20GiB(47.57%)" | no |
+
+Facts come out as cells of the common format (`planner.accuracy.rows`), so that one reader makes a case of both.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from planner.accuracy.rows import Row
+from planner.errors import PlannerError
+
+LARGEST = 256 * 2**20
+"""Bytes of a log that is still read."""
+
+WARM_UP = 3
+"""Printed iterations that are left out as warming up, half of them where fewer than six are there."""
+
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_FLOAT = r"([0-9][0-9,]*(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)"
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """What one log says.
+
+    Attributes:
+        kind: "megatron", "deepspeed" or "torchtitan".
+        metric, values: the figure per printed iteration, warm-up included, in the metric's unit (rows.py); "samples"
+            is sequences per second of the whole job.
+        peak: GiB, of the rank with most; tool: what counted it.
+        facts: cells of the common format.
+        layers: layers that are recomputed per stage, where the log says so.
+    """
+
+    path: Path
+    kind: str
+    metric: str
+    values: tuple[float, ...]
+    peak: float | None
+    tool: str
+    facts: Row
+    layers: int | None = None
+
+    @property
+    def figure(self) -> float:
+        """Median over the iterations after the warm-up."""
+        return median(self.values[min(WARM_UP, len(self.values) // 2) :])
+
+
+def read_log(path: Path) -> Log:
+    """The run that a log describes.
+
+    Raises:
+        PlannerError: unreadable, or no iteration times that any of the three frameworks prints.
+    """
+    text = _COLOUR.sub("", _text(path))
+    for parse in (_megatron, _torchtitan, _deepspeed):
+        found = parse(path, text)
+        if found is not None:
+            return found
+    hint = 'wanted: "elapsed time per iteration (ms)" (Megatron), "samples/sec" (DeepSpeed) or "tps:" (torchtitan)'
+    raise PlannerError(f"{path}: no iteration times in this log", hint)
+
+
+def _text(path: Path) -> str:
+    try:
+        if path.stat().st_size > LARGEST:
+            raise PlannerError(f"{path}: larger than 256 MiB", "cut it: some hundred iterations are enough")
+        return path.read_bytes().decode("utf-8", errors="replace")
+    except OSError as error:
+        raise PlannerError(f"{path}: {(error.strerror or 'cannot be read').lower()}") from None
+
+
+def _numbers(pattern: str, text: str) -> list[float]:
+    return [float(found.replace(",", "")) for found in re.findall(pattern, text)]
+
+
+def _largest(pattern: str, text: str) -> float | None:
+    return max(_numbers(pattern, text), default=None)
+
+
+# Megatron-LM: training/training.py training_log, training/arguments.py _print_args, training/utils.py report_memory
+
+_ELAPSED = re.compile(rf"elapsed time per iteration \(ms\):\s*{_FLOAT}([^\n]*)")
+_ARGUMENT = re.compile(r"^[^\n]{0,40}?\b([a-z][a-z0-9_]*) \.{2,} (\S[^\n]*?)\s*$", re.MULTILINE)
+
+_MEGATRON = {
+    "n_layers": "num_layers",
+    "hidden": "hidden_size",
+    "ffn_hidden": "ffn_hidden_size",
+    "n_heads": "num_attention_heads",
+    "seq_len": "seq_length",
+    "n_gpus": "world_size",
+    "tp": "tensor_model_parallel_size",
+    "pp": "pipeline_model_parallel_size",
+    "vp": "virtual_pipeline_model_parallel_size",
+    "dp": "data_parallel_size",
+    "cp": "context_parallel_size",
+    "ep": "expert_model_parallel_size",
+    "micro_batch": "micro_batch_size",
+    "global_batch": "global_batch_size",
+    "zero_stage": "zero_stage",
+    "n_experts": "num_experts",
+}
+
+
+def _megatron(path: Path, text: str) -> Log | None:
+    """Megatron-LM and Megatron-DeepSpeed; under a ramp of the batch only iterations at the last batch count."""
+    lines = _ELAPSED.findall(text)
+    if not lines:
+        return None
+    batches = [found[0] if (found := _numbers(rf"global batch size:\s*{_FLOAT}", rest)) else None for _, rest in lines]
+    values = [
+        float(ms.replace(",", "")) / 1e3 for (ms, _), batch in zip(lines, batches, strict=True) if batch == batches[-1]
+    ]
+    arguments = dict(_ARGUMENT.findall(text))
+    facts = megatron_facts(arguments)
+    if batches[-1] is not None:
+        facts["global_batch"] = f"{batches[-1]:.0f}"
+    reserved, allocated = (_largest(rf"max {word}:\s*{_FLOAT}", text) for word in ("reserved", "allocated"))
+    peak = reserved or allocated
+    tool = "reserved" if reserved else "allocated"
+    layers = arguments.get("recompute_num_layers", "")
+    block = arguments.get("recompute_method") == "block" and layers.isdigit()
+    size = None if peak is None else peak / 1024
+    return Log(path, "megatron", "iter_seconds", tuple(values), size, tool, facts, int(layers) if block else None)
+
+
+def megatron_facts(arguments: dict[str, str]) -> Row:
+    """The cells that Megatron's dump of its arguments fills."""
+    facts = {ours: arguments[theirs] for ours, theirs in _MEGATRON.items() if arguments.get(theirs, "None") != "None"}
+    flags: tuple[tuple[str, str, Callable[[str], str]], ...] = (
+        ("sequence_parallel", "sequence_parallel", _yes),
+        ("gated_mlp", "swiglu", _yes),
+        ("tied_embeddings", "untie_embeddings_and_output_weights", lambda value: _yes(str(value != "True"))),
+        ("recompute", "recompute_granularity", lambda value: "none" if value == "None" else value),
+        ("n_kv_heads", "num_query_groups", lambda value: "" if value in ("None", "1") else value),
+    )
+    facts |= {ours: change(arguments[theirs]) for ours, theirs, change in flags if theirs in arguments}
+    if vocabulary := arguments.get("padded_vocab_size", arguments.get("vocab_size", "None")).replace("None", ""):
+        facts["vocab"] = vocabulary
+    if "zero_stage" not in facts and "use_distributed_optimizer" in arguments:
+        facts["zero_stage"] = "1" if arguments["use_distributed_optimizer"] == "True" else "0"
+    if {"bf16", "fp16"} & arguments.keys():
+        facts["precision"] = "bf16" if arguments.get("bf16") == "True" else "fp16"
+    return facts
+
+
+def _yes(value: str) -> str:
+    return "yes" if value == "True" else "no"
+
+
+# torchtitan: components/metrics.py MetricsProcessor.log
+
+
+def _torchtitan(path: Path, text: str) -> Log | None:
+    """torchtitan: "step: 10  loss: 7.1  memory: 45.20GiB(47.57%)  tps: 7,520"; its memory is the reserved peak."""
+    values = _numbers(rf"step:\s*\d+.*?\b(?:tps|wps):\s*{_FLOAT}", text)
+    if not values:
+        return None
+    peak = _largest(rf"memory:\s*{_FLOAT}\s*GiB", text)
+    return Log(path, "torchtitan", "tokens_per_sec_per_gpu", tuple(values), peak, "reserved", {})
+
+
+# DeepSpeed: utils/timer.py ThroughputTimer and SynchronizedWallClockTimer, runtime/pipe/engine.py
+
+
+_BREAKDOWN = ("fwd|forward", "bwd|backward", "step")
+"""Parts of a step in "time (ms) | fwd: 100.1 | bwd: 200.2 | bwd_inner: .. | step: 5.0", by name of the version."""
+
+
+def _deepspeed(path: Path, text: str) -> Log | None:
+    """DeepSpeed: samples per second where printed, else forward + backward + step of the wall-clock breakdown."""
+    peak = _largest(rf"MaxMemAllocated={_FLOAT}\s*GB", text)
+    samples = _numbers(rf"CurrSamplesPerSec={_FLOAT}", text) or _numbers(rf"samples/sec:\s*{_FLOAT}", text)
+    if samples:
+        return Log(path, "deepspeed", "samples", tuple(samples), peak, "allocated", {})
+    parts = [_numbers(rf"time \(ms\)[^\n]*?\|\s*(?:{word}):\s*{_FLOAT}", text) for word in _BREAKDOWN]
+    times = tuple(sum(ms) / 1e3 for ms in zip(*parts, strict=False))
+    if not times:
+        return None
+    return Log(path, "deepspeed", "iter_seconds", times, peak, "allocated", {})
+
+
+def deepspeed_facts(path: Path) -> Row:
+    """The cells that a DeepSpeed JSON config fills; "auto" fills none.
+
+    Raises:
+        PlannerError: unreadable, or no JSON object.
+    """
+    try:
+        config: Any = json.loads(_text(path))
+    except ValueError as error:
+        raise PlannerError(f"{path}: not a JSON config of DeepSpeed: {error}") from None
+    if not isinstance(config, dict):
+        raise PlannerError(f"{path}: not a JSON config of DeepSpeed", 'an object with "train_batch_size" ...')
+    cells = {
+        "global_batch": config.get("train_batch_size"),
+        "micro_batch": config.get("train_micro_batch_size_per_gpu"),
+        "zero_stage": _inside(config, "zero_optimization", "stage"),
+        "precision": next((name for name in ("bf16", "fp16") if _inside(config, name, "enabled") is True), None),
+    }
+    return {name: str(value) for name, value in cells.items() if isinstance(value, int | str) and value != "auto"}
+
+
+def _inside(config: dict[str, Any], name: str, key: str) -> Any:
+    part = config.get(name)
+    return part.get(key) if isinstance(part, dict) else None
