@@ -1,0 +1,203 @@
+"""Error bands out of the corpus: `python benchmarks/bands.py [--write] [PATH ...]`, PATH with further measured runs.
+
+What a band promises is that four of five runs *that the constants have not seen* lie inside. Refitting every constant
+without each source in turn is not done here; three stand-ins for it are:
+
+- measured: sources that share a preset (Megatron-Core's, BigScience's, Megatron-DeepSpeed's). The preset's element-wise,
+  host, step and accumulation constants are fitted anew, from those of another preset, to the other sources only; then
+  the source is predicted. Accelerator and link constants stay as packaged, although the source is among the dozen that
+  they were fitted to: this band is somewhat too good. A preset with a single source cannot be left out this way.
+- new preset: the source predicted with another framework's preset, one that was not fitted on it.
+- new accelerator: the source predicted with the efficiencies of another generation; parts that no source ever measured
+  (A100 PCIe, H200) as they are.
+
+A width is the weighted 80 % quantile of |log(predicted/measured)|, sources with equal weight, never smaller for a
+larger scale. Without --write the table of coverages is printed alone.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import yaml
+from accuracy import MEASURED, ROOT, markdown, read
+
+from planner.accuracy.bands import scale
+from planner.accuracy.calibrate import CONSTANTS, residuals, with_factors
+from planner.accuracy.corpus import Case
+from planner.accuracy.fitting import fit
+from planner.accuracy.predict import predict
+from planner.catalog.library import open_library
+from planner.training.job import Job
+
+TARGET = ROOT / "profiles" / "accuracy" / "bands.yaml"
+COVERAGE = 0.8
+SCALES = ("node", "few", "many")
+CLASSES = ("measured", "new_preset", "new_accelerator")
+
+OTHER_PRESET = {
+    "aa-scaling": "megatron-deepspeed",
+    "aa-scaling-fused": "megatron-deepspeed",
+    "bigscience": "megatron-deepspeed",
+    "megatron-core": "megatron-deepspeed",
+    "megatron-core-te": "megatron-deepspeed",
+    "megatron-core-tuned": "megatron-core",
+    "megatron-2020": "megatron-core",
+    "megatron-deepspeed": "megatron-core",
+    "deepspeed-zero3": "torchtitan",
+    "internevo": "megatron-core",
+    "llm-foundry": "torchtitan",
+    "nanotron": "megatron-core",
+    "torchtitan": "llm-foundry",
+    "torchtitan-eager": "llm-foundry",
+}
+"""The nearest preset that was not fitted to the sources of this one."""
+
+OTHER_ACCELERATOR = {
+    "a100": "h100-sxm5-80gb",
+    "h100": "a100-sxm4-80gb",
+    "v100": "a100-sxm4-80gb",
+    "b200": "h100-sxm5-80gb",
+}
+"""Whose efficiencies a user would have assumed for this generation."""
+
+REFITTED = ("elementwise", "host", "step", "accumulate")
+WIDE = 1.0
+"""Prior width, in logarithms, of a preset's constants when they are fitted anew."""
+
+MOST = 150
+"""Runs of a source that are looked at, evenly taken: more say no more about a source."""
+
+
+@dataclass(frozen=True)
+class Residual:
+    """|log(predicted/measured)| of one held-out run."""
+
+    kind: str
+    source: str
+    scale: str
+    size: float
+
+
+def main_cases(paths: Sequence[Path]) -> list[Case]:
+    """Timed runs of the main score, at most MOST of each source."""
+    by_source: dict[str, list[Case]] = defaultdict(list)
+    for case in read([MEASURED, *paths]).cases:
+        if case.main and case.step is not None and not case.alternatives:
+            by_source[case.source].append(case)
+    return [case for cases in by_source.values() for case in cases[:: -(-len(cases) // MOST)]]
+
+
+def sizes(kind: str, cases: Sequence[Case], change: Callable[[Job], Job]) -> list[Residual]:
+    """Residuals of runs whose jobs are changed before they are predicted."""
+    found = predict(cases, preset=change)
+    return [
+        Residual(kind, p.case.source, scale(p.case.job)[0], float(abs(np.log(p.step / (p.case.step or 0.0)))))
+        for p in found
+    ]
+
+
+def another_preset(job: Job) -> Job:
+    """The job with the preset that stands in for its own."""
+    return replace(job, framework=open_library().framework(OTHER_PRESET[job.framework.name]).value)
+
+
+def another_accelerator(job: Job) -> Job:
+    """The job with another generation's efficiencies; parts that were never measured stay as they are."""
+    accelerator = job.cluster.accelerator
+    if not accelerator.tested:
+        return job
+    other = open_library().accelerator(OTHER_ACCELERATOR[accelerator.name[:4]]).value
+    changed = accelerator.model_copy(update={"efficiency": other.efficiency})
+    return replace(job, cluster=job.cluster.model_copy(update={"accelerator": changed}))
+
+
+def shared_presets(cases: Sequence[Case]) -> list[Residual]:
+    """The measured class: each source predicted with its preset fitted to the preset's other sources."""
+    constants = [c for c in CONSTANTS if c.name in REFITTED]
+    tested = [c for c in cases if c.job.cluster.accelerator.tested]
+    groups: dict[str, dict[str, list[Case]]] = defaultdict(lambda: defaultdict(list))
+    for case in tested:
+        groups[case.job.framework.name][case.source].append(case)
+    found: list[Residual] = []
+    for sources in groups.values():
+        for name, left_out in sources.items():
+            rest = [c for other, members in sources.items() if other != name for c in members]
+            if len(rest) < 5:
+                continue
+            swapped = swap(rest)
+            x = fit(residuals(swapped, constants), np.full(len(constants), WIDE)).x
+            factors = {c.name: float(np.exp(value)) for c, value in zip(constants, x, strict=True)}
+            found += sizes("measured", left_out, lambda job, f=factors: with_factors(another_preset(job), f))
+    return found
+
+
+def swap(cases: Iterable[Case]) -> list[Case]:
+    """Cases with the stand-in for their preset, jobs still shared."""
+    jobs: dict[int, Job] = {}
+    return [replace(c, job=jobs.setdefault(id(c.job), another_preset(c.job))) for c in cases]
+
+
+def quantile(found: Sequence[Residual]) -> float:
+    """The COVERAGE quantile with equal weight for every source."""
+    count = {name: sum(r.source == name for r in found) for name in {r.source for r in found}}
+    ordered = sorted(found, key=lambda r: r.size)
+    weight = np.cumsum([1.0 / count[r.source] for r in ordered]) / len(count)
+    return ordered[min(int(np.searchsorted(weight, COVERAGE)), len(ordered) - 1)].size
+
+
+def widths(found: Sequence[Residual]) -> dict[str, float]:
+    """By scale, never smaller for a larger one; rounded up to whole per cents."""
+    result: dict[str, float] = {}
+    last = 0.0
+    for name in SCALES:
+        here = [r for r in found if r.scale == name]
+        last = max(last, quantile(here if len({r.source for r in here}) > 1 else found))
+        result[name] = float(np.ceil(last * 100.0) / 100.0)
+    return result
+
+
+def coverage(found: Sequence[Residual], table: dict[str, dict[str, float]]) -> str:
+    """Share of runs inside the band, by class and source."""
+    rows = []
+    for kind in CLASSES:
+        of_kind = [r for r in found if r.kind == kind]
+        names = sorted({r.source for r in of_kind})
+        shares = []
+        for name in names:
+            inside = [r.size <= table[kind][r.scale] for r in of_kind if r.source == name]
+            shares.append(float(np.mean(inside)))
+            rows.append((kind, name, str(len(inside)), f"{shares[-1]:.0%}"))
+        rows.append((kind, "**sources**", str(len(names)), f"{np.mean(shares):.0%}"))
+        rows.append(
+            (kind, "**runs**", str(len(of_kind)), f"{np.mean([r.size <= table[kind][r.scale] for r in of_kind]):.0%}")
+        )
+    return markdown(["class", "source", "runs", "inside"], rows)
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Print widths and coverages; write the packaged numbers when asked to."""
+    cases = main_cases([Path(a) for a in arguments if a != "--write"])
+    known = [c for c in cases if c.job.cluster.accelerator.tested]
+    found = [
+        *shared_presets(cases),
+        *sizes("new_preset", known, another_preset),
+        *sizes("new_accelerator", cases, another_accelerator),
+    ]
+    table = {kind: widths([r for r in found if r.kind == kind]) for kind in CLASSES}
+    sys.stdout.write(markdown(["class", *SCALES], [(k, *(f"{w:.0%}" for w in t.values())) for k, t in table.items()]))
+    sys.stdout.write("\n" + coverage(found, table))
+    if "--write" in arguments:
+        sources = ", ".join(sorted({c.source for c in cases}))
+        said = f"benchmarks/bands.py over {len(cases)} runs of {sources}; what is held out how: there"
+        text = yaml.safe_dump({"source": said, "coverage": COVERAGE} | table, sort_keys=False, width=118)
+        TARGET.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    run(sys.argv[1:])

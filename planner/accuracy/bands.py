@@ -1,0 +1,118 @@
+"""How far a step time may be off: the 80 % band that measured runs give to predictions of a kind.
+
+Half-widths are of |log(predicted/measured)|, so that the measured time lies between predicted*exp(-w) and
+predicted*exp(w) in four cases of five; for small w that is predicted ± w. `benchmarks/bands.py` makes the numbers
+(`profiles/accuracy/bands.yaml`) out of the corpus and says how; they hold for dense models in 16 bit without context
+parallelism. Other kinds were never held against enough runs and get no band.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Annotated
+
+from pydantic import Field
+
+from planner.catalog.library import packaged
+from planner.catalog.yamlfile import read_profile
+from planner.plan import Plan
+from planner.schema.base import Record, Text
+from planner.training.job import Job
+
+Width = Annotated[float, Field(gt=0, lt=3)]
+
+RACK = 64
+"""Accelerators up to which a cluster counts as small: the network is rarely the limit."""
+
+
+class Widths(Record):
+    """Half-widths by scale: one node, several with at most RACK accelerators, more."""
+
+    node: Width
+    few: Width
+    many: Width
+
+
+class Bands(Record):
+    """The content of bands.yaml.
+
+    Attributes:
+        coverage: share of held-out runs inside.
+        measured: accelerator and preset were both fitted to runs, the source at hand not among them.
+        new_preset: the accelerator was, the preset was not. new_accelerator: the accelerator was not.
+    """
+
+    source: Text
+    coverage: Annotated[float, Field(gt=0, lt=1)]
+    measured: Widths
+    new_preset: Widths
+    new_accelerator: Widths
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """Relative half-width of the 80 % band, None where nothing like the plan was measured; and why."""
+
+    width: float | None
+    reason: str
+
+
+@cache
+def bands() -> Bands:
+    """The packaged numbers."""
+    return read_profile(packaged() / "accuracy" / "bands.yaml", Bands)
+
+
+def band(job: Job, plan: Plan) -> Band:
+    """The band of one plan's step time.
+
+    The farther a plan is from what was measured, the wider: by accelerator, preset and scale; none for what was not.
+    """
+    untested = list(unmeasured(job, plan))
+    if untested:
+        return Band(None, f"untested: {', '.join(untested)}")
+    kind, near = _kind(job)
+    size, where = scale(job)
+    width: float = getattr(getattr(bands(), kind), size)
+    return Band(width, f"{bands().coverage:.0%} of held-out runs: {near}, {where}")
+
+
+def unmeasured(job: Job, plan: Plan) -> Iterator[str]:
+    """What no dense 16-bit run of the corpus stands for."""
+    if job.model.moe is not None:
+        yield "mixture of experts"
+    if plan.cp > 1:
+        yield "context parallelism"
+    if job.lora:
+        yield "LoRA"
+    if job.workload.offload != "none":
+        yield "offload"
+    if job.workload.precision not in ("bf16", "fp16"):
+        yield job.workload.precision
+
+
+def _kind(job: Job) -> tuple[str, str]:
+    accelerator, framework = job.cluster.accelerator, job.framework
+    if not accelerator.tested:
+        return "new_accelerator", f"an accelerator without measured runs ({accelerator.name})"
+    if framework.trust != "measured":
+        return "new_preset", f"{accelerator.name} measured, the preset {framework.name} not"
+    return "measured", f"{accelerator.name} and {framework.name} measured"
+
+
+def scale(job: Job) -> tuple[str, str]:
+    """Name of the width in Widths, and the scale in words."""
+    if job.cluster.nodes == 1:
+        return "node", "one node"
+    if job.cluster.gpus <= RACK:
+        return "few", f"nodes of at most {RACK} accelerators together"
+    return "many", f"more than {RACK} accelerators"
+
+
+def tied(first: float, other: float, width: float | None) -> bool:
+    """Whether a slower step is inside the band of the first: log(other/first) <= width."""
+    from math import log
+
+    return width is not None and log(other / first) <= width
