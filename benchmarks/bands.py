@@ -3,16 +3,18 @@
 What a band promises is that four of five runs *that the constants have not seen* lie inside. Refitting every constant
 without each source in turn is not done here; three stand-ins for it are:
 
-- measured: sources that share a preset (Megatron-Core's, BigScience's, Megatron-DeepSpeed's). The preset's element-wise,
-  host, step and accumulation constants are fitted anew, from those of another preset, to the other sources only; then
-  the source is predicted. Accelerator and link constants stay as packaged, although the source is among the dozen that
-  they were fitted to: this band is somewhat too good. A preset with a single source cannot be left out this way.
+- measured: sources that share a preset (Megatron-Core's, BigScience's, Megatron-DeepSpeed's). The element-wise, host,
+  step and accumulation constants of the preset are fitted anew, from those of another preset, to the other sources
+  only; then the source is predicted. A preset of a single source cannot be left out this way: its runs count with the
+  constants as packaged. Accelerator and link constants stay as packaged throughout, although the source is among the
+  dozen that they were fitted to. Both make this band somewhat too good.
 - new preset: the source predicted with another framework's preset, one that was not fitted on it.
 - new accelerator: the source predicted with the efficiencies of another generation; parts that no source ever measured
   (A100 PCIe, H200) as they are.
 
-A width is the weighted 80 % quantile of |log(predicted/measured)|, sources with equal weight, never smaller for a
-larger scale. Without --write the table of coverages is printed alone.
+A width is the 80 % quantile of |log(predicted/measured)|: the larger of the one in which all sources and the one in
+which all runs weigh the same; never smaller for a larger scale or a class farther from what was measured.
+Without --write the numbers are printed alone.
 """
 
 from __future__ import annotations
@@ -70,7 +72,10 @@ REFITTED = ("elementwise", "host", "step", "accumulate")
 WIDE = 1.0
 """Prior width, in logarithms, of a preset's constants when they are fitted anew."""
 
-MOST = 150
+ENOUGH = 5
+"""Runs of other sources without which a preset is not fitted anew."""
+
+MOST = 60
 """Runs of a source that are looked at, evenly taken: more say no more about a source."""
 
 
@@ -128,7 +133,8 @@ def shared_presets(cases: Sequence[Case]) -> list[Residual]:
     for sources in groups.values():
         for name, left_out in sources.items():
             rest = [c for other, members in sources.items() if other != name for c in members]
-            if len(rest) < 5:
+            if len(rest) < ENOUGH:
+                found += sizes("measured", left_out, lambda job: job)
                 continue
             swapped = swap(rest)
             x = fit(residuals(swapped, constants), np.full(len(constants), WIDE)).x
@@ -144,22 +150,27 @@ def swap(cases: Iterable[Case]) -> list[Case]:
 
 
 def quantile(found: Sequence[Residual]) -> float:
-    """The COVERAGE quantile with equal weight for every source."""
+    """The COVERAGE quantile: the larger of the one with equal weight for every source, and for every run."""
     count = {name: sum(r.source == name for r in found) for name in {r.source for r in found}}
     ordered = sorted(found, key=lambda r: r.size)
     weight = np.cumsum([1.0 / count[r.source] for r in ordered]) / len(count)
-    return ordered[min(int(np.searchsorted(weight, COVERAGE)), len(ordered) - 1)].size
+    by_source = ordered[min(int(np.searchsorted(weight, COVERAGE)), len(ordered) - 1)].size
+    return max(by_source, float(np.quantile([r.size for r in found], COVERAGE, method="higher")))
 
 
-def widths(found: Sequence[Residual]) -> dict[str, float]:
-    """By scale, never smaller for a larger one; rounded up to whole per cents."""
-    result: dict[str, float] = {}
-    last = 0.0
-    for name in SCALES:
-        here = [r for r in found if r.scale == name]
-        last = max(last, quantile(here if len({r.source for r in here}) > 1 else found))
-        result[name] = float(np.ceil(last * 100.0) / 100.0)
-    return result
+def widths(found: Sequence[Residual]) -> dict[str, dict[str, float]]:
+    """By class and scale, never smaller for a farther class or a larger scale; rounded up to whole per cents."""
+    table: dict[str, dict[str, float]] = {}
+    nearer = dict.fromkeys(SCALES, 0.0)
+    for kind in CLASSES:
+        of_kind, last = [r for r in found if r.kind == kind], 0.0
+        table[kind] = {}
+        for name in SCALES:
+            here = [r for r in of_kind if r.scale == name]
+            last = max(last, nearer[name], quantile(here if len({r.source for r in here}) > 1 else of_kind))
+            table[kind][name] = float(np.ceil(round(last * 100.0, 6)) / 100.0)
+        nearer = table[kind]
+    return table
 
 
 def coverage(found: Sequence[Residual], table: dict[str, dict[str, float]]) -> str:
@@ -189,7 +200,7 @@ def run(arguments: Sequence[str]) -> None:
         *sizes("new_preset", known, another_preset),
         *sizes("new_accelerator", cases, another_accelerator),
     ]
-    table = {kind: widths([r for r in found if r.kind == kind]) for kind in CLASSES}
+    table = widths(found)
     sys.stdout.write(markdown(["class", *SCALES], [(k, *(f"{w:.0%}" for w in t.values())) for k, t in table.items()]))
     sys.stdout.write("\n" + coverage(found, table))
     if "--write" in arguments:

@@ -23,7 +23,7 @@ from planner.training.space import Bounds, Range
 POLICIES = ("none", "selective", "full", "block")
 """Names of recomputation policies."""
 
-_LIMITS = {"zero": (0, 3), "sp": (0, 1), "recompute_layers": (0, 10**6)}
+_LIMITS = {"zero": (0, 3), "sp": (0, 1), "recompute_layers": (0, 10**6), "head": (0, 10**6)}
 _RANGE = re.compile(r"(\d{0,11})\.\.(\d{0,11})")
 
 
@@ -62,8 +62,8 @@ def ask(
 ) -> Question:
     """Look up the names, fill in the defaults and check the counts.
 
-    `dimensions` are tp, cp, ep, pp, dp, v, zero, sp and recompute_layers as "4", "2..8" or "1,2,4"; None leaves one
-    free.
+    `dimensions` are tp, cp, ep, pp, dp, v, zero, sp, head and recompute_layers as "4", "2..8" or "1,2,4"; None leaves
+    one free.
 
     Raises:
         PlannerError: whatever is wrong with the question.

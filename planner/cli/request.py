@@ -89,6 +89,7 @@ class Request:
     micro_batch: _range("--micro-batch", "Sequences per micro-batch (b)") = None  # type: ignore[valid-type]
     zero: _range("--zero", "ZeRO stage") = None  # type: ignore[valid-type]
     sp: _range("--sp", "Sequence parallelism, 0 or 1") = None  # type: ignore[valid-type]
+    head: _range("--head", "Layers that the LM head counts for") = None  # type: ignore[valid-type]
     recompute: Annotated[
         str | None,
         typer.Option("--recompute", help="none, selective, full, block; several with commas", rich_help_panel=_PIN),
@@ -96,7 +97,9 @@ class Request:
     recompute_layers: _range("--recompute-layers", "Layers recomputed per chunk (k)") = None  # type: ignore[valid-type]
     schedule: Annotated[
         str | None,
-        typer.Option("--schedule", help="naive, gpipe, 1f1b, interleaved; several with commas", rich_help_panel=_PIN),
+        typer.Option(
+            "--schedule", help="naive, gpipe, 1f1b, interleaved ...; several with commas", rich_help_panel=_PIN
+        ),
     ] = None
     exact: Annotated[bool, typer.Option("--exact", help="Do not relax a job that does not fit")] = False
     strict: Annotated[bool, typer.Option("--strict", help="An ambiguous name is an error, not a default")] = False

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from textwrap import wrap
 from typing import Any
 
+from planner.accuracy.bands import band
 from planner.architecture import Gemm, attention_gemms, mlp_gemms, model_flops, moe_gemms, parameters
 from planner.cost import collectives, operators
 from planner.cost.recompute import recomputed_layers
@@ -224,7 +225,18 @@ def _time(ranked: Ranked) -> list[Line]:
     said = _said(job, plan)
     parts = {name: float(part) for name, part in time.parts.items() if float(part) > 0}
     lines = [_second("time", PART_NAMES[name], *said[name], part, job) for name, part in parts.items()]
-    return [*lines, _second("time", "step", "sum of the parts", "", "planner.training.estimate", ranked.step_time, job)]
+    total = _second("time", "step", "sum of the parts", "", "planner.training.estimate", ranked.step_time, job)
+    return [*lines, total, *_band(job, plan)]
+
+
+def _band(job: Job, plan: Plan) -> list[Line]:
+    """The band of the step time; no line where nothing like the plan was measured."""
+    found = band(job, plan)
+    if found.width is None:
+        return []
+    said = "abs(log(predicted/measured)), 80% quantile"
+    source = "benchmarks/bands.py"
+    return [Line("time", "band", said, found.reason, found.width, "1", f"±{found.width:.0%}", source, "measured")]
 
 
 def _said(job: Job, plan: Plan) -> dict[str, tuple[str, str, str]]:

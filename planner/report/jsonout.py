@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from planner import __version__
+from planner.accuracy.bands import band
 from planner.architecture import active_parameters, parameters
 from planner.recommend import Ranked, Recommendation
 from planner.report.explain import Line, as_data
@@ -76,6 +77,7 @@ def inputs(job: Job) -> dict[str, Any]:
 def plan(ranked: Ranked, number: int, capacity: float) -> dict[str, Any]:
     """One plan with its numbers."""
     p, time, memory = ranked.plan, ranked.estimate.time, ranked.estimate.memory
+    found = band(ranked.job, p)
     return {
         "rank": number,
         "tp": p.tp,
@@ -97,6 +99,8 @@ def plan(ranked: Ranked, number: int, capacity: float) -> dict[str, Any]:
         "offload": ranked.job.workload.offload,
         "relaxations": list(ranked.relaxations),
         "step_time_s": ranked.step_time,
+        "step_time_band": found.width,
+        "band_reason": found.reason,
         "step_time_parts_s": {name: float(part) for name, part in time.parts.items()},
         "pipeline_replayed_s": ranked.replay[0] if ranked.replay else None,
         "pipeline_closed_form_s": ranked.replay[1] if ranked.replay else None,

@@ -12,7 +12,17 @@ from rich.text import Text
 
 from planner.architecture import parameters
 from planner.recommend import DISAGREEMENT, Ranked, Recommendation
-from planner.report.words import CURES, largest_part, loses, miss, recompute_name, relaxation, why
+from planner.report.words import (
+    CURES,
+    band_words,
+    largest_part,
+    loses,
+    miss,
+    recompute_name,
+    relaxation,
+    why,
+    with_band,
+)
 from planner.training.job import Job
 from planner.units import GIB, format_bytes, format_count, format_rate, format_seconds
 
@@ -123,7 +133,7 @@ def _cells(number: int, ranked: Ranked, answer: Recommendation, moe: bool, cp: b
     cells += [
         recompute_name(ranked.job, plan),
         str(plan.zero),
-        format_seconds(ranked.step_time),
+        with_band(ranked),
         f"{ranked.tokens_per_second:,.0f}",
         f"{ranked.mfu:.1%}",
         f"{float(ranked.estimate.time.bubble_fraction):.1%}",
@@ -145,7 +155,7 @@ def memory_bar(ranked: Ranked, answer: Recommendation) -> Text:
 def reasons(answer: Recommendation) -> list[str]:
     """Why the first plan wins and what the next two lose; what the relaxed ones give up."""
     first = answer.ranked[0]
-    lines = [f"Why 1   {why(first, answer.capacity)}"]
+    lines = [f"Why 1   {why(first, answer.capacity)}", f"Band    {band_words(first)}"]
     lines += [replay_line(n, r) for n, r in enumerate(answer.ranked, start=1) if abs(r.disagreement) > DISAGREEMENT]
     if first.replay is not None:
         lines.append(f"Replay  {replay_words(first)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from planner.accuracy.bands import band, tied
 from planner.plan import Plan
 from planner.recommend import RELAXATIONS, Ranked
 from planner.training.job import Job
@@ -97,7 +98,7 @@ def loses(other: Ranked, first: Ranked) -> str:
         name: float(part) - float(first.estimate.time.parts[name]) for name, part in other.estimate.time.parts.items()
     }
     pays = max(deltas, key=lambda k: deltas[k])
-    text = f"{slower:+.1%}"
+    text = f"{slower:+.1%}{_tie(other, first)}"
     if deltas[pays] > 0:
         text += f": {format_seconds(deltas[pays])} more {PART_NAMES[pays]}"
     gains = min(deltas, key=lambda k: deltas[k])
@@ -107,6 +108,24 @@ def loses(other: Ranked, first: Ranked) -> str:
     if abs(freed) > GIB:
         text += f"; {'frees' if freed > 0 else 'needs'} {format_bytes(abs(freed))}{'' if freed > 0 else ' more'}"
     return text + "."
+
+
+def _tie(other: Ranked, first: Ranked) -> str:
+    """That a runner-up lies inside the band of the first."""
+    width = band(first.job, first.plan).width
+    return f", a tie within ±{width:.0%}" if width is not None and tied(first.step_time, other.step_time, width) else ""
+
+
+def with_band(ranked: Ranked) -> str:
+    """A step time with its 80 % band: "13.9 s ±7%", "13.9 s ±?" where nothing like it was measured."""
+    width = band(ranked.job, ranked.plan).width
+    return f"{format_seconds(ranked.step_time)} {'±?' if width is None else f'±{width:.0%}'}"
+
+
+def band_words(ranked: Ranked) -> str:
+    """What the ± behind a step time means."""
+    found = band(ranked.job, ranked.plan)
+    return f"±?, {found.reason}." if found.width is None else f"±{found.width:.0%} holds {found.reason}."
 
 
 def largest_part(ranked: Ranked) -> str:

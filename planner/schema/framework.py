@@ -41,8 +41,8 @@ class Framework(Profile):
         elementwise: memory traffic of element-wise work over that of ideally fused kernels.
         host_layer: host time to launch one layer's forward kernels (floor of the layer's time).
         host_layer_backward: likewise backward; host_collective: for one collective call in it.
-        piped_floor, piped_floor_tp: least time of a layer's forward and backward in a pipeline over several nodes with
-            tp > 1: piped_floor + tp * piped_floor_tp (nanotron; 0 elsewhere).
+        piped_floor, piped_floor_tp: added to the host's floor of a layer's forward and backward together in a pipeline
+            over several nodes with tp > 1: piped_floor + tp * piped_floor_tp (nanotron; 0 elsewhere).
         tp_exposed, dp_hidden: share of TP traffic left exposed; share of the last backward that hides DP traffic.
         gathers: collectives per layer in which ZeRO-3 moves its weights (1: flat per layer; 4: one per matrix).
         fsdp_slowdown: share of hidden FSDP traffic that slows compute down.
@@ -51,8 +51,8 @@ class Framework(Profile):
         step: fixed time per optimizer step.
         jitter: share of pipeline time lost to waiting for the slowest rank.
         gradient_bytes: of the resident gradient buffer, per parameter, before sharding.
-        fixed_bytes, sharded_bytes: further bytes per parameter that stay whole, or are divided by dp from ZeRO-1 on
-            (communication copies, 16-bit shadows).
+        fixed_bytes, sharded_bytes: further bytes per parameter that are divided by dp under ZeRO-3 only, or from
+            ZeRO-1 on (communication copies, 16-bit shadows); they stay on the device under offload.
         logits_bytes: bytes per logit element alive at once in the loss; logits_split: over tp.
         norm_bytes: further bytes per token and hidden unit that a layer stores (unfused fp32 norms).
         shard_is_master: under ZeRO-3 the sharded fp32 weight is the optimizer's master (PyTorch FSDP), so that no

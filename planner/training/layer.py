@@ -219,7 +219,7 @@ def _context_traffic(job: Job, tokens: Num, tp: Num, cp: Num) -> Num:
     """Ring attention: cp - 1 sends of this rank's keys and values (Liu et al. 2023, arXiv:2310.01889)."""
     model = job.model
     moved = 2.0 * tokens * (model.head_dim + value_dim(model)) * kv_heads_per_rank(model, tp)
-    return collectives.all_gather(collectives.group(job.cluster, cp, tp), moved * cp)
+    return collectives.ring_pass(job.cluster, collectives.group(job.cluster, cp, tp), moved)
 
 
 def _expert_traffic(job: Job, tokens: Num, tp: Num, ep: Num) -> Num:
@@ -229,7 +229,7 @@ def _expert_traffic(job: Job, tokens: Num, tp: Num, ep: Num) -> Num:
         return 0.0
     moved = 2.0 * tokens * moe.top_k * job.model.hidden / tp
     share = moe_layers(job.model) / job.model.layers
-    return 2.0 * share * collectives.all_to_all(collectives.group(job.cluster, ep, tp), moved)
+    return 2.0 * share * collectives.all_to_all(job.cluster, collectives.group(job.cluster, ep, tp), moved)
 
 
 def embedding(job: Job, tp: Num, cp: Num, sp: Num, b: Num) -> Piece:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from planner.architecture import parameters
+from planner.architecture import active_parameters, parameters
 from planner.plan import Plan
 from planner.training.job import Job
 from planner.training.memory import adapter_parameters
@@ -91,9 +91,10 @@ def _uneven(job: Job, plan: Plan) -> Any:
 
 
 def head_worth(job: Job) -> int:
-    """The LM head in layers, by parameters, rounded up: 2 for Llama 3 70B, 4 for Llama 3.2 1B."""
+    """The LM head in layers, by parameters that a token meets, rounded up: 2 for Llama 3 70B, 5 for Llama 3.2 1B."""
     share = parameters(job.model)
-    layer = (share.attention + share.mlp + share.experts) / job.model.layers
+    met = active_parameters(job.model) - share.embedding - share.head - share.norms
+    layer = met / job.model.layers
     return math.ceil(float(job.model.vocab * job.model.hidden / layer))
 
 

@@ -54,7 +54,7 @@ class Bounds:
     """What the options pin or bound; a dimension that is not named is free.
 
     Attributes:
-        ranges: by field name of `Plan` (tp, cp, ep, pp, v, dp, b, m, sp, zero, recompute_layers).
+        ranges: by field name of `Plan` (tp, cp, ep, pp, v, dp, b, m, sp, zero, recompute_layers, head).
         schedules: admitted names, or None for the framework's.
         recompute: admitted policies among none, selective, full, block; None for all.
     """
@@ -177,7 +177,8 @@ def _virtual_stages(job: Job, schedule: str, pp: int) -> list[int]:
 def _head_layers(job: Job, pp: int, v: int) -> range:
     """Layers that the head may count for: up to its worth, where the framework can place layers unevenly."""
     movable = pp > 1 and v == 1 and job.framework.uneven_layers
-    return range((head_worth(job) if movable else 0) + 1)
+    worth = head_worth(job) if movable else 0
+    return range(worth if job.framework.counts_head else 0, worth + 1)
 
 
 def _zero_stages(job: Job, pp: int, ranks: int) -> list[int]:

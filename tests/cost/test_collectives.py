@@ -30,10 +30,9 @@ DGX = wired("4x8xA100", SWITCH, NICS)
 
 def test_ring_by_hand() -> None:
     """8 ranks, 80 GB at 200 GB/s: 7/8 pass each link on one trip of 2 ms, twice in an all-reduce; 1 ms a call."""
-    ring = Group(size=8.0, rate=200e9, latency=1e-3, trip=2e-3)
+    ring = Group(size=8.0, rate=200e9, latency=1e-3, trip=2e-3, domains=1.0, inside_rate=200e9)
     assert collectives.all_gather(ring, 80e9) == pytest.approx(0.353)
     assert collectives.reduce_scatter(ring, 80e9) == pytest.approx(0.353)
-    assert collectives.all_to_all(ring, 80e9) == pytest.approx(0.353)
     assert collectives.all_reduce(ring, 80e9) == pytest.approx(0.705)
     assert collectives.all_gather(ring, 80e9, calls=10.0) == pytest.approx(0.38)
 
@@ -46,9 +45,7 @@ def test_trip_round_a_ring() -> None:
     assert collectives.group(two, 4.0, 1.0).trip == pytest.approx(3e-6)
 
 
-@pytest.mark.parametrize(
-    "collective", [collectives.all_gather, collectives.all_reduce, collectives.reduce_scatter, collectives.all_to_all]
-)
+@pytest.mark.parametrize("collective", [collectives.all_gather, collectives.all_reduce, collectives.reduce_scatter])
 def test_a_group_of_one_costs_nothing(collective: Any) -> None:
     """No traffic, no latency; alone or as a row among others."""
     assert collective(collectives.group(cluster("4x8xA100"), 1.0, 1.0), 1e9) == 0
@@ -118,3 +115,12 @@ def test_more_bytes_take_longer_and_latency_counts() -> None:
     assert members.latency <= small < large
     inside = collectives.group(cluster("4x8xA100"), 8.0, 1.0)
     assert members.latency + members.trip > inside.latency + inside.trip > 0
+
+
+def test_bytes_of_an_exchange_leave_through_their_own_port() -> None:
+    """32 ranks on 4 nodes of 8: 24/32 of 320 MB leave at one port's 25 GB/s; inside a node the ring's rate does."""
+    inside, across = (collectives.group(DGX, size, 1.0) for size in (8.0, 32.0))
+    assert collectives.all_to_all(DGX, inside, 320e6) == pytest.approx(7 / 8 * 320e6 / 300e9)
+    assert collectives.all_to_all(DGX, across, 320e6) == pytest.approx(24 / 32 * 320e6 / 25e9)
+    assert collectives.ring_pass(DGX, across, 10e6) == pytest.approx(31 * 10e6 / 25e9)
+    assert collectives.all_to_all(DGX, collectives.group(DGX, 1.0, 1.0), 320e6) == 0
