@@ -196,7 +196,7 @@ def _relaxed(
     job: Job, bounds: Bounds, top: int, tick: Callable[[int], None] | None
 ) -> tuple[list[Ranked], dict[str, str], list[Outcome]]:
     """What runs with one relaxation at a time: grouped in the documented order, fastest first in each group."""
-    ranked: list[Ranked] = []
+    groups: list[tuple[Job, str, list[Candidate]]] = []
     dropped: dict[str, str] = {}
     outcomes = []
     for name in RELAXATIONS:
@@ -205,25 +205,29 @@ def _relaxed(
             continue
         outcome = search(plans(eased, bounds), _problem(eased), top, tick=tick)
         outcomes.append(outcome)
-        ranked += [rank(eased, candidate, (name,)) for candidate in outcome.best]
+        groups.append((eased, name, outcome.best))
         if not outcome.legal:
             dropped[name] = f"breaks the rule {max(outcome.broken, key=lambda rule: outcome.broken[rule])}"
         elif not outcome.feasible:
             short = outcome.near[0].need - usable_memory(eased)
             dropped[name] = f"short by {short / 2**30:,.1f} GiB at best"
-    return _share(ranked, top), dropped, outcomes
+    places = _share([len(best) for _, _, best in groups], top)
+    ranked = [
+        rank(eased, candidate, (name,))
+        for (eased, name, best), count in zip(groups, places, strict=True)
+        for candidate in best[:count]
+    ]
+    return ranked, dropped, outcomes
 
 
-def _share(ranked: list[Ranked], top: int) -> list[Ranked]:
-    """`top` places given out in turns, so that every relaxation is seen; groups stay together."""
-    groups = [[r for r in ranked if r.relaxations == (name,)] for name in RELAXATIONS]
-    groups = [g for g in groups if g]
-    taken = [0] * len(groups)
-    while sum(taken) < min(top, len(ranked)):
-        for i, group in enumerate(groups):
-            if taken[i] < len(group) and sum(taken) < top:
+def _share(sizes: list[int], top: int) -> list[int]:
+    """`top` places given out in turns over groups of these sizes, so that every relaxation is seen."""
+    taken = [0] * len(sizes)
+    while sum(taken) < min(top, sum(sizes)):
+        for i, size in enumerate(sizes):
+            if taken[i] < size and sum(taken) < top:
                 taken[i] += 1
-    return [r for group, n in zip(groups, taken, strict=True) for r in group[:n]]
+    return taken
 
 
 def smallest_cluster(job: Job) -> int | None:

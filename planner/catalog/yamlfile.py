@@ -178,6 +178,7 @@ def validate(value: dict[str, Any], record: type[R], where: str, lines: Lines) -
 def _first_problem(error: ValidationError, record: type[BaseModel], where: str, lines: Lines) -> ProfileError:
     everything = error.errors(include_url=False)
     problems = [p for p in everything if not _other_branch(p)] or everything
+    problems.sort(key=lambda p: p["type"] == "missing")  # a mistyped key explains why the right one is missing
     path = _key_path(problems[0], lines)
     line = next((lines[path[:n]] for n in range(len(path), 0, -1) if path[:n] in lines), lines.get((), 1))
     key = f"{dotted(path)}: " if path else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from planner.units import format_bytes, format_count, format_flops, format_rate
+from planner.units import format_bytes, format_count, format_flops, format_rate, format_seconds
 
 if TYPE_CHECKING:
     from planner.catalog.library import Library
@@ -27,7 +27,17 @@ _UNITS = {
     "parameters_active": format_count,
     "computed_parameters": format_count,
     "computed_active_parameters": format_count,
+    "kernel": format_seconds,
+    "latency": format_seconds,
+    "hop_latency": format_seconds,
+    "host_layer": format_seconds,
+    "host_layer_backward": format_seconds,
+    "host_collective": format_seconds,
+    "step": format_seconds,
+    "power": "{:.0f} W".format,
+    "efficiency.memory": "{:g}".format,
 }
+"""By key, or by parent and key where a key means two things."""
 
 
 def record(kind: str, profile: Any) -> dict[str, Any]:
@@ -41,17 +51,16 @@ def record(kind: str, profile: Any) -> dict[str, Any]:
     return facts
 
 
-def table(facts: dict[str, Any], indent: str = "") -> str:
+def table(facts: dict[str, Any], indent: str = "", parent: str = "") -> str:
     """Facts as aligned lines, quantities with their units."""
     width = max(map(len, facts))
     lines = []
     for key, value in facts.items():
         if isinstance(value, dict):
-            lines.append(f"{indent}{key}\n{table(value, indent + '  ')}".rstrip("\n"))
+            lines.append(f"{indent}{key}\n{table(value, indent + '  ', key)}".rstrip("\n"))
             continue
-        shown = (
-            _UNITS[key](value) if key in _UNITS else ", ".join(map(str, value)) if isinstance(value, list) else value
-        )
+        say = _UNITS.get(f"{parent}.{key}") or _UNITS.get(key)
+        shown = say(value) if say else ", ".join(map(str, value)) if isinstance(value, list) else value
         if shown not in ("", ()):
             lines.append(f"{indent}{key:<{width}}  {shown}")
     return "\n".join(lines) + "\n"
