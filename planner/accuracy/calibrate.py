@@ -25,6 +25,9 @@ from planner.units import GIB
 NOISE = 0.05
 """Relative noise of a run: repeats of published runs differ by 1 to 9 %, and fitted layouts are mispredicted by 4 %."""
 
+MANY, LEAST_NOISE = 8, 0.01
+"""Layouts from which the noise is read off the runs themselves, and the least that is believed."""
+
 TELLS = 0.95
 """Posterior over prior width below which the runs determine a constant."""
 
@@ -231,10 +234,13 @@ def medians(cases: Iterable[Case]) -> list[Case]:
 def fit_times(cases: Sequence[Case]) -> tuple[Fitted, ...]:
     """Fit all constants, then once more those that the runs tell something of; the rest stays as packaged."""
     widths = np.array([c.width for c in CONSTANTS])
-    everything = fit(residuals(cases, CONSTANTS), widths)
+    noise, everything = NOISE, fit(residuals(cases, CONSTANTS), widths)
+    if len(cases) >= MANY:
+        noise = scatter(residuals(cases, CONSTANTS, 1.0)(everything.x))
+        everything = fit(residuals(cases, CONSTANTS, noise), widths)
     share = everything.deviation / widths
     chosen = [i for i in range(len(CONSTANTS)) if share[i] < TELLS] or [int(np.argmin(share))]
-    found = fit(residuals(cases, [CONSTANTS[i] for i in chosen]), widths[chosen])
+    found = fit(residuals(cases, [CONSTANTS[i] for i in chosen], noise), widths[chosen])
     x, deviation = np.zeros_like(widths), everything.deviation
     x[chosen], deviation[chosen] = found.x, found.deviation
     return tuple(
@@ -243,7 +249,12 @@ def fit_times(cases: Sequence[Case]) -> tuple[Fitted, ...]:
     )
 
 
-def residuals(cases: Sequence[Case], constants: Sequence[Constant]) -> Callable[[Floats], Floats]:
+def scatter(r: Floats) -> float:
+    """Noise of runs that agree better than NOISE: 1.48 * median(abs(r)), the deviation that a normal one would have."""
+    return float(np.clip(1.48 * np.median(np.abs(r)), LEAST_NOISE, NOISE))
+
+
+def residuals(cases: Sequence[Case], constants: Sequence[Constant], noise: float = NOISE) -> Callable[[Floats], Floats]:
     """r(x) = log(predicted/measured) / noise of every case, the constants multiplied by exp(x)."""
     batches = _batches(cases)
     measured = np.log(np.concatenate([times for _, _, times in batches]))
@@ -251,7 +262,7 @@ def residuals(cases: Sequence[Case], constants: Sequence[Constant]) -> Callable[
     def r(x: Floats) -> Floats:
         factors = {constant.name: float(np.exp(value)) for constant, value in zip(constants, x, strict=True)}
         times = [_times(with_factors(job, factors), plans) for job, plans, _ in batches]
-        return np.asarray((np.log(np.concatenate(times)) - measured) / NOISE, dtype=np.float64)
+        return np.asarray((np.log(np.concatenate(times)) - measured) / noise, dtype=np.float64)
 
     return r
 

@@ -17,8 +17,8 @@ STEP = 1e-3
 ROUNDS, TRIALS = 40, 12
 """Jacobians, and attempts with a growing damping for each."""
 
-ENOUGH = 1e-10
-"""Relative decrease of the cost at which it counts as found."""
+ENOUGH = 1e-4
+"""Decrease of the cost at which the minimum counts as found: a hundredth of a standard deviation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ def fit(residuals: Residuals, widths: Floats) -> Fit:
         if found is None:
             break
         x, lower, damping = found
-        done, cost = cost - lower <= ENOUGH * max(cost, 1e-12), lower
+        done, cost = cost - lower <= ENOUGH, lower
         if done:
             break
     curvature = _normal_equations(residuals, x, widths)[1]

@@ -99,7 +99,7 @@ def _deliver(request: Request, cases: list[Case], out: Path, name: str | None) -
         answer = calibration.document(result, written, framework, gpus)
         sys.stdout.write(json.dumps(answer, indent=2, allow_nan=False) + "\n")
         return
-    following = f"planner recommend --profiles {out} --framework {framework} -g {gpus} -m {result.job.model.name}"
+    following = f"planner recommend --profiles {out} --framework {framework} -g {gpus} -m MODEL"
     sys.stdout.write(calibration.text(result, written, following))
 
 

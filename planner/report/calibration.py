@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 from planner import __version__
@@ -11,6 +12,9 @@ from planner.units import format_bytes, format_seconds
 
 SHOWN = 60
 """Runs listed one by one."""
+
+READABLE = 112
+"""Columns at which sentences are wrapped."""
 
 WORDS = {"step": "step time", "memory": "peak memory"}
 
@@ -33,7 +37,8 @@ def text(result: Calibration, written: list[Path], following: str) -> str:
         lines.append(f"  {'reserve':<12} {sign} {format_bytes(abs(result.reserve)):<15} memory beside the analytic sum")
     left = [f"{one.constant.name} ({one.constant.words})" for one in result.fitted if not one.determined]
     if left:
-        lines.append(f"  not told by these runs, left as packaged: {', '.join(left)}")
+        said = f"not told by these runs, left as packaged: {', '.join(left)}"
+        lines += wrap(said, READABLE, initial_indent="  ", subsequent_indent="    ")
     lines += ["", "Written", *(f"  {path}" for path in written), "", f"Next    {following}"]
     return "\n".join(lines) + "\n"
 

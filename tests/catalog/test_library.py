@@ -354,7 +354,10 @@ def test_what_is_wrong_with_a_file_is_said(tmp_path: Path, text: str | bytes, me
 
 
 def test_an_unknown_key_is_told_the_nearest_legal_one(tmp_path: Path) -> None:
-    for extra, hint in (("layrs: 3\n", "did you mean: layers ?"), (DEEP.replace("experts: 8", "top_k: 2"), "did you mean: top_k ?")):
+    for extra, hint in (
+        ("layrs: 3\n", "did you mean: layers ?"),
+        (DEEP.replace("experts: 8", "top_k: 2"), "did you mean: top_k ?"),
+    ):
         with pytest.raises(ProfileError) as caught:
             read(tmp_path, GOOD + extra)
         assert "".join(caught.value.hint) == hint

@@ -1,0 +1,116 @@
+"""Bands: wider the farther from what was measured, none where nothing was."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from planner.accuracy.bands import Widths, band, bands, tied
+from planner.accuracy.corpus import Corpus
+from planner.accuracy.predict import predict
+from planner.accuracy.rows import read_folder
+from planner.accuracy.score import main
+from planner.catalog.clusters import find_cluster
+from planner.catalog.library import open_library
+from planner.plan import Plan
+from planner.schema.workload import Workload
+from planner.training.job import Job
+
+MEASURED = Path(__file__).parents[2] / "benchmarks" / "measured"
+
+
+def job(gpus: str = "8xA100", framework: str = "megatron-core", model: str = "llama3-8b", **workload: Any) -> Job:
+    """A job by names."""
+    library = open_library()
+    cluster = find_cluster(gpus, library).value
+    asked = Workload(seq=2048, global_batch=1024, **workload)
+    return Job(library.model(model).value, cluster, asked, library.framework(framework).value)
+
+
+def width(**names: Any) -> float:
+    """Of a plain plan."""
+    found = band(job(**names), Plan()).width
+    assert found is not None
+    return found
+
+
+def test_numbers_grow_with_distance() -> None:
+    """By class and by scale."""
+    numbers = bands()
+    rows = [
+        [getattr(widths, name) for name in Widths.model_fields]
+        for widths in (numbers.measured, numbers.new_preset, numbers.new_accelerator)
+    ]
+    assert (np.diff(rows, axis=0) >= 0).all() and (np.diff(rows, axis=1) >= 0).all()
+    assert numbers.coverage == 0.8 and rows[0][0] > 0.02
+
+
+def test_classes() -> None:
+    """Accelerator and preset measured, the preset not, the accelerator not; and where the words say so."""
+    assert width() == bands().measured.node
+    assert width(framework="any") == bands().new_preset.node
+    assert width(gpus="8xMI300X") == bands().new_accelerator.node
+    assert "mi300x" in band(job("8xMI300X"), Plan()).reason
+    assert "any" in band(job(framework="any"), Plan()).reason
+
+
+def test_scales() -> None:
+    """One node, up to 64 accelerators, more."""
+    numbers = bands().new_preset
+    found = [width(gpus=gpus, framework="any") for gpus in ("8xA100", "2x8xA100", "8x8xA100", "9x8xA100")]
+    assert found == [numbers.node, numbers.few, numbers.few, numbers.many]
+
+
+@pytest.mark.parametrize(
+    ("changes", "plan", "says"),
+    [
+        ({"model": "mixtral-8x7b"}, Plan(), "mixture of experts"),
+        ({}, Plan(cp=2), "context parallelism"),
+        ({"method": "lora"}, Plan(), "LoRA"),
+        ({"offload": "optimizer"}, Plan(), "offload"),
+    ],
+)
+def test_untested(changes: dict[str, Any], plan: Plan, says: str) -> None:
+    """No band, and the reason."""
+    found = band(job(**changes), plan)
+    assert found.width is None and found.reason == f"untested: {says}"
+
+
+def test_ties() -> None:
+    """Inside the band on the slow side."""
+    assert tied(10.0, 10.6, 0.07) and not tied(10.0, 10.8, 0.07) and not tied(10.0, 10.0, None)
+
+
+@cache
+def shares() -> dict[str, list[bool]]:
+    """By source of the committed runs: is the run inside its band?"""
+    corpus = Corpus()
+    for table in read_folder(MEASURED)[0]:
+        corpus.add(table.rows)
+    found: dict[str, list[bool]] = {}
+    for p in main(predict([c for c in corpus.cases if c.step is not None])):
+        half = band(p.case.job, p.plan).width
+        if half is None:
+            continue
+        found.setdefault(p.case.source, []).append(
+            tied(p.case.step or 0, p.step, half) and tied(p.step, p.case.step or 0, half)
+        )
+    return found
+
+
+def test_coverage_of_the_committed_runs() -> None:
+    """Four of five runs lie inside, over runs and over sources."""
+    assert np.mean([inside for each in shares().values() for inside in each]) >= 0.8
+    assert np.mean([np.mean(each) for each in shares().values()]) >= 0.8
+
+
+def test_a_stranger_to_the_corpus_is_wider() -> None:
+    """A preset that says its constants are assumed is not taken for a measured one."""
+    plain = job()
+    assumed = replace(plain, framework=plain.framework.model_copy(update={"trust": "assumed"}))
+    assert (band(assumed, Plan()).width or 0) > (band(plain, Plan()).width or 0)
