@@ -27,7 +27,7 @@ from pathlib import Path
 
 import numpy as np
 import yaml
-from accuracy import MEASURED, ROOT, markdown, read
+from accuracy import MEASURED, PAGE, ROOT, markdown, read, replaced
 
 from planner.accuracy.bands import scale
 from planner.accuracy.calibrate import CONSTANTS, residuals, with_factors
@@ -43,8 +43,8 @@ SCALES = ("node", "few", "many")
 CLASSES = ("measured", "new_preset", "new_accelerator")
 
 OTHER_PRESET = {
-    "aa-scaling": "megatron-deepspeed",
-    "aa-scaling-fused": "megatron-deepspeed",
+    "aa-scaling": "torchtitan-eager",
+    "aa-scaling-fused": "torchtitan-eager",
     "bigscience": "megatron-deepspeed",
     "megatron-core": "megatron-deepspeed",
     "megatron-core-te": "megatron-deepspeed",
@@ -54,11 +54,11 @@ OTHER_PRESET = {
     "deepspeed-zero3": "torchtitan",
     "internevo": "megatron-core",
     "llm-foundry": "torchtitan",
-    "nanotron": "megatron-core",
+    "nanotron": "torchtitan-eager",
     "torchtitan": "llm-foundry",
     "torchtitan-eager": "llm-foundry",
 }
-"""The nearest preset that was not fitted to the sources of this one."""
+"""The nearest preset not fitted to the sources of this one: plain PyTorch for plain PyTorch, fused for fused."""
 
 OTHER_ACCELERATOR = {
     "a100": "h100-sxm5-80gb",
@@ -136,17 +136,17 @@ def shared_presets(cases: Sequence[Case]) -> list[Residual]:
             if len(rest) < ENOUGH:
                 found += sizes("measured", left_out, lambda job: job)
                 continue
-            swapped = swap(rest)
+            swapped = swap(rest, another_preset)
             x = fit(residuals(swapped, constants), np.full(len(constants), WIDE)).x
             factors = {c.name: float(np.exp(value)) for c, value in zip(constants, x, strict=True)}
             found += sizes("measured", left_out, lambda job, f=factors: with_factors(another_preset(job), f))
     return found
 
 
-def swap(cases: Iterable[Case]) -> list[Case]:
-    """Cases with the stand-in for their preset, jobs still shared."""
+def swap(cases: Iterable[Case], change: Callable[[Job], Job]) -> list[Case]:
+    """Cases with changed jobs, still shared."""
     jobs: dict[int, Job] = {}
-    return [replace(c, job=jobs.setdefault(id(c.job), another_preset(c.job))) for c in cases]
+    return [replace(c, job=jobs.setdefault(id(c.job), change(c.job))) for c in cases]
 
 
 def quantile(found: Sequence[Residual]) -> float:
@@ -201,13 +201,16 @@ def run(arguments: Sequence[str]) -> None:
         *sizes("new_accelerator", cases, another_accelerator),
     ]
     table = widths(found)
-    sys.stdout.write(markdown(["class", *SCALES], [(k, *(f"{w:.0%}" for w in t.values())) for k, t in table.items()]))
-    sys.stdout.write("\n" + coverage(found, table))
+    widest = markdown(["class", *SCALES], [(k, *(f"{w:.0%}" for w in t.values())) for k, t in table.items()])
+    inside = coverage(found, table)
+    sys.stdout.write(f"{widest}\n{inside}")
     if "--write" in arguments:
         sources = ", ".join(sorted({c.source for c in cases}))
         said = f"benchmarks/bands.py over {len(cases)} runs of {sources}; what is held out how: there"
         text = yaml.safe_dump({"source": said, "coverage": COVERAGE} | table, sort_keys=False, width=118)
         TARGET.write_text(text, encoding="utf-8")
+        page = replaced(PAGE.read_text(encoding="utf-8"), "widths", widest)
+        PAGE.write_text(replaced(page, "coverage", inside), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ class Group:
 
     Attributes:
         size: how many; rate: sustained ring bandwidth of each.
-        latency: fixed time of a call; trip: time of one way round the ring, hop by hop.
+        latency: fixed time of a call; trip: time of one way round the ring, hop by hop; climb: up a tree instead.
         domains: scale-up domains that it spans; inside_rate: of each accelerator inside one.
     """
 
@@ -28,6 +28,7 @@ class Group:
     rate: Num
     latency: Num
     trip: Num
+    climb: Num
     domains: Num
     inside_rate: Num
 
@@ -66,7 +67,8 @@ def group(cluster: Cluster, size: Num, stride: Num) -> Group:
     inside_hop = fast.hop_latency if fast is not None else 0.0
     base = fast.latency if fast is not None else 0.0
     if slow is None:
-        return Group(size, inside_rate, base, (size - 1.0) * inside_hop, 1.0, inside_rate)
+        trip = (size - 1.0) * inside_hop
+        return Group(size, inside_rate, base, trip, trip, 1.0, inside_rate)
     domains = np.ceil(size / k)
     crosses = domains > 1.0
     outside_rate = slow.rate * slow.efficiency * k
@@ -75,7 +77,8 @@ def group(cluster: Cluster, size: Num, stride: Num) -> Group:
     rate = np.where(crosses, np.where(k > 1.0, np.minimum(inside_rate, outside_rate), outside_rate), inside_rate)
     latency = np.where(crosses, slow.latency, base)
     trip = (size - domains) * inside_hop + (domains - 1.0) * slow.hop_latency
-    return Group(size, rate[()], latency[()], trip, domains, inside_rate)
+    climb = (size / domains - 1.0) * inside_hop + np.log2(domains) * slow.hop_latency
+    return Group(size, rate[()], latency[()], trip, climb, domains, inside_rate)
 
 
 def all_gather(members: Group, whole: Num, calls: Num = 1.0) -> Num:
@@ -94,9 +97,14 @@ def reduce_scatter(members: Group, whole: Num, calls: Num = 1.0) -> Num:
 
 
 def all_reduce(members: Group, whole: Num) -> Num:
-    """Ring all-reduce: twice round, 2*(n-1)/n * bytes / rate + latency + 2 * trip."""
+    """All-reduce by ring or tree: 2*(n-1)/n * bytes / rate + latency + 2 * min(trip, climb).
+
+    Both move the same bytes; NCCL takes the tree where the hops between many nodes would cost more: it passes
+    (n/nodes - 1) hops inside a node and log2(nodes) between them, up and down (src/graph/tuning.cc). Gathers and
+    scatters have rings alone.
+    """
     n = members.size
-    fixed = members.latency + 2.0 * members.trip
+    fixed = members.latency + 2.0 * np.minimum(members.trip, members.climb)
     return np.where(n > 1.0, 2.0 * (n - 1.0) / n * whole / members.rate + fixed, 0.0)[()]
 
 

@@ -30,7 +30,7 @@ DGX = wired("4x8xA100", SWITCH, NICS)
 
 def test_ring_by_hand() -> None:
     """8 ranks, 80 GB at 200 GB/s: 7/8 pass each link on one trip of 2 ms, twice in an all-reduce; 1 ms a call."""
-    ring = Group(size=8.0, rate=200e9, latency=1e-3, trip=2e-3, domains=1.0, inside_rate=200e9)
+    ring = Group(size=8.0, rate=200e9, latency=1e-3, trip=2e-3, climb=2e-3, domains=1.0, inside_rate=200e9)
     assert collectives.all_gather(ring, 80e9) == pytest.approx(0.353)
     assert collectives.reduce_scatter(ring, 80e9) == pytest.approx(0.353)
     assert collectives.all_reduce(ring, 80e9) == pytest.approx(0.705)
@@ -43,6 +43,14 @@ def test_trip_round_a_ring() -> None:
     two = wired("2x4xA100", fast, slow)
     assert collectives.group(two, 8.0, 1.0).trip == pytest.approx(16e-6)
     assert collectives.group(two, 4.0, 1.0).trip == pytest.approx(3e-6)
+
+
+def test_an_all_reduce_over_many_nodes_takes_the_tree() -> None:
+    """64 nodes 100 us apart: up and down six levels, 1.2 ms, not 126 hops; a gather goes round, 63 hops."""
+    far = wired("64x8xA100", SWITCH, link("network", "25 GB/s", hop_latency="100 us"))
+    ring = collectives.group(far, 64.0, 8.0)
+    assert collectives.all_reduce(ring, 0.0) - ring.latency == pytest.approx(1.2e-3)
+    assert collectives.all_gather(ring, 0.0) - ring.latency == pytest.approx(6.3e-3)
 
 
 @pytest.mark.parametrize("collective", [collectives.all_gather, collectives.all_reduce, collectives.reduce_scatter])
