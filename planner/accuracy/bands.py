@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from math import log
 from typing import Annotated
 
 from pydantic import Field
@@ -113,6 +114,4 @@ def scale(job: Job) -> tuple[str, str]:
 
 def tied(first: float, other: float, width: float | None) -> bool:
     """Whether a slower step is inside the band of the first: log(other/first) <= width."""
-    from math import log
-
     return width is not None and log(other / first) <= width

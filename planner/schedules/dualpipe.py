@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from planner.plan import Num
-from planner.schedules import dualpipe_v
+from planner.schedules import dualpipe_v, zb_v
 from planner.schedules.ops import BOTH_WAYS, Op
 from planner.schedules.record import Requirement, Schedule, two_chunks
 from planner.schedules.stages import Stages
@@ -62,7 +62,7 @@ SCHEDULE = Schedule(
     pipeline_time=pipeline_time,
     exposed_p2p=exposed_p2p,
     in_flight=in_flight,
-    waiting=dualpipe_v.waiting,
+    waiting=zb_v.waiting,
     ops=ops,
     placement=BOTH_WAYS,
     chunks=2,

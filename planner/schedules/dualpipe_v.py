@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from planner.plan import Num
+from planner.schedules import zb_v
 from planner.schedules.ops import VEE, Op, number
 from planner.schedules.record import Requirement, Schedule, two_chunks
 from planner.schedules.stages import Stages
@@ -53,11 +54,6 @@ def in_flight(p: Num, m: Num, v: Num, rank: Num) -> Num:
     return np.minimum(m, p + 0.5) + 0.0 * rank
 
 
-def waiting(p: Num, m: Num, v: Num, rank: Num) -> Num:
-    """None at the peak: W follows I at once but for the drain."""
-    return 0.0 * rank
-
-
 SCHEDULE = Schedule(
     name="dualpipe-v",
     title="DualPipeV",
@@ -66,7 +62,7 @@ SCHEDULE = Schedule(
     pipeline_time=pipeline_time,
     exposed_p2p=exposed_p2p,
     in_flight=in_flight,
-    waiting=waiting,
+    waiting=zb_v.waiting,
     ops=ops,
     placement=VEE,
     chunks=2,
