@@ -15,7 +15,7 @@ from planner.simulate import compare
 from planner.training.estimate import Estimate, estimate, step_time, throughput
 from planner.training.job import Job
 from planner.training.memory import peak_memory
-from planner.training.rules import RULES, legal
+from planner.training.rules import legal, rules_of
 from planner.training.space import Bounds, Range, plans
 
 RELAXATIONS: dict[str, tuple[str, dict[str, str]]] = {
@@ -109,7 +109,7 @@ def recommend(
     Raises:
         NoLegalPlan: the bounds leave no plan that obeys the rules.
     """
-    outcome = search(plans(job, bounds), _problem(job), top, tick=tick)
+    outcome = search(plans(job, bounds), problem(job), top, tick=tick)
     if not outcome.legal:
         raise _no_legal_plan(job, bounds, outcome)
     ranked = [rank(job, candidate) for candidate in outcome.best]
@@ -176,7 +176,7 @@ def rank(job: Job, candidate: Candidate, relaxations: tuple[str, ...] = ()) -> R
     return Ranked(job, candidate.plan, relaxations, result, tokens, mfu)
 
 
-def _problem(job: Job) -> Problem:
+def problem(job: Job) -> Problem:
     """The search problem of a training job: peak memory against capacity, step time as cost."""
     return Problem(
         legal=lambda plan: legal(job, plan),
@@ -203,7 +203,7 @@ def _relaxed(
         eased = relax(job, name)
         if eased.workload == job.workload:
             continue
-        outcome = search(plans(eased, bounds), _problem(eased), top, tick=tick)
+        outcome = search(plans(eased, bounds), problem(eased), top, tick=tick)
         outcomes.append(outcome)
         groups.append((eased, name, outcome.best))
         if not outcome.legal:
@@ -250,13 +250,13 @@ def _fits(job: Job, nodes: int) -> bool:
     cluster: Cluster = job.cluster.model_copy(update={"nodes": nodes, "used": job.cluster.node.count})
     workload = job.workload.model_copy(update={"global_batch": cluster.gpus})
     whole = replace(job, cluster=cluster, workload=workload)
-    return search(plans(whole, LEAN), _problem(whole), 1, first_fit=True).feasible > 0
+    return search(plans(whole, LEAN), problem(whole), 1, first_fit=True).feasible > 0
 
 
 def _no_legal_plan(job: Job, bounds: Bounds, outcome: Outcome) -> NoLegalPlan:
     """The error for bounds that no rule-abiding plan meets: names the rule that excludes most, and the pins."""
     pins = ", ".join(f"{name} {r.describe()}" for name, r in bounds.ranges.items()) or "the job itself"
-    for rule in RULES:
+    for rule in rules_of(job):
         probe = pinned_plan(job, bounds)
         if probe is not None and not rule.holds(job, probe):
             return NoLegalPlan(f"no legal plan: {rule.message(job, probe)}", [f"rule: {rule.name} ({rule.source})"])

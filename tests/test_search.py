@@ -167,10 +167,22 @@ def keys(plan: Plan) -> list[tuple[Any, ...]]:
     ("of", "thrown_away"),
     [
         (job("llama3.1-70b", "8x8xA100", seq=4096, batch=96), set()),
-        # tp = 3 and 6 divide 96 heads, but not 2,048 tokens
-        (job("gpt3-175b", "12x8xA100", seq=2048, batch=96, attention="unfused"), {"sequence_length"}),
-        # FSDP needs ranks to shard over
-        (job("llama3.1-405b", "16x8xH100", "torchtitan", seq=8192, batch=256), {"framework_zero", "zero_ranks"}),
+        # tp = 3 and 6 divide 96 heads, but not 2,048 tokens; Megatron recomputes some layers or the attention core
+        (
+            job("gpt3-175b", "12x8xA100", seq=2048, batch=96, attention="unfused"),
+            {"sequence_length", "megatron_recompute"},
+        ),
+        # FSDP needs ranks to shard over; torchtitan's own rules
+        (
+            job("llama3.1-405b", "16x8xH100", "torchtitan", seq=8192, batch=256),
+            {
+                "framework_zero",
+                "zero_ranks",
+                "torchtitan_sequence_parallel",
+                "torchtitan_batches",
+                "torchtitan_recompute",
+            },
+        ),
         (job("deepseek-v3", "16x8xH100", seq=4096, batch=256), {"experts_need_sp"}),
     ],
     ids=lambda x: x.model.name if isinstance(x, Job) else "",

@@ -8,7 +8,7 @@ from typing import Any
 from planner.accuracy.rows import Row, Unusable, whole
 from planner.plan import Plan
 from planner.training.job import Job
-from planner.training.rules import head_worth
+from planner.training.rule import head_worth
 from planner.training.split import chunk_layers
 
 SCHEDULE_NAMES = {

@@ -250,3 +250,13 @@ def _note(found: Resolved[T], notes: list[str]) -> T:
     """The value; its assumptions go to `notes`."""
     notes.extend(found.assumptions)
     return found.value
+
+
+def cluster_spec(cluster: Cluster) -> str:
+    """How --gpus names this cluster: whole nodes by the node's name, parts of nodes by their accelerator.
+
+    A cluster of a YAML file, or accelerators in another node than their plain one, come back only from that file.
+    """
+    if cluster.used == cluster.node.count:
+        return f"{cluster.nodes}x{cluster.node.name}"
+    return f"{cluster.nodes}x{cluster.used}x{cluster.accelerator.name}"

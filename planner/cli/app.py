@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from planner import __version__
-from planner.cli import calibrate, explain, recommend, show, timeline, validate
+from planner.cli import calibrate, check, explain, launch, recommend, show, timeline, validate
 from planner.errors import EXIT_BAD_INPUT, EXIT_BUG, PlannerError
 
 app = typer.Typer(
@@ -21,6 +21,8 @@ app = typer.Typer(
 )
 app.command("recommend")(recommend.recommend)
 app.command("explain")(explain.explain)
+app.command("launch")(launch.command)
+app.command("check")(check.check)
 app.command("timeline")(timeline.command)
 app.command("validate")(validate.validate)
 app.command("calibrate")(calibrate.command)

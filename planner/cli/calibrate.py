@@ -158,8 +158,8 @@ def _said(request: Request, log: Log, ds_config: Path | None) -> tuple[Said, lis
     cluster = find_cluster(request.gpus, library)
     shape = library.model(request.model) if request.model else None
     name, notes = request.framework, [*cluster.assumptions, *(shape.assumptions if shape else ())]
-    if name == "megatron-core" and (wanted := preset_of(log, cells)) != name:
-        name = wanted
+    if not name:
+        name = preset_of(log, cells)
         notes.append(f"{log.path.name} is a log of {log.kind}: preset {name}; --framework names another")
     preset = library.framework(name)
     fields = ("attention", "method", "lora_rank", "optimizer", "offload")

@@ -26,6 +26,34 @@ def save(path: Path, text: str) -> None:
         raise PlannerError(f"--out {path}: {error.strerror or error}", "choose a place that can be written") from None
 
 
+def save_all(directory: Path, texts: dict[str, str]) -> None:
+    """Write several files into a directory, which is made if need be: all of them, or none.
+
+    Raises:
+        PlannerError: a file stands where the directory should, or nothing can be written there.
+    """
+    if directory.exists() and not directory.is_dir():
+        raise PlannerError(f"--out {directory} is a file", "name a directory")
+    done: dict[Path, str | None] = {}
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        for name, text in texts.items():
+            path = directory / name
+            done[path] = path.read_text(encoding="utf-8") if path.exists() else None
+            _replace(path, text)
+    except OSError as error:
+        for path, before in done.items():
+            _undo(path, before)
+        raise PlannerError(
+            f"--out {directory}: {error.strerror or error}", "choose a place that can be written"
+        ) from None
+
+
+def _undo(path: Path, before: str | None) -> None:
+    with suppress(OSError):
+        path.unlink(missing_ok=True) if before is None else _replace(path, before)
+
+
 def _replace(path: Path, text: str) -> None:
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:

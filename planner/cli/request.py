@@ -78,8 +78,15 @@ class Request:
     offload: Annotated[str, typer.Option("--offload", help="none or optimizer", rich_help_panel=_JOB)] = "none"
     framework: Annotated[
         str,
-        typer.Option("--framework", "-f", help="Preset", autocompletion=complete("framework"), rich_help_panel=_JOB),
-    ] = "megatron-core"
+        typer.Option(
+            "--framework",
+            "-f",
+            help="Preset (default: megatron-core)",
+            show_default=False,
+            autocompletion=complete("framework"),
+            rich_help_panel=_JOB,
+        ),
+    ] = ""
     tp: _range("--tp", "Tensor parallel") = None  # type: ignore[valid-type]
     cp: _range("--cp", "Context parallel") = None  # type: ignore[valid-type]
     ep: _range("--ep", "Expert parallel") = None  # type: ignore[valid-type]
@@ -154,5 +161,5 @@ def resolve(request: Request) -> Question:
     """
     from planner.question import ask
 
-    ours = ("exact", "as_json", "quiet")
+    ours = ("exact", "as_json", "quiet", "" if request.framework else "framework")
     return ask(**{f.name: getattr(request, f.name) for f in fields(Request) if f.name not in ours})

@@ -8,6 +8,7 @@ from typing import Any
 from planner import __version__
 from planner.accuracy.bands import band
 from planner.architecture import active_parameters, parameters
+from planner.catalog.clusters import cluster_spec
 from planner.recommend import Ranked, Recommendation
 from planner.report.explain import Line, as_data
 from planner.report.words import largest_part, recompute_name
@@ -15,6 +16,9 @@ from planner.training.job import Job
 from planner.training.split import layers_per_rank
 
 SCHEMA = "planner.recommendation/1"
+
+NOT_SHAPE = {"aliases", "default_for", "parameters", "parameters_active"}
+"""Fields of a model's profile that say nothing about its shape."""
 
 
 def write(answer: dict[str, Any]) -> str:
@@ -57,8 +61,10 @@ def inputs(job: Job) -> dict[str, Any]:
             "parameters": int(parameters(job.model).total),
             "active_parameters": active_parameters(job.model),
             "source": job.model.source,
+            "profile": job.model.model_dump(mode="json", exclude_defaults=True, exclude=NOT_SHAPE),
         },
         "cluster": {
+            "spec": cluster_spec(cluster),
             "accelerator": cluster.accelerator.name,
             "node": cluster.node.name,
             "nodes": cluster.nodes,
@@ -93,6 +99,7 @@ def plan(ranked: Ranked, number: int, capacity: float) -> dict[str, Any]:
         "schedule": p.schedule,
         "recompute": recompute_name(ranked.job, p) if p.recompute_layers == 0 else _recompute_policy(ranked),
         "recompute_layers": p.recompute_layers,
+        "head_layers": p.head,
         "layers_per_rank": layers_per_rank(ranked.job.model.layers, p.pp, p.head),
         "optimizer": ranked.job.workload.optimizer,
         "method": ranked.job.workload.method,

@@ -52,6 +52,15 @@ def degrees(plan: Plan) -> str:
     return " ".join(shown + ([f"ZeRO-{plan.zero}"] if plan.zero else []))
 
 
+def summary(ranked: Ranked, capacity: float) -> str:
+    """A plan in a line: degrees, recomputation, step time with its band, memory of the fullest rank."""
+    return (
+        f"{degrees(ranked.plan)} m={ranked.plan.m}, recompute {recompute_name(ranked.job, ranked.plan)}: step "
+        f"{with_band(ranked)}, {ranked.mfu:.1%} MFU, {format_bytes(ranked.need)} of {format_bytes(capacity)} on rank "
+        f"{float(ranked.estimate.rank):.0f}"
+    )
+
+
 def why(ranked: Ranked, capacity: float) -> str:
     """Why a plan is good, and what it pays most for."""
     job, plan, time = ranked.job, ranked.plan, ranked.estimate.time

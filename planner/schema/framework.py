@@ -29,12 +29,23 @@ ScheduleName = Literal[
 ]
 """Schedules that train; asynchronous ones change what the optimizer computes."""
 ZeroStage = Literal[0, 1, 2, 3]
+TargetName = Literal[
+    "megatron",
+    "megatron-core",
+    "megatron-deepspeed",
+    "deepspeed",
+    "torchtitan",
+    "pytorch",
+    "colossalai",
+    "accelerate",
+]
 
 
 class Framework(Profile):
     """One preset. Every number is a property of the framework's code, not of a model or a cluster.
 
     Attributes:
+        target: what `planner launch` writes for it; absent: no emitter speaks its language.
         counts_head: lays layers over ranks by cost, the LM head counted (nanotron); else the search decides.
         schedules, zero, zero_with_pipeline: what it can run (highest ZeRO stage beside PP > 1).
         uneven_layers: places layer counts that PP does not divide.
@@ -66,6 +77,7 @@ class Framework(Profile):
     zero: tuple[ZeroStage, ...]
     zero_with_pipeline: ZeroStage
     uneven_layers: bool
+    target: TargetName | None = None
     counts_head: bool = False
     elementwise: Annotated[float, Field(gt=0)]
     host_layer: Seconds

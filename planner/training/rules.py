@@ -2,75 +2,15 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cache
-from math import isqrt
 from typing import Any
 
 import numpy as np
 
-from planner.architecture import active_parameters, parameters
 from planner.plan import Plan
+from planner.training.frameworks import FRAMEWORK_RULES
 from planner.training.job import Job
-from planner.training.memory import adapter_parameters
+from planner.training.rule import Rule, head_worth, host_bytes
 from planner.training.split import chunk_layers
-from planner.units import format_bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """A condition on plans.
-
-    Attributes:
-        name: as shown to users and in JSON.
-        holds: (job, plan) -> bool or array of bool, true where the plan obeys.
-        says: a sentence with the job's and the plan's numbers as {placeholders}.
-        source: where a framework enforces it, or the reason when it is arithmetic.
-    """
-
-    name: str
-    holds: Callable[[Job, Plan], Any]
-    says: str
-    source: str
-
-    def message(self, job: Job, plan: Plan) -> str:
-        """The sentence for one plan."""
-        return self.says.format(**_numbers(job, plan))
-
-
-def _numbers(job: Job, plan: Plan) -> dict[str, Any]:
-    """Everything a rule's sentence may name."""
-    model, moe = job.model, job.model.moe
-    return plan.degrees | {
-        "gpus": job.cluster.gpus,
-        "heads": model.heads,
-        "kv_heads": model.kv_heads,
-        "hidden": model.hidden,
-        "ffn": moe.ffn if moe else model.ffn,
-        "layers": model.layers,
-        "experts": moe.experts if moe else 0,
-        "worth": head_worth(job),
-        "seq": job.workload.seq,
-        "batch": job.workload.global_batch,
-        "framework": job.framework.name,
-        "schedules": ", ".join(job.framework.schedules),
-        "stages": ", ".join(map(str, job.framework.zero)),
-        "deepest": job.framework.zero_with_pipeline,
-        "host_need": format_bytes(float(np.max(host_bytes(job, plan)))),
-        "host_has": format_bytes(job.cluster.node.host_memory or 0.0),
-        "node": job.cluster.node.name,
-        "divisors": ", ".join(map(str, divisors(job.cluster.gpus))),
-        "legal_tp": ", ".join(str(t) for t in divisors(model.heads) if t <= job.cluster.gpus),
-    }
-
-
-@cache
-def divisors(n: int) -> tuple[int, ...]:
-    """All divisors of n, ascending."""
-    small = [d for d in range(1, isqrt(n) + 1) if n % d == 0]
-    return tuple(sorted({*small, *(n // d for d in small)}))
 
 
 def _divides(divisor: Any, number: Any) -> Any:
@@ -88,14 +28,6 @@ def _ffn(job: Job, plan: Plan) -> Any:
 
 def _uneven(job: Job, plan: Plan) -> Any:
     return _divides(plan.pp * plan.v, job.model.layers) | job.framework.uneven_layers
-
-
-def head_worth(job: Job) -> int:
-    """The LM head in layers, by parameters that a token meets, rounded up: 2 for Llama 3 70B, 5 for Llama 3.2 1B."""
-    share = parameters(job.model)
-    met = active_parameters(job.model) - share.embedding - share.head - share.norms
-    layer = met / job.model.layers
-    return math.ceil(float(job.model.vocab * job.model.hidden / layer))
 
 
 def _head(job: Job, plan: Plan) -> Any:
@@ -133,21 +65,10 @@ def _interleaved(job: Job, plan: Plan) -> Any:
     return (plan.schedule != "interleaved") | (_divides(plan.pp, plan.m) & (plan.m >= plan.pp))
 
 
-def host_bytes(job: Job, plan: Plan) -> Any:
-    """Host memory per node that offloaded states take: every rank's share, a copy each without ZeRO."""
-    trained = job.model.layers * adapter_parameters(job, 1.0) if job.lora else parameters(job.model).total
-    sharded = np.where(np.asarray(plan.zero) >= 1, plan.dp * plan.cp, 1)
-    return job.cluster.used * HOST_BYTES * trained / (plan.tp * plan.pp * sharded)
-
-
 def _host_memory(job: Job, plan: Plan) -> Any:
     limit = job.cluster.node.host_memory
     return True if job.workload.offload == "none" or limit is None else host_bytes(job, plan) <= limit
 
-
-HOST_BYTES = 16.0
-"""Host bytes per parameter of an offloaded Adam: fp32 gradient, master weight and two moments, as DeepSpeed counts in
-runtime/zero/stage_1_and_2.py, estimate_zero2_model_states_mem_needs."""
 
 MEGATRON = "Megatron-LM"
 RULES: tuple[Rule, ...] = (
@@ -297,11 +218,16 @@ RULES: tuple[Rule, ...] = (
 )
 
 
+def rules_of(job: Job) -> tuple[Rule, ...]:
+    """The rules that every framework has, and those of the one that runs the job."""
+    return (*RULES, *FRAMEWORK_RULES.get(job.framework.target or "", ()))
+
+
 def legal(job: Job, plan: Plan) -> tuple[Any, dict[str, int]]:
     """Mask of the plans that obey every rule, and how many broke each rule first."""
     mask = np.ones(np.shape(plan.tp), dtype=bool)
     broken: dict[str, int] = {}
-    for rule in RULES:
+    for rule in rules_of(job):
         obeys = np.broadcast_to(rule.holds(job, plan), mask.shape)
         if lost := int(np.count_nonzero(mask & ~obeys)):
             broken[rule.name] = lost
@@ -311,4 +237,4 @@ def legal(job: Job, plan: Plan) -> tuple[Any, dict[str, int]]:
 
 def first_broken(job: Job, plan: Plan) -> Rule | None:
     """The first rule that one plan breaks, or None."""
-    return next((rule for rule in RULES if not np.all(rule.holds(job, plan))), None)
+    return next((rule for rule in rules_of(job) if not np.all(rule.holds(job, plan))), None)

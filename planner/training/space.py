@@ -15,7 +15,7 @@ import numpy as np
 
 from planner.plan import Plan
 from planner.training.job import Job
-from planner.training.rules import divisors, head_worth
+from planner.training.rule import divisors, head_worth
 from planner.training.split import chunk_layers
 
 BLOCK = 32768

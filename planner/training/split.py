@@ -55,3 +55,18 @@ def layers_per_rank(layers: int, p: int, head: int = 0) -> list[int]:
         return [layers]
     short, middle = int(split.short), int(split.middle)
     return [int(split.first)] + [middle - 1] * short + [middle] * (p - 2 - short) + [int(split.last)]
+
+
+def layers_per_chunk(layers: int, p: int, v: int, head: int = 0) -> list[list[int]]:
+    """Layers of every model chunk, [rank][chunk]: with v > 1 the first and the last chunk may be one layer short.
+
+    126 layers on 16 ranks of 8 chunks are one each, but for the first chunk of rank 0 and the last of rank 15.
+    """
+    if v == 1:
+        return [[count] for count in layers_per_rank(layers, p, head)]
+    most = -(-layers // (p * v))
+    missing = p * v * most - layers
+    chunks = [[most] * v for _ in range(p)]
+    chunks[-1][-1] -= min(missing, 1)
+    chunks[0][0] -= max(missing - 1, 0)
+    return chunks

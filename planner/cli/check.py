@@ -1,0 +1,204 @@
+"""planner check: a script or configuration that people have, against its framework and its cluster."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from planner.cli.request import complete
+from planner.errors import EXIT_BAD_INPUT, EXIT_NOTHING_FITS, PlannerError
+
+if TYPE_CHECKING:
+    from planner.catalog.library import Library
+    from planner.launch.program import Setup
+    from planner.launch.read.reading import Reading
+    from planner.schema.hardware import Cluster
+    from planner.schema.model import Model
+
+_SAY = "What the file does not say"
+_OUT = "Output"
+
+FilePath = Annotated[str, typer.Argument(metavar="FILE", help="Script, flags, JSON or TOML; - for stdin")]
+Gpus = Annotated[str | None, typer.Option("--gpus", "-g", help="Cluster, as for recommend", show_default=False)]
+ModelName = Annotated[
+    str | None,
+    typer.Option("--model", "-m", help="Model", autocompletion=complete("model"), rich_help_panel=_SAY),
+]
+FrameworkName = Annotated[
+    str | None,
+    typer.Option(
+        "--framework", "-f", help="Preset of its speed", autocompletion=complete("framework"), rich_help_panel=_SAY
+    ),
+]
+Seq = Annotated[int | None, typer.Option("--seq", help="Tokens per sequence", min=1, rich_help_panel=_SAY)]
+Batch = Annotated[int | None, typer.Option("--global-batch", help="Sequences per step", min=1, rich_help_panel=_SAY)]
+MicroBatch = Annotated[int | None, typer.Option("--micro-batch", help="b", min=1, rich_help_panel=_SAY)]
+Tp = Annotated[int | None, typer.Option("--tp", help="Tensor parallel", min=1, rich_help_panel=_SAY)]
+Pp = Annotated[int | None, typer.Option("--pp", help="Pipeline parallel", min=1, rich_help_panel=_SAY)]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="A variable that the script takes from outside: NODES=4", rich_help_panel=_SAY),
+]
+Margin = Annotated[str, typer.Option("--margin", help="Share of memory that must stay free: 8%")]
+Profiles = Annotated[Path | None, typer.Option("--profiles", help="Directory of your own profiles")]
+Json = Annotated[bool, typer.Option("--json", help="JSON on stdout", rich_help_panel=_OUT)]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No notes on stderr", rich_help_panel=_OUT)]
+
+PRESETS = {
+    "megatron": "megatron-core",
+    "megatron-deepspeed": "megatron-deepspeed",
+    "deepspeed": "megatron-deepspeed",
+    "torchtitan": "torchtitan",
+}
+"""Whose kernels a file is timed with unless --framework says."""
+
+
+def check(
+    file: FilePath,
+    gpus: Gpus = None,
+    model: ModelName = None,
+    framework: FrameworkName = None,
+    seq: Seq = None,
+    global_batch: Batch = None,
+    micro_batch: MicroBatch = None,
+    tp: Tp = None,
+    pp: Pp = None,
+    variables: Set = None,
+    margin: Margin = "0%",
+    profiles: Profiles = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Read a launch script or configuration: legal? fits? how fast? what to change?
+
+    Reads Megatron-LM and Megatron-DeepSpeed scripts and flags, DeepSpeed JSON, torchtitan TOML, and answers of
+    recommend and explain. Scripts are read, never run. Exit codes: 0 legal and fits, 1 does not fit, 2 illegal.
+    """
+    share = _share(margin)
+    from planner.catalog.library import open_library
+    from planner.cli.infile import read_text
+    from planner.cli.screen import notes, progress
+    from planner.launch.check import check as judge
+    from planner.launch.header import read_header
+    from planner.launch.targets import TARGETS
+    from planner.recommend import caveats
+    from planner.report.check import document
+    from planner.report.check import text as shown
+    from planner.report.jsonout import write
+    from planner.training.space import Bounds
+
+    text = read_text(file)
+    said = read_header(text)
+    library = open_library(profiles, False)
+    given: dict[str, Any] = {"seq": seq, "global_batch": global_batch, "b": micro_batch, "tp": tp, "pp": pp}
+    names = {"model": model, "gpus": gpus, "framework": framework}
+    setup, reading, assumed = _understood(text, file, library, said, names, given, _settings(variables))
+    assumptions = (*reading.notes, *assumed, *caveats(setup.job, Bounds()))
+    notes(assumptions, quiet)
+    with progress(quiet) as tick:
+        verdict = judge(reading, setup, TARGETS[reading.target], share, tick)
+    sys.stdout.write(write(document(verdict, file, assumptions)) if as_json else shown(file, verdict))
+    if not verdict.legal:
+        raise typer.Exit(EXIT_BAD_INPUT)
+    if not verdict.fits:
+        raise typer.Exit(EXIT_NOTHING_FITS)
+
+
+def _share(text: str) -> float:
+    """ "8%" or "0.08" as a number below 1."""
+    number = text.strip().removesuffix("%")
+    try:
+        value = float(number) / (100.0 if text.strip().endswith("%") else 1.0)
+    except ValueError:
+        value = -1.0
+    if not 0.0 <= value < 1.0:
+        raise PlannerError(f"--margin {text!r:.20} is no share of the memory", "--margin 8%")
+    return value
+
+
+def _settings(pairs: list[str] | None) -> dict[str, str]:
+    found = {}
+    for pair in pairs or ():
+        name, equals, value = pair.partition("=")
+        if not equals or not name.isidentifier():
+            raise PlannerError(f"--set {pair!r:.40} is no NAME=VALUE", "--set NODES=4")
+        found[name] = value
+    return found
+
+
+def _understood(
+    text: str,
+    file: str,
+    library: Library,
+    said: dict[str, str],
+    names: dict[str, str | None],
+    given: dict[str, Any],
+    variables: dict[str, str],
+) -> tuple[Setup, Reading, tuple[str, ...]]:
+    """The job and plan of the file; options go before what the file's own header says."""
+    from planner.launch.check import setup_of
+    from planner.launch.read.answer import SCHEMAS
+    from planner.launch.read.script import Context, kind_of, read_any
+
+    if kind_of(text) == "json" and any(f'"{schema}"' in text[:300] for schema in SCHEMAS):
+        return _answered(text, library, names)
+    cluster, assumed = _cluster(library, names["gpus"] or said.get("gpus"))
+    shape = _model(library, names["model"], said.get("model"))
+    vocabulary = shape.vocab if shape else None
+    reading = read_any(text, Context(cluster.gpus, vocabulary, variables, _beside(file)))
+    if shape is None and reading.model is None and reading.model_name:
+        found = library.lookup("model", reading.model_name)
+        shape = found.value if found else None
+    preset = library.framework(names["framework"] or said.get("framework") or PRESETS[reading.target])
+    given = given | {"seq": given["seq"] or (int(said["seq"]) if said.get("seq", "").isdigit() else None)}
+    given["attention"] = said.get("attention")
+    setup, more = setup_of(reading, cluster, preset.value, shape, **given)
+    return setup, reading, (*assumed, *more)
+
+
+def _answered(text: str, library: Library, names: dict[str, str | None]) -> tuple[Setup, Reading, tuple[str, ...]]:
+    """The first plan of an answer of the planner."""
+    from planner.launch.program import Setup
+    from planner.launch.read.answer import read_answer
+    from planner.launch.read.reading import Reading
+
+    job, plan = read_answer(text, library, names["gpus"], names["framework"]).chosen(1)
+    target = job.framework.target or "megatron"
+    return Setup(job, plan), Reading(target, job.model), ()
+
+
+def _cluster(library: Library, text: str | None) -> tuple[Cluster, tuple[str, ...]]:
+    from planner.catalog.clusters import find_cluster
+
+    if text is None:
+        raise PlannerError("--gpus is missing: a script does not say what it runs on", "--gpus 4x8xH100")
+    found = find_cluster(text, library)
+    return found.value, found.assumptions
+
+
+def _model(library: Library, named: str | None, said: str | None) -> Model | None:
+    """The model that the user names, or the one in the header if the catalogue has it."""
+    if named is not None:
+        return library.model(named).value
+    found = library.lookup("model", said) if said else None
+    model: Model | None = found.value if found else None
+    return model
+
+
+def _beside(file: str) -> Any:
+    """Reads files that a script names, where they lie beside it or under the working directory."""
+    from planner.cli.infile import read_text
+
+    places = [Path()] if file == "-" else [Path(file).parent, Path()]
+
+    def text_of(name: str) -> str | None:
+        for place in places:
+            for path in (place / name, place / Path(name).name):
+                if path.is_file():
+                    return read_text(str(path))
+        return None
+
+    return text_of

@@ -1,0 +1,196 @@
+"""planner launch: a plan as flags, configuration and job script."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from planner.cli.request import Request, complete, resolve, takes_request
+from planner.errors import EXIT_NOTHING_FITS, PlannerError
+
+if TYPE_CHECKING:
+    from planner.launch.program import File, Program, Setup, Target
+
+EXAMPLES = (
+    "planner launch --model llama3.1-70b --gpus 4x8xH100 --plan 1",
+    "planner recommend --model llama3.1-70b --gpus 4x8xH100 --json | planner launch --plan 2",
+)
+
+_OUT = "Output"
+Answer = Annotated[
+    str | None,
+    typer.Argument(metavar="[FILE]", help="Answer of recommend or explain as JSON, - for stdin", show_default=False),
+]
+PlanNumber = Annotated[int, typer.Option("--plan", help="Which plan of the ranking", rich_help_panel=_OUT)]
+TargetOption = Annotated[
+    str | None,
+    typer.Option(
+        "--target",
+        help="megatron, megatron-core, megatron-deepspeed, deepspeed, torchtitan, pytorch, colossalai, accelerate "
+        "(default: what the preset is for)",
+        rich_help_panel=_OUT,
+    ),
+]
+LauncherOption = Annotated[
+    str,
+    typer.Option(
+        "--launcher",
+        help="torchrun, slurm, trainjob, skypilot, dstack, deepspeed, or none: bare flags or configuration",
+        rich_help_panel=_OUT,
+    ),
+]
+Out = Annotated[Path | None, typer.Option("--out", "-o", help="Directory to write files to", rich_help_panel=_OUT)]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="List the files instead", rich_help_panel=_OUT)]
+Image = Annotated[str | None, typer.Option("--image", help="Container image of the job", rich_help_panel=_OUT)]
+
+
+def launch(
+    request: Request,
+    answer: Answer = None,
+    plan: PlanNumber = 1,
+    target: TargetOption = None,
+    launcher: LauncherOption = "torchrun",
+    out: Out = None,
+    dry_run: DryRun = False,
+    image: Image = None,
+) -> None:
+    """Write a plan for the framework that runs it: flags, configuration files, job script.
+
+    The plan is number --plan of the ranking that `recommend` gives for the same options, or of a JSON answer. What
+    comes out is a short run on mock data where the framework has any, so that the plan can be measured.
+    """
+    if not 1 <= plan <= 1000:
+        raise PlannerError(f"--plan must be between 1 and 1000, not {plan}")
+    from planner.cli.screen import notes
+    from planner.launch.launchers import LAUNCHERS
+    from planner.launch.targets import TARGETS, find_target, known_name
+
+    known_name("--launcher", launcher, (*LAUNCHERS, "none"))
+    if target is not None:
+        known_name("--target", target, TARGETS)
+    if _wants_answer(request, answer):
+        setup, fits, facts = _from_answer(request, answer, plan)
+    else:
+        setup, fits, facts = _ranked(request, plan)
+    chosen = find_target(target, setup.job.framework)
+    _refuse(chosen, setup)
+    program = chosen.program(setup)
+    files = _files(chosen, setup, program, launcher, image, facts, out is None)
+    notes((*program.notes, f"checked against {chosen.versions}"), request.quiet)
+    _deliver(files, out, dry_run, request.quiet)
+    if not fits:
+        raise typer.Exit(EXIT_NOTHING_FITS)
+
+
+def _wants_answer(request: Request, answer: str | None) -> bool:
+    """Whether the plan comes as JSON."""
+    if answer is not None and request.model:
+        raise PlannerError(f"{answer} and --model exclude each other", "an answer has its own model")
+    if answer is None and not request.model and sys.stdin.isatty():
+        raise PlannerError("no plan: name a model and its GPUs, or give an answer as JSON", EXAMPLES)
+    return not request.model
+
+
+def _from_answer(request: Request, answer: str | None, number: int) -> tuple[Setup, bool, str]:
+    """A plan of a JSON answer."""
+    from planner.catalog.library import open_library
+    from planner.cli.infile import read_text
+    from planner.launch.program import Setup
+    from planner.launch.read.answer import read_answer
+
+    text = read_text(answer or "-")
+    if not text.strip():
+        raise PlannerError("nothing came on stdin", EXAMPLES)
+    library = open_library(request.profiles, request.strict)
+    found = read_answer(text, library, request.gpus or None, request.framework or None)
+    if not found.plans:
+        raise PlannerError("this answer holds no plan: nothing fits", "planner recommend says what would")
+    job, plan = found.chosen(number)
+    return Setup(job, plan), True, ""
+
+
+def _ranked(request: Request, number: int) -> tuple[Setup, bool, str]:
+    """Plan `number` of the ranking, whether it fits, and its numbers in a line."""
+    if not request.gpus:
+        raise PlannerError("--gpus is missing", EXAMPLES[0])
+    question = resolve(request)
+    from planner.cli.screen import notes, progress
+    from planner.launch.program import Setup
+    from planner.recommend import caveats
+    from planner.recommend import recommend as search
+    from planner.report.words import summary
+
+    notes((*question.assumptions, *caveats(question.job, question.bounds)), request.quiet)
+    with progress(request.quiet) as tick:
+        answer = search(question.job, question.bounds, max(number, 10), request.exact, tick)
+    shown = answer.ranked or answer.misses
+    if number > len(shown):
+        raise PlannerError(f"there are {len(shown)} plans, no number {number}", "planner recommend shows them")
+    one = shown[number - 1]
+    return Setup(one.job, one.plan), bool(answer.ranked), summary(one, answer.capacity)
+
+
+def _refuse(target: Target, setup: Setup) -> None:
+    """Stop at what the target cannot express, with the nearest plan that it can."""
+    from planner.launch.nearest import nearest
+    from planner.launch.targets import refusal
+    from planner.report.words import degrees, recompute_name
+
+    rule = refusal(target, setup)
+    if rule is None:
+        return
+    near = nearest(setup.job, setup.plan, target.rules, keep=1)
+    hints = [f"rule: {rule.name} ({rule.source})"]
+    if near:
+        one = near[0].ranked
+        hints.append(
+            f"nearest plan that {target.title} runs: {degrees(one.plan)}, recompute {recompute_name(one.job, one.plan)}"
+        )
+    raise PlannerError(rule.message(setup.job, setup.plan), hints)
+
+
+def _files(
+    target: Target, setup: Setup, program: Program, launcher: str, image: str | None, facts: str, embed: bool
+) -> tuple[File, ...]:
+    """What is to be written, the main file first."""
+    from planner.launch.header import header
+    from planner.launch.launchers import LAUNCHERS
+    from planner.launch.launchers.launcher import Options
+    from planner.launch.program import File
+
+    if launcher == "none":
+        return program.files or (File("flags.txt", target.bare(program)),)
+    options = Options(header(target, setup, facts), embed, image=image)
+    own = () if embed else program.files
+    return (*LAUNCHERS[launcher].files(setup, program, options), *own)
+
+
+def _deliver(files: tuple[File, ...], out: Path | None, dry_run: bool, quiet: bool) -> None:
+    """To stdout, or whole files into a directory."""
+    from planner.cli.outfile import save_all
+    from planner.cli.screen import notes
+
+    if dry_run:
+        where = out or Path()
+        sys.stdout.write("".join(f"{where / file.name}  {len(file.text.encode()):,} bytes\n" for file in files))
+    elif out is None:
+        sys.stdout.write("".join(file.text for file in files))
+    else:
+        save_all(out, {file.name: file.text for file in files})
+        notes(tuple(f"wrote {out / file.name}" for file in files), quiet)
+
+
+command = takes_request(
+    launch,
+    model=Annotated[
+        str,
+        typer.Option(
+            "--model", "-m", help="Model, as for recommend", autocompletion=complete("model"), show_default=False
+        ),
+    ],
+    gpus=Annotated[str, typer.Option("--gpus", "-g", help="Cluster, as for recommend", show_default=False)],
+)
+"""What `planner launch` runs."""

@@ -1,0 +1,119 @@
+"""Hugging Face Accelerate: FSDP2 as a configuration file for `accelerate launch`.
+
+Keys and checks: huggingface/accelerate commands/config/config_args.py, commands/launch.py, utils/launch.py,
+parallelism_config.py, utils/dataclasses.py (FullyShardedDataParallelPlugin). The mesh is dp_replicate, dp_shard, cp,
+tp, the last fastest (parallelism_config.py, _get_mesh): tensor parallelism stays inside a node.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from planner.launch.program import File, Program, Setup, Target, only_file
+from planner.plan import Plan
+from planner.training.frameworks import FRAMEWORK_RULES
+from planner.training.rule import Rule
+
+CONFIG = "accelerate.yaml"
+PARALLELISM = "Accelerate parallelism_config.py"
+
+
+def program(setup: Setup) -> Program:
+    """`accelerate launch` in the place of torchrun; the number of micro-batches reaches Accelerator as a variable."""
+    return Program(
+        "accelerate launch train.py",
+        (("--config_file", CONFIG),),
+        {"ACCELERATE_GRADIENT_ACCUMULATION_STEPS": f"{setup.plan.m}"},
+        files=(File(CONFIG, yaml.safe_dump(config(setup), sort_keys=False)),),
+        notes=notes(setup),
+    )
+
+
+def config(setup: Setup) -> dict[str, Any]:
+    """The whole file, with keys of the template that `accelerate config` writes."""
+    cluster = setup.job.cluster
+    return {
+        "compute_environment": "LOCAL_MACHINE",
+        "debug": False,
+        "distributed_type": "FSDP" if sharded(setup.plan) else "MULTI_GPU",
+        "downcast_bf16": "no",
+        "enable_cpu_affinity": False,
+        **(shards(setup) if sharded(setup.plan) else {}),
+        "machine_rank": 0,
+        "main_training_function": "main",
+        "mixed_precision": "no" if setup.job.workload.optimizer == "adam-bf16" else setup.job.workload.precision,
+        "num_machines": cluster.nodes,
+        "num_processes": cluster.gpus,
+        "rdzv_backend": "static",
+        "same_network": True,
+        "use_cpu": False,
+    }
+
+
+def sharded(plan: Plan) -> bool:
+    """FSDP, also for tensor parallelism alone: Accelerate has no other way to it (commands/launch.py)."""
+    return bool(plan.zero >= 2 or plan.tp * plan.cp > 1)
+
+
+def shards(setup: Setup) -> dict[str, Any]:
+    """ZeRO-3 gives weights back behind the forward pass, ZeRO-2 keeps them."""
+    plan = setup.plan
+    degrees = {"dp_replicate": 1, "dp_shard": plan.dp, "tp": plan.tp, "cp": plan.cp}
+    return {
+        "fsdp_config": {
+            "fsdp_version": 2,
+            "fsdp_reshard_after_forward": plan.zero == 3,
+            "fsdp_auto_wrap_policy": "TRANSFORMER_BASED_WRAP",
+            "fsdp_activation_checkpointing": plan.recompute_layers > 0,
+            "fsdp_cpu_ram_efficient_loading": False,
+            "fsdp_offload_params": False,
+            "fsdp_state_dict_type": "SHARDED_STATE_DICT",
+        },
+        "parallelism_config": {f"parallelism_config_{name}_size": size for name, size in degrees.items()}
+        | ({"parallelism_config_cp_comm_strategy": "allgather"} if plan.cp > 1 else {}),
+    }
+
+
+def notes(setup: Setup) -> tuple[str, ...]:
+    """What stays with the user."""
+    plan, workload = setup.plan, setup.job.workload
+    said = [
+        f"train.py is your script: its dataloader gives micro-batches of {plan.b} sequences of {workload.seq} tokens;"
+        f" the {plan.m} micro-batches per step come from ACCELERATE_GRADIENT_ACCUMULATION_STEPS through Accelerator()"
+    ]
+    if plan.tp > 1:
+        said.append("load the model with device_mesh=ParallelismConfig's mesh: transformers shards it by its tp_plan")
+    if plan.recompute_layers and not sharded(plan):
+        said.append("call model.gradient_checkpointing_enable()")
+    if workload.optimizer == "adam-bf16":
+        said.append("load the model in bfloat16: mixed precision is off so that no fp32 copy is made")
+    if workload.method == "lora":
+        said.append("wrap the model with peft before accelerator.prepare")
+    return tuple(said)
+
+
+JOB_RULES: tuple[Rule, ...] = (
+    Rule(
+        "accelerate_optimizer",
+        lambda j, p: j.workload.optimizer != "adam-8bit",
+        "8-bit moments do not shard under FSDP2: adam or adam-bf16",
+        "Accelerate utils/fsdp_utils.py",
+    ),
+    Rule(
+        "accelerate_offload",
+        lambda j, p: j.workload.offload == "none",
+        "FSDP2 offloads weights and gradients along with the optimizer states; states alone it cannot",
+        "Accelerate utils/dataclasses.py",
+    ),
+)
+
+TARGET = Target(
+    "accelerate",
+    "Accelerate (FSDP2)",
+    "accelerate 1.15.0",
+    (*FRAMEWORK_RULES["accelerate"], *JOB_RULES),
+    program,
+    only_file,
+)

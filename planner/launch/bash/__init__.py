@@ -1,0 +1,1 @@
+"""Reads scripts for bash without running them."""

@@ -1,0 +1,58 @@
+"""A text under reading: its syntax tree, and the line that each character comes from."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+from planner.errors import PlannerError
+from planner.launch.bash.words import Value
+
+if TYPE_CHECKING:
+    from tree_sitter import Node, Parser
+
+
+LONGEST_LINE = 8_000
+"""In a script with here-documents, in which the grammar needs time that grows with the square of it."""
+
+
+@cache
+def parser() -> Parser:
+    """The grammar, loaded once."""
+    import tree_sitter_bash
+    from tree_sitter import Language, Parser
+
+    return Parser(Language(tree_sitter_bash.language()))
+
+
+@dataclass(slots=True)
+class Source:
+    """A text under reading, and the script's line of each of its characters."""
+
+    text: str
+    starts: list[int]
+    lines: list[int]
+
+    @classmethod
+    def of(cls, value: Value) -> Source:
+        """From the parts of a value, each of which knows its line."""
+        text, starts, lines = "", [0], [value[0].line if value else 1]
+        for part in value:
+            breaks = [i + 1 for i, char in enumerate(part.text) if char == "\n"]
+            starts += [len(text), *(len(text) + i for i in breaks)]
+            lines += [part.line, *(part.line + n for n in range(1, len(breaks) + 1))]
+            text += part.text
+        return cls(text, starts, lines)
+
+    def line(self, at: int) -> int:
+        """The line of a character."""
+        return self.lines[bisect_right(self.starts, at) - 1]
+
+    def tree(self) -> Node:
+        """The syntax tree; one byte for each character, so that places agree."""
+        if "<<" in self.text and re.search(f"[^\n]{{{LONGEST_LINE}}}", self.text):
+            raise PlannerError(f"a line is longer than {LONGEST_LINE:,} characters")
+        return parser().parse(re.sub(r"[^\x00-\x7f]", "x", self.text).encode("ascii")).root_node

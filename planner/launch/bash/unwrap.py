@@ -1,0 +1,252 @@
+"""Training programs behind the commands that start them: torchrun, deepspeed, srun, docker and others."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from planner.launch.bash.inner import SHELLS, inner_script
+from planner.launch.bash.slurm import settings
+from planner.launch.bash.words import Command, Word
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """A training program and how many processes of it start.
+
+    Attributes:
+        program: the script or module that trains, "pretrain_gpt.py".
+        words: its arguments.
+        nodes: machines; None when the launcher does not say.
+        per_node: processes on each; None when the launcher does not say.
+        environment: variables that it sees.
+        launcher: the words before the program.
+    """
+
+    program: str
+    words: tuple[Word, ...]
+    nodes: int | None
+    per_node: int | None
+    environment: dict[str, str]
+    launcher: tuple[Word, ...] = ()
+
+    @classmethod
+    def bare(cls, command: Command) -> Launch:
+        """Arguments without a program."""
+        return cls("", command.words, None, None, command.environment)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How one launcher writes its options.
+
+    Attributes:
+        switches: options without a value.
+        counts: options that count something, by what they count.
+        operands: words between the options and the program: an image, a host.
+        verbs: subcommands.
+        starts: it starts the processes itself; what an outer launcher said of processes is not about them.
+    """
+
+    switches: frozenset[str] = frozenset()
+    counts: dict[str, str] = field(default_factory=dict)
+    operands: int = 0
+    verbs: frozenset[str] = frozenset()
+    starts: bool = False
+
+
+def kind(switches: str, counts: str = "", operands: int = 0, verbs: str = "", starts: bool = False) -> Kind:
+    """A kind from tables of words; counts as "nodes=--nnodes"."""
+    named = {flag: name for name, _, flag in (word.partition("=") for word in counts.split())}
+    return Kind(frozenset(switches.split()), named, operands, frozenset(verbs.split()), starts)
+
+
+TORCHRUN = kind(
+    "--standalone --no_python --no-python --run_path --run-path --use_env --use-env",
+    "nodes=--nnodes per_node=--nproc_per_node per_node=--nproc-per-node",
+    starts=True,
+)
+DEEPSPEED = kind(
+    "--force_multi --no_local_rank --no_python --no_ssh --no_ssh_check --bind_cores_to_rank --save_pid "
+    "--enable_each_rank_log --elastic_training",
+    "nodes=--num_nodes per_node=--num_gpus include=--include include=-i",
+    starts=True,
+)
+ACCELERATE = kind(
+    "--multi_gpu --use_fsdp --use_deepspeed --use_megatron_lm --same_network --no_python --cpu --mps --tpu --debug "
+    "-q --quiet --use_xpu --ipex --enable_cpu_affinity",
+    "nodes=--num_machines processes=--num_processes nodes=--num-machines processes=--num-processes",
+    verbs="launch",
+    starts=True,
+)
+SRUN = kind(
+    "-l --label --exclusive --overlap --unbuffered -u --overcommit -O -v --verbose -K --pty -Q --quiet -s "
+    "--no-container-mount-home --container-writable --no-container-remap-root --container-mount-home --contiguous"
+)
+MPIRUN = kind(
+    "--allow-run-as-root -allow-run-as-root --tag-output --oversubscribe -v --report-bindings --display-map -q",
+    "processes=-n processes=-np processes=--np per_node=-npernode per_node=--npernode per_node=-ppn",
+)
+CONTAINER = kind(
+    "--nv --rocm --rm --privileged -it -ti -i -t -d --cleanenv --writable-tmpfs --contain -c -C --containall --init "
+    "--interactive --tty --detach --no-home --fakeroot --writable",
+    operands=1,
+    verbs="run exec start",
+)
+COLOSSAL = kind("", "nodes=--num_nodes per_node=--nproc_per_node", verbs="run", starts=True)
+PLAIN = kind("-p -v -i - -E -H -n")
+KINDS = {
+    **{"torchrun": TORCHRUN, "deepspeed": DEEPSPEED, "ds": DEEPSPEED, "accelerate": ACCELERATE, "colossalai": COLOSSAL},
+    **dict.fromkeys(("srun", "sbatch", "salloc"), SRUN),
+    **dict.fromkeys(("mpirun", "mpiexec", "orterun"), MPIRUN),
+    **dict.fromkeys(("singularity", "apptainer", "docker", "podman", "enroot", "shifter"), CONTAINER),
+    **dict.fromkeys(
+        ("env", "exec", "nohup", "time", "sudo", "command", "nice", "stdbuf", "taskset", "unbuffer"), PLAIN
+    ),
+    "numactl": kind("-l --localalloc -s -H --show --hardware"),
+    "nsys": kind("", verbs="profile launch"),
+    "timeout": kind("", operands=1),
+    "ssh": kind("-t -T -n -q -v -A", operands=1),
+}
+MODULES = {
+    "torch.distributed.run": TORCHRUN,
+    "torch.distributed.launch": TORCHRUN,
+    "accelerate.commands.launch": ACCELERATE,
+    "deepspeed.launcher.runner": DEEPSPEED,
+}
+PYTHON = re.compile(r"(?:.*/)?(?:python|pypy)[\d.]*")
+BARE = frozenset({"-u", "-O", "-OO", "-B", "-E", "-s", "-S", "-I", "-i", "-v", "-b", "-q"})
+
+
+@dataclass(slots=True)
+class Peel:
+    """Takes launchers off the front of a command."""
+
+    words: Sequence[Word]
+    at: int = 0
+    counts: dict[str, int] = field(default_factory=dict)
+    own: dict[str, str] = field(default_factory=dict)
+
+    def text(self, ahead: int = 0) -> str:
+        """A word, "" behind the end."""
+        return self.words[self.at + ahead].text if self.at + ahead < len(self.words) else ""
+
+    def peel(self) -> None:
+        """Until the program is in front."""
+        while self.at < len(self.words):
+            text = self.text()
+            name = text.rpartition("/")[2]
+            if re.match(r"[A-Za-z_]\w*=", text):
+                key, _, value = text.partition("=")
+                self.own[key] = value
+                self.at += 1
+            elif name in KINDS:
+                self.at += 1
+                self.options(KINDS[name], name)
+            elif not PYTHON.fullmatch(text) or not self.python():
+                break
+
+    def python(self) -> bool:
+        """python: True when a module that launches follows."""
+        self.at += 1
+        while self.text() in BARE or self.text() in ("-X", "-W"):
+            self.at += 1 + (self.text() in ("-X", "-W"))
+        if self.text() != "-m":
+            return False
+        self.at += 1
+        launching = MODULES.get(self.text())
+        if launching:
+            self.at += 1
+            self.options(launching, "")
+        return launching is not None
+
+    def options(self, kind: Kind, name: str) -> None:
+        """The options of one launcher, and its operands."""
+        if kind.starts:
+            self.counts.pop("per_node", None)
+            self.counts.pop("processes", None)
+        if kind is TORCHRUN:
+            self.counts.setdefault("nodes", 1)
+        self.at += self.text() in kind.verbs
+        start = self.at
+        while self.text().startswith("-") and self.text() != "--":
+            if kind.starts and self.text() in ("-m", "--module"):
+                self.at += 1
+                break
+            self.option(kind)
+        if kind is SRUN:
+            said = settings(word.text for word in self.words[start : self.at])
+            self.counts |= {key: value for key, value in said.items() if key in ("nodes", "per_node")}
+            self.counts |= {"processes": said["tasks"]} if "tasks" in said else {}
+        self.at += kind.operands + (self.text() == "--")
+
+    def option(self, kind: Kind) -> None:
+        """One option with its value."""
+        flag, inline, value = self.text().partition("=")
+        counted = kind.counts.get(flag)
+        takes = not inline and flag not in kind.switches and not self.text(1).startswith("-")
+        takes = takes and (counted is not None or not self.text(1).endswith(".py"))
+        takes = takes and not re.fullmatch(r"-[a-zA-Z]\d+", flag)
+        value = self.text(1) if takes else value
+        self.at += 1 + takes
+        if counted == "include":
+            hosts = [host.partition(":")[2] for host in value.split("@")]
+            self.counts |= {"nodes": len(hosts)} | ({"per_node": hosts[0].count(",") + 1} if hosts[0] else {})
+        elif counted:
+            self.counts.pop(counted, None)
+            self.counts |= {counted: int(value)} if value.isdigit() else {}
+
+    def per_node(self) -> int | None:
+        """Processes of each node."""
+        processes, nodes = self.counts.get("processes"), self.counts.get("nodes")
+        if "per_node" in self.counts or not processes or not nodes or processes % nodes:
+            return self.counts.get("per_node")
+        return processes // nodes
+
+
+def within(command: Command, depth: int) -> Launch | None:
+    """The launch inside `bash -c "..."`."""
+    from planner.launch.shell import read_script
+
+    texts = [word.text for word in command.words]
+    found = inner_script(texts)
+    if not found or depth > 3:
+        return None
+    text = " ".join(texts[found.start : found.stop])[found.skip :]
+    inside = read_script(text, command.environment).commands
+    prefix, line = command.words[: found.prefix], command.line
+    moved = [
+        Command((*prefix, *(Word(w.text, line, w.unknown) for w in c.words)), c.environment, line, c.conditional)
+        for c in inside
+    ]
+    launches = [unwrapped(one, depth + 1) for one in moved]
+    return next((one for one in launches if one.program.endswith(".py")), launches[-1] if launches else None)
+
+
+def unwrapped(command: Command, depth: int) -> Launch:
+    """A launch, through as many shells as it takes."""
+    peel = Peel(command.words)
+    peel.peel()
+    if peel.text().rpartition("/")[2] in SHELLS or any(w.text.startswith("--wrap") for w in command.words[: peel.at]):
+        inside = within(command, depth)
+        if inside:
+            return inside
+        peel.at += peel.text().rpartition("/")[2] in SHELLS and peel.at + 1 < len(command.words)
+    return Launch(
+        program=peel.text(),
+        words=tuple(command.words[peel.at + 1 :]),
+        nodes=peel.counts.get("nodes"),
+        per_node=peel.per_node(),
+        environment=command.environment | peel.own,
+        launcher=tuple(command.words[: peel.at]),
+    )
+
+
+def strip_launcher(command: Command) -> Launch:
+    """The program that a command starts in the end, and what its launchers say of nodes and processes.
+
+    Raises:
+        PlannerError: a script inside the command cannot be read.
+    """
+    return unwrapped(command, 0)

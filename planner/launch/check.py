@@ -1,0 +1,174 @@
+"""A script that people already have, held against its framework and its cluster; and what to change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pydantic import ValidationError
+
+from planner.errors import PlannerError
+from planner.launch.nearest import Change, nearest
+from planner.launch.program import Setup, Target
+from planner.launch.read.placement import find_head
+from planner.launch.read.reading import Problem, Reading
+from planner.plan import Plan
+from planner.recommend import Ranked, rank, recommend, usable_memory
+from planner.schema.framework import Framework
+from planner.schema.hardware import Cluster
+from planner.schema.model import Model
+from planner.schema.workload import Workload
+from planner.search import Candidate
+from planner.training.defaults import default_global_batch, default_precision, default_sequence
+from planner.training.job import Job
+from planner.training.rules import rules_of
+from planner.training.space import Bounds
+from planner.training.split import chunk_layers
+
+WORTH = 0.10
+"""Share of the step that an edit must save to be proposed to a script that runs."""
+
+PLANS = 3
+"""Edits proposed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is to be said of a script.
+
+    Attributes:
+        ranked: its plan with all numbers; None where the numbers of the script make no plan.
+        problems: why its framework refuses it. capacity: bytes there are; margin: share of them to be left free.
+        changes: fewest changes first; of a script that runs, those that save WORTH of the step.
+        best: the fastest plan of the same job.
+    """
+
+    reading: Reading
+    setup: Setup
+    ranked: Ranked | None
+    problems: tuple[Problem, ...]
+    capacity: float
+    margin: float
+    changes: tuple[Change, ...]
+    best: Ranked | None
+
+    @property
+    def legal(self) -> bool:
+        """Whether the framework runs it."""
+        return not self.problems
+
+    @property
+    def headroom(self) -> float:
+        """Bytes left free on the fullest rank after the margin; negative: short."""
+        return self.capacity * (1.0 - self.margin) - (self.ranked.need if self.ranked else 0.0)
+
+    @property
+    def fits(self) -> bool:
+        """Whether the fullest rank has the memory, margin included."""
+        return self.ranked is not None and self.headroom >= 0.0
+
+
+def setup_of(
+    reading: Reading, cluster: Cluster, framework: Framework, model: Model | None = None, **given: Any
+) -> tuple[Setup, tuple[str, ...]]:
+    """The job and plan that a reading means on a cluster, and a sentence for everything that neither of them says.
+
+    `given` are fields of Workload and Plan that the user states; what the script says goes before them.
+
+    Raises:
+        PlannerError: no model, degrees that do not divide the cluster ...
+    """
+    shape = reading.model or model
+    if shape is None:
+        raise PlannerError("this file does not say which model it trains", "name it: --model llama3.1-8b")
+    other: tuple[str, ...] = ()
+    if reading.model is not None and model is not None:
+        shape, other = _named(reading.model, model)
+    plan, notes = _plan(reading, cluster, shape, given)
+    workload, more = _workload(reading, shape, cluster, plan, given)
+    m = max(workload.global_batch // (plan.b * plan.dp), 1)
+    return Setup(Job(shape, cluster, workload, framework), replace(plan, m=m)), (*other, *notes, *more)
+
+
+def _named(read: Model, named: Model) -> tuple[Model, tuple[str, ...]]:
+    """The shape that the script has, under the name of the model that it is said to be."""
+    if all(getattr(read, name) == getattr(named, name) for name in ("layers", "hidden", "heads")):
+        return read.model_copy(update={"name": named.name}), ()
+    shape = f"{read.layers} layers of {read.hidden:,}"
+    return read, (f"the script trains {shape}, not {named.name}; of that only the vocabulary is taken",)
+
+
+def _plan(reading: Reading, cluster: Cluster, model: Model, given: dict[str, Any]) -> tuple[Plan, tuple[str, ...]]:
+    """The plan with dp out of the cluster, and what takes the model to know: stages and recomputed layers."""
+    fields = {name: given[name] for name in ("tp", "pp", "b") if given.get(name)} | reading.plan
+    plan = Plan(**({"b": 1} | fields | {"dp": 1, "m": 1}))
+    dp = max(cluster.gpus // plan.gpus, 1)
+    stated = reading.plan.get("dp")
+    differ = stated is not None and stated != dp
+    notes = [f"the script is for {stated * plan.gpus} GPUs; dp is {dp} on {cluster.gpus}"] if differ else []
+    plan = replace(plan, dp=dp)
+    if dp * plan.cp == 1:
+        plan = replace(plan, zero=0)
+    if reading.stages is not None and plan.pp > 1:
+        plan = _dealt(plan, reading.stages.layers(model.layers, plan.pp), model, notes)
+    if reading.recomputed:
+        chunk = chunk_layers(model.layers, plan.pp, plan.v, plan.head)
+        plan = replace(plan, recompute_layers=max(round(reading.recomputed * chunk), 1))
+    return plan, tuple(notes)
+
+
+def _dealt(plan: Plan, stages: list[int], model: Model, notes: list[str]) -> Plan:
+    """The plan with v and head out of the layers of every stage."""
+    v = max(len(stages) // plan.pp, 1)
+    head, exact = find_head(stages, model, plan.pp, v)
+    if not exact:
+        notes.append("layers are placed in a way that the cost model has not: the nearest split is taken")
+    return replace(plan, v=v, head=head)
+
+
+def _workload(
+    reading: Reading, model: Model, cluster: Cluster, plan: Plan, given: dict[str, Any]
+) -> tuple[Workload, tuple[str, ...]]:
+    """The workload: what the script says, what the user says, defaults."""
+    fields = {k: v for k, v in given.items() if k in Workload.model_fields and v is not None} | reading.workload
+    notes = []
+    if "seq" not in fields:
+        fields["seq"] = default_sequence(model)
+        notes.append(f"sequence {fields['seq']:,} tokens: the file does not say; --seq sets it")
+    if "global_batch" not in fields:
+        fields["global_batch"] = default_global_batch(fields["seq"], cluster.gpus)
+        notes.append(f"global batch {fields['global_batch']:,}: the file does not say; --global-batch sets it")
+    fields.setdefault("precision", default_precision(cluster))
+    try:
+        return Workload.model_validate(fields), tuple(notes)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        raise PlannerError(f"{problem['loc'][0]} {problem['input']!r:.40}: {problem['msg'].lower()}") from None
+
+
+def check(
+    reading: Reading, setup: Setup, target: Target, margin: float = 0.0, tick: Callable[[int], None] | None = None
+) -> Verdict:
+    """Legal, fits, how fast, what to change."""
+    job, plan = setup.job, setup.plan
+    problems = (*reading.problems, *_broken(target, setup))
+    sound = plan.gpus == job.cluster.gpus and plan.b * plan.m * plan.dp == job.workload.global_batch
+    ranked = rank(job, Candidate(plan, 0.0, 0.0)) if sound else None
+    capacity = usable_memory(job)
+    runs = ranked is not None and not problems and ranked.need <= capacity * (1.0 - margin)
+    limit = ranked.step_time * (1.0 - WORTH) if ranked is not None and runs else float("inf")
+    found = nearest(job, plan, target.rules, margin, limit, PLANS)
+    best = recommend(job, Bounds(), 1, exact=True, tick=tick).ranked
+    return Verdict(reading, setup, ranked, problems, capacity, margin, tuple(found), best[0] if best else None)
+
+
+def _broken(target: Target, setup: Setup) -> tuple[Problem, ...]:
+    """Rules of the planner that the script breaks and its framework's own checks, where there are any, do not cover.
+
+    Where a framework's checks were read off its options, only what the planner knows besides is added.
+    """
+    job, plan = setup.job, setup.plan
+    rules = (*target.rules, *(() if target.name == "megatron" else rules_of(job)))
+    broken = {r.name: r for r in rules if not r.holds(job, plan)}
+    return tuple(Problem(r.name, r.message(job, plan), 0, r.source) for r in broken.values())

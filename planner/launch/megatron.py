@@ -1,0 +1,232 @@
+"""Megatron-LM's arguments: one plan of one model as flags of pretrain_gpt.py.
+
+Names and defaults: NVIDIA/Megatron-LM training/arguments.py and core/transformer/transformer_config.py.
+"""
+
+from __future__ import annotations
+
+from planner.launch.megatron_layout import placement_flags
+from planner.launch.program import Flag, Program, Setup, Target, flag_lines
+from planner.schema.model import LatentAttention, MixtureOfExperts, Model
+from planner.training.frameworks import FRAMEWORK_RULES
+from planner.training.rule import Rule
+from planner.training.split import chunk_layers
+
+ITERATIONS = 20
+"""Iterations of the emitted run: enough for a median behind the warm-up, which `planner calibrate` reads."""
+
+SHARDING = {2: "optim_grads", 3: "optim_grads_params"}
+"""--data-parallel-sharding-strategy of Megatron-FSDP by ZeRO stage."""
+
+
+def program(setup: Setup) -> Program:
+    """pretrain_gpt.py with the flags of one plan, on mock data until the user gives some."""
+    plan = setup.plan
+    flags = (*shape_flags(setup), *parallel_flags(setup), *recompute_flags(setup), *precision_flags(setup))
+    serial = (plan.tp > 1 or plan.cp > 1) and plan.zero < 2
+    return Program(
+        "pretrain_gpt.py",
+        (*flags, *batch_flags(setup), *run_flags(setup)),
+        {"CUDA_DEVICE_MAX_CONNECTIONS": "1"} if serial else {},
+        ("CUDA_DEVICE_MAX_CONNECTIONS",) if plan.zero >= 2 else (),
+        notes=notes(setup.job.model),
+    )
+
+
+def number(name: str, value: float | str) -> Flag:
+    """An option with one value."""
+    return f"--{name}", f"{value}"
+
+
+def shape_flags(setup: Setup) -> list[Flag]:
+    """The model's shape. Megatron's defaults are GPT-2's: biases, LayerNorm, tied embeddings, dropout 0.1."""
+    model, seq = setup.job.model, setup.job.workload.seq
+    positions = max(model.context, seq) if model.position == "learned" else seq
+    flags = [
+        number("num-layers", model.layers),
+        number("hidden-size", model.hidden),
+        number("ffn-hidden-size", model.ffn),
+        number("num-attention-heads", model.heads),
+        number("seq-length", seq),
+        number("max-position-embeddings", positions),
+        number("vocab-size", model.vocab),
+        *attention_flags(model),
+        *mlp_flags(model),
+    ]
+    flags += [("--disable-bias-linear",)] if model.bias != "all" else []
+    flags += [("--add-qkv-bias",)] if model.bias == "qkv" else []
+    flags += [] if model.tied_embeddings else [("--untie-embeddings-and-output-weights",)]
+    return flags + ([] if model.dropout else [number("attention-dropout", 0.0), number("hidden-dropout", 0.0)])
+
+
+def attention_flags(model: Model) -> list[Flag]:
+    """Heads, norms, positions; MLA's ranks in place of query groups."""
+    flags = latent_flags(model.mla) if model.mla else [number("kv-channels", model.head_dim)]
+    if model.mla is None and model.kv_heads != model.heads:
+        flags += [("--group-query-attention",), number("num-query-groups", model.kv_heads)]
+    if model.window is not None:
+        flags.append(number("window-size", f"{model.window},0"))
+        flags += [number("window-attn-skip-freq", model.window_every)] if model.window_every else []
+    flags += [number("normalization", "RMSNorm")] if model.norm == "rmsnorm" else []
+    positions = {"learned": "learned_absolute", "rope": "rope", "alibi": "none", "none": "none"}
+    return [*flags, number("position-embedding-type", positions[model.position])]
+
+
+def latent_flags(mla: LatentAttention) -> list[Flag]:
+    """Multi-latent attention."""
+    flags: list[Flag] = [("--multi-latent-attention",)]
+    flags += [number("q-lora-rank", mla.q_lora_rank)] if mla.q_lora_rank else []
+    return [
+        *flags,
+        number("kv-lora-rank", mla.kv_lora_rank),
+        number("qk-head-dim", mla.qk_nope_dim),
+        number("qk-pos-emb-head-dim", mla.qk_rope_dim),
+        number("v-head-dim", mla.v_head_dim),
+    ]
+
+
+def mlp_flags(model: Model) -> list[Flag]:
+    """The feed-forward part and its experts. Megatron has no plain ReLU; its GELU costs the same."""
+    switch = {"glu": "--swiglu", "relu2": "--squared-relu"}.get(model.mlp)
+    flags: list[Flag] = [(switch,)] if switch else []
+    return flags + (moe_flags(model, model.moe) if model.moe else [])
+
+
+def moe_flags(model: Model, moe: MixtureOfExperts) -> list[Flag]:
+    """Routed and shared experts, and which layers have them."""
+    flags = [
+        number("num-experts", moe.experts),
+        number("moe-router-topk", moe.top_k),
+        number("moe-ffn-hidden-size", moe.ffn),
+        number("moe-token-dispatcher-type", "alltoall"),
+        number("moe-router-load-balancing-type", "aux_loss"),
+        number("moe-aux-loss-coeff", 0.01),
+        ("--moe-grouped-gemm",),
+    ]
+    flags += [("--moe-router-pre-softmax",)] if moe.top_k == 1 else []
+    if moe.shared_experts:
+        flags.append(number("moe-shared-expert-intermediate-size", moe.shared_experts * moe.ffn))
+    if moe.dense_layers or moe.every > 1:
+        flags.append(number("moe-layer-freq", layer_frequency(model.layers, moe)))
+    return flags
+
+
+def layer_frequency(layers: int, moe: MixtureOfExperts) -> str:
+    """Which layers have experts, as the list expression that Megatron evaluates: "([0]*3+[1]*58)"."""
+    rest = layers - moe.dense_layers
+    if moe.every == 1:
+        return f"([0]*{moe.dense_layers}+[1]*{rest})"
+    period, left = divmod(rest, moe.every)
+    pattern = ",".join(["1"] + ["0"] * (moe.every - 1))
+    tail = ",".join((["1"] + ["0"] * (moe.every - 1))[:left])
+    head = f"[0]*{moe.dense_layers}+" if moe.dense_layers else ""
+    return f"({head}[{pattern}]*{period}" + (f"+[{tail}])" if left else ")")
+
+
+def parallel_flags(setup: Setup) -> list[Flag]:
+    """Degrees, placement of layers, sequence parallelism, sharding of states."""
+    plan = setup.plan
+    flags = [
+        number("tensor-model-parallel-size", plan.tp),
+        number("pipeline-model-parallel-size", plan.pp),
+        number("context-parallel-size", plan.cp),
+        *placement_flags(setup.job.model.layers, plan),
+    ]
+    if setup.job.model.moe:
+        flags += [number("expert-model-parallel-size", plan.ep), number("expert-tensor-parallel-size", plan.tp)]
+    flags += [("--sequence-parallel",)] if plan.sp else []
+    return flags + sharding_flags(setup)
+
+
+def sharding_flags(setup: Setup) -> list[Flag]:
+    """ZeRO-1 is the distributed optimizer, ZeRO-2 and 3 are Megatron-FSDP."""
+    stage, offload = setup.plan.zero, setup.job.workload.offload == "optimizer"
+    flags: list[Flag] = [("--use-distributed-optimizer",)] if stage or offload else []
+    if stage >= 2:
+        flags += [
+            ("--use-megatron-fsdp",),
+            number("data-parallel-sharding-strategy", SHARDING[stage]),
+            number("ckpt-format", "fsdp_dtensor"),
+        ]
+    if stage:
+        flags += [("--overlap-grad-reduce",), ("--overlap-param-gather",)]
+    if offload:
+        flags += [("--optimizer-cpu-offload",), ("--use-precision-aware-optimizer",)]
+    return flags
+
+
+def recompute_flags(setup: Setup) -> list[Flag]:
+    """Nothing, the attention core, k layers of each chunk, or every layer."""
+    plan = setup.plan
+    if plan.recompute_layers == 0:
+        chosen = [number("recompute-granularity", "selective"), number("recompute-modules", "core_attn")]
+        return chosen if plan.selective else []
+    full = plan.recompute_layers >= chunk_layers(setup.job.model.layers, plan.pp, plan.v, plan.head)
+    method, layers = ("uniform", 1) if full else ("block", plan.recompute_layers)
+    return [
+        number("recompute-granularity", "full"),
+        number("recompute-method", method),
+        number("recompute-num-layers", layers),
+    ]
+
+
+def precision_flags(setup: Setup) -> list[Flag]:
+    """Number format of matrix products, and the attention kernel."""
+    kernel = "flash" if setup.job.flash else "unfused"
+    return [(f"--{setup.job.workload.precision}",), number("attention-backend", kernel)]
+
+
+def batch_flags(setup: Setup) -> list[Flag]:
+    """b and B; m follows."""
+    return [
+        number("micro-batch-size", setup.plan.b),
+        number("global-batch-size", setup.job.workload.global_batch),
+    ]
+
+
+def run_flags(setup: Setup) -> list[Flag]:
+    """A short run on mock data that prints every iteration's time."""
+    return [
+        ("--mock-data",),
+        number("tokenizer-type", "NullTokenizer"),
+        number("train-iters", ITERATIONS),
+        number("eval-iters", 0),
+        number("log-interval", 1),
+        number("lr", "1.0e-4"),
+    ]
+
+
+def notes(model: Model) -> tuple[str, ...]:
+    """What stays with the user."""
+    said = ["mock data and 20 iterations, so that the plan can be measured: your data, tokenizer, learning rate and"]
+    said[0] += " length go behind the script's name and replace these"
+    if model.position == "rope":
+        said.append("set --rotary-base (and scaling) as the model was trained: the profile does not hold them")
+    if model.position == "alibi":
+        said.append("Megatron-LM has no ALiBi; positions are left out, which costs the same")
+    return tuple(said)
+
+
+JOB_RULES = (
+    Rule(
+        "megatron_optimizer",
+        lambda j, p: j.workload.optimizer == "adam",
+        "Megatron-LM's Adam keeps fp32 master weights: --optimizer adam, not {optimizer}",
+        "Megatron-LM core/optimizer/optimizer_config.py",
+    ),
+    Rule(
+        "megatron_method",
+        lambda j, p: j.workload.method == "full",
+        "Megatron-LM trains all weights: --method full, not {method}",
+        "Megatron-LM training/arguments.py",
+    ),
+)
+
+TARGET = Target(
+    "megatron",
+    "Megatron-LM",
+    "megatron-core 0.17.1 to 0.19.2",
+    (*FRAMEWORK_RULES["megatron"], *JOB_RULES),
+    program,
+    flag_lines,
+)

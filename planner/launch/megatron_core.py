@@ -1,0 +1,261 @@
+"""Megatron-Core: a Python file that builds one plan's TransformerConfig and process groups, for people's own loops.
+
+Fields: NVIDIA/Megatron-LM core/transformer/transformer_config.py, core/model_parallel_config.py,
+core/distributed/distributed_data_parallel_config.py, core/optimizer/optimizer_config.py. Ranks are laid out
+tp-cp-ep-dp-pp, the first fastest (core/parallel_state.py, initialize_model_parallel): tensor parallelism stays inside
+a node, and so do context parallelism and expert groups as far as they fit.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from planner.launch import megatron
+from planner.launch.megatron import SHARDING, layer_frequency
+from planner.launch.megatron_layout import placement_flags
+from planner.launch.program import File, Program, Setup, Target, only_file
+from planner.schema.model import LatentAttention, MixtureOfExperts, Model
+from planner.training.split import chunk_layers
+
+SCRIPT = "plan.py"
+FIELDS = {
+    "--num-virtual-stages-per-pipeline-rank": "virtual_pipeline_model_parallel_size",
+    "--decoder-first-pipeline-num-layers": "num_layers_in_first_pipeline_stage",
+    "--decoder-last-pipeline-num-layers": "num_layers_in_last_pipeline_stage",
+    "--pipeline-model-parallel-layout": "pipeline_model_parallel_layout",
+}
+"""What the arguments that place layers are called in the configuration."""
+
+ACTIVATIONS = {"glu": "F.silu", "gelu": "F.gelu", "relu": "F.relu", "relu2": "squared_relu"}
+
+
+class Code(str):
+    """An expression, which stands in the file as it is."""
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def program(setup: Setup) -> Program:
+    """The user's train.py, which imports from plan.py."""
+    plan = setup.plan
+    serial = (plan.tp > 1 or plan.cp > 1) and plan.zero < 2
+    return Program(
+        "train.py",
+        (),
+        {"CUDA_DEVICE_MAX_CONNECTIONS": "1"} if serial else {},
+        ("CUDA_DEVICE_MAX_CONNECTIONS",) if plan.zero >= 2 else (),
+        files=(File(SCRIPT, module(setup)),),
+        notes=notes(setup.job.model),
+    )
+
+
+def module(setup: Setup) -> str:
+    """plan.py: five sets of keyword arguments and the two calls that every loop starts with."""
+    config = "MLATransformerConfig" if setup.job.model.mla else "TransformerConfig"
+    sets = {
+        "GROUPS": groups(setup),
+        "CONFIG": transformer(setup),
+        "MODEL": gpt_model(setup),
+        "GRADIENTS": gradients(setup),
+        "OPTIMIZER": optimizer(setup),
+        "BATCH": batch(setup),
+    }
+    body = "\n".join(f"{name} = dict(\n{keywords(values)})" for name, values in sets.items())
+    return HEAD.format(config=config) + body + TAIL.format(config=config)
+
+
+def keywords(values: dict[str, Any]) -> str:
+    """One keyword argument per line."""
+    return "".join(f"    {name}={value!r},\n" for name, value in values.items())
+
+
+HEAD = '''"""The parallel plan: keyword arguments for Megatron-Core."""
+
+import torch
+import torch.nn.functional as F
+from megatron.core import parallel_state
+from megatron.core.activations import squared_relu
+from megatron.core.transformer.enums import AttnBackend
+from megatron.core.transformer.transformer_config import {config}
+
+'''
+
+TAIL = '''
+
+
+def initialize_model_parallel() -> None:
+    """To be called behind torch.distributed.init_process_group."""
+    parallel_state.initialize_model_parallel(**GROUPS)
+
+
+def transformer_config() -> {config}:
+    """For GPTModel(config, layer_spec, **MODEL) of every chunk, and for the schedules."""
+    return {config}(**CONFIG)
+'''
+
+
+def groups(setup: Setup) -> dict[str, Any]:
+    """Arguments of parallel_state.initialize_model_parallel."""
+    plan = setup.plan
+    sizes = {
+        "tensor_model_parallel_size": plan.tp,
+        "pipeline_model_parallel_size": plan.pp,
+        "virtual_pipeline_model_parallel_size": plan.v if plan.v > 1 else None,
+        "context_parallel_size": plan.cp,
+    }
+    experts = {"expert_model_parallel_size": plan.ep, "expert_tensor_parallel_size": plan.tp}
+    return sizes | (experts if setup.job.model.moe else {}) | {"order": "tp-cp-ep-dp-pp"}
+
+
+def transformer(setup: Setup) -> dict[str, Any]:
+    """Fields of TransformerConfig."""
+    model, plan = setup.job.model, setup.plan
+    dtype = Code("torch.float16" if setup.job.workload.precision == "fp16" else "torch.bfloat16")
+    sizes = {name: value for name, value in groups(setup).items() if name != "order"}
+    return {
+        **shape(model),
+        **sizes,
+        **placement(setup),
+        "sequence_parallel": bool(plan.sp),
+        setup.job.workload.precision: True,
+        "params_dtype": dtype,
+        "pipeline_dtype": dtype,
+        "attention_backend": Code("AttnBackend.flash" if setup.job.flash else "AttnBackend.unfused"),
+        **recompute(setup),
+    }
+
+
+def shape(model: Model) -> dict[str, Any]:
+    """The model. Its defaults are GPT-2's: biases, LayerNorm, dropout 0.1."""
+    dropout = {} if model.dropout else {"attention_dropout": 0.0, "hidden_dropout": 0.0}
+    return {
+        "num_layers": model.layers,
+        "hidden_size": model.hidden,
+        "ffn_hidden_size": model.ffn,
+        "num_attention_heads": model.heads,
+        **(latent(model.mla) if model.mla else {"num_query_groups": model.kv_heads, "kv_channels": model.head_dim}),
+        **window(model),
+        "normalization": "RMSNorm" if model.norm == "rmsnorm" else "LayerNorm",
+        "gated_linear_unit": model.mlp == "glu",
+        "activation_func": Code(ACTIVATIONS[model.mlp]),
+        "add_bias_linear": model.bias == "all",
+        "add_qkv_bias": model.bias == "qkv",
+        **dropout,
+        **(experts(model, model.moe) if model.moe else {}),
+    }
+
+
+def latent(mla: LatentAttention) -> dict[str, Any]:
+    """Multi-latent attention."""
+    return {
+        "q_lora_rank": mla.q_lora_rank,
+        "kv_lora_rank": mla.kv_lora_rank,
+        "qk_head_dim": mla.qk_nope_dim,
+        "qk_pos_emb_head_dim": mla.qk_rope_dim,
+        "v_head_dim": mla.v_head_dim,
+        "rope_type": "rope",
+    }
+
+
+def window(model: Model) -> dict[str, Any]:
+    """Sliding attention window, and how often a layer goes without."""
+    if model.window is None:
+        return {}
+    every = {"window_attn_skip_freq": model.window_every} if model.window_every else {}
+    return {"window_size": (model.window, 0), **every}
+
+
+def experts(model: Model, moe: MixtureOfExperts) -> dict[str, Any]:
+    """Routed and shared experts, and which layers have them."""
+    shared = {"moe_shared_expert_intermediate_size": moe.shared_experts * moe.ffn} if moe.shared_experts else {}
+    some = moe.dense_layers or moe.every > 1
+    return {
+        "num_moe_experts": moe.experts,
+        "moe_router_topk": moe.top_k,
+        "moe_ffn_hidden_size": moe.ffn,
+        **shared,
+        **({"moe_layer_freq": Code(layer_frequency(model.layers, moe))} if some else {}),
+        **({"moe_router_pre_softmax": True} if moe.top_k == 1 else {}),
+        "moe_token_dispatcher_type": "alltoall",
+        "moe_router_load_balancing_type": "aux_loss",
+        "moe_aux_loss_coeff": 0.01,
+        "moe_grouped_gemm": True,
+    }
+
+
+def placement(setup: Setup) -> dict[str, Any]:
+    """Uneven ends or a layout; the number of virtual stages stands among the sizes."""
+    flags = placement_flags(setup.job.model.layers, setup.plan)
+    fields = {FIELDS[name]: value if "layout" in name else int(value) for name, value in flags}
+    return fields | ({"overlap_p2p_comm": True, "batch_p2p_comm": False} if setup.plan.v > 1 else {})
+
+
+def recompute(setup: Setup) -> dict[str, Any]:
+    """Nothing, the attention core, k layers of each chunk, or every layer."""
+    plan = setup.plan
+    if plan.recompute_layers == 0:
+        return {"recompute_granularity": "selective", "recompute_modules": ["core_attn"]} if plan.selective else {}
+    full = plan.recompute_layers >= chunk_layers(setup.job.model.layers, plan.pp, plan.v, plan.head)
+    return {
+        "recompute_granularity": "full",
+        "recompute_method": "uniform" if full else "block",
+        "recompute_num_layers": 1 if full else plan.recompute_layers,
+    }
+
+
+def gpt_model(setup: Setup) -> dict[str, Any]:
+    """Arguments of GPTModel beside configuration and layer specification."""
+    model, seq = setup.job.model, setup.job.workload.seq
+    positions = {"learned": "learned_absolute", "rope": "rope", "alibi": "none", "none": "none"}
+    return {
+        "vocab_size": padded(model.vocab, setup.plan.tp),
+        "max_sequence_length": max(model.context, seq) if model.position == "learned" else seq,
+        "position_embedding_type": positions[model.position],
+        "share_embeddings_and_output_weights": model.tied_embeddings,
+    }
+
+
+def padded(vocab: int, tp: int, multiple: int = 128) -> int:
+    """The vocabulary that Megatron builds (training/utils, vocab_size_with_padding): 128,256 at tp = 8 is 129,024."""
+    step = multiple * tp
+    return -(-vocab // step) * step
+
+
+def gradients(setup: Setup) -> dict[str, Any]:
+    """Fields of DistributedDataParallelConfig: ZeRO-1 is the distributed optimizer, 2 and 3 are Megatron-FSDP."""
+    stage = setup.plan.zero
+    fields: dict[str, Any] = {"grad_reduce_in_fp32": True, "use_distributed_optimizer": stage > 0}
+    fields |= {"overlap_grad_reduce": True, "overlap_param_gather": True} if stage else {}
+    sharding = {"use_megatron_fsdp": True, "data_parallel_sharding_strategy": SHARDING.get(stage)}
+    return fields | (sharding if stage >= 2 else {})
+
+
+def optimizer(setup: Setup) -> dict[str, Any]:
+    """Fields of OptimizerConfig."""
+    fields = {"optimizer": "adam", "lr": 1e-4, "use_distributed_optimizer": setup.plan.zero > 0}
+    fields |= {"overlap_param_gather": True} if setup.plan.zero else {}
+    offload = {"optimizer_cpu_offload": True, "optimizer_offload_fraction": 1.0, "use_precision_aware_optimizer": True}
+    return fields | (offload if setup.job.workload.offload == "optimizer" else {})
+
+
+def batch(setup: Setup) -> dict[str, int]:
+    """For the schedule that get_forward_backward_func returns."""
+    plan, workload = setup.plan, setup.job.workload
+    sizes = {"seq_length": workload.seq, "micro_batch_size": plan.b, "num_microbatches": plan.m}
+    return sizes | {"global_batch_size": workload.global_batch}
+
+
+def notes(model: Model) -> tuple[str, ...]:
+    """What stays with the user."""
+    said = ["train.py is your loop: layer specification, data, tokenizer and learning rate are yours"]
+    if model.position == "rope":
+        said.append("pass rotary_base (and scaling) to GPTModel as the model was trained: the profile does not hold it")
+    if model.position == "alibi":
+        said.append("Megatron-Core has no ALiBi; positions are left out, which costs the same")
+    return tuple(said)
+
+
+TARGET = Target(
+    "megatron-core", "Megatron-Core", "megatron-core 0.16.1 to 0.19.2", megatron.TARGET.rules, program, only_file
+)

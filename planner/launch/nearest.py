@@ -1,0 +1,77 @@
+"""The fewest changes of a plan that make it run, fit, or faster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from planner.plan import Num, Plan
+from planner.recommend import Ranked, problem, rank
+from planner.search import Candidate, search
+from planner.training.job import Job
+from planner.training.rule import Rule
+from planner.training.rules import legal
+from planner.training.space import Bounds, Range, plans
+
+SETTINGS = ("tp", "cp", "ep", "pp", "v", "b", "sp", "zero", "head", "recompute_layers")
+"""What a user sets; dp, m and the schedule follow."""
+
+DECISIVE = 1e7
+"""Seconds that one change more weighs in the search: longer than any step."""
+
+
+def changes(plan: Plan, reference: Plan) -> Num:
+    """How many settings differ. A number, or one for each of an array of plans."""
+    differ = [np.asarray(getattr(plan, name)) != getattr(reference, name) for name in SETTINGS]
+    policy = float(plan.selective != reference.selective)
+    return sum((mask.astype(float) for mask in differ), start=np.full(np.shape(plan.tp), policy))
+
+
+def around(plan: Plan) -> Bounds:
+    """The space about a plan: its context parallel degree is kept, since none other is searched."""
+    return Bounds({"cp": Range(plan.cp, plan.cp)} if plan.cp > 1 else {})
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A plan some changes away."""
+
+    count: int
+    ranked: Ranked
+
+
+def nearest(
+    job: Job, plan: Plan, rules: tuple[Rule, ...] = (), margin: float = 0.0, limit: float = np.inf, keep: int = 3
+) -> list[Change]:
+    """Plans that obey the rules, fit with a margin and step in less than `limit` seconds: fewest changes first.
+
+    Among equally many changes the fastest comes first.
+    """
+    asked = problem(job)
+
+    def cost(found: Plan) -> Any:
+        time = asked.cost(found)
+        return np.where(time <= limit, time + DECISIVE * changes(found, plan), np.inf)
+
+    wanted = replace(asked, legal=with_rules(job, rules), capacity=asked.capacity * (1.0 - margin), cost=cost)
+    found = search(plans(job, around(plan)), wanted, keep).best
+    return [_change(job, plan, candidate) for candidate in found if np.isfinite(candidate.cost)]
+
+
+def with_rules(job: Job, rules: tuple[Rule, ...]) -> Callable[[Plan], tuple[Any, dict[str, int]]]:
+    """The mask of the plans that obey these rules too."""
+
+    def masked(plan: Plan) -> tuple[Any, dict[str, int]]:
+        mask, broken = legal(job, plan)
+        for rule in rules:
+            mask = mask & np.broadcast_to(rule.holds(job, plan), mask.shape)
+        return mask, broken
+
+    return masked
+
+
+def _change(job: Job, plan: Plan, candidate: Candidate) -> Change:
+    return Change(int(changes(candidate.plan, plan)), rank(job, candidate))

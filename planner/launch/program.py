@@ -1,0 +1,82 @@
+"""What an emitter writes: the program that every rank runs, and the files it reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from planner.plan import Plan
+from planner.training.job import Job
+from planner.training.rule import Rule
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """One plan (numbers, not arrays) of one job."""
+
+    job: Job
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file to write, by its name beside the others."""
+
+    name: str
+    text: str
+
+
+Flag = tuple[str, ...]
+"""One option with its values, as they stand on one line: ("--tensor-model-parallel-size", "8")."""
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What runs on every rank.
+
+    Attributes:
+        script: what the launcher starts: "pretrain_gpt.py", or a module behind "-m ".
+        flags: its options, in the order they are written.
+        environment: variables that every rank needs; they decide whether some frameworks accept the flags.
+        unset: variables that must not be set.
+        files: configuration that the program reads.
+        notes: what the planner does not know and the user has to fill in.
+    """
+
+    script: str
+    flags: tuple[Flag, ...]
+    environment: dict[str, str] = field(default_factory=dict)
+    unset: tuple[str, ...] = ()
+    files: tuple[File, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A framework that plans are written for.
+
+    Attributes:
+        versions: of the framework that the output was checked against, as printed in the header.
+        rules: what it cannot express, as masks over plans, on top of `planner.training.rules`.
+        program: writes one plan.
+        bare: what is printed without a launcher: flags or a configuration file.
+    """
+
+    name: str
+    title: str
+    versions: str
+    rules: tuple[Rule, ...]
+    program: Callable[[Setup], Program]
+    bare: Callable[[Program], str]
+
+
+def flag_lines(program: Program) -> str:
+    """The options, one per line, quoted for a shell."""
+    from shlex import join
+
+    return "".join(f"{join(flag)}\n" for flag in program.flags)
+
+
+def only_file(program: Program) -> str:
+    """The program's configuration file."""
+    return program.files[0].text

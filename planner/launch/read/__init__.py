@@ -1,0 +1,1 @@
+"""What people already have: scripts and configurations as plans. Nothing here runs anything."""

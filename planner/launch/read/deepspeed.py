@@ -1,0 +1,180 @@
+"""A DeepSpeed JSON as the part of a plan that it states: batch, ZeRO stage, precision, offload, stages, AutoTP."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from planner.errors import PlannerError
+from planner.launch.read.answer import read_object
+from planner.launch.read.reading import Problem, Reading
+
+PIPELINE = (
+    "stages",
+    "partition",
+    "seed_layers",
+    "activation_checkpoint_interval",
+    "pipe_partitioned",
+    "grad_partitioned",
+    "use_reentrant",
+)
+CHECKPOINTING = (
+    "partition_activations",
+    "number_checkpoints",
+    "contiguous_memory_optimization",
+    "synchronize_checkpoint_boundary",
+    "profile",
+    "cpu_checkpointing",
+)
+"""Keys of the two sections in which DeepSpeed ignores what it does not know (runtime/config.py get_pipeline_config,
+runtime/activation_checkpointing/config.py)."""
+
+
+@cache
+def known_keys() -> frozenset[str]:
+    """Keys at the top of the JSON that some part of DeepSpeed reads."""
+    text = (files("planner.launch") / "options" / "deepspeed-keys.txt").read_text(encoding="utf-8")
+    return frozenset(word for line in text.splitlines() if not line.startswith("#") for word in line.split())
+
+
+def read_deepspeed(text: str, world: int, tp: int = 1, pp: int = 1) -> Reading:
+    """What the JSON says. The model and, without the keys of AutoTP and of the pipeline, degrees come from elsewhere.
+
+    Raises:
+        PlannerError: no JSON object, or a value of a wrong kind.
+    """
+    config = read_object(text)
+    tp = _whole(config, "tensor_parallel", "autotp_size") or tp
+    pp = _whole(config, "pipeline", "stages") or pp
+    notes: list[str] = []
+    workload, plan = _precision(config, notes), {"tp": tp, "pp": pp, "sp": 0, "zero": _stage(config)}
+    dp = max(world // (tp * pp), 1)
+    batch, b = _batch(config, dp, notes)
+    if batch:
+        workload["global_batch"] = batch
+    plan |= {"b": b} if b else {}
+    problems = (*_ignored_keys(config, text), *_batch_problem(config, dp), *_section_problems(config, plan, text))
+    return Reading("deepspeed", None, workload, plan, problems, tuple(notes), recomputed=float(_recomputes(config)))
+
+
+def _value(config: dict[str, Any], *path: str) -> Any:
+    found: Any = config
+    for key in path:
+        found = found.get(key) if isinstance(found, dict) else None
+    return None if found == "auto" else found
+
+
+def _whole(config: dict[str, Any], *path: str) -> int | None:
+    """A whole number, None where it is absent or "auto".
+
+    Raises:
+        PlannerError: something else.
+    """
+    found = _value(config, *path)
+    if found is None:
+        return None
+    if isinstance(found, bool) or not isinstance(found, int) or found < 0:
+        raise PlannerError(f"{'.'.join(path)} wants a whole number, not {found!r:.40}")
+    return found
+
+
+def _stage(config: dict[str, Any]) -> int:
+    stage = _whole(config, "zero_optimization", "stage") or 0
+    if stage > 3:
+        raise PlannerError(f"zero_optimization.stage must be 0, 1, 2 or 3, not {stage}")
+    return stage
+
+
+def _batch(config: dict[str, Any], dp: int, notes: list[str]) -> tuple[int | None, int | None]:
+    """(B, b): DeepSpeed derives the third from two, and m = 1 from b alone (runtime/config.py)."""
+    batch = _whole(config, "train_batch_size")
+    b = _whole(config, "train_micro_batch_size_per_gpu")
+    m = _whole(config, "gradient_accumulation_steps")
+    if batch is None and b is not None:
+        if m is None:
+            notes.append("gradient_accumulation_steps is open: taken as 1")
+        batch = b * (m or 1) * dp
+    if b is None and batch is not None and m:
+        b = batch // (m * dp)
+    return batch, b
+
+
+def _batch_problem(config: dict[str, Any], dp: int) -> tuple[Problem, ...]:
+    """train_batch_size = micro-batch * accumulation * dp."""
+    batch, b, m = (_whole(config, k) for k in ("train_batch_size", *_SPLIT))
+    if batch is None or (b is None and m is None):
+        return ()
+    if batch == (b or 1) * (m or 1) * dp or (None in (b, m) and batch % ((b or m or 1) * dp) == 0):
+        return ()
+    near = (b or 1) * (m or 1) * dp
+    said = f"train_batch_size {batch} is not micro-batch {b} x accumulation {m} x dp {dp}; it would be {near}"
+    return (Problem("batch", said, 0, "DeepSpeed runtime/config.py"),)
+
+
+_SPLIT = ("train_micro_batch_size_per_gpu", "gradient_accumulation_steps")
+
+
+def _precision(config: dict[str, Any], notes: list[str]) -> dict[str, Any]:
+    """Precision, optimizer states, offload."""
+    half, brain = (_value(config, name, "enabled") is True for name in ("fp16", "bf16"))
+    if not half and not brain and "auto" not in (_raw(config, "fp16"), _raw(config, "bf16")):
+        notes.append("neither bf16 nor fp16 is enabled: an fp32 run, timed and weighed as bf16")
+    fields: dict[str, Any] = {"precision": "fp16" if half and not brain else "bf16"}
+    if _value(config, "bf16", "bf16_optimizer_states") is True:
+        fields["optimizer"] = "adam-bf16"
+    device = _value(config, "zero_optimization", "offload_optimizer", "device")
+    if device in ("cpu", "nvme"):
+        fields["offload"] = "optimizer"
+    if _value(config, "zero_optimization", "offload_param", "device") in ("cpu", "nvme"):
+        notes.append("offload_param is not modelled: weights are weighed on the device")
+    return fields
+
+
+def _raw(config: dict[str, Any], name: str) -> Any:
+    section = config.get(name)
+    return section.get("enabled") if isinstance(section, dict) else None
+
+
+def _recomputes(config: dict[str, Any]) -> bool:
+    """Every layer is checkpointed: so the pipeline's interval says, or the section that configures checkpointing."""
+    if _value(config, "pipeline") is not None:
+        return bool(_whole(config, "pipeline", "activation_checkpoint_interval"))
+    return bool(_whole(config, "activation_checkpointing", "number_checkpoints"))
+
+
+def _ignored_keys(config: dict[str, Any], text: str) -> tuple[Problem, ...]:
+    """Keys that DeepSpeed accepts without reading them."""
+    sections: tuple[tuple[str, Any, list[str]], ...] = (
+        ("", config, sorted(known_keys())),
+        ("pipeline.", _value(config, "pipeline"), list(PIPELINE)),
+        ("activation_checkpointing.", _value(config, "activation_checkpointing"), list(CHECKPOINTING)),
+    )
+    found = []
+    for prefix, section, known in sections:
+        for key in section if isinstance(section, dict) else ():
+            if key not in known:
+                near = get_close_matches(key, known, n=1, cutoff=0.7)
+                hint = f"; did you mean {near[0]} ?" if near else ""
+                said = f"{prefix}{key} is no key that DeepSpeed reads: it is ignored without a word{hint}"
+                found.append(Problem("unknown_key", said, line_of(text, key), "DeepSpeed runtime/config.py"))
+    return tuple(found)
+
+
+def _section_problems(config: dict[str, Any], plan: dict[str, Any], text: str) -> tuple[Problem, ...]:
+    """Conditions between sections."""
+    found = []
+    if all(_value(config, name, "enabled") is True for name in ("fp16", "bf16")):
+        said = "fp16 and bf16 are both enabled; one of them"
+        found.append(Problem("one_precision", said, line_of(text, "fp16"), "DeepSpeed runtime/config.py"))
+    ratio = _value(config, "zero_optimization", "offload_optimizer", "ratio")
+    if isinstance(ratio, float) and ratio < 1.0 and plan["zero"] < 3:
+        said = f"offload_optimizer.ratio {ratio} needs ZeRO 3, not {plan['zero']}"
+        found.append(Problem("partial_offload", said, line_of(text, "ratio"), "DeepSpeed runtime/zero/config.py"))
+    return tuple(found)
+
+
+def line_of(text: str, key: str) -> int:
+    """The line on which a key of a JSON or TOML file first stands; 0: nowhere."""
+    return next((n for n, line in enumerate(text.splitlines(), 1) if f'"{key}"' in line or line.startswith(key)), 0)

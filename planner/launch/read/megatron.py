@@ -1,0 +1,253 @@
+"""Megatron-LM's options as a model, a workload and a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any
+
+from pydantic import ValidationError
+
+from planner.errors import PlannerError
+from planner.launch.read.megatron_facts import Facts, moe_layers, read_facts
+from planner.launch.read.megatron_rules import PARALLEL
+from planner.launch.read.megatron_switches import GONE, SWITCHES
+from planner.launch.read.options import Options, known_options
+from planner.launch.read.placement import find_head
+from planner.launch.read.reading import Problem, Reading
+from planner.schema.model import Model
+from planner.training.split import chunk_layers
+
+VOCABULARIES = {
+    "GPT2BPETokenizer": 50257,
+    "GPTSentencePieceTokenizer": 32000,
+    "Llama2Tokenizer": 32000,
+    "Llama3Tokenizer": 128256,
+    "TikTokenizer": 131072,
+    "BertWordPieceLowerCase": 30522,
+}
+"""Vocabulary by --tokenizer-type where --vocab-size is not given: GPT-2's merges, Llama's SentencePiece and tiktoken
+files, Megatron's default for TikTokenizer (training/arguments.py)."""
+
+UNKNOWN_VOCABULARY = 50257
+"""GPT-2's, taken where nothing says."""
+
+
+def read_megatron(
+    options: Options, world: int, environment: Mapping[str, str] | None, vocabulary: int | None = None
+) -> Reading:
+    """The plan that a Megatron-LM command line asks for, with every check that it fails.
+
+    Raises:
+        PlannerError: an option that the plan depends on is missing or no number.
+    """
+    facts = read_facts(options, world, environment)
+    notes: list[str] = []
+    model = read_model(facts, vocabulary, notes)
+    workload = read_workload(facts, notes)
+    if environment is None and (facts.tp > 1 or facts.cp > 1) and facts.zero < 2:
+        notes.append("the environment must have CUDA_DEVICE_MAX_CONNECTIONS=1 before Blackwell; flags do not say")
+    plan = read_plan(facts, model, workload["attention"].startswith("flash"), notes)
+    return Reading("megatron", model, workload, plan, problems(facts), tuple(notes))
+
+
+def problems(facts: Facts) -> tuple[Problem, ...]:
+    """Everything that Megatron-LM would refuse, or fail on later, in the order of its own checks."""
+    failed = [check for check in (*PARALLEL, *SWITCHES) if not check.holds(facts)]
+    found = [
+        Problem(
+            check.name,
+            check.message(facts),
+            facts.options.line(check.option),
+            f"Megatron-LM {check.source}" if check.at != "never" else check.source,
+        )
+        for check in failed
+    ]
+    return (*strange_options(facts.options, "megatron"), *found)
+
+
+def strange_options(options: Options, framework: str) -> tuple[Problem, ...]:
+    """Options that the framework's parser does not have: it stops at the first."""
+    known = known_options(framework)
+    found = []
+    for name, line in options.strange:
+        gone = GONE.get(name[2:])
+        if gone is not None:
+            hint = f"it is {'--' + gone if gone else 'not needed'} now"
+        else:
+            near = get_close_matches(name, known, n=1, cutoff=0.75)
+            hint = f"did you mean {near[0]} ?" if near else "an option of your own fork?"
+        found.append(Problem("unknown_option", f"{name} is no option of {framework}: {hint}", line, "argument parser"))
+    return tuple(found)
+
+
+def read_model(facts: Facts, vocabulary: int | None, notes: list[str]) -> Model:
+    """The shape that the options describe.
+
+    Raises:
+        PlannerError: numbers that no transformer has.
+    """
+    has, heads = facts.has, facts.heads
+    channels = facts.options.whole("kv-channels") or facts.hidden // heads
+    fields: dict[str, Any] = {
+        "name": "script",
+        "source": "options of the script",
+        "family": "script",
+        "layers": facts.layers,
+        "hidden": facts.hidden,
+        "ffn": facts.ffn,
+        "heads": heads,
+        "kv_heads": facts.groups,
+        "head_dim": channels,
+        "vocab": vocabulary or _vocabulary(facts, notes),
+        "tied_embeddings": not has("untie-embeddings-and-output-weights"),
+        "context": max(facts.positions, facts.seq),
+        "mlp": "glu" if has("swiglu", "quick-geglu") else "relu2" if has("squared-relu") else "gelu",
+        "bias": "all" if not has("disable-bias-linear") else "qkv" if has("add-qkv-bias") else "none",
+        "norm": "rmsnorm" if facts.text("normalization") == "RMSNorm" else "layernorm",
+        "position": _positions(facts),
+        "dropout": facts.text("hidden-dropout", "0.1") not in ("0", "0.0"),
+    }
+    fields |= _window(facts) | ({"mla": _latent(facts)} if has("multi-latent-attention") else {})
+    if has("multi-latent-attention"):
+        fields["head_dim"] = fields["mla"]["qk_nope_dim"] + fields["mla"]["qk_rope_dim"]
+    if facts.experts:
+        fields["moe"] = _experts(facts, notes)
+    try:
+        return Model.model_validate(fields)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        raise PlannerError(f"the options describe no model: {problem['msg'].lower()}") from None
+
+
+def _vocabulary(facts: Facts, notes: list[str]) -> int:
+    """--vocab-size, else what the tokenizer has."""
+    stated = facts.options.whole("vocab-size") or facts.options.whole("padded-vocab-size")
+    if stated:
+        return stated
+    kind = facts.text("tokenizer-type")
+    size = VOCABULARIES.get(kind, UNKNOWN_VOCABULARY)
+    known = f"that of {kind}" if kind in VOCABULARIES else "GPT-2's: nothing says; --model names a model that has it"
+    notes.append(f"vocabulary {size:,}, {known}")
+    return size
+
+
+def _positions(facts: Facts) -> str:
+    if facts.has("use-rotary-position-embeddings"):
+        return "rope"
+    kind = facts.text("position-embedding-type", "learned_absolute")
+    return {"learned_absolute": "learned", "none": "none"}.get(kind, "rope")
+
+
+def _window(facts: Facts) -> dict[str, Any]:
+    """--window-size "4096,0" and which layers have it."""
+    size = facts.text("window-size").strip("() ").partition(",")[0]
+    if not size.isdigit() or int(size) < 1:
+        return {}
+    every = facts.text("window-attn-skip-freq")
+    return {"window": int(size), "window_every": int(every) if every.isdigit() else 0}
+
+
+def _latent(facts: Facts) -> dict[str, Any]:
+    """Multi-latent attention with Megatron's defaults."""
+    whole = facts.options.whole
+    return {
+        "q_lora_rank": whole("q-lora-rank"),
+        "kv_lora_rank": whole("kv-lora-rank", 32),
+        "qk_nope_dim": whole("qk-head-dim", 128),
+        "qk_rope_dim": whole("qk-pos-emb-head-dim", 64),
+        "v_head_dim": whole("v-head-dim", 128),
+    }
+
+
+def _experts(facts: Facts, notes: list[str]) -> dict[str, Any]:
+    """Experts of the layers that have them: leading dense layers, then one in `every`."""
+    pattern = moe_layers(facts.text("moe-layer-freq", "1"), facts.layers)
+    dense = pattern.index(1) if 1 in pattern else 0
+    rest = pattern[dense:]
+    every = rest[1:].index(1) + 1 if 1 in rest[1:] else len(rest)
+    if rest != [int(i % every == 0) for i in range(len(rest))]:
+        notes.append("--moe-layer-freq is no regular pattern: taken as one MoE layer in each period of its first")
+    width = facts.options.whole("moe-ffn-hidden-size") or facts.ffn
+    shared = facts.options.whole("moe-shared-expert-intermediate-size") or 0
+    if shared % width:
+        notes.append(f"shared experts of width {shared:,} are taken as whole experts of {width:,}")
+    return {
+        "experts": facts.experts,
+        "top_k": facts.top_k,
+        "ffn": width,
+        "shared_experts": -(-shared // width),
+        "dense_layers": dense,
+        "every": max(every, 1),
+    }
+
+
+def read_workload(facts: Facts, notes: list[str]) -> dict[str, Any]:
+    """Batch, precision, attention kernel, where the optimizer lives."""
+    precision = "fp16" if facts.has("fp16") else "bf16"
+    if not facts.has("fp16", "bf16"):
+        notes.append("neither --bf16 nor --fp16: an fp32 run, timed and weighed as bf16")
+    for low in ("fp8-format", "fp4-format"):
+        if facts.has(low):
+            notes.append(f"--{low} is timed and weighed as {precision}")
+    if facts.text("optimizer", "adam") != "adam":
+        notes.append(f"--optimizer {facts.text('optimizer')} is weighed as Adam")
+    return {
+        "seq": facts.seq,
+        "global_batch": facts.B,
+        "precision": precision,
+        "attention": _attention(facts),
+        "offload": "optimizer" if facts.has("optimizer-cpu-offload") else "none",
+    }
+
+
+def _attention(facts: Facts) -> str:
+    """The attention kernel: Transformer Engine picks flash by itself; the local implementation does not."""
+    backend = facts.text("attention-backend", "auto")
+    local = facts.text("transformer-impl", "transformer_engine") == "local" and not facts.has("use-flash-attn")
+    return "unfused" if backend in ("unfused", "local") or (backend == "auto" and local) else "flash"
+
+
+def read_plan(facts: Facts, model: Model, flash: bool, notes: list[str]) -> dict[str, Any]:
+    """The fields of Plan."""
+    degrees: dict[str, Any] = {name: getattr(facts, name) for name in ("tp", "cp", "pp", "v", "dp", "b", "m", "zero")}
+    head, exact = find_head(_chunks(facts), model, facts.pp, facts.v)
+    if not exact:
+        notes.append("layers are placed in a way that the cost model has not: the nearest split is taken")
+    if facts.experts and facts.etp != facts.tp:
+        notes.append(f"experts over {facts.etp} tensor-parallel ranks are weighed as over tp={facts.tp}")
+    degrees |= {"ep": facts.ep, "sp": int(facts.sp), "head": head}
+    degrees["schedule"] = "interleaved" if facts.v > 1 else "1f1b"
+    return degrees | _recompute(facts, model, head, flash, notes)
+
+
+def _chunks(facts: Facts) -> list[int]:
+    """Layers of every stage in Megatron's order, all ranks' first chunks first."""
+    if facts.stages:
+        return list(facts.stages)
+    if facts.uneven:
+        stages = facts.pp - bool(facts.first) - bool(facts.last)
+        middle = (facts.layers - facts.first - facts.last) // max(stages, 1)
+        sizes = [middle] * facts.pp
+        sizes[0], sizes[-1] = facts.first or middle, facts.last or middle
+        return [size // facts.v for size in sizes] * facts.v
+    sizes = [facts.counted // (facts.pp * facts.v)] * (facts.pp * facts.v)
+    sizes[0] -= int(facts.has("account-for-embedding-in-pipeline-split"))
+    sizes[-1] -= int(facts.has("account-for-loss-in-pipeline-split"))
+    return sizes
+
+
+def _recompute(facts: Facts, model: Model, head: int, flash: bool, notes: list[str]) -> dict[str, Any]:
+    """k layers recomputed per chunk; under flash attention the attention core has nothing to recompute."""
+    if facts.granularity == "full":
+        chunk = int(chunk_layers(model.layers, facts.pp, facts.v, head))
+        if facts.text("recompute-method") == "uniform" and facts.recompute_layers > 1:
+            notes.append("uniform recomputation in groups is weighed as of single layers")
+        block = facts.text("recompute-method") == "block"
+        return {"recompute_layers": min(facts.recompute_layers, chunk) if block else chunk}
+    if facts.granularity == "selective":
+        others = [name for name in facts.modules if name != "core_attn"]
+        if others:
+            notes.append(f"recomputation of {', '.join(others)} is not modelled: memory comes out higher than it is")
+        return {"selective": not flash and "core_attn" in facts.modules}
+    return {}

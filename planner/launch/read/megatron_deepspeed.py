@@ -1,0 +1,91 @@
+"""Megatron-DeepSpeed: Megatron-LM's older names, with a DeepSpeed JSON beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from planner.launch.read.deepspeed import read_deepspeed
+from planner.launch.read.megatron import read_megatron, strange_options
+from planner.launch.read.options import Option, Options
+from planner.launch.read.reading import Reading
+
+RENAMED = {
+    "num-key-value-heads": "num-query-groups",
+    "moe-expert-parallel-size": "expert-model-parallel-size",
+    "topk": "moe-router-topk",
+    "expert-interval": "moe-layer-freq",
+}
+"""Its options that Megatron-LM calls otherwise (deepspeedai/Megatron-DeepSpeed megatron/arguments.py)."""
+
+FLASH = ("use-flash-attn", "use-flash-attn-v1", "use-flash-attn-v2", "use-flash-attn-triton", "use-flash-attn-builder")
+
+
+def read_megatron_deepspeed(
+    options: Options,
+    config: str | None,
+    world: int,
+    environment: Mapping[str, str] | None,
+    vocabulary: int | None = None,
+) -> Reading:
+    """The plan of both: shapes and degrees are options, the ZeRO stage is in the JSON, the batch in either.
+
+    Raises:
+        PlannerError: as `read_megatron` and `read_deepspeed`.
+    """
+    stage = options.whole("zero-stage")
+    reading = read_megatron(translated(options), world, environment, vocabulary)
+    plan = reading.plan | {"zero": stage or 0, "v": 1, "schedule": "1f1b"}
+    problems, notes, workload = (
+        strange_options(options, "megatron-deepspeed"),
+        list(reading.notes),
+        dict(reading.workload),
+    )
+    if config is None:
+        notes.append("its DeepSpeed JSON is not beside it: ZeRO stage and offload are taken from the options")
+    else:
+        engine = read_deepspeed(config, world, plan["tp"], plan["pp"])
+        plan["zero"] = engine.plan["zero"] if stage is None else stage
+        workload |= {key: engine.workload[key] for key in ("offload", "optimizer") if key in engine.workload}
+        problems, notes = (*problems, *engine.problems), [*notes, *engine.notes]
+    if "cpu-optimizer" in options:
+        workload["offload"] = "optimizer"
+    return replace(
+        reading,
+        target="megatron-deepspeed",
+        plan=plan,
+        workload=workload,
+        problems=problems,
+        notes=tuple(dict.fromkeys(notes)),
+    )
+
+
+def translated(options: Options) -> Options:
+    """The options under Megatron-LM's names, with what is implied said."""
+    given = {RENAMED.get(name, name): option for name, option in options.given.items()}
+    for implied, by in _implied(given):
+        given.setdefault(implied, by)
+    if given.get("num-experts", Option(("1",), 0)).values[:1] in (("1",), ("0",)):
+        given.pop("num-experts", None)
+    for virtual in ("num-layers-per-virtual-pipeline-stage", "zero-stage"):
+        given.pop(virtual, None)
+    if options.text("normalization") == "rmsnorm":
+        given["normalization"] = Option(("RMSNorm",), options.line("normalization"))
+    return Options(given, options.strange, options.stray)
+
+
+def _implied(given: Mapping[str, Option]) -> list[tuple[str, Option]]:
+    """Switches of Megatron-LM that follow from others here."""
+    found = []
+    if "num-query-groups" in given:
+        found.append(("group-query-attention", Option((), given["num-query-groups"].line)))
+    if "no-position-embedding" in given:
+        found.append(("position-embedding-type", Option(("none",), given["no-position-embedding"].line)))
+    kernel = "flash" if any(name in given for name in FLASH) else "unfused"
+    found.append(("attention-backend", Option((kernel,), 0)))
+    checkpointed = [n for n in ("checkpoint-activations", "deepspeed-activation-checkpointing") if n in given]
+    if checkpointed and "recompute-granularity" not in given and "recompute-activations" not in given:
+        line = given[checkpointed[0]].line
+        found += [("recompute-granularity", Option(("full",), line)), ("recompute-method", Option(("uniform",), line))]
+        found.append(("recompute-num-layers", Option(("1",), line)))
+    return found

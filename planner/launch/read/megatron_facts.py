@@ -1,0 +1,202 @@
+"""What Megatron-LM makes of its options: every number that its checks look at, with the defaults it fills in."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from planner.errors import PlannerError
+from planner.launch.megatron_layout import read_layout
+from planner.launch.read.options import Options
+
+COUNTS = {
+    "tp": ("tensor-model-parallel-size", 1),
+    "pp": ("pipeline-model-parallel-size", 1),
+    "cp": ("context-parallel-size", 1),
+    "ep": ("expert-model-parallel-size", 1),
+    "layers": ("num-layers", None),
+    "hidden": ("hidden-size", None),
+    "heads": ("num-attention-heads", None),
+    "seq": ("seq-length", None),
+    "b": ("micro-batch-size", None),
+    "experts": ("num-experts", 0),
+    "top_k": ("moe-router-topk", 2),
+    "first": ("decoder-first-pipeline-num-layers", 0),
+    "last": ("decoder-last-pipeline-num-layers", 0),
+    "virtual": ("num-virtual-stages-per-pipeline-rank", 0),
+    "per_virtual": ("num-layers-per-virtual-pipeline-stage", 0),
+    "recompute_layers": ("recompute-num-layers", 0),
+    "offloaded": ("cpu-offloading-num-layers", 0),
+}
+"""Whole numbers: our name, the option, Megatron's default; None: it must be given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """The options of one run with Megatron's defaults and what follows from them.
+
+    Attributes:
+        options: as given; `has` asks for switches.
+        world: accelerators; environment: what the script exports; None: not known.
+        n: whole numbers by name: those of COUNTS, and etp, ffn, groups, positions, B, dp, m, v, vocab.
+        stages: layers of every stage, in Megatron's order, when a layout string gives them.
+    """
+
+    options: Options
+    world: int
+    environment: Mapping[str, str] | None
+    n: Mapping[str, int]
+    stages: tuple[int, ...] = ()
+
+    def __getattr__(self, name: str) -> int:
+        try:
+            return self.n[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+    def has(self, *names: str) -> bool:
+        """Whether any of these options was given."""
+        return any(name in self.options for name in names)
+
+    def text(self, name: str, default: str = "") -> str:
+        """The value of an option."""
+        return self.options.text(name, default)
+
+    @property
+    def granularity(self) -> str:
+        """Recomputation: "", "full" or "selective"."""
+        return "selective" if self.has("recompute-activations") else self.text("recompute-granularity")
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """What selective recomputation covers."""
+        return self.options.texts("recompute-modules") or ("core_attn",)
+
+    @property
+    def sp(self) -> bool:
+        """Sequence parallelism, which Megatron switches off by itself for tp = 1."""
+        return self.has("sequence-parallel") and self.n["tp"] > 1
+
+    @property
+    def fsdp(self) -> bool:
+        """Megatron-FSDP."""
+        return self.has("use-megatron-fsdp", "use-custom-fsdp")
+
+    @property
+    def uneven(self) -> bool:
+        """Whether the ends have layer counts of their own."""
+        return bool(self.n["first"] or self.n["last"])
+
+    @property
+    def counted(self) -> int:
+        """Layers plus what counts as one: the embedding and the loss, on request."""
+        extra = ("account-for-embedding-in-pipeline-split", "account-for-loss-in-pipeline-split")
+        return self.n["layers"] + sum(self.has(name) for name in extra)
+
+
+def read_facts(options: Options, world: int, environment: Mapping[str, str] | None) -> Facts:
+    """Fill in Megatron's defaults.
+
+    Raises:
+        PlannerError: an option that the plan depends on is missing, unset or no number.
+    """
+    n = {ours: _count(options, name, default) for ours, (name, default) in COUNTS.items()}
+    n |= _derived(options, n, world)
+    stages = _stages(options)
+    n["v"] = _virtual_stages(n, stages)
+    return Facts(options, world, environment, n, stages)
+
+
+def _count(options: Options, name: str, default: int | None) -> int:
+    value = options.whole(name, default)
+    if value is None:
+        raise PlannerError(f"--{name} is missing: Megatron-LM needs it", "is this a Megatron-LM command line?")
+    if value < 0 or (value == 0 and default != 0):
+        raise PlannerError(f"line {options.line(name)}: --{name} must be positive, not {value}")
+    return value
+
+
+def _derived(options: Options, n: Mapping[str, int], world: int) -> dict[str, int]:
+    """ffn is 4*h, or int(8*h/3/64)*64 with SwiGLU; query groups are 1 unless counted; training/arguments.py."""
+    gated = int(8 * n["hidden"] / 3 / 64) * 64 if "swiglu" in options else 4 * n["hidden"]
+    groups = (options.whole("num-query-groups") or 1) if "group-query-attention" in options else n["heads"]
+    dp = max(world // (n["tp"] * n["pp"] * n["cp"]), 1)
+    batch = options.whole("global-batch-size") or n["b"] * dp
+    return {
+        "etp": options.whole("expert-tensor-parallel-size") or n["tp"],
+        "ffn": options.whole("ffn-hidden-size") or gated,
+        "groups": groups,
+        "positions": options.whole("max-position-embeddings") or 0,
+        "dp": dp,
+        "B": batch,
+        "m": batch // (n["b"] * dp),
+        "zero": zero_stage(options),
+    }
+
+
+def zero_stage(options: Options) -> int:
+    """The ZeRO stage that the sharding options amount to."""
+    if "use-torch-fsdp2" in options:
+        return 3
+    if "use-megatron-fsdp" in options or "use-custom-fsdp" in options:
+        strategy = options.text("data-parallel-sharding-strategy", "optim_grads_params")
+        return {"no_shard": 0, "optim": 1, "optim_grads": 2}.get(strategy, 3)
+    return int("use-distributed-optimizer" in options)
+
+
+def _stages(options: Options) -> tuple[int, ...]:
+    text = options.text("pipeline-model-parallel-layout")
+    try:
+        return tuple(read_layout(text)) if text else ()
+    except ValueError as error:
+        line = options.line("pipeline-model-parallel-layout")
+        raise PlannerError(
+            f"line {line}: --pipeline-model-parallel-layout: {error}", 'like "Ett|(tt|)*6ttL", see docs/launch.md'
+        ) from None
+
+
+def _virtual_stages(n: Mapping[str, int], stages: tuple[int, ...]) -> int:
+    """Chunks per rank out of whichever of the three options says so."""
+    if stages:
+        return max(len(stages) // n["pp"], 1)
+    if n["per_virtual"]:
+        return max(n["layers"] // n["pp"] // n["per_virtual"], 1)
+    return n["virtual"] or 1
+
+
+def moe_layers(text: str, layers: int) -> list[int]:
+    """1 for every layer with experts: --moe-layer-freq is a number, or a list expression like "([0]*3+[1]*58)".
+
+    Raises:
+        PlannerError: neither.
+    """
+    if re.fullmatch(r"\d{1,6}", text.strip()) and int(text) > 0:
+        return [int(i % int(text) == 0) for i in range(layers)]
+    try:
+        pattern = _list(ast.parse(text.strip(), mode="eval").body)
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        raise PlannerError(f"--moe-layer-freq {text!r:.60} is no list expression", "like ([0]*3+[1]*58)") from None
+    if len(pattern) != layers:
+        raise PlannerError(f"--moe-layer-freq {text!r:.60} has {len(pattern)} entries for {layers} layers")
+    return pattern
+
+
+LONGEST_PATTERN = 10_000
+
+
+def _list(node: Any) -> list[int]:
+    """A list of 0 and 1 out of brackets, + and *: nothing else is evaluated."""
+    if isinstance(node, ast.List):
+        found = [int(getattr(entry, "value", 0)) for entry in node.elts if getattr(entry, "value", None) in (0, 1)]
+        if len(found) == len(node.elts):
+            return found
+    elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        return _list(node.left) + _list(node.right)
+    elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult) and isinstance(node.right, ast.Constant):
+        times, unit = node.right.value, _list(node.left)
+        if isinstance(times, int) and 0 <= times * max(len(unit), 1) <= LONGEST_PATTERN:
+            return unit * times
+    raise ValueError

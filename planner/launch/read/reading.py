@@ -1,0 +1,52 @@
+"""What a script or configuration says, before a cluster is known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from planner.launch.read.placement import Stages
+from planner.schema.model import Model
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a framework refuses a script, or fails on it later.
+
+    Attributes:
+        rule: its name. line: in the script, 0 if it has none. source: where the framework finds out, and when.
+    """
+
+    rule: str
+    message: str
+    line: int
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A script as the planner understands it.
+
+    Attributes:
+        target: whose script it is: a name of `planner.launch.targets`.
+        model: its shape, or None where the file does not hold one.
+        workload: fields of Workload that it states.
+        plan: fields of Plan that it states; dp and m follow from the cluster.
+        problems: checks of the framework that it fails.
+        notes: what was assumed, and what has no place in the cost model.
+        ignored: (line, what) that could not be read.
+        model_name: what the file calls its model, where it does not hold the shape.
+        recomputed: share of each chunk's layers that is recomputed, where their number takes the model to know.
+        stages: how a pipeline deals out layers, where that takes the model to know.
+    """
+
+    target: str
+    model: Model | None
+    workload: dict[str, Any] = field(default_factory=dict)
+    plan: dict[str, Any] = field(default_factory=dict)
+    problems: tuple[Problem, ...] = ()
+    notes: tuple[str, ...] = ()
+    ignored: tuple[tuple[int, str], ...] = ()
+    model_name: str | None = None
+    recomputed: float = 0.0
+    stages: Stages | None = None

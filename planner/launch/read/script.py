@@ -1,0 +1,157 @@
+"""Any file that people have, by what is in it: a script, a list of flags, a DeepSpeed JSON, a torchtitan TOML."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath
+
+from planner.errors import PlannerError
+from planner.launch.read.deepspeed import read_deepspeed
+from planner.launch.read.megatron import read_megatron
+from planner.launch.read.megatron_deepspeed import read_megatron_deepspeed
+from planner.launch.read.options import Options, known_options, read_options
+from planner.launch.read.reading import Reading
+from planner.launch.read.torchtitan import read_torchtitan
+from planner.launch.read.trainer import BATCH, is_trainer, read_trainer
+from planner.launch.shell import Launch, Script, read_arguments, read_script, strip_launcher
+
+READABLE = (
+    "a launch script or flags of Megatron-LM or Megatron-DeepSpeed",
+    "a DeepSpeed JSON, or a script that names one",
+    "a torchtitan TOML, or a script that names one",
+    "a JSON answer of planner recommend or explain",
+)
+
+CONFIGS = ("deepspeed_config", "deepspeed", "job.config_file", "job.config-file")
+"""Options whose value is a file that holds the rest."""
+
+
+TALK = ("echo", "printf", "cat", "tee")
+"""Commands that show options and do not run them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What is known beside the text.
+
+    Attributes:
+        world: accelerators of the cluster. vocabulary: of the model that the user named.
+        variables: that the user sets. beside: text of a file next to the script, None if there is none.
+    """
+
+    world: int
+    vocabulary: int | None = None
+    variables: Mapping[str, str] = field(default_factory=dict)
+    beside: Callable[[str], str | None] = lambda name: None
+
+
+def kind_of(text: str) -> str:
+    """ "json", "toml", "flags" or "script", by how the text looks."""
+    start = re.sub(r"(?m)^\s*#.*\n?", "", text).lstrip()
+    if start.startswith("{"):
+        return "json"
+    if re.match(r"\[+\s*[\w.\"]+\s*\]+\s*$", start.partition("\n")[0].split("#")[0].rstrip()):
+        return "toml"
+    return "flags" if start.startswith("--") else "script"
+
+
+def read_any(text: str, context: Context) -> Reading:
+    """The plan that a file asks for.
+
+    Raises:
+        PlannerError: nothing that can be read, or what is missing in it.
+    """
+    kind = kind_of(text)
+    if kind == "json":
+        return read_deepspeed(text, context.world)
+    if kind == "toml":
+        return read_torchtitan(text, context.world)
+    if kind == "flags":
+        return _read_command(Launch("", read_arguments(text).words, None, None, {}), {}, context, None)
+    script = read_script(text, context.variables)
+    return read_command(script, context)
+
+
+def read_command(script: Script, context: Context) -> Reading:
+    """The training command of a script: the one with most options that some framework knows."""
+    launches = [launch for launch in map(strip_launcher, script.commands) if launch is not None]
+    best = max(launches, key=lambda launch: (launch.program not in TALK, _known(launch)), default=None)
+    if best is None or _known(best) == 0:
+        lines = [f"line {n}: {why}" for n, why in script.ignored[:5]]
+        raise PlannerError("no training command that can be read", [*(f"wanted: {x}" for x in READABLE), *lines])
+    reading = _read_command(best, script.documents, context, best.environment)
+    return replace(reading, ignored=(*reading.ignored, *script.ignored), notes=(*_sizes(best, context), *reading.notes))
+
+
+def _known(launch: Launch) -> int:
+    """How many words are options of a framework that can be read."""
+    names = known_options("megatron").keys() | known_options("megatron-deepspeed").keys()
+    names |= {f"--{name}" for name in (*CONFIGS, *BATCH)}
+    return sum(word.text.partition("=")[0] in names for word in launch.words)
+
+
+def _sizes(launch: Launch, context: Context) -> tuple[str, ...]:
+    """A note where the launcher starts another number of processes than the cluster has accelerators."""
+    if launch.per_node is None:
+        return ()
+    processes = launch.per_node * (launch.nodes or 1)
+    if processes == context.world:
+        return ()
+    return (f"the launcher starts {processes} processes, --gpus says {context.world}: counted with {context.world}",)
+
+
+def _read_command(
+    launch: Launch, documents: Mapping[str, str], context: Context, environment: Mapping[str, str] | None
+) -> Reading:
+    """One command by its framework; `environment` is None where it is not known."""
+    options = read_options(launch.words, _grammar(launch))
+    config = _config(options, documents, context)
+    if "job.config_file" in options or "job.config-file" in options:
+        return read_torchtitan(_wanted(config, options), context.world)
+    if "num-layers" in options or "tensor-model-parallel-size" in options:
+        if "deepspeed" in options or "deepspeed_config" in options:
+            return read_megatron_deepspeed(options, config, context.world, environment, context.vocabulary)
+        return read_megatron(options, context.world, environment, context.vocabulary)
+    if is_trainer(options):
+        missing = config is None and any(name in options and options.given[name].values for name in CONFIGS)
+        return read_trainer(options, _wanted(config, options) if missing else config, context.world)
+    if "deepspeed" in options or "deepspeed_config" in options:
+        return read_deepspeed(_wanted(config, options), context.world)
+    raise PlannerError("these options belong to no framework that can be read", [f"wanted: {x}" for x in READABLE])
+
+
+def _grammar(launch: Launch) -> dict[str, str]:
+    """How many values each option takes: by the parser of the framework whose words these are."""
+    words = {word.text.partition("=")[0] for word in launch.words}
+    deepspeed = words & {"--deepspeed", "--deepspeed_config", "--deepspeed-config"}
+    own = {"--job.config_file": "1", "--job.config-file": "1"}
+    if deepspeed and "--num-layers" in words:
+        return known_options("megatron-deepspeed")
+    return known_options("megatron") | own | ({"--deepspeed": "*", "--deepspeed_config": "1"} if deepspeed else {})
+
+
+def _config(options: Options, documents: Mapping[str, str], context: Context) -> str | None:
+    """Text of the configuration that the command names: written by the script itself, or a file beside it."""
+    for name in CONFIGS:
+        values = options.given[name].values if name in options else ()
+        if values:
+            path = values[0]
+            names = {PurePosixPath(key).name: text for key, text in documents.items()}
+            return documents.get(path) or names.get(PurePosixPath(path).name) or context.beside(path)
+    return None
+
+
+def _wanted(config: str | None, options: Options) -> str:
+    """The configuration, which this command is nothing without."""
+    name = next((n for n in CONFIGS if n in options and options.given[n].values), None)
+    if config is not None:
+        return config
+    if name is None:
+        hints = [f"wanted: {x}" for x in READABLE]
+        raise PlannerError("--deepspeed names no JSON, and its options hold no plan", hints)
+    raise PlannerError(
+        f"line {options.line(name)}: --{name} {options.text(name)}: this file is not beside the script",
+        "run planner check in its directory, or check the file itself",
+    )

@@ -1,0 +1,245 @@
+"""A torchtitan 0.2 TOML as a plan. Names: pytorch/torchtitan at v0.2.2, config/job_config.py."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from planner.errors import PlannerError
+from planner.launch.read.deepspeed import line_of
+from planner.launch.read.placement import Stages
+from planner.launch.read.reading import Problem, Reading
+
+SCHEDULES = {
+    "1f1b": "1f1b",
+    "gpipe": "gpipe",
+    "interleaved1f1b": "interleaved",
+    "loopedbfs": "breadth-first",
+    "interleavedzerobubble": "zb-h1",
+    "zbvzerobubble": "zb-v",
+    "dualpipev": "dualpipe-v",
+}
+"""torch.distributed.pipelining's names, lower case, and ours. InterleavedZeroBubble is looked up as ZB-H1."""
+
+SINGLE = ("1f1b", "gpipe")
+"""Schedules of one stage per rank."""
+
+SECTIONS = (
+    "job",
+    "profiling",
+    "metrics",
+    "model",
+    "optimizer",
+    "lr_scheduler",
+    "training",
+    "parallelism",
+    "checkpoint",
+    "activation_checkpoint",
+    "compile",
+    "quantize",
+    "comm",
+    "memory_estimation",
+    "fault_tolerance",
+    "experimental",
+    "validation",
+    "debug",
+)
+PARALLELISM = (
+    "context_parallel_degree",
+    "context_parallel_load_balancer",
+    "context_parallel_rotate_method",
+    "data_parallel_replicate_degree",
+    "data_parallel_shard_degree",
+    "disable_loss_parallel",
+    "enable_async_tensor_parallel",
+    "expert_parallel_degree",
+    "expert_tensor_parallel_degree",
+    "fsdp_reshard_after_forward",
+    "module_fqns_per_model_part",
+    "pipeline_parallel_degree",
+    "pipeline_parallel_expert_parallel_overlap",
+    "pipeline_parallel_first_stage_less_layers",
+    "pipeline_parallel_last_stage_less_layers",
+    "pipeline_parallel_layers_per_stage",
+    "pipeline_parallel_microbatch_size",
+    "pipeline_parallel_schedule",
+    "pipeline_parallel_schedule_csv",
+    "pipeline_parallel_split_points",
+    "tensor_parallel_degree",
+)
+
+
+def read_torchtitan(text: str, world: int) -> Reading:
+    """The plan of a configuration; its model is a name that the catalogue may know.
+
+    Raises:
+        PlannerError: no TOML, or a value of a wrong kind.
+    """
+    notes: list[str] = []
+    config = modern(read_toml(text), notes)
+    degrees, problems = _degrees(config, world), [*_unknown(config, text)]
+    seq = _number(config, "training", "seq_len", 2048)
+    workload: dict[str, Any] = {"seq": seq, "attention": "flash", "precision": "bf16"}
+    if _text(config, "training", "dtype", "float32") == "bfloat16":
+        workload["optimizer"] = "adam-bf16"
+    batch = _batch(config, degrees, workload, problems, text)
+    plan = degrees | batch | _stages(config, degrees["pp"])
+    share = _recompute(config, notes)
+    problems += _rules(config, plan, seq, world, text)
+    name = f"{_text(config, 'model', 'name', 'llama3')}-{_text(config, 'model', 'flavor', 'debugmodel')}"
+    stages = plan.pop("stages", None)
+    return Reading("torchtitan", None, workload, plan, tuple(problems), tuple(notes), (), name.lower(), share, stages)
+
+
+def modern(config: dict[str, Any], notes: list[str]) -> dict[str, Any]:
+    """The configuration in the sections of 0.2: until 2024 degrees stood under [training] and [experimental]."""
+    moved = {
+        key: value
+        for name in ("training", "experimental")
+        for key, value in _section(config, name).items()
+        if key.endswith("_parallel_degree") or key.startswith("pipeline_parallel_")
+    }
+    batch = _section(config, "training").get("batch_size")
+    if not moved and batch is None:
+        return config
+    notes.append("degrees under [training] are those of torchtitan before 2025: read as [parallelism] of 0.2")
+    if "data_parallel_degree" in moved:
+        moved["data_parallel_shard_degree"] = moved.pop("data_parallel_degree")
+    training = _section(config, "training") | ({} if batch is None else {"local_batch_size": batch})
+    return config | {"parallelism": moved | _section(config, "parallelism"), "training": training}
+
+
+def read_toml(text: str) -> dict[str, Any]:
+    """A TOML file.
+
+    Raises:
+        PlannerError: it is none.
+    """
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+    try:
+        return tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise PlannerError(f"no TOML: {str(error).splitlines()[0]}") from None
+
+
+def _section(config: dict[str, Any], name: str) -> dict[str, Any]:
+    section = config.get(name, {})
+    if not isinstance(section, dict):
+        raise PlannerError(f"[{name}] is no section")
+    return section
+
+
+def _number(config: dict[str, Any], section: str, key: str, default: int) -> int:
+    found = _section(config, section).get(key, default)
+    if isinstance(found, bool) or not isinstance(found, int) or abs(found) > 10**9:
+        raise PlannerError(f"{section}.{key} wants a whole number, not {found!r:.40}")
+    return found
+
+
+def _text(config: dict[str, Any], section: str, key: str, default: str) -> str:
+    return str(_section(config, section).get(key, default))
+
+
+def _degrees(config: dict[str, Any], world: int) -> dict[str, int]:
+    """Degrees; data_parallel_shard_degree -1 takes what the others leave."""
+
+    def degree(key: str, default: int = 1) -> int:
+        return _number(config, "parallelism", key, default)
+
+    tp, cp = degree("tensor_parallel_degree"), degree("context_parallel_degree")
+    pp, replicas = degree("pipeline_parallel_degree"), degree("data_parallel_replicate_degree")
+    if min(tp, cp, pp, replicas) < 1:
+        raise PlannerError("a degree in [parallelism] is below 1", "only data_parallel_shard_degree may be -1")
+    shard = degree("data_parallel_shard_degree", -1)
+    shard = max(world // (tp * cp * pp * replicas), 1) if shard < 0 else shard
+    zero = 3 if shard > 1 or cp > 1 else 0
+    return {"tp": tp, "cp": cp, "pp": pp, "dp": replicas * shard, "zero": zero, "sp": int(tp > 1)} | {
+        "ep": degree("expert_parallel_degree")
+    }
+
+
+def _batch(
+    config: dict[str, Any], degrees: dict[str, int], workload: dict[str, Any], problems: list[Problem], text: str
+) -> dict[str, int]:
+    """b, and B: without a pipeline the local batch is b; a pipeline cuts it into micro-batches."""
+    local = max(_number(config, "training", "local_batch_size", 8), 1)
+    whole = _number(config, "training", "global_batch_size", -1)
+    whole = local * degrees["dp"] if whole < 0 else whole
+    b = _number(config, "parallelism", "pipeline_parallel_microbatch_size", 1) if degrees["pp"] > 1 else local
+    workload["global_batch"] = max(whole, 1)
+    source = "torchtitan train.py"
+    if whole % (local * degrees["dp"]):
+        said = f"global_batch_size {whole} is no multiple of local_batch_size {local} x dp {degrees['dp']}"
+        problems.append(Problem("batch", said, line_of(text, "global_batch_size"), source))
+    if b < 1 or local % b:
+        said = f"pipeline_parallel_microbatch_size {b} does not divide local_batch_size {local}"
+        problems.append(Problem("microbatch", said, line_of(text, "pipeline_parallel_microbatch_size"), source))
+    return {"b": max(b, 1)}
+
+
+def _stages(config: dict[str, Any], pp: int) -> dict[str, Any]:
+    """Schedule, and how layers are dealt out; v follows once the model is known."""
+    if pp == 1:
+        return {"schedule": "1f1b"}
+    written = _text(config, "parallelism", "pipeline_parallel_schedule", "1F1B")
+    schedule = SCHEDULES.get(written.lower())
+    if schedule is None:
+        raise PlannerError(f"pipeline_parallel_schedule {written!r:.40} is unknown", "torchtitan: 1F1B, GPipe ...")
+    parts = _section(config, "parallelism").get("module_fqns_per_model_part")
+    listed = tuple(_layers_of(part) for part in parts) if isinstance(parts, list) and parts else ()
+    first = _number(config, "parallelism", "pipeline_parallel_first_stage_less_layers", 1)
+    last = _number(config, "parallelism", "pipeline_parallel_last_stage_less_layers", 1)
+    each = _number(config, "parallelism", "pipeline_parallel_layers_per_stage", 0)
+    return {"schedule": schedule, "stages": Stages(listed, first, last, each, schedule in SINGLE)}
+
+
+def _layers_of(part: Any) -> int:
+    return sum(str(name).startswith("layers.") for name in part) if isinstance(part, list) else 0
+
+
+def _recompute(config: dict[str, Any], notes: list[str]) -> float:
+    """Share of layers recomputed: 0, one in n, 1. Selective "op" keeps matrix products: half stands in for it."""
+    mode = _text(config, "activation_checkpoint", "mode", "selective")
+    option = _text(config, "activation_checkpoint", "selective_ac_option", "2")
+    if mode in ("none", "full"):
+        return float(mode == "full")
+    if mode == "selective" and option.isdigit() and int(option) > 0:
+        return 1.0 / int(option)
+    notes.append(f"activation_checkpoint {mode} {option}: taken as every second layer recomputed")
+    return 0.5
+
+
+def _unknown(config: dict[str, Any], text: str) -> list[Problem]:
+    """Sections and keys that torchtitan refuses."""
+    from difflib import get_close_matches
+
+    found = []
+    named: list[tuple[str, str, tuple[str, ...]]] = [(key, key, SECTIONS) for key in config]
+    named += [(f"parallelism.{key}", key, PARALLELISM) for key in _section(config, "parallelism")]
+    for shown, key, known in named:
+        if key not in known:
+            near = get_close_matches(key, known, n=1, cutoff=0.6)
+            hint = f"; did you mean {near[0]} ?" if near else ""
+            said = f"{shown} is unknown to torchtitan 0.2{hint}"
+            found.append(Problem("unknown_key", said, line_of(text, key), "torchtitan config/manager.py"))
+    return found
+
+
+def _rules(config: dict[str, Any], plan: dict[str, Any], seq: int, world: int, text: str) -> list[Problem]:
+    """Conditions of distributed/parallel_dims.py and train.py."""
+    product = plan["tp"] * plan["cp"] * plan["pp"] * plan["dp"]
+    found = []
+    if product != world:
+        said = (
+            f"dp {plan['dp']} x tp {plan['tp']} x cp {plan['cp']} x pp {plan['pp']} = {product}, not the {world} GPUs"
+        )
+        line = line_of(text, "data_parallel_shard_degree")
+        found.append(Problem("world", said, line, "torchtitan distributed/parallel_dims.py"))
+    divisor = plan["tp"] * (2 * plan["cp"] if plan["cp"] > 1 else 1)
+    if seq % divisor:
+        said = f"tp x 2*cp = {divisor} does not divide seq_len {seq}; nearest: {seq // divisor * divisor}"
+        found.append(Problem("sequence", said, line_of(text, "seq_len"), "torchtitan train.py"))
+    return found

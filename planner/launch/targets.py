@@ -1,0 +1,65 @@
+"""Everything that plans can be written for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from planner.errors import PlannerError, suggest
+from planner.launch import (
+    accelerate,
+    colossalai,
+    deepspeed,
+    megatron,
+    megatron_core,
+    megatron_deepspeed,
+    pytorch,
+    torchtitan,
+)
+from planner.launch.program import Setup, Target
+from planner.schema.framework import Framework
+from planner.training.rule import Rule
+
+TARGETS: dict[str, Target] = {
+    module.TARGET.name: module.TARGET
+    for module in (
+        megatron,
+        megatron_core,
+        megatron_deepspeed,
+        deepspeed,
+        torchtitan,
+        pytorch,
+        colossalai,
+        accelerate,
+    )
+}
+"""By name. A new one is a file with a TARGET and its line here; docs/launch.md shows how."""
+
+
+def find_target(name: str | None, framework: Framework) -> Target:
+    """The target called `name`, or the one that the framework's preset is for.
+
+    Raises:
+        PlannerError: no such target, or a preset that none is for.
+    """
+    if name is None and framework.target is None:
+        known = ", ".join(TARGETS)
+        raise PlannerError(f"nothing is written for the preset {framework.name}", f"choose one: --target {known}")
+    return TARGETS[known_name("--target", name or framework.target or "", TARGETS)]
+
+
+def known_name(option: str, name: str, known: Iterable[str]) -> str:
+    """The name, if it is one of those known.
+
+    Raises:
+        PlannerError: it is not; with those that are near.
+    """
+    names = list(known)
+    if name not in names:
+        near = suggest(name, names) or names
+        raise PlannerError(f"{option} {name!r:.40} is unknown", f"did you mean: {', '.join(near)} ?")
+    return name
+
+
+def refusal(target: Target, setup: Setup) -> Rule | None:
+    """The first thing of a plan that a target cannot express, or None."""
+    return next((rule for rule in target.rules if not rule.holds(setup.job, setup.plan)), None)

@@ -1,0 +1,229 @@
+"""torchtitan 0.2.2: train.toml for one plan. 0.3 took TOML away, so that this is one pinned generation.
+
+Keys and checks: pytorch/torchtitan at tag v0.2.2, config/job_config.py, distributed/parallel_dims.py,
+distributed/pipeline_parallel.py, models/*/__init__.py. The mesh is pp, dp_replicate, dp_shard, cp, tp, the last
+fastest: tensor parallelism stays inside a node.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from planner.launch.program import File, Program, Setup, Target, only_file
+from planner.schema.model import Model
+from planner.training.frameworks import FRAMEWORK_RULES
+from planner.training.rule import Rule
+from planner.training.split import chunk_layers, layers_per_chunk
+
+CONFIG = "train.toml"
+STEPS = 20
+SCHEDULES = {"1f1b": "1F1B", "gpipe": "GPipe", "naive": "GPipe", "interleaved": "Interleaved1F1B"}
+"""torch.distributed.pipelining's names; naive pipelining is GPipe of one micro-batch."""
+
+PIPELINE = "torchtitan distributed/pipeline_parallel.py"
+PARALLELIZE = "torchtitan models/llama3/infra/parallelize.py"
+
+Shape = tuple[int, int, int, int, int, int, int]
+FLAVORS: dict[Shape, tuple[str, str]] = {
+    (32, 4096, 14336, 32, 8, 128256, 0): ("llama3", "8B"),
+    (80, 8192, 28672, 64, 8, 128256, 0): ("llama3", "70B"),
+    (126, 16384, 53248, 128, 8, 128256, 0): ("llama3", "405B"),
+    (28, 1024, 3072, 16, 8, 151936, 0): ("qwen3", "0.6B"),
+    (28, 2048, 6144, 16, 8, 151936, 0): ("qwen3", "1.7B"),
+    (36, 2560, 9728, 32, 8, 151936, 0): ("qwen3", "4B"),
+    (36, 4096, 12288, 32, 8, 151936, 0): ("qwen3", "8B"),
+    (40, 5120, 17408, 40, 8, 151936, 0): ("qwen3", "14B"),
+    (64, 5120, 25600, 64, 8, 151936, 0): ("qwen3", "32B"),
+    (48, 2048, 6144, 32, 4, 151936, 128): ("qwen3", "30B-A3B"),
+    (94, 4096, 12288, 64, 4, 151936, 128): ("qwen3", "235B-A22B"),
+    (27, 2048, 10944, 16, 16, 102400, 64): ("deepseek_v3", "16B"),
+    (60, 5120, 12288, 128, 128, 102400, 160): ("deepseek_v3", "236B"),
+    (61, 7168, 18432, 128, 128, 129280, 256): ("deepseek_v3", "671B"),
+}
+"""Registered models by (layers, hidden, ffn, heads, kv_heads, vocab, experts): models/*/__init__.py."""
+
+NAMES = {
+    "qwen3": "qwen3",
+    "qwen3_moe": "qwen3",
+    "deepseek_v2": "deepseek_v3",
+    "deepseek_v3": "deepseek_v3",
+    "llama4": "llama4",
+    "gpt_oss": "gpt_oss",
+}
+"""Model directories by family; a dense decoder of any other family is nearest to llama3."""
+
+UNPIPED = ("qwen3", "gpt_oss")
+"""Models without a pipelining function (pipelining_fn = None)."""
+
+
+def program(setup: Setup) -> Program:
+    """torchtitan's trainer with one file of options."""
+    return Program(
+        "-m torchtitan.train",
+        (("--job.config_file", CONFIG),),
+        {"PYTORCH_ALLOC_CONF": "expandable_segments:True"},
+        files=(File(CONFIG, toml(config(setup))),),
+        notes=notes(setup),
+    )
+
+
+def toml(sections: dict[str, dict[str, Any]]) -> str:
+    """Sections of plain values and lists."""
+    texts = (f"[{name}]\n" + "".join(f"{k} = {value(v)}\n" for k, v in rows.items()) for name, rows in sections.items())
+    return "\n".join(texts)
+
+
+def value(item: Any) -> str:
+    """One TOML value. JSON writes numbers, booleans, strings and lists alike."""
+    from json import dumps
+
+    if isinstance(item, list) and item and isinstance(item[0], list):
+        return "[\n" + "".join(f"    {dumps(row)},\n" for row in item) + "]"
+    return dumps(item)
+
+
+def config(setup: Setup) -> dict[str, dict[str, Any]]:
+    """All sections."""
+    name, flavor = registered(setup.job.model)
+    return {
+        "job": {"description": f"{setup.job.model.name} on {setup.job.cluster.gpus} GPUs"},
+        "metrics": {"log_freq": 1},
+        "model": {"name": name, "flavor": flavor or setup.job.model.name},
+        "optimizer": {"name": "AdamW"},
+        "training": training(setup),
+        "parallelism": parallelism(setup),
+        "activation_checkpoint": activation_checkpoint(setup),
+        "compile": {"enable": setup.job.framework.name == "torchtitan", "components": ["model", "loss"]},
+    }
+
+
+def registered(model: Model) -> tuple[str, str | None]:
+    """Directory and flavor of a model; no flavor where none has its shape."""
+    experts = model.moe.experts if model.moe else 0
+    shape = (model.layers, model.hidden, model.ffn, model.heads, model.kv_heads, model.vocab, experts)
+    return FLAVORS.get(shape, (NAMES.get(model.family, "llama3"), None))
+
+
+def training(setup: Setup) -> dict[str, Any]:
+    """Batch and number formats. A pipeline cuts its local batch of b*m; without one m is gradient accumulation."""
+    plan, workload = setup.plan, setup.job.workload
+    return {
+        "local_batch_size": plan.b * plan.m if plan.pp > 1 else plan.b,
+        "global_batch_size": workload.global_batch,
+        "seq_len": workload.seq,
+        "steps": STEPS,
+        "dtype": "bfloat16" if workload.optimizer == "adam-bf16" else "float32",
+        "mixed_precision_param": "bfloat16",
+        "mixed_precision_reduce": "float32",
+    }
+
+
+def parallelism(setup: Setup) -> dict[str, Any]:
+    """Degrees, sharding and stages. Sequence parallelism comes with tp."""
+    plan = setup.plan
+    shard = plan.zero == 3
+    degrees = {
+        "data_parallel_replicate_degree": 1 if shard else plan.dp,
+        "data_parallel_shard_degree": plan.dp if shard else 1,
+        **({"fsdp_reshard_after_forward": "always"} if shard else {}),
+        "tensor_parallel_degree": plan.tp,
+        "context_parallel_degree": plan.cp,
+        "pipeline_parallel_degree": plan.pp,
+    }
+    experts = {"expert_parallel_degree": plan.ep, "expert_tensor_parallel_degree": plan.tp if plan.ep > 1 else 1}
+    return degrees | (experts if setup.job.model.moe else {}) | (stages(setup) if plan.pp > 1 else {})
+
+
+def stages(setup: Setup) -> dict[str, Any]:
+    """Schedule, micro-batches and layers of every stage, in torch's order: all ranks' first chunks first."""
+    plan = setup.plan
+    chunks = layers_per_chunk(setup.job.model.layers, plan.pp, plan.v, plan.head)
+    order = [rank[chunk] for chunk in range(plan.v) for rank in chunks]
+    return {
+        "pipeline_parallel_schedule": SCHEDULES[plan.schedule],
+        "pipeline_parallel_microbatch_size": plan.b,
+        **layers(order),
+    }
+
+
+def layers(order: list[int]) -> dict[str, Any]:
+    """Three numbers where all stages but the ends are alike (the ends may have less), else every stage's modules.
+
+    torchtitan counts embedding and head as first_less and last_less layers and deals the sum out evenly.
+    """
+    most = max(order)
+    first, last = most - order[0], most - order[-1]
+    if set(order[1:-1]) <= {most}:
+        return {
+            "pipeline_parallel_layers_per_stage": most,
+            "pipeline_parallel_first_stage_less_layers": first,
+            "pipeline_parallel_last_stage_less_layers": last,
+        }
+    return {"module_fqns_per_model_part": modules(order)}
+
+
+def modules(order: list[int]) -> list[list[str]]:
+    """Names of the modules of every stage."""
+    starts = [sum(order[:stage]) for stage in range(len(order))]
+    parts = [[f"layers.{i}" for i in range(start, start + n)] for start, n in zip(starts, order, strict=True)]
+    return [["tok_embeddings", *parts[0]], *parts[1:-1], [*parts[-1], "norm", "output"]]
+
+
+def activation_checkpoint(setup: Setup) -> dict[str, Any]:
+    """Nothing, one layer in n, or every layer."""
+    plan = setup.plan
+    if plan.recompute_layers == 0:
+        return {"mode": "none"}
+    chunk = int(chunk_layers(setup.job.model.layers, plan.pp, plan.v, plan.head))
+    if plan.recompute_layers >= chunk:
+        return {"mode": "full"}
+    return {"mode": "selective", "selective_ac_option": f"{chunk // plan.recompute_layers}"}
+
+
+def notes(setup: Setup) -> tuple[str, ...]:
+    """What stays with the user."""
+    name, flavor = registered(setup.job.model)
+    said = ["set model.hf_assets_path to a tokenizer (scripts/download_hf_assets.py) and training.dataset to your data"]
+    if flavor is None:
+        registry = f"torchtitan/models/{name}/__init__.py"
+        said.append(f'0.2.2 has no model of this shape: register "{setup.job.model.name}" in {registry}')
+    said.append("learning rate and warm-up are torchtitan's defaults")
+    return tuple(said)
+
+
+JOB_RULES: tuple[Rule, ...] = (
+    Rule(
+        "torchtitan_precision",
+        lambda j, p: j.workload.precision == "bf16",
+        "torchtitan mixes fp32 with bf16: --precision bf16",
+        "torchtitan config/job_config.py",
+    ),
+    Rule(
+        "torchtitan_attention",
+        lambda j, p: j.flash,
+        "torchtitan's attention is scaled_dot_product_attention: --attention flash",
+        "torchtitan models/attention.py",
+    ),
+    Rule(
+        "torchtitan_optimizer",
+        lambda j, p: j.workload.optimizer != "adam-8bit",
+        "torchtitan has no 8-bit Adam: adam or adam-bf16",
+        "torchtitan components/optimizer.py",
+    ),
+    Rule(
+        "torchtitan_offload",
+        lambda j, p: j.workload.offload == "none",
+        "torchtitan offloads weights and gradients along with the optimizer states; states alone it cannot",
+        "torchtitan config/job_config.py",
+    ),
+    Rule(
+        "torchtitan_method",
+        lambda j, p: j.workload.method == "full",
+        "torchtitan 0.2.2 trains no LoRA adapters",
+        "torchtitan config/job_config.py",
+    ),
+)
+
+TARGET = Target(
+    "torchtitan", "torchtitan", "torchtitan 0.2.2", (*FRAMEWORK_RULES["torchtitan"], *JOB_RULES), program, only_file
+)

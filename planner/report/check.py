@@ -1,0 +1,191 @@
+"""What `planner check` says: a verdict on one screen, and as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from difflib import SequenceMatcher
+from typing import Any
+
+from planner import __version__
+from planner.launch.check import Verdict
+from planner.launch.nearest import Change
+from planner.launch.program import Setup
+from planner.launch.targets import TARGETS, refusal
+from planner.plan import Plan
+from planner.recommend import Ranked
+from planner.report.jsonout import inputs
+from planner.report.jsonout import plan as plan_data
+from planner.report.words import PART_NAMES, degrees, largest_part, recompute_name, with_band
+from planner.units import format_bytes, format_seconds
+
+SCHEMA = "planner.check/1"
+MOST_PROBLEMS = 8
+LONGEST_LIST = 6
+
+
+def text(name: str, verdict: Verdict) -> str:
+    """The verdict in lines of "what  finding"."""
+    rows = [("script", _script(name, verdict)), ("plan", _plan(verdict.setup))]
+    rows += _legal(verdict) + _numbers(verdict) + _changes(verdict) + _best(verdict) + _ignored(verdict)
+    return "".join(f"{what:<9} {said}\n" if said else "\n" for what, said in rows)
+
+
+def _script(name: str, verdict: Verdict) -> str:
+    job = verdict.setup.job
+    return (
+        f"{name}: {TARGETS[verdict.reading.target].title}, {job.model.name}, {job.cluster.gpus:,} × "
+        f"{job.cluster.accelerator.name}, {job.workload.global_batch:,} sequences of {job.workload.seq:,} tokens"
+    )
+
+
+def _plan(setup: Setup) -> str:
+    return f"{degrees(setup.plan)} m={setup.plan.m}, recompute {recompute_name(setup.job, setup.plan)}"
+
+
+def _legal(verdict: Verdict) -> list[tuple[str, str]]:
+    title = TARGETS[verdict.reading.target].title
+    if verdict.legal:
+        return [("legal", f"yes, for {title}")]
+    shown = verdict.problems[:MOST_PROBLEMS]
+    rows = [("illegal", f"{where(p.line)}{p.message}  [{p.rule}: {p.source}]") for p in shown]
+    more = len(verdict.problems) - len(shown)
+    return rows + ([("", f"and {more} more")] if more else [])
+
+
+def where(line: int) -> str:
+    """ "line 12: " or nothing."""
+    return f"line {line}: " if line else ""
+
+
+def _numbers(verdict: Verdict) -> list[tuple[str, str]]:
+    ranked = verdict.ranked
+    if ranked is None:
+        return [("fits", "not known: degrees and batch of the script do not make a plan of this cluster")]
+    part = largest_part(ranked)
+    size = format_bytes(float(ranked.estimate.memory.parts[part]))
+    used = f"{format_bytes(ranked.need)} of {format_bytes(verdict.capacity)} on rank {float(ranked.estimate.rank):.0f}"
+    kept = f" with {verdict.margin:.0%} kept free" if verdict.margin else ""
+    answer = f"yes{kept}, {format_bytes(verdict.headroom)} to spare"
+    if not verdict.fits:
+        answer = f"no{kept}, short by {format_bytes(-verdict.headroom)}"
+    time = {k: float(v) for k, v in ranked.estimate.time.parts.items()}
+    costs = sorted(time, key=lambda k: -time[k])[:3]
+    spent = ", ".join(f"{PART_NAMES[k]} {time[k] / ranked.step_time:.0%}" for k in costs)
+    speed = f"{with_band(ranked)}, {ranked.tokens_per_second:,.0f} tokens/s, {ranked.mfu:.1%} MFU; {spent}"
+    return [("fits", f"{answer}: {used}, most of it {part} ({size})"), ("step", speed)]
+
+
+def _changes(verdict: Verdict) -> list[tuple[str, str]]:
+    if not verdict.changes:
+        runs = verdict.legal and verdict.fits
+        said = "none makes it 10 % faster" if runs else "no plan of this job fits this cluster"
+        return [("change", said)]
+    rows = []
+    for change in verdict.changes:
+        one = change.ranked
+        if change.count == 0:
+            return [("change", "nothing in the plan: it runs once the lines above are right")]
+        rows.append(
+            (
+                "change",
+                f"{difference(verdict.setup.plan, one.plan, verdict.setup, one)}: step {format_seconds(one.step_time)}"
+                f"{_faster(verdict, one)}, {format_bytes(one.need)}",
+            )
+        )
+        rows += [("", f"  {line}") for line in edits(verdict, change)]
+    return rows
+
+
+def _faster(verdict: Verdict, one: Ranked) -> str:
+    if verdict.ranked is None:
+        return ""
+    change = one.step_time / verdict.ranked.step_time - 1.0
+    return f" ({change:+.0%})" if abs(change) >= 0.005 else " (as fast)"
+
+
+def difference(before: Plan, after: Plan, setup: Setup, ranked: Ranked) -> str:
+    """ "b 2 -> 1, recompute none -> full": what differs between two plans."""
+    names = ("tp", "cp", "ep", "pp", "v", "dp", "b", "sp", "zero", "head")
+    said = [
+        f"{n} {getattr(before, n)} -> {getattr(after, n)}" for n in names if getattr(before, n) != getattr(after, n)
+    ]
+    policies = recompute_name(setup.job, before), recompute_name(ranked.job, after)
+    return ", ".join(said + ([f"recompute {policies[0]} -> {policies[1]}"] if policies[0] != policies[1] else []))
+
+
+def edits(verdict: Verdict, change: Change) -> list[str]:
+    """Lines of the target's own language that go (-) and come (+)."""
+    target = TARGETS[verdict.reading.target]
+    after = Setup(change.ranked.job, change.ranked.plan)
+    if refusal(target, verdict.setup) is not None or refusal(target, after) is not None:
+        return []
+    old, new = (_settings(target.bare(target.program(s))) for s in (verdict.setup, after))
+    found = []
+    for kind, i, j, k, end in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+        if kind != "equal":
+            found += [f"- {line.strip()}" for line in old[i:j]] + [f"+ {line.strip()}" for line in new[k:end]]
+    return found
+
+
+def _settings(text: str) -> list[str]:
+    """One setting per line: of a JSON "zero_optimization.stage: 2"."""
+    if not text.startswith("{"):
+        return text.splitlines()
+    return [f"{path}: {json.dumps(value)}" for path, value in _flat(json.loads(text))]
+
+
+def _flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _flat(inner, f"{path}.{key}".lstrip("."))
+    else:
+        yield path, value
+
+
+def _best(verdict: Verdict) -> list[tuple[str, str]]:
+    best = verdict.best
+    if best is None:
+        return []
+    plan = f"{degrees(best.plan)}, recompute {recompute_name(best.job, best.plan)}"
+    return [
+        ("best", f"{plan}: step {format_seconds(best.step_time)}{_faster(verdict, best)}, {format_bytes(best.need)}")
+    ]
+
+
+def _ignored(verdict: Verdict) -> list[tuple[str, str]]:
+    ignored = verdict.reading.ignored
+    rows = [("ignored", f"{where(line)}{why}") for line, why in ignored[:LONGEST_LIST]]
+    more = len(ignored) - len(rows)
+    return rows + ([("", f"and {more} more lines")] if more else [])
+
+
+def document(verdict: Verdict, name: str, assumptions: tuple[str, ...]) -> dict[str, Any]:
+    """The verdict as JSON. Its schema is docs/schemas/check-1.json."""
+    capacity = verdict.capacity
+    return {
+        "schema": SCHEMA,
+        "planner_version": __version__,
+        "file": name,
+        "target": verdict.reading.target,
+        "inputs": inputs(verdict.setup.job),
+        "assumptions": list(assumptions),
+        "legal": verdict.legal,
+        "fits": verdict.fits,
+        "margin": verdict.margin,
+        "usable_memory_bytes": capacity,
+        "problems": [
+            {"rule": p.rule, "message": p.message, "line": p.line or None, "source": p.source} for p in verdict.problems
+        ],
+        "plan": plan_data(verdict.ranked, 1, capacity) if verdict.ranked else None,
+        "changes": [
+            {
+                "settings": change.count,
+                "edits": edits(verdict, change),
+                "plan": plan_data(change.ranked, n, capacity),
+            }
+            for n, change in enumerate(verdict.changes, 1)
+        ],
+        "best": plan_data(verdict.best, 1, capacity) if verdict.best else None,
+        "ignored": [{"line": line or None, "why": why} for line, why in verdict.reading.ignored],
+    }

@@ -1,0 +1,17 @@
+"""What each framework cannot run of a plan, on top of the rules that all share: one file per framework."""
+
+from __future__ import annotations
+
+from planner.training.frameworks import accelerate, colossalai, deepspeed, megatron, megatron_deepspeed, torchtitan
+from planner.training.rule import Rule
+
+FRAMEWORK_RULES: dict[str, tuple[Rule, ...]] = {
+    "megatron": megatron.RULES,
+    "megatron-core": megatron.RULES,
+    "megatron-deepspeed": megatron_deepspeed.RULES,
+    "deepspeed": deepspeed.RULES,
+    "torchtitan": torchtitan.RULES,
+    "colossalai": colossalai.RULES,
+    "accelerate": accelerate.RULES,
+}
+"""By target of the framework's preset; a preset without one is held to the shared rules only."""

@@ -1,0 +1,99 @@
+"""What torchtitan cannot run of a plan, beyond the rules that all frameworks share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from planner.plan import Plan
+from planner.training.job import Job
+from planner.training.rule import Rule
+from planner.training.split import chunk_layers
+
+SCHEDULES = ("1f1b", "gpipe", "naive", "interleaved")
+
+UNPIPED = ("qwen3", "qwen3_moe", "gpt_oss")
+"""Families whose models have no pipelining function (pipelining_fn = None)."""
+
+PIPELINE = "torchtitan distributed/pipeline_parallel.py"
+PARALLELIZE = "torchtitan models/llama3/infra/parallelize.py"
+
+
+def _zero(job: Job, plan: Plan) -> Any:
+    alone = (plan.tp == 1) & (plan.cp == 1) & (plan.pp == 1)
+    return (plan.zero == 3) | ((plan.zero == 0) & (alone | ((plan.dp == 1) & (plan.cp == 1))))
+
+
+def _mixed(job: Job, plan: Plan) -> Any:
+    alone = (plan.tp == 1) & (plan.pp == 1)
+    return (plan.zero == 3) | alone | (job.workload.optimizer == "adam-bf16")
+
+
+def _sequence(job: Job, plan: Plan) -> Any:
+    return np.asarray(job.workload.seq) % (2 * plan.cp * plan.tp) == 0
+
+
+def _recompute(job: Job, plan: Plan) -> Any:
+    chunk = chunk_layers(job.model.layers, plan.pp, plan.v, plan.head)
+    ends = (plan.recompute_layers == 0) | (plan.recompute_layers >= chunk)
+    even = (plan.head == 0) & (np.asarray(job.model.layers) % (plan.pp * plan.v) == 0)
+    return (not plan.selective) & (ends | (even & (chunk % np.maximum(plan.recompute_layers, 1) == 0)))
+
+
+def _batches(job: Job, plan: Plan) -> Any:
+    return (plan.pp == 1) | (plan.schedule != "1f1b") | (plan.m >= plan.pp)
+
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "torchtitan_schedule",
+        lambda j, p: p.schedule in SCHEDULES,
+        f"torchtitan runs {', '.join(SCHEDULES)}, not {{schedule}}",
+        PIPELINE,
+    ),
+    Rule(
+        "torchtitan_batches",
+        _batches,
+        "1F1B needs as many micro-batches as stages: m={m} is below pp={pp}",
+        "PyTorch torch/distributed/pipelining/schedules.py",
+    ),
+    Rule(
+        "torchtitan_zero",
+        _zero,
+        "torchtitan shards weights too (zero=3) or replicates plainly (zero=0, with tp, cp and pp of 1 or with dp=1),"
+        " not zero={zero} with dp={dp}, tp={tp}, cp={cp}, pp={pp}",
+        PARALLELIZE,
+    ),
+    Rule(
+        "torchtitan_mixed_precision",
+        _mixed,
+        "without sharding, tp={tp} and pp={pp} run in fp32: only FSDP casts to bf16 beside them; zero=3 with dp > 1",
+        "torchtitan distributed/utils.py",
+    ),
+    Rule(
+        "torchtitan_sequence_parallel",
+        lambda j, p: (p.tp == 1) | (p.sp == 1),
+        "sequence parallelism comes with tp={tp}: sp has to be 1, not {sp}",
+        PARALLELIZE,
+    ),
+    Rule(
+        "torchtitan_sequence_length",
+        _sequence,
+        "2*cp*tp = 2*{cp}*{tp} does not divide the sequence of {seq}",
+        "torchtitan distributed/parallel_dims.py",
+    ),
+    Rule(
+        "torchtitan_pipeline",
+        lambda j, p: (p.pp == 1) | (j.model.family not in UNPIPED),
+        "torchtitan 0.2.2 has no pipelining for qwen3 and gpt_oss: pp={pp} has to be 1",
+        "torchtitan models/qwen3/__init__.py, models/gpt_oss/__init__.py",
+    ),
+    Rule(
+        "torchtitan_recompute",
+        _recompute,
+        "torchtitan recomputes no layer, every layer or one in n of even chunks, not k={recompute_layers} of {layers}"
+        " layers over pp*v = {pp}*{v}",
+        "torchtitan distributed/activation_checkpoint.py",
+    ),
+)

@@ -1,0 +1,95 @@
+"""A rule: a named mask over plans, and the sentence that says which numbers break it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from math import isqrt
+from typing import Any
+
+import numpy as np
+
+from planner.architecture import active_parameters, parameters
+from planner.plan import Plan
+from planner.training.job import Job
+from planner.training.memory import adapter_parameters
+from planner.units import format_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A condition on plans.
+
+    Attributes:
+        name: as shown to users and in JSON.
+        holds: (job, plan) -> bool or array of bool, true where the plan obeys.
+        says: a sentence with the job's and the plan's numbers as {placeholders}.
+        source: where a framework enforces it, or the reason when it is arithmetic.
+    """
+
+    name: str
+    holds: Callable[[Job, Plan], Any]
+    says: str
+    source: str
+
+    def message(self, job: Job, plan: Plan) -> str:
+        """The sentence for one plan."""
+        return self.says.format(**_numbers(job, plan))
+
+
+def _numbers(job: Job, plan: Plan) -> dict[str, Any]:
+    """Everything a rule's sentence may name."""
+    model, moe = job.model, job.model.moe
+    return plan.degrees | {
+        "gpus": job.cluster.gpus,
+        "heads": model.heads,
+        "kv_heads": model.kv_heads,
+        "hidden": model.hidden,
+        "ffn": moe.ffn if moe else model.ffn,
+        "layers": model.layers,
+        "experts": moe.experts if moe else 0,
+        "worth": head_worth(job),
+        "seq": job.workload.seq,
+        "batch": job.workload.global_batch,
+        "framework": job.framework.name,
+        "schedules": ", ".join(job.framework.schedules),
+        "stages": ", ".join(map(str, job.framework.zero)),
+        "deepest": job.framework.zero_with_pipeline,
+        "host_need": format_bytes(float(np.max(host_bytes(job, plan)))),
+        "host_has": format_bytes(job.cluster.node.host_memory or 0.0),
+        "node": job.cluster.node.name,
+        "optimizer": job.workload.optimizer,
+        "method": job.workload.method,
+        "model": job.model.name,
+        "divisors": ", ".join(map(str, divisors(job.cluster.gpus))),
+        "legal_tp": ", ".join(str(t) for t in divisors(model.heads) if t <= job.cluster.gpus),
+    }
+
+
+@cache
+def divisors(n: int) -> tuple[int, ...]:
+    """All divisors of n, ascending."""
+    small = [d for d in range(1, isqrt(n) + 1) if n % d == 0]
+    return tuple(sorted({*small, *(n // d for d in small)}))
+
+
+def head_worth(job: Job) -> int:
+    """The LM head in layers, by parameters that a token meets, rounded up: 2 for Llama 3 70B, 5 for Llama 3.2 1B."""
+    share = parameters(job.model)
+    met = active_parameters(job.model) - share.embedding - share.head - share.norms
+    layer = met / job.model.layers
+    return math.ceil(float(job.model.vocab * job.model.hidden / layer))
+
+
+def host_bytes(job: Job, plan: Plan) -> Any:
+    """Host memory per node that offloaded states take: every rank's share, a copy each without ZeRO."""
+    trained = job.model.layers * adapter_parameters(job, 1.0) if job.lora else parameters(job.model).total
+    sharded = np.where(np.asarray(plan.zero) >= 1, plan.dp * plan.cp, 1)
+    return job.cluster.used * HOST_BYTES * trained / (plan.tp * plan.pp * sharded)
+
+
+HOST_BYTES = 16.0
+"""Host bytes per parameter of an offloaded Adam: fp32 gradient, master weight and two moments, as DeepSpeed counts in
+runtime/zero/stage_1_and_2.py, estimate_zero2_model_states_mem_needs."""

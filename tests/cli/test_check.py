@@ -1,0 +1,167 @@
+"""planner check, as a user sees it: verdicts, edits, exit codes, bad input."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from tests.cli.run import Shell
+
+SCHEMA = Path(__file__).parents[2] / "docs" / "schemas" / "check-1.json"
+ASKED = "-m llama3.1-70b -g 4x8xH100 --global-batch 256 -q"
+
+
+@pytest.fixture
+def script(shell: Shell, tmp_path: Path) -> Path:
+    """A launch script of Megatron-LM that is legal and fits."""
+    path = tmp_path / "run.sh"
+    path.write_text(shell(f"launch {ASKED}").out)
+    return path
+
+
+def edited(path: Path, *changes: tuple[str, str]) -> Path:
+    """The script with some of its text replaced."""
+    text = path.read_text()
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    other = path.with_name("edited.sh")
+    other.write_text(text)
+    return other
+
+
+def test_a_script_that_runs(shell: Shell, script: Path) -> None:
+    """Exit 0; the cluster and the preset come from the line that launch left in it."""
+    found = shell(f"check {script}")
+    assert found.code == 0
+    assert "legal     yes, for Megatron-LM" in found.out
+    assert "32 × h100-sxm5-80gb" in found.out and "MFU" in found.out and "best " in found.out
+
+
+def test_a_script_that_runs_out_of_memory(shell: Shell, script: Path) -> None:
+    """Exit 1; on which rank, by how much, what takes most; the fewest edits come first and are Megatron's flags."""
+    found = shell(f"check {edited(script, ('--micro-batch-size 1', '--micro-batch-size 4'))}")
+    assert found.code == 1
+    assert "fits      no, short by" in found.out and "on rank 0, most of it activations" in found.out
+    first = found.out.split("change ")[1]
+    assert "b 4 -> " in first and "- --micro-batch-size 4" in first
+
+
+def test_an_illegal_script(shell: Shell, script: Path) -> None:
+    """Exit 2; rule, line, numbers, nearest legal values; and what would be legal."""
+    found = shell(f"check {edited(script, ('--tensor-model-parallel-size 8', '--tensor-model-parallel-size 3'))}")
+    assert found.code == 2
+    assert "tp=3 does not divide the 64 attention heads; legal: 1, 2, 4, 8, 16, 32" in found.out
+    assert "+ --tensor-model-parallel-size 8" in found.out
+
+
+def test_gate_for_ci(shell: Shell, script: Path) -> None:
+    """--margin keeps memory free, --quiet says nothing on stderr."""
+    found = shell(f"check {script} --margin 8% --quiet")
+    assert found.code == 1 and found.err == "" and "no with 8% kept free" in found.out
+
+
+def test_json(shell: Shell, script: Path) -> None:
+    """The published schema; the plan's memory and the verdict agree."""
+    illegal = edited(script, ("--bf16", "--bf16 --fp16"))
+    for path, code in ((script, 0), (illegal, 2)):
+        found = shell(f"check {path} --json")
+        jsonschema.validate(found.json, json.loads(SCHEMA.read_text()))
+        assert found.code == code and found.json["legal"] is (code == 0)
+    assert found.json["problems"][0]["rule"] == "one_precision"
+    assert found.json["problems"][0]["line"] > 1
+
+
+def test_an_answer_of_the_planner(shell: Shell, tmp_path: Path) -> None:
+    """recommend --json | check -"""
+    path = tmp_path / "answer.json"
+    path.write_text(shell(f"recommend {ASKED} --json").out)
+    found = shell(f"check {path}")
+    assert found.code == 0 and "yes, for Megatron-LM" in found.out
+    assert "none makes it 10 % faster" in found.out
+
+
+def test_a_deepspeed_json(shell: Shell, tmp_path: Path) -> None:
+    """Model and sequence come from options; a key that DeepSpeed would ignore without a word is named with its line."""
+    path = tmp_path / "ds.json"
+    path.write_text(
+        '{\n "train_batch_size": 64,\n "train_micro_batch_size_per_gpu": 1,\n "zero_optimisation": {"stage": 3},\n'
+        ' "zero_optimization": {"stage": 2},\n "bf16": {"enabled": true}\n}\n'
+    )
+    found = shell(f"check {path} -g 8xA100 -m llama2-7b --seq 4096")
+    assert found.code == 2
+    assert "line 4: zero_optimisation is no key that DeepSpeed reads" in found.out
+    assert "did you mean zero_optimization ?" in found.out and "b=1 ZeRO-2 m=8" in found.out
+
+
+def test_a_script_with_its_json_beside_it(shell: Shell, tmp_path: Path) -> None:
+    """--out writes both; check finds the JSON next to the script."""
+    done = shell(f"launch -m llama3-8b -g 8xA100 -f deepspeed --out {tmp_path} -q")
+    assert done.code == 0 and sorted(os.listdir(tmp_path)) == ["ds_config.json", "run.sh"]
+    found = shell(f"check {tmp_path / 'run.sh'}")
+    assert found.code == 0 and "Megatron-DeepSpeed" in found.out
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "says"),
+    [
+        (b"echo hello\n", "-g 8xA100", "no training command that can be read"),
+        (b"\x80\x81\x00\xff", "-g 8xA100", "is no text"),
+        (b"torchrun pretrain_gpt.py --num-layers 32\n", "", "--gpus is missing"),
+        (b"torchrun pretrain_gpt.py --num-layers $N --hidden-size 8\n", "-g 8xA100", "line 1: --num-layers needs N"),
+        (b"{", "-g 8xA100", "no JSON"),
+        (b"[training\nx", "-g 8xA100", "no training command"),
+        (b"x" * (5 * 2**20), "-g 8xA100", "is larger than 4 MiB"),
+        (b"", "-g 8xA100", "no training command"),
+        (b'{"train_batch_size": "many"}', "-g 8xA100 -m llama2-7b", "wants a whole number"),
+        (b'{"train_batch_size": 64}', "-g 8xA100", "does not say which model"),
+    ],
+)
+def test_bad_files(shell: Shell, tmp_path: Path, content: bytes, options: str, says: str) -> None:
+    """One screen, exit 2, no traceback."""
+    path = tmp_path / "file"
+    path.write_bytes(content)
+    found = shell(f"check {path} {options}")
+    assert found.code == 2 and found.out == ""
+    assert says in found.err and "Traceback" not in found.err and len(found.err.splitlines()) <= 25
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [("--margin 80x", "no share"), ("--margin 120%", "no share"), ("--set NODES", "no NAME=VALUE"), ("-g 8xA1", "a1")],
+)
+def test_bad_options(shell: Shell, script: Path, options: str, says: str) -> None:
+    """What, and what would be right."""
+    found = shell(f"check {script} {options}")
+    assert found.code == 2 and says in found.err
+
+
+def test_missing_file(shell: Shell) -> None:
+    """Its name."""
+    assert "there is no file nowhere.sh" in shell("check nowhere.sh -g 8xA100").err
+
+
+def test_variables_from_outside(shell: Shell, script: Path) -> None:
+    """--set gives what the script takes from its environment."""
+    path = edited(script, ("--num-layers 80", '--num-layers "$LAYERS"'))
+    assert "--set LAYERS=VALUE" in shell(f"check {path}").err
+    assert shell(f"check {path} --set LAYERS=80").code == 0
+
+
+def test_nothing_is_run(shell: Shell, script: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not one process is started, whatever the script says."""
+
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("a process was started")
+
+    monkeypatch.setattr(subprocess, "Popen", never)
+    monkeypatch.setattr(os, "system", never)
+    marker = tmp_path / "marker"
+    harmful = f'touch {marker}; X="$(touch {marker})"; eval "touch {marker}"\nset -euo pipefail'
+    found = shell(f"check {edited(script, ('set -euo pipefail', harmful))}")
+    assert found.code == 0 and not marker.exists()

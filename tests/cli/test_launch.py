@@ -1,0 +1,107 @@
+"""planner launch, as a user sees it."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from planner.launch.launchers import LAUNCHERS
+from planner.launch.targets import TARGETS
+from tests.cli.run import Shell
+
+ASKED = "-m llama3-8b -g 2x8xA100 --global-batch 64"
+
+
+def test_default_is_a_torchrun_script_for_megatron(shell: Shell) -> None:
+    """Header, environment, one flag per line, arguments of the user last; what stays with the user is on stderr."""
+    found = shell(f"launch {ASKED}")
+    assert found.code == 0
+    lines = found.out.splitlines()
+    assert lines[0] == "#!/usr/bin/env bash" and lines[-1].strip() == '"$@"'
+    assert "  --num-layers 32 \\" in lines and any(line.startswith("# planner-options:") for line in lines)
+    assert "mock data" in found.err and "checked against megatron-core" in found.err
+
+
+def test_same_input_same_bytes(shell: Shell) -> None:
+    """No date, no chance."""
+    assert shell(f"launch {ASKED} -q").out == shell(f"launch {ASKED} -q").out
+
+
+def test_plan_of_a_json_answer(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """recommend --json | launch --plan 2 writes what launch --plan 2 writes."""
+    answer = shell(f"recommend {ASKED} --json").out
+    direct = shell(f"launch {ASKED} --plan 2 --launcher none -q").out
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(answer.encode())))
+    assert shell("launch --plan 2 --launcher none -q").out == direct
+
+
+@pytest.mark.parametrize("target", sorted(TARGETS))
+def test_every_target_is_written_or_refused(shell: Shell, target: str) -> None:
+    """What it cannot express is named with its rule and the nearest plan that it can."""
+    found = shell(f"launch {ASKED} --target {target} -q")
+    if found.code == 2:
+        assert "rule: " in found.err and "nearest plan that" in found.err and found.out == ""
+    else:
+        assert found.code == 0 and found.out
+
+
+@pytest.mark.parametrize("launcher", sorted(LAUNCHERS))
+def test_every_launcher(shell: Shell, launcher: str) -> None:
+    """One text on stdout, or files in a directory."""
+    found = shell(f"launch {ASKED} --launcher {launcher} -q")
+    assert found.code == 0 and "pretrain_gpt.py" in found.out
+
+
+def test_files_are_written_whole(shell: Shell, tmp_path: Path) -> None:
+    """--dry-run lists, --out writes the same."""
+    place = tmp_path / "job"
+    listed = shell(f"launch {ASKED} -f deepspeed --out {place} --dry-run -q").out
+    assert not place.exists() and "ds_config.json" in listed and "run.sh" in listed
+    assert shell(f"launch {ASKED} -f deepspeed --out {place} -q").out == ""
+    assert json.loads((place / "ds_config.json").read_text())["train_batch_size"] == 64
+    assert "ds_config.json" in (place / "run.sh").read_text() and sorted(os.listdir(place)) == sorted(
+        Path(line.split("  ")[0]).name for line in listed.splitlines()
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (f"{ASKED} --target megatrn", "did you mean: megatron"),
+        (f"{ASKED} --launcher slrum", "did you mean: slurm"),
+        (f"{ASKED} --plan 0", "--plan must be between 1 and 1000"),
+        (f"{ASKED} --plan 999", "no number 999"),
+        (f"{ASKED} -f nanotron", "nothing is written for the preset nanotron"),
+        (f"answer.json {ASKED}", "exclude each other"),
+        ("-m llama3-8b", "--gpus is missing"),
+        ("nowhere.json", "there is no file nowhere.json"),
+        (f"{ASKED} --out {__file__}", "is a file"),
+        (f"{ASKED} --optimizer adam-8bit", "fp32 master weights"),
+    ],
+)
+def test_bad_input(shell: Shell, options: str, says: str) -> None:
+    """One screen, exit 2, nothing on stdout."""
+    found = shell(f"launch {options} -q")
+    assert found.code == 2 and says in found.err and found.out == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "nothing came on stdin"),
+        ("[]", "no object"),
+        ("{", "no JSON"),
+        ('{"schema": "planner.validation/1"}', "is none of a plan"),
+        ('{"schema": "planner.recommendation/1", "plans": []}', "no whole answer"),
+    ],
+)
+def test_bad_answers(shell: Shell, monkeypatch: pytest.MonkeyPatch, text: str, says: str) -> None:
+    """What is wrong with the JSON."""
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+    found = shell("launch -q")
+    assert found.code == 2 and says in found.err

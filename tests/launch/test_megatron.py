@@ -1,0 +1,145 @@
+"""Megatron-LM: flags, placement of layers, parameters per rank."""
+
+from __future__ import annotations
+
+import pytest
+
+from planner.launch.megatron import TARGET, layer_frequency
+from planner.launch.megatron_layout import layout_string, placement_flags, read_layout
+from planner.launch.parameters import rank_parameters
+from planner.launch.program import Program, Setup, flag_lines
+from planner.launch.targets import refusal
+from planner.plan import Plan
+from planner.schema.model import MixtureOfExperts
+from planner.training.split import layers_per_chunk
+from tests import jobs
+
+
+def program(model: str, cluster: str, *, batch: int = 64, seq: int = 4096, workload: dict[str, str] | None = None,
+            **degrees: int) -> Program:  # fmt: skip
+    """One plan as Megatron-LM's program."""
+    job = jobs.job(model, cluster, seq=seq, batch=batch, **(workload or {}))
+    plan = Plan(**degrees, schedule="interleaved" if degrees.get("v", 1) > 1 else "1f1b")
+    return TARGET.program(Setup(job, plan))
+
+
+def test_flags_of_a_dense_model() -> None:
+    """One flag per line; grouped queries, RMSNorm, no biases, no dropout; degrees, recomputation, batch."""
+    found = program("llama3-8b", "2x8xA100", tp=2, pp=4, v=2, dp=2, b=1, m=32, sp=1, zero=1, recompute_layers=4)
+    lines = flag_lines(found).splitlines()
+    for line in (
+        "--num-query-groups 8",
+        "--group-query-attention",
+        "--ffn-hidden-size 14336",
+        "--normalization RMSNorm",
+        "--swiglu",
+        "--disable-bias-linear",
+        "--untie-embeddings-and-output-weights",
+        "--hidden-dropout 0.0",
+        "--tensor-model-parallel-size 2",
+        "--num-virtual-stages-per-pipeline-rank 2",
+        "--sequence-parallel",
+        "--use-distributed-optimizer",
+        "--recompute-method uniform",
+        "--global-batch-size 64",
+    ):
+        assert line in lines
+    assert found.environment == {"CUDA_DEVICE_MAX_CONNECTIONS": "1"}
+
+
+def test_defaults_of_gpt_are_not_repeated() -> None:
+    """GPT-3 has Megatron's own defaults: biases, LayerNorm, tied embeddings, learned positions."""
+    lines = flag_lines(program("gpt3-175b", "8x8xA100", tp=8, pp=8, b=1, m=64)).splitlines()
+    for absent in ("--disable-bias-linear", "--normalization", "--untie-embeddings-and-output-weights", "--swiglu"):
+        assert not any(line.startswith(absent) for line in lines)
+    assert "--position-embedding-type learned_absolute" in lines
+
+
+def test_fsdp_wants_other_connections() -> None:
+    """ZeRO-3 is Megatron-FSDP, which refuses CUDA_DEVICE_MAX_CONNECTIONS=1."""
+    found = program("llama3-8b", "8xA100", dp=8, b=1, m=8, zero=3)
+    lines = flag_lines(found).splitlines()
+    assert "--data-parallel-sharding-strategy optim_grads_params" in lines and "--ckpt-format fsdp_dtensor" in lines
+    assert found.environment == {} and found.unset == ("CUDA_DEVICE_MAX_CONNECTIONS",)
+
+
+@pytest.mark.parametrize(
+    ("degrees", "workload", "rule"),
+    [
+        ({"pp": 2, "dp": 4, "zero": 3}, {}, "megatron_fsdp_pipeline"),
+        ({"dp": 8}, {"optimizer": "adam-8bit"}, "megatron_optimizer"),
+        ({"dp": 8}, {"method": "lora"}, "megatron_method"),
+        ({"dp": 8, "zero": 0}, {"offload": "optimizer"}, "megatron_offload"),
+    ],
+)
+def test_refusals(degrees: dict[str, int], workload: dict[str, str], rule: str) -> None:
+    """What Megatron-LM cannot express is named, not written."""
+    job = jobs.job("llama3-8b", "8xA100", seq=4096, batch=64, **workload)
+    found = refusal(TARGET, Setup(job, Plan(**degrees, b=1, m=8)))
+    assert found is not None and found.name == rule
+
+
+def test_placement_takes_the_plainest_way() -> None:
+    """Even: nothing or the number of stages; one layer less on both ends: two flags; chunks without layers: a string.
+
+    126 layers on 16 ranks: Llama 3 405B (arXiv:2407.21783, section 3.3.2).
+    """
+    assert placement_flags(80, Plan(pp=4)) == []
+    assert placement_flags(80, Plan(pp=4, v=5)) == [("--num-virtual-stages-per-pipeline-rank", "5")]
+    ends = [("--decoder-first-pipeline-num-layers", "7"), ("--decoder-last-pipeline-num-layers", "7")]
+    assert placement_flags(126, Plan(pp=16)) == ends
+    layout = placement_flags(126, Plan(pp=16, v=8))[0][1]
+    assert layout.startswith("E|(t|)*") and layout.endswith("L") and sum(read_layout(layout)) == 126
+
+
+@pytest.mark.parametrize(("layers", "p", "v", "head"), [(126, 16, 8, 0), (16, 4, 1, 4), (61, 8, 2, 0), (30, 7, 1, 2)])
+def test_layout_string_reads_back(layers: int, p: int, v: int, head: int) -> None:
+    """All ranks' first chunks come before their second ones."""
+    if v > 1 and -(-layers // (p * v)) * p * v - layers > 2:
+        pytest.skip("more than the end chunks would be short")
+    chunks = layers_per_chunk(layers, p, v, head)
+    assert read_layout(layout_string(chunks)) == [rank[i] for i in range(v) for rank in chunks]
+
+
+@pytest.mark.parametrize("text", ["Ett|tx|L", "E(t|)*999999L", "E" + "t*99999" * 3])
+def test_broken_layouts_are_refused(text: str) -> None:
+    """Unknown letters and endless repetitions."""
+    with pytest.raises(ValueError, match=r"none of|more stages"):
+        read_layout(text)
+
+
+def test_megatrons_own_example_of_a_layout() -> None:
+    """core/transformer/pipeline_parallel_layer_layout.py: "Ettt|(tt|)*29,m|L" is 3, 29 times 2, 0 and 0 layers."""
+    assert read_layout("Ettt|(tt|)*29,m|L") == [3, *[2] * 29, 0, 0]
+
+
+def test_which_layers_have_experts() -> None:
+    """Three dense layers first; or one layer in two."""
+    assert layer_frequency(61, MixtureOfExperts(experts=256, top_k=8, ffn=2048, dense_layers=3)) == "([0]*3+[1]*58)"
+    assert layer_frequency(5, MixtureOfExperts(experts=8, top_k=1, ffn=64, every=2)) == "([1,0]*2+[1])"
+
+
+@pytest.mark.parametrize(
+    ("model", "plan", "rank", "expected"),
+    [
+        ("llama3-8b", Plan(tp=8, pp=4, v=2), 0, [175144960, 109084672]),
+        ("llama3-8b", Plan(tp=8, pp=4, v=2), 3, [109084672, 175149056]),
+        ("llama3-70b", Plan(tp=8, pp=4, v=5), 0, [560005120, 427884544, 427884544, 427884544, 427884544]),
+        ("llama3-70b", Plan(tp=8, pp=4, v=5), 3, [427884544, 427884544, 427884544, 427884544, 560013312]),
+    ],
+)
+def test_parameters_per_rank(model: str, plan: Plan, rank: int, expected: list[int]) -> None:
+    """As GPTModel of megatron-core 0.16.1 counted them on the meta device."""
+    assert rank_parameters(jobs.model(model), plan, rank) == expected
+
+
+@pytest.mark.parametrize("name", ["llama3-8b", "gpt3-13b", "qwen2.5-7b", "mixtral-8x7b", "deepseek-v3"])
+def test_ranks_add_up_to_the_model(name: str) -> None:
+    """Without padding, tensor and expert parallelism the ranks of a pipeline hold the model, a tied head once more."""
+    from planner.architecture import padded_vocabulary, parameters
+
+    model = jobs.model(name)
+    total = sum(sum(rank_parameters(model, Plan(pp=4, head=0), rank)) for rank in range(4))
+    padding = int(padded_vocabulary(model, 1)) - model.vocab
+    copies = padding * model.hidden * 2 + (model.vocab * model.hidden if model.tied_embeddings else 0)
+    assert total == parameters(model).total + copies

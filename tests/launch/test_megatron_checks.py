@@ -1,0 +1,180 @@
+"""Every check of Megatron-LM: a command line that obeys all, and one change that breaks just the one."""
+
+from __future__ import annotations
+
+import pytest
+
+from planner.errors import PlannerError
+from planner.launch.read.megatron import read_megatron
+from planner.launch.read.megatron_rules import PARALLEL
+from planner.launch.read.megatron_switches import SWITCHES
+from planner.launch.read.options import known_options, read_options
+from planner.launch.read.reading import Reading
+from planner.launch.shell import read_arguments
+
+BASE = {
+    "num-layers": "32",
+    "hidden-size": "4096",
+    "ffn-hidden-size": "14336",
+    "num-attention-heads": "32",
+    "group-query-attention": "",
+    "num-query-groups": "8",
+    "seq-length": "4096",
+    "max-position-embeddings": "4096",
+    "vocab-size": "128256",
+    "tensor-model-parallel-size": "4",
+    "pipeline-model-parallel-size": "4",
+    "context-parallel-size": "1",
+    "sequence-parallel": "",
+    "micro-batch-size": "1",
+    "global-batch-size": "64",
+    "bf16": "",
+    "swiglu": "",
+    "disable-bias-linear": "",
+}
+"""Llama 3 8B, tp = 4, pp = 4 on 32 GPUs: dp = 2, m = 32."""
+
+MOE = {"num-experts": "8", "moe-router-topk": "2", "moe-ffn-hidden-size": "14336"}
+
+
+def flags(**changes: str | None) -> str:
+    """BASE with changes; None takes an option away, underscores are dashes."""
+    options = BASE | {name.replace("_", "-"): value for name, value in changes.items()}
+    return " ".join(f"--{name} {value}".strip() for name, value in options.items() if value is not None)
+
+
+def read(text: str, world: int = 32, connections: str = "1") -> Reading:
+    """As from a script that exports CUDA_DEVICE_MAX_CONNECTIONS."""
+    options = read_options(read_arguments(text).words, known_options("megatron"))
+    return read_megatron(options, world, {"CUDA_DEVICE_MAX_CONNECTIONS": connections})
+
+
+def test_base_obeys_everything() -> None:
+    """No problem, and the numbers of the run."""
+    found = read(flags())
+    assert not found.problems
+    assert {k: found.plan[k] for k in ("tp", "pp", "dp", "m", "sp")} == {"tp": 4, "pp": 4, "dp": 2, "m": 32, "sp": 1}
+
+
+BREAKS: list[tuple[str, dict[str, str | None]]] = [
+    ("world", {"pipeline_model_parallel_size": "16", "tensor_model_parallel_size": "4"}),
+    ("heads", {"num_attention_heads": "6", "num_query_groups": "2", "hidden_size": "4096", "kv_channels": "128"}),
+    ("kv_heads", {"num_query_groups": "6", "num_attention_heads": "36", "kv_channels": "128"}),
+    ("widths", {"ffn_hidden_size": "14338"}),
+    ("sequence_parallel", {"seq_length": "4098", "max_position_embeddings": "4098"}),
+    ("context_parallel", {"context_parallel_size": "2", "seq_length": "4098", "max_position_embeddings": "4098"}),
+    ("hierarchical_context", {"cp_comm_type": "a2a+p2p"}),
+    ("context_kinds", {"cp_comm_type": "p2p a2a"}),
+    ("positions", {"max_position_embeddings": "2048"}),
+    (
+        "one_virtual_option",
+        {"num_virtual_stages_per_pipeline_rank": "2", "num_layers_per_virtual_pipeline_stage": "4"},
+    ),
+    ("layers", {"num_layers": "30"}),
+    ("layers_per_virtual", {"num_layers_per_virtual_pipeline_stage": "3"}),
+    ("virtual_stages", {"num_virtual_stages_per_pipeline_rank": "3"}),
+    (
+        "virtual_needs_pipeline",
+        {
+            "pipeline_model_parallel_size": "2",
+            "num_virtual_stages_per_pipeline_rank": "2",
+            "no_overlap_p2p_communication": "",
+        },
+    ),
+    ("uneven_ends", {"decoder_first_pipeline_num_layers": "7"}),
+    ("one_placement", {"decoder_first_pipeline_num_layers": "8", "account_for_loss_in_pipeline_split": ""}),
+    ("layout", {"pipeline_model_parallel_layout": "'Et*8|t*8|t*8|t*7L'"}),
+    ("interleaved", {"num_virtual_stages_per_pipeline_rank": "2", "global_batch_size": "12"}),
+    ("batch", {"global_batch_size": "63"}),
+    ("experts", MOE | {"expert_model_parallel_size": "3"}),
+    ("experts_need_sp", MOE | {"sequence_parallel": None}),
+    ("expert_bias", MOE | {"disable_bias_linear": None}),
+    ("one_expert_softmax", MOE | {"moe_router_topk": "1"}),
+    ("expert_overlap", MOE | {"overlap_moe_expert_parallel_comm": ""}),
+    ("full_recompute", {"recompute_granularity": "full"}),
+    ("selective_recompute", {"recompute_granularity": "selective", "recompute_modules": "mla_up_proj"}),
+    (
+        "recompute_layers",
+        {"recompute_granularity": "full", "recompute_method": "block", "recompute_num_layers": "9"},
+    ),
+    ("distributed_activations", {"distribute_saved_activations": ""}),
+    ("tp_overlap", {"tp_comm_overlap": "", "sequence_parallel": None}),
+    ("param_gather", {"overlap_param_gather": ""}),
+    ("param_gather_with_step", {"overlap_param_gather_with_optimizer_step": ""}),
+    ("param_gather_precision", {"fp8_param_gather": ""}),
+    ("one_precision", {"fp16": ""}),
+    ("one_low_precision", {"fp8_format": "hybrid", "fp4_format": "e2m1"}),
+    ("optimizer_offload", {"optimizer_cpu_offload": ""}),
+    ("precision_aware", {"use_precision_aware_optimizer": ""}),
+    ("activation_offload", {"cpu_offloading_num_layers": "2"}),
+    ("torch_fsdp2", {"use_torch_fsdp2": ""}),
+    ("megatron_fsdp", {"use_megatron_fsdp": ""}),
+    ("embedding_gradient", {"defer_embedding_wgrad_compute": "", "no_gradient_accumulation_fusion": ""}),
+]
+
+
+@pytest.mark.parametrize(("name", "changes"), BREAKS, ids=[name for name, _ in BREAKS])
+def test_each_check_fires(name: str, changes: dict[str, str | None]) -> None:
+    """Its message has the numbers, its option a line."""
+    fsdp = bool({"use_torch_fsdp2", "use_megatron_fsdp"} & changes.keys())
+    found = {p.rule: p for p in read(flags(**changes), connections="8" if fsdp else "1").problems}
+    assert name in found
+    assert "{" not in found[name].message and found[name].source
+
+
+def test_all_checks_are_tried() -> None:
+    """Those that need another cluster or environment have tests of their own."""
+    others = {"expert_world", "connections"}
+    assert {check.name for check in (*PARALLEL, *SWITCHES)} == {name for name, _ in BREAKS} | others
+
+
+def test_environment_decides() -> None:
+    """tp > 1 wants one connection, FSDP more."""
+    assert [p.rule for p in read(flags(), connections="8").problems] == ["connections"]
+
+
+def test_experts_over_more_ranks_than_there_are() -> None:
+    """etp x ep x pp must divide the GPUs: 4 x 8 x 4 = 128 does not divide 32."""
+    found = read(flags(**MOE, expert_model_parallel_size="8"))
+    assert "expert_world" in [p.rule for p in found.problems]
+
+
+@pytest.mark.parametrize(
+    ("flag", "says"),
+    [
+        ("--tensor-model-paralel-size 8", "did you mean --tensor-model-parallel-size"),
+        ("--no-bias-linear", "it is --disable-bias-linear now"),
+        ("--my-own-fork 3", "an option of your own fork"),
+    ],
+)
+def test_options_that_megatron_does_not_have(flag: str, says: str) -> None:
+    """A typing mistake, an option of long ago, and somebody's own."""
+    messages = [p.message for p in read(f"{flags()} {flag}").problems if p.rule == "unknown_option"]
+    assert len(messages) == 1 and says in messages[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (flags(num_layers=None), "--num-layers is missing"),
+        (flags(num_layers="many"), "wants a whole number, not 'many'"),
+        (flags(micro_batch_size="0"), "must be positive"),
+        (flags(num_layers="$LAYERS"), "nothing sets"),
+        (flags(moe_layer_freq="[0]*999999999", **MOE), "no list expression"),
+        (flags(moe_layer_freq="__import__('os')", **MOE), "no list expression"),
+    ],
+)
+def test_what_makes_no_run(text: str, says: str) -> None:
+    """One sentence each."""
+    with pytest.raises(PlannerError, match=says.replace("'", ".")):
+        read(text)
+
+
+def test_defaults_are_megatrons() -> None:
+    """ffn is 4*h, with SwiGLU int(8*h/3/64)*64; query groups are 1 unless counted (training/arguments.py)."""
+    plain = read(flags(ffn_hidden_size=None, swiglu=None)).model
+    gated = read(flags(ffn_hidden_size=None)).model
+    multi = read(flags(num_query_groups=None)).model
+    assert plain is not None and plain.ffn == 16384
+    assert gated is not None and gated.ffn == int(8 * 4096 / 3 / 64) * 64 == 10880
+    assert multi is not None and multi.kv_heads == 1
