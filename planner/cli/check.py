@@ -42,6 +42,10 @@ Set = Annotated[
     list[str] | None,
     typer.Option("--set", help="A variable that the script takes from outside: NODES=4", rich_help_panel=_SAY),
 ]
+Fork = Annotated[
+    bool,
+    typer.Option("--fork", help="Options that the framework does not have are your fork's own", rich_help_panel=_SAY),
+]
 Margin = Annotated[str, typer.Option("--margin", help="Share of memory that must stay free: 8%")]
 Profiles = Annotated[Path | None, typer.Option("--profiles", help="Directory of your own profiles")]
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout", rich_help_panel=_OUT)]
@@ -67,6 +71,7 @@ def check(
     tp: Tp = None,
     pp: Pp = None,
     variables: Set = None,
+    fork: Fork = False,
     margin: Margin = "0%",
     profiles: Profiles = None,
     as_json: Json = False,
@@ -96,6 +101,7 @@ def check(
     given: dict[str, Any] = {"seq": seq, "global_batch": global_batch, "b": micro_batch, "tp": tp, "pp": pp}
     names = {"model": model, "gpus": gpus, "framework": framework}
     setup, reading, assumed = _understood(text, file, library, said, names, given, _settings(variables))
+    reading = reading.of_fork() if fork else reading
     assumptions = (*reading.notes, *assumed, *caveats(setup.job, Bounds()))
     notes(assumptions, quiet)
     with progress(quiet) as tick:

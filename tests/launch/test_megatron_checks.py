@@ -64,7 +64,7 @@ BREAKS: list[tuple[str, dict[str, str | None]]] = [
     ("sequence_parallel", {"seq_length": "4098", "max_position_embeddings": "4098"}),
     ("context_parallel", {"context_parallel_size": "2", "seq_length": "4098", "max_position_embeddings": "4098"}),
     ("hierarchical_context", {"cp_comm_type": "a2a+p2p"}),
-    ("context_kinds", {"cp_comm_type": "p2p a2a"}),
+    ("context_kinds", {"context_parallel_size": "2", "cp_comm_type": "p2p a2a"}),
     ("positions", {"max_position_embeddings": "2048"}),
     (
         "one_virtual_option",

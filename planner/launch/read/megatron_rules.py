@@ -189,7 +189,7 @@ PARALLEL: tuple[Check, ...] = (
     Check(
         "context_kinds",
         "cp-comm-type",
-        lambda f: len(f.options.texts("cp-comm-type")) in (0, 1, f.layers),
+        lambda f: f.cp == 1 or len(f.options.texts("cp-comm-type")) in (0, 1, f.layers),
         "--cp-comm-type takes one kind, or one for each of the {layers} layers",
         CONFIG,
         "config",

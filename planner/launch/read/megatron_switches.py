@@ -160,8 +160,8 @@ SWITCHES: tuple[Check, ...] = (
         "use-precision-aware-optimizer",
         lambda f: not f.has("use-precision-aware-optimizer") or f.has("use-distributed-optimizer"),
         "--use-precision-aware-optimizer needs --use-distributed-optimizer",
-        ARGUMENTS,
-        "arguments",
+        "core/optimizer/optimizer_config.py",
+        "build",
     ),
     Check(
         "activation_offload",

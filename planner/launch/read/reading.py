@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from planner.launch.read.placement import Stages
@@ -50,3 +50,10 @@ class Reading:
     model_name: str | None = None
     recomputed: float = 0.0
     stages: Stages | None = None
+
+    def of_fork(self) -> Reading:
+        """The reading with options that the framework does not have as notes instead of problems."""
+        own = tuple(p for p in self.problems if p.rule == "unknown_option")
+        rest = tuple(p for p in self.problems if p.rule != "unknown_option")
+        said = tuple(f"line {p.line}: {p.message.partition(':')[0]}: taken as your fork's own" for p in own)
+        return replace(self, problems=rest, notes=(*self.notes, *said))
