@@ -8,9 +8,11 @@ from difflib import SequenceMatcher
 from typing import Any
 
 from planner import __version__
+from planner.architecture import parameters
 from planner.launch.check import Verdict
 from planner.launch.nearest import Change
 from planner.launch.program import Setup
+from planner.launch.read.megatron import UNNAMED
 from planner.launch.targets import TARGETS, refusal
 from planner.plan import Plan
 from planner.recommend import Ranked
@@ -33,8 +35,10 @@ def text(name: str, verdict: Verdict) -> str:
 
 def _script(name: str, verdict: Verdict) -> str:
     job = verdict.setup.job
+    known = job.model.name != UNNAMED
+    model = job.model.name if known else f"{float(parameters(job.model).total) / 1e9:.3g} B parameters"
     return (
-        f"{name}: {TARGETS[verdict.reading.target].title}, {job.model.name}, {job.cluster.gpus:,} × "
+        f"{name}: {TARGETS[verdict.reading.target].title}, {model}, {job.cluster.gpus:,} × "
         f"{job.cluster.accelerator.name}, {job.workload.global_batch:,} sequences of {job.workload.seq:,} tokens"
     )
 

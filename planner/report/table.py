@@ -188,8 +188,11 @@ def following(answer: Recommendation, arguments: Sequence[str]) -> list[str]:
     if not answer.ranked:
         return ["Next    without --exact, planner shows what does run on these GPUs"]
     drawn = ["--model" if word == "-m" else word for word in same]
+    first = answer.ranked[0]
+    written = [f"        planner launch --plan 1 {shlex.join(same)}"]
     return [
         f"Next    planner explain --plan 1 {shlex.join(same)}",
+        *(written if first.job.framework.target and not first.relaxations else []),
         f"        planner timeline --plan 1 {shlex.join(drawn)}",
     ]
 

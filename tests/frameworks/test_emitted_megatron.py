@@ -107,7 +107,7 @@ ALL: dict[str, Check] = {check.name: check for check in (*PARALLEL, *SWITCHES)}
 def test_our_checks_are_megatrons(megatron: MegatronValidator, name: str, changes: dict[str, str | None]) -> None:
     """What we call illegal is refused where we say that Megatron looks; the rest passes its parser."""
     fsdp = bool({"use_torch_fsdp2", "use_megatron_fsdp"} & changes.keys())
-    said = split(flags(**changes)) + ["--mock-data", "--tokenizer-type", "NullTokenizer", "--lr", "1e-4"]
+    said = [*split(flags(**changes)), "--mock-data", "--tokenizer-type", "NullTokenizer", "--lr", "1e-4"]
     environment = {"CUDA_DEVICE_MAX_CONNECTIONS": "8" if fsdp else "1"}
     verdict = megatron.check([*said, "--train-iters", "1"], 32, environment)
     at = ALL[name].at

@@ -29,6 +29,9 @@ VOCABULARIES = {
 """Vocabulary by --tokenizer-type where --vocab-size is not given: GPT-2's merges, Llama's SentencePiece and tiktoken
 files, Megatron's default for TikTokenizer (training/arguments.py)."""
 
+UNNAMED = "script"
+"""Name of a model of which only the shape is known."""
+
 UNKNOWN_VOCABULARY = 50257
 """GPT-2's, taken where nothing says."""
 
@@ -90,7 +93,7 @@ def read_model(facts: Facts, vocabulary: int | None, notes: list[str]) -> Model:
     has, heads = facts.has, facts.heads
     channels = facts.options.whole("kv-channels") or facts.hidden // heads
     fields: dict[str, Any] = {
-        "name": "script",
+        "name": UNNAMED,
         "source": "options of the script",
         "family": "script",
         "layers": facts.layers,
