@@ -68,13 +68,14 @@ def _accelerator(*names: str) -> Change:
 
 
 def _link(name: str) -> Change:
-    """Multiplies the efficiency of the scale-up link or the network."""
+    """Multiplies the efficiency of the scale-up link or the network, and the rate between sockets."""
 
     def change(job: Job, factor: float) -> Job:
         link = getattr(job.cluster, name)
         if link is None:
             return job
-        changed = link.model_copy(update={"efficiency": _share(link.efficiency * factor)})
+        sockets = {} if link.socket_rate is None else {"socket_rate": link.socket_rate * factor}
+        changed = link.model_copy(update={"efficiency": _share(link.efficiency * factor)} | sockets)
         return replace(job, cluster=job.cluster.model_copy(update={name: changed}))
 
     return change
