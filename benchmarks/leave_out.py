@@ -2,11 +2,11 @@
 
 Each source in turn loses what was fitted to it alone. A preset that other sources share has its element-wise, host,
 step and accumulation constants fitted anew to those; a preset of one source gives way to the nearest other
-(`bands.OTHER_PRESET`); a link that one source taught gives way to what was assumed before. Efficiencies of accelerators
+(`bands.OTHER_PRESET`); a link that is one cluster's own gives way to its general form. Efficiencies of accelerators
 stay, for no source decides them alone, except where it is the only one on its part: so errors come out somewhat low.
 
 The second pair of columns adds one run of the source: `planner calibrate` with it, scored on the source's other runs,
-the mean over DRAWS random choices of it. With --write the table goes into docs/accuracy.md.
+the mean over every choice of it. With --write the table goes into docs/accuracy.md.
 """
 
 from __future__ import annotations
@@ -26,15 +26,10 @@ from planner.accuracy.corpus import Case
 from planner.accuracy.fitting import fit
 from planner.accuracy.predict import predict
 from planner.catalog.library import open_library
-from planner.schema.hardware import Link
 from planner.training.job import Job
 
-DRAWS = 6
 OWN_LINKS = {"efa-playbook": "efa-v2"}
 """Links that describe one cluster, and what a stranger to it would have assumed."""
-
-ASSUMED = {"pcie4": 0.6}
-"""Efficiencies that one source taught, as they were assumed before it was seen."""
 
 
 @dataclass(frozen=True)
@@ -69,25 +64,13 @@ def _refit(rest: Sequence[Case]) -> dict[str, float]:
 
 
 def strange_link(job: Job) -> Job:
-    """The job without what its own source taught about its links."""
-    changed = {end: unlearned(getattr(job.cluster, end)) for end in ("scaleup", "network")}
-    return replace(job, cluster=job.cluster.model_copy(update=changed))
-
-
-def strange_scaleup(job: Job) -> Job:
-    """The job with its network known, and without what its own source taught about the link inside the node."""
-    return replace(job, cluster=job.cluster.model_copy(update={"scaleup": unlearned(job.cluster.scaleup)}))
-
-
-def unlearned(link: Link | None) -> Link | None:
-    """A link that one source taught as a stranger would have assumed it."""
-    if link is None:
-        return None
-    if link.name in OWN_LINKS:
-        general = open_library().lookup("link", OWN_LINKS[link.name])
-        assert general is not None
-        return general.value
-    return link.model_copy(update={"efficiency": ASSUMED.get(link.name, link.efficiency)})
+    """The job without what is known of one cluster's network."""
+    link = job.cluster.network
+    if link is None or link.name not in OWN_LINKS:
+        return job
+    general = open_library().lookup("link", OWN_LINKS[link.name])
+    assert general is not None
+    return replace(job, cluster=job.cluster.model_copy(update={"network": general.value}))
 
 
 def errors(cases: Sequence[Case], change: Callable[[Job], Job] = lambda job: job) -> tuple[float, float]:
@@ -96,11 +79,10 @@ def errors(cases: Sequence[Case], change: Callable[[Job], Job] = lambda job: job
     return float(np.median(size)), float(np.quantile(size, 0.9))
 
 
-def after_one_run(cases: Sequence[Case], random: np.random.Generator) -> tuple[float, float]:
+def after_one_run(cases: Sequence[Case]) -> tuple[float, float]:
     """Errors on the other runs after a calibration with one of them; it tells of its own part and preset only."""
     found = []
-    for chosen in random.permutation(len(cases))[:DRAWS]:
-        run = cases[chosen]
+    for chosen, run in enumerate(cases):
         factors = {one.constant.name: one.factor for one in fit_times([run])}
 
         def calibrated(job: Job, like: Job = run.job, factors: dict[str, float] = factors) -> Job:
@@ -119,16 +101,15 @@ def alike(job: Job, other: Job) -> bool:
 
 def rows(cases: Sequence[Case], network: Callable[[Job], Job] = strange_link) -> list[Row]:
     """One row per source of at least two runs."""
-    random = np.random.default_rng(0)
     sources = sorted(held_out(cases, network).items())
-    return [Row(n, len(own), errors(own), after_one_run(own, random)) for n, own in sources if len(own) > 1]
+    return [Row(n, len(own), errors(own), after_one_run(own)) for n, own in sources if len(own) > 1]
 
 
 def with_network(cases: Sequence[Case]) -> list[Row]:
     """Sources on a network of their own, its profile left to them."""
     names = {c.source for c in cases if c.job.cluster.network and c.job.cluster.network.name in OWN_LINKS}
     own = [c for c in cases if c.source in names]
-    return [replace(row, source=f"{row.source}, network known") for row in rows(own, strange_scaleup)]
+    return [replace(row, source=f"{row.source}, network known") for row in rows(own, lambda job: job)]
 
 
 def table(cases: Sequence[Case]) -> str:

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Residuals = Callable[[Floats], Floats]
 
+TAIL = 4.0
+"""Degrees of freedom of the noise, plus one."""
+
 STEP = 1e-3
 """Step of the numerical Jacobian, in logarithms of constants."""
 
@@ -34,11 +37,12 @@ class Fit:
 
 
 def fit(residuals: Residuals, widths: Floats) -> Fit:
-    """Minimise sum(soft(r(x))) + sum((x/width)^2), soft(r) = 2*(sqrt(1 + r^2) - 1), from x = 0.
+    """Minimise sum(4*log(1 + r(x)^2/4)) + sum((x/width)^2), from x = 0.
 
-    `residuals` are in units of the noise; `widths` are standard deviations of normal priors around 0. Soft-L1 grows
-    like r^2 below the noise and like 2*abs(r) above it (Triggs et al. 2000, Bundle adjustment, section 4.3), so one run
-    gone wrong does not decide.
+    `residuals` are in units of the noise; `widths` are standard deviations of normal priors around 0. The first sum is
+    -2 times the log-density of Student's t with three degrees of freedom, the heaviest tail that has a variance: it
+    grows like r^2 below the noise and hardly at all far above it, so a run that no likely constant explains does not
+    decide (Lange, Little and Taylor 1989, Journal of the American Statistical Association 84).
     """
     x, damping = np.zeros_like(widths), 1e-3
     cost = _cost(residuals(x), x, widths)
@@ -56,7 +60,7 @@ def fit(residuals: Residuals, widths: Floats) -> Fit:
 
 
 def _cost(r: Floats, x: Floats, widths: Floats) -> float:
-    return float(2.0 * (np.sqrt(1.0 + r * r) - 1.0).sum() + ((x / widths) ** 2).sum())
+    return float(TAIL * np.log1p(r * r / TAIL).sum() + ((x / widths) ** 2).sum())
 
 
 def jacobian(residuals: Residuals, x: Floats) -> Floats:
@@ -69,7 +73,7 @@ def jacobian(residuals: Residuals, x: Floats) -> Floats:
 def _normal_equations(residuals: Residuals, x: Floats, widths: Floats) -> tuple[Floats, Floats]:
     """Half the gradient and half the Gauss-Newton curvature of the cost: J'Wr + x/width^2 and J'WJ + 1/width^2."""
     r, J = residuals(x), jacobian(residuals, x)
-    weight = 1.0 / np.sqrt(1.0 + r * r)
+    weight = 1.0 / (1.0 + r * r / TAIL)
     prior = 1.0 / widths**2
     return J.T @ (weight * r) + prior * x, (J.T * weight) @ J + np.diag(prior)
 

@@ -54,6 +54,17 @@ def scaleup_rate(link: Link, size: Num) -> Num:
     return np.minimum(link.pair_rate * np.maximum(size - 1.0, 1.0), link.rate) * link.efficiency
 
 
+def between_sockets(link: Link, members: Num, stride: Num) -> Num:
+    """What is left of the link between a host's sockets for one of the `stride` rings that cross it; else infinite.
+
+    Two Xeons with four accelerators each, 10 GB/s between them: tp = 8 has 10 GB/s, each of two dp = 4 beside tp = 2 5.
+    """
+    if link.socket is None or link.socket_rate is None:
+        return np.inf
+    crosses = (members > 1.0) & (members * stride > link.socket)
+    return np.where(crosses, link.socket_rate / np.minimum(stride, link.socket), np.inf)[()]
+
+
 def group(cluster: Cluster, size: Num, stride: Num) -> Group:
     """The group's ring: inside one domain at the scale-up rate, else at min(scale-up, k * network).
 
@@ -63,7 +74,9 @@ def group(cluster: Cluster, size: Num, stride: Num) -> Group:
     """
     k = members_per_domain(cluster, size, stride)
     fast, slow = cluster.scaleup, cluster.network
-    inside_rate = scaleup_rate(fast, k) if fast is not None else np.inf
+    inside_rate: Num = np.inf
+    if fast is not None:
+        inside_rate = np.minimum(scaleup_rate(fast, k), between_sockets(fast, k, stride))
     inside_hop = fast.hop_latency if fast is not None else 0.0
     base = fast.latency if fast is not None else 0.0
     if slow is None:
@@ -150,7 +163,8 @@ def hop(cluster: Cluster, moved: Num, stride: Num, members: Num) -> Num:
     fast, slow = cluster.scaleup, cluster.network
     near = far = np.float64(0.0)
     if fast is not None:
-        near = fast.latency / 2 + moved / ((fast.pair_rate or fast.rate) * fast.efficiency)
+        pair = (fast.pair_rate or fast.rate) * fast.efficiency
+        near = fast.latency / 2 + moved / np.minimum(pair, between_sockets(fast, members, stride))
     if slow is not None:
         stall = slow.stall if cluster.nodes >= slow.stall_nodes else 0.0
         far = stall + slow.latency / 2 + moved / (slow.rate * slow.efficiency)

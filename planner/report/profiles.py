@@ -16,6 +16,7 @@ _UNITS = {
     "bandwidth": format_rate,
     "rate": format_rate,
     "pair_rate": format_rate,
+    "socket_rate": format_rate,
     "host_rate": format_rate,
     "host_bandwidth": format_rate,
     "network_rate": format_rate,

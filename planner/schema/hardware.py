@@ -56,6 +56,8 @@ class Link(Profile):
         rate: per accelerator and direction. For a "network" the node's own `network_rate` replaces it.
         pair_rate: per pair and direction (mesh and torus).
         domain: accelerators joined at full rate, where that differs from the node's count (72, or 2 for a bridge).
+        socket, socket_rate: accelerators on one processor socket of the host ("pcie"), and what all rings that leave it
+            share, per direction.
         efficiency: share of `rate` that large ring collectives reach (bus bandwidth over rate).
         congestion: domains over which a network's rate is halved: rate / (1 + (domains - 1) / congestion); absent: a
             full-bisection network.
@@ -68,6 +70,8 @@ class Link(Profile):
     rate: BytesPerSecond
     pair_rate: BytesPerSecond | None = None
     domain: Positive | None = None
+    socket: Positive | None = None
+    socket_rate: BytesPerSecond | None = None
     efficiency: Fraction
     latency: Seconds
     hop_latency: Seconds
@@ -80,6 +84,12 @@ class Link(Profile):
     def _mesh_has_pairs(self) -> Link:
         if (self.kind in ("mesh", "torus")) != (self.pair_rate is not None):
             raise ValueError("pair_rate belongs to the kinds mesh and torus, and to no other")
+        return self
+
+    @model_validator(mode="after")
+    def _socket_has_a_rate(self) -> Link:
+        if (self.socket is None) != (self.socket_rate is None):
+            raise ValueError("socket and socket_rate belong together")
         return self
 
 

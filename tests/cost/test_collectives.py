@@ -91,6 +91,35 @@ def test_mesh(size: int, rate: float) -> None:
     assert collectives.group(mesh, float(size), 1.0).rate == rate
 
 
+@pytest.mark.parametrize(
+    ("size", "stride", "rate"),
+    [
+        (4, 1, 20e9),  # on one socket
+        (8, 1, 10e9),  # one ring over both
+        (4, 2, 5e9),  # two rings share the link between them
+        (2, 4, 2.5e9),  # four do
+        (2, 8, 25e9),  # over the network: nothing inside
+    ],
+)
+def test_two_sockets(size: int, stride: int, rate: float) -> None:
+    """Four accelerators on each of two sockets, 20 GB/s on one and 10 between them."""
+    box = wired("2x8xA100", link("pcie", "20 GB/s", socket=4, socket_rate="10 GB/s"), NICS)
+    assert collectives.group(box, float(size), float(stride)).rate == rate
+
+
+@pytest.mark.parametrize(("stride", "members", "rate"), [(1, 4, 20e9), (4, 2, 2.5e9), (1, 8, 10e9)])
+def test_hop_between_sockets(stride: int, members: int, rate: float) -> None:
+    """All ranks of a stage send at once."""
+    box = wired("1x8xA100", link("pcie", "20 GB/s", socket=4, socket_rate="10 GB/s"))
+    assert collectives.hop(box, 1e9, float(stride), float(members)) == pytest.approx(1e9 / rate)
+
+
+def test_a_socket_has_a_rate() -> None:
+    """One without the other says nothing."""
+    with pytest.raises(ValueError, match="belong together"):
+        link("pcie", "20 GB/s", socket=4)
+
+
 def test_rack_of_72() -> None:
     """GB200 NVL72: 18 trays of 4 are one domain; 72 ranks stay inside, 144 leave it."""
     rack = cluster("36x4xGB200")

@@ -21,8 +21,8 @@ from tests.frameworks import megatron_build as build
 from tests.frameworks import megatron_path
 from tests.frameworks.serve import Answer, command_line, environment, serve, stage
 
-UNFUSED = "--no-rope-fusion"
-"""Fused rotary embeddings need Transformer Engine; nothing that is checked here depends on them."""
+FUSED = ("apply_rope_fusion", "moe_permute_fusion")
+"""Both need Transformer Engine, which needs a device: off while the configuration is made. Nothing depends on them."""
 
 
 @cache
@@ -49,16 +49,18 @@ def validated(question: Answer) -> tuple[Any, Any]:
 
     build_parser_once()
     megatron_path.ARCH["major"] = question.get("arch", 9)
-    flags = [*question["flags"], UNFUSED]
     added = {"RANK": "0", "WORLD_SIZE": str(question["world"])} | question.get("env", {})
-    with environment(added), command_line(*flags):
+    with environment(added), command_line(*question["flags"]):
         try:
             with stage("parse"):
                 args = copy.deepcopy(arguments.parse_args())  # defaults are shared with the parser
+            asked = {name: getattr(args, name) for name in FUSED}
+            vars(args).update(dict.fromkeys(FUSED, False))
             with stage("validate"):
                 arguments.validate_args(args)
             with stage("config"):
                 config = arguments.core_transformer_config_from_args(args)
+            vars(args).update(asked)
             with stage("batches"):
                 batches.unset_num_microbatches_calculator()
                 names = ("rampup_batch_size", "global_batch_size", "micro_batch_size", "data_parallel_size")

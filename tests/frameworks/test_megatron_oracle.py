@@ -27,6 +27,20 @@ GPT_2 = Shape(
 )
 QWEN_HALF = Shape(layers=24, hidden=896, heads=14, kv_heads=2, ffn=4864, vocab=151936, qkv_bias=True, tied=True)
 MIXTRAL = Shape(layers=32, hidden=4096, heads=32, kv_heads=8, ffn=14336, vocab=32000, experts=8, expert_ffn=14336)
+QWEN_3 = Shape(layers=36, hidden=4096, heads=32, kv_heads=8, head_dim=128, ffn=12288, vocab=151936, qk_norm=True)
+QWEN_3_MOE = Shape(
+    layers=48,
+    hidden=2048,
+    heads=32,
+    kv_heads=4,
+    head_dim=128,
+    ffn=6144,
+    vocab=151936,
+    qk_norm=True,
+    experts=128,
+    top_k=8,
+    expert_ffn=768,
+)
 
 SHAPE = words(
     """
@@ -136,7 +150,14 @@ def test_stages_that_only_building_refuses(megatron: MegatronValidator) -> None:
 
 @pytest.mark.parametrize(
     ("shape", "expected"),
-    [(LLAMA_8B, 8030261248), (GPT_2, 124439808), (QWEN_HALF, 494032768), (MIXTRAL, 46702792704)],
+    [
+        (LLAMA_8B, 8030261248),
+        (GPT_2, 124439808),
+        (QWEN_HALF, 494032768),
+        (MIXTRAL, 46702792704),
+        (QWEN_3, 8190735360),
+        (QWEN_3_MOE, 30532122624),
+    ],
 )
 def test_whole_models(shape: Shape, expected: int) -> None:
     """As their model cards count them."""
