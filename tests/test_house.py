@@ -21,7 +21,7 @@ STOREYS = (
     ("training", "serving"),
     ("search",),
     ("simulate",),
-    ("recommend", "question"),
+    ("recommend", "question", "serve"),
     ("accuracy", "launch", "report"),
     ("cli", "__init__", "__main__"),
 )

@@ -72,6 +72,7 @@ class ServeCase:
     value: float
     requests: float
     labels: frozenset[str] = frozenset()
+    notes: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +129,7 @@ def case(shelf: Shelf, row: Row) -> ServeCase:
         value * unit,
         _requests(row, workload),
         labels,
+        row.get("notes", ""),
     )
 
 
@@ -238,7 +240,7 @@ def _labels(row: Row, job: ServeJob, kind: Kind) -> Iterable[str]:
     link = job.cluster.scaleup
     if link is not None and link.kind == "pcie" and (whole(row, "tp") or 1) > 1:
         yield "pcie-tp"
-    if (link is None or link.kind == "pcie") and "pcie-tp" not in row:
+    if link is not None and link.kind == "pcie":
         yield "pcie"
     if any(word.lower() in row.get(column, "").lower() and source in row["source"] for column, word, source in TRAPS):
         yield "trap"

@@ -11,6 +11,8 @@ from planner.architecture import active_parameters, parameters
 from planner.recommend import Ranked, Recommendation
 from planner.report.explain import Line, as_data
 from planner.report.words import largest_part, recompute_name
+from planner.schema.hardware import Cluster
+from planner.schema.model import Model
 from planner.training.job import Job
 from planner.training.split import layers_per_rank
 
@@ -50,13 +52,20 @@ def recommendation(answer: Recommendation, assumptions: tuple[str, ...]) -> dict
 
 def inputs(job: Job) -> dict[str, Any]:
     """What was planned for, with every default filled in."""
-    cluster, w = job.cluster, job.workload
+    return inputs_of(job.model, job.cluster) | {
+        "workload": job.workload.model_dump(mode="json"),
+        "framework": job.framework.name,
+    }
+
+
+def inputs_of(model: Model, cluster: Cluster) -> dict[str, Any]:
+    """The model and the cluster."""
     return {
         "model": {
-            "name": job.model.name,
-            "parameters": int(parameters(job.model).total),
-            "active_parameters": active_parameters(job.model),
-            "source": job.model.source,
+            "name": model.name,
+            "parameters": int(parameters(model).total),
+            "active_parameters": active_parameters(model),
+            "source": model.source,
         },
         "cluster": {
             "accelerator": cluster.accelerator.name,
@@ -69,8 +78,6 @@ def inputs(job: Job) -> dict[str, Any]:
             "scaleup_bytes_per_s": cluster.scaleup.rate if cluster.scaleup else None,
             "network_bytes_per_s": cluster.network.rate if cluster.network else None,
         },
-        "workload": w.model_dump(mode="json"),
-        "framework": job.framework.name,
     }
 
 

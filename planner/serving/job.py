@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -67,3 +67,9 @@ def replica_gpus(plan: Plan) -> Num:
 def running(plan: Plan) -> Num:
     """Requests in flight in one replica."""
     return plan.b * plan.m
+
+
+def at_batch(plan: Plan, requests: Num) -> Plan:
+    """The plan with so many requests running per replica: spread over as many micro-batches as stages, if they are."""
+    slots = np.minimum(plan.pp, np.maximum(requests, 1.0))
+    return replace(plan, b=requests / slots, m=slots)

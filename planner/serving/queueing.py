@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from planner.plan import Num, Plan
 from planner.serving.estimate import DecodeStep, decode_step, loaded_step, prefill
-from planner.serving.job import ServeJob, running
+from planner.serving.job import ServeJob, at_batch, running
 from planner.serving.memory import most_running
 
 ROUNDS = 40
@@ -40,12 +40,6 @@ class Served:
         return self.offered / self.requests
 
 
-def at_batch(plan: Plan, requests: Num) -> Plan:
-    """The plan with so many requests running per replica: spread over as many micro-batches as stages, if they are."""
-    slots = np.minimum(plan.pp, np.maximum(requests, 1.0))
-    return replace(plan, b=requests / slots, m=slots)
-
-
 def closed_loop(job: ServeJob, plan: Plan) -> Served:
     """b*m users per replica, each of whom sends a request when the last one is answered.
 
@@ -58,10 +52,13 @@ def closed_loop(job: ServeJob, plan: Plan) -> Served:
 
 
 def _served(job: ServeJob, plan: Plan, users: Num) -> Served:
-    """Steady state with all b*m running and `users` offered per replica."""
+    """Steady state with all b*m running and `users` offered per replica; static engines run them as one batch."""
     inside, steps = running(plan), job.workload.output - 1.0
-    step = loaded_step(job, plan)
-    first = first_token(job, plan) * (1.0 + job.engine.burst * (inside - 1.0)) + job.engine.front
+    if job.engine.scheduler == "static":
+        step, first = decode_step(job, plan, job.workload.input + 0.5 * job.workload.output), prefill(job, plan, inside)
+    else:
+        step = loaded_step(job, plan)
+        first = first_token(job, plan) * (1.0 + job.engine.burst * (inside - 1.0)) + job.engine.front
     stay = first + steps * step.total
     rate = inside / stay
     wait = users / rate - stay
