@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from planner.accuracy.machines import Shelf, find_cluster
-from planner.accuracy.rows import Row, Unusable, number, whole
+from planner.accuracy.rows import Row, Unusable, number, read_csv, whole
 from planner.catalog.library import open_library
 from planner.plan import Plan
 from planner.schema.engine import Engine
@@ -50,6 +51,13 @@ TRAPS: tuple[tuple[str, str, str], ...] = (
 """(column, what it contains, what `source` contains) of rows with known faults: identical prompts route alike, an
 engine of 2023, a report without versions, runs on 8 GPUs that are listed a second time as on 64. They are scored
 apart."""
+
+
+COLUMNS = (
+    *("id", "source", "model", "gpu", "n_gpus", "tp", "precision_weights", "framework"),
+    *("batch_or_concurrency", "input_len", "output_len", "metric", "value"),
+)
+"""Columns without which a file is not in the format; every other one may be missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +106,15 @@ class ServeCorpus:
                 self.cases.append(case(self.shelf, row))
             except Unusable as error:
                 self.skipped.append(Skip(row.get("id", ""), str(error)))
+
+
+def read_rows(path: Path) -> tuple[Row, ...]:
+    """Rows of a table of measured deployments.
+
+    Raises:
+        PlannerError: the file cannot be read, is no CSV, or lacks columns.
+    """
+    return read_csv(path, COLUMNS)
 
 
 def case(shelf: Shelf, row: Row) -> ServeCase:
@@ -166,7 +183,7 @@ def _workload(row: Row) -> ServeWorkload:
     weights = {"fp8_block": "fp8"}.get(text, text)
     if weights not in COMPUTED:
         raise Unusable(f"unknown weights {text[:20]!r}")
-    kv = row["precision_kv"] or _cache_type(row["framework"], weights)
+    kv = row.get("precision_kv") or _cache_type(row["framework"], weights)
     return ServeWorkload.model_validate({"input": int(prompt), "output": max(output, 1), "weights": weights, "kv": kv})
 
 

@@ -146,9 +146,13 @@ def size(errors: Sequence[float]) -> Size:
 
 
 def order(predictions: Sequence[ServePrediction]) -> Order:
-    """All pairs of different layouts of one workload, metric and load that were not measured equal."""
+    """All pairs of different layouts of one workload, metric and load that were not measured equal.
+
+    Without the time to first token under load, which tells how a benchmark starts its users.
+    """
     pairs = right = 0
-    for group in split(predictions, lambda p: (p.case.group, p.case.kind, p.case.load)).values():
+    ranked = [p for p in predictions if p.case.kind != "ttft"]
+    for group in split(ranked, lambda p: (p.case.group, p.case.kind, p.case.load)).values():
         for i, a in enumerate(group):
             for b in group[:i]:
                 if _layout(a) != _layout(b) and a.case.value != b.case.value:

@@ -132,8 +132,9 @@ def reasons(answer: ServeAnswer) -> list[str]:
     job, ranked = answer.question.job, answer.choice.ranked
     lines = [f"Why 1   {why(ranked[0])}"] if ranked else []
     lines += [f"{n}       {loses(job, option, ranked[0])}" for n, option in enumerate(ranked[1:3], start=2)]
-    lines += [f"Not     {rejected(job, miss)}." for miss in answer.choice.rejected[:SHOWN]]
-    hidden = len(answer.choice.rejected) - SHOWN
+    misses = {(m.option.plan.tp, m.option.plan.ep, m.option.plan.pp): m for m in answer.choice.rejected[::-1]}
+    lines += [f"Not     {rejected(job, miss)}." for miss in list(misses.values())[::-1][:SHOWN]]
+    hidden = len(misses) - SHOWN
     lines += [f"        and {hidden} more" for _ in range(1) if hidden > 0]
     lines += [f"Cure    {cure}" for cure in answer.cures]
     lines += also(answer)

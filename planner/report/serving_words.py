@@ -27,6 +27,9 @@ DEFINITIONS = (
 )
 """What the columns mean."""
 
+BAND = 0.07
+"""Mean error of the time per token on measured runs of dense models over NVLink: smaller differences are ties."""
+
 LEAST_PART = 0.02
 """Share of a step below which a part is not named."""
 
@@ -65,7 +68,9 @@ def loses(job: ServeJob, option: Option, first: Option) -> str:
     output = job.workload.output
     less = 1.0 - float(per_gpu(option, output)) / float(per_gpu(first, output))
     slower = float(option.served.tpot) / float(first.served.tpot) - 1.0
-    said = f"{abs(less):.0%} {'fewer' if less >= 0 else 'more'} tokens/s/GPU at {float(option.users):,.0f} users"
+    tie = ", a tie" if abs(less) < BAND else ""
+    users = f"{float(option.users):,.0f} user{'s' if float(option.users) > 1 else ''}"
+    said = f"{abs(less):.0%} {'fewer' if less >= 0 else 'more'} tokens/s/GPU at {users}{tie}"
     return f"{layout(option)}: {said}, TPOT {slower:+.0%}; {grown(option, first)}."
 
 
