@@ -14,75 +14,75 @@ from planner.errors import EXIT_FITS, EXIT_NOTHING_FITS, PlannerError
 _LOAD, _LEVELS, _PIN, _OUT = "Requests", "Service levels", "Pin or bound", "Output"
 
 
-def _range(name: str, text: str) -> Any:
-    return Annotated[str | None, typer.Option(name, help=f"{text}: 4, 2..8 or 1,2,4", rich_help_panel=_PIN)]
+def _option(name: str, text: str, panel: str) -> Any:
+    return typer.Option(name, help=text, rich_help_panel=panel)
+
+
+_Model = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        "-m",
+        help="Model name, YAML file, or Hugging Face config.json (file or directory)",
+        autocompletion=complete("model"),
+    ),
+]
+_Gpus = Annotated[str, typer.Option("--gpus", "-g", help="Cluster: 8xH100, 2x8xH200, 4xp5.48xlarge, a YAML file")]
+_Input = Annotated[int | None, _option("--input", "Prompt tokens of a request (ISL)", _LOAD)]
+_Output = Annotated[int | None, _option("--output", "Output tokens of a request (OSL)", _LOAD)]
+_Prefix = Annotated[int, typer.Option("--prefix", help="Prompt tokens that are cached already", rich_help_panel=_LOAD)]
+_Users = Annotated[int | None, _option("--users", "Requests in flight (closed loop)", _LOAD)]
+_Batch = Annotated[int | None, _option("--batch", "Requests that must run at once", _LOAD)]
+_Rate = Annotated[str | None, _option("--rate", "Requests per second (Poisson arrivals)", _LOAD)]
+_Weights = Annotated[
+    str | None, _option("--weights", "Linear layers in bf16, fp16, fp8, int8, int4, nvfp4 or mxfp4", _LOAD)
+]
+_Kv = Annotated[str | None, _option("--kv", "KV cache in bf16, fp16, fp8 or nvfp4", _LOAD)]
+_Engine = Annotated[
+    str, typer.Option("--engine", "-e", help="Preset", autocompletion=complete("engine"), rich_help_panel=_LOAD)
+]
+_Ttft = Annotated[str | None, _option("--ttft", "Longest time to first token: 1s", _LEVELS)]
+_Tpot = Annotated[str | None, _option("--tpot", "Longest time per output token: 30ms", _LEVELS)]
+_Statistic = Annotated[str, typer.Option("--statistic", help="mean or p99, of both levels", rich_help_panel=_LEVELS)]
+_Objective = Annotated[str | None, typer.Option("--objective", help="throughput (default), latency, offline or fewest")]
+_Tp = Annotated[str | None, _option("--tp", "Tensor parallel: 4, 2..8 or 1,2,4", _PIN)]
+_Ep = Annotated[str | None, _option("--ep", "Expert parallel: 4, 2..8 or 1,2,4", _PIN)]
+_Pp = Annotated[str | None, _option("--pp", "Pipeline parallel: 4, 2..8 or 1,2,4", _PIN)]
+_Dp = Annotated[str | None, _option("--dp", "Replicas: 4, 2..8 or 1,2,4", _PIN)]
+_Strict = Annotated[bool, typer.Option("--strict", help="An ambiguous name is an error, not a default")]
+_Profiles = Annotated[
+    Path | None, typer.Option("--profiles", help="Directory of your own profiles (also: PLANNER_PROFILES)")
+]
+_Top = Annotated[int, typer.Option("--top", help="How many layouts to show", rich_help_panel=_OUT)]
+_Json = Annotated[bool, typer.Option("--json", help="JSON on stdout", rich_help_panel=_OUT)]
+_Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No notes on stderr", rich_help_panel=_OUT)]
 
 
 def serve(
-    model: Annotated[
-        str,
-        typer.Option(
-            "--model",
-            "-m",
-            help="Model name, YAML file, or Hugging Face config.json (file or directory)",
-            autocompletion=complete("model"),
-        ),
-    ],
-    gpus: Annotated[str, typer.Option("--gpus", "-g", help="Cluster: 8xH100, 2x8xH200, 4xp5.48xlarge, a YAML file")],
-    input: Annotated[
-        int | None, typer.Option("--input", help="Prompt tokens of a request (ISL)", rich_help_panel=_LOAD)
-    ] = None,
-    output: Annotated[
-        int | None, typer.Option("--output", help="Output tokens of a request (OSL)", rich_help_panel=_LOAD)
-    ] = None,
-    prefix: Annotated[
-        int, typer.Option("--prefix", help="Prompt tokens that are cached already", rich_help_panel=_LOAD)
-    ] = 0,
-    users: Annotated[
-        int | None, typer.Option("--users", help="Requests in flight (closed loop)", rich_help_panel=_LOAD)
-    ] = None,
-    batch: Annotated[
-        int | None, typer.Option("--batch", help="Requests that must run at once", rich_help_panel=_LOAD)
-    ] = None,
-    rate: Annotated[
-        str | None, typer.Option("--rate", help="Requests per second (Poisson arrivals)", rich_help_panel=_LOAD)
-    ] = None,
-    weights: Annotated[
-        str | None,
-        typer.Option(
-            "--weights", help="bf16, fp16, fp8, int8, int4, nvfp4 or mxfp4 linear layers", rich_help_panel=_LOAD
-        ),
-    ] = None,
-    kv: Annotated[
-        str | None, typer.Option("--kv", help="bf16, fp16, fp8 or nvfp4 KV cache", rich_help_panel=_LOAD)
-    ] = None,
-    engine: Annotated[
-        str,
-        typer.Option("--engine", "-e", help="Preset", autocompletion=complete("engine"), rich_help_panel=_LOAD),
-    ] = "vllm",
-    ttft: Annotated[
-        str | None, typer.Option("--ttft", help="Longest time to first token: 1s", rich_help_panel=_LEVELS)
-    ] = None,
-    tpot: Annotated[
-        str | None, typer.Option("--tpot", help="Longest time per output token: 30ms", rich_help_panel=_LEVELS)
-    ] = None,
-    statistic: Annotated[
-        str, typer.Option("--statistic", help="mean or p99, of both levels", rich_help_panel=_LEVELS)
-    ] = "mean",
-    objective: Annotated[
-        str | None, typer.Option("--objective", help="throughput (default), latency, offline or fewest")
-    ] = None,
-    tp: _range("--tp", "Tensor parallel") = None,  # type: ignore[valid-type]
-    ep: _range("--ep", "Expert parallel") = None,  # type: ignore[valid-type]
-    pp: _range("--pp", "Pipeline parallel") = None,  # type: ignore[valid-type]
-    dp: _range("--dp", "Replicas") = None,  # type: ignore[valid-type]
-    strict: Annotated[bool, typer.Option("--strict", help="An ambiguous name is an error, not a default")] = False,
-    profiles: Annotated[
-        Path | None, typer.Option("--profiles", help="Directory of your own profiles (also: PLANNER_PROFILES)")
-    ] = None,
-    top: Annotated[int, typer.Option("--top", help="How many layouts to show", rich_help_panel=_OUT)] = 10,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout", rich_help_panel=_OUT)] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No notes on stderr", rich_help_panel=_OUT)] = False,
+    model: _Model,
+    gpus: _Gpus,
+    input: _Input = None,
+    output: _Output = None,
+    prefix: _Prefix = 0,
+    users: _Users = None,
+    batch: _Batch = None,
+    rate: _Rate = None,
+    weights: _Weights = None,
+    kv: _Kv = None,
+    engine: _Engine = "vllm",
+    ttft: _Ttft = None,
+    tpot: _Tpot = None,
+    statistic: _Statistic = "mean",
+    objective: _Objective = None,
+    tp: _Tp = None,
+    ep: _Ep = None,
+    pp: _Pp = None,
+    dp: _Dp = None,
+    strict: _Strict = False,
+    profiles: _Profiles = None,
+    top: _Top = 10,
+    as_json: _Json = False,
+    quiet: _Quiet = False,
 ) -> None:
     """Rank all deployments of a model on a cluster: time to first token, time per token, tokens per second and GPU.
 
@@ -90,14 +90,7 @@ def serve(
     """
     if not 1 <= top <= 1000:
         raise PlannerError(f"--top must be between 1 and 1000, not {top}")
-    asked: dict[str, Any] = {
-        "input": input,
-        "output": output,
-        "prefix": prefix,
-        "weights": weights,
-        "kv": kv,
-        "engine": engine,
-    }
+    asked: dict[str, Any] = {"input": input, "output": output, "prefix": prefix, "weights": weights, "kv": kv}
     asked |= {"users": users, "batch": batch, "rate": rate, "ttft": ttft, "tpot": tpot, "statistic": statistic}
     asked |= {"engine": engine, "objective": objective, "profiles": profiles, "strict": strict}
     asked |= {"tp": tp, "ep": ep, "pp": pp, "dp": dp}
