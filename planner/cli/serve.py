@@ -34,9 +34,7 @@ _Prefix = Annotated[int, typer.Option("--prefix", help="Prompt tokens that are c
 _Users = Annotated[int | None, _option("--users", "Requests in flight (closed loop)", _LOAD)]
 _Batch = Annotated[int | None, _option("--batch", "Requests that must run at once", _LOAD)]
 _Rate = Annotated[str | None, _option("--rate", "Requests per second (Poisson arrivals)", _LOAD)]
-_Weights = Annotated[
-    str | None, _option("--weights", "Linear layers in bf16, fp16, fp8, int8, int4, nvfp4 or mxfp4", _LOAD)
-]
+_Weights = Annotated[str | None, _option("--weights", "Weights: bf16, fp16, fp8, int8, int4, nvfp4 or mxfp4", _LOAD)]
 _Kv = Annotated[str | None, _option("--kv", "KV cache in bf16, fp16, fp8 or nvfp4", _LOAD)]
 _Engine = Annotated[
     str, typer.Option("--engine", "-e", help="Preset", autocompletion=complete("engine"), rich_help_panel=_LOAD)
