@@ -199,7 +199,7 @@ def confidence(job: ServeJob) -> tuple[str, ...]:
     if link is not None and cluster.gpus > 1 and (link.kind == "pcie" or link.peer_latency is None):
         said.append(f"low confidence with tp > 1: all-reduce over {link.name} was not measured, and boxes differ")
     if job.model.moe is not None:
-        said.append("low confidence: mixtures of experts are off by 25 to 40 % on measured runs")
+        said.append("low confidence: mixtures of experts are off by 25 to 35 % on measured runs")
     if job.engine.trust != "measured":
         said.append(f"low confidence: the preset {job.engine.name} is assumed")
     return tuple(said)

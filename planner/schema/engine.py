@@ -22,6 +22,7 @@ class Engine(Profile):
         host_request: added per running request (sampling, detokenising, bookkeeping).
         host_pipeline: as host per stage and micro-batch of a pipeline; absent: `host`.
         kernel: fixed time per kernel; small_kernels: kernels of a layer beside matrix products and attention core.
+        routing: kernels of a mixture-of-experts layer beside its products (router, sort, gather, combine).
         quantise: kernels per quantised matrix product that scale its input, where they are not fused.
         collective: time of a small all-reduce inside the engine over that of the kernel alone (skew, launch, waiting);
             peer: it has the kernel that reads peers' memory; else every collective is NCCL's.
@@ -42,6 +43,7 @@ class Engine(Profile):
     host_pipeline: Seconds | None = None
     kernel: Seconds
     small_kernels: Annotated[float, Field(ge=0)]
+    routing: Annotated[float, Field(ge=0)] = 0.0
     quantise: Annotated[float, Field(ge=0)] = 0.0
     collective: Annotated[float, Field(ge=1)]
     peer: bool = True

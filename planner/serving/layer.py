@@ -110,7 +110,7 @@ def _experts(job: ServeJob, plan: Plan, tokens: Num) -> Work:
     routed = moe_gemms(model, 1.0, width(plan) / ep, ep)
     for name in ("experts up", "experts down"):
         own[name] = replace(routed[name], m=tokens * model.moe.top_k / met, count=met / ep)
-    return _products(job, own)
+    return _products(job, own) + Work(kernels=job.engine.routing * job.engine.kernel)
 
 
 def _core(job: ServeJob, plan: Plan, tokens: Tokens) -> Work:
