@@ -11,11 +11,13 @@ from planner.architecture import parameters
 from planner.report.plot import scatter
 from planner.report.serving_words import (
     DEFINITIONS,
+    band,
     gpus_of,
     layout,
     loses,
     pools_words,
     rejected,
+    remarks,
     statistic,
     why,
 )
@@ -131,6 +133,8 @@ def reasons(answer: ServeAnswer) -> list[str]:
     """Why the first wins, what the next lose, what the others break, and the other answers."""
     job, ranked = answer.question.job, answer.choice.ranked
     lines = [f"Why 1   {why(ranked[0])}"] if ranked else []
+    lines += [f"Note    {remark}." for option in ranked[:1] for remark in remarks(job, option)]
+    lines += [f"Band    {band(job, option)}" for option in ranked[:1]]
     lines += [f"{n}       {loses(job, option, ranked[0])}" for n, option in enumerate(ranked[1:3], start=2)]
     misses = {(m.option.plan.tp, m.option.plan.ep, m.option.plan.pp): m for m in answer.choice.rejected[::-1]}
     lines += [f"Not     {rejected(job, miss)}." for miss in list(misses.values())[::-1][:SHOWN]]

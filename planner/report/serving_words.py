@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from planner.schema.serving import ServeWorkload
+from planner.serve import confidence
 from planner.serving.choose import Rejected
 from planner.serving.disaggregate import Pools
 from planner.serving.job import ServeJob, replica_gpus
@@ -41,6 +42,39 @@ def layout(option: Option) -> str:
     return f"tp{plan.tp:.0f}{expert} pp{plan.pp:.0f} dp{plan.dp:.0f}"
 
 
+def users(option: Option) -> str:
+    """ "1 user", "1,024 users"."""
+    count = float(option.users)
+    return f"{count:,.0f} user{'' if count == 1 else 's'}"
+
+
+def remarks(job: ServeJob, option: Option) -> list[str]:
+    """What a reader of one deployment should know: copied heads, slow links, a cache that limits, what was measured."""
+    tp, model, cluster, said = float(option.plan.tp), job.model, job.cluster, []
+    if tp > model.kv_heads and model.mla is None:
+        said.append(
+            f"tp={tp:.0f} exceeds the {model.kv_heads} key/value heads: each is kept {tp / model.kv_heads:.0f} times"
+        )
+    if tp > cluster.domain:
+        said.append(
+            f"tp={tp:.0f} leaves the {cluster.domain} GPUs of a scale-up domain: every layer waits for the network"
+        )
+    if float(option.served.offered) > float(option.served.running):
+        waiting = float(option.served.offered - option.served.running)
+        said.append(f"the cache holds {float(option.most):,.0f} requests per replica; {waiting:,.0f} wait")
+    return [*said, *(s for s in confidence(job) if tp > 1 or "tp > 1" not in s)]
+
+
+def band(job: ServeJob, option: Option) -> str:
+    """How far such numbers were from measured ones."""
+    if any("low confidence" in s for s in remarks(job, option)):
+        return "low confidence, see above and docs/serving.md."
+    return (
+        f"TPOT {BAND:.0%} and offline throughput 7% off on average (dense models over NVLink), TTFT of a lone request 8%, "
+        f"under load 14% and more."
+    )
+
+
 def statistic(w: ServeWorkload) -> str:
     """Which statistic the bounds are about."""
     return "mean" if w.statistic == "mean" else "p99 (1.67 x mean TTFT, 1.13 x mean TPOT: MLPerf v4.1)"
@@ -69,8 +103,7 @@ def loses(job: ServeJob, option: Option, first: Option) -> str:
     less = 1.0 - float(per_gpu(option, output)) / float(per_gpu(first, output))
     slower = float(option.served.tpot) / float(first.served.tpot) - 1.0
     tie = ", a tie" if abs(less) < BAND else ""
-    users = f"{float(option.users):,.0f} user{'s' if float(option.users) > 1 else ''}"
-    said = f"{abs(less):.0%} {'fewer' if less >= 0 else 'more'} tokens/s/GPU at {users}{tie}"
+    said = f"{abs(less):.0%} {'fewer' if less >= 0 else 'more'} tokens/s/GPU at {users(option)}{tie}"
     return f"{layout(option)}: {said}, TPOT {slower:+.0%}; {grown(option, first)}."
 
 
@@ -109,7 +142,7 @@ def rejected(job: ServeJob, miss: Rejected) -> str:
         return f"{layout(option)}: load, {w.rate:g} requests/s are more than {option.plan.dp:.0f} replicas serve"
     bound = w.ttft if miss.breaks == "ttft" else w.tpot
     value = float(option.ttft if miss.breaks == "ttft" else option.tpot)
-    lightest = f" even with {float(option.users):,.0f} users" if w.users is None and w.rate is None else ""
+    lightest = f" even with {users(option)}" if w.users is None and w.rate is None else ""
     said = f"{miss.breaks.upper()} {format_seconds(value)}{lightest}, above {format_seconds(bound or 0.0)}"
     parts = {name: float(part) for name, part in option.step.parts.items()}
     largest = max(parts, key=lambda n: parts[n])

@@ -9,9 +9,11 @@ import numpy as np
 
 from planner.cost import collectives
 from planner.plan import Num, Plan
+from planner.schema.serving import ServeWorkload
 from planner.serving.estimate import decode_step, prefill
 from planner.serving.job import ServeJob, replica_gpus, width
 from planner.serving.memory import cache_bytes, most_running, token_bytes
+from planner.serving.options import P99
 from planner.serving.rules import legal
 from planner.serving.space import ServeBounds, layouts, loads, with_loads
 
@@ -40,6 +42,12 @@ class Pools:
     def gpus(self) -> float:
         """Accelerators of both pools."""
         return float(replica_gpus(self.prefill) * self.prefill.dp + replica_gpus(self.decode) * self.decode.dp)
+
+
+def mean_bound(workload: ServeWorkload, name: str) -> float:
+    """The bound on a mean that keeps the workload's level on its statistic; infinite where there is none."""
+    level = getattr(workload, name)
+    return np.inf if level is None else float(level) / (P99[name] if workload.statistic == "p99" else 1.0)
 
 
 def prefill_rate(job: ServeJob, plan: Plan) -> Num:
@@ -74,7 +82,7 @@ def pools(job: ServeJob, bounds: ServeBounds) -> Pools | None:
     decode = with_loads(plans, loads())
     w = job.workload
     step = decode_step(job, decode, w.input + 0.5 * w.output).total
-    good = (decode.b * decode.m <= most_running(job, decode)) & (step <= (np.inf if w.tpot is None else w.tpot))
+    good = (decode.b * decode.m <= most_running(job, decode)) & (step <= mean_bound(w, "tpot"))
     rate = decode.b * decode.m / (w.output * step)
     best: tuple[float, Any] | None = None
     for i in range(len(plans)):
@@ -99,7 +107,7 @@ def _match(job: ServeJob, first: Plan, decode: Plan, step: Any, rate: Any) -> tu
         total = np.minimum(BUSY * x * each, needed * rate)
         moved = transfer_time(job, first, decode)
         ttft = job.engine.front + alone * wait + moved + 0.5 * step
-        good = (y >= 1) & (ttft <= (np.inf if w.ttft is None else w.ttft))
+        good = (y >= 1) & (ttft <= mean_bound(w, "ttft"))
         value = np.where(good, total * w.output / (x * gp + np.maximum(needed, 1.0) * gd), -np.inf)
         row = int(np.argmax(value))
         if np.isfinite(value[row]) and (best is None or value[row] > best[0]):

@@ -22,7 +22,7 @@ def test_under_service_levels(shell: Shell) -> None:
     assert result.code == 0
     assert "TTFT ≤ 1.00 s, TPOT ≤ 30.0 ms, mean" in result.out
     assert "Why 1   tp8 pp1 dp1" in result.out and "others' prefills" in result.out
-    assert "even with 1 users, above 30.0 ms" in result.out
+    assert "even with 1 user, above 30.0 ms" in result.out
     assert "short by" in result.out and "weights take" in result.out
     assert "Latency" in result.out and "Offline" in result.out and "Pools" in result.out
     assert "Pareto front" in result.out and "tokens/s/user" in result.out
