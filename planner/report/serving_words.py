@@ -52,16 +52,13 @@ def remarks(job: ServeJob, option: Option) -> list[str]:
     """What a reader of one deployment should know: copied heads, slow links, a cache that limits, what was measured."""
     tp, model, cluster, said = float(option.plan.tp), job.model, job.cluster, []
     if tp > model.kv_heads and model.mla is None:
-        said.append(
-            f"tp={tp:.0f} exceeds the {model.kv_heads} key/value heads: each is kept {tp / model.kv_heads:.0f} times"
-        )
+        copied = tp / model.kv_heads
+        said.append(f"tp={tp:.0f} exceeds the {model.kv_heads} key/value heads: each is kept {copied:.0f} times")
     if tp > cluster.domain:
-        said.append(
-            f"tp={tp:.0f} leaves the {cluster.domain} GPUs of a scale-up domain: every layer waits for the network"
-        )
+        said.append(f"tp={tp:.0f} leaves a scale-up domain ({cluster.domain} GPUs): every layer waits for the network")
     if float(option.served.offered) > float(option.served.running):
         waiting = float(option.served.offered - option.served.running)
-        said.append(f"the cache holds {float(option.most):,.0f} requests per replica; {waiting:,.0f} wait")
+        said.append(f"a replica runs {float(option.most):,.0f} requests; {waiting:,.0f} wait")
     return [*said, *(s for s in confidence(job) if tp > 1 or "tp > 1" not in s)]
 
 
@@ -70,8 +67,8 @@ def band(job: ServeJob, option: Option) -> str:
     if any("low confidence" in s for s in remarks(job, option)):
         return "low confidence, see above and docs/serving.md."
     return (
-        f"TPOT {BAND:.0%} and offline throughput 7% off on average (dense models over NVLink), TTFT of a lone request 8%, "
-        f"under load 14% and more."
+        f"on measured runs of dense models over NVLink TPOT was {BAND:.0%} off on average, offline throughput 7%, the "
+        "TTFT of a lone request 8%, TTFT under load 14% and more."
     )
 
 
@@ -128,7 +125,7 @@ def _because(name: str, option: Option) -> str:
         return f": only {tp:.0f} GPUs read them in parallel"
     return {
         "all_reduce": f" over {tp:.0f} GPUs",
-        "prefill_share": ": prompts take turns with decoding",
+        "prefill_share": ": prompts are computed between its tokens",
         "kv": ": more cache per GPU is read",
     }.get(name, "")
 
