@@ -43,7 +43,7 @@ class ServeWorkload(Record):
 
     Attributes:
         input, output: prompt and generated tokens of a request (ISL, OSL); prefix: of the prompt, already cached.
-        weights: format of the linear layers (embedding, LM head, norms and routers stay 16-bit); kv: of the KV cache.
+        weights: format of the linear layers (embedding, LM head and norms stay 16-bit); kv: of the KV cache.
         users: requests in flight over the whole deployment (closed loop); rate: requests per second (Poisson). At most
             one of them; neither: the load is searched.
         ttft, tpot: bounds in seconds on the time to first token and on the time per output token after it,

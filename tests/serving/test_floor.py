@@ -79,3 +79,21 @@ def test_rows_are_where_they_belong() -> None:
 def test_pcie_tensor_parallelism_is_not_scored_with_the_others() -> None:
     """Its all-reduce differs eightfold between boxes."""
     assert not [p for p in counted() if p.case.plan.tp > 1 and p.case.job.cluster.scaleup.kind == "pcie"]  # type: ignore[union-attr]
+
+
+WRITTEN = {
+    "TPOT, mean error": "tpot",
+    "offline throughput": "offline",
+    "isolated TTFT": "isolated ttft",
+    "static batch, latency": "latency",
+    "pipeline of 1, 2, 4, 8 stages over PCIe": "pcie pipeline",
+}
+
+
+@pytest.mark.parametrize(("words", "kind"), WRITTEN.items(), ids=list(WRITTEN))
+def test_the_documented_accuracy_is_the_measured_one(words: str, kind: str) -> None:
+    """The column "committed" of docs/serving.md."""
+    page = (MEASURED.parents[1] / "docs" / "serving.md").read_text()
+    (line,) = (line for line in page.splitlines() if line.startswith(f"| {words} |"))
+    found = score(counted()).sizes[kind]
+    assert [cell.strip() for cell in line.split("|")][3:5] == [f"{100 * found.mean:.1f} %", str(found.n)]
