@@ -15,6 +15,10 @@ from planner.serving.rules import legal
 from planner.serving.space import ServeBounds, layouts, loads, with_loads
 
 
+DIGITS = 6
+"""Decimals to which costs are compared: where a given rate makes all layouts yield the same, the fastest comes first."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rejected:
     """A layout none of whose loads does what was asked.
@@ -48,16 +52,17 @@ def choose(job: ServeJob, bounds: ServeBounds, objective: Objective, together: b
     for mask in broken.values():
         holds = holds & ~np.asarray(mask, dtype=bool)
     cost = np.where(holds, _cost(job, options, objective), np.inf)
-    ranked: list[tuple[float, int]] = []
+    stay = options.ttft + (job.workload.output - 1.0) * options.tpot
+    ranked: list[tuple[float, float, int]] = []
     rejected: list[Rejected] = []
     for start in range(0, len(cost), each):
         row = start + int(np.argmin(cost[start : start + each]))
         if np.isfinite(cost[row]):
-            ranked.append((float(cost[row]), row))
+            ranked.append((round(float(cost[row]), DIGITS), float(stay[row]), row))
         else:
             rejected.append(_reject(options, broken, start))
     ranked.sort()
-    return Choice(tuple(options[row] for _, row in ranked), tuple(sorted(rejected, key=_nearness)), len(cost))
+    return Choice(tuple(options[row] for *_, row in ranked), tuple(sorted(rejected, key=_nearness)), len(cost))
 
 
 def _options(job: ServeJob, plans: Plan, objective: Objective, together: bool) -> tuple[Option, int]:

@@ -76,6 +76,15 @@ def test_fewest_gpus() -> None:
     assert counts == sorted(counts)
 
 
+def test_at_a_given_rate_the_fastest_comes_first() -> None:
+    """All layouts that carry it make the same tokens per second and GPU."""
+    job = serve_job("llama3.1-70b", "8xH100", weights="fp8", input=1000, output=200, rate=4.0)
+    ranked = choose(job, ServeBounds(), "throughput").ranked
+    yields = {round(float(per_gpu(o, 200)), 6) for o in ranked}
+    stays = [float(o.ttft + 199 * o.tpot) for o in ranked]
+    assert len(yields) == 1 and len(ranked) > 3 and stays == sorted(stays)
+
+
 def test_latency_prefers_tensor_parallelism() -> None:
     """GPT-3 175B on 8 A100: TP8 before any pipeline."""
     ranked = choose(serve_job("gpt3-175b", "8xA100", input=128, output=128), ServeBounds(), "latency").ranked
