@@ -14,9 +14,8 @@ from planner.serving.options import Option, evaluate, full, per_gpu, verdicts
 from planner.serving.rules import legal
 from planner.serving.space import ServeBounds, layouts, loads, with_loads
 
-
 DIGITS = 6
-"""Decimals to which costs are compared: where a given rate makes all layouts yield the same, the fastest comes first."""
+"""Decimals to which costs are compared: where a given rate makes layouts yield alike, the fastest comes first."""
 
 
 @dataclass(frozen=True, slots=True)
