@@ -1,10 +1,13 @@
-"""Ranks parallel training plans for a real model on a real cluster.
+"""Ranks parallel plans, of training and of inference, for a real model on a real cluster.
 
 >>> import planner
 >>> question = planner.ask("llama3.1-70b", "8x8xA100-80GB", tp="4")
 >>> answer = planner.recommend(question.job, question.bounds, top=3)
 >>> answer.ranked[0].plan.tp
 4
+>>> served = planner.answer(planner.ask_serve("llama3.1-70b", "8xH100-80GB", input=4000, output=500, tpot="30ms"))
+>>> int(served.choice.ranked[0].plan.tp)
+8
 """
 
 from __future__ import annotations
@@ -12,7 +15,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["Bounds", "Cluster", "Job", "Model", "Plan", "PlannerError", "Workload", "ask", "estimate", "recommend"]
+__all__ = [
+    "Bounds",
+    "Cluster",
+    "Job",
+    "Model",
+    "Plan",
+    "PlannerError",
+    "Workload",
+    "answer",
+    "ask",
+    "ask_serve",
+    "estimate",
+    "recommend",
+]
 
 if TYPE_CHECKING:
     from planner.errors import PlannerError
@@ -22,6 +38,7 @@ if TYPE_CHECKING:
     from planner.schema.hardware import Cluster
     from planner.schema.model import Model
     from planner.schema.workload import Workload
+    from planner.serve import answer, ask_serve
     from planner.training.estimate import estimate
     from planner.training.job import Job
     from planner.training.space import Bounds
@@ -34,7 +51,9 @@ _HOME = {
     "Plan": "planner.plan",
     "PlannerError": "planner.errors",
     "Workload": "planner.schema.workload",
+    "answer": "planner.serve",
     "ask": "planner.question",
+    "ask_serve": "planner.serve",
     "estimate": "planner.training.estimate",
     "recommend": "planner.recommend",
 }

@@ -227,6 +227,51 @@ def model_flops(model: Model, seq: float, frozen: bool = False) -> float:
     return (4.0 if frozen else 6.0) * float(matmul) + 3.0 * model.layers * core
 
 
+def elementwise_bytes(model: Model, tp: Num, shard: Num) -> Num:
+    """Bytes per token that one layer moves outside products and attention core, ideally fused.
+
+    Norms 8*h, dropout-add of both residuals 16*h (9.6*h without masks), activation function 6*f gated or 4*f, rotation
+    and split of q, k, v 4*(a + 2*g)*d; `shard` divides what sequence parallelism shards, tp the rest.
+    """
+    residual = (8.0 + (16.0 if model.dropout else 9.6)) * model.hidden / shard
+    width = (6.0 if model.mlp == "glu" else 4.0) * mean_ffn(model) / tp
+    heads = 4.0 * model.head_dim * (model.heads / tp + 2.0 * kv_heads_per_rank(model, tp))
+    return residual + width + heads
+
+
+def mean_ffn(model: Model) -> float:
+    """Feed-forward width that a token meets, averaged over dense and MoE layers."""
+    share = moe_layers(model) / model.layers
+    routed = model.moe.ffn * (model.moe.top_k + model.moe.shared_experts) if model.moe else 0
+    return (1 - share) * model.ffn + share * routed
+
+
+def kv_elements(model: Model, tp: Num) -> Num:
+    """Elements that one token leaves in one layer's KV cache on one rank: 2*g*d/tp, at least one head's.
+
+    MLA keeps the latent and the rotary key, kv_lora_rank + qk_rope_dim, whole on every rank (DeepSeek-V2,
+    arXiv:2405.04434, section 2.1.2). Llama 2 70B, tp = 4: 2*2*128 = 512.
+    """
+    if model.mla is not None:
+        return model.mla.kv_lora_rank + model.mla.qk_rope_dim + 0.0 * tp
+    return 2.0 * model.head_dim * kv_heads_per_rank(model, tp)
+
+
+def kept_context(model: Model, context: Num) -> Num:
+    """Tokens of context that a layer keeps and reads: a window's at most, averaged over windowed and full layers."""
+    if model.window is None:
+        return context
+    full = 1 / model.window_every if model.window_every else 0.0
+    return full * context + (1 - full) * np.minimum(context, model.window)
+
+
+def touched_experts(model: Model, tokens: Num) -> Num:
+    """Experts of one layer that meet at least one of `tokens`, routed alike: E*(1 - (1 - k/E)^m)."""
+    assert model.moe is not None
+    idle = 1.0 - model.moe.top_k / model.moe.experts
+    return model.moe.experts * (1.0 - np.power(idle, tokens))
+
+
 @dataclass(frozen=True, slots=True)
 class Activations(Sum):
     """Bytes that one layer stores for its backward pass, per micro-batch and rank.

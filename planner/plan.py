@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
+from functools import cache
+from math import isqrt
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -79,3 +82,37 @@ class Plan:
 
 
 INTEGERS = tuple(f.name for f in fields(Plan) if f.name not in ("schedule", "selective"))
+
+
+@cache
+def divisors(n: int) -> tuple[int, ...]:
+    """All divisors of n, ascending."""
+    small = [d for d in range(1, isqrt(n) + 1) if n % d == 0]
+    return tuple(sorted({*small, *(n // d for d in small)}))
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Values that an option admits: a list, or everything between two bounds (None: open)."""
+
+    low: int = 0
+    high: int | None = None
+    only: frozenset[int] | None = None
+
+    def __contains__(self, value: int) -> bool:
+        if self.only is not None:
+            return value in self.only
+        return self.low <= value and (self.high is None or value <= self.high)
+
+    def describe(self) -> str:
+        """As a user would write it: "4", "2..8", "1,2"."""
+        if self.only is not None:
+            return ",".join(map(str, sorted(self.only)))
+        return str(self.low) if self.low == self.high else f"{self.low}..{'' if self.high is None else self.high}"
+
+    def keep(self, values: Iterable[int]) -> list[int]:
+        """The values inside, in order."""
+        return [value for value in values if value in self]
+
+
+ANY = Range()

@@ -12,13 +12,14 @@ from pydantic import ValidationError
 from planner.catalog.clusters import find_cluster
 from planner.catalog.library import open_library
 from planner.errors import PlannerError
+from planner.plan import Range
 from planner.schedules import SCHEDULES
 from planner.schema.hardware import Cluster
 from planner.schema.model import Model
 from planner.schema.workload import Workload
 from planner.training.defaults import default_global_batch, default_precision, default_sequence
 from planner.training.job import Job
-from planner.training.space import Bounds, Range
+from planner.training.space import Bounds
 
 POLICIES = ("none", "selective", "full", "block")
 """Names of recomputation policies."""

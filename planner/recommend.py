@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from planner.errors import NoLegalPlan
-from planner.plan import Plan
+from planner.plan import Plan, Range
 from planner.schema.hardware import Cluster
 from planner.schema.workload import Workload
 from planner.search import Candidate, Outcome, Problem, search
@@ -16,7 +16,7 @@ from planner.training.estimate import Estimate, estimate, step_time, throughput
 from planner.training.job import Job
 from planner.training.memory import peak_memory
 from planner.training.rules import legal, rules_of
-from planner.training.space import Bounds, Range, plans
+from planner.training.space import Bounds, plans
 
 RELAXATIONS: dict[str, tuple[str, dict[str, str]]] = {
     "adam-bf16": ("16-bit gradients and Adam moments, no fp32 master weights", {"optimizer": "adam-bf16"}),

@@ -68,6 +68,18 @@ def read_table(path: Path) -> Table:
     return Table(path, tuple(rows))
 
 
+def read_csv(path: Path, needed: tuple[str, ...]) -> tuple[Row, ...]:
+    """Rows of a CSV file that has the needed columns.
+
+    Raises:
+        PlannerError: the file cannot be read, is no CSV, or lacks columns.
+    """
+    header, rows = _records(path)
+    if missing := [name for name in needed if name not in header]:
+        raise PlannerError(f"{path}: no column {', '.join(missing)}", f"needed: {', '.join(needed)}")
+    return tuple(rows)
+
+
 def read_folder(folder: Path) -> tuple[list[Table], list[str]]:
     """Every CSV file of a folder that is a table of measurements, and the names of those that are not."""
     tables, others = [], []

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from planner.catalog.yamlfile import parse_yaml, read_profile, read_text
 from planner.errors import AmbiguousName, ProfileError, UnknownName, suggest
 from planner.schema.base import Profile
+from planner.schema.engine import Engine
 from planner.schema.framework import Framework
 from planner.schema.hardware import Accelerator, Link, Node
 from planner.schema.model import Model
@@ -37,6 +38,7 @@ KINDS: dict[str, tuple[str, type[Profile]]] = {
     "node": ("nodes", Node),
     "link": ("links", Link),
     "framework": ("frameworks", Framework),
+    "engine": ("engines", Engine),
 }
 ENVIRONMENT = "PLANNER_PROFILES"
 YAML = (".yaml", ".yml")
@@ -71,7 +73,7 @@ class Library:
     """Profile folders in order of precedence; a file hides those of the same name in later roots.
 
     Attributes:
-        roots: each may hold models/, accelerators/, nodes/, links/ and frameworks/.
+        roots: each may hold models/, accelerators/, nodes/, links/, frameworks/ and engines/.
         strict: an ambiguous name is an error even where a profile claims it.
     """
 
@@ -101,6 +103,10 @@ class Library:
     def framework(self, name: str) -> Resolved[Framework]:
         """A framework preset by name or YAML file."""
         return self.find("framework", name)
+
+    def engine(self, name: str) -> Resolved[Engine]:
+        """A serving engine's preset by name or YAML file."""
+        return self.find("engine", name)
 
     def find(self, kind: str, name: str) -> Resolved[Any]:
         """The profile of a kind that `name` stands for.

@@ -9,17 +9,18 @@ from typing import Annotated
 import typer
 
 from planner import __version__
-from planner.cli import calibrate, check, explain, launch, recommend, show, timeline, validate
+from planner.cli import calibrate, check, explain, launch, recommend, serve, show, timeline, validate
 from planner.errors import EXIT_BAD_INPUT, EXIT_BUG, PlannerError
 
 app = typer.Typer(
-    help="Ranks parallel training plans for a real model on a real cluster.",
+    help="Ranks parallel plans, of training and of inference, for a real model on a real cluster.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 something fits, 1 nothing fits, 2 bad input, 70 a bug in the planner.",
 )
 app.command("recommend")(recommend.recommend)
+app.command("serve")(serve.serve)
 app.command("explain")(explain.explain)
 app.command("launch")(launch.command)
 app.command("check")(check.check)
@@ -42,7 +43,7 @@ def options(
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks")] = False,
 ) -> None:
-    """Ranks parallel training plans for a real model on a real cluster."""
+    """Ranks parallel plans, of training and of inference, for a real model on a real cluster."""
     del version
     if debug:
         os.environ["PLANNER_DEBUG"] = "1"

@@ -11,11 +11,18 @@ import typer
 
 from planner.errors import PlannerError, suggest
 
-KINDS = {"models": "model", "accelerators": "accelerator", "nodes": "node", "links": "link", "frameworks": "framework"}
+KINDS = {
+    "models": "model",
+    "accelerators": "accelerator",
+    "nodes": "node",
+    "links": "link",
+    "frameworks": "framework",
+    "engines": "engine",
+}
 
 
 def show(
-    what: Annotated[str, typer.Argument(help="models, accelerators, nodes, links or frameworks")],
+    what: Annotated[str, typer.Argument(help="models, accelerators, nodes, links, frameworks or engines")],
     name: Annotated[str | None, typer.Argument(help="One of them: all its facts, with their source")] = None,
     profiles: Annotated[Path | None, typer.Option("--profiles", help="Directory of your own profiles")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout")] = False,

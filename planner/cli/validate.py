@@ -33,6 +33,7 @@ def validate(
         list[str] | None,
         typer.Option("--label", help="Score the runs that carry this label instead of the main score; repeatable"),
     ] = None,
+    serve: Annotated[bool, typer.Option("--serve", help="Deployments for inference instead of training runs")] = False,
     profiles: Annotated[Path | None, typer.Option("--profiles", help="Directory of your own profiles")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No notes and no progress on stderr")] = False,
 ) -> None:
@@ -41,6 +42,12 @@ def validate(
     Without files: the runs published in papers and documentation that come with the source, benchmarks/measured.
     Mixtures of experts, 8-bit precision, LoRA, offload, unknown recomputation and doubtful rows are scored apart.
     """
+    if serve:
+        from planner.cli.validate_serving import validate_serving
+
+        if svg or html or label:
+            raise PlannerError("--svg, --html and --label are about training runs", "--serve has --rows, --json")
+        return validate_serving(files or [], as_json, rows, profiles, quiet)
     corpus = _read(files or [_committed()], profiles, quiet)
     from planner.accuracy.predict import predict
     from planner.accuracy.score import apart, main, score

@@ -17,7 +17,7 @@ import numpy as np
 
 from planner.architecture import Gemm
 from planner.plan import Num
-from planner.schema.hardware import Accelerator
+from planner.schema.hardware import Accelerator, Inference, Shares
 
 Direction = Literal["forward", "backward"]
 
@@ -89,6 +89,13 @@ def streaming_time(accelerator: Accelerator, moved: Num, kernels: float = 1.0) -
     return kernels * eff.kernel + moved / (accelerator.bandwidth * eff.memory)
 
 
+def core_rate(accelerator: Accelerator, precision: str, seq: Num, head_dim: float, kernel: str = "flash") -> Num:
+    """FLOP/s of a flash kernel at an efficiency of 1: peak * s / (s + s0) * d / (d + 20) over 128 / 148."""
+    start = accelerator.efficiency.attention_seq
+    shape = seq / (seq + start) * (head_dim / (head_dim + HEAD_DIM)) * ((128.0 + HEAD_DIM) / 128.0)
+    return peak(accelerator, precision) * shape * FLASH_KERNELS[kernel]
+
+
 def flash_time(
     accelerator: Accelerator,
     precision: str,
@@ -104,8 +111,7 @@ def flash_time(
     Backward takes 2.5 times the FLOPs at its own efficiency.
     """
     eff = accelerator.efficiency
-    shape = seq / (seq + eff.attention_seq) * (head_dim / (head_dim + HEAD_DIM)) * ((128.0 + HEAD_DIM) / 128.0)
-    rate = peak(accelerator, precision) * shape * FLASH_KERNELS[kernel]
+    rate = core_rate(accelerator, precision, seq, head_dim, kernel)
     if direction == "forward":
         return eff.kernel + 0.5 * square_flops / (rate * eff.attention)
     return 2.0 * eff.kernel + 0.5 * FLASH_BACKWARD * square_flops / (rate * eff.attention_backward)
@@ -131,3 +137,44 @@ def unfused_time(
     products = (1.0 if direction == "forward" else 2.0) * heads * (scores + context)
     moved = SCORE_BYTES[kernel][direction] * heads * seq * span
     return 2.0 * accelerator.efficiency.kernel + products + streaming_time(accelerator, moved, 3.0)
+
+
+def inference(accelerator: Accelerator) -> Inference:
+    """What inference kernels reach; the training efficiencies where the profile does not say."""
+    eff = accelerator.efficiency
+    if accelerator.inference is not None:
+        return accelerator.inference
+    shares = Shares(bf16=eff.gemm, fp8=eff.gemm, fp4=eff.gemm)
+    source = "efficiency of training kernels"
+    return Inference(
+        gemm=shares, memory=eff.memory, kv=eff.memory, attention=eff.attention, trust="assumed", source=source
+    )
+
+
+def linear_time(accelerator: Accelerator, precision: str, gemm: Gemm, stored: float) -> tuple[Num, Num]:
+    """A linear layer of inference: time to read weights of `stored` bytes per element, and what computing adds to it.
+
+    t_memory = (stored*n*k + 2*m*(n + k)) / (bandwidth * e_mem), t_compute = 2*(m + m0)*n*k / (peak * e); together
+    their rounded maximum. Tiles are chosen for few rows, so that m0 is smaller than the `gemm_dim` of `product`.
+    """
+    share = inference(accelerator)
+    e = getattr(share.gemm, "bf16" if precision == "fp16" else precision) or share.gemm.bf16
+    moved = gemm.count * (stored * gemm.n * gemm.k + 2.0 * gemm.m * (gemm.n + gemm.k))
+    memory = moved / (accelerator.bandwidth * share.memory)
+    flops = 2.0 * (gemm.m + share.tokens) * gemm.n * gemm.k * gemm.count
+    return memory, smooth_max(flops / (peak(accelerator, precision) * e), memory) - memory
+
+
+def decode_core_time(accelerator: Accelerator, precision: str, cached: Num, flops: Num) -> tuple[Num, Num]:
+    """Attention of one new token per sequence: time to read `cached` bytes of keys and values, and what computing adds.
+
+    t_memory = bytes / (bandwidth * e_kv), t_compute = FLOPs / (peak * e_attention).
+    """
+    share = inference(accelerator)
+    memory = cached / (accelerator.bandwidth * share.kv)
+    return memory, smooth_max(flops / (peak(accelerator, precision) * share.attention), memory) - memory
+
+
+def prefill_core_time(accelerator: Accelerator, precision: str, square_flops: Num, seq: Num, head_dim: float) -> Num:
+    """Causal attention core of a prompt: half of the square's FLOPs at the inference share of `core_rate`."""
+    return 0.5 * square_flops / (core_rate(accelerator, precision, seq, head_dim) * inference(accelerator).attention)

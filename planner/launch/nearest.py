@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from planner.plan import Num, Plan
+from planner.plan import Num, Plan, Range
 from planner.recommend import Ranked, problem, rank
 from planner.search import Candidate, search
 from planner.training.job import Job
 from planner.training.rule import Rule
 from planner.training.rules import legal
-from planner.training.space import Bounds, Range, plans
+from planner.training.space import Bounds, plans
 
 SETTINGS = ("tp", "cp", "ep", "pp", "v", "b", "sp", "zero", "head", "recompute_layers")
 """What a user sets; dp, m and the schedule follow."""

@@ -12,6 +12,8 @@ from planner.catalog.clusters import cluster_spec
 from planner.recommend import Ranked, Recommendation
 from planner.report.explain import Line, as_data
 from planner.report.words import largest_part, recompute_name
+from planner.schema.hardware import Cluster
+from planner.schema.model import Model
 from planner.training.job import Job
 from planner.training.split import layers_per_rank
 
@@ -54,14 +56,21 @@ def recommendation(answer: Recommendation, assumptions: tuple[str, ...]) -> dict
 
 def inputs(job: Job) -> dict[str, Any]:
     """What was planned for, with every default filled in."""
-    cluster, w = job.cluster, job.workload
+    return inputs_of(job.model, job.cluster) | {
+        "workload": job.workload.model_dump(mode="json"),
+        "framework": job.framework.name,
+    }
+
+
+def inputs_of(model: Model, cluster: Cluster) -> dict[str, Any]:
+    """The model and the cluster."""
     return {
         "model": {
-            "name": job.model.name,
-            "parameters": int(parameters(job.model).total),
-            "active_parameters": active_parameters(job.model),
-            "source": job.model.source,
-            "profile": job.model.model_dump(mode="json", exclude_defaults=True, exclude=NOT_SHAPE),
+            "name": model.name,
+            "parameters": int(parameters(model).total),
+            "active_parameters": active_parameters(model),
+            "source": model.source,
+            "profile": model.model_dump(mode="json", exclude_defaults=True, exclude=NOT_SHAPE),
         },
         "cluster": {
             "spec": cluster_spec(cluster),
@@ -75,8 +84,6 @@ def inputs(job: Job) -> dict[str, Any]:
             "scaleup_bytes_per_s": cluster.scaleup.rate if cluster.scaleup else None,
             "network_bytes_per_s": cluster.network.rate if cluster.network else None,
         },
-        "workload": w.model_dump(mode="json"),
-        "framework": job.framework.name,
     }
 
 

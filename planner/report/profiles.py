@@ -30,6 +30,16 @@ _UNITS = {
     "computed_active_parameters": format_count,
     "kernel": format_seconds,
     "latency": format_seconds,
+    "peer_latency": format_seconds,
+    "peer_hop": format_seconds,
+    "host": format_seconds,
+    "host_request": format_seconds,
+    "host_pipeline": format_seconds,
+    "front": format_seconds,
+    "gemm.bf16": "{:g}".format,
+    "gemm.fp8": "{:g}".format,
+    "gemm.fp4": "{:g}".format,
+    "inference.memory": "{:g}".format,
     "hop_latency": format_seconds,
     "host_layer": format_seconds,
     "host_layer_backward": format_seconds,
@@ -106,4 +116,11 @@ def _facts(kind: str, p: Any) -> dict[str, Any]:
         }
     if kind == "link":
         return {"kind": p.kind, "rate": format_rate(p.rate), "efficiency": f"{p.efficiency:.0%} {p.trust}"}
+    if kind == "engine":
+        steps = "mixed steps" if p.mixed else "prefill and decode in turns"
+        return {
+            "scheduler": f"{p.scheduler} batching, {steps}",
+            "host": f"host {format_seconds(p.host)} per step",
+            "trust": p.trust,
+        }
     return {"schedules": ", ".join(p.schedules), "zero": "ZeRO " + ", ".join(map(str, p.zero)), "trust": p.trust}

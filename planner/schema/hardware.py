@@ -46,6 +46,33 @@ class Efficiency(Record):
     source: Text
 
 
+class Shares(Record):
+    """Share of the dense peak that a large matrix product reaches, by precision; absent: no kernel."""
+
+    bf16: Fraction
+    fp8: Fraction | None = None
+    fp4: Fraction | None = None
+
+
+class Inference(Record):
+    """How much of the datasheet inference kernels reach: tiles chosen for few tokens, quantised weights, KV reads.
+
+    Attributes:
+        gemm: share of peak of a large product; tokens: rows at which it is halved, m / (m + tokens).
+        memory: share of the memory bandwidth at which weights are read; kv: at which keys and values are.
+        attention: share of the 16-bit peak of a long prefill's attention core.
+        trust, source: as in `Efficiency`; the source says what was fitted to what.
+    """
+
+    gemm: Shares
+    tokens: Annotated[float, Field(ge=0)] = 0.0
+    memory: Fraction
+    kv: Fraction
+    attention: Fraction
+    trust: Trust
+    source: Text
+
+
 class Link(Profile):
     """A network that joins accelerators, and how well collectives run on it.
 
@@ -64,6 +91,8 @@ class Link(Profile):
         stall, stall_nodes: time that a point-to-point send loses on clusters of at least so many nodes (seen on one
             cluster; 0 elsewhere).
         latency: fixed time per collective; hop_latency: added per further member of the ring.
+        peer_latency, peer_hop: fixed time, and time per member, of the all-reduce kernel with which serving engines
+            join a few KB by reading each other's memory inside one domain; absent: not measured on this link.
     """
 
     kind: Literal["switch", "mesh", "torus", "bridge", "pcie", "network"]
@@ -78,6 +107,8 @@ class Link(Profile):
     congestion: Annotated[float, Field(gt=0)] | None = None
     stall: Seconds = 0.0
     stall_nodes: Positive = 1
+    peer_latency: Seconds | None = None
+    peer_hop: Seconds = 0.0
     trust: Trust
 
     @model_validator(mode="after")
@@ -101,6 +132,7 @@ class Accelerator(Profile):
         bandwidth: of device memory.
         host_rate: to host memory, per direction.
         node: the plain node that "8x<accelerator>" means.
+        inference: what serving kernels reach, where that is known; else `efficiency` stands in.
         tested: published training runs on this part are in the accuracy corpus.
     """
 
@@ -113,6 +145,7 @@ class Accelerator(Profile):
     power: Watts | None = None
     efficiency: Efficiency
     node: Name
+    inference: Inference | None = None
     tested: bool = False
 
 

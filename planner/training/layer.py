@@ -12,6 +12,7 @@ from planner.architecture import (
     Sum,
     attended,
     attention_gemms,
+    elementwise_bytes,
     kv_heads_per_rank,
     matrices,
     mlp_gemms,
@@ -157,24 +158,9 @@ def _core(job: Job, tokens: Num, tp: Num, cp: Num, b: Num) -> tuple[Num, Num]:
 
 
 def _elementwise_bytes(job: Job, tokens: Num, tp: Num, sp: Num) -> Num:
-    """Bytes that a forward pass moves outside products and attention, times the framework's fusion quality.
-
-    Per token: norms 8*h, dropout-add of both residuals 16*h (9.6*h without masks), activation function 6*f gated or
-    4*f, rotation and split of q, k, v 4*(a + 2*g)*d; what sequence parallelism shards is divided by tp.
-    """
-    model = job.model
+    """Bytes that a forward pass moves outside products and attention, times the framework's fusion quality."""
     shard = np.where(sp > 0, tp, 1.0)[()]
-    residual = (8.0 + (16.0 if model.dropout else 9.6)) * model.hidden / shard
-    width = (6.0 if model.mlp == "glu" else 4.0) * _mean_ffn(job) / tp
-    heads = 4.0 * model.head_dim * (model.heads / tp + 2.0 * kv_heads_per_rank(model, tp))
-    return job.framework.elementwise * tokens * (residual + width + heads)
-
-
-def _mean_ffn(job: Job) -> float:
-    """Feed-forward width that a token meets, averaged over dense and MoE layers."""
-    model, share = job.model, moe_layers(job.model) / job.model.layers
-    routed = model.moe.ffn * (model.moe.top_k + model.moe.shared_experts) if model.moe else 0
-    return (1 - share) * model.ffn + share * routed
+    return job.framework.elementwise * tokens * elementwise_bytes(job.model, tp, shard)
 
 
 def _accumulate(job: Job, tp: Num, ep: Num) -> Num:

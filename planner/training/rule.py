@@ -5,14 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
-from math import isqrt
 from typing import Any
 
 import numpy as np
 
 from planner.architecture import active_parameters, parameters
-from planner.plan import Plan
+from planner.plan import Plan, divisors
 from planner.training.job import Job
 from planner.training.memory import adapter_parameters
 from planner.units import format_bytes
@@ -66,13 +64,6 @@ def _numbers(job: Job, plan: Plan) -> dict[str, Any]:
         "divisors": ", ".join(map(str, divisors(job.cluster.gpus))),
         "legal_tp": ", ".join(str(t) for t in divisors(model.heads) if t <= job.cluster.gpus),
     }
-
-
-@cache
-def divisors(n: int) -> tuple[int, ...]:
-    """All divisors of n, ascending."""
-    small = [d for d in range(1, isqrt(n) + 1) if n % d == 0]
-    return tuple(sorted({*small, *(n // d for d in small)}))
 
 
 def head_worth(job: Job) -> int:

@@ -13,40 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from planner.plan import Plan
+from planner.plan import ANY, Plan, Range, divisors
 from planner.training.job import Job
-from planner.training.rule import divisors, head_worth
+from planner.training.rule import head_worth
 from planner.training.split import chunk_layers
 
 BLOCK = 32768
 """Rows per batch: their temporaries stay in a core's cache."""
-
-
-@dataclass(frozen=True, slots=True)
-class Range:
-    """Values that an option admits: a list, or everything between two bounds (None: open)."""
-
-    low: int = 0
-    high: int | None = None
-    only: frozenset[int] | None = None
-
-    def __contains__(self, value: int) -> bool:
-        if self.only is not None:
-            return value in self.only
-        return self.low <= value and (self.high is None or value <= self.high)
-
-    def describe(self) -> str:
-        """As a user would write it: "4", "2..8", "1,2"."""
-        if self.only is not None:
-            return ",".join(map(str, sorted(self.only)))
-        return str(self.low) if self.low == self.high else f"{self.low}..{'' if self.high is None else self.high}"
-
-    def keep(self, values: Iterable[int]) -> list[int]:
-        """The values inside, in order."""
-        return [value for value in values if value in self]
-
-
-ANY = Range()
 
 
 @dataclass(frozen=True, slots=True)

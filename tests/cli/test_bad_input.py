@@ -104,7 +104,7 @@ def test_read_only_directory_and_no_home(tmp_path: Path) -> None:
     assert done.returncode == 0 and "llama3-8b" in done.stdout and list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["recommend", "--help"]])
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["recommend", "--help"], ["serve", "--help"]])
 def test_help_does_not_load_numpy(arguments: list[str]) -> None:
     """--help and --version start fast: neither NumPy nor the profiles are touched."""
     code = (

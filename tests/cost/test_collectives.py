@@ -161,3 +161,22 @@ def test_bytes_of_an_exchange_leave_through_their_own_port() -> None:
     assert collectives.all_to_all(DGX, across, 320e6) == pytest.approx(24 / 32 * 320e6 / 25e9)
     assert collectives.ring_pass(DGX, across, 10e6) == pytest.approx(31 * 10e6 / 25e9)
     assert collectives.all_to_all(DGX, collectives.group(DGX, 1.0, 1.0), 320e6) == 0
+
+
+@pytest.mark.parametrize(("members", "microseconds"), [(2, 5.2), (4, 6.0), (8, 7.6)])
+def test_small_all_reduce_by_peers(members: int, microseconds: float) -> None:
+    """A100 over NVLink: 4.4 us + 0.4 us per member, times what the engine loses; nothing for one."""
+    found = cluster("8xA100")
+    group = collectives.group(found, float(members), 1.0)
+    assert 1e6 * collectives.small_all_reduce(found, group, 0.0, True, 1.0) == pytest.approx(microseconds)
+    assert 1e6 * collectives.small_all_reduce(found, group, 0.0, True, 1.5) == pytest.approx(1.5 * microseconds)
+    assert collectives.small_all_reduce(found, collectives.group(found, 1.0, 1.0), 1e6, True, 1.0) == 0.0
+
+
+def test_small_all_reduce_across_nodes_is_nccl() -> None:
+    """No kernel reads the memory of another node: the network's latency and the hops of the low-latency protocol."""
+    found = cluster("2x8xA100")
+    group = collectives.group(found, 16.0, 1.0)
+    across = collectives.small_all_reduce(found, group, 0.0, True, 1.0)
+    assert across == pytest.approx(float(group.latency) + 30 * 0.6e-6)
+    assert across == collectives.small_all_reduce(found, group, 0.0, False, 1.0)

@@ -106,3 +106,35 @@ def test_a_precision_that_the_part_lacks() -> None:
     """A100 has no fp8."""
     with pytest.raises(ValueError, match="fp8"):
         operators.peak(A100, "fp8")
+
+
+class TestInference:
+    """Linear layers and attention of a decode step, on an accelerator in round numbers."""
+
+    part = library().accelerator("h100-sxm5-80gb").value
+
+    def test_few_rows_read_the_weights(self) -> None:
+        """One row of 8192 x 8192 fp8 weights: 67.1 MB over 0.94 * 3350 GB/s, and next to nothing for computing."""
+        memory, compute = operators.linear_time(self.part, "fp8", Gemm(1.0, 8192, 8192), 1.0)
+        share = self.part.inference.memory
+        assert memory == pytest.approx((8192 * 8192 + 2 * 2 * 8192) / (3350e9 * share))
+        assert 0 <= compute < 0.1 * memory
+
+    def test_many_rows_compute(self) -> None:
+        """Far beyond the ridge the time is FLOPs over the reached rate."""
+        memory, compute = operators.linear_time(self.part, "fp8", Gemm(1e5, 8192, 8192), 1.0)
+        inference = self.part.inference
+        rows = 1e5 + inference.tokens
+        assert memory + compute == pytest.approx(2 * rows * 8192**2 / (1979e12 * inference.gemm.fp8), rel=0.01)
+
+    def test_stored_bytes_count_not_computed_ones(self) -> None:
+        """Four-bit weights are read in a quarter of the time of 16-bit ones, whatever computes them."""
+        wide, narrow = (operators.linear_time(self.part, "bf16", Gemm(0.0, 8192, 8192), w)[0] for w in (2.0, 0.5))
+        assert narrow == pytest.approx(wide / 4)
+
+    def test_a_part_without_inference_shares_uses_those_of_training(self) -> None:
+        """And says that it is assumed."""
+        plain = self.part.model_copy(update={"inference": None})
+        found = operators.inference(plain)
+        assert (found.memory, found.gemm.bf16) == (plain.efficiency.memory, plain.efficiency.gemm)
+        assert found.trust == "assumed"

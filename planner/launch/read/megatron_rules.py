@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from planner.launch.read.megatron_facts import Facts
-from planner.training.rule import divisors
+from planner.plan import divisors
 
 ARGUMENTS = "training/arguments.py"
 CONFIG = "core/transformer/transformer_config.py"

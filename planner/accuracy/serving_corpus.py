@@ -1,0 +1,276 @@
+"""Measured deployments as cases: from rows of names and numbers to a job, a plan, a load and the value measured."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from planner.accuracy.machines import Shelf, find_cluster
+from planner.accuracy.rows import Row, Unusable, number, read_csv, whole
+from planner.catalog.library import open_library
+from planner.plan import Plan
+from planner.schema.engine import Engine
+from planner.schema.model import Model
+from planner.schema.serving import COMPUTED, ServeWorkload
+from planner.serving.job import ServeJob
+from planner.serving.memory import most_running
+
+Kind = Literal["tpot", "ttft", "isolated ttft", "offline", "static", "latency"]
+
+ENGINES: tuple[tuple[str, str], ...] = (
+    ("TensorRT-LLM 0", "tensorrt-llm-2024"),
+    ("TensorRT-LLM (MLPerf", "tensorrt-llm-2024"),
+    ("TensorRT-LLM 1", "tensorrt-llm"),
+    ("TensorRT-LLM", "tensorrt-llm-2024"),
+    ("NIM", "tensorrt-llm-2024"),
+    ("trtllm", "tensorrt-llm"),
+    ("vLLM", "vllm-2024"),
+    ("vllm", "vllm"),
+    ("sglang", "sglang"),
+    ("SGLang", "sglang"),
+    ("FasterTransformer", "fastertransformer"),
+)
+"""How a row's framework begins, and the preset that it means: the first line that fits."""
+
+GPUS = {"H800": "H800-80GB-SXM"}
+"""GPU names of these tables that the training tables spell otherwise."""
+
+MODELS = {"gpt3-530b": "mt-nlg-530b", "qwq-32b": "qwen2.5-32b"}
+"""Models of these tables whose shape the catalogue has under another name."""
+
+TRAPS: tuple[tuple[str, str, str], ...] = (
+    ("model", "mixtral", "argonne"),
+    ("framework", "vLLM (2023)", ""),
+    ("notes", "user report", ""),
+    ("notes", "attn_dp=64", ""),
+    ("tp", "64", "aiconfigurator"),
+)
+"""(column, what it contains, what `source` contains) of rows with known faults: identical prompts route alike, an
+engine of 2023, a report without versions, runs on 8 GPUs that are listed a second time as on 64. They are scored
+apart."""
+
+
+COLUMNS = (
+    *("id", "source", "model", "gpu", "n_gpus", "tp", "precision_weights", "framework"),
+    *("batch_or_concurrency", "input_len", "output_len", "metric", "value"),
+)
+"""Columns without which a file is not in the format; every other one may be missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServeCase:
+    """One measured value of one deployment.
+
+    Attributes:
+        kind: what was measured; load: users, or a rate where `poisson`; None: as many as run, out of `requests`.
+        group: rows of one workload under several layouts; labels: why a row is scored apart.
+    """
+
+    id: str
+    source: str
+    group: str
+    kind: Kind
+    job: ServeJob
+    plan: Plan
+    load: float | None
+    poisson: bool
+    value: float
+    requests: float
+    labels: frozenset[str] = frozenset()
+    notes: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """A row that is not scored, and why."""
+
+    id: str
+    reason: str
+
+
+@dataclass(slots=True)
+class ServeCorpus:
+    """Cases out of tables."""
+
+    shelf: Shelf = field(default_factory=lambda: Shelf(open_library()))
+    cases: list[ServeCase] = field(default_factory=list)
+    skipped: list[Skip] = field(default_factory=list)
+
+    def add(self, rows: Iterable[Row]) -> None:
+        """Read rows; those that cannot be used are kept with their reason."""
+        for row in rows:
+            try:
+                self.cases.append(case(self.shelf, row))
+            except Unusable as error:
+                self.skipped.append(Skip(row.get("id", ""), str(error)))
+
+
+def read_rows(path: Path) -> tuple[Row, ...]:
+    """Rows of a table of measured deployments.
+
+    Raises:
+        PlannerError: the file cannot be read, is no CSV, or lacks columns.
+    """
+    return read_csv(path, COLUMNS)
+
+
+def case(shelf: Shelf, row: Row) -> ServeCase:
+    """The case of one row.
+
+    Raises:
+        Unusable: a GPU, model or metric that is not known, a count that is none.
+    """
+    value = number(row.get("value", ""))
+    if value is None or value <= 0:
+        raise Unusable("no value")
+    model, cluster = _model(shelf, row), find_cluster(shelf, row | {"gpu": GPUS.get(row["gpu"], row["gpu"])})[0]
+    engine, workload = _engine(shelf, row), _workload(row)
+    if getattr(cluster.accelerator.peak, COMPUTED[workload.weights]) is None:
+        workload = _weight_only(workload)
+    job = ServeJob(model, cluster, workload, engine)
+    kind, load, poisson = _question(row)
+    unit = 1e-3 if row["metric"].endswith("_ms") else 1.0
+    labels = frozenset(_labels(row, job, kind))
+    return ServeCase(
+        row["id"],
+        row["source"],
+        row.get("sweep_group", ""),
+        kind,
+        job,
+        _plan(row),
+        load,
+        poisson,
+        value * unit,
+        _requests(row, workload),
+        labels,
+        row.get("notes", ""),
+    )
+
+
+def _model(shelf: Shelf, row: Row) -> Model:
+    """The catalogue's model, or a GPT of the row's shape."""
+    name = row["model"]
+    found: Model | None = shelf.find("model", MODELS.get(name, name))
+    if found is not None:
+        return found
+    if not name.startswith("gpt"):
+        raise Unusable(f"unknown model {name[:40]!r}")
+    layers, hidden, heads = whole(row, "n_layers"), whole(row, "hidden"), whole(row, "n_heads")
+    if not layers or not hidden or not heads or hidden % heads:
+        raise Unusable("no shape")
+    shape: dict[str, Any] = {"layers": layers, "hidden": hidden, "heads": heads, "kv_heads": heads, "ffn": 4 * hidden}
+    shape |= {"head_dim": hidden // heads, "name": name}
+    base: Model = shelf.find("model", "gpt3-175b")
+    return base.model_copy(update=shape | {"parameters": None})
+
+
+def _engine(shelf: Shelf, row: Row) -> Engine:
+    text = row.get("framework", "")
+    name = next((preset for begins, preset in ENGINES if text.startswith(begins)), None)
+    if name is None:
+        raise Unusable(f"unknown engine {text[:40]!r}")
+    engine: Engine = shelf.find("engine", name)
+    return engine
+
+
+def _workload(row: Row) -> ServeWorkload:
+    text, prompt, output = row["precision_weights"], number(row["input_len"].lstrip("~")), whole(row, "output_len", 0)
+    if prompt is None or output is None:
+        raise Unusable("no lengths")
+    weights = {"fp8_block": "fp8"}.get(text, text)
+    if weights not in COMPUTED:
+        raise Unusable(f"unknown weights {text[:20]!r}")
+    kv = row.get("precision_kv") or _cache_type(row["framework"], weights)
+    return ServeWorkload.model_validate({"input": int(prompt), "output": max(output, 1), "weights": weights, "kv": kv})
+
+
+def _cache_type(framework: str, weights: str) -> str:
+    """KV format where a row does not say: 8-bit beside 8-bit weights in TensorRT-LLM's checkpoints, else 16-bit."""
+    return "fp8" if weights in ("fp8", "nvfp4") and framework.startswith("trtllm") else "bf16"
+
+
+def _weight_only(workload: ServeWorkload) -> ServeWorkload:
+    """4-bit weights on parts without 4-bit products are widened in the kernel."""
+    if workload.weights != "nvfp4":
+        raise Unusable(f"{workload.weights} on hardware without it")
+    return workload.model_copy(update={"weights": "mxfp4"})
+
+
+def _plan(row: Row) -> Plan:
+    tp, pp, ep, gpus = (whole(row, name) or 1 for name in ("tp", "pp", "ep", "n_gpus"))
+    replica = max(tp, ep) * pp
+    if gpus % replica:
+        raise Unusable(f"{gpus} GPUs do not make replicas of {replica}")
+    return Plan(tp=tp, ep=ep, pp=pp, dp=gpus // replica)
+
+
+def _question(row: Row) -> tuple[Kind, float | None, bool]:
+    """What was measured, under which load, and whether requests came by themselves."""
+    metric, text = row["metric"], row["batch_or_concurrency"]
+    if text.startswith("qps="):
+        achieved = re.search(r"achieved (\d+(?:\.\d+)?) req/s", row.get("notes", ""))
+        rate = number(achieved[1] if achieved else text[4:])
+        kinds: dict[str, Kind] = {"tpot_ms": "tpot", "ttft_ms": "ttft"}
+        if rate is None or metric not in kinds:
+            return ("offline", None, False) if metric == "output_tokens_per_sec" else _refuse(metric)
+        return kinds[metric], rate, True
+    load = number(text)
+    if metric == "output_tokens_per_sec" and text == "max":
+        return "offline", None, False
+    if load is None:
+        raise Unusable("no load")
+    known: dict[str, Kind] = {"tpot_ms": "tpot", "ttft_ms": "ttft", "total_latency_ms": "latency"}
+    if metric == "ttft_ms" and row["output_len"] == "1":
+        return "isolated ttft", load, False
+    if metric == "output_tokens_per_sec":
+        return "static", load, False
+    return (known[metric], load, False) if metric in known else _refuse(metric)
+
+
+LISTS = {(128, 128): 30000, (20000, 2000): 1000}
+"""Requests of an offline run by prompt and output, as NVIDIA's perf-overview.md lists them; others: 1,500 beyond 2,500
+tokens, else 3,000."""
+
+
+def _requests(row: Row, workload: ServeWorkload) -> float:
+    """How many requests an offline run had: what its notes say, or what the published table does."""
+    said = re.search(r"(\d[\d,]*) requests", row.get("notes", ""))
+    if said:
+        return float(said[1].replace(",", ""))
+    shape = workload.input, workload.output
+    return float(LISTS.get(shape, 1500 if sum(shape) > 2500 else 3000))
+
+
+def _refuse(metric: str) -> Any:
+    raise Unusable(f"unknown metric {metric[:40]!r}")
+
+
+def _labels(row: Row, job: ServeJob, kind: Kind) -> Iterable[str]:
+    """Why a row is scored apart."""
+    if row.get("verified") != "yes":
+        yield "unverified"
+    if job.model.moe is not None:
+        yield "moe"
+    link = job.cluster.scaleup
+    if link is not None and link.kind == "pcie" and (whole(row, "tp") or 1) > 1:
+        yield "pcie-tp"
+    if link is not None and link.kind == "pcie":
+        yield "pcie"
+    if any(word.lower() in row.get(column, "").lower() and source in row["source"] for column, word, source in TRAPS):
+        yield "trap"
+    if job.cluster.accelerator.inference is None:
+        yield "unfitted"
+    if float(most_running(job, _plan(row))) < 1.0:
+        yield "does not fit"
+    if _saturated(row):
+        yield "saturated"
+
+
+def _saturated(row: Row) -> bool:
+    """An open load of which less than 85 % was served: a run of 500 requests is over before it is steady."""
+    achieved = re.search(r"achieved (\d+(?:\.\d+)?) req/s", row.get("notes", ""))
+    asked = number(row["batch_or_concurrency"].removeprefix("qps="))
+    return bool(achieved and asked and float(achieved[1]) < 0.85 * asked)

@@ -1,0 +1,64 @@
+"""planner validate --serve: how far predictions of deployments are from measured ones."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from planner.errors import PlannerError
+
+if TYPE_CHECKING:
+    from planner.accuracy.serving_corpus import ServeCorpus
+
+
+def validate_serving(files: list[Path], as_json: bool, rows: Path | None, profiles: Path | None, quiet: bool) -> None:
+    """Hold the planner against measured deployments."""
+    corpus = _read(files or [_committed()], profiles, quiet)
+    from planner.accuracy.serving_score import predict
+    from planner.report import serving_validation
+
+    predictions = [predict(case) for case in corpus.cases]
+    if rows is not None:
+        from planner.cli.outfile import save
+
+        save(rows, serving_validation.row_table(predictions))
+    if as_json:
+        answer = serving_validation.document(predictions, corpus.skipped)
+        sys.stdout.write(json.dumps(answer, indent=2, allow_nan=False) + "\n")
+        return
+    from planner.cli.screen import console
+
+    serving_validation.tables(console(), predictions, corpus.skipped)
+
+
+def _committed() -> Path:
+    """The folder of measured deployments in a checkout; the installed package has none."""
+    folder = Path(__file__).parents[2] / "benchmarks" / "measured-serving"
+    if not folder.is_dir():
+        what = "no measured deployments come with an installed planner: name CSV files"
+        raise PlannerError(what, "benchmarks/measured-serving in the source repository has some")
+    return folder
+
+
+def _read(paths: list[Path], profiles: Path | None, quiet: bool) -> ServeCorpus:
+    """The cases of all files.
+
+    Raises:
+        PlannerError: a file that is no table of measured deployments, or no row that can be used.
+    """
+    from planner.accuracy.machines import Shelf
+    from planner.accuracy.serving_corpus import ServeCorpus, read_rows
+    from planner.catalog.library import open_library
+    from planner.cli.screen import notes
+
+    corpus = ServeCorpus(Shelf(open_library(profiles)))
+    for path in paths:
+        for table in sorted(path.glob("*.csv")) if path.is_dir() else [path]:
+            corpus.add(read_rows(table))
+    notes(tuple(f"{skip.id} is not scored: {skip.reason}" for skip in corpus.skipped[:5]), quiet)
+    if not corpus.cases:
+        reasons = list(dict.fromkeys(skip.reason for skip in corpus.skipped))
+        raise PlannerError(f"{', '.join(map(str, paths))[:200]}: no row can be used", reasons[:5])
+    return corpus

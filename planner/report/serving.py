@@ -1,0 +1,182 @@
+"""Deployments on a terminal, or in a pipe: the same lines, cropped never."""
+
+from __future__ import annotations
+
+from textwrap import fill
+
+from rich.console import Console
+from rich.table import Table
+
+from planner.architecture import parameters
+from planner.report.plot import scatter
+from planner.report.serving_words import (
+    DEFINITIONS,
+    band,
+    gpus_of,
+    layout,
+    loses,
+    pools_words,
+    rejected,
+    remarks,
+    statistic,
+    why,
+)
+from planner.schema.serving import ServeWorkload
+from planner.serve import OBJECTIVES, ServeAnswer
+from planner.serving.job import ServeJob
+from planner.serving.options import Option, per_gpu
+from planner.units import format_bytes, format_count, format_rate, format_seconds
+
+READABLE = 118
+"""Columns at which sentences are wrapped; tables never are."""
+
+SHOWN = 6
+"""Rejected layouts that are named."""
+
+
+def deployments(console: Console, answer: ServeAnswer, top: int) -> None:
+    """Header, ranking, reasons, the other answers and the front."""
+    for line in header(answer):
+        console.print(line)
+    console.print()
+    if answer.choice.ranked:
+        console.print(ranking(answer, top))
+    else:
+        console.print("Nothing does what was asked.")
+    console.print()
+    for line in reasons(answer):
+        console.print(fill(line, min(console.width, READABLE), subsequent_indent=" " * 8))
+    if answer.front.options:
+        console.print()
+        for line in front(answer):
+            console.print(line)
+    console.print()
+    for line in DEFINITIONS:
+        console.print(fill(line, min(console.width, READABLE)))
+
+
+def header(answer: ServeAnswer) -> list[str]:
+    """What was asked, with every default filled in."""
+    q = answer.question
+    job, w = q.job, q.job.workload
+    prefix = f" ({w.prefix:,} of them cached)" if w.prefix else ""
+    return [
+        f"{job.model.name} · {format_count(parameters(job.model).total)} parameters · inference, weights {w.weights}, "
+        f"KV cache {w.kv}",
+        hardware(job),
+        f"{w.input:,} prompt{prefix} + {w.output:,} output tokens · {load(q.together, w)} · {levels(w)}",
+        f"{OBJECTIVES[q.objective]} · {job.engine.name} · {answer.choice.options:,} deployments · "
+        f"{answer.seconds:.2f} s",
+    ]
+
+
+def hardware(job: ServeJob) -> str:
+    """The cluster in one line: rates per accelerator and direction."""
+    cluster = job.cluster
+    links = [] if cluster.scaleup is None else [f"{cluster.scaleup.name} {format_rate(cluster.scaleup.rate)}"]
+    if cluster.network is not None and cluster.nodes > 1:
+        links.append(f"{cluster.network.name} {format_rate(cluster.network.rate)} per GPU")
+    device = f"{cluster.gpus:,} × {cluster.accelerator.name} ({format_bytes(cluster.accelerator.memory)})"
+    return " · ".join([device, *links])
+
+
+def load(together: bool, w: ServeWorkload) -> str:
+    """The load in words."""
+    if w.rate is not None:
+        return f"{w.rate:g} requests/s (Poisson)"
+    if w.users is not None:
+        return f"a batch of {w.users:,}" if together else f"{w.users:,} users"
+    return "load searched"
+
+
+def levels(w: ServeWorkload) -> str:
+    """The service levels in words."""
+    bounds = [f"{n.upper()} ≤ {format_seconds(v)}" for n, v in (("ttft", w.ttft), ("tpot", w.tpot)) if v is not None]
+    return f"{', '.join(bounds)}, {statistic(w)}" if bounds else "no service levels"
+
+
+COLUMNS = ("users", "running", "TTFT", "TPOT", "tok/s/user", "tok/s/GPU", "req/s", "memory", "KV tokens")
+
+
+def ranking(answer: ServeAnswer, top: int) -> Table:
+    """The ranked layouts, each at its best load."""
+    job = answer.question.job
+    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
+    moe = job.model.moe is not None
+    for name in ("#", "tp", *(["ep"] if moe else []), "pp", "dp", "GPUs", *COLUMNS):
+        table.add_column(name, justify="right", no_wrap=True)
+    for number, option in enumerate(answer.choice.ranked[:top], start=1):
+        table.add_row(*_cells(job, option, number, moe))
+    return table
+
+
+def _cells(job: ServeJob, option: Option, number: int, moe: bool) -> list[str]:
+    plan = option.plan
+    degrees = [plan.tp, *([plan.ep] if moe else []), plan.pp, plan.dp]
+    return [
+        str(number),
+        *(f"{d:.0f}" for d in degrees),
+        str(gpus_of(option)),
+        f"{float(option.users):,.0f}",
+        f"{float(option.served.running):,.0f}",
+        format_seconds(float(option.ttft)),
+        format_seconds(float(option.tpot)),
+        f"{float(option.per_user):,.1f}",
+        f"{float(per_gpu(option, job.workload.output)):,.1f}",
+        f"{float(option.served.requests):,.2f}",
+        f"{float(option.memory.total) / job.cluster.accelerator.memory:.0%}",
+        f"{float(option.kv_tokens):,.0f}",
+    ]
+
+
+def reasons(answer: ServeAnswer) -> list[str]:
+    """Why the first wins, what the next lose, what the others break, and the other answers."""
+    job, ranked = answer.question.job, answer.choice.ranked
+    lines = [f"Why 1   {why(ranked[0])}"] if ranked else []
+    lines += [f"Note    {remark}." for option in ranked[:1] for remark in remarks(job, option)]
+    lines += [f"Band    {band(job, option)}" for option in ranked[:1]]
+    lines += [f"{n}       {loses(job, option, ranked[0])}" for n, option in enumerate(ranked[1:3], start=2)]
+    misses = {(m.option.plan.tp, m.option.plan.ep, m.option.plan.pp): m for m in answer.choice.rejected[::-1]}
+    lines += [f"Not     {rejected(job, miss)}." for miss in list(misses.values())[::-1][:SHOWN]]
+    hidden = len(misses) - SHOWN
+    lines += [f"        and {hidden} more" for _ in range(1) if hidden > 0]
+    lines += [f"Cure    {cure}" for cure in answer.cures]
+    lines += also(answer)
+    return lines
+
+
+def also(answer: ServeAnswer) -> list[str]:
+    """The other answers: fastest single request, most throughput without service levels, disaggregated pools."""
+    job, asked = answer.question.job, answer.question.objective
+    output, lines = job.workload.output, []
+    if answer.latency is not None and asked != "latency":
+        x = answer.latency
+        whole = float(x.ttft + (output - 1) * x.tpot)
+        lines.append(f"Latency {layout(x)} alone: {format_seconds(whole)} per request, TPOT {format_seconds(x.tpot)}.")
+    if answer.offline is not None and asked != "offline":
+        x = answer.offline
+        lines.append(
+            f"Offline {layout(x)}: {float(per_gpu(x, output)):,.0f} tok/s/GPU with {float(x.users):,.0f} requests."
+        )
+    if answer.pools is not None:
+        best = answer.choice.ranked[0] if answer.choice.ranked else None
+        lines.append(f"Pools   {pools_words(job, answer.pools, best)}.")
+    return lines
+
+
+def front(answer: ServeAnswer) -> list[str]:
+    """The Pareto front, drawn with one digit per tensor-parallel degree, and as a short table."""
+    found = answer.front
+    marks = "".join(_mark(option) for option in found.options)
+    lines = [f"Pareto front, marked by tp ({answer.question.job.model.name}, any load, before service levels)"]
+    lines += scatter(found.per_user, found.per_gpu, marks, "tokens/s/user", "tok/s/GPU")
+    step = max(1, -(-len(found.options) // SHOWN))
+    for option, user, gpu in list(zip(found.options, found.per_user, found.per_gpu, strict=True))[::step]:
+        users = float(option.users)
+        lines.append(f"          {layout(option):<18} {users:7,.0f} users {user:8.1f} tok/s/user {gpu:9.1f} tok/s/GPU")
+    return lines
+
+
+def _mark(option: Option) -> str:
+    tp = int(option.plan.tp)
+    return str(tp) if tp < 10 else chr(ord("a") + min(tp.bit_length() - 4, 25))

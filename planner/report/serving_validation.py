@@ -1,0 +1,116 @@
+"""Scores of deployments against measured runs, as JSON and as tables."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from planner.accuracy.serving_corpus import Skip
+from planner.accuracy.serving_score import APART, ServePrediction, ServeScore, Size, main, score, size, split
+
+SCHEMA = "planner.serving-validation/1"
+
+NAMES = {
+    "tpot": "TPOT",
+    "latency": "static batch, latency",
+    "static": "static batch, throughput",
+    "offline": "offline throughput",
+    "isolated ttft": "isolated TTFT",
+    "pcie pipeline": "pipeline over PCIe",
+    "ttft": "TTFT under load",
+}
+"""Scores in words."""
+
+
+def tables(console: Console, predictions: Sequence[ServePrediction], skipped: Sequence[Skip]) -> None:
+    """The main scores, those of each engine and source, and what is scored apart."""
+    counted = main(predictions)
+    whole = score(counted)
+    console.print(_table("what", {NAMES.get(name, name): found for name, found in whole.sizes.items()}))
+    console.print()
+    for line in choices(whole):
+        console.print(line)
+    console.print()
+    console.print(_table("what, engine, accelerator", by_machine(counted)))
+    console.print()
+    console.print(_table("scored apart", apart(predictions)))
+    for reason, count in Counter(skip.reason for skip in skipped).most_common():
+        console.print(f"not scored: {count} x {reason}")
+
+
+def choices(whole: ServeScore) -> list[str]:
+    """Order of layouts and choices under a bound, in words."""
+    order, picks = whole.order, whole.picks
+    return [
+        f"order of layouts in one workload: {order.share:.1%} of {order.pairs} pairs as measured",
+        f"choices under a bound on the time per token: {picks.violating:.1%} of {picks.n} break it, the others lose "
+        f"{picks.regret:.1%} of the tokens per second and GPU",
+    ]
+
+
+def by_machine(predictions: Sequence[ServePrediction]) -> dict[str, Size]:
+    """Errors by what was measured, engine and accelerator."""
+    groups = split(
+        predictions, lambda p: f"{p.case.kind}, {p.case.job.engine.name}, {p.case.job.cluster.accelerator.name}"
+    )
+    return {name: size([p.error for p in chosen]) for name, chosen in sorted(groups.items())}
+
+
+def apart(predictions: Sequence[ServePrediction]) -> dict[str, Size]:
+    """Errors of the rows that do not count, by label and what was measured."""
+    found = {}
+    for label in sorted(APART):
+        chosen = [p for p in predictions if label in p.case.labels]
+        for kind, rows in sorted(split(chosen, lambda p: p.case.kind).items()):
+            found[f"{label}: {NAMES.get(kind, kind)}"] = size([p.error for p in rows])
+    return found
+
+
+def _table(first: str, sizes: dict[str, Size]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
+    table.add_column(first, no_wrap=True)
+    for name in ("rows", "mean |error|", "median |error|", "bias"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name, found in sizes.items():
+        table.add_row(name, f"{found.n:,}", f"{found.mean:.1%}", f"{found.median:.1%}", f"{found.bias:+.1%}")
+    return table
+
+
+def document(predictions: Sequence[ServePrediction], skipped: Sequence[Skip]) -> dict[str, Any]:
+    """The scores, machine-readable; errors as shares of the measured value."""
+    counted = main(predictions)
+    whole = score(counted)
+    return {
+        "schema": SCHEMA,
+        "sizes": {name: _size(found) for name, found in whole.sizes.items()},
+        "order": {"pairs": whole.order.pairs, "right": whole.order.share},
+        "choices": {"n": whole.picks.n, "violating": whole.picks.violating, "regret": whole.picks.regret},
+        "by_machine": {name: _size(found) for name, found in by_machine(counted).items()},
+        "apart": {name: _size(found) for name, found in apart(predictions).items()},
+        "rows": {"scored": len(counted), "apart": len(predictions) - len(counted), "skipped": len(skipped)},
+    }
+
+
+def _size(found: Size) -> dict[str, Any]:
+    return {"rows": found.n, "mean": found.mean, "median": found.median, "bias": found.bias}
+
+
+def row_table(predictions: Sequence[ServePrediction]) -> str:
+    """Every prediction as CSV: SI units, labels separated by spaces."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(
+        ["id", "kind", "engine", "accelerator", "model", "tp", "pp", "ep", "measured", "predicted", "labels"]
+    )
+    for p in predictions:
+        case, plan = p.case, p.case.plan
+        names = [case.job.engine.name, case.job.cluster.accelerator.name, case.job.model.name]
+        degrees = [plan.tp, plan.pp, plan.ep]
+        writer.writerow([case.id, case.kind, *names, *degrees, case.value, p.value, " ".join(sorted(case.labels))])
+    return text.getvalue()

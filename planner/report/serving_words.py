@@ -1,0 +1,179 @@
+"""Sentences about deployments, out of their numbers."""
+
+from __future__ import annotations
+
+from planner.schema.serving import ServeWorkload
+from planner.serve import confidence
+from planner.serving.choose import Rejected
+from planner.serving.disaggregate import Pools
+from planner.serving.job import ServeJob, replica_gpus
+from planner.serving.options import Option, per_gpu
+from planner.units import GIB, format_seconds
+
+STEP_PARTS = {
+    "weights": "weights",
+    "kv": "KV cache",
+    "compute": "compute",
+    "all_reduce": "all-reduce",
+    "kernels": "kernel launches",
+    "host": "host",
+    "p2p": "pipeline sends",
+    "prefill_share": "others' prefills",
+}
+"""Parts of a decode step in words."""
+
+DEFINITIONS = (
+    "TTFT: from a request's arrival to its first token. TPOT: (end-to-end time - TTFT) / (output tokens - 1).",
+    "tok/s/user: 1 / mean TPOT. tok/s/GPU: output tokens per second over the GPUs in use. users: requests in flight.",
+)
+"""What the columns mean."""
+
+BAND = 0.07
+"""Mean error of the time per token on measured runs of dense models over NVLink: smaller differences are ties."""
+
+LEAST_PART = 0.02
+"""Share of a step below which a part is not named."""
+
+
+def layout(option: Option) -> str:
+    """ "tp4 pp2 dp1", with the experts' degree where it is not 1."""
+    plan = option.plan
+    expert = f" ep{plan.ep:.0f}" if plan.ep > 1 else ""
+    return f"tp{plan.tp:.0f}{expert} pp{plan.pp:.0f} dp{plan.dp:.0f}"
+
+
+def users(option: Option) -> str:
+    """ "1 user", "1,024 users"."""
+    count = float(option.users)
+    return f"{count:,.0f} user{'' if count == 1 else 's'}"
+
+
+def remarks(job: ServeJob, option: Option) -> list[str]:
+    """What a reader of one deployment should know: copied heads, slow links, a cache that limits, what was measured."""
+    tp, model, cluster, said = float(option.plan.tp), job.model, job.cluster, []
+    if tp > model.kv_heads and model.mla is None:
+        copied = tp / model.kv_heads
+        said.append(f"tp={tp:.0f} exceeds the {model.kv_heads} key/value heads: each is kept {copied:.0f} times")
+    if tp > cluster.domain:
+        said.append(f"tp={tp:.0f} leaves a scale-up domain ({cluster.domain} GPUs): every layer waits for the network")
+    if float(option.served.offered) > float(option.served.running):
+        waiting = float(option.served.offered - option.served.running)
+        said.append(f"a replica runs {float(option.most):,.0f} requests; {waiting:,.0f} wait")
+    return [*said, *(s for s in confidence(job) if tp > 1 or "tp > 1" not in s)]
+
+
+def band(job: ServeJob, option: Option) -> str:
+    """How far such numbers were from measured ones."""
+    if any("low confidence" in s for s in remarks(job, option)):
+        return "low confidence, see above and docs/serving.md."
+    return (
+        f"on measured runs of dense models over NVLink TPOT was {BAND:.0%} off on average, offline throughput 7%, the "
+        "TTFT of a lone request 8%, TTFT under load 14% and more."
+    )
+
+
+def statistic(w: ServeWorkload) -> str:
+    """Which statistic the bounds are about."""
+    return "mean" if w.statistic == "mean" else "p99 (1.67 x mean TTFT, 1.13 x mean TPOT: MLPerf v4.1)"
+
+
+def why(option: Option) -> str:
+    """What a token costs: the parts of a step, largest first."""
+    parts = {name: float(part) for name, part in option.step.parts.items()}
+    total = sum(parts.values())
+    named = sorted(((t, n) for n, t in parts.items() if t >= LEAST_PART * total), reverse=True)
+    said = " + ".join(f"{STEP_PARTS[name]} {1e3 * t:.1f}" for t, name in named)
+    rest = total - sum(t for t, _ in named)
+    rest_said = f" + rest {1e3 * rest:.1f}" if rest > 5e-5 else ""
+    return f"{layout(option)}: {1e3 * total:.1f} ms per token = {said}{rest_said}; {room(option)}."
+
+
+def room(option: Option) -> str:
+    """How much of the cache the load takes."""
+    count, most = float(option.served.running), float(option.most)
+    return f"{count:,.0f} of the {most:,.0f} requests that a replica's cache holds"
+
+
+def loses(job: ServeJob, option: Option, first: Option) -> str:
+    """What a runner-up pays in comparison to the first, and for what."""
+    output = job.workload.output
+    less = 1.0 - float(per_gpu(option, output)) / float(per_gpu(first, output))
+    slower = float(option.served.tpot) / float(first.served.tpot) - 1.0
+    tie = ", a tie" if abs(less) < BAND else ""
+    said = f"{abs(less):.0%} {'fewer' if less >= 0 else 'more'} tokens/s/GPU at {users(option)}{tie}"
+    return f"{layout(option)}: {said}, TPOT {slower:+.0%}; {grown(option, first)}."
+
+
+def grown(option: Option, first: Option) -> str:
+    """The part of a step, per running request, that grew most over the first's, and why."""
+    shares = {
+        name: float(part) - float(first.step.parts[name])
+        for name, part in option.step.parts.items()
+        if name in STEP_PARTS
+    }
+    name = max(shares, key=lambda n: shares[n])
+    if shares[name] <= 0:
+        return "fewer requests per replica share each reading of the weights"
+    return f"{STEP_PARTS[name]} {1e3 * shares[name]:+.1f} ms{_because(name, option)}"
+
+
+def _because(name: str, option: Option) -> str:
+    pp, tp = float(option.plan.pp), float(option.plan.tp)
+    if name in ("weights", "kernels", "host") and pp > 1:
+        return f": each of {pp:.0f} micro-batches passes every stage by itself"
+    if name == "weights":
+        return f": only {tp:.0f} GPUs read them in parallel"
+    return {
+        "all_reduce": f" over {tp:.0f} GPUs",
+        "prefill_share": ": prompts are computed between its tokens",
+        "kv": ": more cache per GPU is read",
+    }.get(name, "")
+
+
+def rejected(job: ServeJob, miss: Rejected) -> str:
+    """What a layout breaks, and by how much."""
+    w, option = job.workload, miss.option
+    if miss.breaks == "memory":
+        return f"{layout(option)}: memory, {shortage(job, option)}"
+    if miss.breaks == "load":
+        return f"{layout(option)}: load, {w.rate:g} requests/s are more than {option.plan.dp:.0f} replicas serve"
+    bound = w.ttft if miss.breaks == "ttft" else w.tpot
+    value = float(option.ttft if miss.breaks == "ttft" else option.tpot)
+    lightest = f" even with {users(option)}" if w.users is None and w.rate is None else ""
+    said = f"{miss.breaks.upper()} {format_seconds(value)}{lightest}, above {format_seconds(bound or 0.0)}"
+    parts = {name: float(part) for name, part in option.step.parts.items()}
+    largest = max(parts, key=lambda n: parts[n])
+    cause = f" ({STEP_PARTS[largest]} {parts[largest] / sum(parts.values()):.0%}{_because(largest, option)})"
+    return f"{layout(option)}: {said}{cause if miss.breaks == 'tpot' else ''}"
+
+
+def shortage(job: ServeJob, option: Option) -> str:
+    """How many GiB per GPU are missing, and what takes them."""
+    w, missing = job.workload, float(option.short) / GIB
+    weights = float(option.memory.weights) / GIB
+    usable, free = float(option.capacity) / GIB, max(float(option.kv_tokens), 0.0)
+    if weights >= usable:
+        return f"short by {missing:.1f} GiB per GPU: weights take {weights:.1f} of {usable:.1f} GiB"
+    each = float(option.plan.b * option.plan.m)
+    need = each * (w.length - w.prefix) + w.prefix
+    return (
+        f"short by {missing:.1f} GiB per GPU: {each:,.0f} x {w.length - w.prefix:,} tokens are {need:,.0f} of KV cache "
+        f"per replica, {free:,.0f} fit beside weights of {weights:.1f} GiB in {usable:.1f}"
+    )
+
+
+def pools_words(job: ServeJob, found: Pools, best: Option | None) -> str:
+    """Both pools in one line, and how they compare."""
+    p, d = found.prefill, found.decode
+    yield_ = found.requests * job.workload.output / found.gpus
+    against = "" if best is None else f", {yield_ / float(per_gpu(best, job.workload.output)):.2f} x the best above"
+    return (
+        f"{p.dp} x prefill tp{p.tp} pp{p.pp} + {d.dp} x decode tp{d.tp} pp{d.pp} with {d.b * d.m} requests each "
+        f"({found.gpus:.0f} GPUs): TTFT {format_seconds(found.ttft)}, TPOT {format_seconds(found.tpot)}, "
+        f"{yield_:,.0f} tok/s/GPU{against}"
+    )
+
+
+def gpus_of(option: Option) -> int:
+    """Accelerators in use."""
+    return int(replica_gpus(option.plan) * option.plan.dp)

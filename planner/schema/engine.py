@@ -1,0 +1,57 @@
+"""How a serving engine runs a model: one preset per engine and generation."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from planner.schema.base import Positive, Profile, Trust
+from planner.schema.framework import Share
+from planner.units import Bytes, Seconds
+
+
+class Engine(Profile):
+    """One preset. Every number is a property of the engine's code, not of a model or a cluster.
+
+    Attributes:
+        scheduler: "continuous" admits and retires requests at every step; "static" runs one batch to its end.
+        mixed: a prefill chunk and the running batch share one step; else they take turns.
+        evicts: starts requests before their whole length has room, and recomputes what it must evict.
+        host: host time per step that the accelerator waits for (scheduling, launching).
+        host_request: added per running request (sampling, detokenising, bookkeeping).
+        host_pipeline: as host per stage and micro-batch of a pipeline; absent: `host`.
+        kernel: fixed time per kernel; small_kernels: kernels of a layer beside matrix products and attention core.
+        routing: kernels of a mixture-of-experts layer beside its products (router, sort, gather, combine).
+        quantise: kernels per quantised matrix product that scale its input, where they are not fused.
+        collective: time of a small all-reduce inside the engine over that of the kernel alone (skew, launch, waiting);
+            peer: it has the kernel that reads peers' memory; else every collective is NCCL's.
+        chunk: tokens of one prefill step (vLLM max_num_batched_tokens, TensorRT-LLM max_num_tokens).
+        front: time from a request's arrival to its first step (tokenising, HTTP); burst: share of a prefill by which
+            every further user of a closed loop delays a first token, as benchmarks start them together.
+        most: requests that run together at most, per replica.
+        utilisation: share of the memory that it takes: of the "device", for everything (vLLM, SGLang), or of what
+            weights and working space leave "free", for the KV cache (TensorRT-LLM).
+        reserve: held by context, graphs and communication buffers.
+    """
+
+    scheduler: Literal["continuous", "static"]
+    mixed: bool
+    evicts: bool
+    host: Seconds
+    host_request: Seconds = 0.0
+    host_pipeline: Seconds | None = None
+    kernel: Seconds
+    small_kernels: Annotated[float, Field(ge=0)]
+    routing: Annotated[float, Field(ge=0)] = 0.0
+    quantise: Annotated[float, Field(ge=0)] = 0.0
+    collective: Annotated[float, Field(ge=1)]
+    peer: bool = True
+    chunk: Positive
+    front: Seconds
+    burst: Share
+    most: Positive
+    utilisation: Annotated[float, Field(gt=0, le=1)]
+    utilisation_of: Literal["device", "free"] = "device"
+    reserve: Bytes
+    trust: Trust

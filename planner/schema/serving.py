@@ -1,0 +1,80 @@
+"""What is asked of a deployment: requests, number formats, load and service levels."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from planner.schema.base import Positive, Record, Whole
+
+WeightType = Literal["bf16", "fp16", "fp8", "int8", "int4", "nvfp4", "mxfp4"]
+KvType = Literal["bf16", "fp16", "fp8", "nvfp4"]
+Objective = Literal["latency", "throughput", "offline", "fewest"]
+Statistic = Literal["mean", "p99"]
+
+STORED: dict[str, float] = {
+    "bf16": 2.0,
+    "fp16": 2.0,
+    "fp8": 1.0,
+    "int8": 1.0,
+    "int4": 0.5 + 2.0 / 128,
+    "nvfp4": 0.5 + 1.0 / 16,
+    "mxfp4": 0.5 + 1.0 / 32,
+}
+"""Bytes per element with its scales: one fp16 per 128 (GPTQ, AWQ), one fp8 per 16 (NVFP4), one byte per 32 (OCP MX)."""
+
+COMPUTED: dict[str, Literal["bf16", "fp16", "fp8", "fp4"]] = {
+    "bf16": "bf16",
+    "fp16": "fp16",
+    "fp8": "fp8",
+    "int8": "bf16",
+    "int4": "bf16",
+    "nvfp4": "fp4",
+    "mxfp4": "bf16",
+}
+"""Precision of the products; int8, int4 and mxfp4 weights are widened inside a 16-bit kernel."""
+
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class ServeWorkload(Record):
+    """Requests of one shape, and what is asked of them.
+
+    Attributes:
+        input, output: prompt and generated tokens of a request (ISL, OSL); prefix: of the prompt, already cached.
+        weights: format of the linear layers (embedding, LM head and norms stay 16-bit); kv: of the KV cache.
+        users: requests in flight over the whole deployment (closed loop); rate: requests per second (Poisson). At most
+            one of them; neither: the load is searched.
+        ttft, tpot: bounds in seconds on the time to first token and on the time per output token after it,
+            (E2E - TTFT) / (OSL - 1); statistic: of which they are bounds.
+    """
+
+    input: Positive
+    output: Positive
+    prefix: Whole = 0
+    weights: WeightType = "bf16"
+    kv: KvType = "bf16"
+    users: Positive | None = None
+    rate: Seconds | None = None
+    ttft: Seconds | None = None
+    tpot: Seconds | None = None
+    statistic: Statistic = "mean"
+
+    @model_validator(mode="after")
+    def _is_one_load(self) -> ServeWorkload:
+        if self.users is not None and self.rate is not None:
+            raise ValueError("users and rate are two ways to give one load: leave one out")
+        if self.prefix >= self.input:
+            raise ValueError(f"the cached prefix of {self.prefix} leaves nothing of the {self.input} prompt tokens")
+        return self
+
+    @property
+    def fresh(self) -> int:
+        """Prompt tokens that prefill computes."""
+        return self.input - self.prefix
+
+    @property
+    def length(self) -> int:
+        """Tokens of a request when it ends."""
+        return self.input + self.output

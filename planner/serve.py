@@ -1,0 +1,293 @@
+"""The question people ask of inference: from names and numbers as typed to ranked deployments."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from pydantic import ValidationError
+
+from planner.catalog.clusters import find_cluster
+from planner.catalog.library import open_library
+from planner.errors import NoLegalPlan, PlannerError, UnitError
+from planner.plan import Plan
+from planner.question import parse_range
+from planner.schema.hardware import Cluster
+from planner.schema.model import Model
+from planner.schema.serving import COMPUTED, Objective, ServeWorkload
+from planner.serving.choose import Choice, Front, choose, front
+from planner.serving.disaggregate import Pools, pools
+from planner.serving.job import ServeJob
+from planner.serving.options import Option
+from planner.serving.rules import first_broken
+from planner.serving.space import ServeBounds
+from planner.units import parse
+
+OBJECTIVES: dict[Objective, str] = {
+    "throughput": "most tokens per second and GPU that keep the service levels",
+    "latency": "shortest time from request to last token",
+    "offline": "most tokens per second from an endless list of requests",
+    "fewest": "fewest GPUs that carry the load and keep the service levels",
+}
+"""Objectives in words."""
+
+ALWAYS: tuple[Objective, Objective] = ("latency", "offline")
+"""Objectives that are answered beside the one asked for."""
+
+_RATE = re.compile(r"(\d+(?:\.\d+)?)(?:/s)?")
+
+
+@dataclass(frozen=True, slots=True)
+class ServeQuestion:
+    """A problem with its names resolved.
+
+    Attributes:
+        together: the workload's users are a batch that must run at once.
+        assumptions: every default that was used, one sentence each.
+    """
+
+    job: ServeJob
+    bounds: ServeBounds
+    objective: Objective
+    together: bool
+    assumptions: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ServeAnswer:
+    """Ranked deployments, and the other answers to the same question.
+
+    Attributes:
+        latency, offline: best by those objectives, whatever the load; pools: disaggregated, or None.
+        cures: changes of the question that would let something fit, as options of the command line.
+    """
+
+    question: ServeQuestion
+    choice: Choice
+    latency: Option | None
+    offline: Option | None
+    front: Front
+    pools: Pools | None
+    cures: tuple[str, ...]
+    seconds: float
+
+
+def ask_serve(
+    model: str,
+    gpus: str,
+    *,
+    input: int | None = None,
+    output: int | None = None,
+    prefix: int = 0,
+    weights: str | None = None,
+    kv: str | None = None,
+    engine: str = "vllm",
+    users: int | None = None,
+    batch: int | None = None,
+    rate: str | None = None,
+    ttft: str | None = None,
+    tpot: str | None = None,
+    statistic: str = "mean",
+    objective: str | None = None,
+    profiles: str | Path | None = None,
+    strict: bool = False,
+    **dimensions: str | None,
+) -> ServeQuestion:
+    """Look up the names, fill in the defaults and check the counts.
+
+    `dimensions` are tp, ep, pp and dp as "4", "2..8" or "1,2,4"; None leaves one free.
+
+    Raises:
+        PlannerError: whatever is wrong with the question.
+    """
+    library = open_library(profiles, strict)
+    shape, cluster, preset = library.model(model), find_cluster(gpus, library), library.engine(engine)
+    if sum(x is not None for x in (users, batch, rate)) > 1:
+        raise PlannerError("--users, --batch and --rate are ways to give one load: leave all but one out")
+    asked: dict[str, Any] = {"input": input, "output": output, "prefix": prefix, "weights": weights, "kv": kv}
+    asked |= {"users": users if batch is None else batch, "rate": _rate(rate), "statistic": statistic}
+    asked |= {"ttft": _bound("--ttft", ttft), "tpot": _bound("--tpot", tpot)}
+    for option, count in (("--users", users), ("--batch", batch)):
+        if count is not None and not 1 <= count <= 10**6:
+            raise PlannerError(f"{option} must be between 1 and 10^6, not {count}")
+    workload, notes = _workload(shape.value, cluster.value, asked)
+    job = ServeJob(shape.value, cluster.value, workload, preset.value)
+    _check(job)
+    ranges = {name: parse_range(name, text) for name, text in dimensions.items() if text is not None}
+    chosen = _objective(objective, job)
+    said = (*shape.assumptions, *cluster.assumptions, *preset.assumptions, *notes)
+    return ServeQuestion(job, ServeBounds(ranges), chosen, batch is not None, (*said, *confidence(job)))
+
+
+def _bound(option: str, text: str | None) -> float | None:
+    """A service level in seconds."""
+    if text is None:
+        return None
+    try:
+        value = parse(text, "second")
+    except UnitError as error:
+        raise UnitError(f"{option}: {error}", f"{option} 30ms") from None
+    if value <= 0:
+        raise PlannerError(f"{option} {text} can be kept by nothing: it must be positive", f"{option} 30ms")
+    return value
+
+
+def _rate(text: str | None) -> float | None:
+    """Requests per second: "2.5" or "2.5/s"."""
+    if text is None:
+        return None
+    match = _RATE.fullmatch(text.strip())
+    if match is None or not 0 < float(match[1]) < 10**6:
+        raise PlannerError(f"--rate {text!r:.40} is not a number of requests per second", "--rate 2.5")
+    return float(match[1])
+
+
+def _objective(text: str | None, job: ServeJob) -> Objective:
+    """The objective as typed; most tokens per second and GPU when none is."""
+    chosen = next((name for name in OBJECTIVES if name == (text or "throughput")), None)
+    if chosen is None:
+        raise PlannerError(f"--objective {text!r:.40} is unknown", [f"{k:<12}{v}" for k, v in OBJECTIVES.items()])
+    if chosen == "fewest" and job.workload.users is None and job.workload.rate is None:
+        raise PlannerError("--objective fewest needs a load", "--rate 5 (requests per second) or --users 64")
+    return chosen
+
+
+def _workload(model: Model, cluster: Cluster, asked: dict[str, Any]) -> tuple[ServeWorkload, tuple[str, ...]]:
+    """The workload, and a sentence for every default in it."""
+    notes = []
+    for name, value in (("input", min(1024, model.context // 2)), ("output", min(256, model.context // 4))):
+        if asked[name] is None:
+            asked[name] = value
+            notes.append(f"{value:,} {'prompt' if name == 'input' else 'output'} tokens per request; --{name} sets it")
+    wide = "bf16" if cluster.accelerator.peak.bf16 is not None else "fp16"
+    for name, what in (("weights", "weights"), ("kv", "KV cache")):
+        if asked[name] is None:
+            asked[name] = wide
+            notes.append(f"{what} in {wide}; --{name} sets it")
+    try:
+        return ServeWorkload(**asked), tuple(notes)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = f"--{problem['loc'][0]} {problem['input']!r:.40}: " if problem["loc"] else ""
+        raise PlannerError(f"{where}{problem['msg'].removeprefix('Value error, ').lower()}") from None
+
+
+def _check(job: ServeJob) -> None:
+    """Refuse what the model or the accelerator cannot do."""
+    w, model, accelerator = job.workload, job.model, job.cluster.accelerator
+    if w.length > model.context:
+        what = f"{w.input:,} prompt + {w.output:,} output tokens exceed the {model.context:,} of {model.name}"
+        raise PlannerError(what, f"--input and --output of {model.context:,} together at most")
+    wanted = COMPUTED[w.weights]
+    if wanted not in ("bf16", "fp16") and getattr(accelerator.peak, wanted) is None:
+        have = ", ".join(k for k, v in accelerator.peak.model_dump().items() if v)
+        what = f"{accelerator.name} has no {wanted} products, which {w.weights} weights need (it has {have})"
+        raise PlannerError(what, "--weights int8 or int4: widened to 16 bit inside the kernel")
+    if job.engine.scheduler == "static" and w.rate is not None:
+        raise PlannerError(f"{job.engine.name} runs one batch to its end: it has no answer to --rate", "--batch 16")
+
+
+def confidence(job: ServeJob) -> tuple[str, ...]:
+    """What the estimates rest on that was not measured."""
+    cluster, said = job.cluster, []
+    if cluster.accelerator.inference is None:
+        said.append(f"low confidence: no inference runs on {cluster.accelerator.name} were at hand")
+    link = cluster.scaleup
+    if link is not None and cluster.gpus > 1 and (link.kind == "pcie" or link.peer_latency is None):
+        said.append(f"low confidence with tp > 1: all-reduce over {link.name} was not measured, and boxes differ")
+    if job.model.moe is not None:
+        said.append("low confidence: mixtures of experts are off by 25 to 35 % on measured runs")
+    if job.engine.trust != "measured":
+        said.append(f"low confidence: the preset {job.engine.name} is assumed")
+    return tuple(said)
+
+
+def answer(question: ServeQuestion) -> ServeAnswer:
+    """Search, and answer the neighbouring questions too.
+
+    Raises:
+        NoLegalPlan: the options leave no layout that any rule allows.
+    """
+    started = perf_counter()
+    job, bounds = question.job, question.bounds
+    choice = choose(job, bounds, question.objective, question.together)
+    if not choice.options:
+        raise _illegal(question)
+    free = _free(job)
+    quick, whole = (choose(free, bounds, o).ranked for o in ALWAYS)
+    apart = pools(job, bounds) if job.workload.users is None and job.engine.scheduler == "continuous" else None
+    cures = () if choice.ranked else _cures(question)
+    return ServeAnswer(
+        question=question,
+        choice=choice,
+        latency=quick[0] if quick else None,
+        offline=whole[0] if whole else None,
+        front=front(job, bounds),
+        pools=apart,
+        cures=cures,
+        seconds=perf_counter() - started,
+    )
+
+
+def _free(job: ServeJob) -> ServeJob:
+    """The job without load and service levels."""
+    nothing = {"users": None, "rate": None, "ttft": None, "tpot": None}
+    return replace(job, workload=job.workload.model_copy(update=nothing))
+
+
+def _illegal(question: ServeQuestion) -> NoLegalPlan:
+    """The first rule that the pinned layout breaks."""
+    job, ranges = question.job, question.bounds.ranges
+    pinned = {name: max(chosen.only) if chosen.only else max(chosen.low, 1) for name, chosen in ranges.items()}
+    tp, ep, pp, dp = (pinned.get(name, 1) for name in ("tp", "ep", "pp", "dp"))
+    plan = Plan(tp=tp, ep=ep, pp=pp, dp=dp)
+    rule = first_broken(job, plan)
+    says = rule.message(job, plan) if rule is not None else f"no layout fills {job.cluster.gpus} GPUs"
+    return NoLegalPlan(f"no layout is legal: {says}")
+
+
+def _cures(question: ServeQuestion) -> tuple[str, ...]:
+    """Changes of the question under which something fits: fewer requests, smaller numbers, looser service levels."""
+    job, w = question.job, question.job.workload
+    found = []
+    if w.users is not None and (most := _most_users(question)):
+        found.append(f"--{'batch' if question.together else 'users'} {most}")
+    for changes in ({"weights": "fp8"}, {"weights": "int8"}, {"weights": "int4"}, {"kv": "fp8"}):
+        changed = replace(job, workload=w.model_copy(update=changes))
+        if w.model_dump() != changed.workload.model_dump() and _possible(changed) and _fits(question, changed):
+            found.append(" ".join(f"--{k} {v}" for k, v in changes.items()))
+    for name in ("ttft", "tpot"):
+        loose = replace(job, workload=w.model_copy(update={name: None}))
+        best = choose(loose, question.bounds, question.objective, question.together).ranked
+        if getattr(w, name) is not None and best:
+            least = min(float(getattr(option, name)) for option in best)
+            found.append(f"--{name} {1e3 * least:.0f}ms")
+    return tuple(found)
+
+
+def _possible(job: ServeJob) -> bool:
+    try:
+        _check(job)
+    except PlannerError:
+        return False
+    return True
+
+
+def _fits(question: ServeQuestion, job: ServeJob) -> bool:
+    return bool(choose(job, question.bounds, question.objective, question.together).ranked)
+
+
+def _most_users(question: ServeQuestion) -> int:
+    """The largest load that fits, by halving; 0 where not even one request does."""
+    low, high = 0, question.job.workload.users or 0
+    while high - low > 1:
+        middle = (low + high) // 2
+        changed = question.job.workload.model_copy(update={"users": middle})
+        if _fits(question, replace(question.job, workload=changed)):
+            low = middle
+        else:
+            high = middle
+    return low

@@ -1,0 +1,153 @@
+"""The best deployment for an objective, what the other layouts break, and the front between users and accelerators."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from planner.plan import Num, Plan
+from planner.schema.serving import Objective
+from planner.serving.job import ServeJob, at_batch, running
+from planner.serving.options import Option, evaluate, full, per_gpu, verdicts
+from planner.serving.rules import legal
+from planner.serving.space import ServeBounds, layouts, loads, with_loads
+
+DIGITS = 6
+"""Decimals to which costs are compared: where a given rate makes layouts yield alike, the fastest comes first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A layout none of whose loads does what was asked.
+
+    Attributes:
+        option: its nearest miss; breaks: memory, load, ttft or tpot, what it breaks first.
+    """
+
+    option: Option
+    breaks: str
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What a search found: the best load of each layout, best first, and the layouts that fail."""
+
+    ranked: tuple[Option, ...]
+    rejected: tuple[Rejected, ...]
+    options: int
+
+
+def choose(job: ServeJob, bounds: ServeBounds, objective: Objective, together: bool = False) -> Choice:
+    """Rank all legal layouts, each at its best load, by what the objective asks for."""
+    plans = layouts(job, bounds, replicas=objective == "fewest")
+    plans = plans[legal(job, plans)[0]] if len(plans) else plans
+    if not len(plans):
+        return Choice((), (), 0)
+    options, each = _options(job, plans, objective, together)
+    broken = verdicts(job, options)
+    holds = _admitted(job, options, objective, together)
+    for mask in broken.values():
+        holds = holds & ~np.asarray(mask, dtype=bool)
+    cost = np.where(holds, _cost(job, options, objective), np.inf)
+    stay = options.ttft + (job.workload.output - 1.0) * options.tpot
+    ranked: list[tuple[float, float, int]] = []
+    rejected: list[Rejected] = []
+    for start in range(0, len(cost), each):
+        row = start + int(np.argmin(cost[start : start + each]))
+        if np.isfinite(cost[row]):
+            ranked.append((round(float(cost[row]), DIGITS), float(stay[row]), row))
+        else:
+            rejected.append(_reject(options, broken, start))
+    ranked.sort()
+    return Choice(tuple(options[row] for *_, row in ranked), tuple(sorted(rejected, key=_nearness)), len(cost))
+
+
+def _options(job: ServeJob, plans: Plan, objective: Objective, together: bool) -> tuple[Option, int]:
+    """All options, and how many rows each layout has."""
+    w = job.workload
+    if objective == "offline":
+        return full(job, plans), 1
+    if w.rate is not None:
+        return evaluate(job, plans, together), 1
+    if w.users is not None:
+        return evaluate(job, at_batch(plans, np.ceil(w.users / plans.dp)), together), 1
+    if objective == "latency":
+        return evaluate(job, at_batch(plans, 1.0 + 0.0 * plans.tp), together), 1
+    tried = loads()
+    return evaluate(job, with_loads(plans, tried), together), len(tried)
+
+
+def _admitted(job: ServeJob, options: Option, objective: Objective, together: bool) -> Any:
+    """Of searched loads, those that run without waiting for the cache; given ones may wait."""
+    given = job.workload.users is not None or job.workload.rate is not None
+    if given or together or objective in ("offline", "latency"):
+        return np.ones(np.shape(options.most), dtype=bool)
+    return running(options.plan) <= options.most
+
+
+def _cost(job: ServeJob, options: Option, objective: Objective) -> Num:
+    """What is minimised: seconds of a request, or minus tokens per second and accelerator, or accelerators."""
+    yield_ = per_gpu(options, job.workload.output)
+    if objective == "latency":
+        return options.ttft + (job.workload.output - 1.0) * options.tpot
+    if objective == "fewest":
+        return options.gpus - yield_ / (yield_ + 1e6)
+    return -yield_
+
+
+ORDER = ("memory", "load", "ttft", "tpot")
+"""What a layout is said to break, the first that holds at its lightest load."""
+
+
+def _reject(options: Option, broken: dict[str, Any], start: int) -> Rejected:
+    """The lightest load of a layout and what it breaks first."""
+    names = [name for name in ORDER if bool(np.asarray(broken[name])[start])]
+    return Rejected(options[start], names[0] if names else "memory")
+
+
+def _nearness(rejected: Rejected) -> tuple[Any, ...]:
+    """Layouts that fit before those that do not, the nearest first."""
+    option = rejected.option
+    return (rejected.breaks == "memory", float(option.short), float(option.tpot), float(option.ttft))
+
+
+@dataclass(frozen=True, slots=True)
+class Front:
+    """Deployments that no other beats in both tokens per second and user and per second and accelerator."""
+
+    options: tuple[Option, ...]
+    per_user: tuple[float, ...]
+    per_gpu: tuple[float, ...]
+
+
+def front(job: ServeJob, bounds: ServeBounds) -> Front:
+    """The front over all legal layouts and loads that fit, whatever the service levels; slowest users first."""
+    plans = layouts(job, bounds)
+    plans = plans[legal(job, plans)[0]] if len(plans) else plans
+    if not len(plans):
+        return Front((), (), ())
+    closed = job if job.workload.rate is None else _without_load(job)
+    options = evaluate(closed, with_loads(plans, loads()))
+    fits = (running(options.plan) <= options.most) & (np.asarray(options.short) <= 0.0)
+    users, gpus = np.asarray(options.per_user), np.asarray(per_gpu(options, job.workload.output))
+    rows = pareto(np.where(fits, users, -np.inf), np.where(fits, gpus, -np.inf))
+    return Front(tuple(options[r] for r in rows), tuple(map(float, users[rows])), tuple(map(float, gpus[rows])))
+
+
+def _without_load(job: ServeJob) -> ServeJob:
+    workload = job.workload.model_copy(update={"rate": None})
+    return ServeJob(job.model, job.cluster, workload, job.engine)
+
+
+def pareto(x: Any, y: Any) -> list[int]:
+    """Rows that no other row beats in both columns, by rising x."""
+    order = sorted(range(len(x)), key=lambda i: (-x[i], -y[i]))
+    kept: list[int] = []
+    best = -np.inf
+    for row in order:
+        if np.isfinite(x[row]) and y[row] > best:
+            kept.append(row)
+            best = y[row]
+    return kept[::-1]

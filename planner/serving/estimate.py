@@ -1,0 +1,103 @@
+"""The time of a decode step and of a prefill, for one plan or many."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from planner.architecture import Sum
+from planner.cost import collectives
+from planner.plan import Num, Plan
+from planner.serving.job import ServeJob, copies, running, width
+from planner.serving.layer import Tokens, Work, head, layer
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeStep(Sum):
+    """Seconds from one token of a request to its next; the parts sum to `total`.
+
+    Attributes:
+        weights, kv, compute, all_reduce, kernels: as in `Work`, along all stages.
+        host: time that the accelerator waits for the host; p2p: sends between stages.
+        prefill_share: what other requests' prefills add to the step.
+    """
+
+    weights: Num
+    kv: Num
+    compute: Num
+    all_reduce: Num
+    kernels: Num
+    host: Num
+    p2p: Num
+    prefill_share: Num = 0.0
+
+
+def stage(job: ServeJob, plan: Plan, tokens: Tokens) -> Work:
+    """The slowest stage of a replica: ceil(L/pp) layers and the LM head."""
+    sequences = tokens.decode + tokens.prefill / job.workload.fresh
+    layers: Work = np.ceil(job.model.layers / plan.pp) * layer(job, plan, tokens)
+    return layers + head(job, plan, sequences)
+
+
+def cycle(job: ServeJob, plan: Plan, tokens: Tokens) -> DecodeStep:
+    """One micro-batch's time on one stage: its work, the host's, and the send to the next stage."""
+    engine = job.engine
+    piped = engine.host if engine.host_pipeline is None else engine.host_pipeline
+    host = np.where(plan.pp > 1, piped, engine.host)[()] + engine.host_request * tokens.decode
+    moved = 2.0 * tokens.all * job.model.hidden / (copies(plan) * plan.tp)
+    send = np.where(plan.pp > 1, collectives.hop(job.cluster, moved, width(plan), plan.pp), 0.0)[()]
+    return DecodeStep(**stage(job, plan, tokens).parts, host=host, p2p=send)
+
+
+def decode_step(job: ServeJob, plan: Plan, context: Num) -> DecodeStep:
+    """One token for every running request: pp cycles of the slowest stage, whatever is in flight.
+
+    A pipeline of p stages with m = p micro-batches in flight is a closed queue: each waits for p cycles between its
+    tokens, in which every stage reads its weights p times. So pipelining never shortens a decode step.
+    """
+    once = cycle(job, plan, Tokens(decode=plan.b, context=context))
+    return DecodeStep(*(plan.pp * part for part in once.parts.values()))
+
+
+def prefill(job: ServeJob, plan: Plan, prompts: Num, beside: Num = 0.0, context: Num = 0.0) -> Num:
+    """Seconds from the first chunk of some prompts to their first tokens: (chunks + pp - 1) cycles.
+
+    Chunks hold at most the engine's tokens and are equal; a pipeline cuts several prompts into as many as it has
+    stages. `beside` decoding sequences of a context share every chunk's step.
+    """
+    tokens = prompts * job.workload.fresh
+    chunks = np.maximum(np.ceil(tokens / job.engine.chunk), np.minimum(plan.pp, prompts))
+    once = cycle(job, plan, Tokens(beside, context, tokens / chunks))
+    return (chunks + plan.pp - 1.0) * once.total
+
+
+def prefill_share(job: ServeJob, plan: Plan, context: Num) -> Num:
+    """Seconds that other requests' prefills add to one decode step of a replica.
+
+    Every step, (B - 1)/OSL requests begin, with P = fresh*(B - 1)/OSL prompt tokens. They come in steps of
+    c = max(P/m, min(fresh, chunk)) tokens, at most the chunk, P/c of them; each costs what a step with c prompt tokens
+    takes beyond one without (mixed), or a step of its own.
+    """
+    w, chunk = job.workload, float(job.engine.chunk)
+    arriving = w.fresh * np.maximum(running(plan) - 1.0, 0.0) / w.output
+    size = np.minimum(np.maximum(arriving / plan.m, min(w.fresh, chunk)), chunk)
+    if job.engine.mixed:
+        alone = cycle(job, plan, Tokens(plan.b, context)).total
+        added = cycle(job, plan, Tokens(plan.b, context, size)).total - alone
+    else:
+        added = cycle(job, plan, Tokens(prefill=size)).total
+    return arriving / size * added * plan.pp / plan.m
+
+
+def loaded_step(job: ServeJob, plan: Plan) -> DecodeStep:
+    """A decode step of a running deployment, half way through its outputs: its total is the mean TPOT."""
+    context = job.workload.input + 0.5 * job.workload.output
+    return replace(decode_step(job, plan, context), prefill_share=prefill_share(job, plan, context))
+
+
+def batch_latency(job: ServeJob, plan: Plan) -> Num:
+    """Seconds of a static batch of b*m requests from start to last token: prefill + (OSL - 1) steps."""
+    context = job.workload.input + 0.5 * job.workload.output
+    first = prefill(job, plan, running(plan))
+    return first + (job.workload.output - 1.0) * decode_step(job, plan, context).total

@@ -1,0 +1,137 @@
+"""Deployments with what they give and what they break."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from planner.plan import INTEGERS, Num, Plan
+from planner.serving.estimate import DecodeStep
+from planner.serving.job import ServeJob, at_batch, copies, replica_gpus, running
+from planner.serving.memory import ServeMemory, cache_bytes, kv_tokens, memory, most_running, token_bytes
+from planner.serving.queueing import Served, closed_loop, offline, open_loop
+
+P99 = {"ttft": 1.67, "tpot": 1.13}
+"""99th percentile over mean: Llama 2 70B on 8 H100 in MLPerf Inference v4.1, server scenario (461 / 276 and 175 / 155
+ms)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """Deployments: one, or arrays of them.
+
+    Attributes:
+        plan: layout, with the load in b and m; served: what users see.
+        ttft, tpot: of the asked statistic, in seconds; memory: per rank; capacity: bytes there are for it.
+        kv_tokens: that one replica's cache holds; most: requests that it can run together.
+        short: bytes per rank that are missing for the requests that are to run together; 0 where they fit.
+    """
+
+    plan: Plan
+    served: Served
+    ttft: Num
+    tpot: Num
+    memory: ServeMemory
+    capacity: Num
+    kv_tokens: Num
+    most: Num
+    short: Num
+
+    def __getitem__(self, index: Any) -> Option:
+        """The option at a position, or those under a mask."""
+        picked: Option = _pick(self, index)
+        return picked
+
+    @property
+    def step(self) -> DecodeStep:
+        """Parts of the mean time per token."""
+        return self.served.step
+
+    @property
+    def gpus(self) -> Num:
+        """Accelerators in use."""
+        return replica_gpus(self.plan) * self.plan.dp
+
+    @property
+    def users(self) -> Num:
+        """Requests in flight over all replicas."""
+        return self.served.offered * self.plan.dp
+
+    @property
+    def per_user(self) -> Num:
+        """Tokens per second that one user sees: 1 / TPOT."""
+        return 1.0 / self.served.tpot
+
+
+def _pick(value: Any, index: Any) -> Any:
+    """A record's elements at an index, nested records included; numbers stay."""
+    if isinstance(value, Plan):
+        columns = {n: getattr(value, n)[index] if np.ndim(getattr(value, n)) else getattr(value, n) for n in INTEGERS}
+        return replace(value, **columns)
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(value, **{f.name: _pick(getattr(value, f.name), index) for f in fields(value)})
+    return value[index] if np.ndim(value) else value
+
+
+def evaluate(job: ServeJob, plan: Plan, together: bool = False) -> Option:
+    """What deployments give: under the workload's rate if it has one, else with b*m users per replica.
+
+    `together`: the users' requests must run at once, at full length (a batch), instead of waiting for the cache.
+    """
+    rate = job.workload.rate
+    return rated(job, plan, closed_loop(job, plan) if rate is None else open_loop(job, plan, rate), together)
+
+
+def full(job: ServeJob, plan: Plan) -> Option:
+    """Deployments that run all their caches hold, from an endless list of requests."""
+    served = offline(job, plan)
+    return rated(job, at_batch(plan, served.running), served, False)
+
+
+def rated(job: ServeJob, plan: Plan, served: Served, together: bool) -> Option:
+    """Memory, statistic and shortfall beside what users see."""
+    w = job.workload
+    kept = at_batch(plan, served.running if not together else running(plan))
+    need = memory(job, kept)
+    fixed = need.weights + need.activations + need.reserve
+    capacity = fixed + cache_bytes(job, plan)
+    factors = P99 if w.statistic == "p99" else {"ttft": 1.0, "tpot": 1.0}
+    return Option(
+        plan=plan,
+        served=served,
+        ttft=factors["ttft"] * served.ttft,
+        tpot=factors["tpot"] * served.tpot,
+        memory=need,
+        capacity=capacity,
+        kv_tokens=kv_tokens(job, plan),
+        most=most_running(job, plan),
+        short=_short(job, plan, need, capacity, together),
+    )
+
+
+def _short(job: ServeJob, plan: Plan, need: ServeMemory, capacity: Num, together: bool) -> Num:
+    """Missing bytes per rank: for a batch at full length, else for the weights and one request."""
+    w = job.workload
+    requests = running(plan) if together else 1.0
+    length = w.length - w.prefix if together else w.fresh + 1.0
+    tokens = requests * length / copies(plan) + w.prefix
+    wanted = need.weights + need.activations + need.reserve + tokens * token_bytes(job, plan)
+    return np.maximum(wanted - capacity, 0.0)
+
+
+def per_gpu(option: Option, output: int) -> Num:
+    """Output tokens per second and accelerator in use."""
+    return option.served.requests * output / option.gpus
+
+
+def verdicts(job: ServeJob, option: Option) -> dict[str, Any]:
+    """What each deployment breaks: memory, load, ttft, tpot, each a mask."""
+    w = job.workload
+    return {
+        "memory": option.short > 0.0,
+        "load": ~np.asarray(option.served.stable, dtype=bool) & (option.short <= 0.0),
+        "ttft": option.ttft > (np.inf if w.ttft is None else w.ttft),
+        "tpot": option.tpot > (np.inf if w.tpot is None else w.tpot),
+    }

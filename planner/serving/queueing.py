@@ -1,0 +1,119 @@
+"""From one step to what users see: time to first token, waiting, throughput."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from planner.plan import Num, Plan
+from planner.serving.estimate import DecodeStep, decode_step, loaded_step, prefill
+from planner.serving.job import ServeJob, at_batch, running
+from planner.serving.memory import most_running
+
+ROUNDS = 40
+"""Iterations of a fixed point: a number, so that one plan and many take the same path."""
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What the users of a deployment see.
+
+    Attributes:
+        ttft: mean seconds from arrival to first token; tpot: mean seconds per token after it.
+        running: requests that one replica runs together; offered: that are in flight there, the waiting ones included.
+        requests: per second, over all replicas; step: the parts of tpot.
+        stable: False where an open load exceeds what the replicas can serve.
+    """
+
+    ttft: Num
+    tpot: Num
+    running: Num
+    offered: Num
+    requests: Num
+    step: DecodeStep
+    stable: Num = True
+
+    @property
+    def residence(self) -> Num:
+        """Seconds from arrival to last token, of which (OSL - 1) steps follow the first token."""
+        return self.offered / self.requests
+
+
+def closed_loop(job: ServeJob, plan: Plan) -> Served:
+    """b*m users per replica, each of whom sends a request when the last one is answered.
+
+    B = min(C, what the KV cache holds) run; the others wait. TTFT = front + prefill beside B - 1 others * (1 +
+    burst*(B - 1)) + C/B - 1 residences; requests = B / residence (Little's law).
+    """
+    users = running(plan)
+    inside = np.minimum(users, np.maximum(np.floor(most_running(job, plan)), 1.0))
+    return _served(job, at_batch(plan, inside), users)
+
+
+def _served(job: ServeJob, plan: Plan, users: Num) -> Served:
+    """Steady state with all b*m running and `users` offered per replica; static engines run them as one batch."""
+    inside, steps = running(plan), job.workload.output - 1.0
+    if job.engine.scheduler == "static":
+        step, first = decode_step(job, plan, job.workload.input + 0.5 * job.workload.output), prefill(job, plan, inside)
+    else:
+        step = loaded_step(job, plan)
+        first = first_token(job, plan) * (1.0 + job.engine.burst * (inside - 1.0)) + job.engine.front
+    stay = first + steps * step.total
+    rate = inside / stay
+    wait = users / rate - stay
+    return Served(first + wait, step.total, inside, users, plan.dp * rate, step)
+
+
+def first_token(job: ServeJob, plan: Plan) -> Num:
+    """Seconds of one prompt's prefill beside the other running requests."""
+    context = job.workload.input + 0.5 * job.workload.output
+    beside = np.maximum(running(plan) - 1.0, 0.0) / plan.m if job.engine.mixed else 0.0
+    return prefill(job, plan, 1.0, beside, context)
+
+
+def open_loop(job: ServeJob, plan: Plan, rate: float) -> Served:
+    """Poisson arrivals of `rate` requests per second, spread over dp replicas.
+
+    B = rate * residence by Little's law, a fixed point. Prefills queue as M/D/1: TTFT = front + prefill * (1 +
+    rho/(2*(1 - rho))) + half a step, rho = rate * prefill. Unstable where B would exceed the cache or rho reaches 1.
+    """
+    each, steps = rate / plan.dp, job.workload.output - 1.0
+    limit = np.maximum(np.floor(most_running(job, plan)), 1.0)
+    inside = 1.0 + 0.0 * limit
+    first = step = busy = inside
+    for _ in range(ROUNDS):
+        state = at_batch(plan, np.maximum(inside, 1.0))
+        step, alone = loaded_step(job, state), first_token(job, state)
+        busy = np.minimum(each * alone / plan.pp, 0.99)
+        first = job.engine.front + alone * (1.0 + busy / (2.0 * (1.0 - busy))) + 0.5 * step.total
+        inside = 0.5 * (inside + np.minimum(each * (first + steps * step.total), limit))
+    wanted = each * (first + steps * step.total)
+    stable = (wanted <= limit * 1.02) & (busy < 0.99)
+    return Served(first, step.total, np.minimum(wanted, limit), wanted, rate + 0.0 * limit, step, stable)
+
+
+def offline(job: ServeJob, plan: Plan, requests: float | None = None) -> Served:
+    """All that a replica can run, refilled from an endless list, or from one of so many `requests`.
+
+    An endless list gives B / residence. One of N per replica ends with a batch that empties: B*OSL/2 tokens are left,
+    which OSL steps of B/2 requests make instead of OSL/2 steps of B: OSL * (step(B/2) - step(B)/2) seconds more.
+    """
+    inside = np.maximum(np.floor(most_running(job, plan)), 1.0)
+    if requests is not None:
+        inside = np.minimum(inside, np.maximum(requests / plan.dp, 1.0))
+    state = at_batch(plan, inside)
+    step, alone = loaded_step(job, state), first_token(job, state)
+    each = inside / (alone + (job.workload.output - 1.0) * step.total)
+    if requests is not None:
+        count = requests / plan.dp
+        each = count / (count / each + _drain(job, state))
+    return Served(alone, step.total, inside, inside, plan.dp * each, step)
+
+
+def _drain(job: ServeJob, plan: Plan) -> Num:
+    """Seconds that the end of a list costs beyond a full batch's rate."""
+    context = job.workload.input + 0.5 * job.workload.output
+    full = decode_step(job, plan, context).total
+    half = decode_step(job, at_batch(plan, 0.5 * running(plan)), context).total
+    return job.workload.output * (half - 0.5 * full)

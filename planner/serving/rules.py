@@ -1,0 +1,111 @@
+"""What a serving layout must obey, as named masks. "Why not?" is the first rule that it breaks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from planner.plan import Plan, divisors
+from planner.serving.job import ServeJob, width
+
+
+@dataclass(frozen=True, slots=True)
+class ServeRule:
+    """A condition on layouts.
+
+    Attributes:
+        name: as shown to users and in JSON.
+        holds: (job, plan) -> bool or array of bool, true where the plan obeys.
+        says: a sentence with the job's and the plan's numbers as {placeholders}.
+    """
+
+    name: str
+    holds: Callable[[ServeJob, Plan], Any]
+    says: str
+
+    def message(self, job: ServeJob, plan: Plan) -> str:
+        """The sentence for one plan."""
+        return self.says.format(**_numbers(job, plan))
+
+
+def _numbers(job: ServeJob, plan: Plan) -> dict[str, Any]:
+    model, moe = job.model, job.model.moe
+    gpus = job.cluster.gpus
+    return plan.degrees | {
+        "width": int(np.max(width(plan))),
+        "gpus": gpus,
+        "heads": model.heads,
+        "kv_heads": model.kv_heads,
+        "ffn": moe.ffn if moe else model.ffn,
+        "layers": model.layers,
+        "experts": moe.experts if moe else 0,
+        "legal_tp": ", ".join(str(t) for t in divisors(model.heads) if t <= gpus),
+    }
+
+
+def _divides(divisor: Any, number: Any) -> Any:
+    return np.asarray(number) % divisor == 0
+
+
+def _kv_heads(job: ServeJob, plan: Plan) -> Any:
+    both = _divides(plan.tp, job.model.kv_heads) | _divides(job.model.kv_heads, plan.tp)
+    return both | (job.model.mla is not None)
+
+
+def _ffn(job: ServeJob, plan: Plan) -> Any:
+    model = job.model
+    split = width(plan) // plan.ep
+    return _divides(plan.tp, model.ffn) if model.moe is None else _divides(split, model.moe.ffn)
+
+
+def _experts(job: ServeJob, plan: Plan) -> Any:
+    return True if job.model.moe is None else _divides(plan.ep, job.model.moe.experts)
+
+
+def _nested(job: ServeJob, plan: Plan) -> Any:
+    del job
+    return _divides(plan.tp, plan.ep) | _divides(plan.ep, plan.tp)
+
+
+RULES: tuple[ServeRule, ...] = (
+    ServeRule(
+        "heads",
+        lambda j, p: _divides(p.tp, j.model.heads),
+        "tp={tp} does not divide the {heads} attention heads; legal: {legal_tp}",
+    ),
+    ServeRule("kv_heads", _kv_heads, "tp={tp} neither divides nor is a multiple of the {kv_heads} key/value heads"),
+    ServeRule("ffn", _ffn, "tp={tp} does not divide the feed-forward width {ffn}"),
+    ServeRule("layers", lambda j, p: p.pp <= j.model.layers, "pp={pp} stages exceed the {layers} layers"),
+    ServeRule(
+        "dense",
+        lambda j, p: (p.ep == 1) | (j.model.moe is not None),
+        "ep={ep} would split experts, of which this model has none",
+    ),
+    ServeRule("experts", _experts, "ep={ep} does not divide the {experts} experts"),
+    ServeRule("nested", _nested, "of ep={ep} and tp={tp} one must divide the other"),
+    ServeRule(
+        "gpus",
+        lambda j, p: (p.dp >= 1) & (width(p) * p.pp * p.dp <= j.cluster.gpus),
+        "{width} x pp={pp} x dp={dp} exceed the {gpus} GPUs of the cluster",
+    ),
+)
+
+
+def legal(job: ServeJob, plan: Plan) -> tuple[Any, dict[str, int]]:
+    """Mask of the plans that obey every rule, and how many broke each rule first."""
+    mask = np.ones(np.shape(plan.tp), dtype=bool)
+    broken: dict[str, int] = {}
+    for rule in RULES:
+        obeys = np.broadcast_to(rule.holds(job, plan), mask.shape)
+        if lost := int(np.count_nonzero(mask & ~obeys)):
+            broken[rule.name] = lost
+        mask = mask & obeys
+    return mask, broken
+
+
+def first_broken(job: ServeJob, plan: Plan) -> ServeRule | None:
+    """The first rule that one plan breaks, or None."""
+    return next((rule for rule in RULES if not np.all(rule.holds(job, plan))), None)

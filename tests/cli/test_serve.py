@@ -1,0 +1,144 @@
+"""planner serve and planner validate --serve, as a user sees them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from tests.cli.run import Shell
+
+SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"
+BUSY = "serve --model llama3.1-70b --gpus 8xH100 --input 4000 --output 500 --tpot 30ms --ttft 1s"
+FULL = "serve --model llama70b --gpus 4xA100-40GB --batch 32 --input 1920 --output 128"
+FAST = "serve --model gpt3-175b --gpus 8xA100 --objective latency"
+
+
+def test_under_service_levels(shell: Shell) -> None:
+    """Header, ranking, the step's parts, what others break, the other answers, the front and definitions."""
+    result = shell(BUSY)
+    assert result.code == 0
+    assert "TTFT ≤ 1.00 s, TPOT ≤ 30.0 ms, mean" in result.out
+    assert "Why 1   tp8 pp1 dp1" in result.out and "others' prefills" in result.out
+    assert "even with 1 user, above 30.0 ms" in result.out
+    assert "short by" in result.out and "weights take" in result.out
+    assert "Latency" in result.out and "Offline" in result.out and "Pools" in result.out
+    assert "Pareto front" in result.out and "tokens/s/user" in result.out
+    assert "TPOT: (end-to-end time - TTFT) / (output tokens - 1)" in result.out
+    assert '"H100" means h100-sxm5-80gb' in result.err
+
+
+def test_a_batch_that_does_not_fit(shell: Shell) -> None:
+    """Exit 1, with the reason in tokens and GiB, and what would help."""
+    result = shell(FULL)
+    assert result.code == 1
+    assert "Nothing does what was asked." in result.out
+    assert "32 x 2,048 tokens are 65,536 of KV cache" in result.out and "GiB per GPU" in result.out
+    assert "Cure    --weights int8" in result.out
+
+
+def test_lowest_latency(shell: Shell) -> None:
+    """GPT-3 175B: TP8 first, the pipelines behind it because each stage is passed in turn."""
+    result = shell(FAST)
+    assert result.code == 0
+    assert "Why 1   tp8 pp1 dp1" in result.out
+    assert "each of 2 micro-batches passes" in " ".join(result.out.split())
+
+
+@pytest.mark.parametrize("command", [BUSY, FULL, FAST, f"{BUSY} --rate 1 --objective fewest --statistic p99"])
+def test_json_is_versioned_and_whole(shell: Shell, command: str) -> None:
+    """The schema holds, refusals included; nothing but JSON on stdout."""
+    result = shell(f"{command} --json -q")
+    schema = json.loads((SCHEMAS / "serving-1.json").read_text())
+    jsonschema.validate(result.json, schema)
+    assert result.json["schema"] == "planner.serving/1" and result.err == ""
+    assert result.json["fits_as_requested"] == (result.code == 0)
+
+
+def test_json_adds_up(shell: Shell) -> None:
+    """Parts of a token and of memory sum to their totals; throughput follows from requests."""
+    best = shell(f"{BUSY} --json -q").json["deployments"][0]
+    assert sum(best["mean_tpot_parts_s"].values()) == pytest.approx(best["tpot_s"])
+    memory = best["memory_bytes"]
+    assert sum(v for k, v in memory.items() if k != "total") == pytest.approx(memory["total"])
+    assert best["tokens_per_s_per_gpu"] == pytest.approx(best["requests_per_s"] * 500 / best["gpus"])
+    stay = best["ttft_s"] + 499 * best["tpot_s"]
+    assert best["users"] == pytest.approx(best["requests_per_s"] * stay)
+
+
+JOB = "serve -m llama3.1-70b -g 8xH100 -q"
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        (f"{JOB} --tpot 0ms", "must be positive"),
+        (f"{JOB} --ttft -1s", "not negative"),
+        (f"{JOB} --tpot fast", "is not a quantity"),
+        (f"{JOB} --tpot 30", "has no unit"),
+        (f"{JOB} --input 0", "--input"),
+        (f"{JOB} --output -5", "--output"),
+        (f"{JOB} --input 131072 --output 1", "exceed the 131,072 of llama3.1-70b"),
+        (f"{JOB} --input 100 --prefix 100", "prefix of 100"),
+        (f"{JOB} --users 0", "between 1"),
+        (f"{JOB} --batch -1", "between 1"),
+        (f"{JOB} --rate 0", "requests per second"),
+        (f"{JOB} --rate 1 --users 2", "leave all but one out"),
+        (f"{JOB} --statistic p50", "'mean' or 'p99'"),
+        (f"{JOB} --objective best", "most tokens per second"),
+        (f"{JOB} --objective fewest", "needs a load"),
+        (f"{JOB} --weights fp7", "nvfp4"),
+        (f"{JOB} --weights nvfp4", "has no fp4"),
+        (f"{JOB} --engine vlm", "did you mean: vllm"),
+        (f"{JOB} --engine static --rate 1", "--rate"),
+        (f"{JOB} --tp 3", "legal: 1, 2, 4, 8"),
+        (f"{JOB} --tp 8 --pp 2", "exceed the 8 GPUs"),
+        (f"{JOB} --ep 2", "has none"),
+        (f"{JOB} --top 0", "between 1"),
+        ("serve -m llama3.1-70b -g 8xA100 -q --weights fp8", "int8"),
+        ("serve -m lama3.1-70b -g 8xH100", "did you mean: llama"),
+        ("serve -m llama3.1-70b", "--gpus"),
+        ("show engines vlm", "did you mean: vllm"),
+        ("validate --serve /nowhere.csv", "/nowhere.csv"),
+        ("validate --serve --svg x.svg", "training runs"),
+    ],
+)
+def test_mistakes_are_explained(shell: Shell, command: str, says: str) -> None:
+    """One screen on stderr, nothing on stdout, exit code 2."""
+    result = shell(command)
+    assert result.code == 2, result
+    assert says in result.err and result.out == ""
+    assert "Traceback" not in result.err and len(result.err.splitlines()) <= 20
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        ("serve -m llama3.1-70b -g 8xL40S -q --weights fp8", "low confidence with tp > 1"),
+        ("serve -m mixtral-8x7b -g 8xH100 -q", "mixtures of experts"),
+        ("serve -m llama3.1-8b -g 8xMI300X -q", "no inference runs"),
+    ],
+)
+def test_what_was_not_measured_says_so(shell: Shell, command: str, says: str) -> None:
+    """In the notes, and in JSON with them silenced."""
+    assert says in shell(command.replace(" -q", "")).err
+    assert any(says in sentence for sentence in shell(f"{command} --json").json["assumptions"])
+
+
+def test_validation_of_the_committed_rows(shell: Shell) -> None:
+    """Tables of what counts and of what is scored apart."""
+    result = shell("validate --serve -q")
+    assert result.code == 0
+    assert "TPOT" in result.out and "pairs as measured" in result.out and "scored apart" in result.out
+    scores = shell("validate --serve -q --json").json
+    assert scores["schema"] == "planner.serving-validation/1" and scores["sizes"]["tpot"]["mean"] <= 0.12
+
+
+def test_predictions_as_rows(shell: Shell, tmp_path: Path) -> None:
+    """One line per measured value."""
+    path = tmp_path / "rows.csv"
+    assert shell(f"validate --serve -q --rows {path}").code == 0
+    lines = path.read_text().splitlines()
+    assert lines[0].startswith("id,kind,engine") and len(lines) > 500

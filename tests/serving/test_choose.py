@@ -1,0 +1,174 @@
+"""What is chosen, and what is said of the rest."""
+
+from __future__ import annotations
+
+from time import perf_counter
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from planner.errors import NoLegalPlan, PlannerError
+from planner.plan import Plan, Range
+from planner.serve import answer, ask_serve
+from planner.serving.choose import choose, front, pareto
+from planner.serving.disaggregate import BUSY, pools, prefill_rate
+from planner.serving.estimate import decode_step
+from planner.serving.job import replica_gpus
+from planner.serving.options import per_gpu
+from planner.serving.rules import RULES, first_broken, legal
+from planner.serving.space import ServeBounds, layouts, loads
+from tests.serving.jobs import serve_job
+
+BUSY_JOB = serve_job("llama3.1-70b", "8xH100", input=4000, output=500, tpot=0.03, ttft=1.0)
+
+
+def test_ranked_options_keep_their_levels_and_are_in_order() -> None:
+    """TTFT, TPOT and memory of every ranked layout; each layout once."""
+    found = choose(BUSY_JOB, ServeBounds(), "throughput")
+    assert found.ranked and found.rejected
+    yields = [float(per_gpu(o, 500)) for o in found.ranked]
+    assert yields == sorted(yields, reverse=True)
+    for option in found.ranked:
+        assert option.ttft <= 1.0 and option.tpot <= 0.03 and option.short == 0.0
+        assert float(option.memory.total) <= float(option.capacity) * (1 + 1e-12)
+    each = [(o.plan.tp, o.plan.ep, o.plan.pp, o.plan.dp) for o in found.ranked]
+    assert len(each) == len(set(each))
+
+
+def test_no_other_load_does_better() -> None:
+    """The search is exhaustive: a looser bound never yields less."""
+    yields = []
+    for bound in (0.02, 0.03, 0.05, 0.1, None):
+        job = serve_job("llama3.1-70b", "8xH100", input=4000, output=500, tpot=bound)
+        ranked = choose(job, ServeBounds(), "throughput").ranked
+        yields.append(float(per_gpu(ranked[0], 500)))
+    assert yields == sorted(yields)
+
+
+def test_refusal_names_memory_first() -> None:
+    """32 x 2,048 tokens on 4 A100 of 40 GB: every layout lacks memory, TP4 the least."""
+    job = serve_job("llama2-70b", "4xA100-40GB", "vllm-2024", input=1920, output=128, users=32)
+    found = choose(job, ServeBounds(), "throughput", together=True)
+    assert not found.ranked and {r.breaks for r in found.rejected} == {"memory"}
+    nearest = found.rejected[0].option
+    assert (nearest.plan.tp, nearest.plan.pp) == (4, 1)
+    assert 3.5 < float(nearest.short) / 2**30 < 4.5
+
+
+def test_users_may_wait_where_a_batch_may_not() -> None:
+    """The same 32 as users: the cache runs some, the others queue, and TTFT says so."""
+    job = serve_job("llama2-70b", "4xA100-40GB", "vllm-2024", input=1920, output=128, users=32)
+    best = choose(job, ServeBounds(), "throughput").ranked[0]
+    assert best.served.running < best.served.offered == 32
+    assert best.ttft > 5 * best.tpot
+
+
+def test_fewest_gpus() -> None:
+    """No deployment with fewer carries the load; more replicas are found for more load."""
+    counts = []
+    for rate in (1.0, 4.0, 8.0):
+        job = serve_job("llama3.1-8b", "8xH100", input=1000, output=200, rate=rate, tpot=0.02)
+        found = choose(job, ServeBounds(), "fewest")
+        counts.append(float(found.ranked[0].gpus))
+        assert counts[-1] == min(float(o.gpus) for o in found.ranked)
+    assert counts == sorted(counts)
+
+
+def test_at_a_given_rate_the_fastest_comes_first() -> None:
+    """All layouts that carry it make the same tokens per second and GPU."""
+    job = serve_job("llama3.1-70b", "8xH100", weights="fp8", input=1000, output=200, rate=4.0)
+    ranked = choose(job, ServeBounds(), "throughput").ranked
+    yields = {round(float(per_gpu(o, 200)), 6) for o in ranked}
+    stays = [float(o.ttft + 199 * o.tpot) for o in ranked]
+    assert len(yields) == 1 and len(ranked) > 3 and stays == sorted(stays)
+
+
+def test_latency_prefers_tensor_parallelism() -> None:
+    """GPT-3 175B on 8 A100: TP8 before any pipeline."""
+    ranked = choose(serve_job("gpt3-175b", "8xA100", input=128, output=128), ServeBounds(), "latency").ranked
+    assert (ranked[0].plan.tp, ranked[0].plan.pp) == (8, 1)
+    assert [o.plan.pp for o in ranked] == sorted(o.plan.pp for o in ranked)
+
+
+def test_front_is_a_front() -> None:
+    """More per user is less per accelerator, and every ranked option lies under it."""
+    found = front(BUSY_JOB, ServeBounds())
+    assert list(found.per_user) == sorted(found.per_user)
+    assert list(found.per_gpu) == sorted(found.per_gpu, reverse=True)
+    for option in choose(BUSY_JOB, ServeBounds(), "throughput").ranked:
+        user, gpu = float(option.per_user), float(per_gpu(option, 500))
+        points = zip(found.per_user, found.per_gpu, strict=True)
+        assert any(u >= user * (1 - 1e-9) and g >= gpu * (1 - 1e-9) for u, g in points)
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=30))
+@settings(max_examples=200, deadline=None)
+def test_pareto_against_the_definition(points: list[tuple[int, int]]) -> None:
+    """Exactly the points that no other beats in both."""
+    x, y = (np.array(c, dtype=float) for c in zip(*points, strict=True))
+    kept = {(x[i], y[i]) for i in pareto(x, y)}
+    wanted = {(a, b) for a, b in points if not any(c >= a and d >= b and (c, d) != (a, b) for c, d in points)}
+    assert kept == wanted
+
+
+def test_pools_match_their_rates() -> None:
+    """Both pools together use the GPUs there are, and neither waits for the other by more than one instance."""
+    job = serve_job("llama3.1-8b", "8xH100", input=4000, output=200, tpot=0.02)
+    found = pools(job, ServeBounds())
+    assert found is not None and found.gpus <= 8 and found.tpot <= 0.02
+    inflow = BUSY * found.prefill.dp * float(prefill_rate(job, found.prefill))
+    each = found.decode.b * found.decode.m / (200 * float(decode_step(job, found.decode, 4100.0).total))
+    assert found.requests == pytest.approx(min(inflow, found.decode.dp * each))
+    assert found.gpus == replica_gpus(found.prefill) * found.prefill.dp + replica_gpus(found.decode) * found.decode.dp
+
+
+def test_rules_mask_as_they_speak() -> None:
+    """A batch mask agrees with the first broken rule of each plan."""
+    job = serve_job("mixtral-8x7b", "8xH100", input=10, output=10)
+    plans = [Plan(tp=t, ep=e, pp=p, dp=d) for t in (1, 3, 8) for e in (1, 3, 4) for p in (1, 40) for d in (1, 2)]
+    for plan in plans:
+        rule = first_broken(job, plan)
+        assert bool(legal(job, plan)[0]) == (rule is None)
+        if rule is not None:
+            assert rule in RULES and rule.message(job, plan)
+
+
+def test_bounds_are_kept() -> None:
+    """Pinned degrees are the only ones."""
+    bounds = ServeBounds({"tp": Range(2, 4), "pp": Range(1, 1)})
+    plans = layouts(BUSY_JOB, bounds)
+    assert set(plans.tp) == {2.0, 4.0} and set(plans.pp) == {1.0}
+    assert loads()[0] == 1 and loads() == sorted(set(loads()))
+
+
+@pytest.mark.parametrize(("model", "gpus"), [("llama3.1-405b", "4x8xH200"), ("deepseek-r1", "16x8xH200")])
+def test_a_full_search_answers_in_a_second(model: str, gpus: str) -> None:
+    """All layouts, loads, pools and the front."""
+    question = ask_serve(model, gpus, input=4000, output=1000, weights="fp8", tpot="50ms")
+    started = perf_counter()
+    found = answer(question)
+    assert perf_counter() - started < 1.0 and found.choice.options > 400
+
+
+def test_cures_work() -> None:
+    """Every change that is offered lets something fit."""
+    asked = {"input": 1920, "output": 128, "batch": 32, "engine": "vllm-2024"}
+    found = answer(ask_serve("llama2-70b", "4xA100-40GB", **asked))  # type: ignore[arg-type]
+    assert found.cures
+    for cure in found.cures:
+        words = cure.split()
+        changes = {w.removeprefix("--"): v for w, v in zip(words[::2], words[1::2], strict=True)}
+        batch = {"batch": int(changes.pop("batch"))} if "batch" in changes else {}
+        assert answer(ask_serve("llama2-70b", "4xA100-40GB", **asked | batch | changes)).choice.ranked  # type: ignore[arg-type]
+
+
+def test_impossible_questions_are_refused() -> None:
+    """Before anything is computed."""
+    with pytest.raises(PlannerError, match="exceed"):
+        ask_serve("gpt3-175b", "8xA100", input=4000)
+    with pytest.raises(PlannerError, match="has no fp8"):
+        ask_serve("llama3.1-70b", "8xA100", weights="fp8")
+    with pytest.raises(NoLegalPlan, match="64 attention heads"):
+        answer(ask_serve("llama3.1-70b", "8xH100", tp="3"))
