@@ -40,7 +40,9 @@ Tp = Annotated[int | None, typer.Option("--tp", help="Tensor parallel", min=1, r
 Pp = Annotated[int | None, typer.Option("--pp", help="Pipeline parallel", min=1, rich_help_panel=_SAY)]
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", help="A variable that the script takes from outside: NODES=4", rich_help_panel=_SAY),
+    typer.Option(
+        "--set", help="A variable or argument that the script takes from outside: NODES=4, 1=8B", rich_help_panel=_SAY
+    ),
 ]
 Fork = Annotated[
     bool,
@@ -129,7 +131,7 @@ def _settings(pairs: list[str] | None) -> dict[str, str]:
     found = {}
     for pair in pairs or ():
         name, equals, value = pair.partition("=")
-        if not equals or not name.isidentifier():
+        if not equals or not (name.isidentifier() or name.isdigit()):
             raise PlannerError(f"--set {pair!r:.40} is no NAME=VALUE", "--set NODES=4")
         found[name] = value
     return found

@@ -30,7 +30,8 @@ def checked(text: str) -> str:
 
 def scope_of(environment: Mapping[str, str], lines: tuple[str, ...]) -> Scope:
     """What a script finds when it starts."""
-    scope = Scope(fallbacks=variables(lines))
+    positional = {name: value for name, value in environment.items() if name.isdigit()}
+    scope = Scope(fallbacks=variables(lines) | positional)
     for name, value in environment.items():
         scope.variables[name] = Variable({"0": (Part(value, 0),)}, exported=True)
     scope.elsewhere = lambda name: name in ALWAYS_SET or (bool(lines) and name.startswith("SLURM_"))
@@ -44,7 +45,7 @@ def read_script(text: str, environment: Mapping[str, str] | None = None) -> Scri
     not known all branches are read, their commands marked as conditional.
 
     Args:
-        environment: variables set before the script starts.
+        environment: variables set before the script starts, and by number its arguments: {"TP": "4", "1": "8B"}.
 
     Raises:
         PlannerError: no text, too long, or a script that multiplies itself beyond reading.

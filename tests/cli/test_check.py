@@ -153,6 +153,13 @@ def test_variables_from_outside(shell: Shell, script: Path) -> None:
     assert shell(f"check {path} --set LAYERS=80").code == 0
 
 
+def test_arguments_of_the_script(shell: Shell, script: Path) -> None:
+    """--set gives them by number."""
+    path = edited(script, ("--num-layers 80", "--num-layers ${1}"))
+    assert "--set 1=VALUE" in shell(f"check {path}").err
+    assert shell(f"check {path} --set 1=80").code == 0
+
+
 def test_nothing_is_run(shell: Shell, script: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not one process is started, whatever the script says."""
 

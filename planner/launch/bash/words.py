@@ -157,7 +157,7 @@ class Scope:
         if name.isdigit():
             place = int(name) - 1
             if self.arguments is None or place < 0:
-                return None
+                return [(Part(self.fallbacks[name], 0),)] if name in self.fallbacks else None
             return [self.arguments[place]] if place < len(self.arguments) else None
         if name not in self.variables:
             return [(Part(self.fallbacks[name], 0),)] if name in self.fallbacks else None

@@ -55,7 +55,7 @@ class Options:
             first = option.unknown[0].strip("${}")
             raise PlannerError(
                 f"line {option.line}: --{name} needs {names}, which nothing sets",
-                f"give it a value: --set {first if first.isidentifier() else 'NAME'}=VALUE",
+                f"give it a value: --set {first if first.isidentifier() or first.isdigit() else 'NAME'}=VALUE",
             )
         return option.values
 
