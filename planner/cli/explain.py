@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from planner.cli.request import Request, resolve, takes_request
-from planner.errors import EXIT_NOTHING_FITS, PlannerError
+from planner.cli.ranking import chosen
+from planner.cli.request import Request, takes_request
+from planner.errors import EXIT_NOTHING_FITS
 
 
 @takes_request
@@ -21,27 +22,15 @@ def explain(
     The plan is number --plan of the ranking that `recommend` gives for the same options; pin degrees to explain
     another one.
     """
-    question = resolve(request)
-    from planner.cli.screen import notes, progress
-    from planner.recommend import caveats
-    from planner.recommend import recommend as search
+    one = chosen(request, plan)
     from planner.report.explain import explanation, text
 
-    if not 1 <= plan <= 1000:
-        raise PlannerError(f"--plan must be between 1 and 1000, not {plan}")
-    assumptions = (*question.assumptions, *caveats(question.job, question.bounds))
-    notes(assumptions, request.quiet)
-    with progress(request.quiet) as tick:
-        answer = search(question.job, question.bounds, max(plan, 10), request.exact, tick)
-    shown = answer.ranked or answer.misses
-    if plan > len(shown):
-        raise PlannerError(f"there are {len(shown)} plans, no number {plan}", "planner recommend shows them")
-    lines = explanation(shown[plan - 1], answer.capacity)
+    lines = explanation(one.ranked, one.capacity)
     if request.as_json:
         from planner.report.jsonout import explained, write
 
-        sys.stdout.write(write(explained(shown[plan - 1], plan, answer.capacity, lines, assumptions)))
+        sys.stdout.write(write(explained(one.ranked, plan, one.capacity, lines, one.assumptions)))
     else:
-        sys.stdout.write(text(shown[plan - 1], answer.capacity, lines))
-    if not answer.ranked:
+        sys.stdout.write(text(one.ranked, one.capacity, lines))
+    if not one.fits:
         raise typer.Exit(EXIT_NOTHING_FITS)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from planner.cli.request import Request, complete, resolve, takes_request
+from planner.cli.ranking import chosen
+from planner.cli.request import Request, complete, takes_request
 from planner.errors import EXIT_NOTHING_FITS, PlannerError
 
 if TYPE_CHECKING:
@@ -116,21 +117,11 @@ def _ranked(request: Request, number: int) -> tuple[Setup, bool, str]:
     """Plan `number` of the ranking, whether it fits, and its numbers in a line."""
     if not request.gpus:
         raise PlannerError("--gpus is missing", EXAMPLES[0])
-    question = resolve(request)
-    from planner.cli.screen import notes, progress
+    one = chosen(request, number)
     from planner.launch.program import Setup
-    from planner.recommend import caveats
-    from planner.recommend import recommend as search
     from planner.report.words import summary
 
-    notes((*question.assumptions, *caveats(question.job, question.bounds)), request.quiet)
-    with progress(request.quiet) as tick:
-        answer = search(question.job, question.bounds, max(number, 10), request.exact, tick)
-    shown = answer.ranked or answer.misses
-    if number > len(shown):
-        raise PlannerError(f"there are {len(shown)} plans, no number {number}", "planner recommend shows them")
-    one = shown[number - 1]
-    return Setup(one.job, one.plan), bool(answer.ranked), summary(one, answer.capacity)
+    return Setup(one.ranked.job, one.ranked.plan), one.fits, summary(one.ranked, one.capacity)
 
 
 def _refuse(target: Target, setup: Setup) -> None:

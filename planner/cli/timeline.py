@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from planner.cli.request import Request, complete, resolve, takes_request
+from planner.cli.ranking import chosen
+from planner.cli.request import Request, complete, takes_request
 from planner.errors import EXIT_NOTHING_FITS, PlannerError, suggest
 
 if TYPE_CHECKING:
@@ -174,34 +175,23 @@ def _problem_options(request: Request) -> list[str]:
 
 def _of_plan(request: Request, number: int) -> tuple[Figure, bool]:
     """Plan `number` of the ranking with its stage times, and whether it fits."""
-    if not 1 <= number <= 1000:
-        raise PlannerError(f"--plan must be between 1 and 1000, not {number}")
-    question = resolve(request)
+    one = chosen(request, number)
     from planner.cli.named import check_size
-    from planner.cli.screen import notes, progress
-    from planner.recommend import caveats
-    from planner.recommend import recommend as search
     from planner.report.jsonout import inputs
     from planner.report.jsonout import plan as as_data
     from planner.report.panels import Figure, Panel
     from planner.schedules import SCHEDULES
     from planner.simulate import replay_plan
 
-    notes((*question.assumptions, *caveats(question.job, question.bounds)), request.quiet)
-    with progress(request.quiet) as tick:
-        answer = search(question.job, question.bounds, max(number, 10), request.exact, tick)
-    shown = answer.ranked or answer.misses
-    if number > len(shown):
-        raise PlannerError(f"there are {len(shown)} plans, no number {number}", "planner recommend shows them")
-    ranked, p = shown[number - 1], shown[number - 1].plan
+    ranked, p = one.ranked, one.ranked.plan
     check_size(p.pp, p.m, p.v)
     title = f"plan {number}: {SCHEDULES[p.schedule].title}"
     degrees = " ".join(f"{key} {getattr(p, key)}" for key in ("tp", "cp", "ep", "pp", "v", "dp", "b", "m"))
     caption = (
         f"{ranked.job.model.name} on {ranked.job.cluster.gpus:,} × {ranked.job.cluster.accelerator.name} · {degrees}"
     )
-    asked = inputs(ranked.job) | {"plan": as_data(ranked, number, answer.capacity)}
-    return Figure((Panel(title, caption, replay_plan(ranked.job, p)),), False, asked), bool(answer.ranked)
+    asked = inputs(ranked.job) | {"plan": as_data(ranked, number, one.capacity)}
+    return Figure((Panel(title, caption, replay_plan(ranked.job, p)),), False, asked), one.fits
 
 
 def _deliver(figure: Figure, style: str, request: Request, out: Path | None, width: int | None) -> None:

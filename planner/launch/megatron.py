@@ -6,7 +6,7 @@ Names and defaults: NVIDIA/Megatron-LM training/arguments.py and core/transforme
 from __future__ import annotations
 
 from planner.launch.megatron_layout import placement_flags
-from planner.launch.program import Flag, Program, Setup, Target, flag_lines
+from planner.launch.program import Flag, Program, Setup, Target, flag_lines, number
 from planner.schema.model import LatentAttention, MixtureOfExperts, Model
 from planner.training.frameworks import FRAMEWORK_RULES
 from planner.training.rule import Rule
@@ -31,11 +31,6 @@ def program(setup: Setup) -> Program:
         ("CUDA_DEVICE_MAX_CONNECTIONS",) if plan.zero >= 2 else (),
         notes=notes(setup.job.model),
     )
-
-
-def number(name: str, value: float | str) -> Flag:
-    """An option with one value."""
-    return f"--{name}", f"{value}"
 
 
 def shape_flags(setup: Setup) -> list[Flag]:

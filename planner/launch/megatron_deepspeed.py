@@ -11,7 +11,7 @@ from typing import Any
 
 from planner.launch import deepspeed
 from planner.launch.deepspeed import CONFIG
-from planner.launch.program import File, Flag, Program, Setup, Target, flag_lines
+from planner.launch.program import File, Flag, Program, Setup, Target, flag_lines, number
 from planner.schema.model import Model
 from planner.training.frameworks import FRAMEWORK_RULES
 from planner.training.rule import Rule
@@ -32,11 +32,6 @@ def program(setup: Setup) -> Program:
         files=(File(CONFIG, deepspeed.json_text(config(setup))),),
         notes=notes(setup.job.model),
     )
-
-
-def number(name: str, value: float | str) -> Flag:
-    """An option with one value."""
-    return f"--{name}", f"{value}"
 
 
 def config(setup: Setup) -> dict[str, Any]:

@@ -30,12 +30,18 @@ Flag = tuple[str, ...]
 """One option with its values, as they stand on one line: ("--tensor-model-parallel-size", "8")."""
 
 
+def number(name: str, value: float | str) -> Flag:
+    """An option with one value."""
+    return f"--{name}", f"{value}"
+
+
 @dataclass(frozen=True, slots=True)
 class Program:
     """What runs on every rank.
 
     Attributes:
-        script: what the launcher starts: "pretrain_gpt.py", or a module behind "-m ".
+        script: what the launcher starts: "pretrain_gpt.py", a module behind "-m ", or a script behind "accelerate
+            launch ", which reads the flags in front of it.
         flags: its options, in the order they are written.
         environment: variables that every rank needs; they decide whether some frameworks accept the flags.
         unset: variables that must not be set.

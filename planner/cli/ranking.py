@@ -1,0 +1,44 @@
+"""One plan of the ranking: what explain, launch and timeline start from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from planner.cli.request import Request, resolve
+from planner.errors import PlannerError
+
+if TYPE_CHECKING:
+    from planner.recommend import Ranked
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Plan number `number`; of the nearest misses, where nothing fits."""
+
+    ranked: Ranked
+    capacity: float
+    fits: bool
+    assumptions: tuple[str, ...]
+
+
+def chosen(request: Request, number: int) -> Chosen:
+    """The plan that `recommend` ranks at `number` for the same options; assumptions go to stderr.
+
+    Raises:
+        PlannerError: there is no such plan, or something is wrong with the request.
+    """
+    if not 1 <= number <= 1000:
+        raise PlannerError(f"--plan must be between 1 and 1000, not {number}")
+    question = resolve(request)
+    from planner.cli.screen import notes, progress
+    from planner.recommend import caveats, recommend
+
+    assumptions = (*question.assumptions, *caveats(question.job, question.bounds))
+    notes(assumptions, request.quiet)
+    with progress(request.quiet) as tick:
+        answer = recommend(question.job, question.bounds, max(number, 10), request.exact, tick)
+    shown = answer.ranked or answer.misses
+    if number > len(shown):
+        raise PlannerError(f"there are {len(shown)} plans, no number {number}", "planner recommend shows them")
+    return Chosen(shown[number - 1], answer.capacity, bool(answer.ranked), assumptions)
