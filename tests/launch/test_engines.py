@@ -175,6 +175,7 @@ def test_benchmark_golden() -> None:
         "--random-input-len 3000",
         "--random-output-len 500",
         "--ignore-eos",
+        '--seed "$seed"',
         "--num-prompts $((PER_USER * users))",
         '--max-concurrency "$users"',
         "--request-rate inf",
@@ -345,3 +346,6 @@ def test_runs_of_the_benchmark(tmp_path: Path) -> None:
     started = run(ENGINES["sglang"], d, "bench", tmp_path)
     assert sorted(int(line.split("--max-concurrency ")[1].split()[0]) for line in started) == [16, 32, 64]
     assert "--num-prompts 256 --max-concurrency 32" in " ".join(started)
+    seeds = {line.split("--seed ")[1].split()[0] for line in started}
+    assert len(seeds) == 3, "equal prompts would be cached"
+    assert started == run(ENGINES["sglang"], d, "bench", tmp_path, SEED=str(min(map(int, seeds)) - 1))

@@ -182,7 +182,11 @@ def _bench(target: ServingTarget, d: Deployment) -> str:
     waiting = "" if d.rates else f"# {d.users} users per replica is the plan; beyond {d.seats} they wait\n"
     count = "" if d.rates else f"PER_USER={PER_USER}\n"
     run = _indented(_command(bench.command, bench.flags))
-    return f"{count}{waiting}for {name} in {' '.join(values)}; do\n{run}done\n"
+    return f"{count}{SEED}{waiting}for {name} in {' '.join(values)}; do\n{NEXT_SEED}{run}done\n"
+
+
+SEED, NEXT_SEED = 'seed="${SEED:-$RANDOM}"\n', "  seed=$((seed + 1))\n"
+"""Servers keep prompts that they have seen: equal ones would cost the next run nothing."""
 
 
 def _command(command: Flag, flags: Iterable[Flag], end: str = "") -> str:

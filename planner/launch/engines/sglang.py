@@ -85,11 +85,12 @@ def bench(d: Deployment) -> Bench:
 
 
 def prompts(d: Deployment) -> list[Flag]:
-    """Lengths of prompts and answers."""
+    """Lengths of prompts and answers; sent as token ids, so that the lengths hold."""
     w = d.job.workload
     if not w.prefix:
         return [
             option("--dataset-name", "random-ids"),
+            ("--tokenize-prompt",),
             option("--random-input-len", w.input),
             option("--random-output-len", w.output),
             option("--random-range-ratio", 1),
@@ -97,6 +98,7 @@ def prompts(d: Deployment) -> list[Flag]:
     number = d.prompts if d.rates else Shell("$((PER_USER * users))")
     return [
         option("--dataset-name", "generated-shared-prefix"),
+        ("--tokenize-prompt",),
         option("--gsp-num-groups", 1),
         option("--gsp-prompts-per-group", number),
         option("--gsp-system-prompt-len", w.prefix),

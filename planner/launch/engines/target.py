@@ -107,7 +107,7 @@ def shared_rules(source: str, vendors: tuple[str, ...], title: str) -> tuple[Eng
             "vendor",
             lambda d: d.job.cluster.accelerator.vendor in vendors,
             lambda d: f"{title} is not written for {d.job.cluster.accelerator.name}: only for {' and '.join(vendors)}",
-            lambda d: "--engine vllm, or other GPUs",
+            lambda d: "--engine vllm or sglang" if "amd" not in vendors else "--gpus of one of them",
             f"{title}'s installation guide",
         ),
         EngineRule(
@@ -153,10 +153,12 @@ def goodput(d: Deployment) -> list[Flag]:
 
 
 def load(d: Deployment) -> list[Flag]:
-    """A closed loop of $users, or Poisson arrivals at $rate."""
+    """A closed loop of $users, or Poisson arrivals at $rate; a $seed of its own, so that no prompt is cached yet."""
+    seed = option("--seed", Shell('"$seed"'))
     if d.rates:
-        return [option("--num-prompts", d.prompts), option("--request-rate", Shell('"$rate"'))]
+        return [seed, option("--num-prompts", d.prompts), option("--request-rate", Shell('"$rate"'))]
     return [
+        seed,
         option("--num-prompts", Shell("$((PER_USER * users))")),
         option("--max-concurrency", Shell('"$users"')),
         option("--request-rate", "inf"),
