@@ -272,6 +272,8 @@ def assert_known(name: str, flags: tuple[Flag, ...]) -> None:
         ("llama3.1-70b", "8xH100", "sglang", {"tp": 8, "kv": "nvfp4"}, "kv_format"),
         ("llama3.1-70b", "2x8xH100", "sglang", {"tp": 1, "pp": 11}, "even_nodes"),
         ("llama3.1-70b", "2x8xH100", "vllm", {"tp": 1, "pp": 5, "dp": 3}, "whole_nodes"),
+        ("deepseek-v3", "3x8xH200", "vllm", {"ep": 8, "pp": 3}, "vllm_copies"),
+        ("deepseek-v3", "2x8xH200", "vllm", {"ep": 4, "pp": 4}, None),
         ("llama3.1-70b", "8xH100", "vllm", {"tp": 8}, None),
         ("mixtral-8x7b", "8xH100", "sglang", {"tp": 2, "ep": 8}, None),
         ("mixtral-8x7b", "8xH100", "sglang", {"tp": 8, "ep": 4}, None),

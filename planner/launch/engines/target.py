@@ -118,7 +118,7 @@ def shared_rules(source: str, vendors: tuple[str, ...], title: str) -> tuple[Eng
                 f"{d.job.cluster.accelerator.name} does not"
             ),
             lambda d: f"--kv {d.job.wide}",
-            f"{title}'s attention kernels",
+            f"{title}: no run with such a cache was at hand",
         ),
         EngineRule(
             "even_nodes",

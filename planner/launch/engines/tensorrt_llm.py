@@ -1,6 +1,6 @@
 """TensorRT-LLM: `trtllm-serve` with its YAML, and its benchmark_serving.
 
-Names: NVIDIA/TensorRT-LLM tensorrt_llm/commands/serve.py at 00209af149 (2026), llmapi/llm_args.py and
+Names: NVIDIA/TensorRT-LLM tensorrt_llm/commands/serve.py at 00209af149, llmapi/llm_args.py and
 serve/scripts/benchmark_serving.py at 0228a71223, read only: the package cannot be installed without NVIDIA's own
 index, so no parser has seen these commands. Its tp is the width of a stage; attention data parallelism copies the
 attention on every rank of it. max_batch_size is of one micro-batch and one rank.
@@ -104,7 +104,7 @@ RULES = (
             f"would split it over {d.plan.tp}"
         ),
         lambda d: f"--tp 1 or --tp {d.plan.ep}",
-        "TensorRT-LLM tensorrt_llm/mapping.py",
+        "TensorRT-LLM tensorrt_llm/_torch/modules/attention.py",
     ),
 )
 

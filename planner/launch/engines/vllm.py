@@ -90,6 +90,10 @@ def bench(d: Deployment) -> Bench:
     return Bench(("vllm", "bench", "serve"), tuple(flags))
 
 
+def _nested(a: int, b: int) -> bool:
+    return a % b == 0 or b % a == 0
+
+
 RULES = (
     *shared_rules("vLLM vllm/engine/arg_utils.py", ("nvidia", "amd"), "vLLM"),
     EngineRule(
@@ -97,6 +101,16 @@ RULES = (
         lambda d: d.plan.ep == 1 or d.plan.ep >= d.plan.tp,
         lambda d: f"vLLM lays experts over all of tp={d.plan.tp} or splits each of them: ep={d.plan.ep} is neither",
         lambda d: f"--ep {d.plan.tp} or --ep 1",
+        "vLLM vllm/config/parallel.py",
+    ),
+    EngineRule(
+        "vllm_copies",
+        lambda d: d.copies == 1 or d.nodes == 1 or _nested(d.gpus // d.nodes, d.plan.tp * d.plan.pp),
+        lambda d: (
+            f"each copy of the attention takes tp x pp = {d.plan.tp * d.plan.pp} GPUs, which neither divide the "
+            f"{d.gpus // d.nodes} of a node nor are a multiple of them"
+        ),
+        lambda d: "--pp 1, or a pp for which they do",
         "vLLM vllm/config/parallel.py",
     ),
 )
