@@ -74,7 +74,8 @@ def header(target: ServingTarget, d: Deployment) -> tuple[str, ...]:
 def predicted(d: Deployment) -> str:
     """What a benchmark is to find."""
     o, w = d.option, d.job.workload
-    load = f"{w.rate:g} requests/s" if w.rate is not None else f"{float(o.users):,.0f} users"
+    users = float(o.users)
+    load = f"{w.rate:g} requests/s" if w.rate is not None else f"{users:,.0f} user{'' if users == 1 else 's'}"
     times = f"TTFT {format_seconds(float(o.ttft))}, TPOT {format_seconds(float(o.tpot))} ({w.statistic})"
     return f"{load}, {times}, {float(per_gpu(o, w.output)):,.0f} tok/s/GPU predicted"
 
