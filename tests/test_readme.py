@@ -1,4 +1,4 @@
-"""What README and tutorial show is what today's code prints; PLANNER_REGENERATE=1 renews it."""
+"""What README, tutorial and the page on inference show is what today's code prints; PLANNER_REGENERATE=1 renews it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.cli.conftest import shell as shell  # the fixture
 from tests.cli.run import Shell
 
 ROOT = Path(__file__).parents[1]
-PAGES = ["README.md", "docs/tutorial.md"]
+PAGES = ["README.md", "docs/tutorial.md", "docs/serving.md"]
 BLOCK = re.compile(r"```console\n\$ (planner [^\n]*)\n(.*?)```\n", re.S)
 
 

@@ -81,7 +81,7 @@ def launch(
     program = chosen.program(setup)
     files = _files(chosen, setup, program, launcher, image, facts, out is None)
     notes((*program.notes, f"checked against {chosen.versions}"), request.quiet)
-    _deliver(files, out, dry_run, request.quiet)
+    deliver(files, out, dry_run, request.quiet)
     if not fits:
         raise typer.Exit(EXIT_NOTHING_FITS)
 
@@ -159,7 +159,7 @@ def _files(
     return (*LAUNCHERS[launcher].files(setup, program, options), *own)
 
 
-def _deliver(files: tuple[File, ...], out: Path | None, dry_run: bool, quiet: bool) -> None:
+def deliver(files: tuple[File, ...], out: Path | None, dry_run: bool, quiet: bool) -> None:
     """To stdout, or whole files into a directory."""
     from planner.cli.outfile import save_all
     from planner.cli.screen import notes

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from planner.cli.request import complete
 from planner.errors import EXIT_FITS, EXIT_NOTHING_FITS, PlannerError
+
+if TYPE_CHECKING:
+    from planner.serve import ServeAnswer
 
 _LOAD, _LEVELS, _PIN, _OUT = "Requests", "Service levels", "Pin or bound", "Output"
 
@@ -53,6 +56,13 @@ _Profiles = Annotated[
 ]
 _Top = Annotated[int, typer.Option("--top", help="How many layouts to show", rich_help_panel=_OUT)]
 _Json = Annotated[bool, typer.Option("--json", help="JSON on stdout", rich_help_panel=_OUT)]
+_Launch = Annotated[
+    bool, typer.Option("--launch", help="Commands that start and measure it (bash)", rich_help_panel=_OUT)
+]
+_Plan = Annotated[int | None, _option("--plan", "Which deployment --launch writes (default: 1)", _OUT)]
+_OutDir = Annotated[
+    Path | None, typer.Option("--out", "-o", help="Directory for --launch to write files to", rich_help_panel=_OUT)
+]
 _Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No notes on stderr", rich_help_panel=_OUT)]
 
 
@@ -79,36 +89,53 @@ def serve(
     strict: _Strict = False,
     profiles: _Profiles = None,
     top: _Top = 10,
+    launch: _Launch = False,
+    plan: _Plan = None,
+    out: _OutDir = None,
     as_json: _Json = False,
     quiet: _Quiet = False,
 ) -> None:
     """Rank all deployments of a model on a cluster: time to first token, time per token, tokens per second and GPU.
 
     Without a load (--users, --batch or --rate) every layout is shown at the load that serves the objective best.
+    With --launch the answer is a script instead: flags of vLLM, SGLang or TensorRT-LLM, and a benchmark to check it.
     """
     if not 1 <= top <= 1000:
         raise PlannerError(f"--top must be between 1 and 1000, not {top}")
+    from planner.cli.serve_launch import check_options
+
+    check_options(launch, plan, out, as_json)
     asked: dict[str, Any] = {"input": input, "output": output, "prefix": prefix, "weights": weights, "kv": kv}
     asked |= {"users": users, "batch": batch, "rate": rate, "ttft": ttft, "tpot": tpot, "statistic": statistic}
     asked |= {"engine": engine, "objective": objective, "profiles": profiles, "strict": strict}
     asked |= {"tp": tp, "ep": ep, "pp": pp, "dp": dp}
-    _answer(model, gpus, asked, top, as_json, quiet)
+    found = _answer(model, gpus, asked, quiet)
+    if launch:
+        from planner.cli.serve_launch import launch as write
+
+        write(found, plan or 1, out, quiet)
+    else:
+        _show(found, top, as_json)
+    raise typer.Exit(EXIT_FITS if found.choice.ranked else EXIT_NOTHING_FITS)
 
 
-def _answer(model: str, gpus: str, asked: dict[str, Any], top: int, as_json: bool, quiet: bool) -> None:
-    from planner.cli.screen import console, notes
+def _answer(model: str, gpus: str, asked: dict[str, Any], quiet: bool) -> ServeAnswer:
+    from planner.cli.screen import notes
     from planner.serve import answer, ask_serve
 
     question = ask_serve(model, gpus, **asked)
     notes(question.assumptions, quiet)
-    found = answer(question)
+    return answer(question)
+
+
+def _show(found: ServeAnswer, top: int, as_json: bool) -> None:
     if as_json:
         from planner.report.jsonout import write
         from planner.report.serving_json import serving
 
-        sys.stdout.write(write(serving(found, question.assumptions, top)))
+        sys.stdout.write(write(serving(found, found.question.assumptions, top)))
     else:
+        from planner.cli.screen import console
         from planner.report.serving import deployments
 
         deployments(console(), found, top)
-    raise typer.Exit(EXIT_FITS if found.choice.ranked else EXIT_NOTHING_FITS)

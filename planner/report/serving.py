@@ -95,6 +95,8 @@ def levels(w: ServeWorkload) -> str:
     return f"{', '.join(bounds)}, {statistic(w)}" if bounds else "no service levels"
 
 
+NEXT = "the same with --launch --plan N: flags that start deployment N, and the benchmark that checks it."
+
 COLUMNS = ("users", "running", "TTFT", "TPOT", "tok/s/user", "tok/s/GPU", "req/s", "memory", "KV tokens")
 
 
@@ -142,6 +144,7 @@ def reasons(answer: ServeAnswer) -> list[str]:
     lines += [f"        and {hidden} more" for _ in range(1) if hidden > 0]
     lines += [f"Cure    {cure}" for cure in answer.cures]
     lines += also(answer)
+    lines += [f"Next    {NEXT}" for _ in ranked[:1] if job.engine.target is not None]
     return lines
 
 

@@ -10,6 +10,8 @@ from planner.schema.base import Positive, Profile, Trust
 from planner.schema.framework import Share
 from planner.units import Bytes, Seconds
 
+EngineTarget = Literal["vllm", "sglang", "tensorrt-llm"]
+
 
 class Engine(Profile):
     """One preset. Every number is a property of the engine's code, not of a model or a cluster.
@@ -33,6 +35,7 @@ class Engine(Profile):
         utilisation: share of the memory that it takes: of the "device", for everything (vLLM, SGLang), or of what
             weights and working space leave "free", for the KV cache (TensorRT-LLM).
         reserve: held by context, graphs and communication buffers.
+        target: the engine whose flags `planner serve --launch` writes; absent: none has this preset's language.
     """
 
     scheduler: Literal["continuous", "static"]
@@ -54,4 +57,5 @@ class Engine(Profile):
     utilisation: Annotated[float, Field(gt=0, le=1)]
     utilisation_of: Literal["device", "free"] = "device"
     reserve: Bytes
+    target: EngineTarget | None = None
     trust: Trust

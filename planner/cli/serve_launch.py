@@ -1,0 +1,68 @@
+"""planner serve --launch: a deployment as the commands that start and measure it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from planner.errors import EXIT_NOTHING_FITS, PlannerError
+
+if TYPE_CHECKING:
+    from planner.launch.engines.deployment import Deployment
+    from planner.launch.engines.target import ServingTarget
+    from planner.serve import ServeAnswer
+
+
+def check_options(wanted: bool, number: int | None, out: Path | None, as_json: bool) -> None:
+    """Refuse options that only make sense with --launch, or not with it.
+
+    Raises:
+        PlannerError: which one.
+    """
+    for name, given in (("--plan", number is not None), ("--out", out is not None)):
+        if given and not wanted:
+            raise PlannerError(f"{name} chooses what --launch writes", f"planner serve ... --launch {name} ...")
+    if wanted and as_json:
+        raise PlannerError("--launch writes a shell script, --json an answer: leave one out")
+    if number is not None and not 1 <= number <= 1000:
+        raise PlannerError(f"--plan must be between 1 and 1000, not {number}")
+
+
+def launch(answer: ServeAnswer, number: int, out: Path | None, quiet: bool) -> None:
+    """Write deployment `number` of the ranking: one script on stdout, or files into a directory."""
+    from planner.cli.launch import deliver
+    from planner.cli.screen import notes
+    from planner.launch.engines import find_engine
+    from planner.launch.engines.deployment import Deployment
+    from planner.launch.engines.script import files, notes_of, text
+    from planner.launch.program import File
+
+    question, ranked = answer.question, answer.choice.ranked
+    target = find_engine(question.job.engine)
+    if not ranked:
+        notes(("nothing does what was asked: the same without --launch says why",), quiet)
+        raise typer.Exit(EXIT_NOTHING_FITS)
+    if number > len(ranked):
+        raise PlannerError(f"there are {len(ranked)} deployments, no number {number}", "planner serve shows them")
+    every = [Deployment(question.job, option, question.together) for option in ranked]
+    chosen = every[number - 1]
+    _refuse(target, chosen, every)
+    notes(notes_of(target, chosen), quiet)
+    written = files(target, chosen) if out is not None else (File("serve.sh", text(target, chosen)),)
+    deliver(written, out, False, quiet)
+
+
+def _refuse(target: ServingTarget, chosen: Deployment, every: list[Deployment]) -> None:
+    """Stop at what the engine cannot run, with options that avoid it and the next deployment that it can."""
+    from planner.report.serving_words import layout
+
+    rule = target.broken(chosen)
+    if rule is None:
+        return
+    hints = [f"rule: {rule.name} ({rule.source})", rule.nearest(chosen)]
+    runs = next((n for n, d in enumerate(every, start=1) if target.broken(d) is None), None)
+    if runs is not None:
+        hints.append(f"best deployment that {target.title} runs: --plan {runs} ({layout(every[runs - 1].option)})")
+    raise PlannerError(rule.says(chosen), hints)

@@ -1,0 +1,165 @@
+"""A serving engine that deployments are written for, and what none of them can express."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from planner.launch.engines.deployment import Deployment
+from planner.launch.program import File, Flag
+
+
+class Shell(str):
+    """A word that the shell is to read: it is not quoted."""
+
+    __slots__ = ()
+
+
+MODEL = Shell('"$MODEL"')
+"""The model's name or directory, which the script sets on top."""
+
+PORT = 8000
+"""Of the first replica on a node."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """What starts one replica.
+
+    Attributes:
+        command: words in front of the options; flags: the options, in the order they are written.
+        files: configuration that it reads; before: lines of shell that its words need.
+        spawns: it starts the ranks of all nodes itself, so that one node runs it.
+    """
+
+    command: Flag
+    flags: tuple[Flag, ...]
+    files: tuple[File, ...] = ()
+    before: tuple[str, ...] = ()
+    spawns: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What measures one replica: a command with options, the load among them as $users or $rate."""
+
+    command: Flag
+    flags: tuple[Flag, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineRule:
+    """Something that an engine cannot run.
+
+    Attributes:
+        says: a sentence about a deployment that breaks it; nearest: options of `planner serve` that avoid it.
+        source: file of the named repository.
+    """
+
+    name: str
+    holds: Callable[[Deployment], bool]
+    says: Callable[[Deployment], str]
+    nearest: Callable[[Deployment], str]
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServingTarget:
+    """An engine.
+
+    Attributes:
+        versions: what the options were checked against, and how, as printed in the header.
+        online: weight formats other than 16 bit that it makes of a 16-bit checkpoint itself, and its name for them.
+        options: names of the lists of known options in planner/launch/options, of server and benchmark.
+    """
+
+    name: str
+    title: str
+    versions: str
+    online: dict[str, str]
+    options: tuple[str, str]
+    rules: tuple[EngineRule, ...]
+    server: Callable[[Deployment], Server]
+    bench: Callable[[Deployment], Bench]
+
+    def broken(self, deployment: Deployment) -> EngineRule | None:
+        """The first rule that a deployment breaks, or None."""
+        return next((rule for rule in self.rules if not rule.holds(deployment)), None)
+
+
+def _has(deployment: Deployment, kind: str) -> bool:
+    return getattr(deployment.job.cluster.accelerator.peak, kind) is not None
+
+
+def _kv_format(d: Deployment) -> bool:
+    kv = d.job.workload.kv
+    return kv in ("bf16", "fp16") or _has(d, "fp8" if kv == "fp8" else "fp4")
+
+
+def _even(d: Deployment) -> bool:
+    return d.nodes == 1 or d.gpus % d.nodes == 0
+
+
+def shared_rules(source: str, vendors: tuple[str, ...], title: str) -> tuple[EngineRule, ...]:
+    """What holds for every engine; `source` is where this one divides ranks among nodes."""
+    return (
+        EngineRule(
+            "vendor",
+            lambda d: d.job.cluster.accelerator.vendor in vendors,
+            lambda d: f"{title} is not written for {d.job.cluster.accelerator.name}: only for {' and '.join(vendors)}",
+            lambda d: "--engine vllm or sglang" if "amd" not in vendors else "--gpus of one of them",
+            f"{title}'s installation guide",
+        ),
+        EngineRule(
+            "kv_format",
+            _kv_format,
+            lambda d: (
+                f"a KV cache in {d.job.workload.kv} needs an accelerator that computes in it: "
+                f"{d.job.cluster.accelerator.name} does not"
+            ),
+            lambda d: f"--kv {d.job.wide}",
+            f"{title}: no run with such a cache was at hand",
+        ),
+        EngineRule(
+            "even_nodes",
+            _even,
+            lambda d: f"a replica of {d.gpus} GPUs does not divide evenly over {d.nodes} nodes",
+            lambda d: f"tp x pp that is a multiple of {d.nodes}",
+            source,
+        ),
+        EngineRule(
+            "whole_nodes",
+            lambda d: d.plan.dp <= d.places,
+            lambda d: (
+                f"{d.plan.dp} replicas of {d.gpus} GPUs would straddle nodes of {d.job.cluster.used}: "
+                f"{d.places} lie inside"
+            ),
+            lambda d: f"--dp {d.places}",
+            source,
+        ),
+    )
+
+
+def option(name: str, value: object) -> Flag:
+    """An option with one value; text that is `Shell` stays so."""
+    return name, value if isinstance(value, Shell) else f"{value}"
+
+
+def goodput(d: Deployment) -> list[Flag]:
+    """The service levels, in milliseconds, where there are any; all three benchmarks count requests that keep them."""
+    w = d.job.workload
+    levels = [f"{name}:{1e3 * bound:g}" for name, bound in (("ttft", w.ttft), ("tpot", w.tpot)) if bound is not None]
+    return [("--goodput", *levels)] if levels else []
+
+
+def load(d: Deployment) -> list[Flag]:
+    """A closed loop of $users, or Poisson arrivals at $rate; a $seed of its own, so that no prompt is cached yet."""
+    seed = option("--seed", Shell('"$seed"'))
+    if d.rates:
+        return [seed, option("--num-prompts", d.prompts), option("--request-rate", Shell('"$rate"'))]
+    return [
+        seed,
+        option("--num-prompts", Shell("$((PER_USER * users))")),
+        option("--max-concurrency", Shell('"$users"')),
+        option("--request-rate", "inf"),
+    ]

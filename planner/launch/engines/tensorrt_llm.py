@@ -1,0 +1,120 @@
+"""TensorRT-LLM: `trtllm-serve` with its YAML, and its benchmark_serving.
+
+Names: NVIDIA/TensorRT-LLM tensorrt_llm/commands/serve.py at 00209af149, llmapi/llm_args.py and
+serve/scripts/benchmark_serving.py at 0228a71223, read only: the package cannot be installed without NVIDIA's own
+index, so no parser has seen these commands. Its tp is the width of a stage; attention data parallelism copies the
+attention on every rank of it. max_batch_size is of one micro-batch and one rank.
+"""
+
+from __future__ import annotations
+
+from math import ceil
+from typing import Any
+
+import yaml
+
+from planner.launch.engines.deployment import Deployment
+from planner.launch.engines.target import (
+    MODEL,
+    Bench,
+    EngineRule,
+    Server,
+    ServingTarget,
+    Shell,
+    goodput,
+    load,
+    option,
+    shared_rules,
+)
+from planner.launch.program import File
+
+CONFIG = "trtllm.yaml"
+
+
+def micro_batch(d: Deployment) -> int:
+    """Requests of one micro-batch on one rank: a pipeline runs as many micro-batches as it has stages."""
+    return ceil(d.seats_per_copy / d.plan.pp)
+
+
+def server(d: Deployment) -> Server:
+    """One replica; over several nodes inside a Slurm allocation, whose ranks its launcher joins."""
+    several = d.nodes > 1
+    each = ceil(d.gpus / d.nodes)
+    srun = ("srun", "--mpi=pmix", f"--nodes={d.nodes}", f"--ntasks-per-node={each}", "trtllm-llmapi-launch")
+    flags = [
+        option("--backend", "pytorch"),
+        option("--tp_size", d.width),
+        option("--pp_size", d.plan.pp),
+        *([option("--ep_size", d.plan.ep)] if d.plan.ep > 1 else []),
+        *([option("--gpus_per_node", each)] if several else []),
+        option("--max_batch_size", micro_batch(d)),
+        option("--max_num_tokens", d.chunk_per_copy),
+        option("--max_seq_len", d.length),
+        option("--kv_cache_free_gpu_memory_fraction", f"{d.job.engine.utilisation:g}"),
+        option("--config", CONFIG),
+    ]
+    command = (*(srun if several else ()), "trtllm-serve", MODEL)
+    return Server(command, tuple(flags), (File(CONFIG, config(d)),), spawns=several)
+
+
+def config(d: Deployment) -> str:
+    """What has no option. A section here replaces the options' one whole, so the memory fraction stands here too."""
+    w = d.job.workload
+    kept = w.kv if w.kv in ("fp8", "nvfp4") else "auto"
+    document: dict[str, Any] = {
+        "dtype": d.dtype,
+        "enable_attention_dp": d.copies > 1,
+        "enable_chunked_prefill": True,
+        "cuda_graph_config": {"max_batch_size": micro_batch(d), "enable_padding": True},
+        "kv_cache_config": {"dtype": kept, "free_gpu_memory_fraction": d.job.engine.utilisation},
+    }
+    return yaml.safe_dump(document, sort_keys=False)
+
+
+def bench(d: Deployment) -> Bench:
+    """Prompts of random tokens, of one length, tokenised by the client so that the length holds."""
+    w = d.job.workload
+    flags = [
+        option("--model", MODEL),
+        option("--backend", "openai"),
+        option("--host", Shell('"$HOST"')),
+        option("--port", Shell('"$PORT"')),
+        option("--dataset-name", "random"),
+        ("--random-ids",),
+        ("--tokenize-on-client",),
+        *([option("--random-prefix-len", w.prefix)] if w.prefix else []),
+        option("--random-input-len", w.fresh),
+        option("--random-output-len", w.output),
+        ("--ignore-eos",),
+        *load(d),
+        *goodput(d),
+        option("--percentile-metrics", "ttft,tpot,itl,e2el"),
+        option("--metric-percentiles", "50,99"),
+    ]
+    return Bench(("python", "-m", "tensorrt_llm.serve.scripts.benchmark_serving"), tuple(flags))
+
+
+RULES = (
+    *shared_rules("TensorRT-LLM tensorrt_llm/mapping.py", ("nvidia",), "TensorRT-LLM"),
+    EngineRule(
+        "tensorrt_llm_attention",
+        lambda d: d.copies == 1 or d.plan.tp == 1,
+        lambda d: (
+            f"TensorRT-LLM copies attention on every rank or on none: ep={d.plan.ep} with tp={d.plan.tp} "
+            f"would split it over {d.plan.tp}"
+        ),
+        lambda d: f"--tp 1 or --tp {d.plan.ep}",
+        "TensorRT-LLM tensorrt_llm/_torch/modules/attention.py",
+    ),
+)
+
+TARGET = ServingTarget(
+    "tensorrt-llm",
+    "TensorRT-LLM",
+    "its source at 00209af149 (read, not run)",
+    {},
+    ("tensorrt-llm-serve", "tensorrt-llm-bench"),
+    RULES,
+    server,
+    bench,
+)

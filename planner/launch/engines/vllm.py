@@ -1,0 +1,120 @@
+"""vLLM: `vllm serve` and `vllm bench serve`.
+
+Names: vllm-project/vllm 0.33.0, vllm/engine/arg_utils.py, entrypoints/common/cli_args.py and benchmarks/serve.py. Both
+parsers of the 0.33.0 wheel were built on a machine without a GPU (CPU platform object set, only what the parsers import
+installed) and took every command that the tests write.
+Experts lie over all tp x data-parallel ranks of an engine or are split like any other layer; there is no degree of its
+own. Where ep exceeds tp, the engine's own data parallelism makes the copies of the attention.
+"""
+
+from __future__ import annotations
+
+from planner.launch.engines.deployment import Deployment
+from planner.launch.engines.target import (
+    MODEL,
+    Bench,
+    EngineRule,
+    Server,
+    ServingTarget,
+    Shell,
+    goodput,
+    load,
+    option,
+    shared_rules,
+)
+from planner.launch.program import Flag
+
+ONLINE = {"fp8": "fp8"}
+"""--quantization by weight format; int8 is made online for experts only (config/quantization.py)."""
+
+HEADLESS = 'headless=()\n[ "$NODE_RANK" = 0 ] || headless=(--headless)\n'
+
+
+def server(d: Deployment) -> Server:
+    """One replica: an engine of tp x pp ranks, times copies of the attention."""
+    plan, engine = d.plan, d.job.engine
+    flags = [
+        option("--tensor-parallel-size", plan.tp),
+        option("--pipeline-parallel-size", plan.pp),
+        *([option("--data-parallel-size", d.copies)] if d.copies > 1 else []),
+        *([("--enable-expert-parallel",)] if plan.ep > 1 else []),
+        *formats(d),
+        option("--max-model-len", d.length),
+        option("--max-num-seqs", d.seats_per_copy),
+        option("--max-num-batched-tokens", d.chunk_per_copy),
+        option("--gpu-memory-utilization", f"{engine.utilisation:g}"),
+        *nodes(d),
+    ]
+    return Server(("vllm", "serve", MODEL), tuple(flags), before=(HEADLESS,) if d.nodes > 1 else ())
+
+
+def formats(d: Deployment) -> list[Flag]:
+    """Activations, weights that are quantised while they are loaded, KV cache ("auto": as the activations)."""
+    w = d.job.workload
+    weights = [option("--quantization", ONLINE[w.weights])] if w.weights in ONLINE else []
+    kept = w.kv if w.kv in ("fp8", "nvfp4") else "auto"
+    return [option("--dtype", d.dtype), *weights, option("--kv-cache-dtype", kept)]
+
+
+def nodes(d: Deployment) -> list[Flag]:
+    """A replica over several nodes: all but the first run without a front end."""
+    if d.nodes == 1:
+        return []
+    return [
+        option("--distributed-executor-backend", "mp"),
+        option("--nnodes", d.nodes),
+        option("--node-rank", Shell('"$NODE_RANK"')),
+        option("--master-addr", Shell('"$MASTER_ADDR"')),
+        (Shell('"${headless[@]}"'),),
+    ]
+
+
+def bench(d: Deployment) -> Bench:
+    """Prompts of random tokens, of one length; the cached prefix is the same in all of them."""
+    w = d.job.workload
+    flags = [
+        option("--model", MODEL),
+        option("--backend", "vllm"),
+        option("--host", Shell('"$HOST"')),
+        option("--port", Shell('"$PORT"')),
+        option("--dataset-name", "random"),
+        *([option("--random-prefix-len", w.prefix)] if w.prefix else []),
+        option("--random-input-len", w.fresh),
+        option("--random-output-len", w.output),
+        ("--ignore-eos",),
+        *load(d),
+        *goodput(d),
+        option("--percentile-metrics", "ttft,tpot,itl,e2el"),
+        option("--metric-percentiles", "50,99"),
+    ]
+    return Bench(("vllm", "bench", "serve"), tuple(flags))
+
+
+def _nested(a: int, b: int) -> bool:
+    return a % b == 0 or b % a == 0
+
+
+RULES = (
+    *shared_rules("vLLM vllm/engine/arg_utils.py", ("nvidia", "amd"), "vLLM"),
+    EngineRule(
+        "vllm_experts",
+        lambda d: d.plan.ep == 1 or d.plan.ep >= d.plan.tp,
+        lambda d: f"vLLM lays experts over all of tp={d.plan.tp} or splits each of them: ep={d.plan.ep} is neither",
+        lambda d: f"--ep {d.plan.tp} or --ep 1",
+        "vLLM vllm/config/parallel.py",
+    ),
+    EngineRule(
+        "vllm_copies",
+        lambda d: d.copies == 1 or d.nodes == 1 or _nested(d.gpus // d.nodes, d.plan.tp * d.plan.pp),
+        lambda d: (
+            f"each copy of the attention takes tp x pp = {d.plan.tp * d.plan.pp} GPUs, which neither divide the "
+            f"{d.gpus // d.nodes} of a node nor are a multiple of them"
+        ),
+        lambda d: "--pp 1, or a pp for which they do",
+        "vLLM vllm/config/parallel.py",
+    ),
+)
+
+TARGET = ServingTarget(
+    "vllm", "vLLM", "0.33.0 (its parsers)", ONLINE, ("vllm-serve", "vllm-bench"), RULES, server, bench
+)
