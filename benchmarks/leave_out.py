@@ -6,7 +6,9 @@ step and accumulation constants fitted anew to those; a preset of one source giv
 stay, for no source decides them alone, except where it is the only one on its part: so errors come out somewhat low.
 
 The second pair of columns adds one run of the source: `planner calibrate` with it, scored on the source's other runs,
-the mean over every choice of it. With --write the table goes into docs/accuracy.md.
+the mean over every choice of it. Other runs on another accelerator or preset than that run's stay as they were, for a
+calibration is for one machine; the last line scores those alone for which it is meant, before and after. With --write
+the table goes into docs/accuracy.md.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +26,7 @@ from bands import ENOUGH, REFITTED, WIDE, another_preset, main_cases, swap
 
 from planner.accuracy.calibrate import CONSTANTS, fit_times, residuals, with_factors
 from planner.accuracy.corpus import Case
-from planner.accuracy.fitting import fit
+from planner.accuracy.fitting import Floats, fit
 from planner.accuracy.predict import predict
 from planner.catalog.library import open_library
 from planner.training.job import Job
@@ -32,14 +35,26 @@ OWN_LINKS = {"efa-playbook": "efa-v2"}
 """Links that describe one cluster, and what a stranger to it would have assumed."""
 
 
+Spread = tuple[float, float]
+"""Median and 90th percentile of |predicted/measured - 1|."""
+
+
 @dataclass(frozen=True)
 class Row:
-    """Median and 90th percentile of |predicted/measured - 1| of a source, held out and after one run of it."""
+    """A source held out, and after one run of it."""
 
     source: str
     runs: int
-    held_out: tuple[float, float]
-    one_run: tuple[float, float]
+    held_out: Spread
+    one_run: Spread
+
+
+@dataclass(frozen=True)
+class Result:
+    """A source on all other runs, and on those like the calibrating run alone: None where no two runs are alike."""
+
+    whole: Row
+    alike: Row | None
 
 
 def held_out(cases: Sequence[Case], network: Callable[[Job], Job]) -> dict[str, list[Case]]:
@@ -73,24 +88,39 @@ def strange_link(job: Job) -> Job:
     return replace(job, cluster=job.cluster.model_copy(update={"network": general.value}))
 
 
-def errors(cases: Sequence[Case], change: Callable[[Job], Job] = lambda job: job) -> tuple[float, float]:
-    """Median and 90th percentile of the error of step time."""
-    size = [abs(p.step / (p.case.step or 0.0) - 1.0) for p in predict(cases, preset=change)]
-    return float(np.median(size)), float(np.quantile(size, 0.9))
+def misses(cases: Sequence[Case], change: Callable[[Job], Job] = lambda job: job) -> Floats:
+    """|predicted/measured - 1| of step time."""
+    return np.array([abs(p.step / (p.case.step or 0.0) - 1.0) for p in predict(cases, preset=change)])
 
 
-def after_one_run(cases: Sequence[Case]) -> tuple[float, float]:
-    """Errors on the other runs after a calibration with one of them; it tells of its own part and preset only."""
-    found = []
-    for chosen, run in enumerate(cases):
-        factors = {one.constant.name: one.factor for one in fit_times([run])}
+def spread(sizes: Floats) -> Spread:
+    """Median and 90th percentile."""
+    return float(np.median(sizes)), float(np.quantile(sizes, 0.9))
 
-        def calibrated(job: Job, like: Job = run.job, factors: dict[str, float] = factors) -> Job:
-            return with_factors(job, factors) if alike(job, like) else job
 
-        found.append(errors([c for i, c in enumerate(cases) if i != chosen], calibrated))
+def average(found: Sequence[Spread]) -> Spread:
+    """Mean of each."""
     median, p90 = np.mean(found, axis=0).tolist()
     return median, p90
+
+
+def result(source: str, cases: Sequence[Case]) -> Result:
+    """Errors on the other runs after a calibration with one of them, the mean over every choice."""
+    before, index = misses(cases), np.arange(len(cases))
+    whole: list[Spread] = []
+    pairs: list[tuple[Spread, Spread]] = []
+    for chosen, run in enumerate(cases):
+        factors = {one.constant.name: one.factor for one in fit_times([run])}
+        same, others = np.array([alike(c.job, run.job) for c in cases]), index != chosen
+        after = np.where(same, misses(cases, partial(with_factors, factors=factors)), before)
+        whole.append(spread(after[others]))
+        if (same & others).any():
+            pairs.append((spread(before[same & others]), spread(after[same & others])))
+    row = Row(source, len(cases), spread(before), average(whole))
+    if not pairs:
+        return Result(row, None)
+    held, one = (average(part) for part in zip(*pairs, strict=True))
+    return Result(row, Row(source, len(pairs), held, one))
 
 
 def alike(job: Job, other: Job) -> bool:
@@ -99,26 +129,29 @@ def alike(job: Job, other: Job) -> bool:
     return accelerators[0] == accelerators[1] and job.framework.name == other.framework.name
 
 
-def rows(cases: Sequence[Case], network: Callable[[Job], Job] = strange_link) -> list[Row]:
-    """One row per source of at least two runs."""
-    sources = sorted(held_out(cases, network).items())
-    return [Row(n, len(own), errors(own), after_one_run(own)) for n, own in sources if len(own) > 1]
+def results(cases: Sequence[Case], network: Callable[[Job], Job] = strange_link) -> list[Result]:
+    """One for each source of at least two runs."""
+    return [result(name, own) for name, own in sorted(held_out(cases, network).items()) if len(own) > 1]
 
 
-def with_network(cases: Sequence[Case]) -> list[Row]:
+def with_network(cases: Sequence[Case]) -> list[Result]:
     """Sources on a network of their own, its profile left to them."""
     names = {c.source for c in cases if c.job.cluster.network and c.job.cluster.network.name in OWN_LINKS}
     own = [c for c in cases if c.source in names]
-    return [replace(row, source=f"{row.source}, network known") for row in rows(own, lambda job: job)]
+    found = results(own, lambda job: job)
+    return [replace(one, whole=replace(one.whole, source=f"{one.whole.source}, network known")) for one in found]
 
 
 def table(cases: Sequence[Case]) -> str:
     """Markdown, with the means over sources."""
-    strangers, known = rows(cases), with_network(cases)
-    names = {row.source.partition(",")[0] for row in known}
-    rest = [row for row in strangers if row.source not in names]
-    lines = [cells(row) for row in (*strangers, *known)]
-    lines += [mean("**mean**", strangers), mean("**mean, networks known**", [*rest, *known])]
+    strangers, known = results(cases), with_network(cases)
+    names = {one.whole.source.partition(",")[0] for one in known}
+    rest = [one for one in strangers if one.whole.source not in names]
+    lines = [cells(one.whole) for one in (*strangers, *known)]
+    lines += [mean("**mean**", [one.whole for one in strangers])]
+    lines += [mean("**mean, networks known**", [one.whole for one in (*rest, *known)])]
+    same = [one.alike for one in (*rest, *known) if one.alike is not None]
+    lines += [mean("**the same, on that run's accelerator and preset alone**", same)]
     return markdown(["source", "runs", "held out: median", "p90", "with one run: median", "p90"], lines)
 
 
