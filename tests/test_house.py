@@ -21,7 +21,7 @@ STOREYS = (
     ("training", "serving"),
     ("search",),
     ("simulate",),
-    ("recommend", "question", "serve"),
+    ("recommend", "question", "serve", "size", "sizing"),
     ("accuracy", "launch", "report"),
     ("cli", "__init__", "__main__"),
 )
@@ -29,7 +29,7 @@ STOREYS = (
 
 FLOOR = {name: height for height, names in enumerate(STOREYS) for name in names}
 
-PURE = ("plan", "architecture", "schedules", "cost", "training", "serving", "search")
+PURE = ("plan", "architecture", "schedules", "cost", "training", "serving", "search", "sizing")
 """Nothing here reads the screen, the disk or the clock."""
 
 OUTSIDE = {"rich", "typer", "os", "pathlib", "yaml", "time"}

@@ -1,0 +1,48 @@
+"""Which cluster sizes are tried: a ladder that no deadline and no budget changes, and the sizes between its rungs."""
+
+from __future__ import annotations
+
+from planner.schema.hardware import Cluster
+
+BETWEEN = 7
+"""Sizes that are tried between two rungs: every whole node up to 1,024 accelerators in nodes of 8 or fewer."""
+
+
+def rungs(base: Cluster, whole: bool, most: int) -> tuple[int, ...]:
+    """Accelerators per cluster, rising: 1, 2, 4 ... inside a node, then 1, 2, 3, 4, 6, 8, 12 ... whole nodes.
+
+    Args:
+        base: a cluster of this kind, of any size; whole: only whole nodes are to be had (an instance type).
+        most: accelerators that may be used.
+    """
+    count = base.node.count
+    inside = [] if whole else [2**i for i in range(count.bit_length()) if 2**i < count]
+    nodes = [n * count for n in _steps(most // count if joined(base) else 1)]
+    return tuple(n for n in (*inside, *nodes) if n <= most)
+
+
+def joined(base: Cluster) -> bool:
+    """Whether several nodes can work together."""
+    return base.network is not None or base.domain > base.node.count
+
+
+def _steps(most: int) -> list[int]:
+    """1, 2, 3, 4, 6, 8, 12, 16 ... up to `most`."""
+    doubled = [2**i for i in range(most.bit_length())]
+    return sorted(n for n in {*doubled, *(3 * n // 2 for n in doubled if n > 1)} if n <= most)
+
+
+def between(base: Cluster, whole: bool, low: int, high: int) -> tuple[int, ...]:
+    """Sizes between two neighbouring rungs, both left out: any number inside a node, whole nodes beyond."""
+    count = base.node.count
+    unit = 1 if high <= count and not whole else count
+    first, last = low // unit + 1, -(-high // unit) - 1
+    step = max(1, -(-(last - first + 1) // BETWEEN))
+    return tuple(n * unit for n in range(first, last + 1, step))
+
+
+def sized(base: Cluster, gpus: int) -> Cluster:
+    """A cluster of this kind with so many accelerators: part of one node, or whole nodes."""
+    count = base.node.count
+    nodes, used = (1, gpus) if gpus <= count else (gpus // count, count)
+    return base.model_copy(update={"nodes": nodes, "used": used})
