@@ -69,7 +69,7 @@ class SizeAnswer:
     """Sizes that keep the limits; None where none does.
 
     Attributes:
-        each: the lowest rung of each kind within the limits, in the order asked.
+        each: the fewest GPUs of each kind within the limits, in the order asked.
         nearest: what comes nearest when nothing keeps the limits; front: over time, GPUs and, if it counts, money.
         curve: of the kind that answers; pays: its last size before scaling stops to pay.
         points: every size that was tried and fits; misses: the nearest miss of each kind on which nothing does.
@@ -127,7 +127,7 @@ def ask_size(
     _check_limits(run, limits, objective)
     library = open_library(job.get("profiles"), job.get("strict", False))
     names = kind_names(gpu)
-    prices = _prices(price, names, library)
+    prices = read_prices(price, names, library)
     money = bool(price) or limits.budget is not None or objective == "cheapest"
     most = _most(max_gpus, limits)
     found = [kind(name, model, library, most, prices.get(name), **job) for name in names]
@@ -166,7 +166,7 @@ def _most(asked: int | None, limits: Limits) -> int:
     return asked or (MOST if limits == Limits() else MOST_LIMITED)
 
 
-def _prices(texts: Sequence[str], names: Sequence[str], library: Library) -> dict[str, float]:
+def read_prices(texts: Sequence[str], names: Sequence[str], library: Library) -> dict[str, float]:
     """Price by name as typed in --gpu; another spelling of the same profile counts."""
     found: dict[str, float] = {}
     for name, value in map(read_price, (part for text in texts for part in text.split(","))):
@@ -208,18 +208,19 @@ def kind(
     question = ask(model, f"{name}:1" if device else f"1x{name}", **job)
     given = job.get("global_batch") is not None
     node = question.job.cluster.node
-    _check_room(name, node.count if not device else 1, most)
-    types = _types(question.job.cluster.accelerator.name, library) if device else (node,)
+    room(name, node.count if not device else 1, most)
+    types = types_of(question.job.cluster.accelerator.name, library) if device else (node,)
     notes = tuple(s for s in question.assumptions if not s.startswith("global batch"))
     return Kind(name, question.job, question.bounds, not device, given, types, price), notes
 
 
-def _check_room(name: str, least: int, most: int) -> None:
+def room(name: str, least: int, most: int) -> None:
+    """Refuse a limit that not even one instance keeps."""
     if least > most:
         raise PlannerError(f"--max-gpus {most} is less than one {name}", f"--max-gpus {least}")
 
 
-def _types(accelerator: str, library: Library) -> tuple[Any, ...]:
+def types_of(accelerator: str, library: Library) -> tuple[Any, ...]:
     """Node profiles of providers that hold this accelerator."""
     nodes = (library.node(name).value for name in library.names("node"))
     return tuple(n for n in nodes if n.accelerator == accelerator and n.provider not in ("generic", "onprem"))
@@ -247,8 +248,9 @@ def size(question: SizeQuestion) -> SizeAnswer:
     misses = [m for k, c in zip(q.kinds, climbs, strict=True) if not c and (m := _miss(k, q.most)) is not None]
     if not points and not misses:
         raise _illegal(q)
-    least = fewest(points, q.limits, q.run, q.most)
-    found = {"fewest": least, "cheapest": _money(q, cheapest(points, q.limits)), "fastest": fastest(points, q.limits)}
+    each = fewest_of_each(climbs, q.limits, q.run, q.most)
+    least = fewest(each)
+    found = {"fewest": least, "cheapest": _money(q, cheapest(points, q.limits)), "fastest": _fastest(q, points)}
     head = found[q.objective]
     curve = scaling(next((c for c in climbs if c and head is not None and c[0].kind is head.kind), []))
     return SizeAnswer(
@@ -256,20 +258,26 @@ def size(question: SizeQuestion) -> SizeAnswer:
         fewest=least,
         cheapest=found["cheapest"],
         fastest=found["fastest"],
-        each=fewest_of_each(points, q.limits),
+        each=each,
         nearest=nearest(points, q.limits) if points else Nearest(None, None),
         front=front(points, q.money),
         curve=curve,
         pays=pays_until(curve),
         points=points,
         misses=misses,
-        binding=None if head is None else binding(head, q.run, q.limits, q.most),
+        binding=None if head is None else binding(head, q.run, q.limits),
         seconds=perf_counter() - started,
     )
 
 
 def _money(question: SizeQuestion, found: Point | None) -> Point | None:
     return found if question.money else None
+
+
+def _fastest(question: SizeQuestion, points: Sequence[Point]) -> Point | None:
+    """The fastest size; without tokens to train on only when asked for, since it is the largest."""
+    wanted = question.run.tokens is not None or question.objective == "fastest"
+    return fastest(points, question.limits) if wanted else None
 
 
 def _miss(kind: Kind, most: int) -> Ranked | None:

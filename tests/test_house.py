@@ -21,7 +21,7 @@ STOREYS = (
     ("training", "serving"),
     ("search",),
     ("simulate",),
-    ("recommend", "question", "serve", "size", "sizing"),
+    ("recommend", "question", "serve", "sizing", "size", "size_serving"),
     ("accuracy", "launch", "report"),
     ("cli", "__init__", "__main__"),
 )

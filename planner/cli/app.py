@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from planner import __version__
-from planner.cli import calibrate, check, explain, launch, recommend, serve, show, timeline, validate
+from planner.cli import calibrate, check, explain, launch, recommend, serve, show, size, timeline, validate
 from planner.errors import EXIT_BAD_INPUT, EXIT_BUG, PlannerError
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app = typer.Typer(
 )
 app.command("recommend")(recommend.recommend)
 app.command("serve")(serve.serve)
+app.command("size")(size.command)
 app.command("explain")(explain.explain)
 app.command("launch")(launch.command)
 app.command("check")(check.check)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import log2
 
+from planner.sizing.ladder import between, rungs
 from planner.sizing.limits import Limits
 from planner.sizing.point import Point, Run, below
 
@@ -51,29 +52,36 @@ def _in_budget(p: Point, limits: Limits) -> bool:
     return limits.budget is None or (p.cost is not None and p.cost <= limits.budget)
 
 
-def fewest(points: Iterable[Point], limits: Limits, run: Run, most: int) -> Point | None:
-    """The fewest GPUs that keep the limits, the faster of two as few.
+def fewest(each: Iterable[Point]) -> Point | None:
+    """The fewest GPUs of what `fewest_of_each` found, the faster of two as few."""
+    return min(each, key=lambda p: (p.gpus, -p.tokens_per_second), default=None)
 
-    Of each kind the lowest rung is taken, and then the sizes between it and the rung below.
+
+def fewest_of_each(climbs: Iterable[Sequence[Point]], limits: Limits, run: Run, most: int) -> list[Point]:
+    """The fewest GPUs of each kind that keep the limits: the lowest rung, refined to one node, or one GPU inside a node.
+
+    Args:
+        climbs: the points of each kind by rising size.
     """
-    kept = [p for p in points if keeps(p, limits)]
-    lowest = {id(p.kind): p for p in sorted(kept, key=lambda p: -p.gpus)}
-    least = min((p.gpus for p in lowest.values()), default=0)
-    tried = [q for p in lowest.values() if p.gpus < 2 * least for q in (*below(p, run, most), p) if keeps(q, limits)]
-    return min(tried, key=_smallness, default=None)
+    lowest = (next((p for p in points if keeps(p, limits)), None) for points in climbs)
+    return [_refined(p, limits, run, _rung_below(p, most)) for p in lowest if p is not None]
 
 
-def _smallness(p: Point) -> tuple[float, float]:
-    return (p.gpus, -p.tokens_per_second)
+def _rung_below(p: Point, most: int) -> int:
+    return max(n for n in (0, *rungs(p.kind.job.cluster, p.kind.whole, most)) if n < p.gpus)
 
 
-def fewest_of_each(points: Iterable[Point], limits: Limits) -> list[Point]:
-    """The lowest rung of each kind that keeps the limits, in the order of the kinds."""
-    seen: dict[int, Point] = {}
-    for p in points:
-        if keeps(p, limits):
-            seen.setdefault(id(p.kind), p)
-    return list(seen.values())
+def _refined(p: Point, limits: Limits, run: Run, low: int) -> Point:
+    """The smallest size above `low` that keeps the limits: of some in between the smallest, and again below that.
+
+    A tighter limit never ends lower: as long as two limits choose alike they see the same sizes, and where they part the
+    tighter one stays above what the looser one chose.
+    """
+    tried = between(p.kind.job.cluster, p.kind.whole, low, p.gpus)
+    if not tried:
+        return p
+    found = next((q for q in below(p, run, low) if keeps(q, limits)), p)
+    return _refined(found, limits, run, max((n for n in (low, *tried) if n < found.gpus)))
 
 
 def cheapest(points: Iterable[Point], limits: Limits) -> Point | None:

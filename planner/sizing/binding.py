@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from planner.recommend import Ranked, problem, rank
 from planner.search import search
 from planner.sizing.answers import keeps
-from planner.sizing.ladder import between, rungs
+from planner.sizing.ladder import step
 from planner.sizing.limits import Limits
 from planner.sizing.point import Kind, Point, Run, on, point
 from planner.training.space import plans
@@ -29,9 +29,9 @@ class Binding:
     miss: Ranked | None = None
 
 
-def binding(p: Point, run: Run, limits: Limits, most: int) -> Binding:
+def binding(p: Point, run: Run, limits: Limits) -> Binding:
     """What the next smaller size breaks."""
-    gpus = _smaller(p, most)
+    gpus = _smaller(p)
     if gpus == 0:
         return Binding(0, "size")
     found = point(p.kind, gpus, run)
@@ -42,13 +42,9 @@ def binding(p: Point, run: Run, limits: Limits, most: int) -> Binding:
     return Binding(gpus, "rules" if miss is None else "memory", miss=miss)
 
 
-def _smaller(p: Point, most: int) -> int:
-    """The next smaller size that is tried, on a rung or between two."""
-    base, whole = p.kind.job.cluster, p.kind.whole
-    steps = (0, *rungs(base, whole, most), p.gpus)
-    under = max(n for n in steps if n < p.gpus)
-    above = min((n for n in steps if n >= p.gpus), default=p.gpus)
-    return max((n for n in (under, *between(base, whole, under, above)) if n < p.gpus), default=0)
+def _smaller(p: Point) -> int:
+    """The next smaller size that could be had."""
+    return max(0, p.gpus - step(p.kind.job.cluster, p.kind.whole, p.gpus))
 
 
 def short(kind: Kind, gpus: int) -> Ranked | None:

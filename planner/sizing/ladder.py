@@ -5,7 +5,7 @@ from __future__ import annotations
 from planner.schema.hardware import Cluster
 
 BETWEEN = 7
-"""Sizes that are tried between two rungs: every whole node up to 1,024 accelerators in nodes of 8 or fewer."""
+"""Sizes that are tried at once between two others."""
 
 
 def rungs(base: Cluster, whole: bool, most: int) -> tuple[int, ...]:
@@ -33,12 +33,16 @@ def _steps(most: int) -> list[int]:
 
 
 def between(base: Cluster, whole: bool, low: int, high: int) -> tuple[int, ...]:
-    """Sizes between two neighbouring rungs, both left out: any number inside a node, whole nodes beyond."""
-    count = base.node.count
-    unit = 1 if high <= count and not whole else count
+    """At most BETWEEN sizes between two, both left out: any number inside a node, whole nodes beyond."""
+    unit = step(base, whole, high)
     first, last = low // unit + 1, -(-high // unit) - 1
-    step = max(1, -(-(last - first + 1) // BETWEEN))
-    return tuple(n * unit for n in range(first, last + 1, step))
+    stride = max(1, -(-(last - first + 1) // BETWEEN))
+    return tuple(n * unit for n in range(first, last + 1, stride))
+
+
+def step(base: Cluster, whole: bool, gpus: int) -> int:
+    """By how much a size may differ from the next smaller one: one accelerator inside a node, one node beyond."""
+    return 1 if gpus <= base.node.count and not whole else base.node.count
 
 
 def sized(base: Cluster, gpus: int) -> Cluster:

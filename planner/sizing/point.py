@@ -122,9 +122,7 @@ def climb(kind: Kind, run: Run, most: int) -> list[Point]:
     return [p for p in found if p is not None]
 
 
-def below(p: Point, run: Run, most: int) -> list[Point]:
-    """The points between the rung of `p` and the rung under it, by rising size."""
-    steps = (0, *rungs(p.kind.job.cluster, p.kind.whole, most))
-    under = max(n for n in steps if n < p.gpus)
-    found = (point(p.kind, gpus, run) for gpus in between(p.kind.job.cluster, p.kind.whole, under, p.gpus))
+def below(p: Point, run: Run, low: int) -> list[Point]:
+    """The points on sizes between `low` and that of `p`, by rising size: some of them, where there are many."""
+    found = (point(p.kind, gpus, run) for gpus in between(p.kind.job.cluster, p.kind.whole, low, p.gpus))
     return [q for q in found if q is not None]
