@@ -259,7 +259,7 @@ def size(question: SizeQuestion) -> SizeAnswer:
         cheapest=found["cheapest"],
         fastest=found["fastest"],
         each=each,
-        nearest=nearest(points, q.limits) if points else Nearest(None, None),
+        nearest=nearest(points, q.limits),
         front=front(points, q.money),
         curve=curve,
         pays=pays_until(curve),

@@ -21,8 +21,8 @@ STOREYS = (
     ("training", "serving"),
     ("search",),
     ("simulate",),
-    ("recommend", "question", "serve", "sizing", "size", "size_serving"),
-    ("accuracy", "launch", "report"),
+    ("recommend", "question", "serve", "sizing", "size", "size_serving", "curve"),
+    ("accuracy", "launch", "report", "sweep"),
     ("cli", "__init__", "__main__"),
 )
 """From the ground up. Modules may import lower storeys and their own."""

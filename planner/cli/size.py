@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from planner.cli.request import Request, takes_request
+from planner.cli.request import Request, job_options, takes_request
 from planner.errors import EXIT_FITS, EXIT_NOTHING_FITS, PlannerError
 
 _LIMITS, _FAIL, _SERVE, _OUT = "Limits", "Failures", "With --serve", "Output"
@@ -122,9 +122,7 @@ def _answer(request: Request, asked: dict[str, Any], only: str | None) -> None:
     from planner.size import ask_size
     from planner.size import size as search
 
-    ours = ("model", "gpus", "exact", "as_json", "quiet", "" if request.framework else "framework")
-    job = {f.name: getattr(request, f.name) for f in fields(Request) if f.name not in ours}
-    question = ask_size(request.model, request.gpus, **asked, **job)
+    question = ask_size(request.model, request.gpus, **asked, **job_options(request))
     notes(question.assumptions, request.quiet)
     found = search(question)
     head = found.answer

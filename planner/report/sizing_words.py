@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import exp
 
 from planner.accuracy.bands import band
@@ -9,7 +10,7 @@ from planner.catalog.clusters import cluster_spec
 from planner.report.words import degrees, largest_part, recompute_name
 from planner.schema.hardware import Node
 from planner.size import SizeAnswer
-from planner.sizing.answers import WORTH
+from planner.sizing.answers import WORTH, Rung
 from planner.sizing.binding import Binding
 from planner.sizing.money import Bill, instances
 from planner.sizing.point import Point
@@ -93,20 +94,18 @@ def answer_capacity(found: Binding) -> float:
 
 def nearest_words(answer: SizeAnswer) -> list[str]:
     """ "needs 26 d or 310 k$": what comes nearest to limits that nothing keeps."""
-    quick, cheap, limits = answer.nearest.quickest, answer.nearest.cheapest, answer.question.limits
+    near, limits = answer.nearest, answer.question.limits
+    within = "" if limits.deadline is None else f" within {format_seconds(limits.deadline)}"
+    under = "" if limits.budget is None else f" for {usd(limits.budget)}"
     said = []
-    if limits.deadline is not None:
-        if quick is not None:
-            within = "" if limits.budget is None else f" within {usd(limits.budget)}"
-            said.append(f"needs {format_seconds(quick.seconds or 0.0)}{within}: {_where(quick)}")
-        elif limits.budget is not None:
-            said.append(f"no time is enough for {usd(limits.budget)}")
-    if limits.budget is not None:
-        if cheap is not None:
-            within = "" if limits.deadline is None else f" within {format_seconds(limits.deadline)}"
-            said.append(f"needs {usd(cheap.cost or 0.0)}{within}: {_where(cheap)}")
-        elif limits.deadline is not None:
-            said.append(f"no money is enough for {format_seconds(limits.deadline)} on {answer.question.most:,} GPUs")
+    if limits.deadline is not None and near.quickest is not None:
+        said.append(f"needs {format_seconds(near.quickest.seconds or 0.0)}{under}: {_where(near.quickest)}")
+    if limits.budget is not None and near.quickest is None and near.least is not None:
+        said.append(f"needs {usd(near.least.cost or 0.0)} with time to spare: {_where(near.least)}")
+    if limits.budget is not None and limits.deadline is not None and near.cheapest is not None:
+        said.append(f"needs {usd(near.cheapest.cost or 0.0)}{within}: {_where(near.cheapest)}")
+    if limits.deadline is not None and near.quickest is None and near.cheapest is None:
+        said.append(f"nothing up to {answer.question.most:,} GPUs is ready{within}: --max-gpus allows more")
     return said
 
 
@@ -115,17 +114,20 @@ def _where(p: Point) -> str:
     return f"{p.gpus:,} GPUs ({shape(p)}), {format_seconds(p.seconds or 0.0)}{money}"
 
 
+def pays_words(rungs: Sequence[Rung], pays: Point | None) -> str:
+    """Up to where scaling pays, on a curve of two points or more."""
+    meaning = f"{WORTH:g}x per doubling of GPUs"
+    if pays is None:
+        return f"pays up to the {rungs[-1].point.gpus:,} GPUs that were tried: every step gains at least {meaning}"
+    stopped = next(r for r in rungs if r.gain is not None and r.gain < WORTH)
+    return f"pays up to {pays.gpus:,} GPUs: the next step gains {stopped.gain:.2f}x instead of {meaning}"
+
+
 def scaling_words(answer: SizeAnswer) -> str:
-    """Up to where scaling pays."""
+    """Up to where the kind that answers scales."""
     if len(answer.curve) < 2:
         return ""
-    name = answer.curve[0].point.kind.name
-    meaning = f"{WORTH:g}x per doubling of GPUs"
-    if answer.pays is None:
-        last = answer.curve[-1].point
-        return f"{name} pays up to the {last.gpus:,} GPUs that were tried: every step gains at least {meaning}"
-    stopped = next(r for r in answer.curve if r.gain is not None and r.gain < WORTH)
-    return f"{name} pays up to {answer.pays.gpus:,} GPUs: beyond, {stopped.gain:.2f}x instead of {meaning}"
+    return f"{answer.curve[0].point.kind.name} {pays_words(answer.curve, answer.pays)}"
 
 
 def failure_words(p: Point, answer: SizeAnswer) -> str:

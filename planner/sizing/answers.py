@@ -24,11 +24,12 @@ class Nearest:
     """How near the points come when none keeps all limits: with the others kept, the least of what is broken.
 
     Attributes:
-        quickest: least time within the budget; cheapest: least money within the deadline.
+        quickest: least time within the budget; cheapest: least money within the deadline; least: least money at all.
     """
 
-    quickest: Point | None
-    cheapest: Point | None
+    quickest: Point | None = None
+    cheapest: Point | None = None
+    least: Point | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ def fewest(each: Iterable[Point]) -> Point | None:
 
 
 def fewest_of_each(climbs: Iterable[Sequence[Point]], limits: Limits, run: Run, most: int) -> list[Point]:
-    """The fewest GPUs of each kind that keep the limits: the lowest rung, refined to one node, or one GPU inside a node.
+    """The fewest GPUs of each kind that keep the limits: the lowest rung, refined to a node, or inside one to a GPU.
 
     Args:
         climbs: the points of each kind by rising size.
@@ -74,14 +75,14 @@ def _rung_below(p: Point, most: int) -> int:
 def _refined(p: Point, limits: Limits, run: Run, low: int) -> Point:
     """The smallest size above `low` that keeps the limits: of some in between the smallest, and again below that.
 
-    A tighter limit never ends lower: as long as two limits choose alike they see the same sizes, and where they part the
-    tighter one stays above what the looser one chose.
+    A tighter limit never ends lower: as long as two limits choose alike they see the same sizes, and where they part
+    the tighter one stays above what the looser one chose.
     """
     tried = between(p.kind.job.cluster, p.kind.whole, low, p.gpus)
     if not tried:
         return p
     found = next((q for q in below(p, run, low) if keeps(q, limits)), p)
-    return _refined(found, limits, run, max((n for n in (low, *tried) if n < found.gpus)))
+    return _refined(found, limits, run, max(n for n in (low, *tried) if n < found.gpus))
 
 
 def cheapest(points: Iterable[Point], limits: Limits) -> Point | None:
@@ -96,9 +97,9 @@ def fastest(points: Iterable[Point], limits: Limits) -> Point | None:
 
 
 def nearest(points: Sequence[Point], limits: Limits) -> Nearest:
-    """The least time within the budget, and the least money within the deadline."""
+    """The least time within the budget, the least money within the deadline, and the least money at all."""
     quick = fastest(points, Limits(budget=limits.budget))
-    return Nearest(quick, cheapest(points, Limits(deadline=limits.deadline)))
+    return Nearest(quick, cheapest(points, Limits(deadline=limits.deadline)), cheapest(points, Limits()))
 
 
 def front(points: Sequence[Point], money: bool) -> list[Point]:
