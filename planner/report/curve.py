@@ -19,7 +19,7 @@ from planner.report.words import band_words, degrees, miss, recompute_name, rela
 from planner.units import GIB, format_bytes
 
 TIMED = {"time_s", "time_low_s", "time_high_s", "gpu_hours", "cost_usd", "effective_share", "spare_nodes"}
-TIMED |= {"usd_per_hour", "price", "instance", "instances", "gpu"}
+TIMED |= {"time_band", "usd_per_hour", "price", "instance", "instances", "gpu"}
 """Fields of a size that belong to a run of so many tokens."""
 
 

@@ -38,6 +38,7 @@ def size(answer: SizeAnswer) -> dict[str, Any]:
         "nearest": {
             "quickest_within_budget": optional(answer.nearest.quickest),
             "cheapest_within_deadline": optional(answer.nearest.cheapest),
+            "cheapest_of_all": optional(answer.nearest.least),
             "says": nearest_words(answer) if answer.answer is None else [],
         },
         "pareto_front": [brief(p) for p in answer.front],
