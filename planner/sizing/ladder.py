@@ -27,9 +27,9 @@ def joined(base: Cluster) -> bool:
 
 
 def _steps(most: int) -> list[int]:
-    """1, 2, 3, 4, 6, 8, 12, 16 ... up to `most`."""
+    """1, 2, 3, 4, 6, 8, 12, 16 ... up to `most`, which is the last."""
     doubled = [2**i for i in range(most.bit_length())]
-    return sorted(n for n in {*doubled, *(3 * n // 2 for n in doubled if n > 1)} if n <= most)
+    return sorted(n for n in {*doubled, *(3 * n // 2 for n in doubled if n > 1), most} if 0 < n <= most)
 
 
 def between(base: Cluster, whole: bool, low: int, high: int) -> tuple[int, ...]:

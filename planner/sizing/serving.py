@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from planner.schema.hardware import Node
+from planner.schema.hardware import Cluster, Node
 from planner.serve import ServeQuestion
 from planner.serving.choose import Rejected, choose
 from planner.serving.job import ServeJob
@@ -65,18 +65,23 @@ def served(kind: ServeKind, most: int) -> Served:
     Replicas stand side by side, so that a layout may leave accelerators of the last node idle; only used ones count,
     except of an instance type, which is had whole.
     """
-    base = kind.question.job.cluster
-    count = base.node.count
-    gpus, rejected = min(count, most), tuple[Rejected, ...]()
-    while gpus <= most:
+    rejected: tuple[Rejected, ...] = ()
+    tried = _sizes(kind.question.job.cluster, most)
+    for gpus in tried:
         found = choose(_on(kind, gpus), kind.question.bounds, "fewest", kind.question.together)
         if found.ranked:
             return _paid(kind, found.ranked[0])
         rejected = found.rejected[:3]
-        if gpus * 2 > most or (gpus >= count and not joined(base)):
-            break
-        gpus *= 2
-    return Served(kind, None, gpus, -(-gpus // count), None, rejected)
+    return Served(kind, None, tried[-1], -(-tried[-1] // kind.question.job.cluster.node.count), None, rejected)
+
+
+def _sizes(base: Cluster, most: int) -> list[int]:
+    """One node, 2, 4, 8 ... and what `most` allows; part of a node where it allows no whole one."""
+    count = base.node.count
+    if most <= count or not joined(base):
+        return [min(most, count)]
+    nodes = most // count
+    return [n * count for n in sorted({*(2**i for i in range(nodes.bit_length())), nodes})]
 
 
 def _on(kind: ServeKind, gpus: int) -> ServeJob:
