@@ -104,6 +104,9 @@ def nearest_words(answer: SizeAnswer) -> list[str]:
         said.append(f"needs {usd(near.least.cost or 0.0)} with time to spare: {_where(near.least)}")
     if limits.budget is not None and limits.deadline is not None and near.cheapest is not None:
         said.append(f"needs {usd(near.cheapest.cost or 0.0)}{within}: {_where(near.cheapest)}")
+    largest = near.quickest is not None and 2 * near.quickest.gpus > answer.question.most
+    if limits.deadline is not None and largest:
+        said.append(f"up to {answer.question.most:,} GPUs were tried: --max-gpus allows more")
     if limits.deadline is not None and near.quickest is None and near.cheapest is None:
         said.append(f"nothing up to {answer.question.most:,} GPUs is ready{within}: --max-gpus allows more")
     return said

@@ -91,9 +91,10 @@ def _on(kind: ServeKind, gpus: int) -> ServeJob:
 def _paid(kind: ServeKind, option: Option) -> Served:
     count, used = kind.question.job.cluster.node.count, int(option.gpus)
     nodes = -(-used // count)
-    whole = nodes * count if kind.whole or nodes > 1 else used
-    paid = bill(used, nodes, kind.price, ()) or bill(whole, nodes, None, kind.types)
-    return Served(kind, option, used, nodes, paid, ())
+    machines = nodes * count if kind.whole or nodes > 1 else used
+    counted = machines if kind.whole else used
+    paid = bill(counted, nodes, kind.price, ()) or bill(machines, nodes, None, kind.types)
+    return Served(kind, option, counted, nodes, paid, ())
 
 
 def fewest_served(found: Sequence[Served]) -> Served | None:

@@ -125,6 +125,16 @@ def test_instance_types_come_whole(shell: Shell) -> None:
     assert answer["answer"]["usd_per_hour"] == pytest.approx(55.04 * answer["answer"]["nodes"])
 
 
+def test_a_load_on_several_kinds(shell: Shell) -> None:
+    """A GPU by the piece, an instance type whole; the cheapest where prices are given."""
+    base = "size --serve -m llama3.1-8b --gpu H100,L40S,p5.48xlarge --requests 50/s --input 1000 --output 200 -q"
+    found = {d["gpu"]: d for d in shell(f"{base} --json").json["each_gpu"]}
+    assert (found["H100"]["gpus"], found["p5.48xlarge"]["gpus"]) == (3, 8)
+    assert found["p5.48xlarge"]["usd_per_hour"] == 55.04
+    cheap = shell(f"{base} --price H100=2.5/h,L40S=0.5/h --json").json
+    assert cheap["answer"]["gpu"] == "L40S" and cheap["fewest"]["gpu"] == "H100"
+
+
 def test_prices_rank_nothing_unless_asked(shell: Shell) -> None:
     """Shown as information; "cheapest" appears with --price, --budget or --objective cheapest."""
     plain, asked = shell(f"{SMALL} --json").json, shell(f"{SMALL} --objective cheapest --json").json
