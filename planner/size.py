@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -38,6 +39,8 @@ MOST_LIMITED = 16384
 """GPUs that are tried under a deadline or a budget."""
 
 MOST_KINDS = 12
+
+_COUNT = re.compile(r"^\d+\s*[x×*]\s*\D|:\d+$")
 
 OBJECTIVES = {
     "fewest": "fewest GPUs within the limits",
@@ -144,6 +147,9 @@ def kind_names(text: str) -> list[str]:
     names = list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
     if not names:
         raise PlannerError("--gpu names no GPU", "--gpu H100 or --gpu A100-80GB,H100,p5.48xlarge")
+    counted = next((name for name in names if _COUNT.search(name)), None)
+    if counted is not None:
+        raise PlannerError(f"--gpu {counted!r:.40}: name GPUs without a number", "--gpu H100 --max-gpus 8")
     if len(names) > MOST_KINDS:
         raise PlannerError(f"--gpu takes {MOST_KINDS} names at most, not {len(names)}")
     return names

@@ -178,6 +178,8 @@ def test_failures(shell: Shell) -> None:
         ("--max-gpus 0", "between 1"),
         ("--gpu ,", "names no GPU"),
         ("--gpu H1000", "did you mean"),
+        ("--gpu 8xH100", "without a number"),
+        ("--gpu H100:8", "without a number"),
         ("--gpu p5.48xlarge --max-gpus 4", "less than one p5.48xlarge"),
         ("--gpu L4 --tokens 1e12 --budget 1M", "no price is known for L4"),
         ("--tp 3", "legal: 1, 2, 4, 8"),
