@@ -27,9 +27,8 @@ from planner.sizing.answers import (
     scaling,
 )
 from planner.sizing.binding import Binding, binding, short
-from planner.sizing.ladder import rungs
 from planner.sizing.limits import Limits, read_budget, read_deadline, read_failures, read_price, read_tokens
-from planner.sizing.point import Kind, Point, Run, climb, on
+from planner.sizing.point import Kind, Point, Run, climb, on, tried
 from planner.training.space import plans
 
 MOST = 1024
@@ -288,12 +287,12 @@ def _fastest(question: SizeQuestion, points: Sequence[Point]) -> Point | None:
 
 def _miss(kind: Kind, most: int) -> Ranked | None:
     """The leanest plan on any rung, of a kind on which nothing fits; None when the rules allow none at all."""
-    misses = [m for gpus in rungs(kind.job.cluster, kind.whole, most) if (m := short(kind, gpus)) is not None]
+    misses = [m for gpus in tried(kind, most) if (m := short(kind, gpus)) is not None]
     return min(misses, key=lambda m: m.need / usable_memory(m.job), default=None)
 
 
 def _illegal(question: SizeQuestion) -> NoLegalPlan:
     """The rule that every plan of every size breaks, at the largest size of the first kind."""
     first = question.kinds[0]
-    job = on(first, rungs(first.job.cluster, first.whole, question.most)[-1])
+    job = on(first, tried(first, question.most)[-1])
     return no_legal_plan(job, first.bounds, search(plans(job, first.bounds), problem(job), 1))

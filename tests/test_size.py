@@ -118,6 +118,13 @@ def test_the_ladder() -> None:
     assert (sized(h100, 3).nodes, sized(h100, 3).used, sized(h100, 24).nodes) == (1, 3, 3)
 
 
+@pytest.mark.parametrize(("pins", "gpus"), [({"dp": "3"}, 3), ({"dp": "5", "tp": "8"}, 40), ({"pp": "3"}, 3)])
+def test_pinned_degrees_have_sizes(pins: dict[str, str], gpus: int) -> None:
+    """Multiples of what is pinned are tried, on the ladder or not."""
+    found = size(ask_size("llama2-7b", "H100", max_gpus=64, **pins)).fewest
+    assert found is not None and found.gpus == gpus
+
+
 def test_failures_cost_what_young_says() -> None:
     """The best interval loses least; the share against the paper's figures for 16,384 GPUs (arXiv:2410.21680)."""
     hard = Failures(rate=6.5 / 1000 / DAY, checkpoint=60.0, restart=300.0)

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import log2
 
-from planner.sizing.ladder import between, rungs
+from planner.sizing.ladder import between
 from planner.sizing.limits import Limits
-from planner.sizing.point import Point, Run, below
+from planner.sizing.point import Point, Run, below, tried
 
 WORTH = 1.6
 """Speed-up per doubling of GPUs below which scaling is said to pay no longer: 80 % of what doubling could give."""
@@ -69,7 +69,7 @@ def fewest_of_each(climbs: Iterable[Sequence[Point]], limits: Limits, run: Run, 
 
 
 def _rung_below(p: Point, most: int) -> int:
-    return max(n for n in (0, *rungs(p.kind.job.cluster, p.kind.whole, most)) if n < p.gpus)
+    return max(n for n in (0, *tried(p.kind, most)) if n < p.gpus)
 
 
 def _refined(p: Point, limits: Limits, run: Run, low: int) -> Point:
@@ -78,11 +78,11 @@ def _refined(p: Point, limits: Limits, run: Run, low: int) -> Point:
     A tighter limit never ends lower: as long as two limits choose alike they see the same sizes, and where they part
     the tighter one stays above what the looser one chose.
     """
-    tried = between(p.kind.job.cluster, p.kind.whole, low, p.gpus)
-    if not tried:
+    sizes = between(p.kind.job.cluster, p.kind.whole, low, p.gpus)
+    if not sizes:
         return p
     found = next((q for q in below(p, run, low) if keeps(q, limits)), p)
-    return _refined(found, limits, run, max(n for n in (low, *tried) if n < found.gpus))
+    return _refined(found, limits, run, max(n for n in (low, *sizes) if n < found.gpus))
 
 
 def cheapest(points: Iterable[Point], limits: Limits) -> Point | None:

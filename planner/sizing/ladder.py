@@ -17,8 +17,15 @@ def rungs(base: Cluster, whole: bool, most: int) -> tuple[int, ...]:
     """
     count = base.node.count
     inside = [] if whole else [2**i for i in range(count.bit_length()) if 2**i < count]
-    nodes = [n * count for n in _steps(most // count if joined(base) else 1)]
+    nodes = [n * count for n in steps(most // count if joined(base) else 1)]
     return tuple(n for n in (*inside, *nodes) if n <= most)
+
+
+def multiples(base: Cluster, whole: bool, most: int, pinned: int) -> tuple[int, ...]:
+    """1, 2, 3, 4, 6, 8 ... times the product of pinned degrees, where a cluster may have that size."""
+    count = base.node.count
+    sizes = (n * pinned for n in steps(most // pinned))
+    return tuple(n for n in sizes if (n % count == 0 and (n == count or joined(base))) or (n < count and not whole))
 
 
 def joined(base: Cluster) -> bool:
@@ -26,7 +33,7 @@ def joined(base: Cluster) -> bool:
     return base.network is not None or base.domain > base.node.count
 
 
-def _steps(most: int) -> list[int]:
+def steps(most: int) -> list[int]:
     """1, 2, 3, 4, 6, 8, 12, 16 ... up to `most`, which is the last."""
     doubled = [2**i for i in range(most.bit_length())]
     return sorted(n for n in {*doubled, *(3 * n // 2 for n in doubled if n > 1), most} if 0 < n <= most)

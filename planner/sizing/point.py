@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import prod
 
 from planner.recommend import Ranked, best
 from planner.schema.hardware import Node
 from planner.sizing.failures import Failures
-from planner.sizing.ladder import between, rungs, sized
+from planner.sizing.ladder import between, multiples, rungs, sized
 from planner.sizing.money import Bill, bill
 from planner.training.defaults import default_global_batch
 from planner.training.job import Job
@@ -116,9 +117,17 @@ def training_time(tokens: float, tokens_per_second: float, share: float = 1.0) -
     return tokens / (tokens_per_second * share)
 
 
+def tried(kind: Kind, most: int) -> tuple[int, ...]:
+    """The ladder, and multiples of the degrees that are pinned."""
+    base, ranges = kind.job.cluster, kind.bounds.ranges
+    pinned = prod(r.low for n in ("tp", "cp", "pp", "dp") if (r := ranges.get(n)) is not None and r.low == r.high)
+    sizes = rungs(base, kind.whole, most)
+    return sizes if pinned == 1 else tuple(sorted({*sizes, *multiples(base, kind.whole, most, pinned)}))
+
+
 def climb(kind: Kind, run: Run, most: int) -> list[Point]:
     """The points on all rungs of the ladder on which something fits, by rising size."""
-    found = (point(kind, gpus, run) for gpus in rungs(kind.job.cluster, kind.whole, most))
+    found = (point(kind, gpus, run) for gpus in tried(kind, most))
     return [p for p in found if p is not None]
 
 
