@@ -24,6 +24,13 @@ from planner.training.space import Bounds
 POLICIES = ("none", "selective", "full", "block")
 """Names of recomputation policies."""
 
+_LATER = "reinforcement and preference learning (several models on one cluster) are not supported yet"
+METHODS = dict.fromkeys(("grpo", "ppo", "dpo", "rlhf", "rloo", "kto", "orpo"), _LATER) | {
+    "qlora": "a quantised base is not supported yet; --method lora has one in 16 bit",
+    **dict.fromkeys(("sft", "sft-full", "pretrain", "pretraining"), "--method full trains every weight, on any data"),
+}
+"""What to say of methods that are asked for by other names, or that are not there."""
+
 _LIMITS = {"zero": (0, 3), "sp": (0, 1), "recompute_layers": (0, 10**6), "head": (0, 10**6)}
 _RANGE = re.compile(r"(\d{0,11})\.\.(\d{0,11})")
 
@@ -106,7 +113,8 @@ def _workload(
     except ValidationError as error:
         problem = error.errors()[0]
         option = f"--{str(problem['loc'][0]).replace('_', '-')}"
-        raise PlannerError(f"{option} {problem['input']!r}: {problem['msg'].lower()}") from None
+        hint = METHODS.get(str(problem["input"]).lower(), ()) if option == "--method" else ()
+        raise PlannerError(f"{option} {problem['input']!r}: {problem['msg'].lower()}", hint) from None
 
 
 def _check_hardware(job: Job) -> None:

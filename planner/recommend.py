@@ -111,7 +111,7 @@ def recommend(
     """
     outcome = search(plans(job, bounds), problem(job), top, tick=tick)
     if not outcome.legal:
-        raise _no_legal_plan(job, bounds, outcome)
+        raise no_legal_plan(job, bounds, outcome)
     ranked = [rank(job, candidate) for candidate in outcome.best]
     ranked[:FINALISTS] = [replayed(one) for one in ranked[:FINALISTS]]
     misses = [rank(job, candidate) for candidate in outcome.near[:3]]
@@ -135,6 +135,12 @@ def recommend(
         sum(o.seconds for o in outcomes),
         outcome.broken,
     )
+
+
+def best(job: Job, bounds: Bounds) -> Ranked | None:
+    """The first plan of the ranking, not replayed; None when none fits as asked or none is legal."""
+    outcome = search(plans(job, bounds), problem(job), 1)
+    return rank(job, outcome.best[0]) if outcome.best else None
 
 
 def replayed(ranked: Ranked) -> Ranked:
@@ -253,7 +259,7 @@ def _fits(job: Job, nodes: int) -> bool:
     return search(plans(whole, LEAN), problem(whole), 1, first_fit=True).feasible > 0
 
 
-def _no_legal_plan(job: Job, bounds: Bounds, outcome: Outcome) -> NoLegalPlan:
+def no_legal_plan(job: Job, bounds: Bounds, outcome: Outcome) -> NoLegalPlan:
     """The error for bounds that no rule-abiding plan meets: names the rule that excludes most, and the pins."""
     pins = ", ".join(f"{name} {r.describe()}" for name, r in bounds.ranges.items()) or "the job itself"
     for rule in rules_of(job):

@@ -21,15 +21,15 @@ STOREYS = (
     ("training", "serving"),
     ("search",),
     ("simulate",),
-    ("recommend", "question", "serve"),
-    ("accuracy", "launch", "report"),
+    ("recommend", "question", "serve", "sizing", "size", "size_serving", "curve"),
+    ("accuracy", "launch", "report", "sweep"),
     ("cli", "__init__", "__main__"),
 )
 """From the ground up. Modules may import lower storeys and their own."""
 
 FLOOR = {name: height for height, names in enumerate(STOREYS) for name in names}
 
-PURE = ("plan", "architecture", "schedules", "cost", "training", "serving", "search")
+PURE = ("plan", "architecture", "schedules", "cost", "training", "serving", "search", "sizing")
 """Nothing here reads the screen, the disk or the clock."""
 
 OUTSIDE = {"rich", "typer", "os", "pathlib", "yaml", "time"}

@@ -9,7 +9,20 @@ from typing import Annotated
 import typer
 
 from planner import __version__
-from planner.cli import calibrate, check, explain, launch, recommend, serve, show, timeline, validate
+from planner.cli import (
+    calibrate,
+    check,
+    compare,
+    explain,
+    launch,
+    recommend,
+    serve,
+    show,
+    size,
+    sweep,
+    timeline,
+    validate,
+)
 from planner.errors import EXIT_BAD_INPUT, EXIT_BUG, PlannerError
 
 app = typer.Typer(
@@ -21,12 +34,15 @@ app = typer.Typer(
 )
 app.command("recommend")(recommend.recommend)
 app.command("serve")(serve.serve)
+app.command("size")(size.command)
 app.command("explain")(explain.explain)
 app.command("launch")(launch.command)
 app.command("check")(check.check)
 app.command("timeline")(timeline.command)
 app.command("validate")(validate.validate)
 app.command("calibrate")(calibrate.command)
+app.command("compare")(compare.command)
+app.command("sweep")(sweep.sweep)
 app.command("show")(show.show)
 
 

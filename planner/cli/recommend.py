@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from planner.cli.request import Request, resolve, takes_request
+from planner.cli.request import Request, job_options, resolve, takes_request
 from planner.errors import EXIT_FITS, EXIT_NOTHING_FITS, PlannerError
 
 
@@ -20,10 +20,12 @@ def recommend(
     """Rank all plans of a model on a cluster: step time, MFU, bubble, memory of the fullest rank.
 
     A job that does not fit is relaxed in a documented order, unless --exact: 16-bit optimizer states, 8-bit ones,
-    optimizer offload, LoRA.
+    optimizer offload, LoRA. A range of clusters, --gpus 8xA100..128xA100, gives the best plan of each size, as asked.
     """
     if not 1 <= top <= 1000:
         raise PlannerError(f"--top must be between 1 and 1000, not {top}")
+    if ".." in request.gpus and _curve(request):
+        return
     question = resolve(request)
     from planner.cli.screen import notes, progress
     from planner.recommend import caveats
@@ -43,6 +45,28 @@ def recommend(
 
         table(console(), answer, sys.argv[1:])
     raise typer.Exit(EXIT_FITS if answer.ranked else EXIT_NOTHING_FITS)
+
+
+def _curve(request: Request) -> bool:
+    """Answer for a range of clusters; False when --gpus is none."""
+    from planner.curve import ask_curve, curve, is_range
+
+    if not is_range(request.gpus):
+        return False
+    from planner.cli.screen import console, notes
+    from planner.recommend import caveats
+    from planner.report.curve import curve as show
+    from planner.report.curve import curve_json
+    from planner.report.jsonout import write
+
+    question = ask_curve(request.model, request.gpus, **job_options(request))
+    notes((*question.assumptions, *caveats(question.kind.job, question.kind.bounds)), request.quiet)
+    answer = curve(question)
+    if request.as_json:
+        sys.stdout.write(write(curve_json(answer)))
+    else:
+        show(console(), answer)
+    raise typer.Exit(EXIT_FITS if answer.rungs else EXIT_NOTHING_FITS)
 
 
 Tick = Callable[[int], None]

@@ -161,5 +161,10 @@ def resolve(request: Request) -> Question:
     """
     from planner.question import ask
 
-    ours = ("exact", "as_json", "quiet", "" if request.framework else "framework")
-    return ask(**{f.name: getattr(request, f.name) for f in fields(Request) if f.name not in ours})
+    return ask(request.model, request.gpus, **job_options(request))
+
+
+def job_options(request: Request) -> dict[str, Any]:
+    """The options of `planner.ask` beside the model and the cluster."""
+    ours = ("model", "gpus", "exact", "as_json", "quiet", "" if request.framework else "framework")
+    return {f.name: getattr(request, f.name) for f in fields(Request) if f.name not in ours}

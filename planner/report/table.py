@@ -55,16 +55,24 @@ def header(answer: Recommendation) -> list[str]:
     """What was asked, with every default filled in."""
     job = answer.job
     w = job.workload
-    method = "LoRA rank " + str(w.lora_rank) if w.method == "lora" else "training"
-    states = {"adam": "Adam with fp32 states", "adam-bf16": "Adam with bf16 states", "adam-8bit": "8-bit Adam"}
-    offload = ", optimizer offloaded" if w.offload == "optimizer" else ""
     return [
-        f"{job.model.name} · {format_count(parameters(job.model).total)} parameters · {method}, {w.precision}, "
-        f"{states[w.optimizer]}{offload}, {w.attention} attention",
+        training(job),
         hardware(job),
         f"{w.global_batch:,} sequences × {w.seq:,} tokens per step · {job.framework.name} · {answer.plans:,} plans, "
         f"{answer.feasible:,} fit · {answer.seconds:.2f} s",
     ]
+
+
+def training(job: Job) -> str:
+    """The model and how it is trained, in one line."""
+    w = job.workload
+    method = "LoRA rank " + str(w.lora_rank) if w.method == "lora" else "training"
+    states = {"adam": "Adam with fp32 states", "adam-bf16": "Adam with bf16 states", "adam-8bit": "8-bit Adam"}
+    offload = ", optimizer offloaded" if w.offload == "optimizer" else ""
+    return (
+        f"{job.model.name} · {format_count(parameters(job.model).total)} parameters · {method}, {w.precision}, "
+        f"{states[w.optimizer]}{offload}, {w.attention} attention"
+    )
 
 
 def hardware(job: Job) -> str:

@@ -1,0 +1,50 @@
+"""planner compare: the same job on several clusters, side by side."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from planner.cli.request import Request, job_options, takes_request
+from planner.errors import EXIT_FITS, EXIT_NOTHING_FITS, PlannerError
+
+_Price = Annotated[
+    list[str] | None,
+    typer.Option("--price", help="US dollars per GPU and hour: H100=2.5/h", rich_help_panel="Output"),
+]
+
+
+def compare(request: Request, price: _Price = None) -> None:
+    """The best plan of the same job on several clusters, one column each.
+
+    A job that does not fit is relaxed as by `recommend`, unless --exact. Prices are shown where they are known.
+    """
+    if not request.model or not request.gpus:
+        missing = "--gpus" if request.model else "--model"
+        raise PlannerError(f"{missing} is missing", "planner compare --model llama70b --gpus 64xA100,64xH100,32xB200")
+    from planner.cli.screen import console, notes
+    from planner.curve import compare as search
+    from planner.recommend import caveats
+
+    columns = search(request.model, request.gpus, price=price or (), exact=request.exact, **job_options(request))
+    said = [s for c in columns for s in (*c.question.assumptions, *caveats(c.question.job, c.question.bounds))]
+    notes(tuple(dict.fromkeys(said)), request.quiet)
+    if request.as_json:
+        from planner.report.curve import comparison_json
+        from planner.report.jsonout import write
+
+        sys.stdout.write(write(comparison_json(columns)))
+    else:
+        from planner.report.curve import comparison
+
+        comparison(console(), columns)
+    raise typer.Exit(EXIT_FITS if any(c.answer.ranked for c in columns) else EXIT_NOTHING_FITS)
+
+
+_model = typer.Option("--model", "-m", help="Model, as for recommend", show_default=False)
+_gpus = typer.Option("--gpus", "-g", help="Clusters: 64xA100,64xH100,32xB200", show_default=False)
+
+command = takes_request(compare, model=Annotated[str, _model], gpus=Annotated[str, _gpus])
+"""What `planner compare` runs."""

@@ -1,0 +1,189 @@
+"""planner size: from money and time, or from a load, to a cluster."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import fields
+from typing import Annotated, Any
+
+import typer
+
+from planner.cli.request import Request, job_options, takes_request
+from planner.errors import EXIT_FITS, EXIT_NOTHING_FITS, PlannerError
+
+_LIMITS, _FAIL, _SERVE, _OUT = "Limits", "Failures", "With --serve", "Output"
+
+
+def _text(name: str, text: str, panel: str) -> Any:
+    return Annotated[str | None, typer.Option(name, help=text, rich_help_panel=panel)]
+
+
+_Serve = Annotated[bool, typer.Option("--serve", help="Size a deployment for inference")]
+_Tokens = _text("--tokens", "Tokens to train on: 2e12, 300B", _LIMITS)
+_Deadline = _text("--deadline", "Longest time, or a date: 30d, 12h, 2030-01-31", _LIMITS)
+_Budget = _text("--budget", "Most US dollars: 3M, 250000", _LIMITS)
+_Price = Annotated[
+    list[str] | None,
+    typer.Option("--price", help="US dollars per GPU and hour: H100=2.5/h; ranks by money", rich_help_panel=_LIMITS),
+]
+_Objective = _text("--objective", "fewest, cheapest or fastest", _LIMITS)
+_Most = Annotated[
+    int | None,
+    typer.Option("--max-gpus", help="Most GPUs that are tried (1024; 16384 under limits)", rich_help_panel=_LIMITS),
+]
+_Failures = _text("--failures", "How often nodes fail: 4/1000node-days", _FAIL)
+_Checkpoint = _text("--checkpoint", "Time to write a checkpoint (60s)", _FAIL)
+_Restart = _text("--restart", "Time from a failure to the next step (5min)", _FAIL)
+_Repair = _text("--repair", "Time until a failed node is back (7d)", _FAIL)
+_Requests = Annotated[
+    str | None,
+    typer.Option("--requests", "--rate", help="Requests per second: 20/s", rich_help_panel=_SERVE),
+]
+_Input = Annotated[int | None, typer.Option("--input", help="Prompt tokens of a request", rich_help_panel=_SERVE)]
+_Output = Annotated[int | None, typer.Option("--output", help="Output tokens of a request", rich_help_panel=_SERVE)]
+_Users = Annotated[int | None, typer.Option("--users", help="Requests in flight", rich_help_panel=_SERVE)]
+_Ttft = _text("--ttft", "Longest time to first token: 1s", _SERVE)
+_Tpot = _text("--tpot", "Longest time per output token: 30ms", _SERVE)
+_Statistic = Annotated[str, typer.Option("--statistic", help="mean or p99, of both levels", rich_help_panel=_SERVE)]
+_Weights = _text("--weights", "Weights: bf16, fp8, int8, int4 ...", _SERVE)
+_Kv = _text("--kv", "KV cache: bf16, fp8 ...", _SERVE)
+_Engine = Annotated[str, typer.Option("--engine", "-e", help="Preset", rich_help_panel=_SERVE)]
+_Fields = _text("--fields", "Only these fields of the answer: nodes,gpus,instance", _OUT)
+
+_SHARED = ("model", "gpus", "tp", "ep", "pp", "dp", "profiles", "strict", "as_json", "quiet", "framework", "exact")
+
+
+def size(
+    request: Request,
+    serve: _Serve = False,
+    tokens: _Tokens = None,  # type: ignore[valid-type]
+    deadline: _Deadline = None,  # type: ignore[valid-type]
+    budget: _Budget = None,  # type: ignore[valid-type]
+    price: _Price = None,
+    objective: _Objective = None,  # type: ignore[valid-type]
+    max_gpus: _Most = None,
+    failures: _Failures = None,  # type: ignore[valid-type]
+    checkpoint: _Checkpoint = None,  # type: ignore[valid-type]
+    restart: _Restart = None,  # type: ignore[valid-type]
+    repair: _Repair = None,  # type: ignore[valid-type]
+    requests: _Requests = None,
+    input: _Input = None,
+    output: _Output = None,
+    users: _Users = None,
+    ttft: _Ttft = None,  # type: ignore[valid-type]
+    tpot: _Tpot = None,  # type: ignore[valid-type]
+    statistic: _Statistic = "mean",
+    weights: _Weights = None,  # type: ignore[valid-type]
+    kv: _Kv = None,  # type: ignore[valid-type]
+    engine: _Engine = "vllm",
+    only: _Fields = None,  # type: ignore[valid-type]
+) -> None:
+    """Fewest, cheapest and fastest cluster for a training run, or with --serve the smallest for a load.
+
+    Without --tokens: the fewest GPUs that run the job at all, as asked. Prices rank only where --price, --budget or
+    --objective cheapest ask for it.
+    """
+    if not request.model:
+        raise PlannerError("--model is missing", "planner size --model llama70b --gpu H100")
+    if not request.gpus:
+        raise PlannerError("--gpu is missing", "--gpu H100 or --gpu A100-80GB,H100,p5.48xlarge")
+    limits = {"price": price or (), "objective": objective, "max_gpus": max_gpus}
+    timing = {"tokens": tokens, "deadline": deadline, "budget": budget, "failures": failures}
+    timing |= {"checkpoint": checkpoint, "restart": restart, "repair": repair}
+    load = {"rate": requests, "input": input, "output": output, "users": users, "ttft": ttft, "tpot": tpot}
+    load |= {"weights": weights, "kv": kv}
+    if serve:
+        _refuse(timing | _training(request), "is about training, not about --serve")
+        _answer_load(request, limits | load | {"statistic": statistic, "engine": engine}, only)
+    else:
+        _refuse(load, "is about inference: --serve")
+        _answer(request, limits | timing, only)
+
+
+def _training(request: Request) -> dict[str, Any]:
+    """Options of a training job that are set."""
+    plain = Request(model="", gpus="")
+    names = [f.name for f in fields(Request) if f.name not in _SHARED]
+    return {n: getattr(request, n) for n in names if getattr(request, n) != getattr(plain, n)}
+
+
+def _refuse(options: dict[str, Any], why: str) -> None:
+    """Stop at the first option that is set."""
+    for name, value in options.items():
+        if value is not None:
+            flag = "--requests" if name == "rate" else "--" + name.replace("_", "-")
+            raise PlannerError(f"{flag} {why}")
+
+
+def _answer(request: Request, asked: dict[str, Any], only: str | None) -> None:
+    from planner.cli.screen import console, notes
+    from planner.report.sizing import sizes
+    from planner.report.sizing_json import point, size
+    from planner.size import ask_size
+    from planner.size import size as search
+
+    question = ask_size(request.model, request.gpus, **asked, **job_options(request))
+    notes(question.assumptions, request.quiet)
+    found = search(question)
+    head = found.answer
+    if only is not None:
+        _fields(only, None if head is None else point(head), request.as_json)
+    elif request.as_json:
+        _write(size(found))
+    else:
+        sizes(console(), found, sys.argv[1:])
+    raise typer.Exit(EXIT_NOTHING_FITS if head is None else EXIT_FITS)
+
+
+def _answer_load(request: Request, asked: dict[str, Any], only: str | None) -> None:
+    from planner.cli.screen import console, notes
+    from planner.report.sizing_serving import deployment, load, loads
+    from planner.size_serving import ask_load, size_load
+
+    job = {name: getattr(request, name) for name in ("tp", "ep", "pp", "dp", "profiles", "strict")}
+    question = ask_load(request.model, request.gpus, **asked, **job)
+    notes(question.assumptions, request.quiet)
+    found = size_load(question)
+    head = found.answer
+    if only is not None:
+        _fields(only, None if head is None else deployment(head), request.as_json)
+    elif request.as_json:
+        _write(load(found))
+    else:
+        loads(console(), found)
+    raise typer.Exit(EXIT_NOTHING_FITS if head is None else EXIT_FITS)
+
+
+def _write(answer: dict[str, Any]) -> None:
+    from planner.report.jsonout import write
+
+    sys.stdout.write(write(answer))
+
+
+def _fields(text: str, answer: dict[str, Any] | None, as_json: bool) -> None:
+    """Some fields of the answer: an object, or their values on one line with tabs between them."""
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise PlannerError("--fields names no field", "--fields nodes,gpus,instance")
+    for name in names:
+        if answer is not None and name not in answer:
+            raise PlannerError(f"--fields {name!r:.40} is no field of the answer", f"known: {', '.join(answer)}")
+    chosen = {name: None if answer is None else answer[name] for name in names}
+    if as_json:
+        _write(chosen)
+    elif answer is not None:
+        sys.stdout.write("\t".join("" if v is None else str(v) for v in chosen.values()) + "\n")
+
+
+_gpu = typer.Option(
+    "--gpu",
+    "--gpus",
+    "-g",
+    help="Acceptable GPUs or instance types: A100-80GB,H100,p5.48xlarge",
+    show_default=False,
+)
+_exact = typer.Option("--exact", hidden=True, help="What size always does: nothing is relaxed")
+_model = typer.Option("--model", "-m", help="Model, as for recommend", show_default=False)
+
+command = takes_request(size, model=Annotated[str, _model], gpus=Annotated[str, _gpu], exact=Annotated[bool, _exact])
+"""What `planner size` runs."""

@@ -1,0 +1,177 @@
+"""Sizes as versioned JSON: SI numbers with the unit in the key, inputs and assumptions echoed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from planner import __version__
+from planner.accuracy.bands import band
+from planner.catalog.clusters import cluster_spec
+from planner.recommend import usable_memory
+from planner.report.jsonout import inputs_of, plan
+from planner.report.sizing_words import nearest_words, time_range
+from planner.report.words import largest_part, miss
+from planner.size import SizeAnswer, SizeQuestion
+from planner.sizing.answers import Rung
+from planner.sizing.money import Bill, instances
+from planner.sizing.point import Kind, Point
+
+SCHEMA = "planner.size/1"
+
+
+def size(answer: SizeAnswer) -> dict[str, Any]:
+    """The whole answer. Its JSON Schema is docs/schemas/size-1.json."""
+    q = answer.question
+    return {
+        "schema": SCHEMA,
+        "planner_version": __version__,
+        "inputs": inputs(q),
+        "assumptions": list(q.assumptions),
+        "fits_as_requested": answer.answer is not None,
+        "answer": optional(answer.answer),
+        "binding_constraint": _binding(answer),
+        "fewest": optional(answer.fewest),
+        "cheapest": optional(answer.cheapest),
+        "fastest": optional(answer.fastest),
+        "fewest_of_each_gpu": [point(p) for p in answer.each],
+        "nearest": {
+            "quickest_within_budget": optional(answer.nearest.quickest),
+            "cheapest_within_deadline": optional(answer.nearest.cheapest),
+            "cheapest_of_all": optional(answer.nearest.least),
+            "says": nearest_words(answer) if answer.answer is None else [],
+        },
+        "pareto_front": [brief(p) for p in answer.front],
+        "curve": [rung(r) for r in answer.curve],
+        "scaling_pays_until_gpus": None if answer.pays is None else answer.pays.gpus,
+        "points": [brief(p) for p in answer.points],
+        "does_not_fit": [
+            {"gpu": m.job.cluster.accelerator.name, "gpus": m.job.cluster.gpus}
+            | {"binding_constraint": f"memory.{largest_part(m)}", "says": miss(m, usable_memory(m.job))}
+            for m in answer.misses
+        ],
+        "search": {"sizes": len(answer.points), "seconds": answer.seconds},
+    }
+
+
+def inputs(q: SizeQuestion) -> dict[str, Any]:
+    """What was asked, with every default filled in."""
+    first, failures = q.kinds[0].job, q.run.failures
+    workload = first.workload.model_dump(mode="json")
+    if not q.kinds[0].batch:
+        workload["global_batch"] = None
+    return {
+        "model": inputs_of(first.model, first.cluster)["model"],
+        "workload": workload,
+        "framework": first.framework.name,
+        "gpus": [gpu(k) for k in q.kinds],
+        "tokens": q.run.tokens,
+        "deadline_s": q.limits.deadline,
+        "budget_usd": q.limits.budget,
+        "objective": q.objective,
+        "prices_rank": q.money,
+        "max_gpus": q.most,
+        "failures": None
+        if failures is None
+        else {
+            "per_node_day": failures.rate * 86400.0,
+            "checkpoint_s": failures.checkpoint,
+            "restart_s": failures.restart,
+            "repair_s": failures.repair,
+        },
+    }
+
+
+def gpu(k: Kind) -> dict[str, Any]:
+    """One acceptable sort of GPU."""
+    cluster = k.job.cluster
+    return {
+        "name": k.name,
+        "accelerator": cluster.accelerator.name,
+        "node": cluster.node.name,
+        "usd_per_gpu_hour": k.price,
+    }
+
+
+def optional(p: Point | None) -> dict[str, Any] | None:
+    """A point, or null."""
+    return None if p is None else point(p)
+
+
+def point(p: Point) -> dict[str, Any]:
+    """One size with its best plan."""
+    capacity = usable_memory(p.ranked.job)
+    numbers = {k: v for k, v in plan(p.ranked, 1, capacity).items() if k not in ("rank", "relaxations")}
+    return brief(p) | {"plan": numbers, "usable_memory_bytes": capacity}
+
+
+def brief(p: Point) -> dict[str, Any]:
+    """One size without its plan's parts."""
+    cluster, span, paid = p.ranked.job.cluster, time_range(p), p.bill
+    return {
+        "gpu": p.kind.name,
+        "accelerator": cluster.accelerator.name,
+        "gpus": p.gpus,
+        "nodes": p.nodes,
+        "gpus_per_node": cluster.used,
+        "spec": cluster_spec(cluster),
+        "instance": _instance(p),
+        "instances": [
+            {"type": node.name, "provider": node.provider, "count": count}
+            for node, count in instances(p.gpus, p.nodes, p.kind.types)
+        ],
+        "global_batch": p.ranked.job.workload.global_batch,
+        "step_time_s": p.ranked.step_time,
+        "tokens_per_second": p.tokens_per_second,
+        "mfu": float(p.ranked.mfu),
+        "time_s": p.seconds,
+        "time_low_s": None if span is None else span[0],
+        "time_high_s": None if span is None else span[1],
+        "time_band": band(p.ranked.job, p.ranked.plan).width,
+        "gpu_hours": p.gpu_hours,
+        "usd_per_hour": None if paid is None else paid.usd_per_hour,
+        "cost_usd": p.cost,
+        "price": None if paid is None else price(paid),
+        "effective_share": p.share,
+        "spare_nodes": p.spares,
+    }
+
+
+def _instance(p: Point) -> str | None:
+    """The node type that the cost is made of, or that the user named."""
+    if p.bill is not None and p.bill.node is not None:
+        return p.bill.node.name
+    return p.ranked.job.cluster.node.name if p.kind.whole else None
+
+
+def price(paid: Bill) -> dict[str, Any]:
+    """Where a price comes from."""
+    found = paid.node.price if paid.node is not None else None
+    if paid.node is None or found is None:
+        return {"source": "given"}
+    return {"instance": paid.node.name, "instances": paid.instances, "provider": paid.node.provider} | {
+        "usd_per_hour_each": found.usd_per_hour,
+        "region": found.region,
+        "date": found.date,
+        "source": found.source,
+    }
+
+
+def rung(r: Rung) -> dict[str, Any]:
+    """A point of a strong-scaling curve."""
+    return brief(r.point) | {"speedup_per_doubling": r.gain}
+
+
+def _binding(answer: SizeAnswer) -> str | None:
+    """What no smaller size keeps, or what nothing keeps."""
+    if answer.binding is not None:
+        miss_ = answer.binding.miss
+        return f"memory.{largest_part(miss_)}" if miss_ is not None else answer.binding.what
+    if not answer.points:
+        return f"memory.{largest_part(answer.misses[0])}" if answer.misses else "rules"
+    return "deadline" if answer.nearest.cheapest is None else "budget" if answer.nearest.quickest is None else "limits"
+
+
+def chosen(found: dict[str, Any] | None, names: Sequence[str]) -> dict[str, Any]:
+    """Some fields of an answer; null where there is no answer."""
+    return {name: None if found is None else found[name] for name in names}

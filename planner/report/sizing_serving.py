@@ -1,0 +1,169 @@
+"""Deployments sized for a load, on a terminal and as versioned JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from planner import __version__
+from planner.report.jsonout import inputs_of
+from planner.report.serving_json import option as plan
+from planner.report.serving_words import rejected
+from planner.report.sizing_json import price
+from planner.report.sizing_words import price_words, usd
+from planner.size_serving import LoadAnswer
+from planner.sizing.money import instances
+from planner.sizing.serving import Served
+from planner.units import format_seconds
+
+SCHEMA = "planner.size-serving/1"
+
+
+def loads(console: Console, answer: LoadAnswer) -> None:
+    """Header, a row per GPU, price and next step."""
+    for line in header(answer):
+        console.print(line)
+    console.print()
+    able = [s for s in answer.found if s.option is not None]
+    if able:
+        console.print(table(able, answer))
+        console.print()
+    for s in answer.found:
+        if s.option is None:
+            console.print(f"Not      {s.kind.name}, up to {s.gpus:,} GPUs: {_why_not(s)}")
+    head = answer.answer
+    if head is None:
+        return
+    if head.bill is not None:
+        console.print(f"Price    {price_words(head.bill)}.")
+    console.print(f"Next     planner serve {' '.join(_same(head))}")
+
+
+def header(answer: LoadAnswer) -> list[str]:
+    """What was asked, with every default filled in."""
+    job = answer.question.kinds[0].question.job
+    w = job.workload
+    load = f"{w.rate:g} requests/s" if w.rate is not None else f"{w.users:,} requests in flight"
+    levels = [f"{name.upper()} ≤ {format_seconds(x)}" for name in ("ttft", "tpot") if (x := getattr(w, name))]
+    return [
+        f"{job.model.name} · serving, {w.weights} weights, {w.kv} KV cache · {job.engine.name}",
+        " · ".join(
+            [
+                f"{load} of {w.input:,} + {w.output:,} tokens",
+                *levels,
+                *([w.statistic] if levels else []),
+                f"{', '.join(k.name for k in answer.question.kinds)} up to {answer.question.most:,}",
+                f"{answer.seconds:.2f} s",
+            ]
+        ),
+    ]
+
+
+def table(able: list[Served], answer: LoadAnswer) -> Table:
+    """The smallest deployment of every GPU on which there is one."""
+    grid = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
+    grid.add_column("", no_wrap=True)
+    for name in ("GPUs", "$/h", "$/M tokens out", "tokens/s out", "TTFT", "TPOT"):
+        grid.add_column(name, justify="right", no_wrap=True)
+    grid.add_column("layout", no_wrap=True)
+    for s in able:
+        grid.add_row(*_cells(s, answer))
+    return grid
+
+
+def _cells(s: Served, answer: LoadAnswer) -> list[str]:
+    o = s.option
+    assert o is not None
+    mark = " *" if s is answer.answer else ""
+    money = ["?", "?"] if s.bill is None else [usd(s.bill.usd_per_hour), usd(s.usd_per_million or 0.0)]
+    times = [format_seconds(float(o.ttft)), format_seconds(float(o.tpot))]
+    return [s.kind.name + mark, f"{s.gpus:,}", *money, f"{s.tokens_per_second:,.0f}", *times, _layout(s)]
+
+
+def _layout(s: Served) -> str:
+    """Replicas and their degrees."""
+    assert s.option is not None
+    p = s.option.plan
+    ep = f" ep={int(p.ep)}" if p.ep > 1 else ""
+    return f"{int(p.dp)} × (tp={int(p.tp)}{ep} pp={int(p.pp)})"
+
+
+def _why_not(s: Served) -> str:
+    """What the nearest layout breaks."""
+    return rejected(s.kind.question.job, s.rejected[0]) if s.rejected else "no layout is legal"
+
+
+def _same(s: Served) -> list[str]:
+    """The options of `planner serve` for the deployment."""
+    job = s.kind.question.job
+    w = job.workload
+    gpus = f"{s.nodes}x{job.cluster.node.name}" if s.kind.whole or s.nodes > 1 else f"{s.gpus}x{s.kind.name}"
+    load = ["--rate", f"{w.rate:g}"] if w.rate is not None else ["--users", str(w.users)]
+    levels = [f"--{name} {1e3 * x:g}ms" for name in ("ttft", "tpot") if (x := getattr(w, name))]
+    return [
+        *("--model", job.model.name, "--gpus", gpus, "--input", str(w.input), "--output", str(w.output)),
+        *load,
+        *levels,
+        *(["--weights", w.weights] if w.weights not in ("bf16", "fp16") else []),
+        "--objective fewest",
+    ]
+
+
+def load(answer: LoadAnswer) -> dict[str, Any]:
+    """The whole answer. Its JSON Schema is docs/schemas/size-serving-1.json."""
+    q, first = answer.question, answer.question.kinds[0].question
+    w = first.job.workload.model_dump(mode="json")
+    seconds = {f"{name}_s": w.pop(name) for name in ("ttft", "tpot")} | {"requests_per_s": w.pop("rate")}
+    return {
+        "schema": SCHEMA,
+        "planner_version": __version__,
+        "inputs": {
+            "model": inputs_of(first.job.model, first.job.cluster)["model"],
+            "workload": w | seconds,
+            "engine": first.job.engine.name,
+            "gpus": [
+                {"name": k.name, "accelerator": k.question.job.cluster.accelerator.name, "usd_per_gpu_hour": k.price}
+                for k in q.kinds
+            ],
+            "prices_rank": q.money,
+            "max_gpus": q.most,
+        },
+        "assumptions": list(q.assumptions),
+        "fits_as_requested": answer.answer is not None,
+        "answer": None if answer.answer is None else deployment(answer.answer),
+        "fewest": None if answer.fewest is None else deployment(answer.fewest),
+        "cheapest": None if answer.cheapest is None else deployment(answer.cheapest),
+        "each_gpu": [deployment(s) for s in answer.found if s.option is not None],
+        "does_not_fit": [
+            {"gpu": s.kind.name, "gpus": s.gpus, "says": _why_not(s)} for s in answer.found if s.option is None
+        ],
+        "search": {"seconds": answer.seconds},
+    }
+
+
+def deployment(s: Served) -> dict[str, Any]:
+    """One deployment."""
+    assert s.option is not None
+    cluster, paid = s.kind.question.job.cluster, s.bill
+    count = cluster.node.count
+    held = s.nodes * count if s.kind.whole or s.nodes > 1 else s.gpus
+    return {
+        "gpu": s.kind.name,
+        "accelerator": cluster.accelerator.name,
+        "gpus": s.gpus,
+        "nodes": s.nodes,
+        "instance": paid.node.name if paid and paid.node else cluster.node.name if s.kind.whole else None,
+        "instances": [
+            {"type": node.name, "provider": node.provider, "count": n}
+            for node, n in instances(held, s.nodes, s.kind.types)
+        ],
+        "tokens_per_second": s.tokens_per_second,
+        "ttft_s": float(s.option.ttft),
+        "tpot_s": float(s.option.tpot),
+        "usd_per_hour": None if paid is None else paid.usd_per_hour,
+        "usd_per_million_output_tokens": s.usd_per_million,
+        "price": None if paid is None else price(paid),
+        "deployment": {k: v for k, v in plan(s.kind.question.job, s.option, 1).items() if k != "rank"},
+    }

@@ -1,0 +1,298 @@
+"""From money and time to a cluster: which of several GPUs, and how many of them, for a training run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from time import perf_counter
+from typing import Any
+
+from planner.catalog.library import Library, open_library, unknown
+from planner.errors import NoLegalPlan, PlannerError
+from planner.question import ask
+from planner.recommend import Ranked, caveats, no_legal_plan, problem, usable_memory
+from planner.search import search
+from planner.sizing.answers import (
+    Nearest,
+    Rung,
+    cheapest,
+    fastest,
+    fewest,
+    fewest_of_each,
+    front,
+    nearest,
+    pays_until,
+    scaling,
+)
+from planner.sizing.binding import Binding, binding, short
+from planner.sizing.limits import Limits, read_budget, read_deadline, read_failures, read_price, read_tokens
+from planner.sizing.point import Kind, Point, Run, climb, on, tried
+from planner.training.space import plans
+
+MOST = 1024
+"""GPUs that are tried where neither a deadline nor a budget calls for more and --max-gpus says nothing."""
+
+MOST_LIMITED = 16384
+"""GPUs that are tried under a deadline or a budget."""
+
+MOST_KINDS = 12
+
+_COUNT = re.compile(r"^\d+\s*[x×*]\s*\D|:\d+$")
+
+OBJECTIVES = {
+    "fewest": "fewest GPUs within the limits",
+    "cheapest": "least money within the limits",
+    "fastest": "least time within the limits",
+}
+"""What can be asked for, in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class SizeQuestion:
+    """A problem with its names resolved.
+
+    Attributes:
+        money: whether prices take part; without that they are shown and rank nothing.
+    """
+
+    kinds: tuple[Kind, ...]
+    run: Run
+    limits: Limits
+    objective: str
+    money: bool
+    most: int
+    assumptions: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SizeAnswer:
+    """Sizes that keep the limits; None where none does.
+
+    Attributes:
+        each: the fewest GPUs of each kind within the limits, in the order asked.
+        nearest: what comes nearest when nothing keeps the limits; front: over time, GPUs and, if it counts, money.
+        curve: of the kind that answers; pays: its last size before scaling stops to pay.
+        points: every size that was tried and fits; misses: the nearest miss of each kind on which nothing does.
+        binding: why no size below the answer will do.
+    """
+
+    question: SizeQuestion
+    fewest: Point | None
+    cheapest: Point | None
+    fastest: Point | None
+    each: list[Point]
+    nearest: Nearest
+    front: list[Point]
+    curve: list[Rung]
+    pays: Point | None
+    points: list[Point]
+    misses: list[Ranked]
+    binding: Binding | None
+    seconds: float
+
+    @property
+    def answer(self) -> Point | None:
+        """The one that the objective names."""
+        found: Point | None = getattr(self, self.question.objective)
+        return found
+
+
+def ask_size(
+    model: str,
+    gpu: str,
+    *,
+    tokens: str | None = None,
+    deadline: str | None = None,
+    budget: str | None = None,
+    price: Sequence[str] = (),
+    objective: str | None = None,
+    max_gpus: int | None = None,
+    failures: str | None = None,
+    checkpoint: str | None = None,
+    restart: str | None = None,
+    repair: str | None = None,
+    today: date | None = None,
+    **job: Any,
+) -> SizeQuestion:
+    """Look up the names and read the limits.
+
+    `gpu` names one or several accelerators or nodes with commas between them; `job` are the options of `ask`. `today`
+    is the day from which a deadline that is a date counts.
+
+    Raises:
+        PlannerError: whatever is wrong with the question.
+    """
+    run = Run(read_tokens(tokens), read_failures(failures, checkpoint, restart, repair))
+    limits = Limits(read_deadline(deadline, today or date.today()), read_budget(budget))
+    _check_limits(run, limits, objective)
+    library = open_library(job.get("profiles"), job.get("strict", False))
+    names = kind_names(gpu)
+    prices = read_prices(price, names, library)
+    money = bool(price) or limits.budget is not None or objective == "cheapest"
+    most = _most(max_gpus, limits)
+    found = [kind(name, model, library, most, prices.get(name), **job) for name in names]
+    kinds = tuple(k for k, _ in found)
+    if money:
+        _check_prices(kinds)
+    chosen = objective or ("fastest" if limits.budget and not limits.deadline else "fewest")
+    said = dict.fromkeys(s for k, notes in found for s in (*notes, *caveats(k.job, k.bounds)))
+    return SizeQuestion(kinds, run, limits, chosen, money, most, (*said, *_said(kinds, run)))
+
+
+def kind_names(text: str) -> list[str]:
+    """Names with commas between them, each once."""
+    names = list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    if not names:
+        raise PlannerError("--gpu names no GPU", "--gpu H100 or --gpu A100-80GB,H100,p5.48xlarge")
+    counted = next((name for name in names if _COUNT.search(name)), None)
+    if counted is not None:
+        raise PlannerError(f"--gpu {counted!r:.40}: name GPUs without a number", "--gpu H100 --max-gpus 8")
+    if len(names) > MOST_KINDS:
+        raise PlannerError(f"--gpu takes {MOST_KINDS} names at most, not {len(names)}")
+    return names
+
+
+def _check_limits(run: Run, limits: Limits, objective: str | None) -> None:
+    """Refuse limits that mean nothing together."""
+    if objective is not None and objective not in OBJECTIVES:
+        raise PlannerError(f"--objective {objective!r:.40} is unknown", [f"{k:<10}{v}" for k, v in OBJECTIVES.items()])
+    for option, value in (("--deadline", limits.deadline), ("--budget", limits.budget)):
+        if value is not None and run.tokens is None:
+            raise PlannerError(f"{option} needs to know how much is to be trained", f"--tokens 2e12 {option} ...")
+    if run.tokens is None and objective == "cheapest":
+        raise PlannerError("--objective cheapest needs to know how much is to be trained", "--tokens 2e12")
+
+
+def _most(asked: int | None, limits: Limits) -> int:
+    if asked is not None and not 1 <= asked <= 131072:
+        raise PlannerError(f"--max-gpus must be between 1 and 131072, not {asked}")
+    return asked or (MOST if limits == Limits() else MOST_LIMITED)
+
+
+def read_prices(texts: Sequence[str], names: Sequence[str], library: Library) -> dict[str, float]:
+    """Price by name as typed in --gpu; another spelling of the same profile counts."""
+    found: dict[str, float] = {}
+    for name, value in map(read_price, (part for text in texts for part in text.split(","))):
+        wanted = _profile(name, library)
+        same = [n for n in names if n == name or (wanted is not None and _profile(n, library) == wanted)]
+        if not same:
+            raise PlannerError(f"--price {name!r:.40} is none of --gpu", f"priced can be: {', '.join(names)}")
+        if any(n in found for n in same):
+            raise PlannerError(f"--price names {name!r:.40} twice")
+        found |= dict.fromkeys(same, value)
+    return found
+
+
+def _profile(name: str, library: Library) -> str | None:
+    """The accelerator, or else the node, that a name stands for."""
+    found = library.lookup("accelerator", name) or library.lookup("node", name)
+    return None if found is None else found.value.name
+
+
+def _check_prices(kinds: Sequence[Kind]) -> None:
+    """Refuse to rank by money what nobody states a price for."""
+    bare = [k.name for k in kinds if k.price is None and all(t.price is None for t in k.types)]
+    if bare:
+        more = " ".join(f"--price {name}=2.5/h" for name in bare)
+        raise PlannerError(f"no price is known for {', '.join(bare)}", f"US dollars per GPU and hour: {more}")
+
+
+def kind(
+    name: str, model: str, library: Library, most: int = MOST, price: float | None = None, **job: Any
+) -> tuple[Kind, tuple[str, ...]]:
+    """One sort of GPU with everything that its sizes have in common, and what was assumed.
+
+    Raises:
+        PlannerError: an unknown name, or a job that this GPU cannot run.
+    """
+    device = library.lookup("accelerator", name) is not None
+    if not device and library.lookup("node", name) is None:
+        raise unknown(library, ("accelerator", "node"), name)
+    question = ask(model, f"{name}:1" if device else f"1x{name}", **job)
+    given = job.get("global_batch") is not None
+    node = question.job.cluster.node
+    room(name, node.count if not device else 1, most)
+    types = types_of(question.job.cluster.accelerator.name, library) if device else (node,)
+    notes = tuple(s for s in question.assumptions if not s.startswith("global batch"))
+    return Kind(name, question.job, question.bounds, not device, given, types, price), notes
+
+
+def room(name: str, least: int, most: int) -> None:
+    """Refuse a limit that not even one instance keeps."""
+    if least > most:
+        raise PlannerError(f"--max-gpus {most} is less than one {name}", f"--max-gpus {least}")
+
+
+def types_of(accelerator: str, library: Library) -> tuple[Any, ...]:
+    """Node profiles of providers that hold this accelerator."""
+    nodes = (library.node(name).value for name in library.names("node"))
+    return tuple(n for n in nodes if n.accelerator == accelerator and n.provider not in ("generic", "onprem"))
+
+
+def _said(kinds: Sequence[Kind], run: Run) -> tuple[str, ...]:
+    """What the sizes rest on."""
+    said = []
+    if not all(k.batch for k in kinds):
+        said.append("global batch of about 4 M tokens per step at every size; --global-batch sets it")
+    if run.tokens is not None and run.failures is None:
+        said.append("no failures, no restarts: --failures 4/1000node-days adds them")
+    return tuple(said)
+
+
+def size(question: SizeQuestion) -> SizeAnswer:
+    """Try every kind on every rung of the ladder, and answer out of what fits.
+
+    Raises:
+        NoLegalPlan: the options leave no plan that obeys the rules on any size.
+    """
+    started, q = perf_counter(), question
+    climbs = [climb(k, q.run, q.most) for k in q.kinds]
+    points = [p for one in climbs for p in one]
+    misses = [m for k, c in zip(q.kinds, climbs, strict=True) if not c and (m := _miss(k, q.most)) is not None]
+    if not points and not misses:
+        raise _illegal(q)
+    each = fewest_of_each(climbs, q.limits, q.run, q.most)
+    least = fewest(each)
+    found = {"fewest": least, "cheapest": _money(q, cheapest(points, q.limits)), "fastest": _fastest(q, points)}
+    head = found[q.objective]
+    curve = scaling(next((c for c in climbs if c and head is not None and c[0].kind is head.kind), []))
+    return SizeAnswer(
+        question=q,
+        fewest=least,
+        cheapest=found["cheapest"],
+        fastest=found["fastest"],
+        each=each,
+        nearest=nearest(points, q.limits),
+        front=front(points, q.money),
+        curve=curve,
+        pays=pays_until(curve),
+        points=points,
+        misses=misses,
+        binding=None if head is None else binding(head, q.run, q.limits),
+        seconds=perf_counter() - started,
+    )
+
+
+def _money(question: SizeQuestion, found: Point | None) -> Point | None:
+    return found if question.money else None
+
+
+def _fastest(question: SizeQuestion, points: Sequence[Point]) -> Point | None:
+    """The fastest size; without tokens to train on only when asked for, since it is the largest."""
+    wanted = question.run.tokens is not None or question.objective == "fastest"
+    return fastest(points, question.limits) if wanted else None
+
+
+def _miss(kind: Kind, most: int) -> Ranked | None:
+    """The leanest plan on any rung, of a kind on which nothing fits; None when the rules allow none at all."""
+    misses = [m for gpus in tried(kind, most) if (m := short(kind, gpus)) is not None]
+    return min(misses, key=lambda m: m.need / usable_memory(m.job), default=None)
+
+
+def _illegal(question: SizeQuestion) -> NoLegalPlan:
+    """The rule that every plan of every size breaks, at the largest size of the first kind."""
+    first = question.kinds[0]
+    job = on(first, tried(first, question.most)[-1])
+    return no_legal_plan(job, first.bounds, search(plans(job, first.bounds), problem(job), 1))

@@ -1,0 +1,147 @@
+"""planner sweep: records, interruptions, mistakes."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from tests.cli.run import Shell
+
+SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "schemas" / "sweep-1.json").read_text())
+SMALL = "model: [llama3.2-1b, gpt2-xl]\ngpus: [1xA100, 4xA100]\nglobal-batch: [32, 64]\nseq: 1024\n"
+
+
+@pytest.fixture
+def sweep(tmp_path: Path) -> Path:
+    """Eight cells."""
+    path = tmp_path / "sweep.yaml"
+    path.write_text(SMALL)
+    return path
+
+
+def records(path: Path) -> list[dict[str, Any]]:
+    """Lines of a file."""
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_every_combination_once(shell: Shell, sweep: Path, tmp_path: Path) -> None:
+    """On stdout and in files, one and two processes: the same records, each with the schema; again: nothing to do."""
+    out = tmp_path / "out.ndjson"
+    result = shell(f"sweep {sweep} -q")
+    assert result.code == 0 and result.err == ""
+    assert shell(f"sweep {sweep} -q --out {out} --jobs 1").code == 0
+    assert records(out) == [json.loads(line) for line in result.out.splitlines()]
+    assert len({r["cell"] for r in records(out)}) == 8
+    for record in records(out):
+        jsonschema.validate(record, SCHEMA)
+    before = out.read_bytes()
+    again = shell(f"sweep {sweep} --out {out}")
+    assert again.code == 0 and "8 were there already" in again.err and out.read_bytes() == before
+    assert shell(f"sweep {sweep} --out {out} --dry-run").out == "8 cells, 0 to do\n"
+
+
+def test_a_cell_is_what_recommend_says(shell: Shell, sweep: Path) -> None:
+    """One problem, many verbs."""
+    cell = json.loads(shell(f"sweep {sweep} -q").out.splitlines()[2])
+    options = f"-m {cell['model']} -g {cell['gpus']} --global-batch {cell['global_batch']} --seq 1024"
+    plan = shell(f"recommend {options} --json -q").json["plans"][0]
+    assert (cell["step_time_s"], cell["plan_dp"]) == (plan["step_time_s"], plan["dp"])
+
+
+@pytest.mark.parametrize("name", ["out.ndjson", "out.csv"])
+def test_a_torn_line_is_done_again(shell: Shell, sweep: Path, tmp_path: Path, name: str) -> None:
+    """A file cut anywhere ends up as if nothing had happened."""
+    out = tmp_path / name
+    shell(f"sweep {sweep} -q --out {out}")
+    whole = out.read_bytes()
+    for cut in (len(whole) - 1, len(whole) // 2, len(whole) // 3, 10, 0):
+        out.write_bytes(whole[:cut])
+        assert shell(f"sweep {sweep} -q --out {out}").code == 0
+        assert sorted(out.read_bytes().splitlines()) == sorted(whole.splitlines())
+
+
+def test_csv(shell: Shell, sweep: Path, tmp_path: Path) -> None:
+    """The same fields in columns; another sweep's file is refused."""
+    out = tmp_path / "out.csv"
+    shell(f"sweep {sweep} -q --out {out}")
+    rows = list(csv.DictReader(out.read_text().splitlines()))
+    assert len(rows) == 8 and {r["status"] for r in rows} == {"fits"} and float(rows[0]["step_time_s"]) > 0
+    sweep.write_text(SMALL + "zero: 1\n")
+    refused = shell(f"sweep {sweep} -q --out {out}")
+    assert refused.code == 2 and "other columns" in refused.err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_and_resumed(tmp_path: Path, number: signal.Signals) -> None:
+    """A signal leaves whole lines; the next call adds the rest, without loss or duplicates."""
+    sweep, out = tmp_path / "sweep.yaml", tmp_path / "out.ndjson"
+    sweep.write_text(f"model: gpt2-xl\ngpus: 4xA100\nglobal-batch: {list(range(4, 484, 4))}\nseq: 1024\n")
+    command = [sys.executable, "-m", "planner", "sweep", str(sweep), "--out", str(out), "--jobs", "2", "-q"]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    process = subprocess.Popen(command, env=environment)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and (not out.exists() or not out.stat().st_size):
+        time.sleep(0.02)
+    process.send_signal(number)
+    assert process.wait(timeout=60) == 128 + number
+    found = records(out)
+    assert 0 < len(found) < 120
+    assert subprocess.run(command, env=environment, check=False, timeout=120).returncode == 0
+    cells = [r["cell"] for r in records(out)]
+    assert len(cells) == len(set(cells)) == 120
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "empty file"),
+        ("- model", "must be a mapping"),
+        ("model: llama2-7b\n", "gpus is missing"),
+        ("model: llama2-7b\ngpus: 8xA100\nbatches: 4\n", "no option of a sweep"),
+        ("model: llama2-7b\ngpus: 8xA100\nseq: many\n", "not a whole number"),
+        ("model: llama2-7b\ngpus: 8xA100\ntp: [1.5]\n", "not a word or a number"),
+        ("model: llama2-7b\ngpus: []\n", "no values"),
+        ("model: lama2-7b\ngpus: 8xA100\n", "did you mean"),
+        ("model: llama2-7b\ngpus: 8xB100\n", "did you mean"),
+        ("model: llama2-7b\ngpus: 8xA100\nframework: megatorn\n", "did you mean"),
+        ("model: [llama2-7b\n", "sweep.yaml"),
+    ],
+)
+def test_mistakes_are_explained(shell: Shell, tmp_path: Path, text: str, says: str) -> None:
+    """Before anything is computed or written."""
+    path, out = tmp_path / "sweep.yaml", tmp_path / "out.ndjson"
+    path.write_text(text)
+    result = shell(f"sweep {path} --out {out} -q")
+    assert result.code == 2 and says in result.err and result.out == "" and not out.exists()
+
+
+def test_places_that_cannot_be_written(shell: Shell, sweep: Path, tmp_path: Path) -> None:
+    """A directory, a missing one, a file of something else."""
+    assert "is a directory" in shell(f"sweep {sweep} -o {tmp_path}").err
+    assert "no directory" in shell(f"sweep {sweep} -o {tmp_path}/a/b.ndjson").err
+    other = tmp_path / "notes.txt"
+    other.write_text("hello\n")
+    assert "no record of a sweep" in shell(f"sweep {sweep} -o {other}").err and other.read_text() == "hello\n"
+    assert "no file" in shell("sweep nowhere.yaml").err
+    assert "--jobs" in shell(f"sweep {sweep} --jobs 0").err
+
+
+def test_cells_that_cannot_be(shell: Shell, tmp_path: Path) -> None:
+    """Refused or too large, with the reason, beside those that fit; nothing that fits is exit 1."""
+    path = tmp_path / "sweep.yaml"
+    path.write_text("model: llama2-70b\ngpus: 8xV100\nprecision: [bf16, fp16]\n")
+    result = shell(f"sweep {path} -q")
+    first, second = (json.loads(line) for line in result.out.splitlines())
+    assert result.code == 1
+    assert (first["status"], second["status"]) == ("refused", "does not fit")
+    assert "has no bf16" in first["reason"] and second["step_time_s"] is None
