@@ -16,7 +16,9 @@ from planner.launch import (
     torchtitan,
 )
 from planner.launch.program import Setup, Target
+from planner.plan import Plan
 from planner.schema.framework import Framework
+from planner.training.job import Job
 from planner.training.rule import Rule
 
 TARGETS: dict[str, Target] = {
@@ -58,6 +60,12 @@ def known_name(option: str, name: str, known: Iterable[str]) -> str:
         near = suggest(name, names) or names
         raise PlannerError(f"{option} {name!r:.40} is unknown", f"did you mean: {', '.join(near)} ?")
     return name
+
+
+def writes(job: Job, plan: Plan) -> bool:
+    """Whether the target of the job's own preset can express a plan."""
+    name = job.framework.target
+    return name is not None and refusal(TARGETS[name], Setup(job, plan)) is None
 
 
 def refusal(target: Target, setup: Setup) -> Rule | None:

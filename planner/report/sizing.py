@@ -57,7 +57,7 @@ def sizes(console: Console, answer: SizeAnswer, arguments: Sequence[str]) -> Non
     console.print()
     for line in reasons(answer, answer.answer):
         console.print(fill(line, min(console.width, READABLE), subsequent_indent=" " * 9))
-    for word, command in zip(("Next", ""), next_commands(answer.answer, problem(arguments)), strict=True):
+    for word, command in zip(("Next", ""), next_commands(answer.answer, problem(arguments)), strict=False):
         console.print(f"{word:<9}{command}")
 
 

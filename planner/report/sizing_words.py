@@ -7,6 +7,7 @@ from math import exp
 
 from planner.accuracy.bands import band
 from planner.catalog.clusters import cluster_spec
+from planner.launch.targets import writes
 from planner.report.words import degrees, largest_part, recompute_name
 from planner.schema.hardware import Node
 from planner.size import SizeAnswer
@@ -147,4 +148,5 @@ def failure_words(p: Point, answer: SizeAnswer) -> str:
 def next_commands(p: Point, job: str) -> list[str]:
     """What to ask next of the size that answers."""
     ask = f"{job} --gpus {cluster_spec(p.ranked.job.cluster)}".strip()
-    return [f"planner recommend {ask}", f"planner launch {ask}"]
+    written = [f"planner launch {ask}"] if writes(p.ranked.job, p.ranked.plan) else []
+    return [f"planner recommend {ask}", *written]

@@ -192,6 +192,8 @@ def replay_line(number: int, ranked: Ranked) -> str:
 
 def following(answer: Recommendation, arguments: Sequence[str]) -> list[str]:
     """The next commands, with the same problem."""
+    from planner.launch.targets import writes  # all emitters: only the screen needs them
+
     same = problem(arguments)
     if not answer.ranked:
         return ["Next    without --exact, planner shows what does run on these GPUs"]
@@ -200,7 +202,7 @@ def following(answer: Recommendation, arguments: Sequence[str]) -> list[str]:
     written = [f"        planner launch --plan 1 {shlex.join(same)}"]
     return [
         f"Next    planner explain --plan 1 {shlex.join(same)}",
-        *(written if first.job.framework.target and not first.relaxations else []),
+        *(written if not first.relaxations and writes(first.job, first.plan) else []),
         f"        planner timeline --plan 1 {shlex.join(drawn)}",
     ]
 
