@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from planner.cli.request import complete
-from planner.errors import EXIT_BAD_INPUT, EXIT_NOTHING_FITS, PlannerError
+from planner.errors import EXIT_BAD_INPUT, EXIT_NOTHING_FITS, PlannerError, UnitError
 
 if TYPE_CHECKING:
     from planner.catalog.library import Library
@@ -44,6 +44,8 @@ Set = Annotated[
         "--set", help="A variable or argument that the script takes from outside: NODES=4, 1=8B", rich_help_panel=_SAY
     ),
 ]
+Step = Annotated[str | None, typer.Option("--measured-step", help="What a step took: 29.4s; what would explain it?")]
+Peak = Annotated[str | None, typer.Option("--measured-memory", help="Peak of the fullest rank: 71GiB")]
 Fork = Annotated[
     bool,
     typer.Option("--fork", help="Options that the framework does not have are your fork's own", rich_help_panel=_SAY),
@@ -75,6 +77,8 @@ def check(
     variables: Set = None,
     fork: Fork = False,
     margin: Margin = "0%",
+    measured_step: Step = None,
+    measured_memory: Peak = None,
     profiles: Profiles = None,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -85,10 +89,12 @@ def check(
     recommend and explain. Scripts are read, never run. Exit codes: 0 legal and fits, 1 does not fit, 2 illegal.
     """
     share = _share(margin)
+    step, peak = _quantity("--measured-step", measured_step, "second"), _quantity("--measured-memory", measured_memory)
     from planner.catalog.library import open_library
     from planner.cli.infile import read_text
     from planner.cli.screen import notes, progress
     from planner.launch.check import check as judge
+    from planner.launch.check import compared
     from planner.launch.header import read_header
     from planner.launch.targets import TARGETS
     from planner.recommend import caveats
@@ -107,7 +113,7 @@ def check(
     assumptions = (*reading.notes, *assumed, *caveats(setup.job, Bounds()))
     notes(assumptions, quiet)
     with progress(quiet) as tick:
-        verdict = judge(reading, setup, TARGETS[reading.target], share, tick)
+        verdict = compared(judge(reading, setup, TARGETS[reading.target], share, tick), step, peak)
     sys.stdout.write(write(document(verdict, file, assumptions)) if as_json else shown(file, verdict))
     if not verdict.legal:
         raise typer.Exit(EXIT_BAD_INPUT)
@@ -124,6 +130,22 @@ def _share(text: str) -> float:
         value = -1.0
     if not 0.0 <= value < 1.0:
         raise PlannerError(f"--margin {text!r:.20} is no share of the memory", "--margin 8%")
+    return value
+
+
+def _quantity(option: str, text: str | None, dimension: str = "byte") -> float | None:
+    """A measured time or size."""
+    if text is None:
+        return None
+    from planner.units import parse
+
+    example = "29.4s" if dimension == "second" else "71GiB"
+    try:
+        value = parse(text, dimension)
+    except UnitError as error:
+        raise UnitError(f"{option}: {error}", f"{option} {example}") from None
+    if value <= 0:
+        raise PlannerError(f"{option} {text} must be positive", f"{option} {example}")
     return value
 
 

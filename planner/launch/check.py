@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from math import log
 from typing import Any
 
 from pydantic import ValidationError
 
+from planner.accuracy.bands import band
+from planner.accuracy.diagnose import Suspect, suspects
 from planner.errors import PlannerError
 from planner.launch.nearest import Change, nearest
 from planner.launch.program import Setup, Target
@@ -34,6 +37,19 @@ PLANS = 3
 
 
 @dataclass(frozen=True, slots=True)
+class Measured:
+    """What a user measured of the script: seconds per step, bytes on the fullest rank, and what would explain them.
+
+    Attributes:
+        suspects: of a step outside the band, the constants that alone would explain it, the likeliest first.
+    """
+
+    step: float | None = None
+    memory: float | None = None
+    suspects: tuple[Suspect, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """What is to be said of a script.
 
@@ -41,7 +57,7 @@ class Verdict:
         ranked: its plan with all numbers; None where the numbers of the script make no plan.
         problems: why its framework refuses it. capacity: bytes there are; margin: share of them to be left free.
         changes: fewest changes first; of a script that runs, those that save WORTH of the step.
-        best: the fastest plan of the same job.
+        best: the fastest plan of the same job. measured: what the user measured, if anything.
     """
 
     reading: Reading
@@ -52,6 +68,7 @@ class Verdict:
     margin: float
     changes: tuple[Change, ...]
     best: Ranked | None
+    measured: Measured | None = None
 
     @property
     def legal(self) -> bool:
@@ -161,6 +178,17 @@ def check(
     found = nearest(job, plan, target.rules, margin, limit, PLANS)
     best = recommend(job, Bounds(), 1, exact=True, tick=tick).ranked
     return Verdict(reading, setup, ranked, problems, capacity, margin, tuple(found), best[0] if best else None)
+
+
+def compared(verdict: Verdict, step: float | None, memory: float | None) -> Verdict:
+    """The verdict with what was measured beside it."""
+    ranked = verdict.ranked
+    if (step is None and memory is None) or ranked is None:
+        return verdict
+    width = band(ranked.job, ranked.plan).width
+    outside = step is not None and (width is None or abs(log(step / ranked.step_time)) > width)
+    found = tuple(suspects(ranked.job, ranked.plan, step)) if step is not None and outside else ()
+    return replace(verdict, measured=Measured(step, memory, found))
 
 
 def _broken(target: Target, setup: Setup) -> tuple[Problem, ...]:

@@ -24,12 +24,14 @@ from planner.units import format_bytes, format_seconds
 SCHEMA = "planner.check/1"
 MOST_PROBLEMS = 8
 LONGEST_LIST = 6
+MOST_SUSPECTS = 4
 
 
 def text(name: str, verdict: Verdict) -> str:
     """The verdict in lines of "what  finding"."""
     rows = [("script", _script(name, verdict)), ("plan", _plan(verdict.setup))]
-    rows += _legal(verdict) + _numbers(verdict) + _changes(verdict) + _best(verdict) + _ignored(verdict)
+    rows += _legal(verdict) + _numbers(verdict) + _measured(verdict)
+    rows += _changes(verdict) + _best(verdict) + _ignored(verdict)
     return "".join(f"{what:<9} {said}\n" if said else "\n" for what, said in rows)
 
 
@@ -78,6 +80,24 @@ def _numbers(verdict: Verdict) -> list[tuple[str, str]]:
     spent = ", ".join(f"{PART_NAMES[k]} {time[k] / ranked.step_time:.0%}" for k in costs)
     speed = f"{with_band(ranked)}, {ranked.tokens_per_second:,.0f} tokens/s, {ranked.mfu:.1%} MFU; {spent}"
     return [("fits", f"{answer}: {used}, most of it {part} ({size})"), ("step", speed)]
+
+
+def _measured(verdict: Verdict) -> list[tuple[str, str]]:
+    """Measured against predicted; of a step outside the band, what would explain it."""
+    found, ranked = verdict.measured, verdict.ranked
+    if found is None or ranked is None:
+        return []
+    rows = []
+    if found.step is not None:
+        against = f"step {format_seconds(found.step)}, {found.step / ranked.step_time - 1:+.0%} on the prediction"
+        rows.append(("measured", f"{against}: {'outside' if found.suspects else 'inside'} its band"))
+    if found.memory is not None:
+        against = f"{found.memory / ranked.need - 1:+.0%} on the prediction"
+        rows.append(("measured", f"{format_bytes(found.memory)} on the fullest rank, {against}"))
+    return rows + [
+        ("suspect", f"{s.words} at {s.factor:.2g} of what is assumed: {s.spreads:.1f} times its usual spread")
+        for s in found.suspects[:MOST_SUSPECTS]
+    ]
 
 
 def _changes(verdict: Verdict) -> list[tuple[str, str]]:
@@ -182,6 +202,7 @@ def document(verdict: Verdict, name: str, assumptions: tuple[str, ...]) -> dict[
             {"rule": p.rule, "message": p.message, "line": p.line or None, "source": p.source} for p in verdict.problems
         ],
         "plan": plan_data(verdict.ranked, 1, capacity) if verdict.ranked else None,
+        "measured": _measured_data(verdict),
         "changes": [
             {
                 "settings": change.count,
@@ -192,4 +213,17 @@ def document(verdict: Verdict, name: str, assumptions: tuple[str, ...]) -> dict[
         ],
         "best": plan_data(verdict.best, 1, capacity) if verdict.best else None,
         "ignored": [{"line": line or None, "why": why} for line, why in verdict.reading.ignored],
+    }
+
+
+def _measured_data(verdict: Verdict) -> dict[str, Any] | None:
+    found = verdict.measured
+    if found is None:
+        return None
+    return {
+        "step_time_s": found.step,
+        "peak_memory_bytes": found.memory,
+        "suspects": [
+            {"name": s.name, "meaning": s.words, "factor": s.factor, "spreads": s.spreads} for s in found.suspects
+        ],
     }

@@ -77,6 +77,18 @@ def test_json(shell: Shell, script: Path) -> None:
     assert found.json["problems"][0]["line"] > 1
 
 
+def test_what_was_measured(shell: Shell, script: Path) -> None:
+    """Outside the band the constants that would explain it, the likeliest first; inside none."""
+    predicted = shell(f"check {script} --json").json["plan"]["step_time_s"]
+    slow = shell(f"check {script} --measured-step {1.4 * predicted:.2f}s --measured-memory 71GiB")
+    assert "+40% on the prediction: outside its band" in slow.out and "71.0 GiB on the fullest rank" in slow.out
+    assert "suspect   speed of all kernels at 0.6" in slow.out
+    near = shell(f"check {script} --measured-step {1.02 * predicted:.2f}s --json")
+    jsonschema.validate(near.json, json.loads(SCHEMA.read_text()))
+    assert near.json["measured"]["suspects"] == []
+    assert "--measured-step 29.4s" in shell(f"check {script} --measured-step soon").err
+
+
 def test_an_answer_of_the_planner(shell: Shell, tmp_path: Path) -> None:
     """recommend --json | check -"""
     path = tmp_path / "answer.json"

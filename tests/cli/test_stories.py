@@ -30,6 +30,8 @@ STORIES = [
     ),
     ("recommend -m llama3-70b -g 16x8xH100 --global-batch 1024 --seq 8192 --top 10", 0, "recommendation-1", "Why 1"),
     (f"check {ROOT}/docs/examples/train_13b.sh --gpus 4x8xH100", 1, "check-1", "legal"),
+    (f"check {ROOT}/docs/examples/train_13b.sh --gpus 4x8xH100 --margin 8%", 1, "check-1", "8% kept free"),
+    (f"check {ROOT}/docs/examples/train_13b.sh --gpus 4x8xH100 --measured-step 29.4s", 1, "check-1", "suspect"),
     ("recommend -m llama3-8b -g 8xH100 --exact", 0, "recommendation-1", "Band"),
     ("explain -m llama70b -g 64xA100", 0, "explanation-1", "bubble"),
     ("serve -m llama3.1-70b -g 8xH100 --input 8000 --output 500 --users 32 --tpot 40ms", 0, "serving-1", "TPOT"),
