@@ -16,6 +16,7 @@ STOREYS = (
     ("units",),
     ("schema",),
     ("plan",),
+    ("masks",),
     ("catalog", "architecture"),
     ("schedules", "cost"),
     ("training", "serving"),
@@ -29,7 +30,7 @@ STOREYS = (
 
 FLOOR = {name: height for height, names in enumerate(STOREYS) for name in names}
 
-PURE = ("plan", "architecture", "schedules", "cost", "training", "serving", "search", "sizing")
+PURE = ("plan", "masks", "architecture", "schedules", "cost", "training", "serving", "search", "sizing")
 """Nothing here reads the screen, the disk or the clock."""
 
 OUTSIDE = {"rich", "typer", "os", "pathlib", "yaml", "time"}

@@ -41,11 +41,13 @@ class Measured:
     """What a user measured of the script: seconds per step, bytes on the fullest rank, and what would explain them.
 
     Attributes:
-        suspects: of a step outside the band, the constants that alone would explain it, the likeliest first.
+        outside: whether the step lies outside the band of its prediction, or there is no band.
+        suspects: then the constants that alone would explain it, the likeliest first; maybe none would.
     """
 
     step: float | None = None
     memory: float | None = None
+    outside: bool = False
     suspects: tuple[Suspect, ...] = ()
 
 
@@ -188,7 +190,7 @@ def compared(verdict: Verdict, step: float | None, memory: float | None) -> Verd
     width = band(ranked.job, ranked.plan).width
     outside = step is not None and (width is None or abs(log(step / ranked.step_time)) > width)
     found = tuple(suspects(ranked.job, ranked.plan, step)) if step is not None and outside else ()
-    return replace(verdict, measured=Measured(step, memory, found))
+    return replace(verdict, measured=Measured(step, memory, outside, found))
 
 
 def _broken(target: Target, setup: Setup) -> tuple[Problem, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -56,21 +55,11 @@ def nearest(
         time = asked.cost(found)
         return np.where(time <= limit, time + DECISIVE * changes(found, plan), np.inf)
 
-    wanted = replace(asked, legal=with_rules(job, rules), capacity=asked.capacity * (1.0 - margin), cost=cost)
+    wanted = replace(
+        asked, legal=lambda found: legal(job, found, rules), capacity=asked.capacity * (1.0 - margin), cost=cost
+    )
     found = search(plans(job, around(plan)), wanted, keep).best
     return [_change(job, plan, candidate) for candidate in found if np.isfinite(candidate.cost)]
-
-
-def with_rules(job: Job, rules: tuple[Rule, ...]) -> Callable[[Plan], tuple[Any, dict[str, int]]]:
-    """The mask of the plans that obey these rules too."""
-
-    def masked(plan: Plan) -> tuple[Any, dict[str, int]]:
-        mask, broken = legal(job, plan)
-        for rule in rules:
-            mask = mask & np.broadcast_to(rule.holds(job, plan), mask.shape)
-        return mask, broken
-
-    return masked
 
 
 def _change(job: Job, plan: Plan, candidate: Candidate) -> Change:

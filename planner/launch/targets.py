@@ -16,6 +16,7 @@ from planner.launch import (
     torchtitan,
 )
 from planner.launch.program import Setup, Target
+from planner.masks import first_of
 from planner.plan import Plan
 from planner.schema.framework import Framework
 from planner.training.job import Job
@@ -70,4 +71,4 @@ def writes(job: Job, plan: Plan) -> bool:
 
 def refusal(target: Target, setup: Setup) -> Rule | None:
     """The first thing of a plan that a target cannot express, or None."""
-    return next((rule for rule in target.rules if not rule.holds(setup.job, setup.plan)), None)
+    return first_of(target.rules, setup.job, setup.plan)

@@ -90,10 +90,12 @@ def _measured(verdict: Verdict) -> list[tuple[str, str]]:
     rows = []
     if found.step is not None:
         against = f"step {format_seconds(found.step)}, {found.step / ranked.step_time - 1:+.0%} on the prediction"
-        rows.append(("measured", f"{against}: {'outside' if found.suspects else 'inside'} its band"))
+        rows.append(("measured", f"{against}: {'outside' if found.outside else 'inside'} its band"))
     if found.memory is not None:
         against = f"{found.memory / ranked.need - 1:+.0%} on the prediction"
         rows.append(("measured", f"{format_bytes(found.memory)} on the fullest rank, {against}"))
+    if found.outside and not found.suspects:
+        rows.append(("suspect", "no constant by itself: another plan, data loading, a failing GPU or node?"))
     return rows + [
         ("suspect", f"{s.words} at {s.factor:.2g} of what is assumed: {s.spreads:.1f} times its usual spread")
         for s in found.suspects[:MOST_SUSPECTS]
@@ -223,6 +225,7 @@ def _measured_data(verdict: Verdict) -> dict[str, Any] | None:
     return {
         "step_time_s": found.step,
         "peak_memory_bytes": found.memory,
+        "outside_band": found.outside,
         "suspects": [
             {"name": s.name, "meaning": s.words, "factor": s.factor, "spreads": s.spreads} for s in found.suspects
         ],

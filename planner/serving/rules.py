@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from planner.masks import first_of, obeying
 from planner.plan import Plan, divisors
 from planner.serving.job import ServeJob, width
 
@@ -96,16 +97,9 @@ RULES: tuple[ServeRule, ...] = (
 
 def legal(job: ServeJob, plan: Plan) -> tuple[Any, dict[str, int]]:
     """Mask of the plans that obey every rule, and how many broke each rule first."""
-    mask = np.ones(np.shape(plan.tp), dtype=bool)
-    broken: dict[str, int] = {}
-    for rule in RULES:
-        obeys = np.broadcast_to(rule.holds(job, plan), mask.shape)
-        if lost := int(np.count_nonzero(mask & ~obeys)):
-            broken[rule.name] = lost
-        mask = mask & obeys
-    return mask, broken
+    return obeying(RULES, job, plan)
 
 
 def first_broken(job: ServeJob, plan: Plan) -> ServeRule | None:
     """The first rule that one plan breaks, or None."""
-    return next((rule for rule in RULES if not np.all(rule.holds(job, plan))), None)
+    return first_of(RULES, job, plan)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from planner.masks import first_of, obeying
 from planner.plan import Plan
 from planner.training.frameworks import FRAMEWORK_RULES
 from planner.training.job import Job
@@ -223,18 +224,11 @@ def rules_of(job: Job) -> tuple[Rule, ...]:
     return (*RULES, *FRAMEWORK_RULES.get(job.framework.target or "", ()))
 
 
-def legal(job: Job, plan: Plan) -> tuple[Any, dict[str, int]]:
-    """Mask of the plans that obey every rule, and how many broke each rule first."""
-    mask = np.ones(np.shape(plan.tp), dtype=bool)
-    broken: dict[str, int] = {}
-    for rule in rules_of(job):
-        obeys = np.broadcast_to(rule.holds(job, plan), mask.shape)
-        if lost := int(np.count_nonzero(mask & ~obeys)):
-            broken[rule.name] = lost
-        mask = mask & obeys
-    return mask, broken
+def legal(job: Job, plan: Plan, more: tuple[Rule, ...] = ()) -> tuple[Any, dict[str, int]]:
+    """Mask of the plans that obey every rule, and `more` of them, and how many broke each rule first."""
+    return obeying(tuple(dict.fromkeys((*rules_of(job), *more))), job, plan)
 
 
 def first_broken(job: Job, plan: Plan) -> Rule | None:
     """The first rule that one plan breaks, or None."""
-    return next((rule for rule in rules_of(job) if not np.all(rule.holds(job, plan))), None)
+    return first_of(rules_of(job), job, plan)

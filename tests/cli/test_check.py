@@ -85,7 +85,9 @@ def test_what_was_measured(shell: Shell, script: Path) -> None:
     assert "suspect   speed of all kernels at 0.6" in slow.out
     near = shell(f"check {script} --measured-step {1.02 * predicted:.2f}s --json")
     jsonschema.validate(near.json, json.loads(SCHEMA.read_text()))
-    assert near.json["measured"]["suspects"] == []
+    assert near.json["measured"]["suspects"] == [] and not near.json["measured"]["outside_band"]
+    odd = shell(f"check {script} --measured-step {predicted / 50:.2f}s")
+    assert "outside its band" in odd.out and "no constant by itself" in odd.out
     assert "--measured-step 29.4s" in shell(f"check {script} --measured-step soon").err
 
 

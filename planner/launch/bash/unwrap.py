@@ -31,11 +31,6 @@ class Launch:
     environment: dict[str, str]
     launcher: tuple[Word, ...] = ()
 
-    @classmethod
-    def bare(cls, command: Command) -> Launch:
-        """Arguments without a program."""
-        return cls("", command.words, None, None, command.environment)
-
 
 @dataclass(frozen=True, slots=True)
 class Kind:

@@ -58,11 +58,6 @@ class Script:
     directives: tuple[str, ...]
     ignored: tuple[tuple[int, str], ...]
 
-    @classmethod
-    def empty(cls) -> Script:
-        """One that does nothing."""
-        return cls((), {}, {}, (), ())
-
 
 @dataclass(frozen=True, slots=True)
 class Part:

@@ -1,0 +1,44 @@
+"""Rules as masks over plans: what training and serving share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+
+from planner.plan import Plan
+
+
+class NamedMask(Protocol):
+    """A rule: its name, and where plans of a job obey it."""
+
+    @property
+    def name(self) -> str:
+        """As shown to users and in JSON."""
+        ...
+
+    @property
+    def holds(self) -> Callable[[Any, Plan], Any]:
+        """(job, plan) -> bool or array of bool."""
+        ...
+
+
+Rule = TypeVar("Rule", bound=NamedMask)
+
+
+def obeying(rules: Sequence[NamedMask], job: Any, plan: Plan) -> tuple[Any, dict[str, int]]:
+    """Mask of the plans that obey every rule, and how many broke each rule first."""
+    mask = np.ones(np.shape(plan.tp), dtype=bool)
+    broken: dict[str, int] = {}
+    for rule in rules:
+        obeys = np.broadcast_to(rule.holds(job, plan), mask.shape)
+        if lost := int(np.count_nonzero(mask & ~obeys)):
+            broken[rule.name] = lost
+        mask = mask & obeys
+    return mask, broken
+
+
+def first_of(rules: Sequence[Rule], job: Any, plan: Plan) -> Rule | None:
+    """The first rule that one plan breaks, or None."""
+    return next((rule for rule in rules if not np.all(rule.holds(job, plan))), None)
