@@ -51,7 +51,7 @@ OTHER_PRESET = {
     "megatron-core-tuned": "megatron-core",
     "megatron-2020": "megatron-core",
     "megatron-deepspeed": "megatron-core",
-    "deepspeed-zero3": "torchtitan",
+    "deepspeed-zero3-2021": "torchtitan",
     "internevo": "megatron-core",
     "llm-foundry": "torchtitan",
     "nanotron": "torchtitan-eager",
@@ -59,6 +59,9 @@ OTHER_PRESET = {
     "torchtitan-eager": "llm-foundry",
 }
 """The nearest preset not fitted to the sources of this one: plain PyTorch for plain PyTorch, fused for fused."""
+
+FACTS = ("zero", "zero_with_pipeline", "uneven_layers", "gathers", "host_member", "gathers_block", "regathers")
+"""What a preset says that is read off the framework's code, not fitted: a stand-in keeps it."""
 
 OTHER_ACCELERATOR = {
     "a100": "h100-sxm5-80gb",
@@ -108,8 +111,10 @@ def sizes(kind: str, cases: Sequence[Case], change: Callable[[Job], Job]) -> lis
 
 
 def another_preset(job: Job) -> Job:
-    """The job with the preset that stands in for its own."""
-    return replace(job, framework=open_library().framework(OTHER_PRESET[job.framework.name]).value)
+    """The job with the constants of the preset that stands in for its own."""
+    other = open_library().framework(OTHER_PRESET[job.framework.name]).value
+    facts = {name: getattr(job.framework, name) for name in FACTS}
+    return replace(job, framework=other.model_copy(update=facts))
 
 
 def another_accelerator(job: Job) -> Job:

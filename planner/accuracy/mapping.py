@@ -21,7 +21,7 @@ FAMILIES: tuple[tuple[str, str], ...] = (
 
 FRAMEWORKS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("Megatron-LM 2020", "", ("megatron-2020", "megatron-2021", "megatron-core")),
-    ("DeepSpeed ZeRO-3 in Megatron", "", ("deepspeed-zero3", "megatron-deepspeed")),
+    ("DeepSpeed ZeRO-3 in Megatron", "", ("deepspeed-zero3-2021", "megatron-deepspeed")),
     ("Megatron-DeepSpeed", "vTrain", ("megatron-deepspeed",)),
     ("Megatron-DeepSpeed", "", ("bigscience", "megatron-deepspeed")),
     ("LargeScale", "", ("megatron-deepspeed",)),

@@ -56,6 +56,9 @@ class Framework(Profile):
             over several nodes with tp > 1: piped_floor + tp * piped_floor_tp (nanotron; 0 elsewhere).
         tp_exposed, dp_hidden: share of TP traffic left exposed; share of the last backward that hides DP traffic.
         gathers: collectives per layer in which ZeRO-3 moves its weights (1: flat per layer; 4: one per matrix).
+        host_member: host time per rank of such a collective, where its pieces are a list (0: one flat tensor).
+        gathers_block: computation waits for every gather, none is prefetched; regathers: recomputing a layer and its
+            backward pass each gather its weights.
         fsdp_slowdown: share of hidden FSDP traffic that slows compute down.
         p2p_exposed: share of interleaved point-to-point time left exposed; p2p_blocking: 1F1B waits for each send.
         accumulate: bytes moved per parameter and micro-batch to add into the gradient buffer.
@@ -88,6 +91,9 @@ class Framework(Profile):
     tp_exposed: Share
     dp_hidden: Share
     gathers: Annotated[int, Field(ge=1)] = 1
+    host_member: Seconds = 0.0
+    gathers_block: bool = False
+    regathers: bool = False
     fsdp_slowdown: Share
     p2p_blocking: bool
     p2p_exposed: Share

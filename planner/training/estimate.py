@@ -214,7 +214,9 @@ def _data_traffic(job: Job, plan: Plan, slowest: StagePass, trained: tuple[Num, 
 
     ZeRO 0: all-reduce of the gradient buffer; 1: reduce-scatter of it and all-gather of 16-bit weights, hidden behind a
     share of the last micro-batch's backward pass. ZeRO 2 reduces, and ZeRO 3 also gathers twice (frozen weights too),
-    for every micro-batch, hidden behind its passes, which it slows down by a share of the traffic hidden.
+    for every micro-batch, hidden behind its passes, which it slows down by a share of the traffic hidden. Frameworks
+    whose gathers block hide none; some gather a third time to recompute; where the pieces of a collective are a list,
+    the host spends `host_member` on each rank's (DeepSpeed before 0.5.5, runtime/zero/partition_parameters.py).
     """
     framework, each, ranks = job.framework, state_bytes(job), plan.dp * plan.cp
     layers = split_layers(job.model.layers, plan.pp, plan.head).middle
@@ -229,15 +231,18 @@ def _data_traffic(job: Job, plan: Plan, slowest: StagePass, trained: tuple[Num, 
     for count, frozen, size, stride in shares:
         members = collectives.group(job.cluster, size, stride)
         weights: Num = np.where(plan.zero >= 3, frozen, count)
-        reduce = reduce + collectives.reduce_scatter(members, each.gradient * count, calls)
-        gather = gather + collectives.all_gather(members, each.weight * weights, calls)
+        listed = np.where(plan.zero >= 3, calls * size * framework.host_member, 0.0)[()]
+        reduce = reduce + collectives.reduce_scatter(members, each.gradient * count, calls) + listed
+        gather = gather + collectives.all_gather(members, each.weight * weights, calls) + listed
         all_reduce = all_reduce + collectives.all_reduce(members, each.gradient * count)
     last_backward = slowest.work.backward
     once = np.where(plan.zero >= 1, reduce + gather, all_reduce)
     at_end = np.maximum(once - framework.dp_hidden * last_backward, 0.0)
     forward = np.where(plan.zero >= 3, gather, 0.0)
-    each_pass = _behind(forward, slowest.work.forward, framework.fsdp_slowdown)
-    each_pass = each_pass + _behind(reduce + forward, last_backward, framework.fsdp_slowdown)
+    slowdown = 1.0 if framework.gathers_block else framework.fsdp_slowdown
+    each_pass = _behind(forward, slowest.work.forward, slowdown)
+    again = recomputed_layers(plan.recompute_layers, plan.v, layers) / layers if framework.regathers else 0.0
+    each_pass = each_pass + _behind(reduce + (1.0 + again) * forward, last_backward, slowdown)
     gathered_once = np.where(plan.zero >= 3, 0.0, gather)
     return np.where(plan.zero >= 2, plan.m * each_pass + gathered_once, at_end)[()]
 

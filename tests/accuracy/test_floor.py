@@ -26,16 +26,16 @@ AT_LEAST = {"rows": 330, "sources": 11, "groups": 26, "spearman": 0.40, "fits": 
 """Size of the scored corpus, and shares that may not be undercut."""
 
 SOURCES = {
-    "kor22": 0.04,
-    "mosaic": 0.04,
-    "bloom": 0.04,
-    "gpt2v100": 0.04,
-    "intern": 0.05,
-    "tr3m": 0.05,
-    "tt": 0.05,
+    "kor22": 0.03,
+    "mosaic": 0.03,
+    "bloom": 0.03,
+    "gpt2v100": 0.03,
+    "intern": 0.04,
+    "tr3m": 0.04,
+    "tt": 0.04,
     "zb": 0.06,
-    "simumax": 0.05,
-    "meg21": 0.06,
+    "simumax": 0.04,
+    "meg21": 0.05,
 }
 """Median error of step time that each source may not exceed."""
 
@@ -70,6 +70,17 @@ def test_step_time() -> None:
     assert step is not None
     assert step.median <= AT_MOST["step median"]
     assert step.p90 <= AT_MOST["step p90"]
+
+
+def test_sharded_runs_of_2021() -> None:
+    """ZeRO-3 at 384 to 1,536 ranks (Narayanan 2021, Table 2), to which no constant was fitted: median and worst."""
+    errors = [
+        abs(p.step / (p.case.step or 0.0) - 1.0)
+        for p in predictions()
+        if p.case.job.framework.name == "deepspeed-zero3-2021" and p.case.main
+    ]
+    assert len(errors) == 3
+    assert sorted(errors)[1] <= 0.10 and max(errors) <= 0.15
 
 
 @pytest.mark.parametrize("name", SOURCES)

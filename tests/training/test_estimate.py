@@ -254,6 +254,28 @@ def test_data_parallel_traffic_vanishes_without_ranks() -> None:
     assert alone.bubble == alone.pp_comm == 0
 
 
+@pytest.mark.parametrize(("k", "collectives"), [(0, 3), (32, 4), (16, 3.5)])
+def test_list_based_collectives_cost_the_host(k: int, collectives: float) -> None:
+    """ZeRO-3 as in DeepSpeed 0.3: each of 4 matrices, 32 layers, 8 ranks and 2 micro-batches, once per collective.
+
+    Two gathers and a scatter, and a further gather of every layer that is recomputed.
+    """
+    of = job("llama3.1-8b", "8xA100", "deepspeed-zero3-2021", seq=2048, batch=16)
+    plan = Plan(dp=8, m=2, zero=3, recompute_layers=k)
+    free = replace(of, framework=of.framework.model_copy(update={"host_member": 0.0}))
+    cost = estimate(of, plan).time.dp_comm_exposed - estimate(free, plan).time.dp_comm_exposed
+    assert cost == pytest.approx(2 * collectives * 4 * 32 * 8 * of.framework.host_member, rel=1e-9)
+
+
+def test_gathers_that_block_hide_nothing() -> None:
+    """All of the traffic is exposed, where it otherwise slows computation down by a share at most."""
+    of = job("llama3.1-8b", "8xA100", "deepspeed-zero3", seq=2048, batch=16)
+    blocking = replace(of, framework=of.framework.model_copy(update={"gathers_block": True}))
+    plan = Plan(dp=8, m=2, zero=3)
+    hidden, exposed = (estimate(one, plan).time.dp_comm_exposed for one in (of, blocking))
+    assert hidden == pytest.approx(of.framework.fsdp_slowdown * exposed, rel=1e-9)
+
+
 @pytest.mark.parametrize(("p", "m"), [(2, 8), (4, 8), (8, 64)])
 def test_bubble_of_an_even_pipeline(p: int, m: int) -> None:
     """(p-1)/(m+p-1) of the time and (p-1)/m of the work, the head's weight on the last rank aside: within a tenth."""
