@@ -249,8 +249,7 @@ def _said(job: Job, plan: Plan) -> dict[str, tuple[str, str, str]]:
     exposed = f"exposed share {framework.tp_exposed:g}"
     hop = f"one hop {format_seconds(float(hop_time(job, p)))}"
     traffic = (
-        f"{trained} × ({each.gradient:g} + {each.weight:g}) B over {plan.dp * plan.cp} ranks, "
-        f"{framework.dp_hidden:.0%} of the last backward hides it"
+        f"{trained} × ({each.gradient:g} + {each.weight:g}) B over {plan.dp * plan.cp} ranks, {_hidden(job, plan)}"
     )
     fixed = f"{format_seconds(framework.step)} + {framework.jitter:.1%} of the pipeline"
     return {
@@ -270,6 +269,17 @@ def _said(job: Job, plan: Plan) -> dict[str, tuple[str, str, str]]:
         ),
         "overhead": ("fixed + waiting share", fixed, framework.source),
     }
+
+
+def _hidden(job: Job, plan: Plan) -> str:
+    """What hides data-parallel traffic, and what its calls cost the host."""
+    framework = job.framework
+    if plan.zero < 2:
+        return f"{framework.dp_hidden:.0%} of the last backward hides it"
+    if not framework.gathers_block:
+        return f"each pass hides it, slowed down by {framework.fsdp_slowdown:.0%} of what it hides"
+    host = f", {format_seconds(framework.host_member)} per rank and call" if framework.host_member else ""
+    return f"{framework.gathers} calls a layer that nothing hides{host}"
 
 
 def _throughput(ranked: Ranked) -> list[Line]:

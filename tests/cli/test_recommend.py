@@ -122,6 +122,20 @@ def test_explain_shows_formula_numbers_and_source(shell: Shell) -> None:
     assert "MEMORY" in text and "bubble fraction" in text and "Korthikanti" in text
 
 
+@pytest.mark.parametrize(
+    ("preset", "said"),
+    [
+        ("megatron-core", "23% of the last backward hides it"),
+        ("torchtitan", "each pass hides it, slowed down by 56% of what it hides"),
+        ("deepspeed-zero3-2021", "4 calls a layer that nothing hides, 14.0 us per rank and call"),
+    ],
+)
+def test_explain_says_what_hides_gradient_traffic(shell: Shell, preset: str, said: str) -> None:
+    """By ZeRO stage and by what the framework's code does."""
+    text = shell(f"explain -m gpt3-175b -g 192x8xA100 --framework {preset} --global-batch 1536 --seq 2048 -q").out
+    assert said in re.sub(r"\s+", " ", text)
+
+
 def test_explain_a_pinned_plan_that_does_not_fit(shell: Shell) -> None:
     """The nearest miss is explained, with exit code 1."""
     result = shell("explain -m llama70b -g 8xA100 --exact --tp 8")
