@@ -533,22 +533,22 @@ class TestHostile:
     """Nothing is run, nothing takes long, nothing but PlannerError comes out."""
 
     def seconds(self, text: str) -> float:
-        """The time to read or refuse a text."""
-        start = time.monotonic()
+        """The processor's time to read or refuse a text."""
+        start = time.process_time()
         try:
             read_script(text)
         except PlannerError as refused:
             assert str(refused)
-        return time.monotonic() - start
+        return time.process_time() - start
 
     @pytest.mark.parametrize("name", HOSTILE)
     def test_ends(self, name: str) -> None:
-        """Below two seconds."""
-        assert self.seconds(HOSTILE[name]) < 2
+        """A second at most on an idle machine, hours if something blew up."""
+        assert self.seconds(HOSTILE[name]) < 20
 
     def test_eight_megabytes(self) -> None:
         """Refused."""
-        assert self.seconds("torchrun --a 1\n" * 550_000) < 5
+        assert self.seconds("torchrun --a 1\n" * 550_000) < 20
 
     @pytest.mark.parametrize("text", ["a\0b", "x" * 300_000])
     def test_refused(self, text: str) -> None:
