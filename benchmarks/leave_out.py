@@ -2,8 +2,9 @@
 
 Each source in turn loses what was fitted to it alone. A preset that other sources share has its element-wise, host,
 step and accumulation constants fitted anew to those; a preset of one source gives way to the nearest other
-(`bands.OTHER_PRESET`); a link that is one cluster's own gives way to its general form. Efficiencies of accelerators
-stay, for no source decides them alone, except where it is the only one on its part: so errors come out somewhat low.
+(`bands.OTHER_PRESET`) but for what is read off the framework's code (`bands.FACTS`); a link that is one cluster's own
+gives way to its general form. Efficiencies of accelerators stay, for no source decides them alone, except where it is
+the only one on its part: so errors come out somewhat low.
 
 The second pair of columns adds one run of the source: `planner calibrate` with it, scored on the source's other runs,
 the mean over every choice of it. Other runs on another accelerator or preset than that run's stay as they were, for a

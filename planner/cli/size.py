@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import fields
 from typing import Annotated, Any
 
@@ -125,14 +126,8 @@ def _answer(request: Request, asked: dict[str, Any], only: str | None) -> None:
     question = ask_size(request.model, request.gpus, **asked, **job_options(request))
     notes(question.assumptions, request.quiet)
     found = search(question)
-    head = found.answer
-    if only is not None:
-        _fields(only, None if head is None else point(head), request.as_json)
-    elif request.as_json:
-        _write(size(found))
-    else:
-        sizes(console(), found, sys.argv[1:])
-    raise typer.Exit(EXIT_NOTHING_FITS if head is None else EXIT_FITS)
+    head = None if found.answer is None else point(found.answer)
+    _show(request, head, only, lambda: size(found), lambda: sizes(console(), found, sys.argv[1:]))
 
 
 def _answer_load(request: Request, asked: dict[str, Any], only: str | None) -> None:
@@ -144,13 +139,24 @@ def _answer_load(request: Request, asked: dict[str, Any], only: str | None) -> N
     question = ask_load(request.model, request.gpus, **asked, **job)
     notes(question.assumptions, request.quiet)
     found = size_load(question)
-    head = found.answer
+    head = None if found.answer is None else deployment(found.answer)
+    _show(request, head, only, lambda: load(found), lambda: loads(console(), found))
+
+
+def _show(
+    request: Request,
+    head: dict[str, Any] | None,
+    only: str | None,
+    whole: Callable[[], dict[str, Any]],
+    screen: Callable[[], None],
+) -> None:
+    """Fields of the answer alone, the whole as JSON, or a screen; the exit code says whether there is an answer."""
     if only is not None:
-        _fields(only, None if head is None else deployment(head), request.as_json)
+        _fields(only, head, request.as_json)
     elif request.as_json:
-        _write(load(found))
+        _write(whole())
     else:
-        loads(console(), found)
+        screen()
     raise typer.Exit(EXIT_NOTHING_FITS if head is None else EXIT_FITS)
 
 
