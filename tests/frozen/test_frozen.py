@@ -1,0 +1,39 @@
+"""Numbers of dense jobs stand still while the middle is rebuilt."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.frozen import record
+
+
+def test_drawn_plans_stand_still() -> None:
+    """Every part of the peak and of the step of 500 random plans, to 1e-9."""
+    moved = {}
+    for index, row in enumerate(record.read(record.DRAWN)):
+        if names := record.close(record.said(*record.drawn(row)), row["said"]):
+            moved[index] = names
+    assert not moved
+
+
+def _tables() -> dict[str, Any]:
+    return dict(record.tables())
+
+
+@pytest.fixture(scope="module")
+def today() -> dict[str, Any]:
+    """What is said of every table that is there."""
+    return _tables()
+
+
+@pytest.mark.parametrize("name", sorted(record.read(record.MEASURED)))
+def test_measured_runs_stand_still(name: str, today: dict[str, Any]) -> None:
+    """Every dense 16-bit run that `validate` uses; tables beside the checkout where they are."""
+    if name not in today:
+        pytest.skip("lies beside the checkout")
+    then = {row["id"]: row for row in record.read(record.MEASURED)[name]}
+    now = {row["id"]: row for row in today[name]}
+    assert then.keys() <= now.keys()
+    assert not {i: moved for i, row in then.items() if (moved := record.close(now[i], row))}
