@@ -7,33 +7,17 @@ micro-batch. `tokens` is b*s/cp, the tokens of one micro-batch on one rank.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
+from planner.blocks.operator import Product as Gemm
+from planner.parts import Sum
 from planner.plan import Num
 from planner.schema.model import Model
 
 VOCABULARY_MULTIPLE = 128
 """Megatron pads the vocabulary to a multiple of 128*tp (--make-vocab-size-divisible-by, training/tokenizer)."""
-
-
-class Sum:
-    """A record whose fields are parts of one total."""
-
-    @property
-    def parts(self) -> dict[str, Any]:
-        """The parts by name, in order."""
-        return {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
-
-    @property
-    def total(self) -> Any:
-        """The sum of the parts, added in order, so that a scalar and a batch agree bit for bit."""
-        total: Any = 0.0
-        for part in self.parts.values():
-            total = total + part
-        return total
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,21 +106,6 @@ def padded_vocabulary(model: Model, tp: Num) -> Num:
 def kv_heads_per_rank(model: Model, tp: Num) -> Num:
     """Key/value heads that one tensor-parallel rank holds: g/tp, at least one (copied when tp > g)."""
     return np.maximum(model.kv_heads / tp, 1.0)
-
-
-@dataclass(frozen=True, slots=True)
-class Gemm:
-    """`count` products of [m, k] by [k, n]. FLOPs forward 2*m*n*k each."""
-
-    m: Num
-    n: Num
-    k: Num
-    count: Num = 1.0
-
-    @property
-    def flops(self) -> Num:
-        """FLOPs of the forward product; the backward takes as many for the input and for the weight gradient."""
-        return 2.0 * self.m * self.n * self.k * self.count
 
 
 def attention_gemms(model: Model, tokens: Num, tp: Num) -> dict[str, Gemm]:
@@ -270,62 +239,3 @@ def touched_experts(model: Model, tokens: Num) -> Num:
     assert model.moe is not None
     idle = 1.0 - model.moe.top_k / model.moe.experts
     return model.moe.experts * (1.0 - np.power(idle, tokens))
-
-
-@dataclass(frozen=True, slots=True)
-class Activations(Sum):
-    """Bytes that one layer stores for its backward pass, per micro-batch and rank.
-
-    Attributes:
-        norms: inputs of both norms; attention: input, q, k, v, output of the core; scores: a*s*s terms (unfused only);
-        mlp: input, up/gate outputs, input of the down projection; dropout: masks.
-    """
-
-    norms: Num
-    attention: Num
-    scores: Num
-    mlp: Num
-    dropout: Num
-
-
-def layer_activations(model: Model, tokens: Num, seq: float, tp: Num, sp: Num, flash: bool) -> Activations:
-    """Activation bytes of one layer with nothing recomputed, 16-bit activations and 1-byte masks.
-
-    GPT with dropout and unfused attention gives s*b*h*(10 + 24/t + 5*a*s/(h*t)), and with sequence parallelism
-    s*b*h/t*(34 + 5*a*s/h): Korthikanti 2022, equations 2 and 4. Flash attention keeps no scores, one fp32 statistic
-    per row and head instead.
-    """
-    h, a = model.hidden, model.heads
-    shard = np.where(sp > 0, tp, 1.0)[()]
-    mask = 1.0 if model.dropout else 0.0
-    square = tokens * seq * a / tp
-    statistics = 4.0 * tokens * a / tp if flash else 0.0
-    qkv, out = _attention_widths(model, tp)
-    return Activations(
-        norms=4.0 * tokens * h / shard,
-        attention=2.0 * tokens * (h / shard + qkv + out) + statistics,
-        scores=0.0 * square if flash else (2.0 + 3.0 * mask) * square,
-        mlp=_mlp_activations(model, tokens, tp, shard),
-        dropout=2.0 * mask * tokens * h / shard,
-    )
-
-
-def _attention_widths(model: Model, tp: Num) -> tuple[Num, Num]:
-    """Elements per token of q, k, v (MLA: with its latents) and of the core's output, on one rank."""
-    a, d = model.heads, model.head_dim
-    if model.mla is None:
-        return a * d / tp + 2 * d * kv_heads_per_rank(model, tp), a * d / tp
-    latents = model.mla.kv_lora_rank + model.mla.qk_rope_dim + (model.mla.q_lora_rank or 0)
-    return latents + a * (2 * d + model.mla.v_head_dim) / tp, a * model.mla.v_head_dim / tp
-
-
-def _mlp_activations(model: Model, tokens: Num, tp: Num, shard: Num) -> Num:
-    """Input, outputs of the first matrices and input of the last, averaged over dense and MoE layers."""
-    h, per_token = model.hidden, 2.0 * matrices(model)
-    dense = tokens * (2.0 * h / shard + per_token * model.ffn / tp)
-    if model.moe is None:
-        return dense
-    moe, share = model.moe, moe_layers(model) / model.layers
-    routed = tokens * moe.top_k * (2.0 * h + per_token * moe.ffn / tp)
-    shared = tokens * moe.shared_experts * per_token * moe.ffn / tp
-    return (1 - share) * dense + share * (routed + shared + tokens * 2.0 * h / shard)

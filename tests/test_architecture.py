@@ -9,13 +9,15 @@ from planner.architecture import (
     active_parameters,
     attended,
     kv_heads_per_rank,
-    layer_activations,
     model_flops,
     padded_vocabulary,
     parameters,
     score_flops,
 )
-from planner.cost.recompute import kept, recomputed_layers, stored
+from planner.blocks import operators
+from planner.blocks.operator import Share
+from planner.blocks.structure import structure
+from planner.cost.recompute import kept
 from planner.plan import Num
 from planner.schema.model import Model
 from tests.jobs import model
@@ -67,11 +69,17 @@ def bytes_of(
 ) -> Num:
     """What a policy keeps of some layers, in bytes."""
     of = model(name)
-    tokens = b * SEQ
-    activations = layer_activations(of, tokens, float(SEQ), tp, float(sp), flash)
-    boundary = 2.0 * tokens * of.hidden / (tp if sp else 1.0)
-    again = recomputed_layers(layers, 1.0, layers) if policy == "full" else 0.0
-    return stored(kept(activations, boundary, policy == "selective"), layers, again)
+    everything, scores = saved(of, b, tp, float(sp), flash)
+    one = kept(everything, scores, 2.0 * b * SEQ * of.hidden / (tp if sp else 1.0), policy == "selective")
+    return layers * (one.boundary if policy == "full" else one.whole)
+
+
+def saved(of: Model, b: float, tp: Num, sp: Num, flash: bool) -> tuple[Num, Num]:
+    """Bytes that the last block keeps when nothing is recomputed, and those of its attention core."""
+    found = structure(of)
+    share = Share(b, float(SEQ), tp=tp, etp=tp, sp=sp, flash=flash)
+    ops = operators(found.kinds[found.blocks - 1], share)
+    return sum(op.saved for op in ops), sum(op.saved for op in ops if "core_attn" in op.modules)
 
 
 @pytest.mark.parametrize(("name", "a", "h"), KORTHIKANTI)
@@ -135,7 +143,7 @@ def test_flash_attention_keeps_a_statistic_instead_of_scores() -> None:
 def test_no_masks_without_dropout() -> None:
     """Of 34 + 5*a*s/h, two masks of 1*s*b*h and 3*a*s*s*b of the scores' belong to dropout."""
     of = model("gpt3-175b").model_copy(update={"dropout": False})
-    got = layer_activations(of, float(SEQ), float(SEQ), 1.0, 0.0, flash=False).total
+    got = saved(of, 1.0, 1.0, 0.0, flash=False)[0]
     assert got == pytest.approx(SEQ * of.hidden * (32 + 2 * of.heads * SEQ / of.hidden), rel=1e-12)
 
 
@@ -143,10 +151,8 @@ def test_no_masks_without_dropout() -> None:
 def test_activations_of_one_plan_and_of_many(name: str) -> None:
     """Numbers and arrays give the same bits."""
     tp, sp = np.array([1.0, 2.0, 4.0, 8.0]), np.array([0.0, 1.0, 0.0, 1.0])
-    many = layer_activations(model(name), 4096.0, 4096.0, tp, sp, flash=True).total
-    alone = [
-        layer_activations(model(name), 4096.0, 4096.0, t, s, flash=True).total for t, s in zip(tp, sp, strict=True)
-    ]
+    many = saved(model(name), 2.0, tp, sp, flash=True)[0]
+    alone = [saved(model(name), 2.0, t, s, flash=True)[0] for t, s in zip(tp, sp, strict=True)]
     assert many.tolist() == alone
 
 

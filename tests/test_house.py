@@ -13,12 +13,14 @@ MODULES = sorted(ROOT.rglob("*.py"))
 
 STOREYS = (
     ("errors",),
-    ("units",),
+    ("units", "parts"),
     ("schema",),
     ("plan",),
     ("masks",),
+    ("blocks",),
     ("catalog", "architecture"),
     ("schedules", "cost"),
+    ("stages",),
     ("training", "serving"),
     ("search",),
     ("simulate",),
@@ -30,7 +32,8 @@ STOREYS = (
 
 FLOOR = {name: height for height, names in enumerate(STOREYS) for name in names}
 
-PURE = ("plan", "masks", "architecture", "schedules", "cost", "training", "serving", "search", "sizing")
+PURE = ("plan", "masks", "blocks", "architecture", "schedules", "cost", "stages")
+PURE += ("training", "serving", "search", "sizing")
 """Nothing here reads the screen, the disk or the clock."""
 
 OUTSIDE = {"rich", "typer", "os", "pathlib", "yaml", "time"}

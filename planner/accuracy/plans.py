@@ -7,9 +7,9 @@ from typing import Any
 
 from planner.accuracy.rows import Row, Unusable, whole
 from planner.plan import Plan
+from planner.stages import chunk_layers
 from planner.training.job import Job
 from planner.training.rule import head_worth
-from planner.training.split import chunk_layers
 
 SCHEDULE_NAMES = {
     "": "1f1b",

@@ -9,13 +9,11 @@ from typing import Any
 import numpy as np
 
 from planner.accuracy.corpus import Case
-from planner.cost.runs import on_runs
 from planner.plan import INTEGERS, Num, Plan
 from planner.recommend import usable_memory
 from planner.training.estimate import Estimate, estimate
 from planner.training.job import Job
-from planner.training.memory import _rank_memory, shape
-from planner.training.split import split_layers
+from planner.training.memory import rank_memories
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +94,7 @@ def _evaluate(
 
 def first_rank_bytes(job: Job, plan: Plan) -> Num:
     """Peak memory of pipeline rank 0, which some sources report instead of the fullest rank's."""
-    plan = plan.floats()
-    parts = on_runs(lambda *row: shape(job, plan.selective, *row), plan.tp, plan.cp, plan.ep, plan.sp, plan.b)
-    return _rank_memory(job, plan, parts, split_layers(job.model.layers, plan.pp, plan.head), "first").total
+    return rank_memories(job, plan.floats())[0][0].total
 
 
 def _prediction(job: Job, case: Case, plan: Plan, found: tuple[Estimate, Num], row: int, count: int) -> Prediction:

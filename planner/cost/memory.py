@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.architecture import Sum
+from planner.parts import Sum
 from planner.plan import Num
 
 

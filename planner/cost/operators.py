@@ -15,7 +15,7 @@ from typing import Literal
 
 import numpy as np
 
-from planner.architecture import Gemm
+from planner.blocks.operator import Core, Product
 from planner.plan import Num
 from planner.schema.hardware import Accelerator, Inference, Shares
 
@@ -65,19 +65,19 @@ def product(accelerator: Accelerator, precision: str, m: Num, n: Num, k: Num, ou
     return smooth_max(compute, moved / (accelerator.bandwidth * eff.memory))
 
 
-def gemm_time(accelerator: Accelerator, precision: str, gemm: Gemm) -> Num:
+def gemm_time(accelerator: Accelerator, precision: str, gemm: Product) -> Num:
     """Forward time of a linear layer; products that come in a group share one kernel launch."""
     once = product(accelerator, precision, gemm.m, gemm.n, gemm.k, 2.0)
     return accelerator.efficiency.kernel + gemm.count * once
 
 
-def input_gradient_time(accelerator: Accelerator, precision: str, gemm: Gemm) -> Num:
+def input_gradient_time(accelerator: Accelerator, precision: str, gemm: Product) -> Num:
     """Backward time of a linear layer for its input: the product with the transposed weight."""
     once = product(accelerator, precision, gemm.m, gemm.k, gemm.n, 2.0)
     return accelerator.efficiency.kernel + gemm.count * once
 
 
-def weight_gradient_time(accelerator: Accelerator, precision: str, gemm: Gemm) -> Num:
+def weight_gradient_time(accelerator: Accelerator, precision: str, gemm: Product) -> Num:
     """Backward time of a linear layer for its weight: output in fp32, read and written."""
     once = product(accelerator, precision, gemm.k, gemm.n, gemm.m, 8.0)
     return accelerator.efficiency.kernel + gemm.count * once
@@ -117,6 +117,15 @@ def flash_time(
     return 2.0 * eff.kernel + 0.5 * FLASH_BACKWARD * square_flops / (rate * eff.attention_backward)
 
 
+def core_time(accelerator: Accelerator, precision: str, core: Core, direction: Direction, kernel: str) -> Num:
+    """The attention core by the kernel that a job asks for: a flash kernel, or plain ones."""
+    if kernel in FLASH_KERNELS:
+        head_dim = (core.qk + core.value) / 2
+        return flash_time(accelerator, precision, core.square_flops, core.side, head_dim, direction, kernel)
+    shape = (core.batch * core.heads, core.rows, core.span, core.qk, core.value)
+    return unfused_time(accelerator, precision, *shape, direction, kernel)
+
+
 def unfused_time(
     accelerator: Accelerator,
     precision: str,
@@ -151,7 +160,7 @@ def inference(accelerator: Accelerator) -> Inference:
     )
 
 
-def linear_time(accelerator: Accelerator, precision: str, gemm: Gemm, stored: float) -> tuple[Num, Num]:
+def linear_time(accelerator: Accelerator, precision: str, gemm: Product, stored: float) -> tuple[Num, Num]:
     """A linear layer of inference: time to read weights of `stored` bytes per element, and what computing adds to it.
 
     t_memory = (stored*n*k + 2*m*(n + k)) / (bandwidth * e_mem), t_compute = 2*(m + m0)*n*k / (peak * e); together

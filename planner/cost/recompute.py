@@ -17,7 +17,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.architecture import Activations
 from planner.plan import Num
 
 
@@ -31,16 +30,16 @@ class Kept:
         working: what comes back to life while one layer is recomputed in full; scores: by selective recomputation.
     """
 
-    whole: Num
-    boundary: Num
-    working: Num
-    scores: Num
+    whole: Num = 0.0
+    boundary: Num = 0.0
+    working: Num = 0.0
+    scores: Num = 0.0
 
 
-def kept(layer: Activations, boundary: Num, selective: bool) -> Kept:
+def kept(everything: Num, scores: Num, boundary: Num, selective: bool) -> Kept:
     """Split a layer's activations by what the policy keeps."""
-    whole = layer.total - layer.scores if selective else layer.total
-    return Kept(whole, boundary, layer.total, layer.scores if selective else 0.0)
+    freed = scores if selective else 0.0
+    return Kept(everything - freed, boundary, everything, freed)
 
 
 def recomputed_layers(k: Num, v: Num, layers: Num) -> Num:
@@ -48,6 +47,6 @@ def recomputed_layers(k: Num, v: Num, layers: Num) -> Num:
     return np.minimum(k * v, layers)
 
 
-def stored(kept: Kept, layers: Num, recomputed: Num) -> Num:
-    """Bytes that one micro-batch leaves on a rank: (n - r)*whole + r*boundary."""
-    return (layers - recomputed) * kept.whole + recomputed * kept.boundary
+def recomputed_share(k: Num, v: Num, layers: Num) -> Num:
+    """Share of a rank's layers that are recomputed in full; of kinds that lie mixed, the same share of each."""
+    return np.where(layers > 0.0, recomputed_layers(k, v, layers) / np.maximum(layers, 1.0), 0.0)[()]

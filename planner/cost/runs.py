@@ -31,7 +31,9 @@ def on_runs(function: Callable[..., T], *columns: Any) -> T:
 
 
 def _expand(value: Any, lengths: Any) -> Any:
-    """Repeat every array inside a record of arrays; numbers stay numbers."""
+    """Repeat every array inside a record of arrays, or inside several; numbers stay numbers."""
+    if isinstance(value, tuple):
+        return tuple(_expand(one, lengths) for one in value)
     if is_dataclass(value) and not isinstance(value, type):
         return replace(value, **{f.name: _expand(getattr(value, f.name), lengths) for f in fields(value)})
     return np.repeat(value, lengths) if np.ndim(value) else value

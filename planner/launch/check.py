@@ -23,11 +23,11 @@ from planner.schema.hardware import Cluster
 from planner.schema.model import Model
 from planner.schema.workload import Workload
 from planner.search import Candidate
+from planner.stages import chunk_layers
 from planner.training.defaults import default_global_batch, default_precision, default_sequence
 from planner.training.job import Job
 from planner.training.rules import rules_of
 from planner.training.space import Bounds
-from planner.training.split import chunk_layers
 
 WORTH = 0.10
 """Share of the step that an edit must save to be proposed to a script that runs."""

@@ -11,9 +11,9 @@ from typing import Any
 
 from planner.launch.program import File, Program, Setup, Target, only_file
 from planner.plan import Plan
+from planner.stages import layers_per_chunk
 from planner.training.frameworks import FRAMEWORK_RULES
 from planner.training.rule import Rule
-from planner.training.split import layers_per_chunk
 
 SCRIPT = "plan.py"
 PLUGIN = "ColossalAI booster/plugin/hybrid_parallel_plugin.py"

@@ -8,9 +8,9 @@ from __future__ import annotations
 from planner.launch.megatron_layout import placement_flags
 from planner.launch.program import Flag, Program, Setup, Target, flag_lines, number
 from planner.schema.model import LatentAttention, MixtureOfExperts, Model
+from planner.stages import chunk_layers
 from planner.training.frameworks import FRAMEWORK_RULES
 from planner.training.rule import Rule
-from planner.training.split import chunk_layers
 
 ITERATIONS = 20
 """Iterations of the emitted run: enough for a median behind the warm-up, which `planner calibrate` reads."""

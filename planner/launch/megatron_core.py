@@ -15,7 +15,7 @@ from planner.launch.megatron import SHARDING, layer_frequency
 from planner.launch.megatron_layout import placement_flags
 from planner.launch.program import File, Program, Setup, Target, only_file
 from planner.schema.model import LatentAttention, MixtureOfExperts, Model
-from planner.training.split import chunk_layers
+from planner.stages import chunk_layers
 
 SCRIPT = "plan.py"
 FIELDS = {

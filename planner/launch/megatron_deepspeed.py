@@ -13,9 +13,9 @@ from planner.launch import deepspeed
 from planner.launch.deepspeed import CONFIG
 from planner.launch.program import File, Flag, Program, Setup, Target, flag_lines, number
 from planner.schema.model import Model
+from planner.stages import chunk_layers
 from planner.training.frameworks import FRAMEWORK_RULES
 from planner.training.rule import Rule
-from planner.training.split import chunk_layers
 
 ITERATIONS = 20
 ARGUMENTS = "Megatron-DeepSpeed megatron/arguments.py"

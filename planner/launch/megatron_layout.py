@@ -7,7 +7,7 @@ from itertools import groupby
 
 from planner.launch.program import Flag
 from planner.plan import Plan
-from planner.training.split import layers_per_chunk
+from planner.stages import layers_per_chunk
 
 
 def placement_flags(layers: int, plan: Plan) -> list[Flag]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from planner.architecture import attention_parameters, matrices, padded_vocabulary
 from planner.plan import Plan
 from planner.schema.model import Model
-from planner.training.split import layers_per_chunk
+from planner.stages import layers_per_chunk
 
 
 def rank_parameters(model: Model, plan: Plan, rank: int) -> list[int]:

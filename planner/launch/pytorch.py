@@ -14,9 +14,9 @@ import numpy as np
 
 from planner.launch.program import File, Program, Setup, Target, only_file
 from planner.plan import Plan
+from planner.stages import layers_per_chunk
 from planner.training.job import Job
 from planner.training.rule import Rule
-from planner.training.split import layers_per_chunk
 
 SCRIPT = "train.py"
 SCHEDULES = {

@@ -11,9 +11,9 @@ from typing import Any
 
 from planner.launch.program import File, Program, Setup, Target, only_file
 from planner.schema.model import Model
+from planner.stages import chunk_layers, layers_per_chunk
 from planner.training.frameworks import FRAMEWORK_RULES
 from planner.training.rule import Rule
-from planner.training.split import chunk_layers, layers_per_chunk
 
 CONFIG = "train.toml"
 STEPS = 20

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from planner.plan import Plan
 from planner.recommend import Ranked
 from planner.schedules import SCHEDULES, Schedule
+from planner.stages import layers_per_rank
 from planner.training.estimate import estimate, pipeline_stages
 from planner.training.job import Job
-from planner.training.split import layers_per_rank
 from planner.units import format_bytes, format_seconds
 
 

@@ -7,19 +7,23 @@ from textwrap import wrap
 from typing import Any
 
 from planner.accuracy.bands import band
-from planner.architecture import Gemm, attention_gemms, mlp_gemms, model_flops, moe_gemms, parameters
+from planner.architecture import model_flops, parameters
+from planner.blocks import operators as operators_of
+from planner.blocks.operator import Product
+from planner.blocks.record import Block
+from planner.blocks.structure import structure
 from planner.cost import collectives, operators
-from planner.cost.recompute import recomputed_layers
+from planner.cost.recompute import recomputed_share
 from planner.plan import Plan
 from planner.recommend import Ranked
 from planner.report.advice import schedule_lines, sensitivity_lines
 from planner.report.words import PART_NAMES, degrees, recompute_name, relaxation
 from planner.schedules import SCHEDULES
-from planner.training.estimate import hop_time, throughput, trained_parameters
+from planner.stages import Row, rows
+from planner.training.estimate import Carried, carried, hop_time, throughput
 from planner.training.job import Job
-from planner.training.layer import layer
-from planner.training.memory import Shape, shape, state_bytes
-from planner.training.split import Split, split_layers
+from planner.training.layer import Piece, piece, share_of
+from planner.training.memory import Held, held_kinds, state_bytes
 from planner.units import format_bytes, format_count, format_flops, format_rate, format_seconds
 
 
@@ -98,24 +102,19 @@ def _parameters(job: Job) -> list[Line]:
     return [_count("parameters", "N, parameters", formula, numbers, float(parts.total), model.source)]
 
 
-def _where(ranked: Ranked) -> str:
-    rank, p = int(ranked.estimate.rank), ranked.plan.pp
-    return "first" if rank == 0 else "last" if rank == p - 1 else "middle"
-
-
 def _memory(ranked: Ranked, capacity: float) -> list[Line]:
     """The parts of the fullest rank."""
     job, plan, memory = ranked.job, ranked.plan, ranked.estimate.memory
-    rank, where, preset = int(ranked.estimate.rank), _where(ranked), job.framework
-    parts, split = shape_of(job, plan), split_layers(job.model.layers, float(plan.pp), float(plan.head))
+    rank, preset = int(ranked.estimate.rank), job.framework
+    kinds, row = held_of(job, plan), row_of(job, plan, rank)
     each, ranks = state_bytes(job), plan.dp * plan.cp
     count = format_count(float(memory.gradients) / each.gradient * (ranks if plan.zero >= 2 else 1))
     gradients = f"{each.gradient:g} × {count}" + _over(plan, 2)
     states = f"({each.master:g} + {each.moments:g}) × {count}" + _over(plan, 1)
     logits = f"{preset.logits_bytes:g} × {plan.b * job.workload.seq // plan.cp:,} × "
-    logits += f"{float(parts.head) / job.model.hidden:,.0f}"
+    logits += f"{float(kinds[-2].dense) / job.model.hidden:,.0f}"
     said = {
-        "weights": ("2 B × parameters", _weights(job, plan, parts, split, where), "ZeRO 2020, 3.1"),
+        "weights": ("2 B × parameters", _weights(plan, kinds, row), "ZeRO 2020, 3.1"),
         "gradients": (f"{each.gradient:g} B × trained parameters", gradients, f"{preset.name}: gradient buffer"),
         "optimizer": (
             "(master + moments) × trained parameters",
@@ -124,7 +123,7 @@ def _memory(ranked: Ranked, capacity: float) -> list[Line]:
         ),
         "activations": (
             "in flight × ((n - r) × layer + r × input)",
-            _activations(job, plan, parts, split, where),
+            _activations(job, plan, kinds, row, rank),
             "Korthikanti 2022, eq. 2 and 4; " + SCHEDULES[plan.schedule].source,
         ),
         "logits": (
@@ -153,55 +152,68 @@ def _over(plan: Plan, stage: int) -> str:
     return f" / {plan.dp * plan.cp} (ZeRO-{plan.zero})" if plan.zero >= stage else ""
 
 
-def shape_of(job: Job, plan: Plan) -> Shape:
-    """A plan's layer as memory sees it."""
+def held_of(job: Job, plan: Plan) -> tuple[Held, ...]:
+    """Every kind of block and end, as memory sees it."""
     p = plan.floats()
-    return shape(job, p.selective, p.tp, p.cp, p.ep, p.sp, p.b)
+    return held_kinds(job, p.selective, p.tp, p.cp, p.ep, p.sp, p.b)
 
 
-def _weights(job: Job, plan: Plan, parts: Shape, split: Split, where: str) -> str:
-    layers = float(getattr(split, where))
-    ends = [name for name, here in (("embedding", where == "first" or plan.pp == 1), ("head", where == "last")) if here]
-    one = format_count(float(parts.dense + parts.expert))
-    text = f"{layers:.0f} layers × {one}" + "".join(f" + {end}" for end in ends)
+def row_of(job: Job, plan: Plan, rank: int) -> Row:
+    """What a pipeline rank holds."""
+    return next(row for row in rows(structure(job.model), plan.floats()) if row.first <= rank < row.first + row.ranks)
+
+
+def _weights(plan: Plan, kinds: tuple[Held, ...], row: Row) -> str:
+    held = [(count, float(kind.dense + kind.expert)) for count, kind in zip(row.counts, kinds, strict=True) if count]
+    text = " + ".join(f"{count:.0f} × {format_count(each)}" for count, each in held)
     if plan.zero >= 3:
         return f"2 × ({text}) / {plan.dp * plan.cp} + two gathered layers"
     return f"2 × ({text})"
 
 
-def _activations(job: Job, plan: Plan, parts: Shape, split: Split, where: str) -> str:
-    layers = float(getattr(split, where))
-    rank = {"first": 0.0, "middle": 1.0 + float(split.short), "last": plan.pp - 1.0}[where]
-    count = float(SCHEDULES[plan.schedule].in_flight(float(plan.pp), float(plan.m), float(plan.v), rank))
-    again = float(recomputed_layers(plan.recompute_layers, plan.v, layers))
-    whole, boundary = format_bytes(float(parts.kept.whole)), format_bytes(float(parts.kept.boundary))
-    return f"{count:.4g} × (({layers:.0f} - {again:.0f}) × {whole} + {again:.0f} × {boundary})"
+def _activations(job: Job, plan: Plan, kinds: tuple[Held, ...], row: Row, rank: int) -> str:
+    blocks = structure(job.model).blocks
+    count = float(SCHEDULES[plan.schedule].in_flight(float(plan.pp), float(plan.m), float(plan.v), float(rank)))
+    again = float(recomputed_share(plan.recompute_layers, plan.v, row.layers(blocks)))
+    each = [
+        f"{(1 - again) * number:.4g} × {format_bytes(float(kind.kept.whole))} "
+        f"+ {again * number:.4g} × {format_bytes(float(kind.kept.boundary))}"
+        for number, kind in zip(row.counts[:blocks], kinds, strict=False)
+        if number
+    ]
+    return f"{count:.4g} × ({' + '.join(each)})"
 
 
 def _operators(job: Job, plan: Plan) -> list[Line]:
-    """The forward operators of one layer, for one micro-batch on one rank."""
+    """The forward operators of each kind of layer, for one micro-batch on one rank."""
+    kinds = [kind for kind in structure(job.model).kinds if isinstance(kind, Block)]
+    return [line for kind in kinds for line in _block(job, plan, kind)]
+
+
+def _block(job: Job, plan: Plan, kind: Block) -> list[Line]:
     p, acc = plan.floats(), job.cluster.accelerator
-    tokens = p.b * job.workload.seq / p.cp
-    gemms = attention_gemms(job.model, tokens, p.tp) | (
-        moe_gemms(job.model, tokens, p.tp, p.ep) if job.model.moe else mlp_gemms(job.model, tokens, p.tp, job.model.ffn)
-    )
-    lines = [_gemm(job, name, gemm) for name, gemm in gemms.items()]
-    piece = layer(job, p.tp, p.cp, p.ep, p.sp, p.b, float(plan.pp > 1))
-    kind = "half the square at the attention efficiency" if job.flash else "the whole square, and softmax over it"
-    lines.append(_second("operators", "attention core", kind, f"s = {job.workload.seq:,}", "", float(piece.core), job))
+    share = share_of(job, p.tp, p.cp, p.ep, p.sp, p.b)
+    ops = operators_of(kind, share)
+    lines = [_gemm(job, op.name, op.work) for op in ops if isinstance(op.work, Product)]
+    one = piece(job, kind, share, float(plan.pp > 1))
+    how = "half the square at the attention efficiency" if job.flash else "the whole square, and softmax over it"
+    lines.append(_second("operators", "attention core", how, f"s = {job.workload.seq:,}", "", float(one.core), job))
     if plan.tp > 1:
         rate = float(collectives.group(job.cluster, p.tp, 1.0).rate) / 1e9
-        moved = f"2 × 2(t-1)/t × {format_bytes(2.0 * tokens * job.model.hidden)} at {rate:,.0f} GB/s"
-        time, source = float(piece.forward.tp_comm), job.cluster.scaleup.source if job.cluster.scaleup else ""
-        lines.append(_second("operators", "TP traffic", "2 all-reduces of 2*b*s*h", moved, source, time, job))
-    memory = f"memory at {acc.efficiency.memory:.0%} of {format_rate(acc.bandwidth)}"
-    for way, work in (("forward", piece.forward), ("backward", piece.backward)):
-        said = "products + core + element-wise work + traffic"
-        lines.append(_second("operators", f"layer {way}", said, memory, "", float(work.total), job))
-    return lines
+        sent = sum(x.calls * x.bytes for op in ops for x in op.traffic if x.axis == "tp")
+        moved = f"2(t-1)/t × {format_bytes(float(sent))} at {rate:,.0f} GB/s"
+        time, source = float(one.forward.tp_comm), job.cluster.scaleup.source if job.cluster.scaleup else ""
+        lines.append(_second("operators", "TP traffic", "all-reduces of b*s*h", moved, source, time, job))
+    return [*lines, *_passes(job, one, f"memory at {acc.efficiency.memory:.0%} of {format_rate(acc.bandwidth)}")]
 
 
-def _gemm(job: Job, name: str, gemm: Gemm) -> Line:
+def _passes(job: Job, one: Piece, memory: str) -> list[Line]:
+    said = "products + core + element-wise work + traffic"
+    passes = (("forward", one.forward), ("backward", one.backward))
+    return [_second("operators", f"layer {way}", said, memory, "", float(x.total), job) for way, x in passes]
+
+
+def _gemm(job: Job, name: str, gemm: Product) -> Line:
     """One product with its shape and the share of peak that it reaches."""
     acc, precision = job.cluster.accelerator, job.workload.precision
     m, n, k, count = (float(x) for x in (gemm.m, gemm.n, gemm.k, gemm.count))
@@ -242,9 +254,9 @@ def _band(job: Job, plan: Plan) -> list[Line]:
 def _said(job: Job, plan: Plan) -> dict[str, tuple[str, str, str]]:
     """Formula, numbers and source of every part of a step; an empty source means the accelerator's efficiencies."""
     schedule, p, framework, each = SCHEDULES[plan.schedule], plan.floats(), job.framework, state_bytes(job)
-    trained = format_count(float(sum(trained_parameters(job, p))))
-    longest = split_layers(job.model.layers, p.pp, p.head).middle
-    layers = f"m = {plan.m}, {float(longest):.0f} layers on the longest rank"
+    held: Carried = carried(job, p)
+    trained = format_count(float(held.trained + held.trained_expert))
+    layers = f"m = {plan.m}, {float(held.layers):.0f} layers on the longest rank"
     again = f"m = {plan.m}, {recompute_name(job, plan)}"
     exposed = f"exposed share {framework.tp_exposed:g}"
     hop = f"one hop {format_seconds(float(hop_time(job, p)))}"

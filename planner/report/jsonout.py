@@ -14,8 +14,8 @@ from planner.report.explain import Line, as_data
 from planner.report.words import largest_part, recompute_name
 from planner.schema.hardware import Cluster
 from planner.schema.model import Model
+from planner.stages import layers_per_rank
 from planner.training.job import Job
-from planner.training.split import layers_per_rank
 
 SCHEMA = "planner.recommendation/1"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from planner.accuracy.bands import band, tied
 from planner.plan import Plan
 from planner.recommend import RELAXATIONS, Ranked
+from planner.stages import chunk_layers
 from planner.training.job import Job
-from planner.training.split import chunk_layers
 from planner.units import GIB, format_bytes, format_seconds
 
 PART_NAMES = {

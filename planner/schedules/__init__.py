@@ -27,15 +27,9 @@ from planner.schedules import (
     zb_v,
 )
 from planner.schedules.record import Schedule
-from planner.schedules.stages import Stages, Work, even
+from planner.schedules.stages import Stage, Stages, Work, even, uneven
 
-__all__ = ["SCHEDULES", "Schedule", "Stages", "Work", "even"]
-
-
-def _schedule(module: object, name: str, title: str, formula: str, source: str) -> Schedule:
-    """A record out of a module that has the three closed forms only."""
-    functions = (getattr(module, f) for f in ("pipeline_time", "exposed_p2p", "in_flight"))
-    return Schedule(name, title, source, formula, *functions)
+__all__ = ["SCHEDULES", "Schedule", "Stage", "Stages", "Work", "even", "uneven"]
 
 
 SCHEDULES: dict[str, Schedule] = {

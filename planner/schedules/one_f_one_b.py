@@ -22,20 +22,19 @@ def pipeline_time(stages: Stages, m: Num, v: Num) -> Num:
     """max over ranks s of sum_{j<s} t_j + m*t_s + max(0, D_s - n_s*t_f,s) + max(0, D_s - n_s*t_b,s).
 
     D_s = sum_{j>s} t_j, n_s = p-1-s. Even stages give (m + p - 1)(t_f + t_b). For m >= p exact for one heavy stage
-    anywhere and for two heavy ends; for m < p bounded by sum t + (m-1) max t (up to 5 % high beside short ends). The
-    long interior ranks after the short ones are represented by the first of them, since the expression does not depend
-    on s among equals.
+    anywhere and for two heavy ends; for m < p bounded by sum t + (m-1) max t (up to 5 % high beside short ends). A run
+    of equal ranks is represented by its first, since the expression does not depend on s among equals.
     """
     p, total = stages.p, stages.sum("total")
-    first, last, middle = stages.first, stages.last, stages.middle
-    behind_first = total - first.total
-    t = m * first.total + _warm_up(behind_first, p - 1.0, first.forward, first.backward)
-    t = np.maximum(t, np.where(p > 1.0, total - last.total + m * last.total, 0.0))
-    before = first.total + stages.short * (middle.total - stages.less.total)
-    behind = np.maximum(total - before - middle.total, 0.0)
-    n = np.maximum(p - 2.0 - stages.short, 0.0)
-    interior = before + m * middle.total + _warm_up(behind, n, middle.forward, middle.backward)
-    t = np.maximum(t, np.where(p > 2.0 + stages.short, interior, 0.0))
+    before: Num = 0.0
+    t: Num = 0.0
+    for run in stages.runs:
+        work = run.work
+        behind = np.maximum(total - before - work.total, 0.0)
+        n = np.maximum(p - 1.0 - run.first, 0.0)
+        here = before + m * work.total + _warm_up(behind, n, work.forward, work.backward)
+        t = np.maximum(t, np.where(run.ranks > 0.0, here, 0.0))
+        before = before + run.ranks * work.total
     return np.where(m < p, np.minimum(t, total + (m - 1.0) * stages.largest("total")), t)[()]
 
 

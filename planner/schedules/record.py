@@ -82,6 +82,10 @@ class Schedule:
         """The first requirement that a configuration does not meet, or None."""
         return next((r for r in self.requirements if not r.holds(p, m, v)), None)
 
+    def stashed(self, p: Num, m: Num, v: Num, rank: Num) -> Num:
+        """Versions of the weights of what a rank holds; copies of the model that its chunks are count as chunks."""
+        return self.weight_versions(p, m, v, rank) / (v if self.placement.copies else 1.0)
+
     def sends(self, p: int, m: int, v: int, rank: int) -> int:
         """Boundary tensors that a rank sends to other ranks per step; it receives as many as its neighbours send it.
 

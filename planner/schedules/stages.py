@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,39 +42,45 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True)
-class Stages:
-    """One pipeline of p ranks: two ends and an interior of long stages, preceded by `short` shorter ones.
-
-    Ranks 1..short hold one layer less than the interior ones after them (they keep most micro-batches in flight, so
-    the shorter stages go there). With p = 1, `first` holds everything; with p = 2 there is no interior.
+class Stage:
+    """Neighbouring ranks with equal work.
 
     Attributes:
-        p: ranks; short: interior ranks with one layer less.
-        first, middle, last: work of rank 0, of a long interior rank, of rank p-1.
-        less: work that a short interior rank lacks.
+        first: the lowest of them; ranks: how many, 0 where a plan of a batch has fewer stages that differ.
     """
 
+    first: Num
+    ranks: Num
+    work: Work
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """One pipeline of p ranks as runs of equal ones, from the first rank on."""
+
     p: Num
-    first: Work
-    middle: Work
-    last: Work
-    short: Num
-    less: Work
+    runs: tuple[Stage, ...]
 
     def sum(self, of: str) -> Num:
         """Sum over ranks of "forward", "backward", "total" ..."""
-        first, middle, last, less = (getattr(w, of) for w in (self.first, self.middle, self.last, self.less))
-        interior = np.maximum(self.p - 2.0, 0.0) * middle - self.short * less
-        return first + np.where(self.p > 1.0, last, 0.0) + interior
+        result: Num = 0.0
+        for run in self.runs:
+            result = result + run.ranks * getattr(run.work, of)
+        return result
 
     def largest(self, of: str) -> Num:
         """Largest over ranks of "forward", "backward", "total", "weight_gradient" ..."""
-        first, middle, last = (getattr(w, of) for w in (self.first, self.middle, self.last))
-        ends = np.maximum(first, np.where(self.p > 1.0, last, first))
-        return np.maximum(ends, np.where(self.p > 2.0, middle, first))[()]
+        result = getattr(self.runs[0].work, of)
+        for run in self.runs[1:]:
+            result = np.maximum(result, np.where(run.ranks > 0.0, getattr(run.work, of), 0.0))
+        return result
 
 
 def even(p: Num, forward: Num, backward: Num, weight: Num | None = None) -> Stages:
     """A pipeline of p equal stages."""
-    work = Work(forward, backward, weight)
-    return Stages(p, work, work, work, 0.0, Work(0.0, 0.0, 0.0))
+    return Stages(p, (Stage(0.0, p, Work(forward, backward, weight)),))
+
+
+def uneven(works: Sequence[Work]) -> Stages:
+    """A pipeline with every rank's own work, first to last."""
+    return Stages(float(len(works)), tuple(Stage(float(i), 1.0, work) for i, work in enumerate(works)))

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from planner.architecture import Sum
 from planner.cost import collectives
+from planner.parts import Sum
 from planner.plan import Num, Plan
 from planner.serving.job import ServeJob, copies, running, width
 from planner.serving.layer import Tokens, Work, head, layer

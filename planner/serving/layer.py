@@ -8,8 +8,6 @@ from typing import ClassVar
 import numpy as np
 
 from planner.architecture import (
-    Gemm,
-    Sum,
     attended,
     attention_gemms,
     elementwise_bytes,
@@ -22,7 +20,9 @@ from planner.architecture import (
     touched_experts,
     value_dim,
 )
+from planner.blocks.operator import Product as Gemm
 from planner.cost import collectives, operators
+from planner.parts import Sum
 from planner.plan import Num, Plan
 from planner.serving.job import ServeJob, copies, width
 

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from planner.architecture import (
-    Gemm,
-    Sum,
     attention_gemms,
     kept_context,
     kv_elements,
@@ -18,6 +16,8 @@ from planner.architecture import (
     moe_layers,
     parameters,
 )
+from planner.blocks.operator import Product as Gemm
+from planner.parts import Sum
 from planner.plan import Num, Plan
 from planner.serving.job import ServeJob, copies, running, width
 

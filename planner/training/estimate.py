@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Any
 
 import numpy as np
 
-from planner.architecture import Sum, model_flops, padded_vocabulary
+from planner.architecture import model_flops
+from planner.blocks.record import Structure
+from planner.blocks.structure import structure
 from planner.cost import collectives
 from planner.cost.memory import Memory, StateBytes
-from planner.cost.recompute import recomputed_layers
+from planner.cost.recompute import recomputed_share
 from planner.cost.runs import on_runs
+from planner.parts import Sum
 from planner.plan import Num, Plan
-from planner.schedules import SCHEDULES, Stages, Work
+from planner.schedules import SCHEDULES, Stage, Stages, Work
 from planner.schema.hardware import Cluster
+from planner.stages import Row, chunk_table, rows
 from planner.training.job import Job
-from planner.training.layer import Pass, Piece, embedding, head, layer, layer_parameters
-from planner.training.memory import adapter_parameters, peak_memory, state_bytes
-from planner.training.split import Split, layers_per_rank, split_layers
+from planner.training.layer import Pass, Piece, pieces
+from planner.training.memory import held_kinds, peak_memory, state_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +72,6 @@ class Estimate:
 
 
 @dataclass(frozen=True, slots=True)
-class Pieces:
-    """Both passes of a layer, the embedding and the head, for one micro-batch."""
-
-    layer: Piece
-    embedding: Piece
-    head: Piece
-
-
-@dataclass(frozen=True, slots=True)
 class StagePass:
     """One rank's work for one micro-batch."""
 
@@ -104,10 +99,7 @@ def step_time(job: Job, plan: Plan) -> StepTime:
     T_pipeline is the schedule's closed form over uneven stages; what exceeds m micro-batches on the slowest rank is
     bubble.
     """
-    piped = np.where(plan.pp > 1.0, 1.0, 0.0)[()]
-    parts = on_runs(lambda *row: _pieces(job, *row), plan.tp, plan.cp, plan.ep, plan.sp, plan.b, piped)
-    split = split_layers(job.model.layers, plan.pp, plan.head)
-    slowest, stages = _stages(job, plan, parts, split)
+    slowest, stages = _stages(plan, priced_kinds(job, plan), rows(structure(job.model), plan), structure(job.model))
     schedule = SCHEDULES[plan.schedule]
     pipeline = schedule.pipeline_time(stages, plan.m, plan.v)
     busy = plan.m * slowest.work.total
@@ -115,7 +107,7 @@ def step_time(job: Job, plan: Plan) -> StepTime:
         plan.pp, plan.m, plan.v, hop_time(job, plan), job.framework.p2p_blocking, job.framework.p2p_exposed
     )
     total = slowest.forward + slowest.backward + slowest.recompute
-    trained = trained_parameters(job, plan)
+    held = carried(job, plan)
     return StepTime(
         forward=plan.m * slowest.forward.compute,
         backward=plan.m * slowest.backward.compute,
@@ -125,49 +117,46 @@ def step_time(job: Job, plan: Plan) -> StepTime:
         ep_comm=plan.m * total.ep_comm,
         pp_comm=p2p,
         bubble=np.maximum(pipeline - busy, 0.0),
-        dp_comm_exposed=_data_traffic(job, plan, slowest, trained),
-        optimizer=_optimizer_time(job, plan, trained),
+        dp_comm_exposed=_data_traffic(job, plan, slowest, held),
+        optimizer=_optimizer_time(job, plan, held),
         overhead=job.framework.step + np.where(plan.pp > 1.0, job.framework.jitter * pipeline, 0.0),
     )
 
 
-def _pieces(job: Job, tp: Num, cp: Num, ep: Num, sp: Num, b: Num, piped: Num) -> Pieces:
-    return Pieces(layer(job, tp, cp, ep, sp, b, piped), embedding(job, tp, cp, sp, b), head(job, tp, cp, b))
+def priced_kinds(job: Job, plan: Plan) -> tuple[Piece, ...]:
+    """Both passes of every kind of block and end, for one micro-batch."""
+    piped = np.where(plan.pp > 1.0, 1.0, 0.0)[()]
+    return on_runs(lambda *row: pieces(job, *row), plan.tp, plan.cp, plan.ep, plan.sp, plan.b, piped)
 
 
-def _stage(plan: Plan, parts: Pieces, layers: Num, has_embedding: Num, has_head: Num) -> StagePass:
-    """Work of a rank with `layers` layers and, where the flags are 1, the embedding or the head."""
-    again = recomputed_layers(plan.recompute_layers, plan.v, layers)
-    forward = layers * parts.layer.forward
-    recompute = again * parts.layer.forward
+def _stage(plan: Plan, kinds: tuple[Piece, ...], row: Row, blocks: int) -> StagePass:
+    """Work of a rank for one micro-batch: its blocks and ends, and the blocks that it runs again."""
+    again, zero = recomputed_share(plan.recompute_layers, plan.v, row.layers(blocks)), Pass(0.0)
+    core = row.sum([one.core for one in kinds])
+    recompute = again * row.sum([one.forward for one in kinds[:blocks]], zero)
     if plan.selective:
-        recompute = recompute + Pass((layers - again) * parts.layer.core)
-    ends_forward = has_embedding * parts.embedding.forward + has_head * parts.head.forward
-    ends_backward = has_embedding * parts.embedding.backward + has_head * parts.head.backward
-    weight = layers * parts.layer.weight + has_head * parts.head.weight
-    return StagePass(forward + ends_forward, layers * parts.layer.backward + ends_backward, recompute, weight)
-
-
-def _stages(job: Job, plan: Plan, parts: Pieces, split: Split) -> tuple[StagePass, Stages]:
-    """The slowest rank's passes, and all ranks as the schedule's closed form wants them."""
-    alone = np.where(plan.pp > 1.0, 0.0, 1.0)[()]
-    first = _stage(plan, parts, split.first, 1.0, alone)
-    middle = _stage(plan, parts, split.middle, 0.0, 0.0)
-    last = _stage(plan, parts, split.last, alone, 1.0)
-    shorter = _stage(plan, parts, split.middle - 1.0, 0.0, 0.0)
-    less = Work(
-        middle.work.forward - shorter.work.forward,
-        middle.work.backward - shorter.work.backward,
-        middle.weight - shorter.weight,
+        recompute = recompute + Pass((1.0 - again) * core)
+    return StagePass(
+        row.sum([one.forward for one in kinds], zero),
+        row.sum([one.backward for one in kinds], zero),
+        recompute,
+        row.sum([one.weight for one in kinds]),
     )
-    stages = Stages(plan.pp, first.work, middle.work, last.work, split.short, less)
-    slowest = _slower(plan.pp > 1.0, last, first)
-    return _slower(plan.pp > 2.0, middle, slowest), stages
 
 
-def _slower(exists: Any, one: StagePass, other: StagePass) -> StagePass:
-    """Row by row the slower of two ranks; `one` only where it exists."""
-    mask = exists & (one.work.total > other.work.total)
+def _stages(plan: Plan, kinds: tuple[Piece, ...], held: tuple[Row, ...], of: Structure) -> tuple[StagePass, Stages]:
+    """The slowest rank's passes, and all ranks as the schedule's closed form wants them."""
+    passes = [_stage(plan, kinds, row, of.blocks) for row in held]
+    stages = Stages(plan.pp, tuple(Stage(r.first, r.ranks, p.work) for r, p in zip(held, passes, strict=True)))
+    slowest = passes[0]
+    for one in passes[1:]:
+        slowest = _slower(one, slowest)
+    return slowest, stages
+
+
+def _slower(one: StagePass, other: StagePass) -> StagePass:
+    """Plan by plan the slower of two ranks."""
+    mask = one.work.total > other.work.total
 
     def choose(x: Pass, y: Pass) -> Pass:
         pairs = zip(x.parts.values(), y.parts.values(), strict=True)
@@ -192,24 +181,38 @@ def hop_time(job: Job, plan: Plan) -> Num:
     return collectives.hop(job.cluster, moved, plan.tp * plan.cp * plan.dp, plan.pp)
 
 
-def held_parameters(job: Job, plan: Plan) -> tuple[Num, Num]:
-    """Parameters of the rank with most layers, dense and of routed experts. One rank alone holds both ends."""
-    layers = split_layers(job.model.layers, plan.pp, plan.head).middle
-    dense, expert = layer_parameters(job, plan.tp, plan.ep)
-    end = padded_vocabulary(job.model, plan.tp) * job.model.hidden / plan.tp
-    ends = np.where(plan.pp > 1.0, 1.0, 1.0 if job.model.tied_embeddings else 2.0) * end
-    return layers * dense + ends, layers * expert
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """What the pipeline rank with most of each holds: parameters that are there, and those that are trained.
+
+    Attributes:
+        dense, expert: all of them; trained, trained_expert: those that gradients are reduced for; layers: blocks.
+    """
+
+    dense: Num
+    expert: Num
+    trained: Num
+    trained_expert: Num
+    layers: Num
 
 
-def trained_parameters(job: Job, plan: Plan) -> tuple[Num, Num]:
-    """Those of them that gradients are reduced for: all, or adapters."""
-    if not job.lora:
-        return held_parameters(job, plan)
-    layers = split_layers(job.model.layers, plan.pp, plan.head).middle
-    return layers * adapter_parameters(job, plan.tp, plan.ep), 0.0
+def carried(job: Job, plan: Plan) -> Carried:
+    """The largest over pipeline ranks of each."""
+    of = structure(job.model)
+    kinds = on_runs(lambda *row: held_kinds(job, False, *row), plan.tp, plan.cp, plan.ep, plan.sp, plan.b)
+    held = rows(of, plan)
+
+    def most(values: list[Num]) -> Num:
+        return reduce(np.maximum, [row.sum(values) for row in held])
+
+    dense, expert = most([one.dense for one in kinds]), most([one.expert for one in kinds])
+    layers = reduce(np.maximum, [row.layers(of.blocks) for row in held])
+    if job.lora:
+        return Carried(dense, expert, most([one.adapters for one in kinds]), 0.0, layers)
+    return Carried(dense, expert, dense, expert, layers)
 
 
-def _data_traffic(job: Job, plan: Plan, slowest: StagePass, trained: tuple[Num, Num]) -> Num:
+def _data_traffic(job: Job, plan: Plan, slowest: StagePass, held: Carried) -> Num:
     """Exposed part of gradient reduction and parameter gathering, over dp*cp ranks (experts: dp*cp/ep).
 
     ZeRO 0: all-reduce of the gradient buffer; 1: reduce-scatter of it and all-gather of 16-bit weights, hidden behind a
@@ -219,15 +222,13 @@ def _data_traffic(job: Job, plan: Plan, slowest: StagePass, trained: tuple[Num, 
     the host spends `host_member` on each rank's (DeepSpeed before 0.5.5, runtime/zero/partition_parameters.py).
     """
     framework, each, ranks = job.framework, state_bytes(job), plan.dp * plan.cp
-    layers = split_layers(job.model.layers, plan.pp, plan.head).middle
-    calls = np.where(plan.zero >= 3, framework.gathers * layers, 1.0)[()]
+    calls = np.where(plan.zero >= 3, framework.gathers * held.layers, 1.0)[()]
     reduce: Num = 0.0
     gather: Num = 0.0
     all_reduce: Num = 0.0
-    held = held_parameters(job, plan) if job.lora else trained
-    shares = [(trained[0], held[0], ranks, plan.tp)]
+    shares = [(held.trained, held.dense, ranks, plan.tp)]
     if job.model.moe is not None:
-        shares.append((trained[1], held[1], ranks / plan.ep, plan.tp * plan.ep))
+        shares.append((held.trained_expert, held.expert, ranks / plan.ep, plan.tp * plan.ep))
     for count, frozen, size, stride in shares:
         members = collectives.group(job.cluster, size, stride)
         weights: Num = np.where(plan.zero >= 3, frozen, count)
@@ -241,7 +242,7 @@ def _data_traffic(job: Job, plan: Plan, slowest: StagePass, trained: tuple[Num, 
     forward = np.where(plan.zero >= 3, gather, 0.0)
     slowdown = 1.0 if framework.gathers_block else framework.fsdp_slowdown
     each_pass = _behind(forward, slowest.work.forward, slowdown)
-    again = recomputed_layers(plan.recompute_layers, plan.v, layers) / layers if framework.regathers else 0.0
+    again = recomputed_share(plan.recompute_layers, plan.v, held.layers) if framework.regathers else 0.0
     each_pass = each_pass + _behind(reduce + (1.0 + again) * forward, last_backward, slowdown)
     gathered_once = np.where(plan.zero >= 3, 0.0, gather)
     return np.where(plan.zero >= 2, plan.m * each_pass + gathered_once, at_end)[()]
@@ -252,7 +253,7 @@ def _behind(traffic: Num, compute: Num, slowdown: float) -> Num:
     return np.maximum(traffic - compute, 0.0) + slowdown * np.minimum(traffic, compute)
 
 
-def _optimizer_time(job: Job, plan: Plan, trained: tuple[Num, Num]) -> Num:
+def _optimizer_time(job: Job, plan: Plan, held: Carried) -> Num:
     """Clip and update this rank's share at memory speed; offloaded, at the host's.
 
     Reads every gradient once more for its norm. Offloaded: gradients go down and 16-bit weights come up over the host
@@ -262,7 +263,7 @@ def _optimizer_time(job: Job, plan: Plan, trained: tuple[Num, Num]) -> Num:
     acc, each = job.cluster.accelerator, state_bytes(job)
     ranks = np.where(plan.zero >= 1, plan.dp * plan.cp, 1.0)[()]
     expert_ranks = np.where(plan.zero >= 1, plan.dp * plan.cp / plan.ep, 1.0)[()]
-    mine = trained[0] / ranks + trained[1] / expert_ranks
+    mine = held.trained / ranks + held.trained_expert / expert_ranks
     if job.workload.offload == "none":
         return (each.traffic + each.gradient) * mine / (acc.bandwidth * acc.efficiency.memory)
     return mine * offload_seconds_per_parameter(job.cluster, each)
@@ -286,36 +287,20 @@ def throughput(job: Job, seconds: Num) -> tuple[Num, Num]:
 
 def pipeline_stages(job: Job, plan: Plan) -> Stages:
     """The pipeline's stages as a schedule's closed form sees them."""
-    plan = plan.floats()
-    piped = np.where(plan.pp > 1.0, 1.0, 0.0)[()]
-    parts = _pieces(job, plan.tp, plan.cp, plan.ep, plan.sp, plan.b, piped)
-    return _stages(job, plan, parts, split_layers(job.model.layers, plan.pp, plan.head))[1]
+    plan, of = plan.floats(), structure(job.model)
+    return _stages(plan, priced_kinds(job, plan), rows(of, plan), of)[1]
 
 
 def chunk_works(job: Job, plan: Plan) -> list[list[Work]]:
-    """Times of every (rank, chunk) of one plan, the embedding in the first stage and the head in the last.
+    """Times of every (rank, chunk) of one plan: of the blocks and ends that it holds."""
+    p, v, floats, of = int(plan.pp), int(plan.v), plan.floats(), structure(job.model)
+    kinds = priced_kinds(job, floats)
+    table = chunk_table(of, p, v, int(plan.head), SCHEDULES[plan.schedule].placement)
 
-    A rank's layers are spread evenly over its chunks; where chunks are copies of stages, each has the stage's.
-    """
-    p, v, floats = int(plan.pp), int(plan.v), plan.floats()
-    parts = _pieces(job, floats.tp, floats.cp, floats.ep, floats.sp, floats.b, float(p > 1))
-    placement, split = SCHEDULES[plan.schedule].placement, layers_per_rank(job.model.layers, p, int(plan.head))
-    last, share = placement.stages(p, v) - 1, 1.0 if placement.whole else float(v)
+    def work(counts: tuple[int, ...]) -> Work:
+        row = Row(0.0, 1.0, tuple(map(float, counts)))
+        one = replace(floats, v=1.0)
+        found = _stage(one, kinds, row, of.blocks).work
+        return Work(float(found.forward), float(found.backward), float(found.weight_gradient))
 
-    def work(rank: int, chunk: int) -> Work:
-        stage = placement.stage(rank, chunk, p)
-        layers = float(split[stage if placement.copies else rank])
-        return _chunk(floats, parts, layers, share, float(stage == 0), float(stage == last))
-
-    return [[work(rank, chunk) for chunk in range(v)] for rank in range(p)]
-
-
-def _chunk(plan: Plan, parts: Pieces, layers: float, share: float, has_embedding: float, has_head: float) -> Work:
-    """A part of a rank's layers, and whole ends."""
-    inner = _stage(plan, parts, layers, 0.0, 0.0).work
-    whole = _stage(plan, parts, layers, has_embedding, has_head).work
-    return Work(
-        float(inner.forward / share + whole.forward - inner.forward),
-        float(inner.backward / share + whole.backward - inner.backward),
-        float(inner.weight_gradient / share + whole.weight_gradient - inner.weight_gradient),
-    )
+    return [[work(counts) for counts in chunks] for chunks in table]

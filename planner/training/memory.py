@@ -2,103 +2,113 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from planner.architecture import attention_gemms, layer_activations, matrices, moe_layers, padded_vocabulary
+from planner.blocks import operators
+from planner.blocks.operator import Logits, Operator, Product, Share
+from planner.blocks.record import Block, Kind
+from planner.blocks.structure import structure
 from planner.cost.memory import Memory, StateBytes, adam_states, sharded
-from planner.cost.recompute import Kept, kept, recomputed_layers, stored
+from planner.cost.recompute import Kept, kept, recomputed_share
 from planner.cost.runs import on_runs
 from planner.plan import Num, Plan
 from planner.schedules import SCHEDULES
+from planner.stages import Row, rows
 from planner.training.job import Job
-from planner.training.layer import layer_parameters
-from planner.training.split import Split, split_layers
+from planner.training.layer import parameters_of, share_of
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
-    """What memory needs to know of one layer and of the ends, on one rank.
+class Held:
+    """What memory needs to know of one block or end on one rank.
 
     Attributes:
-        dense, expert: parameters of a layer; embedding, head: of the ends; adapters: LoRA's, per layer.
-        kept: activation bytes of a layer by policy; logits: bytes of the loss; working: of a layer's backward pass.
+        dense, expert: parameters; adapters: LoRA's.
+        kept: activation bytes by policy; logits: bytes of the loss; working: of its backward pass.
     """
 
     dense: Num
     expert: Num
-    embedding: Num
-    head: Num
     adapters: Num
     kept: Kept
     logits: Num
     working: Num
 
 
-def shape(job: Job, selective: bool, tp: Num, cp: Num, ep: Num, sp: Num, b: Num) -> Shape:
-    """Evaluate what depends on (tp, cp, ep, sp, b) only."""
-    model, framework = job.model, job.framework
-    tokens = b * job.workload.seq / cp
-    shard = np.where(sp > 0, tp, 1.0)[()]
-    columns = padded_vocabulary(model, tp) / tp
-    dense, expert = layer_parameters(job, tp, ep)
-    activations = layer_activations(model, tokens, float(job.workload.seq), tp, sp, job.flash)
-    factor = framework.activation_factor
-    norms = framework.norm_bytes * tokens * model.hidden / shard
-    activations = replace(activations, norms=activations.norms + norms)
-    policy = kept(activations, 2.0 * tokens * model.hidden / shard, selective)
-    width = max(model.ffn, model.moe.top_k * model.moe.ffn) if model.moe else model.ffn
-    widest = (matrices(model) - 1) * width / tp + 2.0 * model.hidden
-    return Shape(
-        dense=dense,
-        expert=expert,
-        embedding=columns * model.hidden + (model.context * model.hidden if model.position == "learned" else 0.0),
-        head=columns * model.hidden,
-        adapters=adapter_parameters(job, tp, ep),
-        kept=Kept(*(factor * part for part in (policy.whole, policy.boundary, policy.working, policy.scores))),
-        logits=framework.logits_bytes * tokens * (columns if framework.logits_split else columns * tp),
-        working=2.0 * tokens * widest,
-    )
+def held_kinds(job: Job, selective: bool, tp: Num, cp: Num, ep: Num, sp: Num, b: Num) -> tuple[Held, ...]:
+    """Every kind of the model's structure; all that depends on (tp, cp, ep, sp, b) only."""
+    share = share_of(job, tp, cp, ep, sp, b)
+    return tuple(held(job, kind, share, selective) for kind in structure(job.model).kinds)
 
 
-def adapter_parameters(job: Job, tp: Num, ep: Num = 1.0) -> Num:
-    """LoRA parameters of an average layer on one rank: rank * (inputs + outputs) of every linear part, routers aside.
+def held(job: Job, kind: Kind, share: Share, selective: bool) -> Held:
+    """Sums over the operators of one kind. Activations are those of blocks, times the framework's factor."""
+    ops = operators(kind, share)
+    dense, expert = parameters_of(ops)
+    policy = _kept(job, kind, ops, share, selective) if isinstance(kind, Block) else Kept()
+    logits: Num = sum((_logits(job, op.work) for op in ops if isinstance(op.work, Logits)), start=0.0)
+    return Held(dense, expert, adapter_parameters(ops, job.workload.lora_rank), policy, logits, _working(ops))
+
+
+def _kept(job: Job, kind: Block, ops: tuple[Operator, ...], share: Share, selective: bool) -> Kept:
+    elements, factor = share.tokens * kind.hidden / share.shard, job.framework.activation_factor
+    everything = sum(op.saved for op in ops) + job.framework.norm_bytes * elements
+    scores = sum(op.saved for op in ops if "core_attn" in op.modules and not share.flash)
+    return kept(factor * everything, factor * scores, factor * share.activation * elements, selective)
+
+
+def _working(ops: tuple[Operator, ...]) -> Num:
+    largest: Num = 0.0
+    for op in ops:
+        largest = np.maximum(largest, op.working)
+    return largest
+
+
+def _logits(job: Job, work: Logits) -> Num:
+    """Bytes of the logits that are alive at once in the loss; of all tp ranks' where the framework gathers them."""
+    columns = work.columns if job.framework.logits_split else work.columns * work.tp
+    return job.framework.logits_bytes * work.rows * columns
+
+
+def adapter_parameters(ops: Sequence[Operator], rank: int) -> Num:
+    """LoRA parameters on one rank: rank * (inputs + outputs) of every linear part, router and head aside.
 
     Of column-parallel parts (q, k, v, up, gate) the outputs are split over tp, of row-parallel ones (projection, down)
-    the inputs; the other factor is copied. Llama 2 7B at rank 16: 39,976,960 (Hu et al. 2021, arXiv:2106.09685). The
-    factors of MLA are taken as split.
+    the inputs; the other factor is copied. Llama 2 7B at rank 16: 39,976,960 (Hu et al. 2021, arXiv:2106.09685).
     """
-    model, rank, wide = job.model, job.workload.lora_rank, matrices(job.model)
-    h, heads = model.hidden, model.heads * model.head_dim / tp
-    if model.mla is None:
-        attention = 3.0 * h + heads + 2.0 * model.kv_heads * model.head_dim / tp + heads + h
-    else:
-        attention = sum(gemm.n + gemm.k for gemm in attention_gemms(model, 1.0, 1.0).values()) / tp
-    share = moe_layers(model) / model.layers
-    widths = [(1.0 - share, model.ffn)]
-    if model.moe is not None:
-        widths.append((share * (model.moe.experts / ep + model.moe.shared_experts), model.moe.ffn))
-    mlp = sum(count * ((wide - 1) * (h + f / tp) + f / tp + h) for count, f in widths)
-    return rank * (attention + mlp)
+    works = [op.work for op in ops if isinstance(op.work, Product) and op.work.fused]
+    return rank * sum((w.count * (w.fused * w.k + w.n) for w in works), start=0.0)
+
+
+def all_adapters(job: Job) -> float:
+    """LoRA parameters of the whole model."""
+    of, share = structure(job.model), share_of(job, 1.0, 1.0, 1.0, 0.0, 1.0)
+    each = [adapter_parameters(operators(kind, share), job.workload.lora_rank) for kind in of.kinds]
+    return float(sum(each[kind] for kind in of.order))
 
 
 def peak_memory(job: Job, plan: Plan) -> tuple[Memory, Any]:
-    """Memory of the fullest pipeline rank, and which rank it is.
+    """Memory of the fullest pipeline rank, and which rank it is: the maximum over all of them."""
+    peak: Memory | None = None
+    fullest: Any = 0.0
+    for memory, rank in rank_memories(job, plan):
+        if peak is None:
+            peak, fullest = memory, rank
+            continue
+        more = memory.total > peak.total
+        peak, fullest = _choose(more, memory, peak), np.where(more, rank, fullest)[()]
+    assert peak is not None
+    return peak, fullest
 
-    Only three ranks can be the fullest: 0 (most micro-batches in flight, embedding), the first of the interior ranks
-    with most layers, and the last (logits).
-    """
-    parts = on_runs(lambda *row: shape(job, plan.selective, *row), plan.tp, plan.cp, plan.ep, plan.sp, plan.b)
-    split = split_layers(job.model.layers, plan.pp, plan.head)
-    first = _rank_memory(job, plan, parts, split, "first")
-    middle = _rank_memory(job, plan, parts, split, "middle")
-    last = _rank_memory(job, plan, parts, split, "last")
-    take_middle = (plan.pp > 2.0) & (middle.total > first.total)
-    peak, rank = _choose(take_middle, middle, first), np.where(take_middle, 1.0 + split.short, 0.0)
-    take_last = (plan.pp > 1.0) & (last.total > peak.total)
-    return _choose(take_last, last, peak), np.where(take_last, plan.pp - 1.0, rank)[()]
+
+def rank_memories(job: Job, plan: Plan) -> list[tuple[Memory, Any]]:
+    """Memory of the fullest of each row of equal ranks, and which it is, from the first rank on."""
+    kinds = on_runs(lambda *row: held_kinds(job, plan.selective, *row), plan.tp, plan.cp, plan.ep, plan.sp, plan.b)
+    return [_row_memory(job, plan, kinds, row) for row in rows(structure(job.model), plan)]
 
 
 def _choose(mask: Any, one: Memory, other: Memory) -> Memory:
@@ -107,34 +117,27 @@ def _choose(mask: Any, one: Memory, other: Memory) -> Memory:
     return Memory(*(np.where(mask, x, y)[()] for x, y in pairs))
 
 
-def _rank_memory(job: Job, plan: Plan, parts: Shape, split: Split, where: str) -> Memory:
-    """Memory of one representative rank: "first", "middle" or "last"."""
-    layers = getattr(split, where)
-    rank = {"first": 0.0, "middle": 1.0 + split.short, "last": plan.pp - 1.0}[where]
-    alone = np.where(plan.pp > 1.0, 0.0, 1.0)[()]
-    is_first = {"first": 1.0, "middle": 0.0, "last": alone}[where]
-    is_last = {"first": alone, "middle": 0.0, "last": 1.0}[where]
-    dense = layers * parts.dense + is_first * parts.embedding + is_last * _head_parameters(job, plan, parts)
-    weights, gradients, optimizer = _states(job, plan, parts, layers, dense)
-    in_flight = SCHEDULES[plan.schedule].in_flight(plan.pp, plan.m, plan.v, rank)
-    recomputed = recomputed_layers(plan.recompute_layers, plan.v, layers)
-    activations = in_flight * stored(parts.kept, layers, recomputed)
-    working = np.where(recomputed > 0.0, parts.kept.working, parts.kept.scores) + parts.working
-    boundary = 2.0 * parts.kept.boundary * np.where(plan.pp > 1.0, 2.0, 0.0)
-    return Memory(
-        weights,
+def _row_memory(job: Job, plan: Plan, kinds: tuple[Held, ...], row: Row) -> tuple[Memory, Any]:
+    """Memory of that of equal ranks which keeps most micro-batches in flight: the first of them, or the last."""
+    schedule, ends = SCHEDULES[plan.schedule], (row.first, row.first + np.maximum(row.ranks - 1.0, 0.0))
+    early, late = (schedule.in_flight(plan.pp, plan.m, plan.v, rank) for rank in ends)
+    rank = np.where(late > early, ends[1], ends[0])[()]
+    layers = row.layers(structure(job.model).blocks)
+    again = recomputed_share(plan.recompute_layers, plan.v, layers)
+    each = [one.kept.whole + again * (one.kept.boundary - one.kept.whole) for one in kinds]
+    working = row.largest([np.where(again > 0.0, one.kept.working, one.kept.scores) + one.working for one in kinds])
+    boundary = 2.0 * kinds[0].kept.boundary * np.where(plan.pp > 1.0, 2.0, 0.0)
+    weights, gradients, optimizer = _states(job, plan, kinds, row)
+    memory = Memory(
+        weights * schedule.stashed(plan.pp, plan.m, plan.v, rank),
         gradients,
         optimizer,
-        activations,
-        is_last * parts.logits,
+        np.maximum(early, late) * row.sum(each),
+        row.sum([one.logits for one in kinds]),
         working + boundary,
         job.framework.reserve + 0.0 * weights,
     )
-
-
-def _head_parameters(job: Job, plan: Plan, parts: Shape) -> Num:
-    """Head on the last rank: its own, or a copy of the tied embedding when that lives on another rank."""
-    return np.where(plan.pp > 1.0, parts.head, 0.0)[()] if job.model.tied_embeddings else parts.head
+    return memory, rank
 
 
 def state_bytes(job: Job) -> StateBytes:
@@ -142,13 +145,13 @@ def state_bytes(job: Job) -> StateBytes:
     return adam_states(job.workload.optimizer, job.framework.gradient_bytes)
 
 
-def _states(job: Job, plan: Plan, parts: Shape, layers: Num, dense: Num) -> tuple[Num, Num, Num]:
+def _states(job: Job, plan: Plan, kinds: tuple[Held, ...], row: Row) -> tuple[Num, Num, Num]:
     """Weights, gradients and optimizer states of one rank after ZeRO; experts are shared by dp*cp/ep ranks.
 
     ZeRO-3 gathers two layers at a time (one in use, one prefetched) in 16 bit.
     """
     each, ranks = state_bytes(job), plan.dp * plan.cp
-    expert = layers * parts.expert
+    dense, expert = row.sum([one.dense for one in kinds]), row.sum([one.expert for one in kinds])
 
     def shard(per: float, stage: int, dense: Num, expert: Num) -> Num:
         return sharded(per * dense, plan.zero, stage, ranks) + sharded(per * expert, plan.zero, stage, ranks / plan.ep)
@@ -157,9 +160,10 @@ def _states(job: Job, plan: Plan, parts: Shape, layers: Num, dense: Num) -> tupl
     if job.framework.shard_is_master and each.master and not job.lora:
         weights = np.where(plan.zero >= 3, 0.0, weights)[()]
     if job.lora:
-        dense, expert = layers * parts.adapters, 0.0 * expert
+        dense, expert = row.sum([one.adapters for one in kinds]), 0.0 * expert
         weights = weights + each.weight * dense
-    gathered = np.where(plan.zero >= 3, 2.0 * each.weight * (parts.dense + parts.expert), 0.0)[()]
+    largest = row.largest([one.dense + one.expert for one in kinds[: structure(job.model).blocks]])
+    gathered = np.where(plan.zero >= 3, 2.0 * each.weight * largest, 0.0)[()]
     on_device = 0.0 if job.workload.offload == "optimizer" else each.optimizer
     optimizer = shard(on_device + job.framework.sharded_bytes, 1, dense, expert)
     optimizer = optimizer + shard(job.framework.fixed_bytes, 3, dense, expert)

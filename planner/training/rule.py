@@ -12,7 +12,7 @@ import numpy as np
 from planner.architecture import active_parameters, parameters
 from planner.plan import Plan, divisors
 from planner.training.job import Job
-from planner.training.memory import adapter_parameters
+from planner.training.memory import all_adapters
 from planner.units import format_bytes
 
 
@@ -76,7 +76,7 @@ def head_worth(job: Job) -> int:
 
 def host_bytes(job: Job, plan: Plan) -> Any:
     """Host memory per node that offloaded states take: every rank's share, a copy each without ZeRO."""
-    trained = job.model.layers * adapter_parameters(job, 1.0) if job.lora else parameters(job.model).total
+    trained = all_adapters(job) if job.lora else parameters(job.model).total
     sharded = np.where(np.asarray(plan.zero) >= 1, plan.dp * plan.cp, 1)
     return job.cluster.used * HOST_BYTES * trained / (plan.tp * plan.pp * sharded)
 

@@ -8,10 +8,10 @@ import numpy as np
 
 from planner.masks import first_of, obeying
 from planner.plan import Plan
+from planner.stages import chunk_layers
 from planner.training.frameworks import FRAMEWORK_RULES
 from planner.training.job import Job
 from planner.training.rule import Rule, head_worth, host_bytes
-from planner.training.split import chunk_layers
 
 
 def _divides(divisor: Any, number: Any) -> Any:

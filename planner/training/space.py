@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from planner.plan import ANY, Plan, Range, divisors
+from planner.stages import chunk_layers
 from planner.training.job import Job
 from planner.training.rule import head_worth
-from planner.training.split import chunk_layers
 
 BLOCK = 32768
 """Rows per batch: their temporaries stay in a core's cache."""

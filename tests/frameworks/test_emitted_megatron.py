@@ -16,10 +16,10 @@ from planner.launch.read.megatron_rules import PARALLEL, Check
 from planner.launch.read.megatron_switches import SWITCHES
 from planner.plan import Plan
 from planner.schema.model import Model
+from planner.stages import layers_per_chunk
 from planner.training.job import Job
 from planner.training.rules import legal
 from planner.training.space import Bounds, Range, plans
-from planner.training.split import layers_per_chunk
 from tests.frameworks.megatron import MegatronValidator, Refused
 from tests.jobs import job, model
 from tests.launch.test_megatron_checks import BREAKS, flags

@@ -11,7 +11,7 @@ from planner.launch.program import Program, Setup, flag_lines
 from planner.launch.targets import refusal
 from planner.plan import Plan
 from planner.schema.model import MixtureOfExperts
-from planner.training.split import layers_per_chunk
+from planner.stages import layers_per_chunk
 from tests import jobs
 
 

@@ -17,10 +17,10 @@ from planner.launch.read.reading import Reading
 from planner.launch.read.script import Context, read_any
 from planner.launch.targets import TARGETS, refusal
 from planner.plan import Plan
+from planner.stages import layers_per_chunk
 from planner.training.job import Job
 from planner.training.rules import legal
 from planner.training.space import Bounds, Range, plans
-from planner.training.split import layers_per_chunk
 from tests.jobs import job
 
 CASES = [

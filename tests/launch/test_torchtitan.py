@@ -9,7 +9,7 @@ import pytest
 
 from planner.launch.program import Setup
 from planner.launch.torchtitan import FLAVORS, TARGET, layers
-from planner.training.split import layers_per_chunk
+from planner.stages import layers_per_chunk
 from tests import jobs
 from tests.launch.drawn import EXPERTS, assert_rules_agree, broken, dense, draw, said, setup
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from planner.schedules import SCHEDULES, Schedule, Stages, Work, even
+from planner.schedules import SCHEDULES, Schedule, Work, even, uneven
 from planner.schedules.decode import utilisation
 from planner.schedules.interleaved import in_flight as interleaved_in_flight
 from planner.schedules.interleaved import ops as interleaved_ops
@@ -123,8 +123,8 @@ class TestUnevenStages:
         v = chunks(name, 3)
         for m in (1, p - 1, p, 2 * p, 20):
             first, middle, last = (drawn((name, p, m, where)) for where in range(3))
-            stages = Stages(float(p), first, middle, last, 0.0, Work(0.0, 0.0))
-            ran = replay_works(name, max(m, 1), v, [first, *[middle] * (p - 2), last])
+            works = [first, *[middle] * (p - 2), last]
+            stages, ran = uneven(works), replay_works(name, max(m, 1), v, works)
             time = SCHEDULES[name].pipeline_time(stages, float(max(m, 1)), float(v))
             assert time == pytest.approx(ran.makespan, rel=EXACT)
 
@@ -136,7 +136,7 @@ class TestUnevenStages:
                 rows = [[Work(1.0, 2.0)] * v for _ in range(p)]
                 rows[-1] = [*rows[-1][:-1], Work(1.5, 3.0)]
                 last = Work(v + 0.5, 2 * v + 1.0)
-                stages = Stages(float(p), Work(v, 2 * v), Work(v, 2 * v), last, 0.0, Work(0.0, 0.0))
+                stages = uneven([*[Work(v, 2 * v)] * (p - 1), last])
                 time = SCHEDULES["interleaved"].pipeline_time(stages, float(m), float(v))
                 assert time == pytest.approx(replay_works("interleaved", m, v, rows).makespan, rel=EXACT)
 

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from planner.schedules import SCHEDULES, Stages, Work, even
-from planner.training.split import split_layers
+from planner.schedules import SCHEDULES, Work, even
+from planner.schedules import uneven as stages_of
+from planner.stages import split_layers
 from tests.schedules.replay import replay
 
 EXACT = 1e-12
 """Relative; what is left is the order of additions."""
 
-NOTHING = Work(0.0, 0.0)
 RANKS = range(1, 9)
 
 
@@ -58,8 +58,7 @@ def uneven(name: str, first: Work, middle: Work, last: Work, p: int, m: int, sho
     less = Work(middle.forward / 5, middle.backward / 5)
     ranks = [first] + [Work(middle.forward - less.forward, middle.backward - less.backward)] * short
     ranks += [middle] * (p - 2 - short) + [last]
-    stages = Stages(float(p), first, middle, last, float(short), less if short else NOTHING)
-    closed = SCHEDULES[name].pipeline_time(stages, float(m), 1.0)
+    closed = SCHEDULES[name].pipeline_time(stages_of(ranks), float(m), 1.0)
     return closed, replay(name, [w.forward for w in ranks], [w.backward for w in ranks], m)[0]
 
 
@@ -112,8 +111,7 @@ def test_1f1b_with_layers_that_ranks_do_not_divide(p: int) -> None:
         assert sum(counts) == layers
         forward, backward = [n * f for n in counts], [n * b for n in counts]
         forward[0], backward[-1] = forward[0] + draw.uniform(0, f), backward[-1] + draw.uniform(0, 2 * b)
-        first, last = Work(forward[0], backward[0]), Work(forward[-1], backward[-1])
-        stages = Stages(float(p), first, Work(split.middle * f, split.middle * b), last, split.short, Work(f, b))
+        stages = stages_of(list(map(Work, forward, backward)))
         m = draw.choice([p, 2 * p, 5 * p])
         ratio = SCHEDULES["1f1b"].pipeline_time(stages, float(m), 1.0) / replay("1f1b", forward, backward, m)[0]
         assert 0.97 < ratio < 1 + 1e-9, (layers, m)

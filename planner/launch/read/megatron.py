@@ -16,7 +16,7 @@ from planner.launch.read.options import Options, known_options
 from planner.launch.read.placement import find_head
 from planner.launch.read.reading import Problem, Reading
 from planner.schema.model import Model
-from planner.training.split import chunk_layers
+from planner.stages import chunk_layers
 
 VOCABULARIES = {
     "GPT2BPETokenizer": 50257,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from planner.schema.model import Model
-from planner.training.split import layers_per_chunk
+from planner.stages import layers_per_chunk
 
 MOST_HEAD = 64
 """Layers that the LM head may count for."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from planner.plan import Plan
+from planner.stages import chunk_layers
 from planner.training.job import Job
 from planner.training.rule import Rule
-from planner.training.split import chunk_layers
 
 EXPERT_PRESETS = {
     "mixtral": "mixtral",

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from planner.plan import Plan
+from planner.stages import chunk_layers
 from planner.training.frameworks.deepspeed import SHARED
 from planner.training.job import Job
 from planner.training.rule import Rule
-from planner.training.split import chunk_layers
 
 
 def _recompute(job: Job, plan: Plan) -> Any:

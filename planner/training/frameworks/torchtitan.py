@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from planner.plan import Plan
+from planner.stages import chunk_layers
 from planner.training.job import Job
 from planner.training.rule import Rule
-from planner.training.split import chunk_layers
 
 SCHEDULES = ("1f1b", "gpipe", "naive", "interleaved")
 

@@ -6,7 +6,7 @@ import pytest
 
 from planner.launch.program import Setup
 from planner.launch.targets import TARGETS
-from planner.training.split import layers_per_chunk
+from planner.stages import layers_per_chunk
 from tests.frameworks.heavy.colossalai import colossalai_module_accepts
 from tests.frameworks.heavy.torchtitan import torchtitan_accepts
 from tests.jobs import job

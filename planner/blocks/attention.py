@@ -1,0 +1,74 @@
+"""Attention in groups of heads (Vaswani 2017; Shazeer 2019; Ainslie 2023), causal, with a window where there is one."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from planner.blocks.operator import Core, Operator, Product, Share, Stream, Traffic
+from planner.blocks.record import Attention, Latent
+from planner.plan import Num
+
+
+def kv_heads_per_rank(kv_heads: int, tp: Num) -> Num:
+    """Key/value heads that one tensor-parallel rank holds: g/tp, at least one (copied when tp > g)."""
+    return np.maximum(kv_heads / tp, 1.0)
+
+
+def attended(window: int | None, seq: Num) -> Num:
+    """Side of the causal square with as many scores: s, or 2*w - w*w/s for a window of w < s.
+
+    A causal window holds s*w - w*w/2 pairs of the s*s/2 that full attention has. Mistral 7B, w = 4096 at s = 8192:
+    2*4096 - 2048 = 6144.
+    """
+    if window is None:
+        return seq
+    w = np.minimum(float(window), seq)
+    return 2.0 * w - w * w / seq
+
+
+def operators(mixer: Attention, hidden: int, share: Share) -> tuple[Operator, ...]:
+    """q, k, v; rotation and split; core; output product, with an all-reduce of b*s*h over tp behind it."""
+    t, a, d = share.tokens, mixer.heads, mixer.head_dim
+    own = a * d / share.tp
+    width = own + 2 * d * kv_heads_per_rank(mixer.kv_heads, share.tp)
+    bias = width if mixer.bias else 0.0
+    return (
+        Operator(
+            "qkv",
+            "attention",
+            Product(t, width, hidden, fused=3),
+            weights=width * hidden + bias,
+            saved=share.activation * t * width,
+        ),
+        Operator("rotation", "attention", Stream(4.0 * t * width, 2.0)),
+        *core(mixer, share, kv_heads_per_rank(mixer.kv_heads, share.tp)),
+        projection(share, hidden, own, mixer.output_bias),
+    )
+
+
+def projection(share: Share, hidden: int, own: Num, bias: bool) -> Operator:
+    """The output product of `own` columns of this rank's heads: keeps its input, the core's output."""
+    return Operator(
+        "projection",
+        "attention",
+        Product(share.tokens, hidden, own),
+        weights=own * hidden + (hidden if bias else 0.0),
+        saved=share.activation * share.tokens * own,
+        traffic=(Traffic("tp", "all_reduce", share.activation * share.tokens * hidden),),
+    )
+
+
+def core(mixer: Attention | Latent, share: Share, kv_heads: Num) -> tuple[Operator, ...]:
+    """Scores, softmax and values of this rank's heads. Flash keeps one fp32 statistic per row and head.
+
+    Stored scores take 2 bytes, with dropout 5 (its output and a mask): Korthikanti 2022 (arXiv:2205.05198), 4.1. Over
+    cp, keys and values travel round a ring behind the core (Liu 2023, arXiv:2310.01889).
+    """
+    heads, value = mixer.heads / share.tp, mixer.value if isinstance(mixer, Latent) else mixer.head_dim
+    rows = share.seq / share.cp
+    work = Core(share.b, heads, rows, share.seq, attended(mixer.window, share.seq), mixer.head_dim, value)
+    scores = (5.0 if mixer.dropout else 2.0) * share.tokens * share.seq * heads
+    saved = 4.0 * share.tokens * heads if share.flash else scores
+    sent = share.activation * share.tokens * (mixer.head_dim + value) * kv_heads
+    ring = Traffic("cp", "ring", sent, behind_core=True)
+    return (Operator("core", "attention", work, saved=saved, traffic=(ring,), modules=("core_attn",)),)

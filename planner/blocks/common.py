@@ -1,0 +1,32 @@
+"""Operators that every block has: norms and residual additions."""
+
+from __future__ import annotations
+
+from planner.blocks.operator import Operator, Share, Stream
+
+NORM_BYTES = 4.0
+"""Per element: read and written in 16 bit."""
+
+
+def norm(share: Share, hidden: int, vectors: int) -> Operator:
+    """A norm in front of a part: its output is kept; h parameters, or 2*h with a bias, on every rank."""
+    elements = share.tokens * hidden / share.shard
+    return Operator(
+        "norm",
+        "norms",
+        Stream(NORM_BYTES * elements, 1.0),
+        weights=float(vectors * hidden),
+        saved=share.activation * elements,
+        modules=("layernorm",),
+    )
+
+
+def addition(share: Share, hidden: int, dropout: bool) -> Operator:
+    """The residual addition behind a part: 8 bytes an element, 4.8 without a dropout mask, which is a byte.
+
+    Its output is the next norm's input and stays.
+    """
+    elements = share.tokens * hidden / share.shard
+    mask = 1.0 if dropout else 0.0
+    moved = (8.0 if dropout else 4.8) * elements
+    return Operator("residual", "residual", Stream(moved, 1.0), saved=(share.activation + mask) * elements)

@@ -1,0 +1,53 @@
+"""What stands before the first block and behind the last one."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from planner.blocks.common import norm
+from planner.blocks.operator import Logits, Operator, Product, Share, Stream, Traffic
+from planner.blocks.record import Embedding, Head
+from planner.plan import Num
+
+VOCABULARY_MULTIPLE = 128
+"""Megatron pads the vocabulary to a multiple of 128*tp (--make-vocab-size-divisible-by, training/tokenizer)."""
+
+
+def padded_vocabulary(vocab: int, tp: Num) -> Num:
+    """V rounded up to a multiple of 128*tp: 128,256 stays at tp = 1 and becomes 129,024 at tp = 8."""
+    multiple = VOCABULARY_MULTIPLE * tp
+    return np.ceil(vocab / multiple) * multiple
+
+
+def rows(vocab: int, share: Share) -> Num:
+    """Rows of the vocabulary on one tensor-parallel rank."""
+    return padded_vocabulary(vocab, share.tp) / share.tp if share.padded else vocab / share.tp
+
+
+def embedding(end: Embedding, share: Share) -> tuple[Operator, ...]:
+    """Look-up of b*s/cp rows, with half of an all-reduce of b*s*h over tp (or a reduce-scatter)."""
+    elements = share.tokens * end.hidden
+    weights = rows(end.vocab, share) * end.hidden + end.positions * end.hidden
+    moved = elements * (8.0 if end.dropout else 4.0)
+    half = Traffic("tp", "all_reduce", share.activation * elements, calls=0.5)
+    return (Operator("look-up", "embedding", Stream(moved, 3.0), weights=weights, traffic=(half,)),)
+
+
+def head(end: Head, share: Share) -> tuple[Operator, ...]:
+    """Final norm, product with V/tp columns, loss over them; half of an all-reduce of b*s*h over tp.
+
+    The loss is an operator of its own, whose bytes per logit are the framework's.
+    """
+    columns = rows(end.vocab, share)
+    half = Traffic("tp", "all_reduce", share.activation * share.tokens * end.hidden, calls=0.5)
+    return (
+        norm(share, end.hidden, end.norm_vectors),
+        Operator(
+            "head",
+            "head",
+            Product(share.tokens, columns, end.hidden, fused=0),
+            weights=0.0 if end.tied else columns * end.hidden,
+            traffic=(half,),
+        ),
+        Operator("loss", "loss", Logits(share.tokens, columns, share.tp)),
+    )

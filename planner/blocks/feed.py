@@ -1,0 +1,97 @@
+"""Feed-forward parts: dense, or mixtures of experts (Shazeer 2017, arXiv:1701.06538; Dai 2024, arXiv:2401.06066)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from planner.blocks.operator import Operator, Product, Share, Stream, Traffic
+from planner.blocks.record import Dense, Experts
+
+
+def dense(feed: Dense, hidden: int, share: Share, part: str = "mlp", module: str = "mlp") -> tuple[Operator, ...]:
+    """Up (and gate), activation function, down with an all-reduce of b*s*h over tp behind it."""
+    t, width = share.tokens, feed.width / share.tp
+    return (
+        *_matrices(feed, hidden, share, Product(t, (feed.matrices - 1) * width, hidden), part, (module,)),
+        Operator(
+            f"{part} down",
+            part,
+            Product(t, hidden, width),
+            weights=width * hidden + (hidden if feed.bias else 0.0),
+            traffic=(Traffic("tp", "all_reduce", share.activation * t * hidden),),
+            modules=(module,),
+        ),
+    )
+
+
+def _matrices(
+    feed: Dense, hidden: int, share: Share, up: Product, part: str, modules: tuple[str, ...]
+) -> tuple[Operator, ...]:
+    """The first matrices, whose output is kept, and the activation function, whose output the last one keeps.
+
+    The backward pass holds the gradient of the former and of the part's input while it runs.
+    """
+    rows, width = up.m * up.count, up.n / (feed.matrices - 1)
+    moved = (6.0 if feed.gated else 4.0) * rows * width
+    bias = up.n if feed.bias else 0.0
+    return (
+        Operator(
+            f"{part} up",
+            part,
+            replace(up, fused=feed.matrices - 1),
+            weights=(up.n * up.k + bias) * up.count,
+            saved=share.activation * rows * up.n,
+            working=share.activation * (rows * up.n + share.tokens * 2.0 * hidden),
+            modules=modules,
+        ),
+        Operator(
+            f"{part} activation", part, Stream(moved, 2.0), saved=share.activation * rows * width, modules=modules
+        ),
+    )
+
+
+def experts(feed: Experts, hidden: int, share: Share) -> tuple[Operator, ...]:
+    """Router, dispatch, this rank's experts, combine, shared experts: routing balanced.
+
+    E/ep experts on a rank meet tokens*k*ep/E tokens each, split inside over etp; tokens travel to their experts and
+    back over ep in 16 bit, and are gathered and scattered over etp there (Megatron-LM
+    core/transformer/moe/token_dispatcher.py).
+    """
+    t, one = share.tokens, feed.expert
+    local, group = feed.count / share.ep, t * feed.top_k * share.ep / feed.count
+    width = one.width / share.etp
+    sent = share.activation * t * feed.top_k * hidden
+    return (
+        Operator("router", "router", Product(t, feed.count, hidden, fused=0), weights=float(hidden * feed.count)),
+        Operator(
+            "dispatch",
+            "experts",
+            saved=sent,
+            traffic=(Traffic("ep", "all_to_all", sent / share.tp, calls=2.0),),
+            modules=("moe",),
+        ),
+        *_routed(feed, hidden, share, Product(group, (one.matrices - 1) * width, hidden, local)),
+        Operator(
+            "experts down",
+            "experts",
+            Product(group, hidden, width, local),
+            weights=(width * hidden + (hidden if one.bias else 0.0)) * local,
+            expert=True,
+            traffic=(Traffic("tp", "all_reduce", share.activation * t * hidden, calls=float(feed.top_k)),),
+            modules=("moe",),
+        ),
+        *_shared(feed, hidden, share),
+    )
+
+
+def _routed(feed: Experts, hidden: int, share: Share, up: Product) -> tuple[Operator, ...]:
+    first, activation = _matrices(feed.expert, hidden, share, up, "experts", ("moe",))
+    return replace(first, expert=True), replace(activation, modules=("moe", "moe_act"))
+
+
+def _shared(feed: Experts, hidden: int, share: Share) -> tuple[Operator, ...]:
+    """One dense part as wide as all shared experts together."""
+    if not feed.shared:
+        return ()
+    wide = replace(feed.expert, width=feed.shared * feed.expert.width)
+    return tuple(replace(op, part="shared") for op in dense(wide, hidden, share, "shared", "shared_experts"))

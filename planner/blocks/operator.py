@@ -1,0 +1,154 @@
+"""What a block is made of: operators, each with its work, its parameters, what it keeps and what it sends.
+
+All counts are of one micro-batch on one rank. Nothing here knows hardware; every quantity may be a number or an array.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from planner.plan import Num
+
+Axis = Literal["tp", "cp", "ep"]
+"""Groups that traffic inside a layer crosses."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """One rank's share of one micro-batch: letters as in docs/notation.md.
+
+    Attributes:
+        b: sequences of the micro-batch; seq: tokens each, over all cp ranks.
+        tp, cp, ep, etp: degrees that split the model and the sequence; sp: sequence parallelism, 0 or 1.
+        flash: attention scores are never stored.
+        activation: bytes of one stored activation; padded: the vocabulary is, for tp and its kernels.
+    """
+
+    b: Num
+    seq: Num
+    tp: Num = 1.0
+    cp: Num = 1.0
+    ep: Num = 1.0
+    etp: Num = 1.0
+    sp: Num = 0.0
+    flash: bool = True
+    activation: float = 2.0
+    padded: bool = True
+
+    @property
+    def tokens(self) -> Num:
+        """b*s/cp."""
+        return self.b * self.seq / self.cp
+
+    @property
+    def shard(self) -> Num:
+        """Ranks that share what lies between tensor-parallel parts: tp with sequence parallelism, else 1."""
+        return np.where(self.sp > 0, self.tp, 1.0)[()]
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """`count` matrix products of [m, k] by [k, n]: 2*m*n*k FLOPs each forward.
+
+    Attributes:
+        fused: matrices that lie side by side in it (q, k, v are three), each with an adapter of its own under LoRA;
+            0: adapters leave it alone.
+    """
+
+    m: Num
+    n: Num
+    k: Num
+    count: Num = 1.0
+    fused: int = 1
+
+    @property
+    def flops(self) -> Num:
+        """FLOPs forward; the backward takes as many for the input and for the weight gradient."""
+        return 2.0 * self.m * self.n * self.k * self.count
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """The attention core: every query against the keys it may see.
+
+    Attributes:
+        heads: on this rank; rows: query tokens per sequence on this rank; span: keys.
+        side: edge of the causal square with as many scores, what a window leaves of `span`.
+        batch: sequences; qk, value: widths of one head.
+    """
+
+    batch: Num
+    heads: Num
+    rows: Num
+    span: Num
+    side: Num
+    qk: int
+    value: int
+
+    @property
+    def square_flops(self) -> Num:
+        """FLOPs of both products over the full square, forward: 2*b*rows*side*(d_qk + d_v)*heads."""
+        return 2.0 * self.batch * self.rows * self.side * (self.qk + self.value) * self.heads
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """Element-wise work: `moved` bytes forward if ideally fused, in `kernels` launches."""
+
+    moved: Num
+    kernels: float
+
+
+@dataclass(frozen=True, slots=True)
+class Logits:
+    """The loss over `rows` tokens and this rank's `columns` of the vocabulary, of which tp ranks have as many each."""
+
+    rows: Num
+    columns: Num
+    tp: Num
+
+
+Work = Product | Core | Stream | Logits
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """What one pass sends.
+
+    Attributes:
+        axis: the group; kind: the collective; bytes: its whole message; calls: how often in a pass.
+        behind_core: the attention core hides it.
+    """
+
+    axis: Axis
+    kind: Literal["all_reduce", "all_to_all", "ring"]
+    bytes: Num
+    calls: Num = 1.0
+    behind_core: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """One operator of a block.
+
+    Attributes:
+        name: as explanations print it; part: component that its parameters count under.
+        work: what it computes or moves; None where others do (a look-up, a mask).
+        weights: parameters on this rank; expert: they are split over ep instead of being copied to its ranks.
+        saved: bytes that it leaves for the backward pass: its output where that is read again, masks, statistics.
+        working: bytes that live only while its own backward pass runs.
+        traffic: what it sends; modules: recompute modules that run it again (Megatron-LM's --recompute-modules names).
+    """
+
+    name: str
+    part: str
+    work: Work | None = None
+    weights: Num = 0.0
+    expert: bool = False
+    saved: Num = 0.0
+    working: Num = 0.0
+    traffic: tuple[Traffic, ...] = ()
+    modules: tuple[str, ...] = ()

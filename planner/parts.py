@@ -1,0 +1,23 @@
+"""Records whose fields are parts of one total."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+
+class Sum:
+    """A record whose fields are parts of one total."""
+
+    @property
+    def parts(self) -> dict[str, Any]:
+        """The parts by name, in order."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
+
+    @property
+    def total(self) -> Any:
+        """The sum of the parts, added in order, so that a scalar and a batch agree bit for bit."""
+        total: Any = 0.0
+        for part in self.parts.values():
+            total = total + part
+        return total

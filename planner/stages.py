@@ -1,0 +1,212 @@
+"""Which pipeline rank holds how many blocks of which kind: `counts[rank, kind]`, for one plan or many.
+
+A rank's bytes and seconds are its row of counts times what each kind costs. Neighbouring ranks with equal rows are one
+`Row`, so a pipeline of any length is a handful of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache, reduce
+from itertools import accumulate, groupby
+from typing import Any
+
+import numpy as np
+
+from planner.blocks.record import Structure
+from planner.plan import Num, Plan
+from planner.schedules import SCHEDULES
+from planner.schedules.ops import LOOP, Placement
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Neighbouring ranks that hold the same.
+
+    Attributes:
+        first: the lowest of them; ranks: how many (0 where a plan of a batch has fewer rows).
+        counts: per kind of the model's structure, on each rank; 0.0 where no plan of the batch holds any.
+    """
+
+    first: Num
+    ranks: Num
+    counts: tuple[Num, ...]
+
+    def layers(self, blocks: int) -> Num:
+        """Layers on each rank: the first `blocks` kinds, without ends."""
+        return total(self.counts[:blocks])
+
+    def sum(self, values: Sequence[Any], zero: Any = 0.0) -> Any:
+        """sum over kinds of count * value; over the first ones where fewer values are given."""
+        both = zip(self.counts, values, strict=False)
+        return total([count * value for count, value in both if present(count)], zero)
+
+    def largest(self, values: Sequence[Num]) -> Num:
+        """Largest value of a kind that is there, of the first ones where fewer values are given."""
+        both = zip(self.counts, values, strict=False)
+        held = [np.where(count > 0.0, value, 0.0)[()] for count, value in both if present(count)]
+        return reduce(np.maximum, held) if held else 0.0
+
+
+def present(count: Num) -> bool:
+    """Whether some plan of the batch may hold one: a plain 0.0 says that none does."""
+    return not (isinstance(count, float) and count == 0.0)
+
+
+def total(values: Sequence[Any], zero: Any = 0.0) -> Any:
+    """Sum in order, without adding to a zero first."""
+    if not values:
+        return zero
+    result = values[0]
+    for value in values[1:]:
+        result = result + value
+    return result
+
+
+def rows(structure: Structure, plan: Plan) -> tuple[Row, ...]:
+    """The rows of a plan (numbers), or of many (arrays), from the first rank on."""
+    placement = SCHEDULES[plan.schedule].placement
+    if np.ndim(plan.pp) == 0:
+        found = compressed(structure, int(plan.pp), int(plan.v), int(plan.head), placement)
+        return tuple(Row(float(first), float(ranks), tuple(map(float, counts))) for first, ranks, counts in found)
+    keys, lengths = _layouts(plan)
+    distinct, inverse = np.unique(keys, axis=0, return_inverse=True)
+    tables = [compressed(structure, int(p), int(v), int(head), placement) for p, v, head in distinct]
+    where = np.repeat(inverse.ravel(), lengths)
+    return tuple(_gathered(tables, index, where, len(structure.kinds)) for index in range(max(map(len, tables))))
+
+
+def _layouts(plan: Plan) -> tuple[Any, Any]:
+    """(pp, v, head) at the start of each run of plans that share them, and how long each run is."""
+    columns = np.stack(np.broadcast_arrays(plan.pp, plan.v, plan.head), axis=1)
+    starts = np.concatenate(([0], np.flatnonzero((columns[1:] != columns[:-1]).any(axis=1)) + 1))
+    return columns[starts], np.diff(np.concatenate((starts, [len(columns)])))
+
+
+Compressed = tuple[tuple[int, int, tuple[int, ...]], ...]
+"""Per row: first rank, ranks, counts."""
+
+
+def _gathered(tables: Sequence[Compressed], index: int, where: Any, kinds: int) -> Row:
+    """Row `index` of every plan; nothing on no rank where a plan has fewer."""
+    missing = (0, 0, (0,) * kinds)
+    chosen = [table[index] if index < len(table) else missing for table in tables]
+
+    def column(values: Sequence[int]) -> Num:
+        return np.array(values, dtype=np.float64)[where] if any(values) else 0.0
+
+    counts = tuple(column([counts[kind] for _, _, counts in chosen]) for kind in range(kinds))
+    return Row(column([first for first, _, _ in chosen]), column([ranks for _, ranks, _ in chosen]), counts)
+
+
+@lru_cache(maxsize=8192)
+def compressed(structure: Structure, p: int, v: int, head: int, placement: Placement) -> Compressed:
+    """The table with runs of equal rows as one."""
+    found, first = [], 0
+    for counts, run in groupby(table(structure, p, v, head, placement)):
+        ranks = len(list(run))
+        found.append((first, ranks, counts))
+        first += ranks
+    return tuple(found)
+
+
+def table(structure: Structure, p: int, v: int, head: int, placement: Placement) -> list[tuple[int, ...]]:
+    """counts[rank][kind] over all chunks of a rank.
+
+    DeepSeek-V3 on 16 ranks, rank 0: three dense layers, one of experts and the embedding.
+    """
+    chunks = chunk_table(structure, p, v, head, placement)
+    return [tuple(map(sum, zip(*chunks[rank], strict=True))) for rank in range(p)]
+
+
+def chunk_table(structure: Structure, p: int, v: int, head: int, placement: Placement) -> list[list[tuple[int, ...]]]:
+    """counts[rank][chunk][kind]."""
+    stages = stage_table(structure, stage_layers(len(structure.order), p, v, head, placement))
+    return [[stages[placement.stage(rank, chunk, p)] for chunk in range(v)] for rank in range(p)]
+
+
+def stage_table(structure: Structure, sizes: Sequence[int]) -> list[tuple[int, ...]]:
+    """counts[stage][kind], from the first stage that a micro-batch meets to the last, of so many layers each."""
+    ends = list(accumulate(sizes))
+    kinds, blocks, last = len(structure.kinds), structure.blocks, len(sizes) - 1
+    counts = []
+    for stage, (size, end) in enumerate(zip(sizes, ends, strict=True)):
+        row = [0] * kinds
+        for kind in structure.order[end - size : end]:
+            row[kind] += 1
+        row[blocks] = int(stage == 0)
+        row[blocks + (2 if structure.tied and last == 0 else 1)] = int(stage == last)
+        counts.append(tuple(row))
+    return counts
+
+
+def stage_layers(layers: int, p: int, v: int, head: int, placement: Placement) -> list[int]:
+    """Layers of every stage in the order in which a micro-batch meets them."""
+    return layers_per_rank(layers, p, head) if placement.whole or v == 1 else even_stages(layers, p * v)
+
+
+def even_stages(layers: int, stages: int) -> list[int]:
+    """As even as can be; what is missing is spared at the last stage, the first, the second ...
+
+    126 layers on 16 ranks of 8 chunks are one each, but for the first chunk of rank 0 and the last of rank 15.
+    """
+    most = -(-layers // stages)
+    sizes = [most] * stages
+    for stage in [stages - 1, *range(stages - 1)][: stages * most - layers]:
+        sizes[stage] -= 1
+    return sizes
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Layers per rank: `middle` on long interior ranks, one less on `short` interior ranks and, first, on the ends.
+
+    Attributes:
+        first, middle, last: layers of rank 0, of a long interior rank, of rank p-1.
+        short: interior ranks, right behind rank 0, with middle - 1 layers.
+    """
+
+    first: Num
+    middle: Num
+    last: Num
+    short: Num
+
+
+def split_layers(layers: int, p: Num, head: Num = 0.0) -> Split:
+    """ceil((L + head)/p) layers each, the LM head counting as `head` of them; the last rank gets the rest.
+
+    What p*ceil((L + head)/p) exceeds L + head by is spared on the last rank, the first, then 1, 2 ...: the last rank
+    has the head, the first ranks keep most micro-batches in flight. 126 layers on 16 ranks: 7 on both ends, 8 on the
+    others, as Llama 3 405B was trained (arXiv:2407.21783, section 3.3.2). 16 layers on 4 ranks, head = 4: 5, 5, 5, 1.
+    """
+    counted = np.where(p > 1.0, head, 0.0)[()]
+    most = np.ceil((layers + counted) / p)
+    missing = p * most - layers - counted
+    last = np.maximum(most - counted - np.minimum(missing, 1.0), 0.0)
+    others = np.maximum(p - 1.0, 1.0)
+    rest = np.where(p > 1.0, layers - last, layers)[()]
+    middle = np.ceil(rest / others)
+    spared = others * middle - rest
+    less_first = np.minimum(spared, 1.0)
+    return Split(middle - less_first, middle, np.where(p > 1.0, last, middle)[()], spared - less_first)
+
+
+def chunk_layers(layers: int, p: Num, v: Num, head: Num = 0.0) -> Num:
+    """Layers of the largest model chunk: what "full" recomputation recomputes of each."""
+    return np.ceil(split_layers(layers, p, head).middle / v)
+
+
+def layers_per_rank(layers: int, p: int, head: int = 0) -> list[int]:
+    """The split, rank by rank."""
+    split = split_layers(layers, float(p), float(head))
+    if p == 1:
+        return [layers]
+    short, middle = int(split.short), int(split.middle)
+    return [int(split.first)] + [middle - 1] * short + [middle] * (p - 2 - short) + [int(split.last)]
+
+
+def layers_per_chunk(layers: int, p: int, v: int, head: int = 0) -> list[list[int]]:
+    """Layers of every model chunk, [rank][chunk], of a looped pipeline."""
+    stages = stage_layers(layers, p, v, head, LOOP)
+    return [[stages[LOOP.stage(rank, chunk, p)] for chunk in range(v)] for rank in range(p)]
