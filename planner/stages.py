@@ -117,7 +117,13 @@ def table(structure: Structure, p: int, v: int, head: int, placement: Placement)
     DeepSeek-V3 on 16 ranks, rank 0: three dense layers, one of experts and the embedding.
     """
     chunks = chunk_table(structure, p, v, head, placement)
-    return [tuple(map(sum, zip(*chunks[rank], strict=True))) for rank in range(p)]
+    return [_tied(structure, tuple(map(sum, zip(*chunks[rank], strict=True)))) for rank in range(p)]
+
+
+def _tied(structure: Structure, counts: tuple[int, ...]) -> tuple[int, ...]:
+    """A rank's counts, with the head that shares the embedding's matrix where both are on it."""
+    *blocks, embedding, own, _ = counts
+    return (*blocks, embedding, 0, own) if structure.tied and embedding and own else counts
 
 
 def chunk_table(structure: Structure, p: int, v: int, head: int, placement: Placement) -> list[list[tuple[int, ...]]]:
@@ -136,7 +142,7 @@ def stage_table(structure: Structure, sizes: Sequence[int]) -> list[tuple[int, .
         for kind in structure.order[end - size : end]:
             row[kind] += 1
         row[blocks] = int(stage == 0)
-        row[blocks + (2 if structure.tied and last == 0 else 1)] = int(stage == last)
+        row[blocks + 1] = int(stage == last)
         counts.append(tuple(row))
     return counts
 
