@@ -7,35 +7,14 @@ micro-batch. `tokens` is b*s/cp, the tokens of one micro-batch on one rank.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from planner.blocks.operator import Product as Gemm
-from planner.parts import Sum
 from planner.plan import Num
 from planner.schema.model import Model
 
 VOCABULARY_MULTIPLE = 128
 """Megatron pads the vocabulary to a multiple of 128*tp (--make-vocab-size-divisible-by, training/tokenizer)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Parameters(Sum):
-    """Parameters of a whole model, or of one rank's share, by component (counts).
-
-    Attributes:
-        embedding: V*h and learned positions; head: V*h when untied; norms include the final one.
-        mlp: dense feed-forward parts; experts: routed ones; shared: shared experts and routers.
-    """
-
-    embedding: Num
-    attention: Num
-    mlp: Num
-    experts: Num
-    shared: Num
-    norms: Num
-    head: Num
 
 
 def moe_layers(model: Model) -> int:
@@ -68,33 +47,6 @@ def mlp_parameters(model: Model, width: int) -> int:
     """Parameters of one feed-forward part of the given width: matrices*h*width and biases."""
     bias = (matrices(model) - 1) * width + model.hidden if model.bias == "all" else 0
     return matrices(model) * model.hidden * width + bias
-
-
-def parameters(model: Model) -> Parameters:
-    """Parameters of the whole model, unpadded, as publications count them.
-
-    GPT-3 175B: 96 * (12*h*h + 13*h) + 51200*h + 2048*h + 2*h with h = 12288 is 174.6e9.
-    """
-    h, moe, n_moe = model.hidden, model.moe, moe_layers(model)
-    norm = h * (2 if model.norm == "layernorm" else 1)
-    positions = model.context * h if model.position == "learned" else 0
-    expert = mlp_parameters(model, moe.ffn) if moe else 0
-    return Parameters(
-        embedding=model.vocab * h + positions,
-        attention=model.layers * attention_parameters(model),
-        mlp=(model.layers - n_moe) * mlp_parameters(model, model.ffn),
-        experts=n_moe * expert * (moe.experts if moe else 0),
-        shared=n_moe * (expert * moe.shared_experts + h * moe.experts) if moe else 0,
-        norms=(2 * model.layers + 1) * norm,
-        head=0 if model.tied_embeddings else model.vocab * h,
-    )
-
-
-def active_parameters(model: Model) -> int:
-    """Parameters that one token meets: all but the experts that it is not routed to."""
-    total = parameters(model)
-    idle = total.experts * (1 - model.moe.top_k / model.moe.experts) if model.moe else 0
-    return int(total.total - idle)
 
 
 def padded_vocabulary(model: Model, tp: Num) -> Num:
@@ -179,21 +131,6 @@ def score_flops(model: Model, tokens: Num, seq: float, tp: Num) -> Num:
     """
     width = model.head_dim + value_dim(model)
     return 2.0 * tokens * attended(model, seq) * width * model.heads / tp
-
-
-def model_flops(model: Model, seq: float, frozen: bool = False) -> float:
-    """FLOPs of one token's forward and backward pass that training needs: 6*P + 3 * attention core over the square.
-
-    P counts the matrices a token meets, with the head and without the embedding. No recomputation, attention not
-    halved for causality: the convention of Korthikanti 2022 (Appendix A) and NeMo. Frozen weights (LoRA) need no
-    weight gradient: 4*P. GPT-3 175B at s = 2048: 6*174.6e9 + 12*96*2048*12288 = 1.076e12.
-    """
-    share = parameters(model)
-    matmul = active_parameters(model) - share.embedding - share.norms
-    if model.tied_embeddings:
-        matmul += model.vocab * model.hidden
-    core = float(score_flops(model, 1.0, seq, 1.0))
-    return (4.0 if frozen else 6.0) * float(matmul) + 3.0 * model.layers * core
 
 
 def elementwise_bytes(model: Model, tp: Num, shard: Num) -> Num:

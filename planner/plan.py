@@ -23,8 +23,9 @@ class Plan:
     """Degrees of parallelism, batch split and memory policies of one training step.
 
     Attributes, each a number or an array [n]:
-        tp, cp, ep, pp, dp: tensor, context, expert, pipeline, data parallel degree; tp*cp*pp*dp accelerators, and ep
-            is carved out of dp*cp.
+        tp, cp, ep, pp, dp: tensor, context, expert, pipeline, data parallel degree; tp*cp*pp*dp accelerators.
+        etp: ranks that split one expert; ep*etp ranks are carved out of dp*cp*tp (`planner.mesh`).
+        dp_replicate: of the dp ranks, groups that each hold all sharded states (HSDP); 1: one set over dp*cp.
         v: virtual stages (model chunks) per pipeline rank.
         b: micro-batch size in sequences; m: micro-batches per pipeline and step.
         sp: sequence parallelism (Korthikanti 2022, section 4.2.2), 0 or 1.
@@ -40,9 +41,11 @@ class Plan:
     tp: Num = 1
     cp: Num = 1
     ep: Num = 1
+    etp: Num = 1
     pp: Num = 1
     v: Num = 1
     dp: Num = 1
+    dp_replicate: Num = 1
     b: Num = 1
     m: Num = 1
     sp: Num = 0

@@ -14,10 +14,14 @@ from typing import Any
 
 import numpy as np
 
+from planner.blocks import operators
+from planner.blocks.operator import Share
 from planner.blocks.record import Structure
+from planner.blocks.structure import structure
 from planner.plan import Num, Plan
 from planner.schedules import SCHEDULES
 from planner.schedules.ops import LOOP, Placement
+from planner.schema.model import Model
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,17 +68,17 @@ def total(values: Sequence[Any], zero: Any = 0.0) -> Any:
     return result
 
 
-def rows(structure: Structure, plan: Plan) -> tuple[Row, ...]:
+def rows(of: Structure, plan: Plan) -> tuple[Row, ...]:
     """The rows of a plan (numbers), or of many (arrays), from the first rank on."""
     placement = SCHEDULES[plan.schedule].placement
     if np.ndim(plan.pp) == 0:
-        found = compressed(structure, int(plan.pp), int(plan.v), int(plan.head), placement)
+        found = compressed(of, int(plan.pp), int(plan.v), int(plan.head), placement)
         return tuple(Row(float(first), float(ranks), tuple(map(float, counts))) for first, ranks, counts in found)
     keys, lengths = _layouts(plan)
     distinct, inverse = np.unique(keys, axis=0, return_inverse=True)
-    tables = [compressed(structure, int(p), int(v), int(head), placement) for p, v, head in distinct]
+    tables = [compressed(of, int(p), int(v), int(head), placement) for p, v, head in distinct]
     where = np.repeat(inverse.ravel(), lengths)
-    return tuple(_gathered(tables, index, where, len(structure.kinds)) for index in range(max(map(len, tables))))
+    return tuple(_gathered(tables, index, where, len(of.kinds)) for index in range(max(map(len, tables))))
 
 
 def _layouts(plan: Plan) -> tuple[Any, Any]:
@@ -101,45 +105,45 @@ def _gathered(tables: Sequence[Compressed], index: int, where: Any, kinds: int) 
 
 
 @lru_cache(maxsize=8192)
-def compressed(structure: Structure, p: int, v: int, head: int, placement: Placement) -> Compressed:
+def compressed(of: Structure, p: int, v: int, head: int, placement: Placement) -> Compressed:
     """The table with runs of equal rows as one."""
     found, first = [], 0
-    for counts, run in groupby(table(structure, p, v, head, placement)):
+    for counts, run in groupby(table(of, p, v, head, placement)):
         ranks = len(list(run))
         found.append((first, ranks, counts))
         first += ranks
     return tuple(found)
 
 
-def table(structure: Structure, p: int, v: int, head: int, placement: Placement) -> list[tuple[int, ...]]:
+def table(of: Structure, p: int, v: int, head: int, placement: Placement) -> list[tuple[int, ...]]:
     """counts[rank][kind] over all chunks of a rank.
 
     DeepSeek-V3 on 16 ranks, rank 0: three dense layers, one of experts and the embedding.
     """
-    chunks = chunk_table(structure, p, v, head, placement)
-    return [_tied(structure, tuple(map(sum, zip(*chunks[rank], strict=True)))) for rank in range(p)]
+    chunks = chunk_table(of, p, v, head, placement)
+    return [_tied(of, tuple(map(sum, zip(*chunks[rank], strict=True)))) for rank in range(p)]
 
 
-def _tied(structure: Structure, counts: tuple[int, ...]) -> tuple[int, ...]:
+def _tied(of: Structure, counts: tuple[int, ...]) -> tuple[int, ...]:
     """A rank's counts, with the head that shares the embedding's matrix where both are on it."""
     *blocks, embedding, own, _ = counts
-    return (*blocks, embedding, 0, own) if structure.tied and embedding and own else counts
+    return (*blocks, embedding, 0, own) if of.tied and embedding and own else counts
 
 
-def chunk_table(structure: Structure, p: int, v: int, head: int, placement: Placement) -> list[list[tuple[int, ...]]]:
+def chunk_table(of: Structure, p: int, v: int, head: int, placement: Placement) -> list[list[tuple[int, ...]]]:
     """counts[rank][chunk][kind]."""
-    stages = stage_table(structure, stage_layers(len(structure.order), p, v, head, placement))
+    stages = stage_table(of, stage_layers(len(of.order), p, v, head, placement))
     return [[stages[placement.stage(rank, chunk, p)] for chunk in range(v)] for rank in range(p)]
 
 
-def stage_table(structure: Structure, sizes: Sequence[int]) -> list[tuple[int, ...]]:
+def stage_table(of: Structure, sizes: Sequence[int]) -> list[tuple[int, ...]]:
     """counts[stage][kind], from the first stage that a micro-batch meets to the last, of so many layers each."""
     ends = list(accumulate(sizes))
-    kinds, blocks, last = len(structure.kinds), structure.blocks, len(sizes) - 1
+    kinds, blocks, last = len(of.kinds), of.blocks, len(sizes) - 1
     counts = []
     for stage, (size, end) in enumerate(zip(sizes, ends, strict=True)):
         row = [0] * kinds
-        for kind in structure.order[end - size : end]:
+        for kind in of.order[end - size : end]:
             row[kind] += 1
         row[blocks] = int(stage == 0)
         row[blocks + 1] = int(stage == last)
@@ -216,3 +220,18 @@ def layers_per_chunk(layers: int, p: int, v: int, head: int = 0) -> list[list[in
     """Layers of every model chunk, [rank][chunk], of a looped pipeline."""
     stages = stage_layers(layers, p, v, head, LOOP)
     return [[stages[LOOP.stage(rank, chunk, p)] for chunk in range(v)] for rank in range(p)]
+
+
+def rank_parameters(model: Model, plan: Plan, rank: int) -> list[int]:
+    """Parameters of each model chunk of a pipeline rank, on one of its tp*ep ranks (all hold as many).
+
+    Llama 3 8B, tp = 8, pp = 4, v = 2, rank 0: four layers and 129,024/8 rows of the embedding are 175,144,960, four
+    layers more 109,084,672, as `GPTModel` counts them (NVIDIA/Megatron-LM core/models/gpt/gpt_model.py).
+    """
+    of, placement = structure(model), SCHEDULES[plan.schedule].placement
+    share = Share(1.0, 1.0, tp=plan.tp, ep=plan.ep, etp=plan.etp)
+    each = [round(sum(float(op.weights) for op in operators(kind, share))) for kind in of.kinds]
+    chunks = chunk_table(of, int(plan.pp), int(plan.v), int(plan.head), placement)[rank]
+    if of.tied and plan.pp == 1:
+        each[of.blocks + 1] = each[of.blocks + 2]
+    return [sum(count * size for count, size in zip(counts, each, strict=True)) for counts in chunks]

@@ -5,16 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from planner.architecture import (
-    active_parameters,
-    attended,
-    kv_heads_per_rank,
-    model_flops,
-    padded_vocabulary,
-    parameters,
-    score_flops,
-)
+from planner.architecture import attended, kv_heads_per_rank, padded_vocabulary, score_flops
 from planner.blocks import operators
+from planner.blocks.counts import active_parameters, model_flops, parameters
 from planner.blocks.operator import Share
 from planner.blocks.structure import structure
 from planner.cost.recompute import kept

@@ -16,7 +16,7 @@ STOREYS = (
     ("units", "parts"),
     ("schema",),
     ("plan",),
-    ("masks",),
+    ("masks", "mesh"),
     ("blocks",),
     ("catalog", "architecture"),
     ("schedules", "cost"),
@@ -32,7 +32,7 @@ STOREYS = (
 
 FLOOR = {name: height for height, names in enumerate(STOREYS) for name in names}
 
-PURE = ("plan", "masks", "blocks", "architecture", "schedules", "cost", "stages")
+PURE = ("plan", "masks", "mesh", "blocks", "architecture", "schedules", "cost", "stages")
 PURE += ("training", "serving", "search", "sizing")
 """Nothing here reads the screen, the disk or the clock."""
 

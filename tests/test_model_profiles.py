@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from planner.architecture import Parameters, active_parameters, parameters
+from planner.blocks.counts import Parameters, active_parameters, parameters
 from planner.catalog.library import normalise, spellings
 from planner.schema.model import Model
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planner.accuracy.bands import band, bands
-from planner.architecture import model_flops
+from planner.blocks.counts import model_flops
 from planner.question import ask
 from planner.recommend import Ranked, best
 from planner.size import SizeAnswer, ask_size, size

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from planner.accuracy.rows import Row, Unusable, number, says
-from planner.architecture import parameters
+from planner.blocks.counts import parameters
 from planner.training.job import Job
 from planner.units import GIB
 

@@ -53,31 +53,32 @@ def _matrices(
 def experts(feed: Experts, hidden: int, share: Share) -> tuple[Operator, ...]:
     """Router, dispatch, this rank's experts, combine, shared experts: routing balanced.
 
-    E/ep experts on a rank meet tokens*k*ep/E tokens each, split inside over etp; tokens travel to their experts and
-    back over ep in 16 bit, and are gathered and scattered over etp there (Megatron-LM
-    core/transformer/moe/token_dispatcher.py).
+    The tp ranks send a part each of b*s/cp tokens to their experts and back over ep; where experts are split over etp
+    ranks, these gather what each of them got and scatter the results (Megatron-LM
+    core/transformer/moe/token_dispatcher.py). So E/ep experts on a rank meet `routed` = tokens*k*etp/tp rows together.
     """
     t, one = share.tokens, feed.expert
-    local, group = feed.count / share.ep, t * feed.top_k * share.ep / feed.count
-    width = one.width / share.etp
-    sent = share.activation * t * feed.top_k * hidden
+    routed = t * feed.top_k * share.etp / share.tp
+    local, width = feed.count / share.ep, one.width / share.etp
+    sent = share.activation * t * feed.top_k * hidden / share.tp
+    gathered = Traffic("etp", "all_reduce", share.activation * routed * hidden)
     return (
         Operator("router", "router", Product(t, feed.count, hidden, fused=0), weights=float(hidden * feed.count)),
         Operator(
             "dispatch",
             "experts",
-            saved=sent,
-            traffic=(Traffic("ep", "all_to_all", sent / share.tp, calls=2.0),),
+            saved=share.activation * routed * hidden,
+            traffic=(Traffic("ep", "all_to_all", sent, calls=2.0),),
             modules=("moe",),
         ),
-        *_routed(feed, hidden, share, Product(group, (one.matrices - 1) * width, hidden, local)),
+        *_routed(feed, hidden, share, Product(routed / local, (one.matrices - 1) * width, hidden, local)),
         Operator(
             "experts down",
             "experts",
-            Product(group, hidden, width, local),
+            Product(routed / local, hidden, width, local),
             weights=(width * hidden + (hidden if one.bias else 0.0)) * local,
             expert=True,
-            traffic=(Traffic("tp", "all_reduce", share.activation * t * hidden, calls=float(feed.top_k)),),
+            traffic=(gathered,),
             modules=("moe",),
         ),
         *_shared(feed, hidden, share),

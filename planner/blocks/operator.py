@@ -12,7 +12,7 @@ import numpy as np
 
 from planner.plan import Num
 
-Axis = Literal["tp", "cp", "ep"]
+Axis = Literal["tp", "cp", "ep", "etp"]
 """Groups that traffic inside a layer crosses."""
 
 

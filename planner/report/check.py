@@ -8,7 +8,7 @@ from difflib import SequenceMatcher
 from typing import Any
 
 from planner import __version__
-from planner.architecture import parameters
+from planner.blocks.counts import parameters
 from planner.launch.check import Verdict
 from planner.launch.nearest import Change
 from planner.launch.program import Setup

@@ -7,8 +7,8 @@ from textwrap import wrap
 from typing import Any
 
 from planner.accuracy.bands import band
-from planner.architecture import model_flops, parameters
 from planner.blocks import operators as operators_of
+from planner.blocks.counts import model_flops, parameters
 from planner.blocks.operator import Product
 from planner.blocks.record import Block
 from planner.blocks.structure import structure
@@ -22,7 +22,7 @@ from planner.schedules import SCHEDULES
 from planner.stages import Row, rows
 from planner.training.estimate import Carried, carried, hop_time, throughput
 from planner.training.job import Job
-from planner.training.layer import Piece, piece, share_of
+from planner.training.layer import Piece, columns, piece, share_of
 from planner.training.memory import Held, held_kinds, state_bytes
 from planner.units import format_bytes, format_count, format_flops, format_rate, format_seconds
 
@@ -154,8 +154,7 @@ def _over(plan: Plan, stage: int) -> str:
 
 def held_of(job: Job, plan: Plan) -> tuple[Held, ...]:
     """Every kind of block and end, as memory sees it."""
-    p = plan.floats()
-    return held_kinds(job, p.selective, p.tp, p.cp, p.ep, p.sp, p.b)
+    return held_kinds(job, plan.floats())
 
 
 def row_of(job: Job, plan: Plan, rank: int) -> Row:
@@ -192,7 +191,7 @@ def _operators(job: Job, plan: Plan) -> list[Line]:
 
 def _block(job: Job, plan: Plan, kind: Block) -> list[Line]:
     p, acc = plan.floats(), job.cluster.accelerator
-    share = share_of(job, p.tp, p.cp, p.ep, p.sp, p.b)
+    share = share_of(job, *columns(p))
     ops = operators_of(kind, share)
     lines = [_gemm(job, op.name, op.work) for op in ops if isinstance(op.work, Product)]
     one = piece(job, kind, share, float(plan.pp > 1))

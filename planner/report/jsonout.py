@@ -7,7 +7,7 @@ from typing import Any
 
 from planner import __version__
 from planner.accuracy.bands import band
-from planner.architecture import active_parameters, parameters
+from planner.blocks.counts import active_parameters, parameters
 from planner.catalog.clusters import cluster_spec
 from planner.recommend import Ranked, Recommendation
 from planner.report.explain import Line, as_data

@@ -55,7 +55,7 @@ def record(kind: str, profile: Any) -> dict[str, Any]:
     """A profile's facts as plain data (SI numbers); models also with the parameters that the shape adds up to."""
     facts: dict[str, Any] = profile.model_dump(mode="json", exclude_none=True)
     if kind == "model":
-        from planner.architecture import active_parameters, parameters
+        from planner.blocks.counts import active_parameters, parameters
 
         facts["computed_parameters"] = parameters(profile).total
         facts["computed_active_parameters"] = active_parameters(profile)
@@ -91,7 +91,7 @@ def listing(kind: str, library: Library) -> list[dict[str, Any]]:
 
 def _facts(kind: str, p: Any) -> dict[str, Any]:
     if kind == "model":
-        from planner.architecture import parameters
+        from planner.blocks.counts import parameters
 
         experts = f"{p.moe.experts} experts, top {p.moe.top_k}" if p.moe else ""
         shape = f"{p.layers} layers × {p.hidden}, {p.heads} heads ({p.kv_heads} kv)"

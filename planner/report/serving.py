@@ -7,7 +7,7 @@ from textwrap import fill
 from rich.console import Console
 from rich.table import Table
 
-from planner.architecture import parameters
+from planner.blocks.counts import parameters
 from planner.report.plot import scatter
 from planner.report.serving_words import (
     DEFINITIONS,

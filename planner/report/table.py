@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from planner.architecture import parameters
+from planner.blocks.counts import parameters
 from planner.recommend import DISAGREEMENT, Ranked, Recommendation
 from planner.report.words import (
     CURES,

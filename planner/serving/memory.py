@@ -6,16 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.architecture import (
-    attention_gemms,
-    kept_context,
-    kv_elements,
-    mean_ffn,
-    mlp_gemms,
-    moe_gemms,
-    moe_layers,
-    parameters,
-)
+from planner.architecture import attention_gemms, kept_context, kv_elements, mean_ffn, mlp_gemms, moe_gemms, moe_layers
+from planner.blocks.counts import parameters
 from planner.blocks.operator import Product as Gemm
 from planner.parts import Sum
 from planner.plan import Num, Plan

@@ -8,20 +8,21 @@ from typing import Any
 
 import numpy as np
 
-from planner.architecture import model_flops
+from planner.blocks.counts import model_flops
 from planner.blocks.record import Structure
 from planner.blocks.structure import structure
 from planner.cost import collectives
 from planner.cost.memory import Memory, StateBytes
 from planner.cost.recompute import recomputed_share
 from planner.cost.runs import on_runs
+from planner.mesh import mesh
 from planner.parts import Sum
 from planner.plan import Num, Plan
 from planner.schedules import SCHEDULES, Stage, Stages, Work
 from planner.schema.hardware import Cluster
 from planner.stages import Row, chunk_table, rows
 from planner.training.job import Job
-from planner.training.layer import Pass, Piece, pieces
+from planner.training.layer import Pass, Piece, columns, pieces, share_of
 from planner.training.memory import held_kinds, peak_memory, state_bytes
 
 
@@ -126,7 +127,7 @@ def step_time(job: Job, plan: Plan) -> StepTime:
 def priced_kinds(job: Job, plan: Plan) -> tuple[Piece, ...]:
     """Both passes of every kind of block and end, for one micro-batch."""
     piped = np.where(plan.pp > 1.0, 1.0, 0.0)[()]
-    return on_runs(lambda *row: pieces(job, *row), plan.tp, plan.cp, plan.ep, plan.sp, plan.b, piped)
+    return on_runs(lambda *row: pieces(job, share_of(job, *row[:-1]), row[-1]), *columns(plan), piped)
 
 
 def _stage(plan: Plan, kinds: tuple[Piece, ...], row: Row, blocks: int) -> StagePass:
@@ -199,8 +200,7 @@ class Carried:
 def carried(job: Job, plan: Plan) -> Carried:
     """The largest over pipeline ranks of each."""
     of = structure(job.model)
-    kinds = on_runs(lambda *row: held_kinds(job, False, *row), plan.tp, plan.cp, plan.ep, plan.sp, plan.b)
-    held = rows(of, plan)
+    kinds, held = held_kinds(job, plan), rows(of, plan)
 
     def most(values: list[Num]) -> Num:
         return reduce(np.maximum, [row.sum(values) for row in held])
@@ -213,7 +213,7 @@ def carried(job: Job, plan: Plan) -> Carried:
 
 
 def _data_traffic(job: Job, plan: Plan, slowest: StagePass, held: Carried) -> Num:
-    """Exposed part of gradient reduction and parameter gathering, over dp*cp ranks (experts: dp*cp/ep).
+    """Exposed part of gradient reduction and parameter gathering, over dp_shard*cp ranks (experts: edp).
 
     ZeRO 0: all-reduce of the gradient buffer; 1: reduce-scatter of it and all-gather of 16-bit weights, hidden behind a
     share of the last micro-batch's backward pass. ZeRO 2 reduces, and ZeRO 3 also gathers twice (frozen weights too),
@@ -221,21 +221,24 @@ def _data_traffic(job: Job, plan: Plan, slowest: StagePass, held: Carried) -> Nu
     whose gathers block hide none; some gather a third time to recompute; where the pieces of a collective are a list,
     the host spends `host_member` on each rank's (DeepSpeed before 0.5.5, runtime/zero/partition_parameters.py).
     """
-    framework, each, ranks = job.framework, state_bytes(job), plan.dp * plan.cp
+    framework, each, view = job.framework, state_bytes(job), mesh(plan)
     calls = np.where(plan.zero >= 3, framework.gathers * held.layers, 1.0)[()]
     reduce: Num = 0.0
     gather: Num = 0.0
     all_reduce: Num = 0.0
-    shares = [(held.trained, held.dense, ranks, plan.tp)]
+    shares = [(held.trained, held.dense, view.group("shard"))]
     if job.model.moe is not None:
-        shares.append((held.trained_expert, held.expert, ranks / plan.ep, plan.tp * plan.ep))
-    for count, frozen, size, stride in shares:
+        shares.append((held.trained_expert, held.expert, view.group("edp")))
+    copies = collectives.group(job.cluster, *view.group("replicate"))
+    for count, frozen, (size, stride) in shares:
         members = collectives.group(job.cluster, size, stride)
         weights: Num = np.where(plan.zero >= 3, frozen, count)
         listed = np.where(plan.zero >= 3, calls * size * framework.host_member, 0.0)[()]
         reduce = reduce + collectives.reduce_scatter(members, each.gradient * count, calls) + listed
+        reduce = reduce + collectives.all_reduce(copies, each.gradient * count / size)
         gather = gather + collectives.all_gather(members, each.weight * weights, calls) + listed
         all_reduce = all_reduce + collectives.all_reduce(members, each.gradient * count)
+        all_reduce = all_reduce + collectives.all_reduce(copies, each.gradient * count / size)
     last_backward = slowest.work.backward
     once = np.where(plan.zero >= 1, reduce + gather, all_reduce)
     at_end = np.maximum(once - framework.dp_hidden * last_backward, 0.0)
@@ -261,8 +264,9 @@ def _optimizer_time(job: Job, plan: Plan, held: Carried) -> Num:
     arXiv:2101.06840, section 4).
     """
     acc, each = job.cluster.accelerator, state_bytes(job)
-    ranks = np.where(plan.zero >= 1, plan.dp * plan.cp, 1.0)[()]
-    expert_ranks = np.where(plan.zero >= 1, plan.dp * plan.cp / plan.ep, 1.0)[()]
+    view = mesh(plan)
+    ranks = np.where(plan.zero >= 1, view.group("shard").size, 1.0)[()]
+    expert_ranks = np.where(plan.zero >= 1, view.edp, 1.0)[()]
     mine = held.trained / ranks + held.trained_expert / expert_ranks
     if job.workload.offload == "none":
         return (each.traffic + each.gradient) * mine / (acc.bandwidth * acc.efficiency.memory)

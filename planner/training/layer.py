@@ -13,8 +13,9 @@ from planner.blocks.record import Block, Kind
 from planner.blocks.structure import structure
 from planner.cost import collectives
 from planner.cost import operators as kernels
+from planner.mesh import Mesh
 from planner.parts import Sum
-from planner.plan import Num
+from planner.plan import Num, Plan
 from planner.training.job import Job
 
 ELEMENTWISE_BACKWARD = 1.7
@@ -69,14 +70,18 @@ class Times:
     weights: Num = 0.0
 
 
-def share_of(job: Job, tp: Num, cp: Num, ep: Num, sp: Num, b: Num) -> Share:
-    """One rank's share of a micro-batch of the job; experts are split over tp like everything else."""
-    return Share(b, float(job.workload.seq), tp, cp, ep, etp=tp, sp=sp, flash=job.flash)
+def columns(plan: Plan) -> tuple[Num, ...]:
+    """What a block's operators depend on: see `share_of`."""
+    return plan.tp, plan.cp, plan.ep, plan.etp, plan.sp, plan.b
 
 
-def pieces(job: Job, tp: Num, cp: Num, ep: Num, sp: Num, b: Num, piped: Num = 0.0) -> tuple[Piece, ...]:
+def share_of(job: Job, tp: Num, cp: Num, ep: Num, etp: Num, sp: Num, b: Num) -> Share:
+    """One rank's share of a micro-batch of the job."""
+    return Share(b, float(job.workload.seq), tp, cp, ep, etp, sp, flash=job.flash)
+
+
+def pieces(job: Job, share: Share, piped: Num = 0.0) -> tuple[Piece, ...]:
     """Every kind of the model's structure, priced; `piped` is 1 inside a pipeline."""
-    share = share_of(job, tp, cp, ep, sp, b)
     return tuple(piece(job, kind, share, piped) for kind in structure(job.model).kinds)
 
 
@@ -158,16 +163,16 @@ def _accumulate(job: Job, ops: tuple[Operator, ...]) -> Num:
 
 
 def _exposed(job: Job, share: Share, ops: tuple[Operator, ...], core: Num, sends: float) -> tuple[Num, Num, Num]:
-    """Traffic of one pass that nothing hides, over tp, cp and ep.
+    """Traffic of one pass that nothing hides, over tp and etp, cp, and ep.
 
     Rings go round behind the attention core: once forward, twice backward (`sends`), with keys, values and gradients.
     """
-    seconds: dict[str, Num] = {"tp": 0.0, "cp": 0.0, "ep": 0.0}
+    seconds: dict[str, Num] = {"tp": 0.0, "etp": 0.0, "cp": 0.0, "ep": 0.0}
     for op in ops:
         for one in op.traffic:
             seconds[one.axis] = seconds[one.axis] + traffic_time(job, share, one)
     ring = np.maximum(sends * seconds["cp"] - core, 0.0)
-    return job.framework.tp_exposed * seconds["tp"], ring, seconds["ep"]
+    return job.framework.tp_exposed * (seconds["tp"] + seconds["etp"]), ring, seconds["ep"]
 
 
 def traffic_time(job: Job, share: Share, traffic: Traffic) -> Num:
@@ -176,8 +181,8 @@ def traffic_time(job: Job, share: Share, traffic: Traffic) -> Num:
     With sequence parallelism an all-reduce is an all-gather and a reduce-scatter of the same traffic (Korthikanti 2022,
     4.2.2).
     """
-    size, stride = {"tp": (share.tp, 1.0), "cp": (share.cp, share.tp), "ep": (share.ep, share.tp)}[traffic.axis]
-    members = collectives.group(job.cluster, size, stride)
+    axes = Mesh(cp=share.cp, tp=share.tp, ep=share.ep, etp=share.etp)
+    members = collectives.group(job.cluster, *axes.group(traffic.axis))
     match traffic.kind:
         case "all_reduce":
             return traffic.calls * collectives.all_reduce(members, traffic.bytes)

@@ -15,11 +15,12 @@ from planner.blocks.structure import structure
 from planner.cost.memory import Memory, StateBytes, adam_states, sharded
 from planner.cost.recompute import Kept, kept, recomputed_share
 from planner.cost.runs import on_runs
+from planner.mesh import mesh
 from planner.plan import Num, Plan
 from planner.schedules import SCHEDULES
 from planner.stages import Row, rows
 from planner.training.job import Job
-from planner.training.layer import parameters_of, share_of
+from planner.training.layer import columns, parameters_of, share_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +40,14 @@ class Held:
     working: Num
 
 
-def held_kinds(job: Job, selective: bool, tp: Num, cp: Num, ep: Num, sp: Num, b: Num) -> tuple[Held, ...]:
-    """Every kind of the model's structure; all that depends on (tp, cp, ep, sp, b) only."""
-    share = share_of(job, tp, cp, ep, sp, b)
-    return tuple(held(job, kind, share, selective) for kind in structure(job.model).kinds)
+def held_kinds(job: Job, plan: Plan) -> tuple[Held, ...]:
+    """Every kind of the model's structure, evaluated once per run of equal shares."""
+    of = structure(job.model)
+
+    def each(*row: Num) -> tuple[Held, ...]:
+        return tuple(held(job, kind, share_of(job, *row), plan.selective) for kind in of.kinds)
+
+    return on_runs(each, *columns(plan))
 
 
 def held(job: Job, kind: Kind, share: Share, selective: bool) -> Held:
@@ -86,7 +91,7 @@ def adapter_parameters(ops: Sequence[Operator], rank: int) -> Num:
 
 def all_adapters(job: Job) -> float:
     """LoRA parameters of the whole model."""
-    of, share = structure(job.model), share_of(job, 1.0, 1.0, 1.0, 0.0, 1.0)
+    of, share = structure(job.model), Share(1.0, 1.0)
     each = [adapter_parameters(operators(kind, share), job.workload.lora_rank) for kind in of.kinds]
     return float(sum(each[kind] for kind in of.order))
 
@@ -107,7 +112,7 @@ def peak_memory(job: Job, plan: Plan) -> tuple[Memory, Any]:
 
 def rank_memories(job: Job, plan: Plan) -> list[tuple[Memory, Any]]:
     """Memory of the fullest of each row of equal ranks, and which it is, from the first rank on."""
-    kinds = on_runs(lambda *row: held_kinds(job, plan.selective, *row), plan.tp, plan.cp, plan.ep, plan.sp, plan.b)
+    kinds = held_kinds(job, plan)
     return [_row_memory(job, plan, kinds, row) for row in rows(structure(job.model), plan)]
 
 
@@ -146,15 +151,16 @@ def state_bytes(job: Job) -> StateBytes:
 
 
 def _states(job: Job, plan: Plan, kinds: tuple[Held, ...], row: Row) -> tuple[Num, Num, Num]:
-    """Weights, gradients and optimizer states of one rank after ZeRO; experts are shared by dp*cp/ep ranks.
+    """Weights, gradients and optimizer states of one rank after ZeRO: over dp_shard*cp ranks, of experts over edp.
 
     ZeRO-3 gathers two layers at a time (one in use, one prefetched) in 16 bit.
     """
-    each, ranks = state_bytes(job), plan.dp * plan.cp
+    each, view = state_bytes(job), mesh(plan)
+    ranks, expert_ranks = view.group("shard").size, view.edp
     dense, expert = row.sum([one.dense for one in kinds]), row.sum([one.expert for one in kinds])
 
     def shard(per: float, stage: int, dense: Num, expert: Num) -> Num:
-        return sharded(per * dense, plan.zero, stage, ranks) + sharded(per * expert, plan.zero, stage, ranks / plan.ep)
+        return sharded(per * dense, plan.zero, stage, ranks) + sharded(per * expert, plan.zero, stage, expert_ranks)
 
     weights = shard(each.weight, 3, dense, expert)
     if job.framework.shard_is_master and each.master and not job.lora:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from planner.architecture import active_parameters, parameters
+from planner.blocks.counts import active_parameters, parameters
 from planner.plan import Plan, divisors
 from planner.training.job import Job
 from planner.training.memory import all_adapters

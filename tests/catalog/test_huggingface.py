@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from planner.architecture import parameters
+from planner.blocks.counts import parameters
 from planner.catalog.huggingface import NESTED, read_config
 from planner.catalog.huggingface_config import UnsupportedArchitecture
 from planner.catalog.huggingface_families import FAMILIES

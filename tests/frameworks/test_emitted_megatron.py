@@ -10,13 +10,12 @@ import numpy as np
 import pytest
 
 from planner.launch.megatron import TARGET
-from planner.launch.parameters import rank_parameters
 from planner.launch.program import Setup
 from planner.launch.read.megatron_rules import PARALLEL, Check
 from planner.launch.read.megatron_switches import SWITCHES
 from planner.plan import Plan
 from planner.schema.model import Model
-from planner.stages import layers_per_chunk
+from planner.stages import layers_per_chunk, rank_parameters
 from planner.training.job import Job
 from planner.training.rules import legal
 from planner.training.space import Bounds, Range, plans

@@ -6,12 +6,11 @@ import pytest
 
 from planner.launch.megatron import TARGET, layer_frequency
 from planner.launch.megatron_layout import layout_string, placement_flags, read_layout
-from planner.launch.parameters import rank_parameters
 from planner.launch.program import Program, Setup, flag_lines
 from planner.launch.targets import refusal
 from planner.plan import Plan
 from planner.schema.model import MixtureOfExperts
-from planner.stages import layers_per_chunk
+from planner.stages import layers_per_chunk, rank_parameters
 from tests import jobs
 
 
@@ -136,7 +135,8 @@ def test_parameters_per_rank(model: str, plan: Plan, rank: int, expected: list[i
 @pytest.mark.parametrize("name", ["llama3-8b", "gpt3-13b", "qwen2.5-7b", "mixtral-8x7b", "deepseek-v3"])
 def test_ranks_add_up_to_the_model(name: str) -> None:
     """Without padding, tensor and expert parallelism the ranks of a pipeline hold the model, a tied head once more."""
-    from planner.architecture import padded_vocabulary, parameters
+    from planner.architecture import padded_vocabulary
+    from planner.blocks.counts import parameters
 
     model = jobs.model(name)
     total = sum(sum(rank_parameters(model, Plan(pp=4, head=0), rank)) for rank in range(4))

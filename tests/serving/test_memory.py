@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from planner.architecture import kv_elements, parameters, touched_experts
+from planner.architecture import kv_elements, touched_experts
+from planner.blocks.counts import parameters
 from planner.plan import Plan
 from planner.serving.job import at_batch
 from planner.serving.memory import (

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from planner.architecture import parameters
+from planner.blocks.counts import parameters
 from planner.cost.memory import Memory
 from planner.plan import INTEGERS, Plan
 from planner.training.estimate import Estimate, estimate, hop_time, throughput
 from planner.training.job import Job
-from planner.training.layer import pieces
+from planner.training.layer import columns, pieces, share_of
 from planner.training.memory import held_kinds, peak_memory
 from planner.training.rules import legal
 from planner.training.space import ANY, Bounds, plans
@@ -191,7 +191,7 @@ def test_more_recomputation_saves_memory_and_costs_time(selective: bool, pp: int
     result = estimate(of, plan)
     assert (np.diff(result.memory.activations) < 0).all()
     assert (np.diff(result.memory.total)[1:] < 0).all()
-    room = held_kinds(of, selective, 2.0, 1.0, 1.0, 0.0, 2.0)[0].kept
+    room = held_kinds(of, plan[0].floats())[0].kept
     assert result.memory.total[1] <= result.memory.total[0] + room.working - room.whole + room.boundary + 1
     assert (np.diff(result.time.total) > 0).all() and (np.diff(result.time.recompute) > 0).all()
 
@@ -219,7 +219,7 @@ def held(schedule: str, p: int, m: int, v: int, rank: int) -> float:
 def test_peak_is_the_fullest_of_all_ranks(name: str, schedule: str, v: int, k: int) -> None:
     """Rank by rank, layer counts that pp does not divide among them: 126, 48, 46 and 88 layers."""
     of = job(name, "16x8xH100", seq=4096, batch=512)
-    *blocks, start, end, tied = held_kinds(of, False, 2.0, 1.0, 1.0, 1.0, 1.0)
+    *blocks, start, end, tied = held_kinds(of, Plan(tp=2, sp=1).floats())
     parts = blocks[0]  # windows change no byte of a layer
     for p in (1, 2, 3, 5, 8, 10, 14, 16):
         for m in (p, 4 * p):
@@ -299,7 +299,7 @@ def test_tensor_parallel_traffic_by_hand() -> None:
     link = of.cluster.scaleup
     assert link is not None
     once = 2 * 7 / 8 * (2 * 2 * 2048 * 4096) / (link.rate * link.efficiency) + link.latency + 14 * link.hop_latency
-    piece = pieces(of, tp=8.0, cp=1.0, ep=1.0, sp=0.0, b=2.0)[0]
+    piece = pieces(of, share_of(of, *columns(Plan(tp=8, b=2).floats())))[0]
     expected = pytest.approx(2 * of.framework.tp_exposed * once)
     assert (piece.forward.tp_comm, piece.backward.tp_comm) == (expected, expected)
 

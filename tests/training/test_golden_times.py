@@ -14,7 +14,7 @@ from planner.plan import Plan
 from planner.schema.model import Model
 from planner.training.estimate import estimate
 from planner.training.job import Job
-from planner.training.layer import pieces
+from planner.training.layer import columns, pieces, share_of
 from tests.jobs import job, model
 
 SEQ, VOCABULARY = 2048, 51200
@@ -121,7 +121,8 @@ def test_step_of_narayanan(
 )
 def test_layer_of_korthikanti(sp: int, recompute: str, forward_ms: float, backward_ms: float) -> None:
     """One layer of the 22B model, b = 4, tp = 8: Korthikanti et al. 2022, table 4."""
-    piece = pieces(workload("megatron-22b", 8, 4), tp=8.0, cp=1.0, ep=1.0, sp=float(sp), b=4.0)[0]
+    of = workload("megatron-22b", 8, 4)
+    piece = pieces(of, share_of(of, *columns(Plan(tp=8, sp=sp, b=4).floats())))[0]
     again = {"none": 0.0, "full": piece.forward.total, "selective": piece.core}[recompute]
     assert 1e3 * piece.forward.total == pytest.approx(forward_ms, rel=LAYER_TOLERANCE)
     assert 1e3 * (piece.backward.total + again) == pytest.approx(backward_ms, rel=LAYER_TOLERANCE)

@@ -1,0 +1,87 @@
+"""What a whole model holds and computes: sums over its operators, with nothing split and no vocabulary padded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from planner.blocks import operators
+from planner.blocks.operator import Core, Operator, Share
+from planner.blocks.record import Block, Experts
+from planner.blocks.structure import structure
+from planner.parts import Sum
+from planner.schema.model import Model
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters(Sum):
+    """Parameters of a whole model by component (counts).
+
+    Attributes:
+        embedding: V*h and learned positions; head: V*h when untied; norms include the final one.
+        mlp: dense feed-forward parts; experts: routed ones; shared: shared experts and routers.
+    """
+
+    embedding: int
+    attention: int
+    mlp: int
+    experts: int
+    shared: int
+    norms: int
+    head: int
+
+
+PART = {"router": "shared"}
+"""Operators whose parameters count under another component."""
+
+
+def held(model: Model, share: Share) -> Iterator[tuple[int, Operator]]:
+    """Every operator of the model with the number of blocks or ends that have it."""
+    found = structure(model)
+    blocks = found.blocks
+    for kind, record in enumerate(found.kinds):
+        ends = int(kind == blocks or kind == blocks + (2 if found.tied else 1))
+        count = found.order.count(kind) if kind < blocks else ends
+        yield from ((count, op) for op in operators(record, share) if count)
+
+
+def parameters(model: Model) -> Parameters:
+    """Parameters of the whole model, unpadded, as publications count them.
+
+    GPT-3 175B: 96 * (12*h*h + 13*h) + 51200*h + 2048*h + 2*h with h = 12288 is 174.6e9.
+    """
+    total = dict.fromkeys(Parameters.__dataclass_fields__, 0)
+    for count, op in held(model, Share(1.0, 1.0, padded=False)):
+        if op.weights:
+            total[PART.get(op.part, op.part)] += count * round(float(op.weights))
+    return Parameters(**total)
+
+
+def expert_layers(model: Model) -> int:
+    """How many of the layers are mixtures of experts."""
+    found = structure(model)
+    kinds = [found.kinds[kind] for kind in found.order]
+    return sum(isinstance(kind, Block) and isinstance(kind.feed, Experts) for kind in kinds)
+
+
+def active_parameters(model: Model) -> int:
+    """Parameters that one token meets: all but the experts that it is not routed to."""
+    total = parameters(model)
+    idle = total.experts * (1 - model.moe.top_k / model.moe.experts) if model.moe else 0
+    return int(total.total - idle)
+
+
+def model_flops(model: Model, seq: float, frozen: bool = False) -> float:
+    """FLOPs of one token's forward and backward pass that training needs: 6*P + 3 * attention core over the square.
+
+    P counts the matrices a token meets, with the head and without the embedding. No recomputation, attention not
+    halved for causality: the convention of Korthikanti 2022 (Appendix A) and NeMo. Frozen weights (LoRA) need no
+    weight gradient: 4*P. GPT-3 175B at s = 2048: 6*174.6e9 + 12*96*2048*12288 = 1.076e12.
+    """
+    share = parameters(model)
+    matmul = active_parameters(model) - share.embedding - share.norms
+    if model.tied_embeddings:
+        matmul += model.vocab * model.hidden
+    works = [(count, op.work) for count, op in held(model, Share(1.0, seq))]
+    core = sum(count * float(work.square_flops) for count, work in works if isinstance(work, Core)) / seq
+    return (4.0 if frozen else 6.0) * float(matmul) + 3.0 * core
