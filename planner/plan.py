@@ -59,8 +59,9 @@ class Plan:
         return int(np.size(self.tp))
 
     def __getitem__(self, index: Any) -> Plan:
-        """The plan at a position (numbers), or those under a mask or slice (arrays)."""
-        return self._with({name: getattr(self, name)[index] for name in INTEGERS})
+        """The plan at a position (numbers), or those under a mask or slice (arrays); one number for all stays."""
+        columns = {name: getattr(self, name) for name in INTEGERS}
+        return self._with({name: value[index] if np.ndim(value) else value for name, value in columns.items()})
 
     def _with(self, columns: dict[str, Any]) -> Plan:
         return replace(self, **columns)

@@ -44,18 +44,18 @@ class Row:
     def sum(self, values: Sequence[Any], zero: Any = 0.0) -> Any:
         """sum over kinds of count * value; over the first ones where fewer values are given."""
         both = zip(self.counts, values, strict=False)
-        return total([count * value for count, value in both if present(count)], zero)
+        return total([count * value for count, value in both if present(count) and present(value)], zero)
 
     def largest(self, values: Sequence[Num]) -> Num:
         """Largest value of a kind that is there, of the first ones where fewer values are given."""
         both = zip(self.counts, values, strict=False)
-        held = [np.where(count > 0.0, value, 0.0)[()] for count, value in both if present(count)]
+        held = [np.where(count > 0.0, value, 0.0)[()] for count, value in both if present(count) and present(value)]
         return reduce(np.maximum, held) if held else 0.0
 
 
-def present(count: Num) -> bool:
-    """Whether some plan of the batch may hold one: a plain 0.0 says that none does."""
-    return not (isinstance(count, float) and count == 0.0)
+def present(value: Any) -> bool:
+    """Whether a quantity may differ from zero in some plan of the batch: a plain 0.0 says that it does not."""
+    return not (isinstance(value, float) and value == 0.0)
 
 
 def total(values: Sequence[Any], zero: Any = 0.0) -> Any:
@@ -126,8 +126,10 @@ def table(of: Structure, p: int, v: int, head: int, placement: Placement) -> lis
 
 def _tied(of: Structure, counts: tuple[int, ...]) -> tuple[int, ...]:
     """A rank's counts, with the head that shares the embedding's matrix where both are on it."""
+    if not (of.tied and counts[of.blocks] and counts[of.blocks + 1]):
+        return counts
     *blocks, embedding, own, _ = counts
-    return (*blocks, embedding, 0, own) if of.tied and embedding and own else counts
+    return (*blocks, embedding, 0, own)
 
 
 def chunk_table(of: Structure, p: int, v: int, head: int, placement: Placement) -> list[list[tuple[int, ...]]]:

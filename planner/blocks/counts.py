@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from planner.blocks import operators
 from planner.blocks.operator import Core, Operator, Share
@@ -45,6 +46,7 @@ def held(model: Model, share: Share) -> Iterator[tuple[int, Operator]]:
         yield from ((count, op) for op in operators(record, share) if count)
 
 
+@lru_cache(maxsize=256)
 def parameters(model: Model) -> Parameters:
     """Parameters of the whole model, unpadded, as publications count them.
 

@@ -121,15 +121,15 @@ class Structure:
     """A model as the sequence of what its stages hold.
 
     Attributes:
-        kinds: the distinct blocks, then the embedding, the head, and the head that shares the embedding's matrix.
-        order: which kind every layer is, first to last; tied: head and embedding share their matrix.
+        kinds: the distinct blocks, the embedding, the head, and where they share a matrix, the head on the same rank.
+        order: which kind every layer is, first to last; blocks: how many of the kinds are layers.
     """
 
     kinds: tuple[Kind, ...]
     order: tuple[int, ...]
-    tied: bool
+    blocks: int
 
     @property
-    def blocks(self) -> int:
-        """How many of the kinds are layers; ends follow."""
-        return len(self.kinds) - 3
+    def tied(self) -> bool:
+        """Head and embedding share their matrix."""
+        return len(self.kinds) == self.blocks + 3

@@ -17,8 +17,9 @@ def structure(model: Model) -> Structure:
     layers = [_block(model, index) for index in range(model.layers)]
     blocks = tuple(dict.fromkeys(layers))
     where = {block: kind for kind, block in enumerate(blocks)}
-    kinds: tuple[Kind, ...] = (*blocks, _embedding(model), _head(model, tied=False), _head(model, tied=True))
-    return Structure(kinds, tuple(where[block] for block in layers), model.tied_embeddings)
+    heads = [_head(model, tied) for tied in ((False, True) if model.tied_embeddings else (False,))]
+    kinds: tuple[Kind, ...] = (*blocks, _embedding(model), *heads)
+    return Structure(kinds, tuple(where[block] for block in layers), len(blocks))
 
 
 def _block(model: Model, index: int) -> Block:

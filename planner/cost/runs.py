@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
+
+from planner.plan import Plan
 
 T = TypeVar("T")
 
@@ -28,6 +30,15 @@ def on_runs(function: Callable[..., T], *columns: Any) -> T:
     lengths = np.diff(np.concatenate((starts, [len(columns[0])])))
     expanded: T = _expand(function(*(c[starts] for c in columns)), lengths)
     return expanded
+
+
+def on_equal(function: Callable[[Plan], T], plan: Plan, names: Sequence[str]) -> T:
+    """`function(plan)`, evaluated on one plan of each run of neighbours that agree in the fields it depends on."""
+
+    def named(*columns: Any) -> T:
+        return function(replace(plan, **dict(zip(names, columns, strict=True))))
+
+    return on_runs(named, *(getattr(plan, name) for name in names))
 
 
 def _expand(value: Any, lengths: Any) -> Any:

@@ -22,7 +22,7 @@ from planner.schedules import SCHEDULES
 from planner.stages import Row, rows
 from planner.training.estimate import Carried, carried, hop_time, throughput
 from planner.training.job import Job
-from planner.training.layer import Piece, columns, piece, share_of
+from planner.training.layer import Piece, piece, share_of
 from planner.training.memory import Held, held_kinds, state_bytes
 from planner.units import format_bytes, format_count, format_flops, format_rate, format_seconds
 
@@ -112,7 +112,7 @@ def _memory(ranked: Ranked, capacity: float) -> list[Line]:
     gradients = f"{each.gradient:g} × {count}" + _over(plan, 2)
     states = f"({each.master:g} + {each.moments:g}) × {count}" + _over(plan, 1)
     logits = f"{preset.logits_bytes:g} × {plan.b * job.workload.seq // plan.cp:,} × "
-    logits += f"{float(kinds[-2].dense) / job.model.hidden:,.0f}"
+    logits += f"{float(kinds[structure(job.model).blocks + 1].dense) / job.model.hidden:,.0f}"
     said = {
         "weights": ("2 B × parameters", _weights(plan, kinds, row), "ZeRO 2020, 3.1"),
         "gradients": (f"{each.gradient:g} B × trained parameters", gradients, f"{preset.name}: gradient buffer"),
@@ -191,7 +191,7 @@ def _operators(job: Job, plan: Plan) -> list[Line]:
 
 def _block(job: Job, plan: Plan, kind: Block) -> list[Line]:
     p, acc = plan.floats(), job.cluster.accelerator
-    share = share_of(job, *columns(p))
+    share = share_of(job, p)
     ops = operators_of(kind, share)
     lines = [_gemm(job, op.name, op.work) for op in ops if isinstance(op.work, Product)]
     one = piece(job, kind, share, float(plan.pp > 1))

@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 
 from planner.blocks.counts import model_flops
-from planner.blocks.record import Structure
 from planner.blocks.structure import structure
 from planner.cost import collectives
 from planner.cost.memory import Memory, StateBytes
 from planner.cost.recompute import recomputed_share
-from planner.cost.runs import on_runs
+from planner.cost.runs import on_equal
 from planner.mesh import mesh
 from planner.parts import Sum
 from planner.plan import Num, Plan
@@ -22,8 +21,8 @@ from planner.schedules import SCHEDULES, Stage, Stages, Work
 from planner.schema.hardware import Cluster
 from planner.stages import Row, chunk_table, rows
 from planner.training.job import Job
-from planner.training.layer import Pass, Piece, columns, pieces, share_of
-from planner.training.memory import held_kinds, peak_memory, state_bytes
+from planner.training.layer import STAGE, Pass, Piece, pieces
+from planner.training.memory import held_rows, peak_memory, state_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +72,26 @@ class Estimate:
 
 
 @dataclass(frozen=True, slots=True)
+class PricedRow:
+    """What neighbouring ranks with equal rows do each for one micro-batch, without recomputation.
+
+    Attributes:
+        first, ranks, layers: which ranks, and their blocks.
+        blocks: forward passes of the blocks alone, which full recomputation runs again; core: of attention cores.
+        weight: the part of the backward that computes weight gradients.
+    """
+
+    first: Num
+    ranks: Num
+    layers: Num
+    forward: Pass
+    backward: Pass
+    blocks: Pass
+    core: Num
+    weight: Num
+
+
+@dataclass(frozen=True, slots=True)
 class StagePass:
     """One rank's work for one micro-batch."""
 
@@ -100,7 +119,7 @@ def step_time(job: Job, plan: Plan) -> StepTime:
     T_pipeline is the schedule's closed form over uneven stages; what exceeds m micro-batches on the slowest rank is
     bubble.
     """
-    slowest, stages = _stages(plan, priced_kinds(job, plan), rows(structure(job.model), plan), structure(job.model))
+    slowest, stages = _stages(plan, priced_rows(job, plan))
     schedule = SCHEDULES[plan.schedule]
     pipeline = schedule.pipeline_time(stages, plan.m, plan.v)
     busy = plan.m * slowest.work.total
@@ -124,31 +143,43 @@ def step_time(job: Job, plan: Plan) -> StepTime:
     )
 
 
-def priced_kinds(job: Job, plan: Plan) -> tuple[Piece, ...]:
-    """Both passes of every kind of block and end, for one micro-batch."""
-    piped = np.where(plan.pp > 1.0, 1.0, 0.0)[()]
-    return on_runs(lambda *row: pieces(job, share_of(job, *row[:-1]), row[-1]), *columns(plan), piped)
+def priced_rows(job: Job, plan: Plan) -> tuple[PricedRow, ...]:
+    """The rows of a plan, evaluated once per run of plans that differ in ZeRO stage and recomputed layers only."""
+
+    def each(plan: Plan) -> tuple[PricedRow, ...]:
+        of, kinds = structure(job.model), pieces(job, plan)
+        return tuple(_priced_row(kinds, of.blocks, row) for row in rows(of, plan))
+
+    return on_equal(each, plan, STAGE)
 
 
-def _stage(plan: Plan, kinds: tuple[Piece, ...], row: Row, blocks: int) -> StagePass:
-    """Work of a rank for one micro-batch: its blocks and ends, and the blocks that it runs again."""
-    again, zero = recomputed_share(plan.recompute_layers, plan.v, row.layers(blocks)), Pass(0.0)
-    core = row.sum([one.core for one in kinds])
-    recompute = again * row.sum([one.forward for one in kinds[:blocks]], zero)
-    if plan.selective:
-        recompute = recompute + Pass((1.0 - again) * core)
-    return StagePass(
+def _priced_row(kinds: tuple[Piece, ...], blocks: int, row: Row) -> PricedRow:
+    zero = Pass(0.0)
+    return PricedRow(
+        row.first,
+        row.ranks,
+        row.layers(blocks),
         row.sum([one.forward for one in kinds], zero),
         row.sum([one.backward for one in kinds], zero),
-        recompute,
+        row.sum([one.forward for one in kinds[:blocks]], zero),
+        row.sum([one.core for one in kinds]),
         row.sum([one.weight for one in kinds]),
     )
 
 
-def _stages(plan: Plan, kinds: tuple[Piece, ...], held: tuple[Row, ...], of: Structure) -> tuple[StagePass, Stages]:
+def _stage(plan: Plan, row: PricedRow) -> StagePass:
+    """Work of a rank for one micro-batch, and what it runs again."""
+    again = recomputed_share(plan.recompute_layers, plan.v, row.layers)
+    recompute = again * row.blocks
+    if plan.selective:
+        recompute = recompute + Pass((1.0 - again) * row.core)
+    return StagePass(row.forward, row.backward, recompute, row.weight)
+
+
+def _stages(plan: Plan, priced: tuple[PricedRow, ...]) -> tuple[StagePass, Stages]:
     """The slowest rank's passes, and all ranks as the schedule's closed form wants them."""
-    passes = [_stage(plan, kinds, row, of.blocks) for row in held]
-    stages = Stages(plan.pp, tuple(Stage(r.first, r.ranks, p.work) for r, p in zip(held, passes, strict=True)))
+    passes = [_stage(plan, row) for row in priced]
+    stages = Stages(plan.pp, tuple(Stage(r.first, r.ranks, p.work) for r, p in zip(priced, passes, strict=True)))
     slowest = passes[0]
     for one in passes[1:]:
         slowest = _slower(one, slowest)
@@ -199,16 +230,15 @@ class Carried:
 
 def carried(job: Job, plan: Plan) -> Carried:
     """The largest over pipeline ranks of each."""
-    of = structure(job.model)
-    kinds, held = held_kinds(job, plan), rows(of, plan)
+    held = held_rows(job, plan)
 
     def most(values: list[Num]) -> Num:
-        return reduce(np.maximum, [row.sum(values) for row in held])
+        return reduce(np.maximum, values)
 
-    dense, expert = most([one.dense for one in kinds]), most([one.expert for one in kinds])
-    layers = reduce(np.maximum, [row.layers(of.blocks) for row in held])
+    dense, expert = most([row.held.dense for row in held]), most([row.held.expert for row in held])
+    layers = most([row.layers for row in held])
     if job.lora:
-        return Carried(dense, expert, most([one.adapters for one in kinds]), 0.0, layers)
+        return Carried(dense, expert, most([row.held.adapters for row in held]), 0.0, layers)
     return Carried(dense, expert, dense, expert, layers)
 
 
@@ -291,20 +321,19 @@ def throughput(job: Job, seconds: Num) -> tuple[Num, Num]:
 
 def pipeline_stages(job: Job, plan: Plan) -> Stages:
     """The pipeline's stages as a schedule's closed form sees them."""
-    plan, of = plan.floats(), structure(job.model)
-    return _stages(plan, priced_kinds(job, plan), rows(of, plan), of)[1]
+    plan = plan.floats()
+    return _stages(plan, priced_rows(job, plan))[1]
 
 
 def chunk_works(job: Job, plan: Plan) -> list[list[Work]]:
     """Times of every (rank, chunk) of one plan: of the blocks and ends that it holds."""
     p, v, floats, of = int(plan.pp), int(plan.v), plan.floats(), structure(job.model)
-    kinds = priced_kinds(job, floats)
+    kinds, one = pieces(job, floats), replace(floats, v=1.0)
     table = chunk_table(of, p, v, int(plan.head), SCHEDULES[plan.schedule].placement)
 
     def work(counts: tuple[int, ...]) -> Work:
         row = Row(0.0, 1.0, tuple(map(float, counts)))
-        one = replace(floats, v=1.0)
-        found = _stage(one, kinds, row, of.blocks).work
+        found = _stage(one, _priced_row(kinds, of.blocks, row)).work
         return Work(float(found.forward), float(found.backward), float(found.weight_gradient))
 
     return [[work(counts) for counts in chunks] for chunks in table]

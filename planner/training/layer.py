@@ -16,6 +16,7 @@ from planner.cost import operators as kernels
 from planner.mesh import Mesh
 from planner.parts import Sum
 from planner.plan import Num, Plan
+from planner.stages import present
 from planner.training.job import Job
 
 ELEMENTWISE_BACKWARD = 1.7
@@ -43,7 +44,7 @@ class Pass(Sum):
         return Pass(*(x + y for x, y in zip(self.parts.values(), other.parts.values(), strict=True)))
 
     def __rmul__(self, factor: Num) -> Pass:
-        return Pass(*(factor * part for part in self.parts.values()))
+        return Pass(*(factor * part if present(part) else 0.0 for part in self.parts.values()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,18 +71,19 @@ class Times:
     weights: Num = 0.0
 
 
-def columns(plan: Plan) -> tuple[Num, ...]:
-    """What a block's operators depend on: see `share_of`."""
-    return plan.tp, plan.cp, plan.ep, plan.etp, plan.sp, plan.b
+STAGE = ("tp", "cp", "ep", "etp", "sp", "b", "pp", "v", "head", "m")
+"""Fields of a plan that say what a stage holds and does for one micro-batch; ZeRO and recomputation come on top."""
 
 
-def share_of(job: Job, tp: Num, cp: Num, ep: Num, etp: Num, sp: Num, b: Num) -> Share:
+def share_of(job: Job, plan: Plan) -> Share:
     """One rank's share of a micro-batch of the job."""
-    return Share(b, float(job.workload.seq), tp, cp, ep, etp, sp, flash=job.flash)
+    seq = float(job.workload.seq)
+    return Share(plan.b, seq, plan.tp, plan.cp, plan.ep, plan.etp, plan.sp, flash=job.flash)
 
 
-def pieces(job: Job, share: Share, piped: Num = 0.0) -> tuple[Piece, ...]:
-    """Every kind of the model's structure, priced; `piped` is 1 inside a pipeline."""
+def pieces(job: Job, plan: Plan) -> tuple[Piece, ...]:
+    """Every kind of the model's structure, priced."""
+    share, piped = share_of(job, plan), np.where(plan.pp > 1.0, 1.0, 0.0)[()]
     return tuple(piece(job, kind, share, piped) for kind in structure(job.model).kinds)
 
 

@@ -12,15 +12,15 @@ from planner.blocks import operators
 from planner.blocks.operator import Logits, Operator, Product, Share
 from planner.blocks.record import Block, Kind
 from planner.blocks.structure import structure
-from planner.cost.memory import Memory, StateBytes, adam_states, sharded
+from planner.cost.memory import Memory, StateBytes, adam_states
 from planner.cost.recompute import Kept, kept, recomputed_share
-from planner.cost.runs import on_runs
+from planner.cost.runs import on_equal
 from planner.mesh import mesh
 from planner.plan import Num, Plan
 from planner.schedules import SCHEDULES
-from planner.stages import Row, rows
+from planner.stages import Row, present, rows
 from planner.training.job import Job
-from planner.training.layer import columns, parameters_of, share_of
+from planner.training.layer import STAGE, parameters_of, share_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +40,62 @@ class Held:
     working: Num
 
 
+@dataclass(frozen=True, slots=True)
+class HeldRow:
+    """What neighbouring ranks with equal rows hold each: sums over their blocks and ends.
+
+    Attributes:
+        rank: the one of them that keeps most micro-batches in flight; flight: how many.
+        layers: blocks; largest: parameters of the largest of them.
+        kept: sums of whole and boundary, the largest working and scores.
+    """
+
+    rank: Num
+    flight: Num
+    layers: Num
+    largest: Num
+    held: Held
+
+
 def held_kinds(job: Job, plan: Plan) -> tuple[Held, ...]:
-    """Every kind of the model's structure, evaluated once per run of equal shares."""
-    of = structure(job.model)
+    """Every kind of the model's structure."""
+    share = share_of(job, plan)
+    return tuple(held(job, kind, share, plan.selective) for kind in structure(job.model).kinds)
 
-    def each(*row: Num) -> tuple[Held, ...]:
-        return tuple(held(job, kind, share_of(job, *row), plan.selective) for kind in of.kinds)
 
-    return on_runs(each, *columns(plan))
+def held_rows(job: Job, plan: Plan) -> tuple[HeldRow, ...]:
+    """The rows of a plan, evaluated once per run of plans that differ in ZeRO stage and recomputed layers only."""
+
+    def each(plan: Plan) -> tuple[HeldRow, ...]:
+        kinds, of = held_kinds(job, plan), structure(job.model)
+        return tuple(_held_row(plan, kinds, of.blocks, row) for row in rows(of, plan))
+
+    return on_equal(each, plan, STAGE)
+
+
+def _held_row(plan: Plan, kinds: tuple[Held, ...], blocks: int, row: Row) -> HeldRow:
+    schedule, ends = SCHEDULES[plan.schedule], (row.first, row.first + np.maximum(row.ranks - 1.0, 0.0))
+    early, late = (schedule.in_flight(plan.pp, plan.m, plan.v, rank) for rank in ends)
+    policy = Kept(
+        row.sum([one.kept.whole for one in kinds]),
+        row.sum([one.kept.boundary for one in kinds]),
+        row.largest([one.kept.working + one.working for one in kinds]),
+        row.largest([one.kept.scores + one.working for one in kinds]),
+    )
+    return HeldRow(
+        np.where(late > early, ends[1], ends[0])[()],
+        np.maximum(early, late),
+        row.layers(blocks),
+        row.largest([one.dense + one.expert for one in kinds[:blocks]]),
+        Held(
+            row.sum([one.dense for one in kinds]),
+            row.sum([one.expert for one in kinds]),
+            row.sum([one.adapters for one in kinds]),
+            policy,
+            row.sum([one.logits for one in kinds]),
+            kinds[0].kept.boundary,
+        ),
+    )
 
 
 def held(job: Job, kind: Kind, share: Share, selective: bool) -> Held:
@@ -112,37 +160,30 @@ def peak_memory(job: Job, plan: Plan) -> tuple[Memory, Any]:
 
 def rank_memories(job: Job, plan: Plan) -> list[tuple[Memory, Any]]:
     """Memory of the fullest of each row of equal ranks, and which it is, from the first rank on."""
-    kinds = held_kinds(job, plan)
-    return [_row_memory(job, plan, kinds, row) for row in rows(structure(job.model), plan)]
+    shards = shards_of(plan)
+    return [(_row_memory(job, plan, row, shards), row.rank) for row in held_rows(job, plan)]
 
 
 def _choose(mask: Any, one: Memory, other: Memory) -> Memory:
-    """Row by row, one record or the other."""
+    """Plan by plan, one record or the other."""
     pairs = zip(one.parts.values(), other.parts.values(), strict=True)
     return Memory(*(np.where(mask, x, y)[()] for x, y in pairs))
 
 
-def _row_memory(job: Job, plan: Plan, kinds: tuple[Held, ...], row: Row) -> tuple[Memory, Any]:
-    """Memory of that of equal ranks which keeps most micro-batches in flight: the first of them, or the last."""
-    schedule, ends = SCHEDULES[plan.schedule], (row.first, row.first + np.maximum(row.ranks - 1.0, 0.0))
-    early, late = (schedule.in_flight(plan.pp, plan.m, plan.v, rank) for rank in ends)
-    rank = np.where(late > early, ends[1], ends[0])[()]
-    layers = row.layers(structure(job.model).blocks)
-    again = recomputed_share(plan.recompute_layers, plan.v, layers)
-    each = [one.kept.whole + again * (one.kept.boundary - one.kept.whole) for one in kinds]
-    working = row.largest([np.where(again > 0.0, one.kept.working, one.kept.scores) + one.working for one in kinds])
-    boundary = 2.0 * kinds[0].kept.boundary * np.where(plan.pp > 1.0, 2.0, 0.0)
-    weights, gradients, optimizer = _states(job, plan, kinds, row)
-    memory = Memory(
-        weights * schedule.stashed(plan.pp, plan.m, plan.v, rank),
+def _row_memory(job: Job, plan: Plan, row: HeldRow, shards: Shards) -> Memory:
+    """Memory of one rank."""
+    kept, again = row.held.kept, recomputed_share(plan.recompute_layers, plan.v, row.layers)
+    boundary = np.where(plan.pp > 1.0, 4.0, 0.0) * row.held.working
+    weights, gradients, optimizer = _states(job, plan, row, shards)
+    return Memory(
+        weights * SCHEDULES[plan.schedule].stashed(plan.pp, plan.m, plan.v, row.rank),
         gradients,
         optimizer,
-        np.maximum(early, late) * row.sum(each),
-        row.sum([one.logits for one in kinds]),
-        working + boundary,
+        row.flight * (kept.whole + again * (kept.boundary - kept.whole)),
+        row.held.logits,
+        np.where(again > 0.0, kept.working, kept.scores) + boundary,
         job.framework.reserve + 0.0 * weights,
     )
-    return memory, rank
 
 
 def state_bytes(job: Job) -> StateBytes:
@@ -150,27 +191,49 @@ def state_bytes(job: Job) -> StateBytes:
     return adam_states(job.workload.optimizer, job.framework.gradient_bytes)
 
 
-def _states(job: Job, plan: Plan, kinds: tuple[Held, ...], row: Row) -> tuple[Num, Num, Num]:
-    """Weights, gradients and optimizer states of one rank after ZeRO: over dp_shard*cp ranks, of experts over edp.
+@dataclass(frozen=True, slots=True)
+class Shards:
+    """Over how many ranks ZeRO divides what a plan holds, by the first stage that does: (all but experts, experts)."""
+
+    optimizer: tuple[Num, Num]
+    gradients: tuple[Num, Num]
+    weights: tuple[Num, Num]
+
+
+def shards_of(plan: Plan) -> Shards:
+    """dp_shard*cp ranks share states, edp ranks those of experts."""
+    view = mesh(plan)
+    ranks = (view.group("shard").size, view.edp)
+
+    def over(stage: int) -> tuple[Num, Num]:
+        dense, expert = (np.where(plan.zero >= stage, size, 1.0)[()] for size in ranks)
+        return dense, expert
+
+    return Shards(over(1), over(2), over(3))
+
+
+def _divided(bytes: float, dense: Num, expert: Num, over: tuple[Num, Num]) -> Num:
+    """Bytes per parameter times each rank's shard."""
+    own = bytes * dense / over[0]
+    return own + bytes * expert / over[1] if present(expert) else own
+
+
+def _states(job: Job, plan: Plan, row: HeldRow, shards: Shards) -> tuple[Num, Num, Num]:
+    """Weights, gradients and optimizer states of one rank after ZeRO.
 
     ZeRO-3 gathers two layers at a time (one in use, one prefetched) in 16 bit.
     """
-    each, view = state_bytes(job), mesh(plan)
-    ranks, expert_ranks = view.group("shard").size, view.edp
-    dense, expert = row.sum([one.dense for one in kinds]), row.sum([one.expert for one in kinds])
-
-    def shard(per: float, stage: int, dense: Num, expert: Num) -> Num:
-        return sharded(per * dense, plan.zero, stage, ranks) + sharded(per * expert, plan.zero, stage, expert_ranks)
-
-    weights = shard(each.weight, 3, dense, expert)
-    if job.framework.shard_is_master and each.master and not job.lora:
+    each, framework = state_bytes(job), job.framework
+    dense, expert = row.held.dense, row.held.expert
+    weights = _divided(each.weight, dense, expert, shards.weights)
+    if framework.shard_is_master and each.master and not job.lora:
         weights = np.where(plan.zero >= 3, 0.0, weights)[()]
     if job.lora:
-        dense, expert = row.sum([one.adapters for one in kinds]), 0.0 * expert
+        dense, expert = row.held.adapters, 0.0
         weights = weights + each.weight * dense
-    largest = row.largest([one.dense + one.expert for one in kinds[: structure(job.model).blocks]])
-    gathered = np.where(plan.zero >= 3, 2.0 * each.weight * largest, 0.0)[()]
+    gathered = np.where(plan.zero >= 3, 2.0 * each.weight * row.largest, 0.0)[()]
     on_device = 0.0 if job.workload.offload == "optimizer" else each.optimizer
-    optimizer = shard(on_device + job.framework.sharded_bytes, 1, dense, expert)
-    optimizer = optimizer + shard(job.framework.fixed_bytes, 3, dense, expert)
-    return weights + gathered, shard(each.gradient, 2, dense, expert), optimizer
+    optimizer = _divided(on_device + framework.sharded_bytes, dense, expert, shards.optimizer)
+    if framework.fixed_bytes:
+        optimizer = optimizer + _divided(framework.fixed_bytes, dense, expert, shards.weights)
+    return weights + gathered, _divided(each.gradient, dense, expert, shards.gradients), optimizer

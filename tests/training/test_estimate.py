@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from planner.blocks.counts import parameters
+from planner.blocks.structure import structure
 from planner.cost.memory import Memory
 from planner.plan import INTEGERS, Plan
 from planner.training.estimate import Estimate, estimate, hop_time, throughput
 from planner.training.job import Job
-from planner.training.layer import columns, pieces, share_of
+from planner.training.layer import pieces
 from planner.training.memory import held_kinds, peak_memory
 from planner.training.rules import legal
 from planner.training.space import ANY, Bounds, plans
@@ -219,7 +220,8 @@ def held(schedule: str, p: int, m: int, v: int, rank: int) -> float:
 def test_peak_is_the_fullest_of_all_ranks(name: str, schedule: str, v: int, k: int) -> None:
     """Rank by rank, layer counts that pp does not divide among them: 126, 48, 46 and 88 layers."""
     of = job(name, "16x8xH100", seq=4096, batch=512)
-    *blocks, start, end, tied = held_kinds(of, Plan(tp=2, sp=1).floats())
+    kinds, count = held_kinds(of, Plan(tp=2, sp=1).floats()), structure(of.model).blocks
+    (*blocks, start, end), tied = kinds[: count + 2], kinds[-1]
     parts = blocks[0]  # windows change no byte of a layer
     for p in (1, 2, 3, 5, 8, 10, 14, 16):
         for m in (p, 4 * p):
@@ -299,7 +301,7 @@ def test_tensor_parallel_traffic_by_hand() -> None:
     link = of.cluster.scaleup
     assert link is not None
     once = 2 * 7 / 8 * (2 * 2 * 2048 * 4096) / (link.rate * link.efficiency) + link.latency + 14 * link.hop_latency
-    piece = pieces(of, share_of(of, *columns(Plan(tp=8, b=2).floats())))[0]
+    piece = pieces(of, Plan(tp=8, b=2).floats())[0]
     expected = pytest.approx(2 * of.framework.tp_exposed * once)
     assert (piece.forward.tp_comm, piece.backward.tp_comm) == (expected, expected)
 

@@ -14,7 +14,7 @@ from planner.plan import Plan
 from planner.schema.model import Model
 from planner.training.estimate import estimate
 from planner.training.job import Job
-from planner.training.layer import columns, pieces, share_of
+from planner.training.layer import pieces
 from tests.jobs import job, model
 
 SEQ, VOCABULARY = 2048, 51200
@@ -122,7 +122,7 @@ def test_step_of_narayanan(
 def test_layer_of_korthikanti(sp: int, recompute: str, forward_ms: float, backward_ms: float) -> None:
     """One layer of the 22B model, b = 4, tp = 8: Korthikanti et al. 2022, table 4."""
     of = workload("megatron-22b", 8, 4)
-    piece = pieces(of, share_of(of, *columns(Plan(tp=8, sp=sp, b=4).floats())))[0]
+    piece = pieces(of, Plan(tp=8, sp=sp, b=4).floats())[0]
     again = {"none": 0.0, "full": piece.forward.total, "selective": piece.core}[recompute]
     assert 1e3 * piece.forward.total == pytest.approx(forward_ms, rel=LAYER_TOLERANCE)
     assert 1e3 * (piece.backward.total + again) == pytest.approx(backward_ms, rel=LAYER_TOLERANCE)
