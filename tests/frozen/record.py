@@ -22,7 +22,8 @@ from planner.accuracy.rows import read_folder
 from planner.plan import Plan
 from planner.training.estimate import estimate
 from planner.training.job import Job
-from tests.jobs import job, library
+from planner.training.split import layers_per_rank
+from tests.jobs import job, library, model
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -45,6 +46,18 @@ PRESETS = ("megatron-core", "megatron-core-tuned", "megatron-deepspeed", "deepsp
 COUNT = 500
 
 
+LAYOUTS = [(1, 0), (1, 0), (1, 1), (1, 2), *((v, 0) for v in range(2, 9))]
+"""(v, head)."""
+
+
+def placed(layers: int, pp: int, v: int, head: int) -> bool:
+    """Whether every rank gets a layer and the chunks hold them all."""
+    if pp == 1:
+        return v == 1 and not head
+    ranks = layers_per_rank(layers, pp, head)
+    return sum(ranks) == layers and min(ranks) > 0 and (v == 1 or (pp * v <= layers and -layers % (pp * v) <= 2))
+
+
 def draw(seed: int) -> dict[str, Any]:
     """One random dense job and plan as plain values; the plan need not be legal."""
     dice = random.Random(seed)
@@ -52,11 +65,12 @@ def draw(seed: int) -> dict[str, Any]:
     def power(most: int) -> int:
         return int(2 ** dice.randint(0, most))
 
+    of = dice.choice(MODELS)
     tp, cp, pp, dp = power(3), dice.choice((1, 1, 1, 2, 4)), power(4), power(5)
-    v = dice.choice((1, 1, 2, 3, 5)) if pp > 1 else 1
+    v, head = dice.choice([(v, head) for v, head in LAYOUTS if placed(model(of).layers, pp, v, head)])
     b, m = power(2), pp * power(3)
     asked = {
-        "of": dice.choice(MODELS),
+        "of": of,
         "on": dice.choice(CLUSTERS),
         "preset": dice.choice(PRESETS),
         "seq": dice.choice((1024, 2048, 4096, 8192, 32768)),
@@ -69,7 +83,7 @@ def draw(seed: int) -> dict[str, Any]:
     }
     plan: dict[str, Any] = {"tp": tp, "cp": cp, "pp": pp, "v": v, "dp": dp, "b": b, "m": m}
     plan |= {"sp": dice.randint(0, 1) if tp > 1 else 0, "zero": dice.randint(0, 3 if pp == 1 else 1)}
-    plan |= {"recompute_layers": dice.choice((0, 0, 1, 2, 100)), "head": dice.choice((0, 0, 1, 2)) if v == 1 else 0}
+    plan |= {"recompute_layers": dice.choice((0, 0, 1, 2, 100)), "head": head}
     plan |= {"schedule": "interleaved" if v > 1 else dice.choice(("1f1b", "1f1b", "gpipe", "naive"))}
     plan |= {"selective": asked["attention"] in ("unfused", "eager") and dice.random() < 0.5}
     return {"job": asked, "plan": plan}
