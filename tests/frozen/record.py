@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import json
 import random
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -115,6 +116,16 @@ def tables() -> Iterator[tuple[str, list[dict[str, Any]]]]:
 def measured(one: Any) -> dict[str, Any]:
     """What is said of one run."""
     return {"id": one.case.id, "step": one.step, "need": one.need, "peak": one.peak, **one.parts}
+
+
+def keyed(rows: Sequence[dict[str, Any]]) -> dict[tuple[str, int], dict[str, Any]]:
+    """Runs by id and by how often it came before: a row with a time and a peak is two cases."""
+    count: Counter[str] = Counter()
+    found = {}
+    for row in rows:
+        found[row["id"], count[row["id"]]] = row
+        count[row["id"]] += 1
+    return found
 
 
 def read(path: Path) -> Any:

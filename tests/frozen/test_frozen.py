@@ -33,7 +33,6 @@ def test_measured_runs_stand_still(name: str, today: dict[str, Any]) -> None:
     """Every dense 16-bit run that `validate` uses; tables beside the checkout where they are."""
     if name not in today:
         pytest.skip("lies beside the checkout")
-    then = {row["id"]: row for row in record.read(record.MEASURED)[name]}
-    now = {row["id"]: row for row in today[name]}
+    then, now = record.keyed(record.read(record.MEASURED)[name]), record.keyed(today[name])
     assert then.keys() <= now.keys()
     assert not {i: moved for i, row in then.items() if (moved := record.close(now[i], row))}
