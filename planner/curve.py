@@ -67,7 +67,7 @@ def ask_curve(model: str, gpus: str, **job: Any) -> CurveQuestion:
         raise PlannerError(f"{what} are no range", "ends of one kind: 8xA100..128xA100")
     if low.gpus >= high.gpus:
         raise PlannerError(f"{gpus!r:.60} runs backwards: {low.gpus:,} to {high.gpus:,} GPUs", "8xA100..128xA100")
-    question = ask(model, ends[1], **job)
+    question = ask(model, ends[1], library=library, **job)
     whole = low.used == low.node.count and not _counts_accelerators(gpus, library)
     kind = Kind(high.accelerator.name, question.job, question.bounds, whole, job.get("global_batch") is not None)
     notes = tuple(s for s in question.assumptions if not s.startswith("global batch"))
@@ -116,7 +116,7 @@ def compare(model: str, gpus: str, *, price: Sequence[str] = (), exact: bool = F
         what = f"--gpus names {len(names)} cluster{'' if len(names) == 1 else 's'}"
         raise PlannerError(f"{what}: 2 to {MOST_CLUSTERS} are compared", "--gpus 64xA100,64xH100,32xB200")
     library = open_library(job.get("profiles"), job.get("strict", False))
-    questions = {name: ask(model, name, **job) for name in names}
+    questions = {name: ask(model, name, library=library, **job) for name in names}
     prices = _prices(price, questions, library)
     return tuple(
         Column(name, q, recommend(q.job, q.bounds, 1, exact), _bill(q.job.cluster, prices, library))

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from planner.catalog.clusters import find_cluster
-from planner.catalog.library import open_library
+from planner.catalog.library import Library, open_library
 from planner.errors import PlannerError
 from planner.plan import Range
 from planner.schedules import SCHEDULES
@@ -66,17 +66,18 @@ def ask(
     schedule: str | None = None,
     profiles: str | Path | None = None,
     strict: bool = False,
+    library: Library | None = None,
     **dimensions: str | None,
 ) -> Question:
     """Look up the names, fill in the defaults and check the counts.
 
     `dimensions` are tp, cp, ep, pp, dp, v, zero, sp, head and recompute_layers as "4", "2..8" or "1,2,4"; None leaves
-    one free.
+    one free. A `library` that is open already, for many questions, goes before `profiles` and `strict`.
 
     Raises:
         PlannerError: whatever is wrong with the question.
     """
-    library = open_library(profiles, strict)
+    library = library or open_library(profiles, strict)
     shape, cluster, preset = library.model(model), find_cluster(gpus, library), library.framework(framework)
     chosen = {"attention": attention, "method": method, "lora_rank": lora_rank, "optimizer": optimizer}
     workload, defaults = _workload(

@@ -210,7 +210,7 @@ def kind(
     device = library.lookup("accelerator", name) is not None
     if not device and library.lookup("node", name) is None:
         raise unknown(library, ("accelerator", "node"), name)
-    question = ask(model, f"{name}:1" if device else f"1x{name}", **job)
+    question = ask(model, f"{name}:1" if device else f"1x{name}", library=library, **job)
     given = job.get("global_batch") is not None
     node = question.job.cluster.node
     room(name, node.count if not device else 1, most)

@@ -23,7 +23,8 @@ STOREYS = (
     ("search",),
     ("simulate",),
     ("recommend", "question", "serve", "sizing", "size", "size_serving", "curve"),
-    ("accuracy", "launch", "report", "sweep"),
+    ("accuracy", "launch", "report"),
+    ("sweep",),
     ("cli", "__init__", "__main__"),
 )
 """From the ground up. Modules may import lower storeys and their own."""

@@ -13,8 +13,9 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from planner.catalog.library import YAML, Library, Resolved, quote, unknown
-from planner.catalog.yamlfile import problem_text, read_profile
+from planner.catalog.library import Library, Resolved, quote, unknown
+from planner.catalog.names import YAML
+from planner.catalog.yamlfile import problem_text
 from planner.errors import PlannerError
 from planner.schema.hardware import Accelerator, Cluster, ClusterFile, Link, Node
 
@@ -211,7 +212,7 @@ def _whole_nodes(text: str, nodes: int, found: Resolved[Node], library: Library)
 
 def _from_file(path: Path, library: Library) -> Resolved[Cluster]:
     """The cluster of a YAML file, names in it resolved by the library."""
-    written = read_profile(path, ClusterFile)
+    written = library.read(path, ClusterFile)
     notes: list[str] = []
     node = _note(library.node(written.node), notes) if isinstance(written.node, str) else written.node
     accelerator = written.accelerator or _note(library.accelerator(node.accelerator), notes)

@@ -11,7 +11,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from planner.catalog import library as module
-from planner.catalog.library import KINDS, Library, Resolved, candidates, normalise, open_library
+from planner.catalog import names, yamlfile
+from planner.catalog.library import KINDS, Library, Resolved, candidates, open_library
+from planner.catalog.names import normalise
 from planner.catalog.yamlfile import LIMIT, parse_yaml, read_profile
 from planner.errors import AmbiguousName, PlannerError, ProfileError, UnknownName
 from planner.schema.hardware import Node
@@ -180,7 +182,7 @@ def test_a_hidden_file_lends_no_aliases(tmp_path: Path, root: Path) -> None:
 
 def test_an_exact_name_opens_one_file(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[str] = []
-    monkeypatch.setattr(module, "read_text", lambda path: opened.append(path.name) or "")
+    monkeypatch.setattr(names, "read_text", lambda path: opened.append(path.name) or "")
     assert library.model("llama3-8b").value.name == "llama3-8b"
     assert opened == []
 
@@ -457,6 +459,28 @@ def test_no_name_breaks_the_library(library: Library, name: str, kind: str) -> N
         assert str(error).isprintable() or "\n" in name
 
 
+# a library is a snapshot
+
+
+def test_a_library_reads_each_file_once(root: Path, library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also those that were named by path; another library sees what has changed since."""
+    opened: list[str] = []
+    read = names.read_text
+    for reader in (names, yamlfile):
+        monkeypatch.setattr(reader, "read_text", lambda path: (opened.append(str(path)), read(path))[1])
+    own = str(write_model(root / "own", "mine"))
+    asked = ("llama70b", "big-one", "qwen2.5-7b", own)
+    before = [library.model(name).value for name in asked * 3]
+    scanned = [str(path) for path in sorted((root / "models").iterdir())]
+    assert sorted(opened) == sorted(
+        [*scanned, *(f"{root}/models/{n}.yaml" for n in ("llama3.1-70b", "qwen2.5-7b")), own]
+    )
+    write_model(root, "qwen2.5-7b", shape=SHAPE.replace("layers: 2", "layers: 9"))
+    write_model(root, "new")
+    assert [library.model(name).value for name in asked * 3] == before and "new" not in library.names("model")
+    assert Library((root,)).model("qwen2.5-7b").value.layers == 9 and Library((root,)).model("new")
+
+
 # what is shipped
 
 
@@ -469,10 +493,10 @@ def test_the_packaged_profiles_are_found() -> None:
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_no_packaged_name_is_claimed_twice(kind: str) -> None:
-    files = open_library()._files(kind)
+    files = open_library()._index(kind).files
     owners: dict[str, set[str]] = {}
     for stem, path in files.items():
-        spelled = module.spellings(path)
+        spelled = names.spellings(path)
         for name in (stem, *spelled.all):
             owners.setdefault(normalise(name), set()).add(stem)
     assert {name: stems for name, stems in owners.items() if len(stems) > 1} == {}
@@ -481,10 +505,10 @@ def test_no_packaged_name_is_claimed_twice(kind: str) -> None:
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_packaged_names_are_read_from_one_line(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     library = open_library()
-    for path in library._files(kind).values():
+    for path in library._index(kind).files.values():
         value, _ = parse_yaml(path.read_text(encoding="utf-8"), path.name)
-        monkeypatch.setattr(module, "parse_yaml", None)
-        spelled = module.spellings(path)
+        monkeypatch.setattr(names, "parse_yaml", None)
+        spelled = names.spellings(path)
         monkeypatch.undo()
         assert spelled.default_for == tuple(value.get("default_for", ()))
         assert set(value.get("aliases", ())) <= set(spelled.aliases)
