@@ -125,12 +125,12 @@ def test_smallest_cluster_between_powers_of_two() -> None:
     """405B: 18 bytes times 405.85e9 (meta-llama/Llama-3.1-405B) need 88 A100; 96 do with room for a sequence."""
     of = job("llama3.1-405b", "8xA100", seq=4096, batch=64)
     assert 18 * 405.85e9 / usable_memory(of) > 87
-    assert smallest_cluster(of) in (88, 96)
+    assert smallest_cluster(of).gpus in (88, 96)
 
 
 def test_smallest_cluster_of_a_part_of_a_node() -> None:
     """8B does not fit on one A100, but on its whole node."""
-    assert smallest_cluster(job("llama3.1-8b", "1xA100", seq=4096, batch=64)) == 8
+    assert smallest_cluster(job("llama3.1-8b", "1xA100", seq=4096, batch=64)).gpus == 8
 
 
 def test_usable_memory() -> None:
