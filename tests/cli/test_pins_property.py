@@ -182,7 +182,7 @@ def said(words: list[str]) -> tuple[int, str, str]:
 
 
 def some(share: int) -> settings:
-    """One of `share` of the examples that the profile asks for: each is a whole command and every plan tried by hand."""
+    """A share of the examples that the profile asks for: each is a whole command and every plan tried by hand."""
     count = settings.default.max_examples  # type: ignore[union-attr]
     checks = [HealthCheck.too_slow, HealthCheck.data_too_large]
     return settings(max_examples=max(1, count // share), deadline=None, suppress_health_check=checks)
