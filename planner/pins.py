@@ -63,9 +63,10 @@ def loosened(bounds: Bounds, fits: Callable[[Bounds], bool]) -> list[str]:
 
 
 def lean(bounds: Bounds) -> Bounds:
-    """The leanest plans inside the bounds: one sequence at a time, one chunk per rank, everything recomputed.
+    """The leanest plans inside the bounds: one sequence at a time, one chunk per rank, all recomputed or nothing.
 
-    If none of them fits, none does. What is pinned stays.
+    If none of them fits, none does. What is pinned stays. Recomputing needs room for a layer, so that nothing may be
+    leaner than all where a rank has few layers.
     """
     ranges, schedules, policies = dict(bounds.ranges), bounds.schedules, bounds.recompute
     if schedules is None or schedules - {"naive"}:
@@ -73,7 +74,7 @@ def lean(bounds: Bounds) -> Bounds:
     if schedules is None or schedules - {"interleaved"}:
         ranges.setdefault("v", Range(1, 1))
     if "recompute_layers" not in ranges and (policies is None or "full" in policies):
-        policies = frozenset({"full"})
+        policies = frozenset({"none", "full"}) & (policies or {"none", "full"})
     return Bounds(ranges, schedules, policies)
 
 
