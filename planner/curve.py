@@ -13,8 +13,9 @@ from planner.errors import PlannerError
 from planner.question import Question, ask
 from planner.recommend import Recommendation, recommend
 from planner.schema.hardware import Cluster
-from planner.size import types_of
+from planner.size import illegal, types_of
 from planner.sizing.answers import Rung, pays_until, scaling
+from planner.sizing.binding import short
 from planner.sizing.ladder import rungs
 from planner.sizing.limits import read_price
 from planner.sizing.money import Bill, bill
@@ -87,9 +88,15 @@ def sizes(high: Cluster, whole: bool, least: int) -> tuple[int, ...]:
 
 
 def curve(question: CurveQuestion) -> Curve:
-    """The best plan on every size."""
+    """The best plan on every size.
+
+    Raises:
+        NoLegalPlan: the options leave no plan that obeys the rules on any size.
+    """
     started = perf_counter()
     found = [point(question.kind, n, Run()) for n in question.sizes]
+    if not any(found) and all(short(question.kind, n) is None for n in question.sizes):
+        raise illegal(question.kind, question.sizes[-1])
     steps = scaling([p for p in found if p is not None])
     unfit = tuple(n for n, p in zip(question.sizes, found, strict=True) if p is None)
     return Curve(question, steps, unfit, pays_until(steps), perf_counter() - started)

@@ -84,7 +84,6 @@ def ask(
         shape.value, cluster.value, seq, global_batch, precision, chosen | {"offload": offload}
     )
     job = Job(shape.value, cluster.value, workload, preset.value)
-    _check_hardware(job)
     ranges = {name: parse_range(name, text) for name, text in dimensions.items() if text is not None}
     if micro_batch is not None:
         ranges["b"] = parse_range("b", micro_batch)
@@ -116,14 +115,6 @@ def _workload(
         option = f"--{str(problem['loc'][0]).replace('_', '-')}"
         hint = METHODS.get(str(problem["input"]).lower(), ()) if option == "--method" else ()
         raise PlannerError(f"{option} {problem['input']!r}: {problem['msg'].lower()}", hint) from None
-
-
-def _check_hardware(job: Job) -> None:
-    """Refuse what the accelerator cannot do."""
-    accelerator, precision = job.cluster.accelerator, job.workload.precision
-    if getattr(accelerator.peak, precision) is None:
-        have = ", ".join(k for k, v in accelerator.peak.model_dump().items() if v)
-        raise PlannerError(f"{accelerator.name} has no {precision}", f"it has {have}: --precision")
 
 
 def _names(option: str, text: str | None, known: tuple[str, ...]) -> frozenset[str] | None:

@@ -22,7 +22,7 @@ STOREYS = (
     ("training", "serving"),
     ("search",),
     ("simulate",),
-    ("recommend", "question", "serve", "sizing", "size", "size_serving", "curve"),
+    ("pins", "recommend", "question", "serve", "sizing", "size", "size_serving", "curve"),
     ("accuracy", "launch", "report"),
     ("sweep",),
     ("cli", "__init__", "__main__"),
@@ -31,7 +31,7 @@ STOREYS = (
 
 FLOOR = {name: height for height, names in enumerate(STOREYS) for name in names}
 
-PURE = ("plan", "masks", "architecture", "schedules", "cost", "training", "serving", "search", "sizing")
+PURE = ("plan", "masks", "architecture", "schedules", "cost", "training", "serving", "search", "sizing", "pins")
 """Nothing here reads the screen, the disk or the clock."""
 
 OUTSIDE = {"rich", "typer", "os", "pathlib", "yaml", "time"}

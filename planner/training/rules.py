@@ -36,6 +36,11 @@ def _head(job: Job, plan: Plan) -> Any:
     return (plan.head == 0) | movable
 
 
+def _counted_head(job: Job, plan: Plan) -> Any:
+    fixed = (plan.pp == 1) | (plan.v > 1) | (not (job.framework.counts_head and job.framework.uneven_layers))
+    return fixed | (plan.head == head_worth(job))
+
+
 def _chunks(job: Job, plan: Plan) -> Any:
     slots = plan.pp * plan.v
     missing = -(-job.model.layers // slots) * slots - job.model.layers
@@ -142,6 +147,12 @@ RULES: tuple[Rule, ...] = (
         _head,
         "head={head}: the head counts for {worth} layers at most, and only with pp > 1, v = 1 and uneven stages",
         "arithmetic; Megatron-LM --decoder-last-pipeline-num-layers",
+    ),
+    Rule(
+        "counted_head",
+        _counted_head,
+        "{framework} counts the LM head when it lays layers over ranks: head has to be {worth}, not {head}",
+        "framework preset",
     ),
     Rule(
         "framework_schedule",
