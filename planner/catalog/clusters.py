@@ -14,9 +14,10 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from planner.catalog.library import YAML, Library, Resolved, quote, unknown
-from planner.catalog.yamlfile import problem_text, read_profile
+from planner.catalog.yamlfile import read_profile
 from planner.errors import PlannerError
 from planner.schema.hardware import Accelerator, Cluster, ClusterFile, Link, Node
+from planner.wording import schema_problem
 
 T = TypeVar("T")
 
@@ -238,7 +239,7 @@ def _cluster(
     try:
         cluster = Cluster(accelerator=accelerator, node=node, scaleup=scaleup, network=network, nodes=nodes, used=used)
     except ValidationError as error:
-        raise PlannerError(f"{quote(text)}: {problem_text(error.errors()[0])}") from None
+        raise PlannerError(f"{quote(text)}: {schema_problem(error.errors()[0])}") from None
     return Resolved(cluster, tuple(dict.fromkeys(notes)))
 
 
