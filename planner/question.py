@@ -20,6 +20,7 @@ from planner.schema.workload import Workload
 from planner.training.defaults import default_global_batch, default_precision, default_sequence
 from planner.training.job import Job
 from planner.training.space import Bounds
+from planner.wording import schema_problem
 
 POLICIES = ("none", "selective", "full", "block")
 """Names of recomputation policies."""
@@ -114,7 +115,7 @@ def _workload(
         problem = error.errors()[0]
         option = f"--{str(problem['loc'][0]).replace('_', '-')}"
         hint = METHODS.get(str(problem["input"]).lower(), ()) if option == "--method" else ()
-        raise PlannerError(f"{option} {problem['input']!r}: {problem['msg'].lower()}", hint) from None
+        raise PlannerError(f"{option} {problem['input']!r}: {schema_problem(problem)}", hint) from None
 
 
 def _names(option: str, text: str | None, known: tuple[str, ...]) -> frozenset[str] | None:

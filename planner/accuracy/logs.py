@@ -13,7 +13,6 @@ Facts come out as cells of the common format (`planner.accuracy.rows`), so that 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from typing import Any
 
 from planner.accuracy.rows import Row
 from planner.errors import PlannerError
+from planner.wording import NotRead, load_json, os_reason
 
 LARGEST = 256 * 2**20
 """Bytes of a log that is still read."""
@@ -83,7 +83,7 @@ def _text(path: Path) -> str:
             raise PlannerError(f"{path}: larger than 256 MiB", "cut it: some hundred iterations are enough")
         return path.read_bytes().decode("utf-8", errors="replace")
     except OSError as error:
-        raise PlannerError(f"{path}: {(error.strerror or 'cannot be read').lower()}") from None
+        raise PlannerError(f"{path}: {os_reason(error)}") from None
 
 
 def _numbers(pattern: str, text: str) -> list[float]:
@@ -204,9 +204,9 @@ def deepspeed_facts(path: Path) -> Row:
         PlannerError: unreadable, or no JSON object.
     """
     try:
-        config: Any = json.loads(_text(path))
-    except ValueError as error:
-        raise PlannerError(f"{path}: not a JSON config of DeepSpeed: {error}") from None
+        config = load_json(_text(path))
+    except NotRead as error:
+        raise PlannerError(f"{path}:{error.line}: not a JSON config of DeepSpeed: {error.reason}") from None
     if not isinstance(config, dict):
         raise PlannerError(f"{path}: not a JSON config of DeepSpeed", 'an object with "train_batch_size" ...')
     cells = {

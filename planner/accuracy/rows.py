@@ -23,6 +23,7 @@ from typing import TypeAlias
 
 from planner.accuracy.adapters import ADAPTERS
 from planner.errors import PlannerError
+from planner.wording import os_reason
 
 Row: TypeAlias = dict[str, str]
 
@@ -96,14 +97,16 @@ def _records(path: Path) -> tuple[list[str], list[Row]]:
     try:
         raw = path.read_bytes() if path.stat().st_size <= LARGEST else b"\0"
     except OSError as error:
-        raise PlannerError(f"{path}: {(error.strerror or 'cannot be read').lower()}") from None
+        raise PlannerError(f"{path}: {os_reason(error)}") from None
     if b"\0" in raw[:4096]:
         raise PlannerError(f"{path}: not a CSV file", "a table of text with a header line and commas between cells")
     try:
         reader = csv.DictReader(raw.decode("utf-8-sig").splitlines())
         rows = [{k: (v or "").strip() for k, v in row.items() if isinstance(k, str)} for row in reader]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise PlannerError(f"{path}: not a CSV file: {error}", "text in UTF-8 with commas between cells") from None
+    except (UnicodeDecodeError, csv.Error):
+        raise PlannerError(
+            f"{path}: not a CSV file", "text in UTF-8 with commas between cells of at most 128 KiB"
+        ) from None
     return [name.strip() for name in reader.fieldnames or []], [{k.strip(): v for k, v in row.items()} for row in rows]
 
 

@@ -15,9 +15,9 @@ from pydantic import ValidationError
 
 from planner.catalog.library import Library, Resolved, quote, unknown
 from planner.catalog.names import YAML
-from planner.catalog.yamlfile import problem_text
 from planner.errors import PlannerError
 from planner.schema.hardware import Accelerator, Cluster, ClusterFile, Link, Node
+from planner.wording import schema_problem
 
 T = TypeVar("T")
 
@@ -239,7 +239,7 @@ def _cluster(
     try:
         cluster = Cluster(accelerator=accelerator, node=node, scaleup=scaleup, network=network, nodes=nodes, used=used)
     except ValidationError as error:
-        raise PlannerError(f"{quote(text)}: {problem_text(error.errors()[0])}") from None
+        raise PlannerError(f"{quote(text)}: {schema_problem(error.errors()[0])}") from None
     return Resolved(cluster, tuple(dict.fromkeys(notes)))
 
 

@@ -25,6 +25,7 @@ from planner.schema.engine import Engine
 from planner.schema.framework import Framework
 from planner.schema.hardware import Accelerator, Link, Node
 from planner.schema.model import Model
+from planner.wording import os_reason
 
 if TYPE_CHECKING:
     if sys.version_info >= (3, 11):
@@ -193,9 +194,8 @@ def _check_folder(path: Path, who: str) -> None:
     try:
         next(path.iterdir(), None)
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "cannot be read"
         hint = "name a folder that holds models/, accelerators/, nodes/ ... with one YAML file per profile"
-        raise ProfileError(f"{who}{str(path)[:200]}: {reason.lower()}", hint) from None
+        raise ProfileError(f"{who}{str(path)[:200]}: {os_reason(error)}", hint) from None
 
 
 def _only(name: str, found: list[Traversable] | None) -> Traversable | None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from planner.catalog.yamlfile import parse_yaml, read_text
 from planner.errors import ProfileError
+from planner.wording import os_reason
 
 if TYPE_CHECKING:
     if sys.version_info >= (3, 11):
@@ -100,7 +101,7 @@ def _listing(folder: Traversable) -> list[Traversable]:
     try:
         return list(folder.iterdir()) if folder.is_dir() else []
     except OSError as error:
-        raise ProfileError(f"{folder}: {(error.strerror or 'cannot be read').lower()}") from None
+        raise ProfileError(f"{folder}: {os_reason(error)}") from None
 
 
 def stem(path: Traversable) -> str:

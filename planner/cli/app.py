@@ -23,6 +23,7 @@ from planner.cli import (
     timeline,
     validate,
 )
+from planner.cli.usage import run
 from planner.errors import EXIT_BAD_INPUT, EXIT_BUG, PlannerError
 
 app = typer.Typer(
@@ -68,7 +69,7 @@ def options(
 def main() -> None:
     """Run the command line; turn every error into one screen and its exit code."""
     try:
-        app()
+        run(app)
     except PlannerError as error:
         if os.environ.get("PLANNER_DEBUG"):
             raise

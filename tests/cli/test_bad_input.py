@@ -57,7 +57,7 @@ JOB = "recommend -m llama70b -g 64xA100 -q"
         ("explain -m llama70b -g 64xA100 --plan 0", "--plan"),
         ("show modles", "did you mean: models"),
         ("show accelerators a1000", "did you mean"),
-        ("frobnicate", "No such command"),
+        ("frobnicate", "there is no command"),
     ],
 )
 def test_mistakes_are_explained(shell: Shell, command: str, says: str) -> None:

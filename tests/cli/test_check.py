@@ -128,7 +128,7 @@ def test_a_script_with_its_json_beside_it(shell: Shell, tmp_path: Path) -> None:
         (b"\x80\x81\x00\xff", "-g 8xA100", "is no text"),
         (b"torchrun pretrain_gpt.py --num-layers 32\n", "", "--gpus is missing"),
         (b"torchrun pretrain_gpt.py --num-layers $N --hidden-size 8\n", "-g 8xA100", "line 1: --num-layers needs N"),
-        (b"{", "-g 8xA100", "no JSON"),
+        (b"{", "-g 8xA100", "is no JSON"),
         (b"[training\nx", "-g 8xA100", "no training command"),
         (b"x" * (5 * 2**20), "-g 8xA100", "is larger than 4 MiB"),
         (b"", "-g 8xA100", "no training command"),

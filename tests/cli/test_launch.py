@@ -95,7 +95,7 @@ def test_bad_input(shell: Shell, options: str, says: str) -> None:
     [
         ("", "nothing came on stdin"),
         ("[]", "no object"),
-        ("{", "no JSON"),
+        ("{", "is no JSON"),
         ('{"schema": "planner.validation/1"}', "is none of a plan"),
         ('{"schema": "planner.recommendation/1", "plans": []}', "no whole answer"),
     ],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,11 +9,13 @@ from pydantic import ValidationError
 
 from planner.catalog.clusters import find_cluster
 from planner.catalog.library import Library
+from planner.catalog.yamlfile import dotted
 from planner.errors import PlannerError
 from planner.plan import Plan
 from planner.schema.model import Model
 from planner.schema.workload import Workload
 from planner.training.job import Job
+from planner.wording import load_json, schema_problem
 
 SCHEMAS = ("planner.recommendation/1", "planner.explanation/1")
 
@@ -70,9 +71,17 @@ def read_answer(text: str, library: Library, gpus: str | None = None, framework:
         job = _job(data["inputs"], library, gpus, framework)
         jobs = tuple(_relaxed(job, plan) for plan in found)
         return Answer(jobs, tuple(_plan(plan) for plan in found))
-    except (KeyError, TypeError, ValueError) as error:
-        said = f"no {error}" if isinstance(error, KeyError) else str(error).splitlines()[0]
-        raise PlannerError(f"this JSON is no whole answer of the planner: {said}", "give it unchanged") from None
+    except ValidationError as error:
+        problem = error.errors()[0]
+        raise _broken(f"{dotted(problem['loc'])}: {schema_problem(problem)}") from None
+    except KeyError as error:
+        raise _broken(f"no {error.args[0]!r:.40}") from None
+    except (TypeError, ValueError):
+        raise _broken("a value is of another kind than the planner writes") from None
+
+
+def _broken(said: str) -> PlannerError:
+    return PlannerError(f"this JSON is no whole answer of the planner: {said}", "give it unchanged")
 
 
 def read_object(text: str) -> dict[str, Any]:
@@ -81,10 +90,7 @@ def read_object(text: str) -> dict[str, Any]:
     Raises:
         PlannerError: no JSON, or none that is an object.
     """
-    try:
-        data: Any = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise PlannerError(f"no JSON: {str(error).splitlines()[0]}") from None
+    data = load_json(text)
     if not isinstance(data, dict):
         raise PlannerError("this JSON is no object", "planner recommend ... --json writes one")
     return data
@@ -102,10 +108,7 @@ def _job(inputs: dict[str, Any], library: Library, gpus: str | None, framework: 
 def _relaxed(job: Job, plan: dict[str, Any]) -> Job:
     """The job with what was given up for this plan."""
     changed = {name: plan[name] for name in ("optimizer", "method", "offload")}
-    try:
-        workload = Workload(**(job.workload.model_dump() | changed))
-    except ValidationError as error:
-        raise ValueError(error.errors()[0]["msg"]) from None
+    workload = Workload(**(job.workload.model_dump() | changed))
     return Job(job.model, job.cluster, workload, job.framework)
 
 
