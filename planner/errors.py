@@ -16,6 +16,7 @@ EXIT_FITS = 0
 EXIT_NOTHING_FITS = 1
 EXIT_BAD_INPUT = 2
 EXIT_BUG = 70
+EXIT_INTERRUPTED = 130
 
 
 class PlannerError(Exception):

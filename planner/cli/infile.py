@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
+from planner.cli.streams import stdin
 from planner.errors import PlannerError
 
 LARGEST = 4 * 2**20
@@ -18,7 +18,7 @@ def read_text(name: str) -> str:
         PlannerError: it is missing, too large, or no text.
     """
     if name == "-":
-        data = sys.stdin.buffer.read(LARGEST + 1)
+        data = stdin().read(LARGEST + 1)
         name = "stdin"
     else:
         path = Path(name)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
+from planner.cli.streams import stop_if_gone
 from planner.errors import EXIT_FITS, EXIT_NOTHING_FITS, PlannerError
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ def sweep(file: _File, out: _Out = None, jobs: _Jobs = None, quiet: _Quiet = Fal
     with _stoppable() as stop, table.opened() as write, _progress(len(cells), len(cells) - len(todo), quiet) as tick:
         for records in _run(todo, jobs or os.cpu_count() or 1, stop):
             write(records)
+            stop_if_gone()
             tick(len(records))
             fits = fits or any(record["status"] == "fits" for record in records)
     if stop.signal is not None:
