@@ -340,7 +340,7 @@ DEEP = "moe:\n  experts: 8\n  topk: 2\n  ffn: 64\n"
         (GOOD.replace("name: x", "name: a b"), r"x\.yaml:1: name: not a legal name"),
         (b"name: \xff\xfe\n", r"x\.yaml:1: not UTF-8 text$"),
         (b"a: 1\nb: \xe9t\xe9\n", r"x\.yaml:2: not UTF-8 text$"),
-        ("name: \x00\n", r"x\.yaml.*control characters"),
+        ("name: \x00\n", r"x\.yaml.*a zero byte"),
         ("", r"x\.yaml: empty file$"),
         ("# nothing\n", r"x\.yaml: empty file$"),
         ("- a\n- b\n", r"x\.yaml:1: the file must be a mapping"),
