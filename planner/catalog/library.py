@@ -312,11 +312,20 @@ def _read_path(kind: str, path: Path) -> Profile:
         from planner.catalog.huggingface import read_config
 
         return read_config(path)
-    return read_profile(path, KINDS[kind][1])
+    return _read_yaml(kind, path)
+
+
+def _read_yaml(kind: str, path: Traversable) -> Profile:
+    profile = read_profile(path, KINDS[kind][1])
+    if isinstance(profile, Model):
+        from planner.catalog.count import check_count
+
+        check_count(profile, path)
+    return profile
 
 
 def _read_named(kind: str, path: Traversable) -> Profile:
-    profile = read_profile(path, KINDS[kind][1])
+    profile = _read_yaml(kind, path)
     if profile.name != _stem(path):
         raise ProfileError(f"{path}: name: {quote(profile.name)}, but the file is called {quote(_stem(path))}")
     return profile

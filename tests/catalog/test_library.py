@@ -318,7 +318,7 @@ DEEP = "moe:\n  experts: 8\n  topk: 2\n  ffn: 64\n"
         (GOOD.replace("layers: 2\n", ""), r"x\.yaml:1: layers: missing$"),
         (GOOD + DEEP, r"x\.yaml:16: moe\.topk: unknown key \(and 1 more\)$"),
         (GOOD.replace("layers: 2", "layers: two"), r"x\.yaml:3: layers: .*valid integer"),
-        (GOOD.replace("layers: 2", "layers: 0"), r"x\.yaml:3: layers: .*greater than or equal to 1"),
+        (GOOD.replace("layers: 2", "layers: 0"), r"x\.yaml:3: layers: 0 is out of range: 1 to 2,000 layers"),
         (GOOD.replace("heads: 4", "heads: 3"), r"x\.yaml:1: heads 3 is not a multiple of kv_heads 2"),
         (GOOD + "parameters: 70 GB\n", r"x\.yaml:14: parameters: the unit 'GB' is none of count; write it like"),
         (GOOD + "parameters: 70000000\n", r"x\.yaml:14: parameters: .*not a quantity in count"),
