@@ -29,7 +29,6 @@ from planner.errors import EXIT_BAD_INPUT, EXIT_BUG, EXIT_FITS, EXIT_INTERRUPTED
 
 app = typer.Typer(
     help="Ranks parallel plans, of training and of inference, for a real model on a real cluster.",
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 something fits, 1 nothing fits, 2 bad input, 70 a bug in the planner.",
@@ -97,7 +96,7 @@ def _run(words: list[str]) -> int:
     """The exit code that the command asks for, once its answer has arrived."""
     code: object = EXIT_FITS
     try:
-        app(words)
+        app(words or ["--help"])
     except SystemExit as stop:
         code = stop.code
     sys.stdout.flush()
