@@ -132,7 +132,7 @@ def test_places_that_cannot_be_written(shell: Shell, sweep: Path, tmp_path: Path
     other = tmp_path / "notes.txt"
     other.write_text("hello\n")
     assert "no record of a sweep" in shell(f"sweep {sweep} -o {other}").err and other.read_text() == "hello\n"
-    assert "no file" in shell("sweep nowhere.yaml").err
+    assert "no such file" in shell("sweep nowhere.yaml").err
     assert "--jobs" in shell(f"sweep {sweep} --jobs 0").err
 
 
