@@ -39,7 +39,7 @@ class UnitError(PlannerError):
 
 
 class ProfileError(PlannerError):
-    """A profile file that cannot be used."""
+    """A file that cannot be used."""
 
 
 class UnknownName(PlannerError):
