@@ -21,10 +21,11 @@ from statistics import median
 from typing import Any
 
 from planner.accuracy.rows import Row
+from planner.catalog.textfile import MIB, read_bytes
 from planner.errors import PlannerError
-from planner.wording import NotRead, load_json, os_reason
+from planner.wording import NotRead, load_json
 
-LARGEST = 256 * 2**20
+LARGEST = 64 * MIB
 """Bytes of a log that is still read."""
 
 WARM_UP = 3
@@ -78,12 +79,8 @@ def read_log(path: Path) -> Log:
 
 
 def _text(path: Path) -> str:
-    try:
-        if path.stat().st_size > LARGEST:
-            raise PlannerError(f"{path}: larger than 256 MiB", "cut it: some hundred iterations are enough")
-        return path.read_bytes().decode("utf-8", errors="replace")
-    except OSError as error:
-        raise PlannerError(f"{path}: {os_reason(error)}") from None
+    hint = "cut it: some hundred iterations are enough"
+    return read_bytes(path, LARGEST, hint).decode("utf-8", errors="replace")
 
 
 def _numbers(pattern: str, text: str) -> list[float]:

@@ -157,7 +157,7 @@ class Library:
         Raises:
             ProfileError: the file cannot be used.
         """
-        return self._once((path, record), lambda: read_profile(path, record))
+        return self._once((path, record), lambda: _checked(path, read_profile(path, record)))
 
     def _index(self, kind: str) -> Index:
         return self._once(kind, lambda: Index(root / KINDS[kind][0] for root in self.roots))
@@ -196,6 +196,15 @@ def _check_folder(path: Path, who: str) -> None:
     except (OSError, ValueError) as error:
         hint = "name a folder that holds models/, accelerators/, nodes/ ... with one YAML file per profile"
         raise ProfileError(f"{who}{str(path)[:200]}: {os_reason(error)}", hint) from None
+
+
+def _checked(path: Traversable, profile: R) -> R:
+    """The profile, whose stated parameters its shape must have."""
+    if isinstance(profile, Model) and profile.parameters is not None:
+        from planner.catalog.count import check_count
+
+        check_count(profile, path)
+    return profile
 
 
 def _only(name: str, found: list[Traversable] | None) -> Traversable | None:

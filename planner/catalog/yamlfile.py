@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from planner.catalog.textfile import decoded, read_bytes
 from planner.errors import ProfileError, suggest
-from planner.wording import DEEPEST, os_reason, schema_problem, yaml_problem
+from planner.wording import DEEPEST, schema_problem, yaml_problem
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -48,18 +49,7 @@ def read_text(path: Traversable) -> str:
     Raises:
         ProfileError: missing, unreadable, larger, or not UTF-8.
     """
-    try:
-        with path.open("rb") as file:
-            data = file.read(LIMIT + 1)
-    except (OSError, ValueError, KeyError) as error:
-        raise ProfileError(f"{path}: {os_reason(error)}") from None
-    if len(data) > LIMIT:
-        raise ProfileError(f"{path}: larger than 1 MB", "a profile is a page of text")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise ProfileError(f"{path}:{line}: not UTF-8 text", "save the file as UTF-8") from None
+    return decoded(read_bytes(path, LIMIT, "a profile is a page of text"), str(path))
 
 
 def parse_yaml(text: str, where: str) -> tuple[dict[str, Any], Lines]:

@@ -10,6 +10,7 @@ import typer
 
 from planner.cli.ranking import chosen, leave
 from planner.cli.request import Request, complete, takes_request
+from planner.cli.streams import has_input
 from planner.errors import NotAsAsked, PlannerError
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def _wants_answer(request: Request, answer: str | None) -> bool:
     """Whether the plan comes as JSON."""
     if answer is not None and request.model:
         raise PlannerError(f"{answer} and --model exclude each other", "an answer has its own model")
-    if answer is None and not request.model and sys.stdin.isatty():
+    if answer is None and not request.model and not has_input():
         raise PlannerError("no plan: name a model and its GPUs, or give an answer as JSON", EXAMPLES)
     return not request.model
 

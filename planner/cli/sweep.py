@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
+from planner.cli.streams import stop_if_gone
 from planner.errors import EXIT_FITS, EXIT_NOTHING_FITS, PlannerError
 
 PATIENCE = 1.0
@@ -54,6 +55,7 @@ def sweep(file: _File, out: _Out = None, jobs: _Jobs = None, quiet: _Quiet = Fal
         with _progress(question.count, there, quiet) as tick:
             for records in answers(question.run, question.left(done), processes, stop.asked):
                 write(records)
+                stop_if_gone()
                 tick(len(records))
                 fits = fits or any(record["status"] == "fits" for record in records)
     if stop.signal is not None:

@@ -2,38 +2,31 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from typing import Any, cast, get_args, get_type_hints
 
 import typer
 
-from planner.errors import EXIT_BAD_INPUT, PlannerError, suggest
+from planner.errors import PlannerError, suggest
 
 _USAGE = cast("type[Exception]", typer.BadParameter.__base__)
 _WANTED = {int: "a whole number", float: "a number"}
 
 
-def run(app: typer.Typer) -> None:
-    """Parse the command line and run its command.
+def run(app: typer.Typer, words: list[str]) -> object:
+    """Parse the words of a command line and run its command; the exit code that it asks for, if any.
 
     Raises:
         PlannerError: a command, option or value that the planner does not have.
     """
     try:
-        code = app(standalone_mode=False)
+        return app(words, standalone_mode=False)
     except _USAGE as error:
-        if type(error).__name__ == "NoArgsIsHelpError":
-            cast(Any, error).show()
-            sys.exit(EXIT_BAD_INPUT)
-        raise _worded(app, error) from None
-    if isinstance(code, int):
-        sys.exit(code)
+        raise _worded(app, error, words) from None
 
 
-def _worded(app: typer.Typer, error: Exception) -> PlannerError:
+def _worded(app: typer.Typer, error: Exception, words: list[str]) -> PlannerError:
     commands = {info.name: info.callback for info in app.registered_commands if info.name and info.callback}
-    words = sys.argv[1:]
     command = next((word for word in words if not word.startswith("-")), "")
     if command and command not in commands:
         return PlannerError(

@@ -119,7 +119,7 @@ def test_places_that_cannot_be_written(shell: Shell, sweep: Path, tmp_path: Path
         (tmp_path / name).write_text("one line that nobody ended")
         assert shell(f"sweep {sweep} -o {tmp_path / name}").code == 2
         assert (tmp_path / name).read_text() == "one line that nobody ended"
-    assert "no file" in shell("sweep nowhere.yaml").err
+    assert "no such file" in shell("sweep nowhere.yaml").err
     assert "--jobs" in shell(f"sweep {sweep} --jobs 0").err
 
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from planner.schema.model import Model
+from planner.training.rule import MOST_HEAD
 from planner.training.split import layers_per_chunk
-
-MOST_HEAD = 64
-"""Layers that the LM head may count for."""
 
 
 def find_head(stages: list[int], model: Model, pp: int, v: int) -> tuple[int, bool]:
