@@ -13,8 +13,9 @@ from planner.errors import PlannerError
 from planner.question import Question, ask
 from planner.recommend import Recommendation, recommend
 from planner.schema.hardware import Cluster
-from planner.size import types_of
+from planner.size import illegal, types_of
 from planner.sizing.answers import Rung, pays_until, scaling
+from planner.sizing.binding import short
 from planner.sizing.ladder import rungs
 from planner.sizing.limits import read_price
 from planner.sizing.money import Bill, bill
@@ -67,7 +68,7 @@ def ask_curve(model: str, gpus: str, **job: Any) -> CurveQuestion:
         raise PlannerError(f"{what} are no range", "ends of one kind: 8xA100..128xA100")
     if low.gpus >= high.gpus:
         raise PlannerError(f"{gpus!r:.60} runs backwards: {low.gpus:,} to {high.gpus:,} GPUs", "8xA100..128xA100")
-    question = ask(model, ends[1], **job)
+    question = ask(model, ends[1], library=library, **job)
     whole = low.used == low.node.count and not _counts_accelerators(gpus, library)
     kind = Kind(high.accelerator.name, question.job, question.bounds, whole, job.get("global_batch") is not None)
     notes = tuple(s for s in question.assumptions if not s.startswith("global batch"))
@@ -87,9 +88,15 @@ def sizes(high: Cluster, whole: bool, least: int) -> tuple[int, ...]:
 
 
 def curve(question: CurveQuestion) -> Curve:
-    """The best plan on every size."""
+    """The best plan on every size.
+
+    Raises:
+        NoLegalPlan: the options leave no plan that obeys the rules on any size.
+    """
     started = perf_counter()
     found = [point(question.kind, n, Run()) for n in question.sizes]
+    if not any(found) and all(short(question.kind, n) is None for n in question.sizes):
+        raise illegal(question.kind, question.sizes[-1])
     steps = scaling([p for p in found if p is not None])
     unfit = tuple(n for n, p in zip(question.sizes, found, strict=True) if p is None)
     return Curve(question, steps, unfit, pays_until(steps), perf_counter() - started)
@@ -116,7 +123,7 @@ def compare(model: str, gpus: str, *, price: Sequence[str] = (), exact: bool = F
         what = f"--gpus names {len(names)} cluster{'' if len(names) == 1 else 's'}"
         raise PlannerError(f"{what}: 2 to {MOST_CLUSTERS} are compared", "--gpus 64xA100,64xH100,32xB200")
     library = open_library(job.get("profiles"), job.get("strict", False))
-    questions = {name: ask(model, name, **job) for name in names}
+    questions = {name: ask(model, name, library=library, **job) for name in names}
     prices = _prices(price, questions, library)
     return tuple(
         Column(name, q, recommend(q.job, q.bounds, 1, exact), _bill(q.job.cluster, prices, library))

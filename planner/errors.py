@@ -2,10 +2,11 @@
 
 PlannerError            2   the input is wrong; nothing was computed
 ├── UnitError           2   a quantity could not be read
-├── ProfileError        2   a YAML or JSON file is unusable; names file, line and key
+├── ProfileError        2   a file is unusable; names file, line and key
 ├── UnknownName         2   no such model, accelerator, node, framework
 ├── AmbiguousName       2   several facts answer to the name and --strict forbids a default
-└── NoLegalPlan         2   the options leave no plan that any rule allows
+├── NoLegalPlan         2   the options leave no plan that any rule allows
+└── NotAsAsked          1   the job does not fit as asked, and what runs instead cannot be written
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ EXIT_FITS = 0
 EXIT_NOTHING_FITS = 1
 EXIT_BAD_INPUT = 2
 EXIT_BUG = 70
+EXIT_INTERRUPTED = 130
 
 
 class PlannerError(Exception):
@@ -38,7 +40,7 @@ class UnitError(PlannerError):
 
 
 class ProfileError(PlannerError):
-    """A profile file that cannot be used."""
+    """A file that cannot be used."""
 
 
 class UnknownName(PlannerError):
@@ -51,6 +53,12 @@ class AmbiguousName(PlannerError):
 
 class NoLegalPlan(PlannerError):
     """Every plan that the options admit breaks a rule; the hint names the first rule broken."""
+
+
+class NotAsAsked(PlannerError):
+    """The job does not fit as asked, and what runs instead cannot be written."""
+
+    exit_code = EXIT_NOTHING_FITS
 
 
 def suggest(name: str, known: Sequence[str], count: int = 3) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from planner.catalog.clusters import find_cluster
-from planner.catalog.library import open_library
+from planner.catalog.library import Library, open_library
 from planner.errors import PlannerError
 from planner.plan import Range
 from planner.schedules import SCHEDULES
@@ -20,6 +20,7 @@ from planner.schema.workload import Workload
 from planner.training.defaults import default_global_batch, default_precision, default_sequence
 from planner.training.job import Job
 from planner.training.space import Bounds
+from planner.wording import schema_problem
 
 POLICIES = ("none", "selective", "full", "block")
 """Names of recomputation policies."""
@@ -66,24 +67,24 @@ def ask(
     schedule: str | None = None,
     profiles: str | Path | None = None,
     strict: bool = False,
+    library: Library | None = None,
     **dimensions: str | None,
 ) -> Question:
     """Look up the names, fill in the defaults and check the counts.
 
     `dimensions` are tp, cp, ep, pp, dp, v, zero, sp, head and recompute_layers as "4", "2..8" or "1,2,4"; None leaves
-    one free.
+    one free. A `library` that is open already, for many questions, goes before `profiles` and `strict`.
 
     Raises:
         PlannerError: whatever is wrong with the question.
     """
-    library = open_library(profiles, strict)
+    library = library or open_library(profiles, strict)
     shape, cluster, preset = library.model(model), find_cluster(gpus, library), library.framework(framework)
     chosen = {"attention": attention, "method": method, "lora_rank": lora_rank, "optimizer": optimizer}
     workload, defaults = _workload(
         shape.value, cluster.value, seq, global_batch, precision, chosen | {"offload": offload}
     )
     job = Job(shape.value, cluster.value, workload, preset.value)
-    _check_hardware(job)
     ranges = {name: parse_range(name, text) for name, text in dimensions.items() if text is not None}
     if micro_batch is not None:
         ranges["b"] = parse_range("b", micro_batch)
@@ -114,15 +115,7 @@ def _workload(
         problem = error.errors()[0]
         option = f"--{str(problem['loc'][0]).replace('_', '-')}"
         hint = METHODS.get(str(problem["input"]).lower(), ()) if option == "--method" else ()
-        raise PlannerError(f"{option} {problem['input']!r}: {problem['msg'].lower()}", hint) from None
-
-
-def _check_hardware(job: Job) -> None:
-    """Refuse what the accelerator cannot do."""
-    accelerator, precision = job.cluster.accelerator, job.workload.precision
-    if getattr(accelerator.peak, precision) is None:
-        have = ", ".join(k for k, v in accelerator.peak.model_dump().items() if v)
-        raise PlannerError(f"{accelerator.name} has no {precision}", f"it has {have}: --precision")
+        raise PlannerError(f"{option} {problem['input']!r}: {schema_problem(problem)}", hint) from None
 
 
 def _names(option: str, text: str | None, known: tuple[str, ...]) -> frozenset[str] | None:

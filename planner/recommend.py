@@ -6,16 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from planner.errors import NoLegalPlan
-from planner.plan import Plan, Range
+from planner.pins import fixes_the_size, flags, grown, keeping, larger, lean, loosened, no_legal_plan, pinned
+from planner.plan import Plan
 from planner.schema.hardware import Cluster
 from planner.schema.workload import Workload
 from planner.search import Candidate, Outcome, Problem, search
 from planner.simulate import compare
+from planner.sizing.ladder import joined
 from planner.training.estimate import Estimate, estimate, step_time, throughput
 from planner.training.job import Job
 from planner.training.memory import peak_memory
-from planner.training.rules import legal, rules_of
+from planner.training.rules import legal
 from planner.training.space import Bounds, plans
 
 RELAXATIONS: dict[str, tuple[str, dict[str, str]]] = {
@@ -25,9 +26,6 @@ RELAXATIONS: dict[str, tuple[str, dict[str, str]]] = {
     "lora": ("adapters trained on frozen 16-bit weights", {"method": "lora"}),
 }
 """What is given up, in this order, when the job does not fit as asked: name -> (sentence, change of the workload)."""
-
-LEAN = Bounds(ranges={"b": Range(1, 1), "v": Range(1, 1)}, recompute=frozenset({"full"}))
-"""The leanest plans: one sequence at a time, everything recomputed. If none of them fits, none does."""
 
 FINALISTS = 3
 """Plans at the top of a ranking whose pipelines are replayed."""
@@ -40,6 +38,9 @@ DISAGREEMENT = 0.03
 
 LARGEST_CLUSTER = 131072
 """Accelerators beyond which the smallest fitting cluster is not searched."""
+
+FINE = 128
+"""Sizes that are tried between two rungs of the ladder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +77,30 @@ class Ranked:
 
 
 @dataclass(frozen=True, slots=True)
+class Larger:
+    """Accelerators of the smallest cluster that will do, inside the pins; or None and why none is named."""
+
+    gpus: int | None = None
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Loosened:
+    """Pins that stood in the way, as typed, and the best plan without them."""
+
+    pins: tuple[str, ...]
+    ranked: Ranked
+
+
+@dataclass(frozen=True, slots=True)
 class Recommendation:
     """The answer.
 
     Attributes:
         ranked: plans that run, best first; fits: whether the job fits as asked.
         misses: nearest misses among layouts none of whose plans fit as asked.
-        smallest: accelerators of the smallest such cluster that the job fits as asked, when it does not.
+        larger: the smallest such cluster that the job fits as asked, when it does not.
+        loosened: what fits on these accelerators without some of the pins, when nothing does inside them.
         capacity: bytes that a plan may use per accelerator.
         dropped: relaxations that were not tried, with the reason.
         plans, feasible, seconds, broken: what the search did, all relaxations together.
@@ -92,13 +110,19 @@ class Recommendation:
     ranked: list[Ranked]
     fits: bool
     misses: list[Ranked]
-    smallest: int | None
+    larger: Larger
+    loosened: Loosened | None
     capacity: float
     dropped: dict[str, str]
     plans: int
     feasible: int
     seconds: float
     broken: dict[str, int]
+
+    @property
+    def smallest(self) -> int | None:
+        """Accelerators of that smallest cluster."""
+        return self.larger.gpus
 
 
 def recommend(
@@ -116,9 +140,9 @@ def recommend(
     ranked[:FINALISTS] = [replayed(one) for one in ranked[:FINALISTS]]
     misses = [rank(job, candidate) for candidate in outcome.near[:3]]
     dropped: dict[str, str] = {}
-    smallest, outcomes = None, [outcome]
+    smallest, wider, outcomes = Larger(), None, [outcome]
     if not ranked:
-        smallest = smallest_cluster(job)
+        smallest, wider = smallest_cluster(job, bounds), _loosened(job, bounds)
         if not exact:
             ranked, dropped, relaxed = _relaxed(job, bounds, top, tick)
             outcomes += relaxed
@@ -128,6 +152,7 @@ def recommend(
         bool(outcome.feasible),
         misses,
         smallest,
+        wider,
         usable_memory(job),
         dropped,
         sum(o.plans for o in outcomes),
@@ -236,51 +261,39 @@ def _share(sizes: list[int], top: int) -> list[int]:
     return taken
 
 
-def smallest_cluster(job: Job) -> int | None:
-    """Fewest accelerators, in whole nodes of this kind, on which the leanest plan fits; None beyond LARGEST_CLUSTER."""
-    node, used = job.cluster.node, job.cluster.node.count
-    low, high = job.cluster.nodes, job.cluster.nodes
-    if job.cluster.used < used and _fits(job, high):
-        return high * used
-    if node.network is None:
-        return None
-    while not _fits(job, high):
-        low, high = high, high * 2
-        if high * used > LARGEST_CLUSTER:
-            return None
-    return next(n for n in range(low + 1, high + 1) if n == high or _fits(job, n)) * used
+def smallest_cluster(job: Job, bounds: Bounds | None = None) -> Larger:
+    """Fewest accelerators, in whole nodes of this kind and more than the job's, on which a plan inside the bounds fits.
+
+    Sizes that lie close together are all tried; beyond FINE between two rungs of the ladder, every so many nodes.
+    """
+    limits, base = bounds or Bounds(), job.cluster
+    if fixes_the_size(limits):
+        return Larger(None, f"the pinned degrees make {base.gpus:,} GPUs, no more and no fewer")
+    if not joined(base) and base.gpus >= base.node.count:
+        return Larger(None, f"no network joins several {base.node.name}")
+    low = base.gpus
+    for gpus in larger(job, limits, LARGEST_CLUSTER):
+        if _fits(grown(job, gpus), limits):
+            return Larger(next((n for n in _between(base, low, gpus) if _fits(grown(job, n), limits)), gpus), "")
+        low = gpus
+    pins = " with these pins" if pinned(limits) else ""
+    return Larger(None, f"none of those tried up to {LARGEST_CLUSTER:,} holds it{pins}")
 
 
-def _fits(job: Job, nodes: int) -> bool:
-    """Whether some lean plan fits on so many whole nodes; the batch is one sequence each, since it does not matter."""
-    cluster: Cluster = job.cluster.model_copy(update={"nodes": nodes, "used": job.cluster.node.count})
-    workload = job.workload.model_copy(update={"global_batch": cluster.gpus})
-    whole = replace(job, cluster=cluster, workload=workload)
-    return search(plans(whole, LEAN), problem(whole), 1, first_fit=True).feasible > 0
+def _between(base: Cluster, low: int, high: int) -> range:
+    """Whole nodes between two sizes, both left out: FINE of them at most."""
+    count = base.node.count
+    first, last = low // count + 1, high // count
+    return range(first * count, last * count, count * max(1, (last - first) // FINE))
 
 
-def no_legal_plan(job: Job, bounds: Bounds, outcome: Outcome) -> NoLegalPlan:
-    """The error for bounds that no rule-abiding plan meets: names the rule that excludes most, and the pins."""
-    pins = ", ".join(f"{name} {r.describe()}" for name, r in bounds.ranges.items()) or "the job itself"
-    for rule in rules_of(job):
-        probe = pinned_plan(job, bounds)
-        if probe is not None and not rule.holds(job, probe):
-            return NoLegalPlan(f"no legal plan: {rule.message(job, probe)}", [f"rule: {rule.name} ({rule.source})"])
-    worst = max(outcome.broken, key=lambda name: outcome.broken[name], default="")
-    detail = f"; most of the {outcome.plans:,} tried break the rule {worst!r}" if worst else ""
-    return NoLegalPlan(
-        f"no legal plan for {job.cluster.gpus} GPUs with {pins}{detail}", ["loosen one of these options"]
-    )
+def _fits(job: Job, bounds: Bounds) -> bool:
+    """Whether some plan inside the bounds fits."""
+    return search(plans(job, lean(bounds)), problem(job), 1, first_fit=True).feasible > 0
 
 
-def pinned_plan(job: Job, bounds: Bounds) -> Plan | None:
-    """The plan that pinned options spell out, the rest at their plainest: what an impossible request asked for."""
-    pins: dict[str, Any] = {name: r.low for name, r in bounds.ranges.items() if r.low == r.high}
-    schedule = min(bounds.schedules or {"interleaved" if pins.get("v", 1) > 1 else "1f1b"})
-    plan = Plan(**pins, schedule=schedule, selective=bounds.recompute == frozenset({"selective"}))
-    free = next((name for name in ("dp", "pp", "tp") if name not in pins), None)
-    if free is not None:
-        plan = replace(plan, **{free: max(1, job.cluster.gpus // plan.gpus)})
-    if "m" not in pins:
-        plan = replace(plan, m=max(1, job.workload.global_batch // (plan.b * plan.dp)))
-    return plan if pins or bounds.schedules or bounds.recompute else None
+def _loosened(job: Job, bounds: Bounds) -> Loosened | None:
+    """The best plan without the pins that keep everything from fitting; None when that helps nothing."""
+    gone = loosened(bounds, lambda tried: _fits(job, tried))
+    found = best(job, keeping(bounds, [n for n in pinned(bounds) if n not in gone])) if gone else None
+    return Loosened(flags(bounds, gone), found) if found is not None else None

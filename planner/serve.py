@@ -25,6 +25,7 @@ from planner.serving.options import Option
 from planner.serving.rules import first_broken
 from planner.serving.space import ServeBounds
 from planner.units import parse
+from planner.wording import schema_problem
 
 OBJECTIVES: dict[Objective, str] = {
     "throughput": "most tokens per second and GPU that keep the service levels",
@@ -172,7 +173,7 @@ def _workload(model: Model, cluster: Cluster, asked: dict[str, Any]) -> tuple[Se
     except ValidationError as error:
         problem = error.errors()[0]
         where = f"--{problem['loc'][0]} {problem['input']!r:.40}: " if problem["loc"] else ""
-        raise PlannerError(f"{where}{problem['msg'].removeprefix('Value error, ').lower()}") from None
+        raise PlannerError(f"{where}{schema_problem(problem)}") from None
 
 
 def _check(job: ServeJob) -> None:

@@ -138,7 +138,7 @@ def replay_works(
     try:
         grid = cells(schedule.placement, p, v, _lengths(schedule, works, v), _hop(hop))
         spans = Rendezvous(orders, grid, v).run() if blocking else Clock(orders, grid, m, v).run(hidden)
-    except ValueError as error:
+    except PlannerError as error:
         raise PlannerError(f"{name}: {error}") from None
     unit = 1.0 if schedule.placement.whole else 1.0 / v
     tasks = tuple(tuple(_tasks(rank, *row)) for rank, row in enumerate(zip(orders, spans, strict=True)))

@@ -11,8 +11,9 @@ from typing import Any
 
 from planner.catalog.library import Library, open_library, unknown
 from planner.errors import NoLegalPlan, PlannerError
+from planner.pins import no_legal_plan
 from planner.question import ask
-from planner.recommend import Ranked, caveats, no_legal_plan, problem, usable_memory
+from planner.recommend import Ranked, caveats, problem, usable_memory
 from planner.search import search
 from planner.sizing.answers import (
     Nearest,
@@ -210,7 +211,7 @@ def kind(
     device = library.lookup("accelerator", name) is not None
     if not device and library.lookup("node", name) is None:
         raise unknown(library, ("accelerator", "node"), name)
-    question = ask(model, f"{name}:1" if device else f"1x{name}", **job)
+    question = ask(model, f"{name}:1" if device else f"1x{name}", library=library, **job)
     given = job.get("global_batch") is not None
     node = question.job.cluster.node
     room(name, node.count if not device else 1, most)
@@ -252,7 +253,7 @@ def size(question: SizeQuestion) -> SizeAnswer:
     points = [p for one in climbs for p in one]
     misses = [m for k, c in zip(q.kinds, climbs, strict=True) if not c and (m := _miss(k, q.most)) is not None]
     if not points and not misses:
-        raise _illegal(q)
+        raise illegal(q.kinds[0], tried(q.kinds[0], q.most)[-1])
     each = fewest_of_each(climbs, q.limits, q.run, q.most)
     least = fewest(each)
     found = {"fewest": least, "cheapest": _money(q, cheapest(points, q.limits)), "fastest": _fastest(q, points)}
@@ -291,8 +292,7 @@ def _miss(kind: Kind, most: int) -> Ranked | None:
     return min(misses, key=lambda m: m.need / usable_memory(m.job), default=None)
 
 
-def _illegal(question: SizeQuestion) -> NoLegalPlan:
-    """The rule that every plan of every size breaks, at the largest size of the first kind."""
-    first = question.kinds[0]
-    job = on(first, tried(first, question.most)[-1])
-    return no_legal_plan(job, first.bounds, search(plans(job, first.bounds), problem(job), 1))
+def illegal(kind: Kind, gpus: int) -> NoLegalPlan:
+    """The rule that every plan on so many GPUs breaks."""
+    job = on(kind, gpus)
+    return no_legal_plan(job, kind.bounds, search(plans(job, kind.bounds), problem(job), 1))

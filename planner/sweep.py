@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
-from inspect import Parameter, signature
+from inspect import signature
 from itertools import product
+from math import prod
 from typing import Any
 
 from planner.accuracy.bands import band
 from planner.catalog.clusters import find_cluster
-from planner.catalog.library import open_library
+from planner.catalog.library import Library, open_library
 from planner.catalog.yamlfile import parse_yaml
 from planner.errors import PlannerError, suggest
 from planner.question import ask
-from planner.recommend import best, usable_memory
+from planner.recommend import Ranked, best, usable_memory
 from planner.report.words import recompute_name
+from planner.training.job import Job
 
 PINS = ("tp", "cp", "ep", "pp", "dp", "v", "zero", "sp", "head", "recompute_layers")
-OPTIONS = (*(n for n, p in signature(ask).parameters.items() if p.kind is not Parameter.VAR_KEYWORD), *PINS)
+OPTIONS = (*(name for name in signature(ask).parameters if name not in ("library", "dimensions")), *PINS)
 """What a sweep may vary: the options of `recommend`, with dashes or underscores."""
 
 WHOLE = {"seq", "global_batch", "lora_rank"}
@@ -42,8 +44,75 @@ class Cell:
         return sha256(text.encode()).hexdigest()[:16]
 
 
-def read_sweep(text: str, where: str) -> tuple[Cell, ...]:
-    """The cells of a sweep in YAML: options, each with one value or a list of them.
+class Shelves:
+    """Libraries that are open: one for each folder that a sweep names, so that a profile is read once, not per cell."""
+
+    def __init__(self) -> None:
+        self._open: dict[tuple[str | None, bool], Library] = {}
+
+    def library(self, profiles: str | None = None, strict: bool = False) -> Library:
+        """The library of a cell with these options.
+
+        Raises:
+            ProfileError: the folder does not exist or cannot be read.
+        """
+        key = profiles, strict
+        if key not in self._open:
+            self._open[key] = open_library(profiles, strict)
+        return self._open[key]
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """Every combination of some options' values.
+
+    Attributes:
+        choices: the values of each option, none of them twice.
+    """
+
+    choices: dict[str, tuple[Any, ...]]
+    shelves: Shelves
+
+    @property
+    def count(self) -> int:
+        """How many cells."""
+        return prod(map(len, self.choices.values()))
+
+    def cells(self) -> Iterator[Cell]:
+        """All of them, the last option's values changing first."""
+        return (Cell(tuple(zip(self.choices, row, strict=True))) for row in product(*self.choices.values()))
+
+    def left(self, done: Container[str]) -> Iterator[Cell]:
+        """The cells that no record is there for yet."""
+        return (cell for cell in self.cells() if cell.id not in done)
+
+    def progress(self, done: Mapping[str, bool]) -> tuple[int, bool]:
+        """How many cells are done, and whether one of them fits; `done` may hold cells of other sweeps."""
+        there = [done[cell.id] for cell in self.cells() if cell.id in done] if done else []
+        return len(there), any(there)
+
+    @property
+    def columns(self) -> list[str]:
+        """Fields of every record, in order."""
+        return ["cell", *self.choices, *RESULTS]
+
+    def run(self, cell: Cell) -> dict[str, Any]:
+        """The best plan of a cell as one flat record: fits, or why not."""
+        options = dict(cell.options)
+        record = {"cell": cell.id, **options, **dict.fromkeys(RESULTS)}
+        try:
+            library = self.shelves.library(options.pop("profiles", None), options.pop("strict", False))
+            question = ask(options.pop("model"), options.pop("gpus"), library=library, **options)
+            found = best(question.job, question.bounds)
+        except PlannerError as error:
+            return record | {"status": "refused", "reason": str(error)}
+        if found is None:
+            return record | {"status": "does not fit", "reason": "no legal plan fits as asked"}
+        return record | {"status": "fits", "reason": ""} | _results(question.job, found)
+
+
+def read_sweep(text: str, where: str) -> Sweep:
+    """A sweep in YAML: options, each with one value or a list of them.
 
     Raises:
         PlannerError: no mapping, an unknown option, a value that no option has, or a name that no profile answers to.
@@ -51,18 +120,20 @@ def read_sweep(text: str, where: str) -> tuple[Cell, ...]:
     value, _ = parse_yaml(text, where)
     if not isinstance(value, dict) or not value:
         raise PlannerError(f"{where}: a sweep is a list of options with their values", _EXAMPLE)
-    choices = {_option(str(key), where): _values(str(key), found, where) for key, found in value.items()}
+    choices: dict[str, tuple[Any, ...]] = {}
+    for key, found in value.items():
+        name = _option(str(key), where)
+        if name in choices:
+            raise PlannerError(f"{where}: {key}: {name} is there already", "one list per option")
+        choices[name] = _values(str(key), found, where)
     for name in ("model", "gpus"):
         if name not in choices:
             raise PlannerError(f"{where}: {name} is missing", _EXAMPLE)
-    count = 1
-    for found in choices.values():
-        count *= len(found)
-    if count > MOST_CELLS:
-        raise PlannerError(f"{where}: {count:,} cells, at most {MOST_CELLS:,}", "split the file")
-    _check_names(choices)
-    cells = (Cell(tuple(zip(choices, row, strict=True))) for row in product(*choices.values()))
-    return tuple({cell.id: cell for cell in cells}.values())
+    sweep = Sweep(choices, Shelves())
+    if sweep.count > MOST_CELLS:
+        raise PlannerError(f"{where}: {sweep.count:,} cells, at most {MOST_CELLS:,}", "split the file")
+    _check_names(sweep)
+    return sweep
 
 
 _EXAMPLE = ("model: [llama3.1-8b, llama3.1-70b]", "gpus: [8xH100, 2x8xH100]", "global-batch: [256, 512]")
@@ -78,46 +149,41 @@ def _option(key: str, where: str) -> str:
     return name
 
 
-def _values(key: str, found: object, where: str) -> list[Any]:
+def _values(key: str, found: object, where: str) -> tuple[Any, ...]:
     values = found if isinstance(found, list) else [found]
     name = _option(key, where)
     if not values:
         raise PlannerError(f"{where}: {key} has no values")
     for value in values:
-        wrong = not isinstance(value, int) if name in WHOLE else not isinstance(value, str | int)
-        if (wrong or isinstance(value, bool)) and not (name == "strict" and isinstance(value, bool)):
-            kind = "a whole number" if name in WHOLE else "a word or a number"
+        if not _is_value(name, value):
+            kind = "true or false" if name == "strict" else "a whole number" if name in WHOLE else "a word or a number"
             raise PlannerError(f"{where}: {key}: {value!r:.40} is not {kind}")
-    return [value if name in WHOLE or isinstance(value, bool) else str(value) for value in values]
+    plain = (value if name in WHOLE or isinstance(value, bool) else str(value) for value in values)
+    return tuple(dict.fromkeys(plain))
 
 
-def _check_names(choices: dict[str, list[Any]]) -> None:
+def _is_value(name: str, value: object) -> bool:
+    """Whether an option can have it. A word has no line breaks: a record is a line."""
+    if name == "strict" or isinstance(value, bool):
+        return name == "strict" and isinstance(value, bool)
+    return isinstance(value, int) or (name not in WHOLE and isinstance(value, str) and value.isprintable())
+
+
+def _check_names(sweep: Sweep) -> None:
     """Look every name up once, so that a typing mistake does not fill a file with refusals."""
-    for profiles in choices.get("profiles", [None]):
-        library = open_library(profiles)
-        for name in choices["model"]:
+    for profiles in sweep.choices.get("profiles", (None,)):
+        library = sweep.shelves.library(profiles)
+        for name in sweep.choices["model"]:
             library.model(name)
-        for text in choices["gpus"]:
+        for text in sweep.choices["gpus"]:
             find_cluster(text, library)
-        for name in choices.get("framework", []):
+        for name in sweep.choices.get("framework", ()):
             library.framework(name)
 
 
-def run_cell(cell: Cell) -> dict[str, Any]:
-    """The best plan of a cell as one flat record: fits, or why not."""
-    options = dict(cell.options)
-    record: dict[str, Any] = {"cell": cell.id, **options}
-    try:
-        question = ask(options.pop("model"), options.pop("gpus"), **options)
-        found = best(question.job, question.bounds)
-    except PlannerError as error:
-        return record | empty() | {"status": "refused", "reason": str(error)}
-    if found is None:
-        return record | empty() | {"status": "does not fit", "reason": "no legal plan fits as asked"}
-    p, job = found.plan, question.job
-    return record | {
-        "status": "fits",
-        "reason": "",
+def _results(job: Job, found: Ranked) -> dict[str, Any]:
+    p = found.plan
+    return {
         "accelerator": job.cluster.accelerator.name,
         "total_gpus": job.cluster.gpus,
         "nodes": job.cluster.nodes,
@@ -143,25 +209,10 @@ def run_cell(cell: Cell) -> dict[str, Any]:
     }
 
 
-RESULTS = [
+RESULTS = (
     *("status", "reason", "accelerator", "total_gpus", "nodes", "sequences_per_step", "tokens_per_sequence"),
     *("step_time_s", "step_time_band", "tokens_per_second", "mfu", "peak_memory_bytes", "usable_memory_bytes"),
     *("plan_tp", "plan_cp", "plan_ep", "plan_pp", "plan_v", "plan_dp", "plan_micro_batch", "plan_micro_batches"),
     *("plan_zero", "plan_schedule", "plan_recompute"),
-]
+)
 """Fields of a record behind the cell's own options, in order."""
-
-
-def empty() -> dict[str, Any]:
-    """A record's results before there are any."""
-    return dict.fromkeys(RESULTS)
-
-
-def columns(cells: Sequence[Cell]) -> list[str]:
-    """Fields of every record of a sweep, in order."""
-    return ["cell", *(name for name, _ in cells[0].options), *RESULTS]
-
-
-def left(cells: Sequence[Cell], done: Container[str]) -> Iterator[Cell]:
-    """The cells that no record is there for yet."""
-    return (cell for cell in cells if cell.id not in done)

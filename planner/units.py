@@ -7,9 +7,6 @@ profile, because sources mix the units (AWS prints one figure as GB/s and as GiB
 from __future__ import annotations
 
 import re
-from typing import Annotated
-
-from pydantic import BeforeValidator, WithJsonSchema
 
 from planner.errors import UnitError
 
@@ -44,38 +41,23 @@ def parse(text: object, dimension: str) -> float:
     Raises:
         UnitError: not a number with a unit of that dimension; the message shows a right example.
     """
-    example = f'write it like "{_EXAMPLE[dimension]}"'
+    hint = f'write it like "{_EXAMPLE[dimension]}"'
     match = _QUANTITY.fullmatch(text) if isinstance(text, str) else None
     if match is None or len(match[0]) > 64:
-        raise UnitError(f"{text!r:.60} is not a quantity in {dimension}", example)
+        raise UnitError(f"{text!r:.60} is not a quantity in {dimension}", hint)
     number, unit = float(match[1]), match[2]
     if unit not in _UNITS[dimension]:
         what = f"the unit {unit!r} is none of {dimension}" if unit else f"{text!r} has no unit"
-        raise UnitError(what, example)
+        raise UnitError(what, hint)
     value = number * _UNITS[dimension][unit]
     if not 0 <= value < float("inf"):
-        raise UnitError(f"{text!r} must be finite and not negative", example)
+        raise UnitError(f"{text!r} must be finite and not negative", hint)
     return value
 
 
-def _reader(dimension: str) -> tuple[BeforeValidator, WithJsonSchema]:
-    def read(value: object) -> float:
-        try:
-            return parse(value, dimension)
-        except UnitError as error:  # pydantic reports ValueErrors with the key path
-            raise ValueError(f"{error}; {error.hint[0]}") from None
-
-    schema = {"type": "string", "description": f"quantity in {dimension}", "examples": [_EXAMPLE[dimension]]}
-    return BeforeValidator(read), WithJsonSchema(schema)
-
-
-_bytes, _rate, _flops, _seconds, _watts, _count = map(_reader, _UNITS)
-Bytes = Annotated[float, _bytes[0], _bytes[1]]
-BytesPerSecond = Annotated[float, _rate[0], _rate[1]]
-FlopsPerSecond = Annotated[float, _flops[0], _flops[1]]
-Seconds = Annotated[float, _seconds[0], _seconds[1]]
-Watts = Annotated[float, _watts[0], _watts[1]]
-Count = Annotated[float, _count[0], _count[1]]
+def example(dimension: str) -> str:
+    """A quantity of the dimension as a profile writes it."""
+    return _EXAMPLE[dimension]
 
 
 def _scaled(value: float, steps: list[tuple[float, str]], digits: int = 3) -> str:

@@ -13,7 +13,7 @@ MODULES = sorted(ROOT.rglob("*.py"))
 
 STOREYS = (
     ("errors",),
-    ("units", "parts"),
+    ("units", "parts", "wording"),
     ("schema",),
     ("plan",),
     ("masks", "mesh"),
@@ -24,8 +24,9 @@ STOREYS = (
     ("training", "serving"),
     ("search",),
     ("simulate",),
-    ("recommend", "question", "serve", "sizing", "size", "size_serving", "curve"),
-    ("accuracy", "launch", "report", "sweep"),
+    ("pins", "recommend", "question", "serve", "sizing", "size", "size_serving", "curve"),
+    ("accuracy", "launch", "report"),
+    ("sweep",),
     ("cli", "__init__", "__main__"),
 )
 """From the ground up. Modules may import lower storeys and their own."""
@@ -33,7 +34,7 @@ STOREYS = (
 FLOOR = {name: height for height, names in enumerate(STOREYS) for name in names}
 
 PURE = ("plan", "masks", "mesh", "blocks", "architecture", "schedules", "cost", "stages")
-PURE += ("training", "serving", "search", "sizing")
+PURE += ("training", "serving", "search", "sizing", "pins")
 """Nothing here reads the screen, the disk or the clock."""
 
 OUTSIDE = {"rich", "typer", "os", "pathlib", "yaml", "time"}
@@ -108,3 +109,51 @@ def test_the_walk_sees_imports(tmp_path: Path) -> None:
     file = tmp_path / "x.py"
     file.write_text("import planner.cost.runs\nfrom planner import cli\ndef f():\n    from planner.plan import Plan\n")
     assert rooms(file) == {"cost", "cli", "plan"}
+
+
+OURS = {"PlannerError", "UnitError", "ProfileError", "UnknownName", "NoLegalPlan", "Unusable", "NotRead", "Exception"}
+"""Errors whose words are the planner's; an `Exception` is a bug, and shown as it is."""
+
+
+def foreign_words(tree: ast.AST) -> Iterator[int]:
+    """Lines on which the text of another package's error is passed on; what the system says of a file is not meant."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant) and node.slice.value == "msg":
+            yield node.lineno
+        if isinstance(node, ast.ExceptHandler) and node.name and not caught(node) <= OURS | {"OSError", "KeyError"}:
+            yield from (inner.lineno for part in node.body for inner in ast.walk(part) if tells(inner, node.name))
+
+
+def caught(handler: ast.ExceptHandler) -> set[str]:
+    """Names of the errors that a handler takes."""
+    kinds = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
+    return {kind.attr if isinstance(kind, ast.Attribute) else getattr(kind, "id", "") for kind in kinds}
+
+
+def tells(node: ast.AST, error: str) -> bool:
+    """`str(error)`, `f"{error}"`, `error.msg` and what else turns an error into text."""
+    if isinstance(node, ast.FormattedValue):
+        return is_name(node.value, error)
+    if isinstance(node, ast.Attribute):
+        return is_name(node.value, error) and node.attr in ("msg", "message", "problem", "reason", "args")
+    of_text = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("str", "repr")
+    return of_text and any(is_name(argument, error) for argument in node.args)
+
+
+def is_name(node: ast.AST, name: str) -> bool:
+    return isinstance(node, ast.Name) and node.id == name
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name)
+def test_errors_of_other_packages_are_worded_here(path: Path) -> None:
+    """Their words change with their versions: planner/wording.py has the planner's own."""
+    assert not list(foreign_words(ast.parse(path.read_text(encoding="utf-8"))))
+
+
+@pytest.mark.parametrize("told", ["str(e)", "f'{e}'", "f'{e!r}'", "e.msg", "e.args[0]", "f'{str(e).lower()}'"])
+def test_the_walk_sees_foreign_words(told: str) -> None:
+    """Every way to pass them on, and none of ours."""
+    text = "try:\n    x()\nexcept (yaml.YAMLError, ValueError) as e:\n    raise PlannerError({}) from None\n"
+    assert list(foreign_words(ast.parse(text.format(told))))
+    assert not list(foreign_words(ast.parse(text.format("f'line {e.lineno}'"))))
+    assert not list(foreign_words(ast.parse(text.replace("(yaml.YAMLError, ValueError)", "UnitError").format(told))))

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from planner.blocks.counts import Parameters, active_parameters, parameters
-from planner.catalog.library import normalise, spellings
+from planner.catalog.names import normalise, spellings
 from planner.schema.model import Model
 
 PROFILES = Path(__file__).parents[1] / "profiles"

@@ -38,12 +38,14 @@ def test_console_blocks_are_real_output(shell: Shell, page: str) -> None:
     assert BLOCK.search(text)
 
 
-def test_ci_calls_the_readmes_test_command() -> None:
-    """.ci/run installs and tests with the very command that the README gives."""
-    command = re.search(
-        r"Install and pass the tests:\n\n```sh\n(.*?)\n```", (ROOT / "README.md").read_text(encoding="utf-8")
-    )
-    assert command and command[1] in (ROOT / ".ci" / "run").read_text(encoding="utf-8").replace("install -q", "install")
+def test_ci_calls_the_readmes_commands() -> None:
+    """.ci/run installs, answers and tests with the very commands that the README gives."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    command = re.search(r"Install and pass the tests:\n\n```sh\n(.*?)\n```", text)
+    run = (ROOT / ".ci" / "run").read_text(encoding="utf-8").replace("install -q", "install")
+    assert command and command[1] in run
+    main = re.search(r"run the main job .*?\n\n```sh\n(.*?)\n```", text, re.DOTALL)
+    assert main and main[1] in run
 
 
 def test_readme_counts_the_profiles() -> None:

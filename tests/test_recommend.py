@@ -8,6 +8,7 @@ from itertools import groupby
 import pytest
 
 from planner.errors import NoLegalPlan
+from planner.pins import grown
 from planner.recommend import RELAXATIONS, Recommendation, caveats, recommend, relax, smallest_cluster, usable_memory
 from planner.training.job import Job
 from planner.training.memory import peak_memory
@@ -125,12 +126,52 @@ def test_smallest_cluster_between_powers_of_two() -> None:
     """405B: 18 bytes times 405.85e9 (meta-llama/Llama-3.1-405B) need 88 A100; 96 do with room for a sequence."""
     of = job("llama3.1-405b", "8xA100", seq=4096, batch=64)
     assert 18 * 405.85e9 / usable_memory(of) > 87
-    assert smallest_cluster(of) in (88, 96)
+    assert smallest_cluster(of).gpus in (88, 96)
 
 
 def test_smallest_cluster_of_a_part_of_a_node() -> None:
     """8B does not fit on one A100, but on its whole node."""
-    assert smallest_cluster(job("llama3.1-8b", "1xA100", seq=4096, batch=64)) == 8
+    assert smallest_cluster(job("llama3.1-8b", "1xA100", seq=4096, batch=64)).gpus == 8
+
+
+def pins(**degrees: int) -> Bounds:
+    """Degrees pinned to one value."""
+    return Bounds({name: Range(value, value) for name, value in degrees.items()})
+
+
+class TestPinsThatDoNotFit:
+    """Nothing inside the pins fits, something else would."""
+
+    def test_the_smallest_cluster_keeps_the_pins(self) -> None:
+        """70B with ZeRO-1 and tp = 8 alone: 6 bytes * 70.55e9 / 8 stay on every rank, 12 / 8 more over all ranks."""
+        of, limits = llama("2x8xA100"), pins(tp=8, pp=1, zero=1)
+        told = recommend(of, limits, exact=True)
+        assert told.smallest is not None and told.smallest % 8 == 0
+        need = [(6 + 12 * 8 / gpus) * LLAMA_70B / 8 for gpus in (told.smallest, told.smallest - 8)]
+        assert need[0] < told.capacity < need[1] + 16 * GIB
+        assert recommend(grown(of, told.smallest), limits, exact=True).fits
+        assert not recommend(grown(of, told.smallest - 8), limits, exact=True).fits
+
+    def test_none_is_named_where_pins_fix_the_size(self) -> None:
+        """tp * pp * dp is the cluster."""
+        told = recommend(llama("8xA100"), pins(tp=8, pp=1, dp=1), exact=True)
+        assert told.smallest is None and "8 GPUs" in told.larger.why
+
+    def test_none_is_named_where_no_size_helps(self) -> None:
+        """Every rank holds all 18 bytes of every parameter, however many there are."""
+        told = recommend(llama("8xA100"), pins(tp=1, pp=1, zero=0), exact=True)
+        assert told.smallest is None and "with these pins" in told.larger.why
+
+    def test_pins_in_the_way_are_named(self) -> None:
+        """8B with 18 bytes per parameter needs 135 GiB; a higher stage of ZeRO is enough, the degrees stay."""
+        told = recommend(job("llama3.1-8b", "8xA100", seq=4096, batch=64), pins(tp=1, pp=1, zero=0), exact=True)
+        assert told.loosened is not None and told.loosened.pins == ("--zero 0",)
+        plan = told.loosened.ranked.plan
+        assert (plan.tp, plan.pp) == (1, 1) and plan.zero > 0 and told.loosened.ranked.need <= told.capacity
+
+    def test_nothing_is_loosened_where_nothing_helps(self) -> None:
+        """70B on eight A100, as above."""
+        assert recommend(llama("8xA100"), pins(tp=8), exact=True).loosened is None
 
 
 def test_usable_memory() -> None:

@@ -209,6 +209,7 @@ EVEN_ONLY = job(
 MEGATRON = job(small_model(), "8xA100", seq=256, batch=16)
 DEEPSPEED = job(small_model(), "8xA100", "megatron-deepspeed", seq=256, batch=16)
 TITAN = job(small_model(), "8xA100", "torchtitan", seq=256, batch=16)
+NANOTRON = job(small_model(), "8xA100", "nanotron", seq=256, batch=16)
 TINY_HOST = cluster("8xA100").model_copy(
     update={"node": cluster("8xA100").node.model_copy(update={"host_memory": 2.0**20})}
 )
@@ -228,6 +229,7 @@ BREAKS: dict[str, tuple[Job, Plan, str]] = {
     "uneven_layers": (EVEN_ONLY, Plan(pp=4, dp=2, m=8), r"4\*1 .* 10 layers"),
     "chunks": (DEEP, Plan(pp=2, v=4, dp=4, m=4, schedule="interleaved"), r"13 layers .* 2\*4"),
     "head_layers": (SMALL, Plan(pp=2, dp=4, m=4, head=2), "head=2: .* 1 layers at most"),
+    "counted_head": (NANOTRON, Plan(pp=2, dp=4, m=4), "head has to be 1, not 0"),
     "framework_schedule": (MEGATRON, Plan(pp=2, dp=4, m=4, schedule="gpipe"), "no schedule gpipe; .* 1f1b"),
     "virtual_stages": (SMALL, Plan(pp=2, v=2, dp=4, m=4), "v=2 with pp=2 .* 1f1b"),
     "interleaved_batches": (SMALL, Plan(pp=4, v=2, dp=2, b=4, m=2, schedule="interleaved"), "m = 2 .* pp = 4"),

@@ -26,6 +26,7 @@ from planner.schema.hardware import Cluster
 from planner.schema.model import Model
 from planner.schema.workload import Workload
 from planner.training.job import Job
+from planner.wording import schema_problem
 
 PRECISIONS = {"": "bf16", "nvfp4": "fp4", "mxfp8": "fp8"}
 """Spellings of a precision; a row that states none is taken to run in 16 bit."""
@@ -179,7 +180,8 @@ def _workload(row: Row, model: Model, cluster: Cluster) -> Workload:
     try:
         return Workload.model_validate(fields)
     except ValidationError as error:
-        raise Unusable(f"{error.errors()[0]['loc'][0]}: {error.errors()[0]['msg'].lower()}") from None
+        problem = error.errors()[0]
+        raise Unusable(f"{problem['loc'][0]}: {schema_problem(problem)}") from None
 
 
 def _attention(row: Row) -> str:

@@ -24,6 +24,7 @@ from planner.schema.workload import Workload
 from planner.training.defaults import default_precision
 from planner.training.job import Job
 from planner.units import GIB
+from planner.wording import schema_problem
 
 PRESETS = {"megatron": "megatron-core", "torchtitan": "torchtitan", "deepspeed": "megatron-deepspeed"}
 """Preset of a log's framework, unless the user names another; DeepSpeed with ZeRO-3: deepspeed-zero3."""
@@ -110,7 +111,7 @@ def _workload(row: Row, said: Said) -> Workload:
         return Workload.model_validate(fields | dict(said.workload))
     except ValidationError as error:
         problem = error.errors()[0]
-        raise Unusable(f"{problem['loc'][0]}: {problem['msg'].lower()}") from None
+        raise Unusable(f"{problem['loc'][0]}: {schema_problem(problem)}") from None
 
 
 def _plan(row: Row, job: Job, layers: int | None) -> Plan:

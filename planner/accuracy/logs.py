@@ -13,7 +13,6 @@ Facts come out as cells of the common format (`planner.accuracy.rows`), so that 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,9 +21,11 @@ from statistics import median
 from typing import Any
 
 from planner.accuracy.rows import Row
+from planner.catalog.textfile import MIB, read_bytes
 from planner.errors import PlannerError
+from planner.wording import NotRead, load_json
 
-LARGEST = 256 * 2**20
+LARGEST = 64 * MIB
 """Bytes of a log that is still read."""
 
 WARM_UP = 3
@@ -78,12 +79,8 @@ def read_log(path: Path) -> Log:
 
 
 def _text(path: Path) -> str:
-    try:
-        if path.stat().st_size > LARGEST:
-            raise PlannerError(f"{path}: larger than 256 MiB", "cut it: some hundred iterations are enough")
-        return path.read_bytes().decode("utf-8", errors="replace")
-    except OSError as error:
-        raise PlannerError(f"{path}: {(error.strerror or 'cannot be read').lower()}") from None
+    hint = "cut it: some hundred iterations are enough"
+    return read_bytes(path, LARGEST, hint).decode("utf-8", errors="replace")
 
 
 def _numbers(pattern: str, text: str) -> list[float]:
@@ -204,9 +201,9 @@ def deepspeed_facts(path: Path) -> Row:
         PlannerError: unreadable, or no JSON object.
     """
     try:
-        config: Any = json.loads(_text(path))
-    except ValueError as error:
-        raise PlannerError(f"{path}: not a JSON config of DeepSpeed: {error}") from None
+        config = load_json(_text(path))
+    except NotRead as error:
+        raise PlannerError(f"{path}:{error.line}: not a JSON config of DeepSpeed: {error.reason}") from None
     if not isinstance(config, dict):
         raise PlannerError(f"{path}: not a JSON config of DeepSpeed", 'an object with "train_batch_size" ...')
     cells = {

@@ -21,6 +21,7 @@ from planner.errors import PlannerError
 from planner.schema.base import Profile, Record
 from planner.schema.hardware import Link
 from planner.units import format_bytes, parse
+from planner.wording import os_reason
 
 FORMATS: dict[str, Callable[[float], str]] = {
     "byte": lambda x: f"{x / 2**30:.9g} GiB",
@@ -141,8 +142,7 @@ def write_overlay(files: Files, folder: Path) -> list[Path]:
 
 
 def _unwritable(folder: Path, error: Exception) -> PlannerError:
-    reason = getattr(error, "strerror", None) or error
-    return PlannerError(f"--out {folder}: {str(reason).lower()}", "choose a folder that can be written")
+    return PlannerError(f"--out {folder}: {os_reason(error)}", "choose a folder that can be written")
 
 
 def _write(files: Files, draft: Path, folder: Path) -> list[Path]:

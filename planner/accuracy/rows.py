@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from planner.accuracy.adapters import ADAPTERS
+from planner.catalog.textfile import MIB, read_bytes
 from planner.errors import PlannerError
 
 Row: TypeAlias = dict[str, str]
@@ -29,7 +30,7 @@ Row: TypeAlias = dict[str, str]
 NEEDED = ("id", "gpu", "n_gpus", "global_batch", "micro_batch", "metric", "value")
 """Columns without which a file is not in the format; every other one may be missing."""
 
-LARGEST = 64 * 2**20
+LARGEST = 16 * MIB
 """Bytes of a file that is still taken to be a table of measurements."""
 
 MOST = 1e9
@@ -93,17 +94,16 @@ def read_folder(folder: Path) -> tuple[list[Table], list[str]]:
 
 def _records(path: Path) -> tuple[list[str], list[Row]]:
     """Header and rows of a CSV file, numbered from 1 in the column `_line`."""
-    try:
-        raw = path.read_bytes() if path.stat().st_size <= LARGEST else b"\0"
-    except OSError as error:
-        raise PlannerError(f"{path}: {(error.strerror or 'cannot be read').lower()}") from None
+    raw = read_bytes(path, LARGEST, "cut it: the rows of one model are enough")
     if b"\0" in raw[:4096]:
         raise PlannerError(f"{path}: not a CSV file", "a table of text with a header line and commas between cells")
     try:
         reader = csv.DictReader(raw.decode("utf-8-sig").splitlines())
         rows = [{k: (v or "").strip() for k, v in row.items() if isinstance(k, str)} for row in reader]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise PlannerError(f"{path}: not a CSV file: {error}", "text in UTF-8 with commas between cells") from None
+    except (UnicodeDecodeError, csv.Error):
+        raise PlannerError(
+            f"{path}: not a CSV file", "text in UTF-8 with commas between cells of at most 128 KiB"
+        ) from None
     return [name.strip() for name in reader.fieldnames or []], [{k.strip(): v for k, v in row.items()} for row in rows]
 
 

@@ -11,6 +11,7 @@ from planner.accuracy.machines import Shelf
 from planner.accuracy.mapping import DEFAULT_SHAPES, Facts
 from planner.accuracy.rows import Row, Unusable, whole
 from planner.schema.model import Model
+from planner.wording import schema_problem
 
 _DIMENSIONS = (("layers", "n_layers"), ("hidden", "hidden"), ("ffn", "ffn_hidden"), ("heads", "n_heads"))
 
@@ -34,7 +35,7 @@ def find_model(shelf: Shelf, row: Row, facts: Facts) -> tuple[Model, tuple[str, 
     try:
         return Model.model_validate(fields), labels
     except ValidationError as error:
-        raise Unusable(f"shape: {error.errors()[0]['msg'].lower()}") from None
+        raise Unusable(f"shape: {schema_problem(error.errors()[0])}") from None
 
 
 def _catalogued(shelf: Shelf, row: Row) -> Model | None:

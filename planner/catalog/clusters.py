@@ -13,10 +13,11 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from planner.catalog.library import YAML, Library, Resolved, quote, unknown
-from planner.catalog.yamlfile import problem_text, read_profile
+from planner.catalog.library import Library, Resolved, quote, unknown
+from planner.catalog.names import YAML
 from planner.errors import PlannerError
 from planner.schema.hardware import Accelerator, Cluster, ClusterFile, Link, Node
+from planner.wording import schema_problem
 
 T = TypeVar("T")
 
@@ -211,7 +212,7 @@ def _whole_nodes(text: str, nodes: int, found: Resolved[Node], library: Library)
 
 def _from_file(path: Path, library: Library) -> Resolved[Cluster]:
     """The cluster of a YAML file, names in it resolved by the library."""
-    written = read_profile(path, ClusterFile)
+    written = library.read(path, ClusterFile)
     notes: list[str] = []
     node = _note(library.node(written.node), notes) if isinstance(written.node, str) else written.node
     accelerator = written.accelerator or _note(library.accelerator(node.accelerator), notes)
@@ -238,7 +239,7 @@ def _cluster(
     try:
         cluster = Cluster(accelerator=accelerator, node=node, scaleup=scaleup, network=network, nodes=nodes, used=used)
     except ValidationError as error:
-        raise PlannerError(f"{quote(text)}: {problem_text(error.errors()[0])}") from None
+        raise PlannerError(f"{quote(text)}: {schema_problem(error.errors()[0])}") from None
     return Resolved(cluster, tuple(dict.fromkeys(notes)))
 
 

@@ -6,7 +6,6 @@ cannot express would be priced wrongly without anybody noticing.
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -16,9 +15,10 @@ from pydantic import ValidationError
 from planner.catalog.huggingface_config import KEYS, Config, UnsupportedArchitecture
 from planner.catalog.huggingface_families import FAMILIES, Bias, Family, Pattern, deepseek_moe, latent, llama4_moe
 from planner.catalog.library import quote
-from planner.catalog.yamlfile import dotted, problem_text, read_text
+from planner.catalog.yamlfile import dotted, read_text
 from planner.errors import ProfileError
 from planner.schema.model import Model
+from planner.wording import NotRead, load_json, schema_problem
 
 NESTED = {"gemma3": "gemma3_text", "llama4": "llama4_text"}
 """Types whose decoder is described by `text_config`; their vision tower is left out."""
@@ -62,7 +62,7 @@ def read_config(path: Path) -> Model:
     except ValidationError as error:
         first = error.errors()[0]
         where = dotted(first["loc"])
-        raise ProfileError(f"{file}: {where + ': ' if where else ''}{problem_text(first)}") from None
+        raise ProfileError(f"{file}: {where + ': ' if where else ''}{schema_problem(first)}") from None
 
 
 def _is_folder(path: Path) -> bool:
@@ -74,11 +74,11 @@ def _is_folder(path: Path) -> bool:
 
 def _load(file: Path) -> dict[str, Any]:
     try:
-        value = json.loads(read_text(file))
-    except json.JSONDecodeError as error:
-        raise ProfileError(f"{file}:{error.lineno}: not JSON: {error.msg}") from None
-    except (ValueError, RecursionError):
-        raise ProfileError(f"{file}: not JSON that can be read (numbers too long or nested too deep)") from None
+        value = load_json(read_text(file))
+    except NotRead as error:
+        raise ProfileError(
+            f"{file}:{error.line}: not JSON: {error.reason}", "a config.json as transformers writes it"
+        ) from None
     if not isinstance(value, dict):
         raise ProfileError(f"{file}: not a JSON object", "a config.json as transformers writes it")
     return value

@@ -10,18 +10,22 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from planner.catalog.yamlfile import parse_yaml, read_profile, read_text
+from pydantic import BaseModel
+
+from planner.catalog.names import YAML, Index, normalise, stem
+from planner.catalog.yamlfile import read_profile
 from planner.errors import AmbiguousName, ProfileError, UnknownName, suggest
 from planner.schema.base import Profile
 from planner.schema.engine import Engine
 from planner.schema.framework import Framework
 from planner.schema.hardware import Accelerator, Link, Node
 from planner.schema.model import Model
+from planner.wording import os_reason
 
 if TYPE_CHECKING:
     if sys.version_info >= (3, 11):
@@ -30,7 +34,7 @@ if TYPE_CHECKING:
         from importlib.abc import Traversable
 
 T = TypeVar("T")
-Files = dict[str, "Traversable"]
+R = TypeVar("R", bound=BaseModel)
 
 KINDS: dict[str, tuple[str, type[Profile]]] = {
     "model": ("models", Model),
@@ -41,10 +45,6 @@ KINDS: dict[str, tuple[str, type[Profile]]] = {
     "engine": ("engines", Engine),
 }
 ENVIRONMENT = "PLANNER_PROFILES"
-YAML = (".yaml", ".yml")
-_SPELLINGS = ("aliases", "default_for", "hf_id")
-_ONE_LINE = {key: re.compile(rf"^{key}:[ \t]+(\S.*)$", re.MULTILINE) for key in _SPELLINGS}
-_ITEM = re.compile(r"\"([^\"]*)\"|'([^']*)'|([^\s,\[\]][^,\[\]]*)")
 _LISTED = 6
 
 
@@ -57,20 +57,10 @@ class Resolved(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
-class _Spellings:
-    """The names under which one profile can be asked for, as written in its file."""
-
-    aliases: tuple[str, ...] = ()
-    default_for: tuple[str, ...] = ()
-
-    @property
-    def all(self) -> tuple[str, ...]:
-        return self.aliases + self.default_for
-
-
-@dataclass(frozen=True, slots=True)
 class Library:
     """Profile folders in order of precedence; a file hides those of the same name in later roots.
+
+    A library is a snapshot: it reads each folder and file once. Files that change afterwards need another one.
 
     Attributes:
         roots: each may hold models/, accelerators/, nodes/, links/, frameworks/ and engines/.
@@ -79,10 +69,11 @@ class Library:
 
     roots: tuple[Traversable, ...]
     strict: bool = False
+    _seen: dict[object, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def names(self, kind: str) -> list[str]:
         """Canonical names of a kind, sorted; reads no file."""
-        return sorted(self._files(kind))
+        return sorted(self._index(kind).files)
 
     def model(self, name: str) -> Resolved[Model]:
         """A model by name, Hugging Face id, YAML file, config.json or folder that holds one."""
@@ -124,46 +115,58 @@ class Library:
     def lookup(self, kind: str, name: str) -> Resolved[Any] | None:
         """Like `find`, but None when nothing answers to the name."""
         path = _given_path(kind, name)
-        if path is not None:
-            return Resolved(_read_path(kind, path))
-        return self._by_name(kind, name) or _from_folder(kind, name)
+        found = self._by_name(kind, name) if path is None else None
+        path = path or (_folder(kind, name) if found is None else None)
+        return Resolved(self._written(kind, path)) if path is not None else found
 
     def _by_name(self, kind: str, name: str) -> Resolved[Any] | None:
         """Canonical name, then other spelling, then default; each in the order of the roots."""
-        wanted, lower, folders = normalise(name), name.lower(), self._folders(kind)
+        wanted, index = normalise(name), self._index(kind)
         if not wanted:
             return None
-        path = _only(name, folders, lambda stem, _: stem == lower) or _only(
-            name, folders, lambda stem, _: normalise(stem) == wanted
-        )
+        path = index.files.get(name.lower()) or _only(name, index.canonical.get(wanted))
+        path = path or _only(name, index.aliases.get(wanted))
         if path is not None:
-            return Resolved(_read_named(kind, path))
-        spelled = {stem: spellings(path) for folder in folders for stem, path in folder.items()}
-        path = _only(name, folders, lambda stem, _: wanted in map(normalise, spelled[stem].aliases))
-        if path is not None:
-            return Resolved(_read_named(kind, path))
-        path = _only(name, folders, lambda stem, _: wanted in map(normalise, spelled[stem].default_for))
+            return Resolved(self._named(kind, path))
+        path = _only(name, index.defaults.get(wanted))
         return None if path is None else self._default(kind, name, path)
 
     def _default(self, kind: str, name: str, path: Traversable) -> Resolved[Any]:
-        stem = _stem(path)
-        others = [other for other in candidates(name, self._files(kind)) if other != stem]
+        others = [other for other in candidates(name, self._index(kind).files) if other != stem(path)]
         if self.strict:
-            raise AmbiguousName(f"{quote(name)} is ambiguous", _write_one_of([stem, *others]))
-        return Resolved(_read_named(kind, path), (_means(name, stem, others),))
+            raise AmbiguousName(f"{quote(name)} is ambiguous", _write_one_of([stem(path), *others]))
+        return Resolved(self._named(kind, path), (_means(name, stem(path), others),))
 
-    def _folders(self, kind: str) -> list[Files]:
-        """Stem -> file of each root, without those that an earlier root hides."""
-        folders: list[Files] = []
-        hidden: set[str] = set()
-        for root in self.roots:
-            paths = sorted(_listing(root / KINDS[kind][0]), key=lambda path: path.name)
-            folders.append({_stem(p): p for p in paths if p.name.endswith(YAML) and _stem(p) not in hidden})
-            hidden |= folders[-1].keys()
-        return folders
+    def _named(self, kind: str, path: Traversable) -> Profile:
+        profile = self.read(path, KINDS[kind][1])
+        if profile.name != stem(path):
+            raise ProfileError(f"{path}: name: {quote(profile.name)}, but the file is called {quote(stem(path))}")
+        return profile
 
-    def _files(self, kind: str) -> Files:
-        return {stem: path for folder in self._folders(kind) for stem, path in folder.items()}
+    def _written(self, kind: str, path: Path) -> Profile:
+        """The profile in a file or folder that the user named."""
+        if kind != "model" or not (path.suffix.lower() == ".json" or _is(Path.is_dir, path)):
+            return self.read(path, KINDS[kind][1])
+        from planner.catalog.huggingface import read_config
+
+        return self._once((path, Model), lambda: read_config(path))
+
+    def read(self, path: Traversable, record: type[R]) -> R:
+        """The record in a YAML file, read once.
+
+        Raises:
+            ProfileError: the file cannot be used.
+        """
+        return self._once((path, record), lambda: _checked(path, read_profile(path, record)))
+
+    def _index(self, kind: str) -> Index:
+        return self._once(kind, lambda: Index(root / KINDS[kind][0] for root in self.roots))
+
+    def _once(self, key: object, read: Callable[[], T]) -> T:
+        if key not in self._seen:
+            self._seen[key] = read()
+        found: T = self._seen[key]
+        return found
 
 
 def open_library(directory: str | Path | None = None, strict: bool = False) -> Library:
@@ -191,42 +194,28 @@ def _check_folder(path: Path, who: str) -> None:
     try:
         next(path.iterdir(), None)
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "cannot be read"
         hint = "name a folder that holds models/, accelerators/, nodes/ ... with one YAML file per profile"
-        raise ProfileError(f"{who}{str(path)[:200]}: {reason.lower()}", hint) from None
+        raise ProfileError(f"{who}{str(path)[:200]}: {os_reason(error)}", hint) from None
 
 
-def _listing(folder: Traversable) -> list[Traversable]:
-    try:
-        return list(folder.iterdir()) if folder.is_dir() else []
-    except OSError as error:
-        raise ProfileError(f"{folder}: {(error.strerror or 'cannot be read').lower()}") from None
+def _checked(path: Traversable, profile: R) -> R:
+    """The profile, whose stated parameters its shape must have."""
+    if isinstance(profile, Model) and profile.parameters is not None:
+        from planner.catalog.count import check_count
+
+        check_count(profile, path)
+    return profile
 
 
-def normalise(name: str) -> str:
-    """Letters and digits in lower case, and a dot between two numbers: "qwen2-57b" is not "qwen2.5-7b"."""
-    return re.sub(r"[\W_]+", lambda gap: "." if _between_digits(gap) else "", name.lower())
-
-
-def _between_digits(gap: re.Match[str]) -> bool:
-    return gap.start() > 0 and gap.string[gap.start() - 1].isdigit() and gap.string[gap.end() :][:1].isdigit()
-
-
-def _stem(path: Traversable) -> str:
-    return path.name.rpartition(".")[0]
-
-
-def _only(name: str, folders: list[Files], answers: Callable[[str, Traversable], bool]) -> Traversable | None:
-    """The one profile that answers in the first root where any does.
+def _only(name: str, found: list[Traversable] | None) -> Traversable | None:
+    """The one profile that answers.
 
     Raises:
         AmbiguousName: two files of one root claim the same spelling.
     """
-    found = ({stem: path for stem, path in folder.items() if answers(stem, path)} for folder in folders)
-    first = next(filter(None, found), {})
-    if len(first) > 1:
-        raise AmbiguousName(f"{quote(name)} is claimed by several profiles", _write_one_of(first))
-    return next(iter(first.values()), None)
+    if found and len(found) > 1:
+        raise AmbiguousName(f"{quote(name)} is claimed by several profiles", _write_one_of(map(stem, found)))
+    return found[0] if found else None
 
 
 def _write_one_of(stems: Iterable[str]) -> str:
@@ -258,34 +247,6 @@ def quote(name: str) -> str:
     return f'"{text[:60]}..."' if len(text) > 60 else f'"{text}"'
 
 
-def spellings(path: Traversable) -> _Spellings:
-    """The other names of a profile, taken from its raw text: parsing the YAML of a whole folder takes a hundred times
-    as long. A file whose keys are not on one line each is parsed; one that cannot be read has no other names."""
-    try:
-        text = read_text(path)
-        found = {key: _one_line(key, text) for key in _SPELLINGS if key in text}
-        if None in found.values():
-            found = {key: _listed(parse_yaml(text, "")[0].get(key)) for key in _SPELLINGS}
-    except ProfileError:
-        return _Spellings()
-    repository = found.get("hf_id") or ()
-    last = tuple(name.rpartition("/")[2] for name in repository)
-    return _Spellings((*(found.get("aliases") or ()), *repository, *last), tuple(found.get("default_for") or ()))
-
-
-def _one_line(key: str, text: str) -> tuple[str, ...] | None:
-    """The names behind a key that is written on one line; None when it is not."""
-    lines = _ONE_LINE[key].findall(text)
-    rest = re.sub(r"\s#.*", "", lines[0]).strip() if len(lines) == 1 else ""
-    is_list = rest.startswith("[") and rest.endswith("]") and key != "hf_id"
-    is_word = key == "hf_id" and rest[:1] not in ("", "|", ">", "&", "*", "!", "[", "{", "#")
-    return tuple("".join(item).strip() for item in _ITEM.findall(rest)) if is_list or is_word else None
-
-
-def _listed(value: object) -> tuple[str, ...]:
-    return tuple(map(str, value)) if isinstance(value, list) else (value,) if isinstance(value, str) else ()
-
-
 def _given_path(kind: str, name: str) -> Path | None:
     """The file or folder that the user named, if `name` is one rather than the name of a profile."""
     if name.lower().endswith((*YAML, ".json")):
@@ -294,10 +255,10 @@ def _given_path(kind: str, name: str) -> Path | None:
     return Path(name) if any(s in name for s in separators) and _is(Path.exists, Path(name)) else None
 
 
-def _from_folder(kind: str, name: str) -> Resolved[Any] | None:
+def _folder(kind: str, name: str) -> Path | None:
     """A folder of the working directory that holds a config.json; a profile of that name goes before it."""
     is_model = kind == "model" and bool(name) and _is(Path.is_file, Path(name) / "config.json")
-    return Resolved(_read_path(kind, Path(name))) if is_model else None
+    return Path(name) if is_model else None
 
 
 def _is(question: Callable[[Path], bool], path: Path) -> bool:
@@ -305,21 +266,6 @@ def _is(question: Callable[[Path], bool], path: Path) -> bool:
         return question(path)
     except (OSError, ValueError):  # too long, no permission, a null byte
         return False
-
-
-def _read_path(kind: str, path: Path) -> Profile:
-    if kind == "model" and (path.suffix.lower() == ".json" or _is(Path.is_dir, path)):
-        from planner.catalog.huggingface import read_config
-
-        return read_config(path)
-    return read_profile(path, KINDS[kind][1])
-
-
-def _read_named(kind: str, path: Traversable) -> Profile:
-    profile = read_profile(path, KINDS[kind][1])
-    if profile.name != _stem(path):
-        raise ProfileError(f"{path}: name: {quote(profile.name)}, but the file is called {quote(_stem(path))}")
-    return profile
 
 
 def unknown(library: Library, kinds: tuple[str, ...], name: str) -> UnknownName:
@@ -332,7 +278,7 @@ def unknown(library: Library, kinds: tuple[str, ...], name: str) -> UnknownName:
 
 
 def _near(library: Library, kind: str, name: str) -> list[str]:
-    known = library._files(kind)
-    owner = {s.lower(): stem for stem, path in known.items() for s in (*spellings(path).all, stem)}
+    index = library._index(kind)
+    owner = {s.lower(): stem for stem, known in index.spellings.items() for s in (*known.all, stem)}
     close = [owner[spelling] for spelling in suggest(name.lower()[:80], list(owner), 6)]
-    return list(dict.fromkeys([*candidates(name, known)[:3], *close]))[:3]
+    return list(dict.fromkeys([*candidates(name, index.files)[:3], *close]))[:3]

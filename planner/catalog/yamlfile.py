@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
@@ -9,7 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from planner.catalog.textfile import decoded, read_bytes
 from planner.errors import ProfileError, suggest
+from planner.wording import DEEPEST, schema_problem, yaml_problem
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -24,15 +27,10 @@ Path = tuple["str | int", ...]
 Lines = dict[Path, int]
 
 LIMIT = 10**6
-MAX_DEPTH = 32
 _LOADER: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]")
 _TAG = "tag:yaml.org,2002:"
 _CONSTRUCT = {_TAG + kind: f"construct_yaml_{kind}" for kind in ("null", "bool", "int", "float")}
-_WORDING = {
-    "extra_forbidden": "unknown key",
-    "missing": "missing",
-    "string_pattern_mismatch": "not a legal name (letters, digits and . _ + -, the first a letter or digit)",
-}
 
 
 def read_profile(path: Traversable, record: type[R]) -> R:
@@ -51,23 +49,7 @@ def read_text(path: Traversable) -> str:
     Raises:
         ProfileError: missing, unreadable, larger, or not UTF-8.
     """
-    try:
-        with path.open("rb") as file:
-            data = file.read(LIMIT + 1)
-    except (OSError, ValueError, KeyError) as error:
-        raise ProfileError(f"{path}: {_reason(error)}") from None
-    if len(data) > LIMIT:
-        raise ProfileError(f"{path}: larger than 1 MB", "a profile is a page of text")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise ProfileError(f"{path}:{line}: not UTF-8 text", "save the file as UTF-8") from None
-
-
-def _reason(error: Exception) -> str:
-    reason = getattr(error, "strerror", None)
-    return str(reason).lower() if reason else "cannot be read"
+    return decoded(read_bytes(path, LIMIT, "a profile is a page of text"), str(path))
 
 
 def parse_yaml(text: str, where: str) -> tuple[dict[str, Any], Lines]:
@@ -78,14 +60,15 @@ def parse_yaml(text: str, where: str) -> tuple[dict[str, Any], Lines]:
     Raises:
         ProfileError: `where` and line, and what is wrong there.
     """
+    if found := _CONTROL.search(text):
+        line = text.count("\n", 0, found.start()) + 1
+        raise ProfileError(f"{where}:{line}: the control character {found[0]!r} is not read", "save the file as text")
     try:
         return _Reader(text, where).mapping()
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "not YAML"
-        hint = "indent with spaces" if "\t" in text else "see profiles/ for examples"
-        raise ProfileError(f"{where}{line}: {problem}", hint) from None
+        line, problem, hint = yaml_problem(text, mark.line if mark else 0)
+        raise ProfileError(f"{where}:{line}: {problem}", hint) from None
 
 
 class _Reader:
@@ -129,8 +112,8 @@ class _Reader:
             raise self._error(event, "anchors (&) and aliases (*) are not read; write the value out")
         if event.tag:
             raise self._error(event, f"the tag {event.tag!r:.60} is not read; write a plain value")
-        if len(path) > MAX_DEPTH:
-            raise self._error(event, f"nested more than {MAX_DEPTH} levels deep")
+        if len(path) > DEEPEST:
+            raise self._error(event, f"nested more than {DEEPEST} levels deep")
 
     def _items(self, path: Path) -> Iterator[tuple[str, Any]]:
         while not isinstance(event := self._next(), yaml.MappingEndEvent):
@@ -183,7 +166,7 @@ def _first_problem(error: ValidationError, record: type[BaseModel], where: str, 
     line = next((lines[path[:n]] for n in range(len(path), 0, -1) if path[:n] in lines), lines.get((), 1))
     key = f"{dotted(path)}: " if path else ""
     others = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-    return ProfileError(f"{where}:{line}: {key}{problem_text(problems[0])}{others}", _hint(problems[0], path, record))
+    return ProfileError(f"{where}:{line}: {key}{schema_problem(problems[0])}{others}", _hint(problems[0], path, record))
 
 
 def _other_branch(problem: ErrorDetails) -> bool:
@@ -200,11 +183,6 @@ def _key_path(problem: ErrorDetails, lines: Lines) -> Path:
         if absent or (*path, part) in lines:
             path = (*path, part)
     return path
-
-
-def problem_text(problem: ErrorDetails) -> str:
-    """What pydantic found, in the planner's words where pydantic's are about Python."""
-    return _WORDING.get(problem["type"], problem["msg"].removeprefix("Value error, "))
 
 
 def _hint(problem: ErrorDetails, path: Path, record: type[BaseModel]) -> str | tuple[()]:

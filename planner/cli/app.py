@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from typing import Annotated
 
 import typer
@@ -23,11 +24,12 @@ from planner.cli import (
     timeline,
     validate,
 )
-from planner.errors import EXIT_BAD_INPUT, EXIT_BUG, PlannerError
+from planner.cli.streams import ReaderGone, guarded
+from planner.cli.usage import run
+from planner.errors import EXIT_BAD_INPUT, EXIT_BUG, EXIT_FITS, EXIT_INTERRUPTED, PlannerError
 
 app = typer.Typer(
     help="Ranks parallel plans, of training and of inference, for a real model on a real cluster.",
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 something fits, 1 nothing fits, 2 bad input, 70 a bug in the planner.",
@@ -57,38 +59,65 @@ def options(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit")
     ] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks; before or after the command")] = False,
 ) -> None:
     """Ranks parallel plans, of training and of inference, for a real model on a real cluster."""
-    del version
-    if debug:
-        os.environ["PLANNER_DEBUG"] = "1"
+    del version, debug
 
 
 def main() -> None:
     """Run the command line; turn every error into one screen and its exit code."""
+    words, debug = _asked(sys.argv[1:])
+    with guarded():
+        code = _outcome(words, debug or bool(os.environ.get("PLANNER_DEBUG")))
+    sys.exit(code)
+
+
+def _asked(words: list[str]) -> tuple[list[str], bool]:
+    """The words without --debug, and whether it was among them: every command takes it."""
+    end = words.index("--") if "--" in words else len(words)
+    kept = [word for word in words[:end] if word != "--debug"]
+    return kept + words[end:], len(kept) < end
+
+
+def _outcome(words: list[str], debug: bool) -> int:
     try:
-        app()
-    except PlannerError as error:
-        if os.environ.get("PLANNER_DEBUG"):
-            raise
-        _complain(str(error), error.hint)
-        sys.exit(error.exit_code)
-    except BrokenPipeError:
-        # the reader has gone; point stdout at nothing so that the interpreter's last flush is quiet
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
-    except OSError as error:
-        _complain(f"{error.filename or 'input/output'}: {error.strerror or error}")
-        sys.exit(EXIT_BAD_INPUT)
-    except KeyboardInterrupt:
-        sys.exit(130)
+        return _run(words)
+    except ReaderGone:
+        return EXIT_FITS
+    except (KeyboardInterrupt, typer.Abort):
+        return EXIT_INTERRUPTED
     except Exception as error:
-        if os.environ.get("PLANNER_DEBUG"):
-            raise
-        _complain(f"a bug in the planner: {type(error).__name__}: {error}", ["please report it with --debug's output"])
-        sys.exit(EXIT_BUG)
+        if debug:
+            traceback.print_exc()
+        return _explained(error)
 
 
-def _complain(message: str, hints: tuple[str, ...] | list[str] = ()) -> None:
+def _run(words: list[str]) -> int:
+    """The exit code that the command asks for, once its answer has arrived."""
+    code: object = EXIT_FITS
+    try:
+        code = run(app, words or ["--help"])
+    except SystemExit as stop:
+        code = stop.code
+    sys.stdout.flush()
+    return code if isinstance(code, int) else EXIT_FITS
+
+
+def _explained(error: Exception) -> int:
+    """One screen on stderr; the exit code that goes with it."""
+    if isinstance(error, PlannerError):
+        _complain(str(error), error.hint)
+        return error.exit_code
+    if isinstance(error, OSError):
+        _complain(f"{error.filename or 'input/output'}: {error.strerror or error}")
+        return EXIT_BAD_INPUT
+    _complain(
+        f"a bug in the planner: {type(error).__name__}: {error}",
+        ("please report it with what the same command prints when --debug is added",),
+    )
+    return EXIT_BUG
+
+
+def _complain(message: str, hints: tuple[str, ...] = ()) -> None:
     sys.stderr.write("".join([f"error: {message}\n", *(f"  {hint}\n" for hint in hints)]))

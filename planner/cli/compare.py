@@ -27,6 +27,7 @@ def compare(request: Request, price: _Price = None) -> None:
     from planner.cli.screen import console, notes
     from planner.curve import compare as search
     from planner.recommend import caveats
+    from planner.report.words import warning
 
     columns = search(request.model, request.gpus, price=price or (), exact=request.exact, **job_options(request))
     said = [s for c in columns for s in (*c.question.assumptions, *caveats(c.question.job, c.question.bounds))]
@@ -40,7 +41,9 @@ def compare(request: Request, price: _Price = None) -> None:
         from planner.report.curve import comparison
 
         comparison(console(), columns)
-    raise typer.Exit(EXIT_FITS if any(c.answer.ranked for c in columns) else EXIT_NOTHING_FITS)
+    runs, fits = (any(found) for found in zip(*((bool(c.answer.ranked), c.answer.fits) for c in columns), strict=True))
+    notes(warning(fits, runs), request.quiet)
+    raise typer.Exit(EXIT_FITS if runs else EXIT_NOTHING_FITS)
 
 
 _model = typer.Option("--model", "-m", help="Model, as for recommend", show_default=False)

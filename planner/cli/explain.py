@@ -7,9 +7,8 @@ from typing import Annotated
 
 import typer
 
-from planner.cli.ranking import chosen
+from planner.cli.ranking import chosen, leave
 from planner.cli.request import Request, takes_request
-from planner.errors import EXIT_NOTHING_FITS
 
 
 @takes_request
@@ -32,5 +31,4 @@ def explain(
         sys.stdout.write(write(explained(one.ranked, plan, one.capacity, lines, one.assumptions)))
     else:
         sys.stdout.write(text(one.ranked, one.capacity, lines))
-    if not one.fits:
-        raise typer.Exit(EXIT_NOTHING_FITS)
+    leave(one.fits, one.as_asked, request.quiet)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
-from planner.errors import PlannerError
+from planner.catalog.textfile import MIB, decoded, read_bytes, read_stream
+from planner.cli.streams import stdin
 
-LARGEST = 4 * 2**20
-"""Bytes of a script, configuration or answer that is still read."""
+LARGEST = 4 * MIB
+"""Bytes of a script, configuration or answer that are still read."""
+
+_HINT = "a launch script has some kilobytes"
 
 
 def read_text(name: str) -> str:
@@ -18,19 +20,5 @@ def read_text(name: str) -> str:
         PlannerError: it is missing, too large, or no text.
     """
     if name == "-":
-        data = sys.stdin.buffer.read(LARGEST + 1)
-        name = "stdin"
-    else:
-        path = Path(name)
-        if path.is_dir():
-            raise PlannerError(f"{name} is a directory", "name the file in it")
-        if not path.exists():
-            raise PlannerError(f"there is no file {name}")
-        with path.open("rb") as file:
-            data = file.read(LARGEST + 1)
-    if len(data) > LARGEST:
-        raise PlannerError(f"{name} is larger than {LARGEST // 2**20} MiB", "a launch script has some kilobytes")
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise PlannerError(f"{name} is no text: byte {error.start} is not UTF-8") from None
+        return decoded(read_stream(stdin(), "stdin", LARGEST, _HINT), "stdin")
+    return decoded(read_bytes(Path(name), LARGEST, _HINT), name)

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from planner.cli.ranking import chosen
+from planner.cli.ranking import chosen, leave
 from planner.cli.request import Request, complete, takes_request
-from planner.errors import EXIT_NOTHING_FITS, PlannerError
+from planner.cli.streams import has_input
+from planner.errors import NotAsAsked, PlannerError
 
 if TYPE_CHECKING:
     from planner.launch.program import File, Program, Setup, Target
@@ -73,29 +74,28 @@ def launch(
     if target is not None:
         known_name("--target", target, TARGETS)
     if _wants_answer(request, answer):
-        setup, fits, facts = _from_answer(request, answer, plan)
+        setup, fits, as_asked, facts = _from_answer(request, answer, plan), True, True, ""
     else:
-        setup, fits, facts = _ranked(request, plan)
+        setup, fits, as_asked, facts = _ranked(request, plan)
     chosen = find_target(target, setup.job.framework)
-    _refuse(chosen, setup)
+    _refuse(chosen, setup, as_asked)
     program = chosen.program(setup)
     files = _files(chosen, setup, program, launcher, image, facts, out is None)
     notes((*program.notes, f"checked against {chosen.versions}"), request.quiet)
     deliver(files, out, dry_run, request.quiet)
-    if not fits:
-        raise typer.Exit(EXIT_NOTHING_FITS)
+    leave(fits, as_asked, request.quiet)
 
 
 def _wants_answer(request: Request, answer: str | None) -> bool:
     """Whether the plan comes as JSON."""
     if answer is not None and request.model:
         raise PlannerError(f"{answer} and --model exclude each other", "an answer has its own model")
-    if answer is None and not request.model and sys.stdin.isatty():
+    if answer is None and not request.model and not has_input():
         raise PlannerError("no plan: name a model and its GPUs, or give an answer as JSON", EXAMPLES)
     return not request.model
 
 
-def _from_answer(request: Request, answer: str | None, number: int) -> tuple[Setup, bool, str]:
+def _from_answer(request: Request, answer: str | None, number: int) -> Setup:
     """A plan of a JSON answer."""
     from planner.catalog.library import open_library
     from planner.cli.infile import read_text
@@ -110,22 +110,26 @@ def _from_answer(request: Request, answer: str | None, number: int) -> tuple[Set
     if not found.plans:
         raise PlannerError("this answer holds no plan: nothing fits", "planner recommend says what would")
     job, plan = found.chosen(number)
-    return Setup(job, plan), True, ""
+    return Setup(job, plan)
 
 
-def _ranked(request: Request, number: int) -> tuple[Setup, bool, str]:
-    """Plan `number` of the ranking, whether it fits, and its numbers in a line."""
+def _ranked(request: Request, number: int) -> tuple[Setup, bool, bool, str]:
+    """Plan `number` of the ranking, whether it fits, whether it is what was asked, and its numbers in a line."""
     if not request.gpus:
         raise PlannerError("--gpus is missing", EXAMPLES[0])
     one = chosen(request, number)
     from planner.launch.program import Setup
     from planner.report.words import summary
 
-    return Setup(one.ranked.job, one.ranked.plan), one.fits, summary(one.ranked, one.capacity)
+    return Setup(one.ranked.job, one.ranked.plan), one.fits, one.as_asked, summary(one.ranked, one.capacity)
 
 
-def _refuse(target: Target, setup: Setup) -> None:
-    """Stop at what the target cannot express, with the nearest plan that it can."""
+def _refuse(target: Target, setup: Setup, as_asked: bool) -> None:
+    """Stop at what the target cannot express, with the nearest plan that it can.
+
+    Raises:
+        PlannerError: NotAsAsked where the plan is no mistake of the user's, but what a job that does not fit gives up.
+    """
     from planner.launch.nearest import nearest
     from planner.launch.targets import refusal
     from planner.report.words import degrees, recompute_name
@@ -140,7 +144,7 @@ def _refuse(target: Target, setup: Setup) -> None:
         hints.append(
             f"nearest plan that {target.title} runs: {degrees(one.plan)}, recompute {recompute_name(one.job, one.plan)}"
         )
-    raise PlannerError(rule.message(setup.job, setup.plan), hints)
+    raise (PlannerError if as_asked else NotAsAsked)(rule.message(setup.job, setup.plan), hints)
 
 
 def _files(

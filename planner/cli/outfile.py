@@ -1,10 +1,13 @@
-"""Files that a command writes: whole or not at all."""
+"""Files that a command writes: whole or not at all. What is no regular file is written to, never replaced."""
 
 from __future__ import annotations
 
+import errno
 import os
+import sys
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from planner.errors import PlannerError
@@ -13,57 +16,95 @@ from planner.errors import PlannerError
 def save(path: Path, text: str) -> None:
     """Write beside the target, then rename: a failed command leaves what was there before.
 
+    A link leads to the file that is written; a pipe or a device (/dev/stdout) takes the text as it comes.
+
     Raises:
         PlannerError: the directory is missing, or nothing can be written there.
     """
     if path.is_dir():
         raise PlannerError(f"--out {path} is a directory", f"name a file in it: --out {path / 'timeline.svg'}")
-    if not path.parent.is_dir():
-        raise PlannerError(f"--out {path}: there is no directory {path.parent}", "create it first")
-    try:
-        _replace(path, text)
-    except OSError as error:
-        raise PlannerError(f"--out {path}: {error.strerror or error}", "choose a place that can be written") from None
+    with _explained(path):
+        if (number := _descriptor(path)) is not None:
+            sys.stdout.flush()
+            _pour(os.dup(number), text)
+        elif path.exists() and not path.is_file():
+            _pour(os.open(path, os.O_WRONLY | os.O_NOCTTY), text)
+        else:
+            _replace({_target(path): text})
 
 
 def save_all(directory: Path, texts: dict[str, str]) -> None:
     """Write several files into a directory, which is made if need be: all of them, or none.
 
     Raises:
-        PlannerError: a file stands where the directory should, or nothing can be written there.
+        PlannerError: something else stands where the directory or one of the files should, or nothing can be written.
     """
     if directory.exists() and not directory.is_dir():
         raise PlannerError(f"--out {directory} is a file", "name a directory")
-    done: dict[Path, str | None] = {}
-    try:
+    with _explained(directory):
         directory.mkdir(parents=True, exist_ok=True)
-        for name, text in texts.items():
-            path = directory / name
-            done[path] = path.read_text(encoding="utf-8") if path.exists() else None
-            _replace(path, text)
-    except OSError as error:
-        for path, before in done.items():
-            _undo(path, before)
-        raise PlannerError(
-            f"--out {directory}: {error.strerror or error}", "choose a place that can be written"
-        ) from None
+        targets = {_target(directory / name): text for name, text in texts.items()}
+        for target in targets:
+            if target.exists() and not target.is_file():
+                raise PlannerError(f"--out {directory}: {target} is no regular file", "move it away")
+        _replace(targets)
 
 
-def _undo(path: Path, before: str | None) -> None:
-    with suppress(OSError):
-        path.unlink(missing_ok=True) if before is None else _replace(path, before)
-
-
-def _replace(path: Path, text: str) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-        os.chmod(name, _mode(path))
-        os.replace(name, path)
+        yield
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise PlannerError(f"--out {path}: {reason}", "choose a place that can be written") from None
+
+
+def _descriptor(path: Path) -> int | None:
+    """N, if the path is another name of /dev/fd/N; opening that anew would cut off what is in a file already."""
+    while True:
+        if path.name.isdigit() and os.path.realpath(path.parent) == os.path.realpath("/dev/fd"):
+            return int(path.name)
+        if not path.is_symlink() or not path.exists():
+            return None
+        path = path.parent / os.readlink(path)
+
+
+def _target(path: Path) -> Path:
+    """The file that a path leads to, there or not.
+
+    Raises:
+        OSError: links in a circle.
+        PlannerError: its directory is missing.
+    """
+    target = Path(os.path.realpath(path))
+    if target.is_symlink():
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+    if not target.parent.is_dir():
+        raise PlannerError(f"--out {path}: there is no directory {target.parent}", "create it first")
+    return target
+
+
+def _pour(handle: int, text: str) -> None:
+    """Into a pipe or a device; that its reader has gone is no mistake."""
+    with suppress(BrokenPipeError), os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+        file.write(text)
+
+
+def _replace(texts: dict[Path, str]) -> None:
+    """Everything is on the disk before the first file is replaced."""
+    drafts: dict[Path, str] = {}
+    try:
+        for path, text in texts.items():
+            handle, drafts[path] = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.")
+            with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+                file.write(text)
+            os.chmod(drafts[path], _mode(path))
+        for path, draft in drafts.items():
+            os.replace(draft, path)
     except BaseException:
-        with suppress(OSError):
-            os.unlink(name)
+        for draft in drafts.values():
+            with suppress(OSError):
+                os.unlink(draft)
         raise
 
 

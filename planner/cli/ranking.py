@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import typer
+
 from planner.cli.request import Request, resolve
-from planner.errors import PlannerError
+from planner.errors import EXIT_NOTHING_FITS, PlannerError
 
 if TYPE_CHECKING:
     from planner.recommend import Ranked
@@ -14,16 +16,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """Plan number `number`; of the nearest misses, where nothing fits."""
+    """Plan number `number`; of the nearest misses, where nothing fits.
+
+    Attributes:
+        fits: the plan runs; as_asked: and gives up nothing.
+    """
 
     ranked: Ranked
     capacity: float
     fits: bool
+    as_asked: bool
     assumptions: tuple[str, ...]
 
 
 def chosen(request: Request, number: int) -> Chosen:
-    """The plan that `recommend` ranks at `number` for the same options; assumptions go to stderr.
+    """The plan that `recommend` ranks at `number` for the same options; notes go to stderr.
 
     Raises:
         PlannerError: there is no such plan, or something is wrong with the request.
@@ -33,12 +40,24 @@ def chosen(request: Request, number: int) -> Chosen:
     question = resolve(request)
     from planner.cli.screen import notes, progress
     from planner.recommend import caveats, recommend
+    from planner.report.words import unfit
 
     assumptions = (*question.assumptions, *caveats(question.job, question.bounds))
     notes(assumptions, request.quiet)
     with progress(request.quiet) as tick:
         answer = recommend(question.job, question.bounds, max(number, 10), request.exact, tick)
+    notes(unfit(answer), request.quiet)
     shown = answer.ranked or answer.misses
     if number > len(shown):
         raise PlannerError(f"there are {len(shown)} plans, no number {number}", "planner recommend shows them")
-    return Chosen(shown[number - 1], answer.capacity, bool(answer.ranked), assumptions)
+    return Chosen(shown[number - 1], answer.capacity, bool(answer.ranked), answer.fits, assumptions)
+
+
+def leave(fits: bool, as_asked: bool, quiet: bool) -> None:
+    """End with exit code 1 when nothing runs; warn a script when what runs is not what was asked."""
+    from planner.cli.screen import notes
+    from planner.report.words import warning
+
+    notes(warning(as_asked, fits), quiet)
+    if not fits:
+        raise typer.Exit(EXIT_NOTHING_FITS)

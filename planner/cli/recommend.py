@@ -30,6 +30,7 @@ def recommend(
     from planner.cli.screen import notes, progress
     from planner.recommend import caveats
     from planner.recommend import recommend as search
+    from planner.report.words import warning
 
     assumptions = (*question.assumptions, *caveats(question.job, question.bounds))
     notes(assumptions, request.quiet)
@@ -44,6 +45,7 @@ def recommend(
         from planner.report.table import recommendation as table
 
         table(console(), answer, sys.argv[1:])
+    notes(warning(answer.fits, bool(answer.ranked)), request.quiet)
     raise typer.Exit(EXIT_FITS if answer.ranked else EXIT_NOTHING_FITS)
 
 

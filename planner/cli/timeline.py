@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from planner.cli.ranking import chosen
+from planner.cli.ranking import chosen, leave
 from planner.cli.request import Request, complete, takes_request
-from planner.errors import EXIT_NOTHING_FITS, PlannerError, suggest
+from planner.errors import PlannerError, suggest
 
 if TYPE_CHECKING:
     from planner.report.panels import Figure
@@ -112,15 +112,15 @@ def timeline(
     times = {"--forward": forward, "--backward": backward, "--weight": weight, "--p2p": p2p}
     given = {"-m": micro_batches, **times, "--blocking": blocking or None}
     if _wants_plan(request, name, compare, plan, [flag for flag, value in given.items() if value is not None]):
-        figure, fits = _of_plan(request, 1 if plan is None else plan)
+        figure, fits, as_asked = _of_plan(request, 1 if plan is None else plan)
     else:
         from planner.cli.named import figure_of_names
 
         text = compare if name is None else name
-        figure, fits = figure_of_names(str(text), request.pp, request.v, micro_batches, times, blocking), True
+        figure = figure_of_names(str(text), request.pp, request.v, micro_batches, times, blocking)
+        fits = as_asked = True
     _deliver(figure, style, request, out, width)
-    if not fits:
-        raise typer.Exit(EXIT_NOTHING_FITS)
+    leave(fits, as_asked, request.quiet)
 
 
 def _format(form: str | None, out: Path | None) -> str:
@@ -173,8 +173,8 @@ def _problem_options(request: Request) -> list[str]:
     return ["--" + name.replace("_", "-") for name in changed]
 
 
-def _of_plan(request: Request, number: int) -> tuple[Figure, bool]:
-    """Plan `number` of the ranking with its stage times, and whether it fits."""
+def _of_plan(request: Request, number: int) -> tuple[Figure, bool, bool]:
+    """Plan `number` of the ranking with its stage times, whether it fits, and whether it is what was asked."""
     one = chosen(request, number)
     from planner.cli.named import check_size
     from planner.report.jsonout import inputs
@@ -191,7 +191,7 @@ def _of_plan(request: Request, number: int) -> tuple[Figure, bool]:
         f"{ranked.job.model.name} on {ranked.job.cluster.gpus:,} × {ranked.job.cluster.accelerator.name} · {degrees}"
     )
     asked = inputs(ranked.job) | {"plan": as_data(ranked, number, one.capacity)}
-    return Figure((Panel(title, caption, replay_plan(ranked.job, p)),), False, asked), one.fits
+    return Figure((Panel(title, caption, replay_plan(ranked.job, p)),), False, asked), one.fits, one.as_asked
 
 
 def _deliver(figure: Figure, style: str, request: Request, out: Path | None, width: int | None) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from planner.cli.measured import measured
 from planner.errors import PlannerError, suggest
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def validate(
 ) -> None:
     """Hold the planner against measured runs: step time, ranking of layouts, peak memory, fits or out of memory.
 
-    Without files: the runs published in papers and documentation that come with the source, benchmarks/measured.
+    Without files: the runs published in papers and documentation that come with the planner.
     Mixtures of experts, 8-bit precision, LoRA, offload, unknown recomputation and doubtful rows are scored apart.
     """
     if serve:
@@ -48,7 +49,7 @@ def validate(
         if svg or html or label:
             raise PlannerError("--svg, --html and --label are about training runs", "--serve has --rows, --json")
         return validate_serving(files or [], as_json, rows, profiles, quiet)
-    corpus = _read(files or [_committed()], profiles, quiet)
+    corpus = _read(files or [measured("measured")], profiles, quiet)
     from planner.accuracy.predict import predict
     from planner.accuracy.score import apart, main, score
 
@@ -71,15 +72,6 @@ def validate(
     from planner.cli.screen import console
 
     validation.tables(console(), whole, kinds, cases, corpus.skipped)
-
-
-def _committed() -> Path:
-    """The folder of measured runs in a checkout; the installed package has none."""
-    folder = Path(__file__).parents[2] / "benchmarks" / "measured"
-    if not folder.is_dir():
-        what = "no measured runs come with an installed planner: name CSV files"
-        raise PlannerError(what, "benchmarks/measured in the source repository has some, and says where more are")
-    return folder
 
 
 def _read(paths: list[Path], profiles: Path | None, quiet: bool) -> Corpus:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from planner.cli.measured import measured
 from planner.errors import PlannerError
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 def validate_serving(files: list[Path], as_json: bool, rows: Path | None, profiles: Path | None, quiet: bool) -> None:
     """Hold the planner against measured deployments."""
-    corpus = _read(files or [_committed()], profiles, quiet)
+    corpus = _read(files or [measured("measured-serving")], profiles, quiet)
     from planner.accuracy.serving_score import predict
     from planner.report import serving_validation
 
@@ -31,15 +32,6 @@ def validate_serving(files: list[Path], as_json: bool, rows: Path | None, profil
     from planner.cli.screen import console
 
     serving_validation.tables(console(), predictions, corpus.skipped)
-
-
-def _committed() -> Path:
-    """The folder of measured deployments in a checkout; the installed package has none."""
-    folder = Path(__file__).parents[2] / "benchmarks" / "measured-serving"
-    if not folder.is_dir():
-        what = "no measured deployments come with an installed planner: name CSV files"
-        raise PlannerError(what, "benchmarks/measured-serving in the source repository has some")
-    return folder
 
 
 def _read(paths: list[Path], profiles: Path | None, quiet: bool) -> ServeCorpus:

@@ -28,6 +28,7 @@ from planner.training.defaults import default_global_batch, default_precision, d
 from planner.training.job import Job
 from planner.training.rules import rules_of
 from planner.training.space import Bounds
+from planner.wording import schema_problem
 
 WORTH = 0.10
 """Share of the step that an edit must save to be proposed to a script that runs."""
@@ -163,7 +164,7 @@ def _workload(
         return Workload.model_validate(fields), tuple(notes)
     except ValidationError as error:
         problem = error.errors()[0]
-        raise PlannerError(f"{problem['loc'][0]} {problem['input']!r:.40}: {problem['msg'].lower()}") from None
+        raise PlannerError(f"{problem['loc'][0]} {problem['input']!r:.40}: {schema_problem(problem)}") from None
 
 
 def check(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from itertools import groupby
 
+from planner.errors import PlannerError
 from planner.launch.program import Flag
 from planner.plan import Plan
 from planner.stages import layers_per_chunk
@@ -51,16 +52,16 @@ def read_layout(text: str) -> list[int]:
     Megatron writes `(..)*n` out first and then `x*n`, so groups do not nest; commas are ornaments.
 
     Raises:
-        ValueError: a character that the format does not have, or more than MOST_CHARACTERS.
+        PlannerError: a character that the format does not have, or more than MOST_CHARACTERS.
     """
     text = text.replace(",", "")
     for repeated in (r"\(([^)]+)\)\*(\d{1,6})", r"(.)\*(\d{1,6})"):
         grown = len(text) + sum(len(x) * int(n) for x, n in re.findall(repeated, text))
         if grown > MOST_CHARACTERS:
-            raise ValueError("more stages than any pipeline has")
+            raise PlannerError("more stages than any pipeline has")
         text = re.sub(repeated, lambda found: found[1] * int(found[2]), text)
     if unknown := set(text) - set("EtmL|"):
-        raise ValueError(f"{min(unknown)!r} is none of E t m L | ( ) * and numbers")
+        raise PlannerError(f"{min(unknown)!r} is none of E t m L | ( ) * and numbers")
     return [stage.count("t") for stage in text.split("|")]
 
 

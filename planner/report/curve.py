@@ -10,12 +10,12 @@ from rich.table import Table
 from planner import __version__
 from planner.curve import Column, Curve
 from planner.recommend import usable_memory
-from planner.report.jsonout import inputs, inputs_of, plan
+from planner.report.jsonout import inputs, inputs_of, loosened, plan
 from planner.report.plot import scatter
 from planner.report.sizing_json import brief, price
 from planner.report.sizing_words import layout, pays_words, price_words, shape, usd
 from planner.report.table import training
-from planner.report.words import band_words, degrees, miss, recompute_name, relaxation, with_band
+from planner.report.words import band_words, degrees, recompute_name, relaxation, unfit, with_band
 from planner.units import GIB, format_bytes
 
 TIMED = {"time_s", "time_low_s", "time_high_s", "gpu_hours", "cost_usd", "effective_share", "spare_nodes"}
@@ -122,8 +122,9 @@ def comparison(console: Console, columns: tuple[Column, ...]) -> None:
             console.print(f"Band     {column.name}: {band_words(best[0])}")
         if column.bill is not None:
             console.print(f"Price    {column.name}: {price_words(column.bill)}")
-        for near in () if column.answer.fits else column.answer.misses[:1]:
-            console.print(f"Not      {column.name}: {miss(near, column.answer.capacity)}.")
+        if not column.answer.fits:
+            for line in unfit(column.answer):
+                console.print(f"Not      {column.name}: {line}.")
 
 
 def _cells(column: Column) -> dict[str, str]:
@@ -170,6 +171,8 @@ def _column(c: Column) -> dict[str, Any]:
         "assumptions": list(c.question.assumptions),
         "fits_as_requested": c.answer.fits,
         "smallest_cluster_gpus": c.answer.smallest,
+        "smallest_cluster_reason": c.answer.larger.why or None,
+        "loosened": loosened(c.answer),
         "usable_memory_bytes": c.answer.capacity,
         "plan": None if best is None else plan(best, 1, c.answer.capacity),
         "tokens_per_second_per_gpu": None if best is None else best.tokens_per_second / c.question.job.cluster.gpus,

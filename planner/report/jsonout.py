@@ -37,6 +37,8 @@ def recommendation(answer: Recommendation, assumptions: tuple[str, ...]) -> dict
         "assumptions": list(assumptions),
         "fits_as_requested": answer.fits,
         "smallest_cluster_gpus": answer.smallest,
+        "smallest_cluster_reason": answer.larger.why or None,
+        "loosened": loosened(answer),
         "usable_memory_bytes": answer.capacity,
         "search": {
             "plans": answer.plans,
@@ -52,6 +54,12 @@ def recommendation(answer: Recommendation, assumptions: tuple[str, ...]) -> dict
         ],
         "relaxations_not_tried": answer.dropped,
     }
+
+
+def loosened(answer: Recommendation) -> dict[str, Any] | None:
+    """The pins that stood in the way and the best plan without them."""
+    found = answer.loosened
+    return None if found is None else {"without": list(found.pins), "plan": plan(found.ranked, 1, answer.capacity)}
 
 
 def inputs(job: Job) -> dict[str, Any]:

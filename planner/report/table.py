@@ -20,7 +20,9 @@ from planner.report.words import (
     miss,
     recompute_name,
     relaxation,
+    where_it_fits,
     why,
+    wider,
     with_band,
 )
 from planner.training.job import Job
@@ -97,11 +99,9 @@ def does_not_fit(answer: Recommendation) -> list[str]:
         lines.append(f"  nearest  {miss(near, answer.capacity)}")
     if answer.misses:
         lines.append(f"  cure     {CURES[largest_part(answer.misses[0])]}")
-    device = answer.job.cluster.accelerator.name
-    if answer.smallest is not None:
-        lines.append(f"  fits on  {answer.smallest} × {device} and more, as asked")
-    else:
-        lines.append(f"  fits on  no number of {device} that was tried")
+    lines.append(f"  fits on  {where_it_fits(answer)}")
+    if answer.loosened:
+        lines.append(f"  without  {wider(answer.loosened, answer.capacity)}")
     lines += [f"  not even with {name}: {reason}" for name, reason in answer.dropped.items()]
     if answer.ranked:
         lines.append("What does run on these GPUs, by what it gives up (--exact forbids this):")
@@ -195,6 +195,8 @@ def following(answer: Recommendation, arguments: Sequence[str]) -> list[str]:
     from planner.launch.targets import writes  # all emitters: only the screen needs them
 
     same = problem(arguments)
+    if not answer.ranked and "--exact" not in same:
+        return []
     if not answer.ranked:
         return ["Next    without --exact, planner shows what does run on these GPUs"]
     drawn = ["--model" if word == "-m" else word for word in same]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from planner.accuracy.bands import band, tied
 from planner.plan import Plan
-from planner.recommend import RELAXATIONS, Ranked
+from planner.recommend import RELAXATIONS, Loosened, Ranked, Recommendation
 from planner.stages import chunk_layers
 from planner.training.job import Job
 from planner.units import GIB, format_bytes, format_seconds
@@ -157,3 +157,28 @@ def miss(ranked: Ranked, capacity: float) -> str:
 def relaxation(names: tuple[str, ...]) -> str:
     """What was given up, as a sentence."""
     return ", ".join(RELAXATIONS[name][0] for name in names)
+
+
+def wider(found: Loosened, capacity: float) -> str:
+    """The pins that had to go, and the best plan without them."""
+    return f"{' '.join(found.pins)}: {summary(found.ranked, capacity)}"
+
+
+def where_it_fits(answer: Recommendation) -> str:
+    """The smallest cluster that holds the job as asked, or why none is named."""
+    device, found = answer.job.cluster.accelerator.name, answer.larger
+    return f"no number of {device}: {found.why}" if found.gpus is None else f"{found.gpus} × {device}, as asked"
+
+
+def warning(fits: bool, runs: bool) -> tuple[str, ...]:
+    """What a script has to know that takes exit code 0 for "fits"."""
+    return ("exit 0 although nothing fits as asked; --exact makes that exit 1",) if runs and not fits else ()
+
+
+def unfit(answer: Recommendation) -> tuple[str, ...]:
+    """For those who see one plan only: that the job does not fit as asked, and what would."""
+    if answer.fits:
+        return ()
+    near = [f"does not fit as asked; nearest: {miss(one, answer.capacity)}" for one in answer.misses[:1]]
+    without = [f"fits without {wider(answer.loosened, answer.capacity)}"] if answer.loosened else []
+    return (*near, f"fits on {where_it_fits(answer)}", *without)

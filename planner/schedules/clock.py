@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from planner.errors import PlannerError
 from planner.schedules.ops import Op, Placement
 
 Hop = Callable[[int, int], float]
@@ -62,7 +63,7 @@ def cells(
     ]
 
 
-class Deadlock(ValueError):
+class Deadlock(PlannerError):
     """Every rank waits for another one."""
 
 

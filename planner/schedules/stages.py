@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from planner.errors import PlannerError
 from planner.plan import Num
 
 
@@ -30,14 +31,14 @@ class Work:
 
     @property
     def weight_gradient(self) -> Num:
-        """t_W. Raises ValueError where it is unknown: half of the backward is a guess to be made by the user only."""
+        """t_W. Raises PlannerError where it is unknown: half of the backward is a guess to be made by the user only."""
         if self.weight is None:
-            raise ValueError("this schedule splits the backward: it needs the time of the weight gradient")
+            raise PlannerError("this schedule splits the backward: it needs the time of the weight gradient")
         return self.weight
 
     @property
     def input_gradient(self) -> Num:
-        """t_B = t_b - t_W. Raises ValueError where t_W is unknown."""
+        """t_B = t_b - t_W. Raises PlannerError where t_W is unknown."""
         return self.backward - self.weight_gradient
 
 

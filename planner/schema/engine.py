@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field
-
-from planner.schema.base import Positive, Profile, Trust
-from planner.schema.framework import Share
-from planner.units import Bytes, Seconds
+from planner.schema.base import Profile, Trust
+from planner.schema.quantities import Bytes, Factor, PerItem, Requests, Seconds, Share, Tokens, Used
 
 EngineTarget = Literal["vllm", "sglang", "tensorrt-llm"]
 
@@ -45,16 +42,16 @@ class Engine(Profile):
     host_request: Seconds = 0.0
     host_pipeline: Seconds | None = None
     kernel: Seconds
-    small_kernels: Annotated[float, Field(ge=0)]
-    routing: Annotated[float, Field(ge=0)] = 0.0
-    quantise: Annotated[float, Field(ge=0)] = 0.0
-    collective: Annotated[float, Field(ge=1)]
+    small_kernels: PerItem
+    routing: PerItem = 0.0
+    quantise: PerItem = 0.0
+    collective: Factor
     peer: bool = True
-    chunk: Positive
+    chunk: Tokens
     front: Seconds
     burst: Share
-    most: Positive
-    utilisation: Annotated[float, Field(gt=0, le=1)]
+    most: Requests
+    utilisation: Used
     utilisation_of: Literal["device", "free"] = "device"
     reserve: Bytes
     target: EngineTarget | None = None

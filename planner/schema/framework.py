@@ -7,9 +7,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from planner.schema.base import Profile, Trust
-from planner.units import Bytes, Seconds
+from planner.schema.quantities import Bytes, Factor, PerItem, Seconds, Share, Used
 
-Share = Annotated[float, Field(ge=0, le=1)]
 ScheduleName = Literal[
     "naive",
     "gpipe",
@@ -82,7 +81,7 @@ class Framework(Profile):
     uneven_layers: bool
     target: TargetName | None = None
     counts_head: bool = False
-    elementwise: Annotated[float, Field(gt=0)]
+    elementwise: Factor
     host_layer: Seconds
     host_layer_backward: Seconds
     host_collective: Seconds = 0.0
@@ -90,24 +89,24 @@ class Framework(Profile):
     piped_floor_tp: Seconds = 0.0
     tp_exposed: Share
     dp_hidden: Share
-    gathers: Annotated[int, Field(ge=1)] = 1
+    gathers: Annotated[int, Field(ge=1, le=1000)] = 1
     host_member: Seconds = 0.0
     gathers_block: bool = False
     regathers: bool = False
     fsdp_slowdown: Share
     p2p_blocking: bool
     p2p_exposed: Share
-    accumulate: Annotated[float, Field(ge=0)]
+    accumulate: PerItem
     step: Seconds
     jitter: Share
-    gradient_bytes: Annotated[float, Field(gt=0)]
-    fixed_bytes: Annotated[float, Field(ge=0)] = 0.0
-    sharded_bytes: Annotated[float, Field(ge=0)] = 0.0
-    logits_bytes: Annotated[float, Field(gt=0)]
+    gradient_bytes: Factor
+    fixed_bytes: PerItem = 0.0
+    sharded_bytes: PerItem = 0.0
+    logits_bytes: Factor
     logits_split: bool = True
-    norm_bytes: Annotated[float, Field(ge=0)] = 0.0
-    activation_factor: Annotated[float, Field(gt=0)]
+    norm_bytes: PerItem = 0.0
+    activation_factor: Factor
     shard_is_master: bool
-    usable: Annotated[float, Field(gt=0, le=1)]
+    usable: Used
     reserve: Bytes
     trust: Trust

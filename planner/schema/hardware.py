@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from planner.schema.base import Name, Positive, Profile, Record, Text, Trust
-from planner.units import Bytes, BytesPerSecond, FlopsPerSecond, Seconds, Watts
+from planner.schema.quantities import (
+    Accelerators,
+    BytesPerSecond,
+    Dollars,
+    Domains,
+    Extent,
+    FlopsPerSecond,
+    Fraction,
+    Memory,
+    Seconds,
+    Watts,
+)
 
-Fraction = Annotated[float, Field(gt=0, le=1.2)]
 Precision = Literal["bf16", "fp16", "fp8", "fp4"]
 
 
@@ -36,10 +46,10 @@ class Efficiency(Record):
     """
 
     gemm: Fraction
-    gemm_dim: Annotated[float, Field(ge=0)]
+    gemm_dim: Extent
     attention: Fraction
     attention_backward: Fraction
-    attention_seq: Annotated[float, Field(ge=0)] = 0.0
+    attention_seq: Extent = 0.0
     memory: Fraction
     kernel: Seconds
     trust: Trust
@@ -65,7 +75,7 @@ class Inference(Record):
     """
 
     gemm: Shares
-    tokens: Annotated[float, Field(ge=0)] = 0.0
+    tokens: Extent = 0.0
     memory: Fraction
     kv: Fraction
     attention: Fraction
@@ -98,13 +108,13 @@ class Link(Profile):
     kind: Literal["switch", "mesh", "torus", "bridge", "pcie", "network"]
     rate: BytesPerSecond
     pair_rate: BytesPerSecond | None = None
-    domain: Positive | None = None
-    socket: Positive | None = None
+    domain: Accelerators | None = None
+    socket: Accelerators | None = None
     socket_rate: BytesPerSecond | None = None
     efficiency: Fraction
     latency: Seconds
     hop_latency: Seconds
-    congestion: Annotated[float, Field(gt=0)] | None = None
+    congestion: Domains | None = None
     stall: Seconds = 0.0
     stall_nodes: Positive = 1
     peer_latency: Seconds | None = None
@@ -138,7 +148,7 @@ class Accelerator(Profile):
 
     vendor: Text
     form_factor: Text
-    memory: Bytes
+    memory: Memory
     bandwidth: BytesPerSecond
     peak: Peak
     host_rate: BytesPerSecond
@@ -152,7 +162,7 @@ class Accelerator(Profile):
 class Price(Record):
     """On-demand price per node and hour; never enters a ranking unless asked."""
 
-    usd_per_hour: Annotated[float, Field(gt=0, lt=5000)]
+    usd_per_hour: Dollars
     region: Text
     date: Text
     source: Text
@@ -173,11 +183,11 @@ class Node(Profile):
 
     provider: Text
     accelerator: Name
-    count: Positive
+    count: Accelerators
     scaleup: Name | Link | None = None
     network: Name | Link | None = None
     network_rate: BytesPerSecond | None = None
-    host_memory: Bytes | None = None
+    host_memory: Memory | None = None
     host_bandwidth: BytesPerSecond = 200e9
     vcpus: Positive | None = None
     price: Price | None = None

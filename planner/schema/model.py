@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import model_validator
 
 from planner.schema.base import Positive, Profile, Record, Whole
-from planner.units import Count
+from planner.schema.quantities import Count, Experts, ExpertsBeside, Heads, Layers, Tokens, Vocabulary, Width
 
 
 class MixtureOfExperts(Record):
@@ -22,10 +22,10 @@ class MixtureOfExperts(Record):
         every: of the layers behind those, one in `every` is MoE (Llama 4 Maverick: 2); 1 means all.
     """
 
-    experts: Positive
-    top_k: Positive
-    ffn: Positive
-    shared_experts: Whole = 0
+    experts: Experts
+    top_k: Experts
+    ffn: Width
+    shared_experts: ExpertsBeside = 0
     dense_layers: Whole = 0
     every: Positive = 1
 
@@ -46,11 +46,11 @@ class LatentAttention(Record):
         v_head_dim: per-head value width.
     """
 
-    kv_lora_rank: Positive
-    q_lora_rank: Positive | None = None
-    qk_nope_dim: Positive
-    qk_rope_dim: Positive
-    v_head_dim: Positive
+    kv_lora_rank: Width
+    q_lora_rank: Width | None = None
+    qk_nope_dim: Width
+    qk_rope_dim: Width
+    v_head_dim: Width
 
 
 class Model(Profile):
@@ -71,21 +71,21 @@ class Model(Profile):
 
     hf_id: str | None = None
     family: str
-    layers: Positive
-    hidden: Positive
-    ffn: Positive
-    heads: Positive
-    kv_heads: Positive
-    head_dim: Positive
-    vocab: Positive
+    layers: Layers
+    hidden: Width
+    ffn: Width
+    heads: Heads
+    kv_heads: Heads
+    head_dim: Width
+    vocab: Vocabulary
     tied_embeddings: bool
-    context: Positive
+    context: Tokens
     mlp: Literal["glu", "gelu", "relu", "relu2"]
     bias: Literal["none", "qkv", "all"] = "none"
     norm: Literal["rmsnorm", "layernorm"] = "rmsnorm"
     position: Literal["rope", "learned", "alibi", "none"] = "rope"
     dropout: bool = False
-    window: Positive | None = None
+    window: Tokens | None = None
     window_every: Whole = 0
     moe: MixtureOfExperts | None = None
     mla: LatentAttention | None = None

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import prod
 
+from planner.pins import whole
 from planner.recommend import Ranked, best
 from planner.schema.hardware import Node
 from planner.sizing.failures import Failures
@@ -119,8 +119,7 @@ def training_time(tokens: float, tokens_per_second: float, share: float = 1.0) -
 
 def tried(kind: Kind, most: int) -> tuple[int, ...]:
     """The ladder, and multiples of the degrees that are pinned."""
-    base, ranges = kind.job.cluster, kind.bounds.ranges
-    pinned = prod(r.low for n in ("tp", "cp", "pp", "dp") if (r := ranges.get(n)) is not None and r.low == r.high)
+    base, pinned = kind.job.cluster, whole(kind.bounds)
     sizes = rungs(base, kind.whole, most)
     return sizes if pinned == 1 else tuple(sorted({*sizes, *multiples(base, kind.whole, most, pinned)}))
 

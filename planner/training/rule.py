@@ -67,11 +67,18 @@ def _numbers(job: Job, plan: Plan) -> dict[str, Any]:
 
 
 def head_worth(job: Job) -> int:
-    """The LM head in layers, by parameters that a token meets, rounded up: 2 for Llama 3 70B, 5 for Llama 3.2 1B."""
+    """The LM head in layers, by parameters that a token meets, rounded up: 2 for Llama 3 70B, 5 for Llama 3.2 1B.
+
+    At most MOST_HEAD: a head that is worth more leaves its rank without layers all the same.
+    """
     share = parameters(job.model)
     met = active_parameters(job.model) - share.embedding - share.head - share.norms
     layer = met / job.model.layers
-    return math.ceil(float(job.model.vocab * job.model.hidden / layer))
+    return min(math.ceil(float(job.model.vocab * job.model.hidden / layer)), MOST_HEAD)
+
+
+MOST_HEAD = 64
+"""Layers that a head counts for at most; 12 is the most of a published model (Gemma 3 1B)."""
 
 
 def host_bytes(job: Job, plan: Plan) -> Any:

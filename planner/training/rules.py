@@ -36,6 +36,11 @@ def _head(job: Job, plan: Plan) -> Any:
     return (plan.head == 0) | movable
 
 
+def _counted_head(job: Job, plan: Plan) -> Any:
+    fixed = (plan.pp == 1) | (plan.v > 1) | (not (job.framework.counts_head and job.framework.uneven_layers))
+    return fixed | (plan.head == head_worth(job))
+
+
 def _chunks(job: Job, plan: Plan) -> Any:
     slots = plan.pp * plan.v
     missing = -(-job.model.layers // slots) * slots - job.model.layers
@@ -144,6 +149,12 @@ RULES: tuple[Rule, ...] = (
         "arithmetic; Megatron-LM --decoder-last-pipeline-num-layers",
     ),
     Rule(
+        "counted_head",
+        _counted_head,
+        "{framework} counts the LM head when it lays layers over ranks: head has to be {worth}, not {head}",
+        "framework preset",
+    ),
+    Rule(
         "framework_schedule",
         lambda j, p: p.schedule in j.framework.schedules,
         "{framework} has no schedule {schedule}; it runs {schedules}",
@@ -219,6 +230,23 @@ RULES: tuple[Rule, ...] = (
 )
 
 
+STATED: tuple[Rule, ...] = (
+    Rule(
+        "stages",
+        lambda j, p: p.pp * p.v <= j.model.layers,
+        "pp*v = {pp}*{v} stages are more than the {layers} layers",
+        "definition",
+    ),
+    Rule(
+        "batch",
+        lambda j, p: p.dp * p.b * p.m == j.workload.global_batch,
+        "dp x b x m = {dp} x {b} x {m} does not make the global batch of {batch}",
+        "definition",
+    ),
+)
+"""What every plan of `planner.training.space` obeys by how it is made, and one that somebody states may not."""
+
+
 def rules_of(job: Job) -> tuple[Rule, ...]:
     """The rules that every framework has, and those of the one that runs the job."""
     return (*RULES, *FRAMEWORK_RULES.get(job.framework.target or "", ()))
@@ -230,5 +258,5 @@ def legal(job: Job, plan: Plan, more: tuple[Rule, ...] = ()) -> tuple[Any, dict[
 
 
 def first_broken(job: Job, plan: Plan) -> Rule | None:
-    """The first rule that one plan breaks, or None."""
-    return first_of(rules_of(job), job, plan)
+    """The first rule that one plan breaks, whoever states it, or None."""
+    return first_of((*rules_of(job), *STATED), job, plan)

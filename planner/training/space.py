@@ -51,6 +51,11 @@ def _schedules(job: Job, bounds: Bounds) -> list[str]:
     return [n for n in names if bounds.schedules is None or n in bounds.schedules] or sorted(bounds.schedules or ())
 
 
+def _unpiped(job: Job, bounds: Bounds) -> str:
+    """The schedule under which plans without a pipeline are listed, once: they are the same under all that run them."""
+    return min(_schedules(job, bounds), key=lambda name: {"naive": 1, "interleaved": 2}.get(name, 0))
+
+
 def _selective(job: Job, bounds: Bounds) -> list[bool]:
     policies = bounds.recompute
     if policies is None:
@@ -94,7 +99,7 @@ def _grids(job: Job, bounds: Bounds, schedule: str, selective: bool) -> Iterator
     """One grid per (tp, cp, ep, pp, dp, b, sp): all of (v, k, ZeRO)."""
     batch = job.workload.global_batch
     for tp, cp, pp, dp, ep in layouts(job, bounds):
-        if batch % dp or (schedule != _schedules(job, bounds)[0] and pp == 1):
+        if batch % dp or (pp == 1 and schedule != _unpiped(job, bounds)):
             continue
         inner = _inner(job, bounds, schedule, selective, pp, dp * cp)
         if not len(inner):

@@ -291,7 +291,8 @@ def test_a_file_writes_an_accelerator_out(tmp_path: Path, library: Library) -> N
     inline = "accelerator:\n" + "".join(f"  {line}\n" for line in own.splitlines())
     path = cluster_file(tmp_path, INLINE.format(accelerator="own") + inline)
     assert shape(find_cluster(path, library).value) == ("own", "mine", 3, 4)
-    path = cluster_file(tmp_path, INLINE.format(accelerator="other") + inline)
+    (tmp_path / "other").mkdir()
+    path = cluster_file(tmp_path / "other", INLINE.format(accelerator="other") + inline)
     with pytest.raises(PlannerError, match=r'accelerator: "own", but the node has "other"'):
         find_cluster(path, library)
 

@@ -631,7 +631,7 @@ def test_variants_that_cannot_be_expressed_are_refused(tmp_path: Path, config: d
         ('{"model_type": "llama",\n}', r"config\.json:[12]: not JSON"),
         ("[1]", r"not a JSON object"),
         ("[" * 200_000, r"not JSON"),
-        ('{"vocab_size": ' + "9" * 5000 + "}", r"not JSON that can be read|model_type: missing"),
+        ('{"vocab_size": ' + "9" * 5000 + "}", r"not JSON: a number of more"),
         ("{" + " " * 1_100_000 + "}", r"larger than 1 MB"),
     ],
 )

@@ -12,4 +12,4 @@ def shell(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
     """Runs commands with no profiles but the packaged ones."""
     monkeypatch.delenv("PLANNER_PROFILES", raising=False)
     monkeypatch.delenv("PLANNER_DEBUG", raising=False)
-    return Shell(monkeypatch, capsys)
+    return Shell(capsys)

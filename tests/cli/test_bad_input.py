@@ -30,6 +30,7 @@ JOB = "recommend -m llama70b -g 64xA100 -q"
         ("recommend -m llama70b -g 12xA100", "2x8xA100"),
         ("recommend -m llama70b", "--gpus"),
         (f"{JOB} --tp 3", "legal: 1, 2, 4, 8"),
+        ("recommend -m llama70b -g 8xA100..64xA100 -q --tp 3", "legal: 1, 2, 4, 8"),
         (f"{JOB} --tp 0", "whole numbers"),
         (f"{JOB} --tp -2", "whole numbers"),
         (f"{JOB} --tp 8..2", "not understood"),
@@ -56,7 +57,7 @@ JOB = "recommend -m llama70b -g 64xA100 -q"
         ("explain -m llama70b -g 64xA100 --plan 0", "--plan"),
         ("show modles", "did you mean: models"),
         ("show accelerators a1000", "did you mean"),
-        ("frobnicate", "No such command"),
+        ("frobnicate", "there is no command"),
     ],
 )
 def test_mistakes_are_explained(shell: Shell, command: str, says: str) -> None:
@@ -65,6 +66,43 @@ def test_mistakes_are_explained(shell: Shell, command: str, says: str) -> None:
     assert result.code == 2, result
     assert says in result.err and result.out == ""
     assert "Traceback" not in result.err and len(result.err.splitlines()) <= 20
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (
+            "train.sh",
+            "torchrun --nproc_per_node 8 pretrain_gpt.py --num-layers 24 --hidden-size 2048 --bf16 "
+            "--num-attention-heads 16 --seq-length 1024 --max-position-embeddings 1024 --micro-batch-size 1 "
+            "--global-batch-size 64 --vocab-size 50257\n",
+        ),
+        (
+            "ds.json",
+            '{"train_micro_batch_size_per_gpu": 1, "gradient_accumulation_steps": 8, "bf16": {"enabled": true}}',
+        ),
+        ("train.toml", '[model]\nname = "llama3"\nflavor = "8B"\n[training]\nlocal_batch_size = 1\nseq_len = 2048\n'),
+    ],
+)
+def test_a_precision_that_the_part_lacks(shell: Shell, tmp_path: Path, name: str, text: str) -> None:
+    """In every format that `check` reads: the part and the precision are named."""
+    path = tmp_path / name
+    path.write_text(text)
+    result = shell("check", str(path), "--gpus", "8xV100", "--model", "gpt2-xl", "-q")
+    if name == "train.toml" and result.code != 2:
+        assert result.code == 1  # says no precision: fp16 is taken
+    else:
+        assert result.code == 2 and result.out == ""
+        assert "v100-sxm2-16gb has no bf16" in result.err and "it has fp16" in result.err
+
+
+def test_an_answer_for_a_part_that_lacks_its_precision(shell: Shell, tmp_path: Path) -> None:
+    """bf16 on A100, read back for V100."""
+    path = tmp_path / "answer.json"
+    path.write_text(shell("recommend -m gpt2-xl -g 8xA100 --json -q").out)
+    for verb in ("launch", "check"):
+        result = shell(verb, str(path), "--gpus", "8xV100", "-q")
+        assert result.code == 2 and "has no bf16" in result.err
 
 
 @pytest.mark.parametrize("text", ["", "a: b: c", "\t- x", "layers: 80", "&a [*a]", "x" * 10**7, "[" * 5000, "\x00\x01"])

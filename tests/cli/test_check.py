@@ -125,12 +125,12 @@ def test_a_script_with_its_json_beside_it(shell: Shell, tmp_path: Path) -> None:
     ("content", "options", "says"),
     [
         (b"echo hello\n", "-g 8xA100", "no training command that can be read"),
-        (b"\x80\x81\x00\xff", "-g 8xA100", "is no text"),
+        (b"\x80\x81\x00\xff", "-g 8xA100", "no text, or not UTF-8"),
         (b"torchrun pretrain_gpt.py --num-layers 32\n", "", "--gpus is missing"),
         (b"torchrun pretrain_gpt.py --num-layers $N --hidden-size 8\n", "-g 8xA100", "line 1: --num-layers needs N"),
-        (b"{", "-g 8xA100", "no JSON"),
+        (b"{", "-g 8xA100", "is no JSON"),
         (b"[training\nx", "-g 8xA100", "no training command"),
-        (b"x" * (5 * 2**20), "-g 8xA100", "is larger than 4 MiB"),
+        (b"x" * (5 * 2**20), "-g 8xA100", "larger than 4 MiB"),
         (b"", "-g 8xA100", "no training command"),
         (b'{"train_batch_size": "many"}', "-g 8xA100 -m llama2-7b", "wants a whole number"),
         (b'{"train_batch_size": 64}', "-g 8xA100", "does not say which model"),
@@ -157,7 +157,7 @@ def test_bad_options(shell: Shell, script: Path, options: str, says: str) -> Non
 
 def test_missing_file(shell: Shell) -> None:
     """Its name."""
-    assert "there is no file nowhere.sh" in shell("check nowhere.sh -g 8xA100").err
+    assert "nowhere.sh: no such file" in shell("check nowhere.sh -g 8xA100").err
 
 
 def test_variables_from_outside(shell: Shell, script: Path) -> None:

@@ -79,7 +79,7 @@ def test_files_are_written_whole(shell: Shell, tmp_path: Path) -> None:
         (f"{ASKED} -f nanotron", "nothing is written for the preset nanotron"),
         (f"answer.json {ASKED}", "exclude each other"),
         ("-m llama3-8b", "--gpus is missing"),
-        ("nowhere.json", "there is no file nowhere.json"),
+        ("nowhere.json", "nowhere.json: no such file"),
         (f"{ASKED} --out {__file__}", "is a file"),
         (f"{ASKED} --optimizer adam-8bit", "fp32 master weights"),
     ],
@@ -95,7 +95,7 @@ def test_bad_input(shell: Shell, options: str, says: str) -> None:
     [
         ("", "nothing came on stdin"),
         ("[]", "no object"),
-        ("{", "no JSON"),
+        ("{", "is no JSON"),
         ('{"schema": "planner.validation/1"}', "is none of a plan"),
         ('{"schema": "planner.recommendation/1", "plans": []}', "no whole answer"),
     ],

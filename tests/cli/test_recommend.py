@@ -146,3 +146,19 @@ def test_fp16_on_a_v100(shell: Shell) -> None:
     """An accelerator without bf16 is planned in fp16."""
     answer = shell("recommend -m gpt2-xl -g 8xV100 --json").json
     assert answer["inputs"]["workload"]["precision"] == "fp16"
+
+
+@pytest.mark.parametrize("verb", ["recommend", "explain", "timeline"])
+def test_a_script_without_exact_is_warned(shell: Shell, verb: str) -> None:
+    """Exit 0 for a relaxed plan is said on stderr; --exact makes it 1, and a fit needs no warning."""
+    pinned = f"{verb} --model llama3-8b -g 8xA100 --zero 0 --tp 1 --pp 1"
+    assert (relaxed := shell(pinned)).code == 0 and "--exact makes that exit 1" in relaxed.err
+    exact = shell(f"{pinned} --exact")
+    assert exact.code == 1 and "makes that exit 1" not in exact.err and "short by" in exact.out + exact.err
+    assert "makes that exit 1" not in shell(f"{verb} --model llama3-8b -g 8xA100").err
+
+
+def test_a_relaxed_plan_that_its_framework_cannot_run_is_no_mistake(shell: Shell) -> None:
+    """Megatron-LM has no 16-bit Adam: nothing is written, exit 1."""
+    result = shell("launch --model llama3-8b -g 8xA100 --zero 0 --tp 1 --pp 1")
+    assert result.code == 1 and result.out == "" and "does not fit as asked" in result.err

@@ -86,7 +86,7 @@ JOB = "serve -m llama3.1-70b -g 8xH100 -q"
         (f"{JOB} --batch -1", "between 1"),
         (f"{JOB} --rate 0", "requests per second"),
         (f"{JOB} --rate 1 --users 2", "leave all but one out"),
-        (f"{JOB} --statistic p50", "'mean' or 'p99'"),
+        (f"{JOB} --statistic p50", "mean, p99"),
         (f"{JOB} --objective best", "most tokens per second"),
         (f"{JOB} --objective fewest", "needs a load"),
         (f"{JOB} --weights fp7", "nvfp4"),

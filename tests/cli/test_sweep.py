@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
 
+from planner.sweep import PINS
 from tests.cli.run import Shell
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "schemas" / "sweep-1.json").read_text())
@@ -81,26 +77,6 @@ def test_csv(shell: Shell, sweep: Path, tmp_path: Path) -> None:
     assert refused.code == 2 and "other columns" in refused.err
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_interrupted_and_resumed(tmp_path: Path, number: signal.Signals) -> None:
-    """A signal leaves whole lines; the next call adds the rest, without loss or duplicates."""
-    sweep, out = tmp_path / "sweep.yaml", tmp_path / "out.ndjson"
-    sweep.write_text(f"model: gpt2-xl\ngpus: 4xA100\nglobal-batch: {list(range(4, 484, 4))}\nseq: 1024\n")
-    command = [sys.executable, "-m", "planner", "sweep", str(sweep), "--out", str(out), "--jobs", "2", "-q"]
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
-    process = subprocess.Popen(command, env=environment)
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and (not out.exists() or not out.stat().st_size):
-        time.sleep(0.02)
-    process.send_signal(number)
-    assert process.wait(timeout=60) == 128 + number
-    found = records(out)
-    assert 0 < len(found) < 120
-    assert subprocess.run(command, env=environment, check=False, timeout=120).returncode == 0
-    cells = [r["cell"] for r in records(out)]
-    assert len(cells) == len(set(cells)) == 120
-
-
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -115,6 +91,13 @@ def test_interrupted_and_resumed(tmp_path: Path, number: signal.Signals) -> None
         ("model: llama2-7b\ngpus: 8xB100\n", "did you mean"),
         ("model: llama2-7b\ngpus: 8xA100\nframework: megatorn\n", "did you mean"),
         ("model: [llama2-7b\n", "sweep.yaml"),
+        ("model: llama2-7b\nmodels: llama2-13b\ngpus: 8xA100\n", "model is there already"),
+        ("model: llama2-7b\ngpus: 8xA100\nstrict: maybe\n", "not true or false"),
+        ('model: llama2-7b\ngpus: 8xA100\nprecision: "bf\\n16"\n', "not a word"),
+        (
+            "model: llama2-7b\ngpus: 8xA100\n" + "".join(f"{o}: {list(range(1, 101))}\n" for o in PINS),
+            "at most 1,000,000",
+        ),
     ],
 )
 def test_mistakes_are_explained(shell: Shell, tmp_path: Path, text: str, says: str) -> None:
@@ -132,7 +115,11 @@ def test_places_that_cannot_be_written(shell: Shell, sweep: Path, tmp_path: Path
     other = tmp_path / "notes.txt"
     other.write_text("hello\n")
     assert "no record of a sweep" in shell(f"sweep {sweep} -o {other}").err and other.read_text() == "hello\n"
-    assert "no file" in shell("sweep nowhere.yaml").err
+    for name in ("notes.txt", "notes.csv"):
+        (tmp_path / name).write_text("one line that nobody ended")
+        assert shell(f"sweep {sweep} -o {tmp_path / name}").code == 2
+        assert (tmp_path / name).read_text() == "one line that nobody ended"
+    assert "no such file" in shell("sweep nowhere.yaml").err
     assert "--jobs" in shell(f"sweep {sweep} --jobs 0").err
 
 

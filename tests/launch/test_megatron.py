@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from planner.errors import PlannerError
 from planner.launch.megatron import TARGET, layer_frequency
 from planner.launch.megatron_layout import layout_string, placement_flags, read_layout
 from planner.launch.program import Program, Setup, flag_lines
@@ -103,7 +104,7 @@ def test_layout_string_reads_back(layers: int, p: int, v: int, head: int) -> Non
 @pytest.mark.parametrize("text", ["Ett|tx|L", "E(t|)*999999L", "E" + "t*99999" * 3])
 def test_broken_layouts_are_refused(text: str) -> None:
     """Unknown letters and endless repetitions."""
-    with pytest.raises(ValueError, match=r"none of|more stages"):
+    with pytest.raises(PlannerError, match=r"none of|more stages"):
         read_layout(text)
 
 

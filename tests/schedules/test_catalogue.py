@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from planner.errors import PlannerError
 from planner.schedules import SCHEDULES, Schedule, Work, even, uneven
 from planner.schedules.decode import utilisation
 from planner.schedules.interleaved import in_flight as interleaved_in_flight
@@ -400,7 +401,7 @@ def test_a_number_and_a_batch_give_the_same_bits(name: str) -> None:
 @pytest.mark.parametrize("name", SPLIT)
 def test_the_weight_gradient_is_never_guessed(name: str) -> None:
     """A split backward without its parts is an error, not half of it."""
-    with pytest.raises(ValueError, match="weight gradient"):
+    with pytest.raises(PlannerError, match="weight gradient"):
         SCHEDULES[name].pipeline_time(even(4.0, 1.0, 2.0), 8.0, 2.0)
 
 

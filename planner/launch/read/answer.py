@@ -1,37 +1,120 @@
-"""A JSON answer of the planner as the question it came from and its plans."""
+"""A JSON answer of the planner as the question it came from and its plans: believed no more than any other input."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Literal
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from planner.catalog.clusters import find_cluster
 from planner.catalog.library import Library
+from planner.catalog.yamlfile import dotted
 from planner.errors import PlannerError
 from planner.plan import Plan
+from planner.schedules import SCHEDULES
 from planner.schema.model import Model
-from planner.schema.workload import Workload
+from planner.schema.workload import Method, Offload, Optimizer, Workload
 from planner.training.job import Job
+from planner.training.rules import first_broken
+from planner.wording import load_json, schema_problem
 
 SCHEMAS = ("planner.recommendation/1", "planner.explanation/1")
 
-DEGREES = {
-    "tp": "tp",
-    "cp": "cp",
-    "ep": "ep",
-    "pp": "pp",
-    "v": "v",
-    "dp": "dp",
-    "b": "micro_batch",
-    "m": "micro_batches",
-    "zero": "zero",
-    "recompute_layers": "recompute_layers",
-    "head": "head_layers",
-}
-"""Fields of Plan and their keys in JSON."""
+Count = Annotated[int, Field(strict=True, ge=1, le=10**9)]
+Layers = Annotated[int, Field(strict=True, ge=0, le=10**9)]
+Word = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class _Read(BaseModel):
+    """Some keys of an object; the others are not read."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class PlanRecord(_Read):
+    """The keys of a plan that make it: its numbers are computed anew."""
+
+    tp: Count
+    cp: Count
+    ep: Count
+    pp: Count
+    v: Count
+    dp: Count
+    micro_batch: Count
+    micro_batches: Count
+    sequence_parallel: Annotated[bool, Field(strict=True)]
+    zero: Annotated[int, Field(strict=True, ge=0, le=3)]
+    schedule: Word
+    recompute: Literal["none", "selective", "full", "block"]
+    recompute_layers: Layers
+    head_layers: Layers
+    optimizer: Optimizer
+    method: Method
+    offload: Offload
+
+    @model_validator(mode="after")
+    def _means_one_thing(self) -> PlanRecord:
+        if self.schedule not in SCHEDULES:
+            raise ValueError(f"schedule {self.schedule!r:.40} is unknown; known: {', '.join(SCHEDULES)}")
+        if (self.recompute in ("full", "block")) != (self.recompute_layers > 0):
+            raise ValueError(f"recompute is {self.recompute}, but recompute_layers {self.recompute_layers}")
+        return self
+
+    @property
+    def plan(self) -> Plan:
+        """As the planner computes with it."""
+        return Plan(
+            tp=self.tp,
+            cp=self.cp,
+            ep=self.ep,
+            pp=self.pp,
+            v=self.v,
+            dp=self.dp,
+            b=self.micro_batch,
+            m=self.micro_batches,
+            sp=int(self.sequence_parallel),
+            zero=self.zero,
+            recompute_layers=self.recompute_layers,
+            head=self.head_layers,
+            schedule=self.schedule,
+            selective=self.recompute == "selective",
+        )
+
+    def job(self, asked: Job) -> Job:
+        """The job with what was given up for this plan."""
+        given_up = {"optimizer": self.optimizer, "method": self.method, "offload": self.offload}
+        return replace(asked, workload=asked.workload.model_copy(update=given_up))
+
+
+class _Shape(_Read):
+    profile: Model
+
+
+class _Machines(_Read):
+    spec: Word
+    gpus: Count
+
+
+class _Inputs(_Read):
+    model: _Shape
+    cluster: _Machines
+    workload: Workload
+    framework: Word
+
+
+class _Answer(_Read):
+    """A recommendation has plans, an explanation one plan."""
+
+    inputs: _Inputs
+    plans: tuple[PlanRecord, ...] | None = None
+    plan: PlanRecord | None = None
+
+    @model_validator(mode="after")
+    def _has_a_plan(self) -> _Answer:
+        if self.plans is None and self.plan is None:
+            raise ValueError("neither plans nor plan")
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,30 +132,40 @@ class Answer:
         """Plan `number`, counted from 1.
 
         Raises:
-            PlannerError: there are fewer.
+            PlannerError: there are fewer, or it breaks a rule of its job.
         """
         if not 1 <= number <= len(self.plans):
             raise PlannerError(f"there are {len(self.plans)} plans, no number {number}", "--plan 1 is the best")
-        return self.jobs[number - 1], self.plans[number - 1]
+        job, plan = self.jobs[number - 1], self.plans[number - 1]
+        rule = first_broken(job, plan)
+        if rule is not None:
+            raise PlannerError(
+                f"plan {number} of this answer does not run: {rule.message(job, plan)}",
+                (f"rule: {rule.name} ({rule.source})", "give the answer unchanged, or ask planner recommend anew"),
+            )
+        return job, plan
 
 
 def read_answer(text: str, library: Library, gpus: str | None = None, framework: str | None = None) -> Answer:
     """The jobs and plans of `planner recommend --json` or `explain --json`; options replace what it says.
 
     Raises:
-        PlannerError: not such a JSON, or names that the catalogue does not have.
+        PlannerError: not such a JSON, a key that cannot be, or names that the catalogue does not have.
     """
     data = read_object(text)
     if data.get("schema") not in SCHEMAS:
         raise PlannerError(f"schema {data.get('schema')!r:.60} is none of a plan", f"wanted: {' or '.join(SCHEMAS)}")
     try:
-        found = data["plans"] if "plans" in data else [data["plan"]]
-        job = _job(data["inputs"], library, gpus, framework)
-        jobs = tuple(_relaxed(job, plan) for plan in found)
-        return Answer(jobs, tuple(_plan(plan) for plan in found))
-    except (KeyError, TypeError, ValueError) as error:
-        said = f"no {error}" if isinstance(error, KeyError) else str(error).splitlines()[0]
-        raise PlannerError(f"this JSON is no whole answer of the planner: {said}", "give it unchanged") from None
+        said = _Answer.model_validate(data)
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        key = f"{dotted(problem['loc'])}: " if problem["loc"] else ""
+        raise PlannerError(
+            f"this JSON is no whole answer of the planner: {key}{schema_problem(problem)}", "give it unchanged"
+        ) from None
+    job = _job(said.inputs, library, gpus, framework)
+    plans = (said.plan,) if said.plans is None and said.plan is not None else said.plans or ()
+    return Answer(tuple(found.job(job) for found in plans), tuple(found.plan for found in plans))
 
 
 def read_object(text: str) -> dict[str, Any]:
@@ -81,35 +174,14 @@ def read_object(text: str) -> dict[str, Any]:
     Raises:
         PlannerError: no JSON, or none that is an object.
     """
-    try:
-        data: Any = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise PlannerError(f"no JSON: {str(error).splitlines()[0]}") from None
+    data = load_json(text)
     if not isinstance(data, dict):
         raise PlannerError("this JSON is no object", "planner recommend ... --json writes one")
     return data
 
 
-def _job(inputs: dict[str, Any], library: Library, gpus: str | None, framework: str | None) -> Job:
-    model = Model.model_validate(inputs["model"]["profile"])
-    cluster = find_cluster(gpus or inputs["cluster"]["spec"], library).value
-    if gpus is None and cluster.gpus != inputs["cluster"]["gpus"]:
+def _job(said: _Inputs, library: Library, gpus: str | None, framework: str | None) -> Job:
+    cluster = find_cluster(gpus or said.cluster.spec, library).value
+    if gpus is None and cluster.gpus != said.cluster.gpus:
         raise PlannerError("the cluster of this answer is in no catalogue", "name it: --gpus")
-    preset = library.framework(framework or inputs["framework"]).value
-    return Job(model, cluster, Workload.model_validate(inputs["workload"]), preset)
-
-
-def _relaxed(job: Job, plan: dict[str, Any]) -> Job:
-    """The job with what was given up for this plan."""
-    changed = {name: plan[name] for name in ("optimizer", "method", "offload")}
-    try:
-        workload = Workload(**(job.workload.model_dump() | changed))
-    except ValidationError as error:
-        raise ValueError(error.errors()[0]["msg"]) from None
-    return Job(job.model, job.cluster, workload, job.framework)
-
-
-def _plan(plan: dict[str, Any]) -> Plan:
-    degrees: dict[str, Any] = {ours: int(plan[theirs]) for ours, theirs in DEGREES.items()}
-    selective = plan["recompute"] == "selective"
-    return Plan(**degrees, sp=int(plan["sequence_parallel"]), schedule=str(plan["schedule"]), selective=selective)
+    return Job(said.model.profile, cluster, said.workload, library.framework(framework or said.framework).value)

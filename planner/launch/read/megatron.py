@@ -17,6 +17,7 @@ from planner.launch.read.placement import find_head
 from planner.launch.read.reading import Problem, Reading
 from planner.schema.model import Model
 from planner.stages import chunk_layers
+from planner.wording import schema_problem
 
 VOCABULARIES = {
     "GPT2BPETokenizer": 50257,
@@ -119,8 +120,7 @@ def read_model(facts: Facts, vocabulary: int | None, notes: list[str]) -> Model:
     try:
         return Model.model_validate(fields)
     except ValidationError as error:
-        problem = error.errors()[0]
-        raise PlannerError(f"the options describe no model: {problem['msg'].lower()}") from None
+        raise PlannerError(f"the options describe no model: {schema_problem(error.errors()[0])}") from None
 
 
 def _vocabulary(facts: Facts, notes: list[str]) -> int:

@@ -151,7 +151,7 @@ def _stages(options: Options) -> tuple[int, ...]:
     text = options.text("pipeline-model-parallel-layout")
     try:
         return tuple(read_layout(text)) if text else ()
-    except ValueError as error:
+    except PlannerError as error:
         line = options.line("pipeline-model-parallel-layout")
         raise PlannerError(
             f"line {line}: --pipeline-model-parallel-layout: {error}", 'like "Ett|(tt|)*6ttL", see docs/launch.md'

@@ -6,9 +6,7 @@ from dataclasses import dataclass
 
 from planner.schema.model import Model
 from planner.stages import layers_per_chunk
-
-MOST_HEAD = 64
-"""Layers that the LM head may count for."""
+from planner.training.rule import MOST_HEAD
 
 
 def find_head(stages: list[int], model: Model, pp: int, v: int) -> tuple[int, bool]:

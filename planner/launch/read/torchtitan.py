@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 from planner.errors import PlannerError
 from planner.launch.read.deepspeed import line_of
 from planner.launch.read.placement import Stages
 from planner.launch.read.reading import Problem, Reading
+from planner.wording import load_toml
 
 SCHEDULES = {
     "1f1b": "1f1b",
@@ -76,7 +76,7 @@ def read_torchtitan(text: str, world: int) -> Reading:
         PlannerError: no TOML, or a value of a wrong kind.
     """
     notes: list[str] = []
-    config = modern(read_toml(text), notes)
+    config = modern(load_toml(text), notes)
     degrees, problems = _degrees(config, world), [*_unknown(config, text)]
     seq = _number(config, "training", "seq_len", 2048)
     workload: dict[str, Any] = {"seq": seq, "attention": "flash", "precision": "bf16"}
@@ -107,22 +107,6 @@ def modern(config: dict[str, Any], notes: list[str]) -> dict[str, Any]:
         moved["data_parallel_shard_degree"] = moved.pop("data_parallel_degree")
     training = _section(config, "training") | ({} if batch is None else {"local_batch_size": batch})
     return config | {"parallelism": moved | _section(config, "parallelism"), "training": training}
-
-
-def read_toml(text: str) -> dict[str, Any]:
-    """A TOML file.
-
-    Raises:
-        PlannerError: it is none.
-    """
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib
-    try:
-        return tomllib.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise PlannerError(f"no TOML: {str(error).splitlines()[0]}") from None
 
 
 def _section(config: dict[str, Any], name: str) -> dict[str, Any]:

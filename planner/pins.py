@@ -1,0 +1,132 @@
+"""What options pin: the leanest plans inside, the pins that stand in the way, and the cluster sizes they admit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from math import prod
+from typing import Any
+
+from planner.errors import NoLegalPlan
+from planner.plan import Plan, Range, divisors
+from planner.search import Outcome
+from planner.sizing.ladder import joined, multiples, rungs, sized
+from planner.training.defaults import default_global_batch
+from planner.training.job import Job
+from planner.training.rules import rules_of
+from planner.training.space import Bounds
+
+POLICIES = ("schedule", "recompute")
+"""Pins that are names; the rest are ranges of numbers."""
+
+KEPT = ("schedule", "tp", "cp", "ep", "pp", "dp", "v", "sp", "head", "b", "zero", "recompute_layers", "recompute")
+"""Pins in the order in which they are kept: a way to save memory is given up before a degree."""
+
+DEGREES = ("tp", "cp", "pp", "dp")
+"""Their product is the cluster."""
+
+
+def pinned(bounds: Bounds) -> list[str]:
+    """Names of what the bounds pin or bound, those to be kept first."""
+    names = {"schedule": bounds.schedules, "recompute": bounds.recompute} | dict(bounds.ranges)
+    return sorted((n for n, value in names.items() if value is not None), key=lambda n: (*KEPT, n).index(n))
+
+
+def flags(bounds: Bounds, names: Iterable[str]) -> tuple[str, ...]:
+    """Pins as a user types them: "--micro-batch 64"."""
+    words = {"schedule": bounds.schedules, "recompute": bounds.recompute}
+    return tuple(
+        f"--{'micro-batch' if n == 'b' else n.replace('_', '-')} "
+        + (",".join(sorted(words[n] or ())) if n in words else bounds[n].describe())
+        for n in names
+    )
+
+
+def keeping(bounds: Bounds, names: Iterable[str]) -> Bounds:
+    """The bounds with these pins only; a context parallel degree that is not kept may be any."""
+    kept = set(names)
+    ranges = {n: r if n in kept else Range(1) for n, r in bounds.ranges.items() if n in kept or n == "cp"}
+    schedules = bounds.schedules if "schedule" in kept else None
+    return Bounds(ranges, schedules, bounds.recompute if "recompute" in kept else None)
+
+
+def loosened(bounds: Bounds, fits: Callable[[Bounds], bool]) -> list[str]:
+    """Pins that have to go so that something fits, as few as keep the rest; none when nothing helps."""
+    kept: list[str] = []
+    names = pinned(bounds)
+    if not names or not fits(keeping(bounds, kept)):
+        return []
+    for name in names:
+        if fits(keeping(bounds, (*kept, name))):
+            kept.append(name)
+    return [name for name in names if name not in kept]
+
+
+def lean(bounds: Bounds) -> Bounds:
+    """The leanest plans inside the bounds: one sequence at a time, one chunk per rank, all recomputed or nothing.
+
+    If none of them fits, none does. What is pinned stays. Recomputing needs room for a layer, so that nothing may be
+    leaner than all where a rank has few layers.
+    """
+    ranges, schedules, policies = dict(bounds.ranges), bounds.schedules, bounds.recompute
+    if schedules is None or schedules - {"naive"}:
+        ranges.setdefault("b", Range(1, 1))
+    if schedules is None or schedules - {"interleaved"}:
+        ranges.setdefault("v", Range(1, 1))
+    if "recompute_layers" not in ranges and (policies is None or "full" in policies):
+        policies = frozenset({"none", "full"}) & (policies or {"none", "full"})
+    return Bounds(ranges, schedules, policies)
+
+
+def whole(bounds: Bounds) -> int:
+    """The product of the degrees that are pinned to one value: every cluster is a multiple of it."""
+    return prod(r.low for name in DEGREES if (r := bounds.ranges.get(name)) is not None and r.low == r.high)
+
+
+def fixes_the_size(bounds: Bounds) -> bool:
+    """Whether every degree is pinned to one value; context parallelism is 1 unless asked for."""
+    free = (name for name in DEGREES if bounds[name].low != bounds[name].high)
+    return not any(name != "cp" or "cp" in bounds.ranges for name in free)
+
+
+def larger(job: Job, bounds: Bounds, most: int) -> list[int]:
+    """Sizes above the job's in whole nodes, rising, on some of which the pins may be kept."""
+    base, unit = job.cluster, whole(bounds)
+    found = {*rungs(base, True, most), *multiples(base, True, most, unit)}
+    found |= {unit * d for d in divisors(job.workload.global_batch) if joined(base)}
+    return sorted(n for n in found if base.gpus < n <= most and n % unit == 0 and n % base.node.count == 0)
+
+
+def grown(job: Job, gpus: int) -> Job:
+    """The job on so many accelerators; a batch that is the default of its cluster is that of the new one."""
+    w = job.workload
+    usual = w.global_batch == default_global_batch(w.seq, job.cluster.gpus)
+    batch = default_global_batch(w.seq, gpus) if usual else w.global_batch
+    return replace(job, cluster=sized(job.cluster, gpus), workload=w.model_copy(update={"global_batch": batch}))
+
+
+def no_legal_plan(job: Job, bounds: Bounds, outcome: Outcome) -> NoLegalPlan:
+    """The error for bounds that no rule-abiding plan meets: names the rule that excludes most, and the pins."""
+    pins = " ".join(flags(bounds, pinned(bounds))) or "the job itself"
+    for rule in rules_of(job):
+        probe = pinned_plan(job, bounds)
+        if probe is not None and not rule.holds(job, probe):
+            return NoLegalPlan(f"no legal plan: {rule.message(job, probe)}", [f"rule: {rule.name} ({rule.source})"])
+    worst = max(outcome.broken, key=lambda name: outcome.broken[name], default="")
+    detail = f"; most of the {outcome.plans:,} tried break the rule {worst!r}" if worst else ""
+    return NoLegalPlan(
+        f"no legal plan for {job.cluster.gpus} GPUs with {pins}{detail}", ["loosen one of these options"]
+    )
+
+
+def pinned_plan(job: Job, bounds: Bounds) -> Plan | None:
+    """The plan that pinned options spell out, the rest at their plainest: what an impossible request asked for."""
+    pins: dict[str, Any] = {name: r.low for name, r in bounds.ranges.items() if r.low == r.high}
+    schedule = min(bounds.schedules or {"interleaved" if pins.get("v", 1) > 1 else "1f1b"})
+    plan = Plan(**pins, schedule=schedule, selective=bounds.recompute == frozenset({"selective"}))
+    free = next((name for name in ("dp", "pp", "tp") if name not in pins), None)
+    if free is not None:
+        plan = replace(plan, **{free: max(1, job.cluster.gpus // plan.gpus)})
+    if "m" not in pins:
+        plan = replace(plan, m=max(1, job.workload.global_batch // (plan.b * plan.dp)))
+    return plan if pins or bounds.schedules or bounds.recompute else None
