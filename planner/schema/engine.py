@@ -31,6 +31,8 @@ class Engine(Profile):
         chunk: tokens of one prefill step (vLLM max_num_batched_tokens, TensorRT-LLM max_num_tokens).
         front: time from a request's arrival to its first step (tokenising, HTTP); burst: share of a prefill by which
             every further user of a closed loop delays a first token, as benchmarks start them together.
+        in_step: the same where all requests have one length and stay in step; per further user, or, where steps are
+            mixed and so pull them apart, per square root of their number.
         most: requests that run together at most, per replica.
         utilisation: share of the memory that it takes: of the "device", for everything (vLLM, SGLang), or of what
             weights and working space leave "free", for the KV cache (TensorRT-LLM).
@@ -53,6 +55,7 @@ class Engine(Profile):
     chunk: Positive
     front: Seconds
     burst: Share
+    in_step: Annotated[float, Field(ge=0, le=2)] = 0.0
     most: Positive
     utilisation: Annotated[float, Field(gt=0, le=1)]
     utilisation_of: Literal["device", "free"] = "device"
