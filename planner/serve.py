@@ -15,9 +15,10 @@ from planner.catalog.library import open_library
 from planner.errors import NoLegalPlan, PlannerError, UnitError
 from planner.plan import Plan
 from planner.question import parse_range
+from planner.schema.formats import COMPUTED
 from planner.schema.hardware import Cluster
 from planner.schema.model import Model
-from planner.schema.serving import COMPUTED, Objective, ServeWorkload
+from planner.schema.serving import Objective, ServeWorkload
 from planner.serving.choose import Choice, Front, choose, front
 from planner.serving.disaggregate import Pools, pools
 from planner.serving.job import ServeJob
@@ -163,10 +164,15 @@ def _workload(model: Model, cluster: Cluster, asked: dict[str, Any]) -> tuple[Se
             asked[name] = value
             notes.append(f"{value:,} {'prompt' if name == 'input' else 'output'} tokens per request; --{name} sets it")
     wide = "bf16" if cluster.accelerator.peak.bf16 is not None else "fp16"
+    own = model.checkpoint
+    kept = {"weights": None, "kv": None} if own is None else {"weights": own.weights, "kv": own.kv}
+    if cluster.accelerator.peak.fp8 is None:
+        kept["kv"] = None
     for name, what in (("weights", "weights"), ("kv", "KV cache")):
         if asked[name] is None:
-            asked[name] = wide
-            notes.append(f"{what} in {wide}; --{name} sets it")
+            asked[name] = kept[name] or wide
+            whose = " (the checkpoint's own)" if kept[name] else ""
+            notes.append(f"{what} in {asked[name]}{whose}; --{name} sets it")
     try:
         return ServeWorkload(**asked), tuple(notes)
     except ValidationError as error:
@@ -181,11 +187,11 @@ def _check(job: ServeJob) -> None:
     if w.length > model.context:
         what = f"{w.input:,} prompt + {w.output:,} output tokens exceed the {model.context:,} of {model.name}"
         raise PlannerError(what, f"--input and --output of {model.context:,} together at most")
-    wanted = COMPUTED[w.weights]
-    if wanted not in ("bf16", "fp16") and getattr(accelerator.peak, wanted) is None:
+    if not job.runs(w.weights):
         have = ", ".join(k for k, v in accelerator.peak.model_dump().items() if v)
-        what = f"{accelerator.name} has no {wanted} products, which {w.weights} weights need (it has {have})"
-        raise PlannerError(what, "--weights int8 or int4: widened to 16 bit inside the kernel")
+        what = f"{accelerator.name} has no {COMPUTED[w.weights]} products, which {w.weights} weights need"
+        why = f" (it has {have}; {job.engine.name} does not widen them there)"
+        raise PlannerError(what + why, "--weights int8 or int4: widened to 16 bit inside the kernel")
     if job.engine.scheduler == "static" and w.rate is not None:
         raise PlannerError(f"{job.engine.name} runs one batch to its end: it has no answer to --rate", "--batch 16")
 
@@ -198,6 +204,9 @@ def confidence(job: ServeJob) -> tuple[str, ...]:
     link = cluster.scaleup
     if link is not None and cluster.gpus > 1 and (link.kind == "pcie" or link.peer_latency is None):
         said.append(f"low confidence with tp > 1: all-reduce over {link.name} was not measured, and boxes differ")
+    if (wanted := COMPUTED[job.workload.weights]) in ("fp8", "fp4") and not job.multiplies(wanted):
+        part = cluster.accelerator.name
+        said.append(f"{part} has no {wanted} products: {job.engine.name} widens weights inside its kernels (Marlin)")
     if job.model.moe is not None:
         said.append("low confidence: mixtures of experts are off by 25 to 35 % on measured runs")
     if job.engine.trust != "measured":

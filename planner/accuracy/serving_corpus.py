@@ -13,8 +13,9 @@ from planner.accuracy.rows import Row, Unusable, number, read_csv, whole
 from planner.catalog.library import open_library
 from planner.plan import Plan
 from planner.schema.engine import Engine
+from planner.schema.formats import COMPUTED
 from planner.schema.model import Model
-from planner.schema.serving import COMPUTED, ServeWorkload
+from planner.schema.serving import ServeWorkload
 from planner.serving.job import ServeJob
 from planner.serving.memory import most_running
 
@@ -136,10 +137,10 @@ def case(shelf: Shelf, row: Row) -> ServeCase:
     if value is None or value <= 0:
         raise Unusable("no value")
     model, cluster = _model(shelf, row), find_cluster(shelf, row | {"gpu": GPUS.get(row["gpu"], row["gpu"])})[0]
-    engine, workload = _engine(shelf, row), _workload(row)
-    if getattr(cluster.accelerator.peak, COMPUTED[workload.weights]) is None:
-        workload = _weight_only(workload)
+    engine, workload = _engine(shelf, row), _workload(row, model)
     job = ServeJob(model, cluster, workload, engine)
+    if not job.runs(workload.weights):
+        raise Unusable(f"{workload.weights} on hardware without it")
     kind, load, poisson = _question(row)
     unit = 1e-3 if row["metric"].endswith("_ms") else 1.0
     plan = _plan(row, model)
@@ -187,11 +188,13 @@ def _engine(shelf: Shelf, row: Row) -> Engine:
     return engine
 
 
-def _workload(row: Row) -> ServeWorkload:
+def _workload(row: Row, model: Model) -> ServeWorkload:
     text, prompt, output = row["precision_weights"], number(row["input_len"].lstrip("~")), whole(row, "output_len", 0)
     if prompt is None or output is None:
         raise Unusable("no lengths")
     weights = {"fp8_block": "fp8"}.get(text, text)
+    if model.checkpoint is not None and {text, model.checkpoint.weights} == {"nvfp4", "mxfp4"}:
+        weights = model.checkpoint.weights  # tables of benchmarks say "fp4" of both
     if weights not in COMPUTED:
         raise Unusable(f"unknown weights {text[:20]!r}")
     kv = row.get("precision_kv") or _cache_type(row, weights)
@@ -216,13 +219,6 @@ def _inferencex(row: Row) -> bool:
     others are of one length, so that users who start together stay in step.
     """
     return "measured 20" in row.get("notes", "")
-
-
-def _weight_only(workload: ServeWorkload) -> ServeWorkload:
-    """4-bit weights on parts without 4-bit products are widened in the kernel."""
-    if workload.weights != "nvfp4":
-        raise Unusable(f"{workload.weights} on hardware without it")
-    return workload.model_copy(update={"weights": "mxfp4"})
 
 
 def _plan(row: Row, model: Model) -> Plan:

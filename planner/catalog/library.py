@@ -44,6 +44,7 @@ ENVIRONMENT = "PLANNER_PROFILES"
 YAML = (".yaml", ".yml")
 _SPELLINGS = ("aliases", "default_for", "hf_id")
 _ONE_LINE = {key: re.compile(rf"^{key}:[ \t]+(\S.*)$", re.MULTILINE) for key in _SPELLINGS}
+_PUBLISHED = re.compile(r"^[ \t]+(?:- )?names:[ \t]*\[([^\]]*)\]", re.MULTILINE)
 _ITEM = re.compile(r"\"([^\"]*)\"|'([^']*)'|([^\s,\[\]][^,\[\]]*)")
 _LISTED = 6
 
@@ -141,7 +142,8 @@ class Library:
         spelled = {stem: spellings(path) for folder in folders for stem, path in folder.items()}
         path = _only(name, folders, lambda stem, _: wanted in map(normalise, spelled[stem].aliases))
         if path is not None:
-            return Resolved(_read_named(kind, path))
+            found = _read_named(kind, path)
+            return Resolved(found.published(lambda n: normalise(n) == wanted) if isinstance(found, Model) else found)
         path = _only(name, folders, lambda stem, _: wanted in map(normalise, spelled[stem].default_for))
         return None if path is None else self._default(kind, name, path)
 
@@ -269,8 +271,10 @@ def spellings(path: Traversable) -> _Spellings:
     except ProfileError:
         return _Spellings()
     repository = found.get("hf_id") or ()
-    last = tuple(name.rpartition("/")[2] for name in repository)
-    return _Spellings((*(found.get("aliases") or ()), *repository, *last), tuple(found.get("default_for") or ()))
+    published = tuple("".join(item).strip() for names in _PUBLISHED.findall(text) for item in _ITEM.findall(names))
+    last = tuple(name.rpartition("/")[2] for name in (*repository, *published) if "/" in name)
+    aliases = (*(found.get("aliases") or ()), *repository, *published, *last)
+    return _Spellings(aliases, tuple(found.get("default_for") or ()))
 
 
 def _one_line(key: str, text: str) -> tuple[str, ...] | None:

@@ -12,6 +12,7 @@ from planner.report.plot import scatter
 from planner.report.serving_words import (
     DEFINITIONS,
     band,
+    formats,
     gpus_of,
     layout,
     loses,
@@ -61,8 +62,8 @@ def header(answer: ServeAnswer) -> list[str]:
     job, w = q.job, q.job.workload
     prefix = f" ({w.prefix:,} of them cached)" if w.prefix else ""
     return [
-        f"{job.model.name} · {format_count(parameters(job.model).total)} parameters · inference, weights {w.weights}, "
-        f"KV cache {w.kv}",
+        f"{job.model.name} · {format_count(parameters(job.model).total)} parameters · inference, weights "
+        f"{formats(job)}, KV cache {w.kv}",
         hardware(job),
         f"{w.input:,} prompt{prefix} + {w.output:,} output tokens · {load(q.together, w)} · {levels(w)}",
         f"{OBJECTIVES[q.objective]} · {job.engine.name} · {answer.choice.options:,} deployments · "

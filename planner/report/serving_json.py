@@ -6,7 +6,7 @@ from typing import Any
 
 from planner import __version__
 from planner.report.jsonout import inputs_of
-from planner.report.serving_words import gpus_of, rejected
+from planner.report.serving_words import by_class, gpus_of, rejected
 from planner.serve import ServeAnswer
 from planner.serving.choose import Rejected
 from planner.serving.disaggregate import Pools
@@ -19,7 +19,7 @@ SCHEMA = "planner.serving/1"
 def serving(answer: ServeAnswer, assumptions: tuple[str, ...], top: int) -> dict[str, Any]:
     """The whole answer."""
     q, job = answer.question, answer.question.job
-    w = job.workload.model_dump(mode="json")
+    w = job.workload.model_dump(mode="json") | {"weights_by_class": by_class(job), "weights_of_checkpoint": job.native}
     seconds = {f"{name}_s": w.pop(name) for name in ("ttft", "tpot")} | {"requests_per_s": w.pop("rate")}
     return {
         "schema": SCHEMA,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from planner.architecture import moe_layers
+from planner.schema.formats import Module
 from planner.schema.serving import ServeWorkload
 from planner.serve import confidence
 from planner.serving.choose import Rejected
@@ -40,6 +42,38 @@ def layout(option: Option) -> str:
     plan = option.plan
     expert = f" ep{plan.ep:.0f}" if plan.ep > 1 else ""
     return f"tp{plan.tp:.0f}{expert} pp{plan.pp:.0f} dp{plan.dp:.0f}"
+
+
+CLASSES: tuple[tuple[Module, str], ...] = (
+    ("attention", "attention"),
+    ("mlp", "dense feed-forward"),
+    ("experts", "experts"),
+    ("shared", "shared experts"),
+)
+"""Classes of linear layers in words."""
+
+
+def formats(job: ServeJob) -> str:
+    """ "fp8", or "mxfp4 (the checkpoint's own), attention in bf16": how the weights are stored, and by whose choice."""
+    own, kept = job.model.checkpoint, job.workload.weights
+    if own is None or not job.native:
+        return kept
+    apart = [f"{words} in {job.format(name)}" for name, words in _present(job) if job.format(name) != kept]
+    ends = [f"{own.wide_layers} of {job.model.layers} layers in bf16"] if own.wide_layers else []
+    return ", ".join([f"{kept} (the checkpoint's own)", *apart, *ends])
+
+
+def _present(job: ServeJob) -> list[tuple[Module, str]]:
+    """The classes that the model has."""
+    moe = job.model.moe
+    dense = moe_layers(job.model) < job.model.layers
+    has = {"attention": True, "mlp": dense, "experts": moe is not None, "shared": bool(moe and moe.shared_experts)}
+    return [(name, words) for name, words in CLASSES if has[name]]
+
+
+def by_class(job: ServeJob) -> dict[str, str]:
+    """The stored format of every class of linear layer that the model has."""
+    return {name: job.format(name) for name, _ in _present(job)}
 
 
 def users(option: Option) -> str:

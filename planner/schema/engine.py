@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from planner.schema.base import Positive, Profile, Trust
+from planner.schema.formats import WeightType
 from planner.schema.framework import Share
 from planner.units import Bytes, Seconds
 
@@ -37,6 +38,7 @@ class Engine(Profile):
         utilisation: share of the memory that it takes: of the "device", for everything (vLLM, SGLang), or of what
             weights and working space leave "free", for the KV cache (TensorRT-LLM).
         reserve: held by context, graphs and communication buffers.
+        widens: weight formats that it widens to 16 bit inside a kernel where an NVIDIA part has no products in them.
         target: the engine whose flags `planner serve --launch` writes; absent: none has this preset's language.
     """
 
@@ -60,5 +62,6 @@ class Engine(Profile):
     utilisation: Annotated[float, Field(gt=0, le=1)]
     utilisation_of: Literal["device", "free"] = "device"
     reserve: Bytes
+    widens: tuple[WeightType, ...] = ()
     target: EngineTarget | None = None
     trust: Trust

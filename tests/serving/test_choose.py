@@ -164,7 +164,8 @@ def test_impossible_questions_are_refused() -> None:
     """Before anything is computed."""
     with pytest.raises(PlannerError, match="exceed"):
         ask_serve("gpt3-175b", "8xA100", input=4000)
-    with pytest.raises(PlannerError, match="has no fp8"):
-        ask_serve("llama3.1-70b", "8xA100", weights="fp8")
+    for engine, gpus in (("tensorrt-llm", "8xA100"), ("vllm", "8xV100"), ("vllm", "8xMI250X")):
+        with pytest.raises(PlannerError, match="has no fp8"):
+            ask_serve("llama3.1-70b", gpus, weights="fp8", engine=engine)
     with pytest.raises(NoLegalPlan, match="64 attention heads"):
         answer(ask_serve("llama3.1-70b", "8xH100", tp="3"))
