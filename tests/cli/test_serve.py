@@ -173,7 +173,7 @@ def test_pools_answer_the_load(shell: Shell) -> None:
     asked = "serve -m deepseek-v3 -g 4x8xH200 --input 4000 --output 500 --rate 2 --ttft 2s -q"
     pools = json.loads(shell(f"{asked} --json").out)["disaggregated"]
     assert pools["requests_per_s"] == 2.0 and pools["gpus_without_pools"] <= pools["gpus"] <= 32
-    said = shell(f'{asked} --prefill "tp=8 ep=8 dp=2" --decode tp=8,ep=8').out
+    said = shell(f"{asked} --prefill tp=8,ep=8,dp=2 --decode tp=8,ep=8").out
     assert "2 x prefill tp8 ep8 pp1" in said and "decode tp8 ep8 pp1" in said
     assert "none carry" in shell(f"{asked} --decode dp=40").out
     for wrong in ('--prefill ""', "--prefill tp", "--decode tp=2,tp=4", "--decode tp=x", "--prefill tp=0"):
