@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Any
 
 from pydantic import ValidationError
@@ -14,7 +13,7 @@ from planner.launch.read.megatron_rules import PARALLEL
 from planner.launch.read.megatron_switches import GONE, SWITCHES
 from planner.launch.read.options import Options, known_options
 from planner.launch.read.placement import find_head
-from planner.launch.read.reading import Problem, Reading
+from planner.launch.read.reading import Problem, Reading, did_you_mean
 from planner.schema.model import Model
 from planner.training.split import chunk_layers
 
@@ -72,15 +71,15 @@ def problems(facts: Facts) -> tuple[Problem, ...]:
 def strange_options(options: Options, framework: str) -> tuple[Problem, ...]:
     """Options that the framework's parser does not have: it stops at the first."""
     known = known_options(framework)
-    found = []
+    found: list[Problem] = []
     for name, line in options.strange:
         gone = GONE.get(name[2:])
         if gone is not None:
             hint = f"it is {'--' + gone if gone else 'not needed'} now"
         else:
-            near = get_close_matches(name, known, n=1, cutoff=0.75)
-            hint = f"did you mean {near[0]} ?" if near else "an option of your own fork?"
-        found.append(Problem("unknown_option", f"{name} is no option of {framework}: {hint}", line, "argument parser"))
+            hint = did_you_mean(name, known, 0.75, len(found)) or "an option of your own fork?"
+        said = f"{name:.80} is no option of {framework}: {hint}"
+        found.append(Problem("unknown_option", said, line, "argument parser"))
     return tuple(found)
 
 

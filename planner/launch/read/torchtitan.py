@@ -8,7 +8,8 @@ from typing import Any
 from planner.errors import PlannerError
 from planner.launch.read.deepspeed import line_of
 from planner.launch.read.placement import Stages
-from planner.launch.read.reading import Problem, Reading
+from planner.launch.read.reading import MOST_STRANGE, Problem, Reading, did_you_mean
+from planner.launch.shell import LONGEST
 
 SCHEDULES = {
     "1f1b": "1f1b",
@@ -20,6 +21,9 @@ SCHEDULES = {
     "dualpipev": "dualpipe-v",
 }
 """torch.distributed.pipelining's names, lower case, and ours. InterleavedZeroBubble is looked up as ZB-H1."""
+
+MOST_DOTS = 1_000
+"""On one line of a TOML."""
 
 SINGLE = ("1f1b", "gpipe")
 """Schedules of one stage per rank."""
@@ -113,8 +117,13 @@ def read_toml(text: str) -> dict[str, Any]:
     """A TOML file.
 
     Raises:
-        PlannerError: it is none.
+        PlannerError: it is none, or larger than any configuration: the time to read a key with many dots grows with
+            the square of them.
     """
+    if len(text) > LONGEST or any(line.count(".") > MOST_DOTS for line in text.split("\n")):
+        raise PlannerError(
+            f"this TOML is no configuration: more than {LONGEST:,} characters, or {MOST_DOTS:,} dots on one line"
+        )
     if sys.version_info >= (3, 11):
         import tomllib
     else:
@@ -213,18 +222,14 @@ def _recompute(config: dict[str, Any], notes: list[str]) -> float:
 
 
 def _unknown(config: dict[str, Any], text: str) -> list[Problem]:
-    """Sections and keys that torchtitan refuses."""
-    from difflib import get_close_matches
-
-    found = []
+    """Sections and keys that torchtitan refuses, the first MOST_STRANGE of them."""
     named: list[tuple[str, str, tuple[str, ...]]] = [(key, key, SECTIONS) for key in config]
     named += [(f"parallelism.{key}", key, PARALLELISM) for key in _section(config, "parallelism")]
-    for shown, key, known in named:
-        if key not in known:
-            near = get_close_matches(key, known, n=1, cutoff=0.6)
-            hint = f"; did you mean {near[0]} ?" if near else ""
-            said = f"{shown} is unknown to torchtitan 0.2{hint}"
-            found.append(Problem("unknown_key", said, line_of(text, key), "torchtitan config/manager.py"))
+    found: list[Problem] = []
+    for shown, key, known in [one for one in named if one[1] not in one[2]][:MOST_STRANGE]:
+        hint = did_you_mean(key, known, 0.6, len(found))
+        said = f"{shown:.80} is unknown to torchtitan 0.2{hint and f'; {hint}'}"
+        found.append(Problem("unknown_key", said, line_of(text, key), "torchtitan config/manager.py"))
     return found
 
 
