@@ -24,8 +24,11 @@ from typing import Any
 from planner.accuracy.rows import Row
 from planner.errors import PlannerError
 
-LARGEST = 256 * 2**20
+LARGEST = 64 * 2**20
 """Bytes of a log that is still read."""
+
+LEAST, MOST = 1e-6, 1e12
+"""Of what a log says of times, rates and sizes, in its own units."""
 
 WARM_UP = 3
 """Printed iterations that are left out as warming up, half of them where fewer than six are there."""
@@ -80,14 +83,26 @@ def read_log(path: Path) -> Log:
 def _text(path: Path) -> str:
     try:
         if path.stat().st_size > LARGEST:
-            raise PlannerError(f"{path}: larger than 256 MiB", "cut it: some hundred iterations are enough")
-        return path.read_bytes().decode("utf-8", errors="replace")
+            raise PlannerError(f"{path}: larger than 64 MiB", "cut it: some hundred iterations are enough")
+        return path.read_bytes().decode("latin-1")
     except OSError as error:
         raise PlannerError(f"{path}: {(error.strerror or 'cannot be read').lower()}") from None
 
 
 def _numbers(pattern: str, text: str) -> list[float]:
-    return [float(found.replace(",", "")) for found in re.findall(pattern, text)]
+    return [figure(found) for found in re.findall(pattern, text)]
+
+
+def figure(text: str) -> float:
+    """A number of a log, with or without commas.
+
+    Raises:
+        PlannerError: zero, or larger than any time, rate or size of a run.
+    """
+    value = float(text.replace(",", ""))
+    if not LEAST <= value <= MOST:
+        raise PlannerError(f"{text:.40} in a log is no time, rate or size of a run", f"{LEAST:g} to {MOST:g}")
+    return value
 
 
 def _largest(pattern: str, text: str) -> float | None:
@@ -125,9 +140,7 @@ def _megatron(path: Path, text: str) -> Log | None:
     if not lines:
         return None
     batches = [found[0] if (found := _numbers(rf"global batch size:\s*{_FLOAT}", rest)) else None for _, rest in lines]
-    values = [
-        float(ms.replace(",", "")) / 1e3 for (ms, _), batch in zip(lines, batches, strict=True) if batch == batches[-1]
-    ]
+    values = [figure(ms) / 1e3 for (ms, _), batch in zip(lines, batches, strict=True) if batch == batches[-1]]
     arguments = dict(_ARGUMENT.findall(text))
     facts = megatron_facts(arguments)
     if batches[-1] is not None:
@@ -136,7 +149,7 @@ def _megatron(path: Path, text: str) -> Log | None:
     peak = reserved or allocated
     tool = "reserved" if reserved else "allocated"
     layers = arguments.get("recompute_num_layers", "")
-    block = arguments.get("recompute_method") == "block" and layers.isdigit()
+    block = arguments.get("recompute_method") == "block" and re.fullmatch(r"[0-9]{1,6}", layers) is not None
     size = None if peak is None else peak / 1024
     return Log(path, "megatron", "iter_seconds", tuple(values), size, tool, facts, int(layers) if block else None)
 

@@ -16,6 +16,7 @@ from planner.launch.read.placement import find_head
 from planner.launch.read.reading import Problem, Reading, did_you_mean
 from planner.schema.model import Model
 from planner.training.split import chunk_layers
+from planner.units import whole_number
 
 VOCABULARIES = {
     "GPT2BPETokenizer": 50257,
@@ -144,10 +145,11 @@ def _positions(facts: Facts) -> str:
 def _window(facts: Facts) -> dict[str, Any]:
     """--window-size "4096,0" and which layers have it."""
     size = facts.text("window-size").strip("() ").partition(",")[0]
-    if not size.isdigit() or int(size) < 1:
+    window = whole_number(size)
+    if not window:
         return {}
     every = facts.text("window-attn-skip-freq")
-    return {"window": int(size), "window_every": int(every) if every.isdigit() else 0}
+    return {"window": window, "window_every": whole_number(every) or 0}
 
 
 def _latent(facts: Facts) -> dict[str, Any]:

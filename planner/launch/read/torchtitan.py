@@ -10,6 +10,7 @@ from planner.launch.read.deepspeed import line_of
 from planner.launch.read.placement import Stages
 from planner.launch.read.reading import MOST_STRANGE, Problem, Reading, did_you_mean
 from planner.launch.shell import LONGEST
+from planner.units import whole_number
 
 SCHEDULES = {
     "1f1b": "1f1b",
@@ -215,8 +216,8 @@ def _recompute(config: dict[str, Any], notes: list[str]) -> float:
     option = _text(config, "activation_checkpoint", "selective_ac_option", "2")
     if mode in ("none", "full"):
         return float(mode == "full")
-    if mode == "selective" and option.isdigit() and int(option) > 0:
-        return 1.0 / int(option)
+    if mode == "selective" and (every := whole_number(option)):
+        return 1.0 / every
     notes.append(f"activation_checkpoint {mode} {option}: taken as every second layer recomputed")
     return 0.5
 
