@@ -71,7 +71,9 @@ class Request:
         str, typer.Option("--attention", help="flash, flash1, unfused or eager", rich_help_panel=_JOB)
     ] = "flash"
     method: Annotated[str, typer.Option("--method", help="full or lora", rich_help_panel=_JOB)] = "full"
-    lora_rank: Annotated[int, typer.Option("--lora-rank", help="Rank of LoRA adapters", rich_help_panel=_JOB)] = 16
+    lora_rank: Annotated[
+        int | None, typer.Option("--lora-rank", help="Rank of LoRA adapters (default: 16)", rich_help_panel=_JOB)
+    ] = None
     optimizer: Annotated[
         str, typer.Option("--optimizer", help="adam, adam-bf16 or adam-8bit", rich_help_panel=_JOB)
     ] = "adam"

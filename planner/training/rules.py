@@ -48,7 +48,7 @@ def _chunks(job: Job, plan: Plan) -> Any:
 
 
 def _experts(job: Job, plan: Plan) -> Any:
-    return (plan.ep == 1) if job.model.moe is None else _divides(plan.ep, job.model.moe.experts)
+    return True if job.model.moe is None else _divides(plan.ep, job.model.moe.experts)
 
 
 def _expert_ranks(job: Job, plan: Plan) -> Any:
@@ -213,6 +213,12 @@ RULES: tuple[Rule, ...] = (
         _host_memory,
         "offloaded states need {host_need} of host memory per node, {node} has {host_has}",
         "arithmetic; DeepSpeed runtime/zero/stage_1_and_2.py",
+    ),
+    Rule(
+        "dense",
+        lambda j, p: (p.ep == 1) | (j.model.moe is not None),
+        "{model} has no experts: ep must be 1, not {ep}",
+        f"{MEGATRON} training/arguments.py",
     ),
     Rule("experts", _experts, "ep={ep} does not divide the {experts} experts", f"{MEGATRON} training/arguments.py"),
     Rule(
