@@ -9,20 +9,7 @@ from typing import Annotated
 import typer
 
 from planner import __version__
-from planner.cli import (
-    calibrate,
-    check,
-    compare,
-    explain,
-    launch,
-    recommend,
-    serve,
-    show,
-    size,
-    sweep,
-    timeline,
-    validate,
-)
+from planner.cli.commands import register
 from planner.errors import EXIT_BAD_INPUT, EXIT_BUG, PlannerError
 
 app = typer.Typer(
@@ -32,18 +19,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 something fits, 1 nothing fits, 2 bad input, 70 a bug in the planner.",
 )
-app.command("recommend")(recommend.recommend)
-app.command("serve")(serve.serve)
-app.command("size")(size.command)
-app.command("explain")(explain.explain)
-app.command("launch")(launch.command)
-app.command("check")(check.check)
-app.command("timeline")(timeline.command)
-app.command("validate")(validate.validate)
-app.command("calibrate")(calibrate.command)
-app.command("compare")(compare.command)
-app.command("sweep")(sweep.sweep)
-app.command("show")(show.show)
 
 
 def _version(wanted: bool) -> None:
@@ -67,6 +42,7 @@ def options(
 
 def main() -> None:
     """Run the command line; turn every error into one screen and its exit code."""
+    register(app, sys.argv[1:])
     try:
         app()
     except PlannerError as error:
