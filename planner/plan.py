@@ -54,8 +54,9 @@ class Plan:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """() of one plan, (n,) of rows, (g, i) of a grid."""
-        return np.broadcast_shapes(*(np.shape(getattr(self, name)) for name in INTEGERS))
+        """() of one plan, (n,) of rows, (g, i) of a grid: in it tp has as many rows, v as many columns."""
+        shape = np.shape(self.tp)
+        return shape if len(shape) < 2 else (shape[0], np.shape(self.v)[1])
 
     def __len__(self) -> int:
         return prod(self.shape)
@@ -85,6 +86,11 @@ class Plan:
     def scalar(self) -> Plan:
         """The same plan with Python ints, for printing."""
         return self._with({name: int(getattr(self, name)) for name in INTEGERS})
+
+    def each(self) -> list[Plan]:
+        """The plans of rows one by one, with Python ints."""
+        columns = zip(*(np.asarray(getattr(self, name)).tolist() for name in INTEGERS), strict=True)
+        return [self._with(dict(zip(INTEGERS, row, strict=True))) for row in columns]
 
     def floats(self) -> Plan:
         """The same plans in float64, in which bytes times ranks cannot overflow."""

@@ -147,18 +147,16 @@ class _Shortlist:
         if not len(places):
             return
         rows = _cheapest(cost, need, _starts(plan, LAYOUT, mask), None)
-        firsts = plan[places[rows]]
-        keys = zip(*(getattr(firsts, name).tolist() for name in LAYOUT), strict=True)
-        for i, (row, key) in enumerate(zip(rows, keys, strict=True)):
-            known = self.layouts.get(key)
-            if known is None or cost[row] <= known.cost:
-                candidate = Candidate(firsts[i].scalar(), float(cost[row]), float(need[row]))
-                self.layouts[key] = candidate if known is None else min(known, candidate, key=lambda c: c.order)
+        for row, first in zip(rows, plan[places[rows]].each(), strict=True):
+            candidate = Candidate(first, float(cost[row]), float(need[row]))
+            known = self.layouts.setdefault(layout(first), candidate)
+            if candidate.cost <= known.cost and candidate.order < known.order:
+                self.layouts[layout(first)] = candidate
         worst = self.variants[-1].cost if len(self.variants) == self.keep else np.inf
         rows = [r for r in _cheapest(cost, need, _starts(plan, VARIANT, mask), self.keep) if cost[r] <= worst]
         if rows:
-            firsts = plan[places[rows]]
-            found = [Candidate(firsts[i].scalar(), float(cost[r]), float(need[r])) for i, r in enumerate(rows)]
+            firsts = zip(plan[places[rows]].each(), rows, strict=True)
+            found = [Candidate(first, float(cost[row]), float(need[row])) for first, row in firsts]
             self.variants = sorted(self.variants + found, key=lambda c: c.order)[: self.keep]
 
     def ranked(self, without: Iterable[tuple[int, ...]] = ()) -> list[Candidate]:
