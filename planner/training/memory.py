@@ -85,20 +85,31 @@ def adapter_parameters(job: Job, tp: Num, ep: Num = 1.0) -> Num:
 
 
 def peak_memory(job: Job, plan: Plan) -> tuple[Memory, Any]:
-    """Memory of the fullest pipeline rank, and which rank it is.
-
-    Only three ranks can be the fullest: 0 (most micro-batches in flight, embedding), the first of the interior ranks
-    with most layers, and the last (logits).
-    """
-    parts = on_runs(lambda *row: shape(job, plan.selective, *row), plan.tp, plan.cp, plan.ep, plan.sp, plan.b)
+    """Memory of the fullest pipeline rank, and which rank it is."""
     split = split_layers(job.model.layers, plan.pp, plan.head)
-    first = _rank_memory(job, plan, parts, split, "first")
-    middle = _rank_memory(job, plan, parts, split, "middle")
-    last = _rank_memory(job, plan, parts, split, "last")
+    first, middle, last = _candidates(job, plan, split)
     take_middle = (plan.pp > 2.0) & (middle.total > first.total)
     peak, rank = _choose(take_middle, middle, first), np.where(take_middle, 1.0 + split.short, 0.0)
     take_last = (plan.pp > 1.0) & (last.total > peak.total)
     return _choose(take_last, last, peak), np.where(take_last, plan.pp - 1.0, rank)[()]
+
+
+def peak_bytes(job: Job, plan: Plan) -> Num:
+    """The total of `peak_memory` alone, the same bits: what a search asks of every plan."""
+    first, middle, last = _candidates(job, plan, split_layers(job.model.layers, plan.pp, plan.head))
+    peak = np.where(plan.pp > 2.0, np.maximum(first.total, middle.total), first.total)
+    return np.where(plan.pp > 1.0, np.maximum(peak, last.total), peak)[()]
+
+
+def _candidates(job: Job, plan: Plan, split: Split) -> tuple[Memory, Memory, Memory]:
+    """Memory of the only three ranks that can be the fullest.
+
+    Rank 0 (most micro-batches in flight, embedding), the first of the interior ranks with most layers, the last
+    (logits).
+    """
+    parts = on_runs(lambda *row: shape(job, plan.selective, *row), plan.tp, plan.cp, plan.ep, plan.sp, plan.b)
+    first, middle, last = (_rank_memory(job, plan, parts, split, where) for where in ("first", "middle", "last"))
+    return first, middle, last
 
 
 def _choose(mask: Any, one: Memory, other: Memory) -> Memory:
