@@ -1,7 +1,11 @@
-"""Fit the inference constants of accelerators and engines: `python benchmarks/fit_serving.py [--halves] PATH ...`.
+"""Fit the inference constants of accelerators and engines: `python benchmarks/fit_serving.py [options] PATH ...`.
 
 Prints what the constants would be, fitted to the rows of CSV files (or folders of them) that count in the main scores;
-writes nothing. With --halves the workloads are split in two, and each half is predicted with constants of the other.
+writes nothing.
+
+--halves: the workloads are split in two, and each half is predicted with constants of the other.
+--only=vllm,sglang: constants of these owners alone; the others stay as their profiles have them.
+--first-token: what delays a first token under load (front, burst, in_step), fitted to those rows alone.
 
 Every constant is fitted as the logarithm of its ratio to a start value, held there by a prior; soft-L1 loss over the
 logarithms of predicted over measured; sources, engines and accelerators weigh by the square root of their rows.
@@ -53,6 +57,14 @@ STARTS: dict[str, dict[str, float]] = {
 }
 """Start values: operator benchmarks for accelerators, guesses for engines."""
 
+FIRST_TOKEN: dict[str, dict[str, float]] = {
+    "vllm": {"front": 0.03, "burst": 0.05, "in_step": 0.5},
+    "tensorrt-llm": {"front": 0.03, "burst": 0.05, "in_step": 0.5},
+    "tensorrt-llm-2024": {"front": 0.005, "burst": 0.05},
+    "sglang": {"front": 0.03, "in_step": 0.1},
+}
+"""Start values of what delays a first token."""
+
 WIDTHS = {"bf16": 0.08, "fp8": 0.1, "fp4": 0.2, "memory": 0.05, "kv": 0.06, "attention": 0.15, "tokens": 0.7}
 WIDTHS |= {"collective": 0.3, "reserve": 0.3, "host_request": 0.8}
 """Standard deviations of the priors, of logarithms; 0.7 for what is not named."""
@@ -83,12 +95,16 @@ def with_constants(case: ServeCase, values: dict[tuple[str, str], float]) -> Ser
 
 
 class Fit:
-    """Constants x = log(value / start), fitted to some cases."""
+    """Constants x = log(value / start), fitted to some cases.
 
-    def __init__(self, cases: Sequence[ServeCase]) -> None:
-        self.cases = cases
-        self.names = [(owner, key) for owner, keys in STARTS.items() for key in keys]
-        self.starts = np.array([STARTS[owner][key] for owner, key in self.names])
+    `shares`: misses are (predicted - measured) / measured instead of logarithms, so that users who wait for reasons
+    that no constant has weigh no more than a whole.
+    """
+
+    def __init__(self, cases: Sequence[ServeCase], starts: dict[str, dict[str, float]], shares: bool = False) -> None:
+        self.cases, self.shares = cases, shares
+        self.names = [(owner, key) for owner, keys in starts.items() for key in keys]
+        self.starts = np.array([starts[owner][key] for owner, key in self.names])
         self.widths = np.array([WIDTHS.get(key, 0.7) for _, key in self.names])
         groups = [(c.source, *owners(c), c.kind) for c in cases]
         counts = Counter(groups)
@@ -100,10 +116,10 @@ class Fit:
         return dict(zip(self.names, (self.starts * np.exp(x)).tolist(), strict=True))
 
     def misses(self, x: Floats, rows: Sequence[int]) -> Floats:
-        """log(predicted / measured) of some cases."""
+        """log(predicted / measured) of some cases, or their relative errors."""
         values = self.values(x)
         found = [predict(with_constants(self.cases[i], values)) for i in rows]
-        return np.array([np.log(p.value / p.case.value) for p in found])
+        return np.array([p.error if self.shares else np.log(p.value / p.case.value) for p in found])
 
     def derivatives(self, x: Floats, base: Floats) -> Floats:
         """By each constant, of the cases that depend on it."""
@@ -127,13 +143,13 @@ class Fit:
         return self.values(x)
 
 
-def read(paths: Sequence[Path]) -> list[ServeCase]:
-    """The cases that constants are fitted to."""
+def read(paths: Sequence[Path], first_token: bool) -> list[ServeCase]:
+    """The cases that constants are fitted to: times to first token under load, or all others."""
     corpus = ServeCorpus()
     for path in paths:
         for file in sorted(path.glob("*.csv")) if path.is_dir() else [path]:
             corpus.add(read_rows(file))
-    return [case for case in corpus.cases if not case.labels & APART and case.kind != "ttft"]
+    return [case for case in corpus.cases if not case.labels & APART and (case.kind == "ttft") == first_token]
 
 
 def errors(cases: Sequence[ServeCase], values: dict[tuple[str, str], float]) -> None:
@@ -146,15 +162,18 @@ def errors(cases: Sequence[ServeCase], values: dict[tuple[str, str], float]) -> 
 
 def main(arguments: Sequence[str]) -> None:
     """Fit to everything, or to each half of the workloads in turn."""
-    cases = read([Path(text) for text in arguments if not text.startswith("--")])
+    first_token = "--first-token" in arguments
+    cases = read([Path(text) for text in arguments if not text.startswith("--")], first_token)
+    only = [name for text in arguments if text.startswith("--only=") for name in text[7:].split(",")]
+    starts = {k: v for k, v in (FIRST_TOKEN if first_token else STARTS).items() if not only or k in only}
     if "--halves" not in arguments:
-        values = Fit(cases).solve()
+        values = Fit(cases, starts, first_token).solve()
         for (owner, key), value in values.items():
             print(f"{owner:<20} {key:<14} {value:.4g}")
         return errors(cases, values)
     for half in (0, 1):
         side = [crc32((case.group or case.id).encode()) % 2 == half for case in cases]
-        values = Fit([case for case, mine in zip(cases, side, strict=True) if mine]).solve()
+        values = Fit([case for case, mine in zip(cases, side, strict=True) if mine], starts, first_token).solve()
         errors([case for case, mine in zip(cases, side, strict=True) if not mine], values)
 
 

@@ -66,7 +66,7 @@ def ask_curve(model: str, gpus: str, **job: Any) -> CurveQuestion:
             f"{gpus!r:.60}: {low.accelerator.name} in {low.node.name} and {high.accelerator.name} in {high.node.name}"
         )
         raise PlannerError(f"{what} are no range", "ends of one kind: 8xA100..128xA100")
-    if low.gpus >= high.gpus:
+    if low.gpus > high.gpus:
         raise PlannerError(f"{gpus!r:.60} runs backwards: {low.gpus:,} to {high.gpus:,} GPUs", "8xA100..128xA100")
     question = ask(model, ends[1], library=library, **job)
     whole = low.used == low.node.count and not _counts_accelerators(gpus, library)

@@ -65,4 +65,4 @@ def suggest(name: str, known: Sequence[str], count: int = 3) -> list[str]:
     """The `count` known names closest to a mistyped one, best first; empty when none is near."""
     from difflib import get_close_matches
 
-    return get_close_matches(name, known, n=count, cutoff=0.5)
+    return get_close_matches(name[:80], known, n=count, cutoff=0.5)

@@ -29,14 +29,17 @@ Rule = TypeVar("Rule", bound=NamedMask)
 
 def obeying(rules: Sequence[NamedMask], job: Any, plan: Plan) -> tuple[Any, dict[str, int]]:
     """Mask of the plans that obey every rule, and how many broke each rule first."""
-    mask = np.ones(np.shape(plan.tp), dtype=bool)
+    mask: Any = np.True_
     broken: dict[str, int] = {}
     for rule in rules:
-        obeys = np.broadcast_to(rule.holds(job, plan), mask.shape)
-        if lost := int(np.count_nonzero(mask & ~obeys)):
+        obeys = np.asarray(rule.holds(job, plan))
+        if obeys.all():
+            continue
+        first = mask & ~obeys
+        if lost := int(np.count_nonzero(first)) * (len(plan) // first.size):
             broken[rule.name] = lost
         mask = mask & obeys
-    return mask, broken
+    return np.broadcast_to(mask, plan.shape), broken
 
 
 def first_of(rules: Sequence[Rule], job: Any, plan: Plan) -> Rule | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from functools import cache
-from math import isqrt
+from math import isqrt, prod
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -22,7 +22,7 @@ Mask: TypeAlias = NDArray[np.bool_]
 class Plan:
     """Degrees of parallelism, batch split and memory policies of one training step.
 
-    Attributes, each a number or an array [n]:
+    Attributes, each a number or an array [n], or, in a grid of plans, columns [g, 1] and [1, i] that broadcast:
         tp, cp, ep, pp, dp: tensor, context, expert, pipeline, data parallel degree; tp*cp*pp*dp accelerators.
         etp: ranks that split one expert; ep*etp ranks are carved out of dp*cp*tp (`planner.mesh`).
         dp_replicate: of the dp ranks, groups that each hold all sharded states (HSDP); 1: one set over dp*cp.
@@ -55,13 +55,34 @@ class Plan:
     schedule: str = "1f1b"
     selective: bool = False
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """() of one plan, (n,) of rows, (g, i) of a grid: in it tp has as many rows, v as many columns."""
+        shape = np.shape(self.tp)
+        return shape if len(shape) < 2 else (shape[0], np.shape(self.v)[1])
+
     def __len__(self) -> int:
-        return int(np.size(self.tp))
+        return prod(self.shape)
 
     def __getitem__(self, index: Any) -> Plan:
-        """The plan at a position (numbers), or those under a mask or slice (arrays); one number for all stays."""
-        columns = {name: getattr(self, name) for name in INTEGERS}
-        return self._with({name: value[index] if np.ndim(value) else value for name, value in columns.items()})
+        """The plan at a position (numbers), or those under a mask or slice (arrays); a grid counts row by row."""
+        shape = self.shape
+        if len(shape) < 2:
+            columns = {name: getattr(self, name) for name in INTEGERS}
+            return self._with({name: value[index] if np.ndim(value) else value for name, value in columns.items()})
+        if isinstance(index, np.ndarray) and index.dtype == bool:
+            at = np.nonzero(index.reshape(shape))
+        else:
+            at = np.unravel_index(np.arange(len(self))[index], shape)
+        return self._with({name: _picked(getattr(self, name), *at) for name in INTEGERS})
+
+    def around(self, mask: Mask) -> tuple[Plan, Mask]:
+        """The smallest grid with all the plans under a mask, and the mask in it; of rows, those and no others."""
+        if mask.ndim < 2:
+            return self[mask], mask[mask]
+        rows, columns = np.any(mask, axis=1), np.any(mask, axis=0)
+        part = self._with({name: _cut(getattr(self, name), rows, columns) for name in INTEGERS})
+        return part, mask[rows][:, columns]
 
     def _with(self, columns: dict[str, Any]) -> Plan:
         return replace(self, **columns)
@@ -69,6 +90,11 @@ class Plan:
     def scalar(self) -> Plan:
         """The same plan with Python ints, for printing."""
         return self._with({name: int(getattr(self, name)) for name in INTEGERS})
+
+    def each(self) -> list[Plan]:
+        """The plans of rows one by one, with Python ints."""
+        columns = zip(*(np.asarray(getattr(self, name)).tolist() for name in INTEGERS), strict=True)
+        return [self._with(dict(zip(INTEGERS, row, strict=True))) for row in columns]
 
     def floats(self) -> Plan:
         """The same plans in float64, in which bytes times ranks cannot overflow."""
@@ -83,6 +109,20 @@ class Plan:
     def degrees(self) -> dict[str, Any]:
         """All fields by name, in printing order."""
         return {f.name: getattr(self, f.name) for f in fields(self)}
+
+
+def _picked(column: Any, rows: Any, columns: Any) -> Any:
+    """Elements of a grid's column at some places."""
+    column = np.atleast_2d(column)
+    at = tuple(place if n > 1 else 0 for n, place in zip(column.shape, (rows, columns), strict=True))
+    return np.full(np.shape(rows), column[at]) if column.size == 1 else column[at]
+
+
+def _cut(column: Any, rows: Any, columns: Any) -> Any:
+    """A grid's column in some rows and columns only."""
+    column = np.atleast_2d(column)
+    column = column[rows] if len(column) > 1 else column
+    return column[:, columns] if column.shape[1] > 1 else column
 
 
 INTEGERS = tuple(f.name for f in fields(Plan) if f.name not in ("schedule", "selective"))

@@ -58,7 +58,7 @@ def ask(
     precision: str | None = None,
     attention: str = "flash",
     method: str = "full",
-    lora_rank: int = 16,
+    lora_rank: int | None = None,
     optimizer: str = "adam",
     offload: str = "none",
     framework: str = "megatron-core",
@@ -72,15 +72,15 @@ def ask(
 ) -> Question:
     """Look up the names, fill in the defaults and check the counts.
 
-    `dimensions` are tp, cp, ep, pp, dp, v, zero, sp, head and recompute_layers as "4", "2..8" or "1,2,4"; None leaves
-    one free. A `library` that is open already, for many questions, goes before `profiles` and `strict`.
+    `dimensions` are tp, cp, ep, etp, pp, dp, dp_replicate, v, zero, sp, head and recompute_layers as "4", "2..8" or
+    "1,2,4"; None leaves one free. A `library` that is open already goes before `profiles` and `strict`.
 
     Raises:
         PlannerError: whatever is wrong with the question.
     """
     library = library or open_library(profiles, strict)
     shape, cluster, preset = library.model(model), find_cluster(gpus, library), library.framework(framework)
-    chosen = {"attention": attention, "method": method, "lora_rank": lora_rank, "optimizer": optimizer}
+    chosen = {"attention": attention, "method": method, "optimizer": optimizer} | adapters(method, lora_rank)
     workload, defaults = _workload(
         shape.value, cluster.value, seq, global_batch, precision, chosen | {"offload": offload}
     )
@@ -89,14 +89,16 @@ def ask(
     if micro_batch is not None:
         ranges["b"] = parse_range("b", micro_batch)
     limits = Bounds(ranges, _names("schedule", schedule, tuple(SCHEDULES)), _names("recompute", recompute, POLICIES))
-    return Question(job, limits, (*shape.assumptions, *cluster.assumptions, *preset.assumptions, *defaults))
+    return Question(
+        job, limits, (*shape.assumptions, *cluster.assumptions, *preset.assumptions, *defaults, *_kernels(job))
+    )
 
 
 def _workload(
     model: Model, cluster: Cluster, seq: int | None, batch: int | None, precision: str | None, chosen: dict[str, Any]
 ) -> tuple[Workload, tuple[str, ...]]:
     """The workload, and a sentence for every default in it."""
-    for name, value in (("seq", seq), ("global-batch", batch), ("lora-rank", chosen["lora_rank"])):
+    for name, value in (("seq", seq), ("global-batch", batch), ("lora-rank", chosen.get("lora_rank"))):
         if value is not None and not 1 <= value <= 10**9:
             raise PlannerError(f"--{name} must be between 1 and 10^9, not {value}")
     notes = []
@@ -116,6 +118,25 @@ def _workload(
         option = f"--{str(problem['loc'][0]).replace('_', '-')}"
         hint = METHODS.get(str(problem["input"]).lower(), ()) if option == "--method" else ()
         raise PlannerError(f"{option} {problem['input']!r}: {schema_problem(problem)}", hint) from None
+
+
+def adapters(method: str, rank: int | None) -> dict[str, int]:
+    """The rank of LoRA adapters as a field of Workload, where one is given.
+
+    Raises:
+        PlannerError: it is given, and the method has no adapters.
+    """
+    if rank is not None and method != "lora":
+        raise PlannerError(f"--lora-rank {rank}: the method {method!r:.20} has no adapters", "--method lora")
+    return {} if rank is None else {"lora_rank": rank}
+
+
+def _kernels(job: Job) -> tuple[str, ...]:
+    """A sentence where the accelerator lacks the attention kernel that is counted with."""
+    part = job.cluster.accelerator
+    if part.flash or not job.flash:
+        return ()
+    return (f"{part.name} has no FlashAttention: what runs there is --attention unfused or eager",)
 
 
 def _names(option: str, text: str | None, known: tuple[str, ...]) -> frozenset[str] | None:

@@ -15,7 +15,7 @@ from planner.simulate import compare
 from planner.sizing.ladder import joined
 from planner.training.estimate import Estimate, estimate, step_time, throughput
 from planner.training.job import Job
-from planner.training.memory import peak_memory
+from planner.training.memory import peak_bytes
 from planner.training.rules import legal
 from planner.training.space import Bounds, plans
 
@@ -211,7 +211,7 @@ def problem(job: Job) -> Problem:
     """The search problem of a training job: peak memory against capacity, step time as cost."""
     return Problem(
         legal=lambda plan: legal(job, plan),
-        need=lambda plan: peak_memory(job, plan.floats())[0].total,
+        need=lambda plan: peak_bytes(job, plan.floats()),
         capacity=usable_memory(job),
         cost=lambda plan: step_time(job, plan.floats()).total,
     )

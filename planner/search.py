@@ -9,10 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from planner.plan import INTEGERS, Plan
+from planner.plan import INTEGERS, Mask, Plan
 
 LAYOUT = ("tp", "cp", "ep", "pp", "dp")
-VARIANT = (*LAYOUT, "b", "sp", "v")
+VARIANT = (*LAYOUT, "etp", "dp_replicate", "b", "sp", "v")
+
+LARGEST_BLOCK = 2**24
+"""Bytes: many arrays of one batch, and below the 32 MiB at which glibc stops to learn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +81,15 @@ def search(
     `tick` is told the number of plans done after every batch.
     """
     started, outcome = perf_counter(), Outcome()
+    _hold_memory()
     best, near = _Shortlist(keep), _Shortlist(keep)
     for batch in batches:
         mask, broken = problem.legal(batch)
         outcome.plans += len(batch)
         for name, count in broken.items():
             outcome.broken[name] = outcome.broken.get(name, 0) + count
-        plan = batch if mask.all() else batch[mask]
+        plan, obeys = batch.around(mask)
+        plan = plan if obeys.all() else batch[mask]
         if len(plan):
             outcome.legal += len(plan)
             outcome.feasible += _score(plan, problem, best, near)
@@ -97,16 +102,32 @@ def search(
     return outcome
 
 
+def _hold_memory() -> None:
+    """Let the allocator keep what the arrays of one batch free, for those of the next.
+
+    glibc hands freed memory back beyond a threshold, and every page of it faults when it comes again: a third of a
+    large search. It takes the size of the largest block that was mapped and freed for what a program uses (mallopt(3),
+    M_MMAP_THRESHOLD), so one is mapped, never touched, and freed. Elsewhere nothing comes of it.
+    """
+    np.empty(LARGEST_BLOCK, dtype=np.uint8)
+
+
 def _score(plan: Plan, problem: Problem, best: _Shortlist, near: _Shortlist) -> int:
     """Score one legal batch; returns how many fit."""
-    need = problem.need(plan)
+    need = np.broadcast_to(problem.need(plan), plan.shape)
     fits = need <= problem.capacity
-    if not fits.all():
-        near.offer(plan[~fits], need[~fits], need[~fits])
+    near.offer(plan, ~fits, need[~fits], need[~fits])
     if fits.any():
-        fitting, need = plan[fits], need[fits]
-        best.offer(fitting, problem.cost(fitting), need)
+        best.offer(plan, fits, _cost(plan, fits, problem), need[fits])
     return int(np.count_nonzero(fits))
+
+
+def _cost(plan: Plan, fits: Mask, problem: Problem) -> Any:
+    """Cost of the plans that fit; of a grid, all of it is priced where at least half fits."""
+    part, mask = plan.around(fits)
+    if 2 * np.count_nonzero(mask) < mask.size:
+        return problem.cost(plan[fits])
+    return np.broadcast_to(problem.cost(part), mask.shape)[mask]
 
 
 class _Shortlist:
@@ -117,16 +138,26 @@ class _Shortlist:
         self.layouts: dict[tuple[int, ...], Candidate] = {}
         self.variants: list[Candidate] = []
 
-    def offer(self, plan: Plan, cost: Any, need: Any) -> None:
-        """Consider a batch, in which rows of one layout are neighbours, and in it those of one variant."""
-        for row in _cheapest(cost, need, _starts(plan, LAYOUT), None):
-            candidate = Candidate(plan[row].scalar(), float(cost[row]), float(need[row]))
-            key = layout(candidate.plan)
-            if key not in self.layouts or candidate.order < self.layouts[key].order:
-                self.layouts[key] = candidate
-        rows = _cheapest(cost, need, _starts(plan, VARIANT), self.keep)
-        found = [Candidate(plan[r].scalar(), float(cost[r]), float(need[r])) for r in rows]
-        self.variants = sorted(self.variants + found, key=lambda c: c.order)[: self.keep]
+    def offer(self, plan: Plan, mask: Mask, cost: Any, need: Any) -> None:
+        """Consider the plans under a mask, in which those of one layout are neighbours, and in it those of one variant.
+
+        `cost` and `need` are theirs alone.
+        """
+        places = np.flatnonzero(mask)
+        if not len(places):
+            return
+        rows = _cheapest(cost, need, _starts(plan, LAYOUT, mask), None)
+        for row, first in zip(rows, plan[places[rows]].each(), strict=True):
+            candidate = Candidate(first, float(cost[row]), float(need[row]))
+            known = self.layouts.setdefault(layout(first), candidate)
+            if candidate.cost <= known.cost and candidate.order < known.order:
+                self.layouts[layout(first)] = candidate
+        worst = self.variants[-1].cost if len(self.variants) == self.keep else np.inf
+        rows = [r for r in _cheapest(cost, need, _starts(plan, VARIANT, mask), self.keep) if cost[r] <= worst]
+        if rows:
+            firsts = zip(plan[places[rows]].each(), rows, strict=True)
+            found = [Candidate(first, float(cost[row]), float(need[row])) for first, row in firsts]
+            self.variants = sorted(self.variants + found, key=lambda c: c.order)[: self.keep]
 
     def ranked(self, without: Iterable[tuple[int, ...]] = ()) -> list[Candidate]:
         """`keep` candidates, cheapest first; variants of a layout only when layouts are fewer than that."""
@@ -157,11 +188,20 @@ def _cheapest(cost: Any, need: Any, starts: Any, keep: int | None) -> list[int]:
     return found
 
 
-def _starts(plan: Plan, names: tuple[str, ...]) -> Any:
-    """Rows at which one of the columns changes, the first row included."""
-    changed = np.ones(len(plan), dtype=bool)
-    changed[1:] = False
-    for name in names:
-        column = getattr(plan, name)
-        changed[1:] |= column[1:] != column[:-1]
-    return np.flatnonzero(changed)
+def _starts(plan: Plan, names: tuple[str, ...], mask: Mask) -> Any:
+    """Of the plans under a mask, those at which one of the columns changes, the first included."""
+    runs = np.broadcast_to(_runs(plan, names), plan.shape)[mask]
+    return np.flatnonzero(np.concatenate(([True], runs[1:] != runs[:-1])))
+
+
+def _runs(plan: Plan, names: tuple[str, ...]) -> Any:
+    """A number for every run of plans that are alike in some columns, ascending."""
+    runs: Any = 0
+    for axis in range(len(plan.shape)):
+        columns = [c for c in (getattr(plan, name) for name in names) if np.shape(c)[axis] > 1]
+        changes = [np.diff(c, axis=axis, prepend=np.take(c, [0], axis)) != 0 for c in columns]
+        along = (
+            np.cumsum(np.logical_or.reduce(changes), axis=axis) if changes else np.zeros((1,) * len(plan.shape), int)
+        )
+        runs = runs * (along.max() + 1) + along
+    return runs

@@ -13,11 +13,12 @@ from pydantic import ValidationError
 from planner.catalog.clusters import find_cluster
 from planner.catalog.library import open_library
 from planner.errors import NoLegalPlan, PlannerError, UnitError
-from planner.plan import Plan
+from planner.plan import Plan, Range
 from planner.question import parse_range
+from planner.schema.formats import COMPUTED
 from planner.schema.hardware import Cluster
 from planner.schema.model import Model
-from planner.schema.serving import COMPUTED, Objective, ServeWorkload
+from planner.schema.serving import Objective, ServeWorkload
 from planner.serving.choose import Choice, Front, choose, front
 from planner.serving.disaggregate import Pools, pools
 from planner.serving.job import ServeJob
@@ -38,6 +39,7 @@ OBJECTIVES: dict[Objective, str] = {
 ALWAYS: tuple[Objective, Objective] = ("latency", "offline")
 """Objectives that are answered beside the one asked for."""
 
+_DEGREE = re.compile(r"(tp|ep|pp|dp)=([0-9.]{1,24})")
 _RATE = re.compile(r"(\d+(?:\.\d+)?)(?:/s)?")
 
 
@@ -46,12 +48,14 @@ class ServeQuestion:
     """A problem with its names resolved.
 
     Attributes:
+        pools: what prefill and decode instances of disaggregated pools are pinned to.
         together: the workload's users are a batch that must run at once.
         assumptions: every default that was used, one sentence each.
     """
 
     job: ServeJob
     bounds: ServeBounds
+    pools: tuple[ServeBounds, ServeBounds]
     objective: Objective
     together: bool
     assumptions: tuple[str, ...]
@@ -63,6 +67,7 @@ class ServeAnswer:
 
     Attributes:
         latency, offline: best by those objectives, whatever the load; pools: disaggregated, or None.
+        fewest: the smallest deployment without pools, where a rate is given and pools carry it.
         cures: changes of the question that would let something fit, as options of the command line.
     """
 
@@ -72,6 +77,7 @@ class ServeAnswer:
     offline: Option | None
     front: Front
     pools: Pools | None
+    fewest: Option | None
     cures: tuple[str, ...]
     seconds: float
 
@@ -93,13 +99,16 @@ def ask_serve(
     tpot: str | None = None,
     statistic: str = "mean",
     objective: str | None = None,
+    prefill: str | None = None,
+    decode: str | None = None,
     profiles: str | Path | None = None,
     strict: bool = False,
     **dimensions: str | None,
 ) -> ServeQuestion:
     """Look up the names, fill in the defaults and check the counts.
 
-    `dimensions` are tp, ep, pp and dp as "4", "2..8" or "1,2,4"; None leaves one free.
+    `dimensions` are tp, ep, pp and dp as "4", "2..8" or "1,2,4"; None leaves one free. `prefill` and `decode` are such
+    dimensions of an instance, "tp=4 dp=2", with dp its number.
 
     Raises:
         PlannerError: whatever is wrong with the question.
@@ -119,8 +128,9 @@ def ask_serve(
     _check(job)
     ranges = {name: parse_range(name, text) for name, text in dimensions.items() if text is not None}
     chosen = _objective(objective, job)
+    apart = _pinned("prefill", prefill, job, ranges), _pinned("decode", decode, job, ranges)
     said = (*shape.assumptions, *cluster.assumptions, *preset.assumptions, *notes)
-    return ServeQuestion(job, ServeBounds(ranges), chosen, batch is not None, (*said, *confidence(job)))
+    return ServeQuestion(job, ServeBounds(ranges), apart, chosen, batch is not None, (*said, *confidence(job)))
 
 
 def _bound(option: str, text: str | None) -> float | None:
@@ -134,6 +144,21 @@ def _bound(option: str, text: str | None) -> float | None:
     if value <= 0:
         raise PlannerError(f"{option} {text} can be kept by nothing: it must be positive", f"{option} 30ms")
     return value
+
+
+def _pinned(option: str, text: str | None, job: ServeJob, ranges: dict[str, Range]) -> ServeBounds:
+    """What an option pins instances of a pool to, beside the degrees that are pinned for all: "tp=4 pp=2 dp=3"."""
+    kept = {name: chosen for name, chosen in ranges.items() if name != "dp"}
+    if text is None:
+        return ServeBounds(kept)
+    if job.workload.users is not None or job.engine.scheduler != "continuous":
+        raise PlannerError(f"--{option} pins pools, which answer --rate or a searched load of continuous engines")
+    words = text.replace(",", " ").split()
+    found = [match for word in words if (match := _DEGREE.fullmatch(word))]
+    if not words or len(found) < len(words) or len({match[1] for match in found}) < len(found):
+        usage = f'--{option} "tp=4 ep=1 pp=1 dp=2": degrees of one instance, and dp instances; 2..8 is a range'
+        raise PlannerError(f"--{option} {text!r:.60} is not understood", usage)
+    return ServeBounds(kept | {match[1]: parse_range(match[1], match[2]) for match in found})
 
 
 def _rate(text: str | None) -> float | None:
@@ -164,10 +189,15 @@ def _workload(model: Model, cluster: Cluster, asked: dict[str, Any]) -> tuple[Se
             asked[name] = value
             notes.append(f"{value:,} {'prompt' if name == 'input' else 'output'} tokens per request; --{name} sets it")
     wide = "bf16" if cluster.accelerator.peak.bf16 is not None else "fp16"
+    own = model.checkpoint
+    kept = {"weights": None, "kv": None} if own is None else {"weights": own.weights, "kv": own.kv}
+    if cluster.accelerator.peak.fp8 is None:
+        kept["kv"] = None
     for name, what in (("weights", "weights"), ("kv", "KV cache")):
         if asked[name] is None:
-            asked[name] = wide
-            notes.append(f"{what} in {wide}; --{name} sets it")
+            asked[name] = kept[name] or wide
+            whose = " (the checkpoint's own)" if kept[name] else ""
+            notes.append(f"{what} in {asked[name]}{whose}; --{name} sets it")
     try:
         return ServeWorkload(**asked), tuple(notes)
     except ValidationError as error:
@@ -182,11 +212,11 @@ def _check(job: ServeJob) -> None:
     if w.length > model.context:
         what = f"{w.input:,} prompt + {w.output:,} output tokens exceed the {model.context:,} of {model.name}"
         raise PlannerError(what, f"--input and --output of {model.context:,} together at most")
-    wanted = COMPUTED[w.weights]
-    if wanted not in ("bf16", "fp16") and getattr(accelerator.peak, wanted) is None:
+    if not job.runs(w.weights):
         have = ", ".join(k for k, v in accelerator.peak.model_dump().items() if v)
-        what = f"{accelerator.name} has no {wanted} products, which {w.weights} weights need (it has {have})"
-        raise PlannerError(what, "--weights int8 or int4: widened to 16 bit inside the kernel")
+        what = f"{accelerator.name} has no {COMPUTED[w.weights]} products, which {w.weights} weights need"
+        why = f" (it has {have}; {job.engine.name} does not widen them there)"
+        raise PlannerError(what + why, "--weights int8 or int4: widened to 16 bit inside the kernel")
     if job.engine.scheduler == "static" and w.rate is not None:
         raise PlannerError(f"{job.engine.name} runs one batch to its end: it has no answer to --rate", "--batch 16")
 
@@ -199,6 +229,9 @@ def confidence(job: ServeJob) -> tuple[str, ...]:
     link = cluster.scaleup
     if link is not None and cluster.gpus > 1 and (link.kind == "pcie" or link.peer_latency is None):
         said.append(f"low confidence with tp > 1: all-reduce over {link.name} was not measured, and boxes differ")
+    if (wanted := COMPUTED[job.workload.weights]) in ("fp8", "fp4") and not job.multiplies(wanted):
+        part = cluster.accelerator.name
+        said.append(f"{part} has no {wanted} products: {job.engine.name} widens weights inside its kernels (Marlin)")
     if job.model.moe is not None:
         said.append("low confidence: mixtures of experts are off by 25 to 35 % on measured runs")
     if job.engine.trust != "measured":
@@ -219,7 +252,8 @@ def answer(question: ServeQuestion) -> ServeAnswer:
         raise _illegal(question)
     free = _free(job)
     quick, whole = (choose(free, bounds, o).ranked for o in ALWAYS)
-    apart = pools(job, bounds) if job.workload.users is None and job.engine.scheduler == "continuous" else None
+    apart = pools(job, *question.pools) if job.workload.users is None and job.engine.scheduler == "continuous" else None
+    small = choose(job, bounds, "fewest").ranked if apart is not None and job.workload.rate is not None else ()
     cures = () if choice.ranked else _cures(question)
     return ServeAnswer(
         question=question,
@@ -228,6 +262,7 @@ def answer(question: ServeQuestion) -> ServeAnswer:
         offline=whole[0] if whole else None,
         front=front(job, bounds),
         pools=apart,
+        fewest=small[0] if small else None,
         cures=cures,
         seconds=perf_counter() - started,
     )

@@ -74,18 +74,19 @@ def rows(of: Structure, plan: Plan) -> tuple[Row, ...]:
     if np.ndim(plan.pp) == 0:
         found = compressed(of, int(plan.pp), int(plan.v), int(plan.head), placement)
         return tuple(Row(float(first), float(ranks), tuple(map(float, counts))) for first, ranks, counts in found)
-    keys, lengths = _layouts(plan)
-    distinct, inverse = np.unique(keys, axis=0, return_inverse=True)
+    distinct, where = _layouts(plan)
     tables = [compressed(of, int(p), int(v), int(head), placement) for p, v, head in distinct]
-    where = np.repeat(inverse.ravel(), lengths)
     return tuple(_gathered(tables, index, where, len(of.kinds)) for index in range(max(map(len, tables))))
 
 
 def _layouts(plan: Plan) -> tuple[Any, Any]:
-    """(pp, v, head) at the start of each run of plans that share them, and how long each run is."""
-    columns = np.stack(np.broadcast_arrays(plan.pp, plan.v, plan.head), axis=1)
-    starts = np.concatenate(([0], np.flatnonzero((columns[1:] != columns[:-1]).any(axis=1)) + 1))
-    return columns[starts], np.diff(np.concatenate((starts, [len(columns)])))
+    """The distinct (pp, v, head), and which of them every plan has; of a grid, every column of it."""
+    columns = np.broadcast_arrays(plan.pp, plan.v, plan.head)
+    flat = np.stack([column.ravel() for column in columns], axis=1)
+    starts = np.concatenate(([0], np.flatnonzero((flat[1:] != flat[:-1]).any(axis=1)) + 1))
+    distinct, inverse = np.unique(flat[starts], axis=0, return_inverse=True)
+    lengths = np.diff(np.concatenate((starts, [len(flat)])))
+    return distinct, np.repeat(inverse.ravel(), lengths).reshape(columns[0].shape)
 
 
 Compressed = tuple[tuple[int, int, tuple[int, ...]], ...]

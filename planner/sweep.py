@@ -21,7 +21,7 @@ from planner.recommend import Ranked, best, usable_memory
 from planner.report.words import recompute_name
 from planner.training.job import Job
 
-PINS = ("tp", "cp", "ep", "pp", "dp", "v", "zero", "sp", "head", "recompute_layers")
+PINS = ("tp", "cp", "ep", "etp", "pp", "dp", "dp_replicate", "v", "zero", "sp", "head", "recompute_layers")
 OPTIONS = (*(name for name in signature(ask).parameters if name not in ("library", "dimensions")), *PINS)
 """What a sweep may vary: the options of `recommend`, with dashes or underscores."""
 
@@ -198,6 +198,7 @@ def _results(job: Job, found: Ranked) -> dict[str, Any]:
         "plan_tp": p.tp,
         "plan_cp": p.cp,
         "plan_ep": p.ep,
+        "plan_etp": p.etp,
         "plan_pp": p.pp,
         "plan_v": p.v,
         "plan_dp": p.dp,
@@ -212,7 +213,17 @@ def _results(job: Job, found: Ranked) -> dict[str, Any]:
 RESULTS = (
     *("status", "reason", "accelerator", "total_gpus", "nodes", "sequences_per_step", "tokens_per_sequence"),
     *("step_time_s", "step_time_band", "tokens_per_second", "mfu", "peak_memory_bytes", "usable_memory_bytes"),
-    *("plan_tp", "plan_cp", "plan_ep", "plan_pp", "plan_v", "plan_dp", "plan_micro_batch", "plan_micro_batches"),
+    *(
+        "plan_tp",
+        "plan_cp",
+        "plan_ep",
+        "plan_etp",
+        "plan_pp",
+        "plan_v",
+        "plan_dp",
+        "plan_micro_batch",
+        "plan_micro_batches",
+    ),
     *("plan_zero", "plan_schedule", "plan_recompute"),
 )
 """Fields of a record behind the cell's own options, in order."""

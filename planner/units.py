@@ -55,6 +55,11 @@ def parse(text: object, dimension: str) -> float:
     return value
 
 
+def whole_number(text: str) -> int | None:
+    """A text of one to nine digits as a number; None for any other."""
+    return int(text) if re.fullmatch(r"[0-9]{1,9}", text) else None
+
+
 def example(dimension: str) -> str:
     """A quantity of the dimension as a profile writes it."""
     return _EXAMPLE[dimension]

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from planner.plan import INTEGERS, Plan
+from planner.recommend import problem as recommend_problem
 from planner.search import Candidate, Problem, layout, search
 from planner.training.job import Job
 from planner.training.rules import RULES, first_broken, legal
@@ -119,6 +120,46 @@ def test_first_fit_stops_early() -> None:
     outcome = search(plans(SMALL, Bounds()), toy(SMALL, 9.0), 1, first_fit=True, tick=seen.append)
     assert outcome.feasible and len(seen) == 1
     assert outcome.plans < sum(len(batch) for batch in plans(SMALL, Bounds()))
+
+
+def batches_of(monkeypatch: pytest.MonkeyPatch, of: Job, least: int) -> list[Plan]:
+    """All plans of a job; batches of `least` plans and more are grids."""
+    monkeypatch.setattr("planner.training.space.LEAST", least)
+    return list(plans(of, Bounds(ranges={"cp": ANY})))
+
+
+@pytest.mark.parametrize("of", [SMALL, SMALL_UNFUSED, SMALL_MOE], ids=["dense", "unfused", "moe"])
+class TestGrids:
+    """Large batches are grids, whose columns broadcast."""
+
+    def test_same_bits_as_rows(self, monkeypatch: pytest.MonkeyPatch, of: Job) -> None:
+        """Rules, bytes and seconds of a grid are those of its plans in rows."""
+        asked = recommend_problem(of)
+        for grid in batches_of(monkeypatch, of, 1):
+            flat = grid[:]
+            assert len(grid.shape) == 2 and flat.shape == (len(grid),)
+            (mask, broken), (flat_mask, flat_broken) = asked.legal(grid), asked.legal(flat)
+            assert broken == flat_broken and np.array_equal(mask.ravel(), flat_mask)
+            for score in (asked.need, asked.cost):
+                assert np.array_equal(np.broadcast_to(score(grid), grid.shape).ravel(), score(flat))
+
+    def test_same_plans_and_ranking(self, monkeypatch: pytest.MonkeyPatch, of: Job) -> None:
+        """Whatever is a grid: the same plans, each once, and the same answer."""
+        grids, flat = batches_of(monkeypatch, of, 1), batches_of(monkeypatch, of, 10**9)
+        assert sorted(map(repr, rows(iter(grids)))) == sorted(map(repr, rows(iter(flat))))
+        for capacity in (0.3, 0.9):
+            one, other = (search(batches, toy(of, capacity), 8) for batches in (grids, flat))
+            assert (one.best, one.near, one.broken) == (other.best, other.near, other.broken)
+            assert (one.plans, one.legal, one.feasible) == (other.plans, other.legal, other.feasible)
+
+    def test_masks(self, monkeypatch: pytest.MonkeyPatch, of: Job) -> None:
+        """Plans under a mask are those of the rows under it; the grid around them has them all, in order."""
+        grid = batches_of(monkeypatch, of, 1)[-1]
+        mask = noise(grid, 3) < 0.2
+        part, inside = grid.around(mask)
+        assert len(part.shape) == 2
+        wanted = rows(iter([grid[:][mask.ravel()]]))
+        assert rows(iter([grid[mask]])) == rows(iter([part[inside]])) == wanted
 
 
 def nested_loops(of: Job, cps: tuple[int, ...]) -> Iterator[Plan]:

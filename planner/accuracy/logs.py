@@ -28,6 +28,9 @@ from planner.wording import NotRead, load_json
 LARGEST = 64 * MIB
 """Bytes of a log that is still read."""
 
+LEAST, MOST = 1e-6, 1e12
+"""Of what a log says of times, rates and sizes, in its own units."""
+
 WARM_UP = 3
 """Printed iterations that are left out as warming up, half of them where fewer than six are there."""
 
@@ -80,11 +83,23 @@ def read_log(path: Path) -> Log:
 
 def _text(path: Path) -> str:
     hint = "cut it: some hundred iterations are enough"
-    return read_bytes(path, LARGEST, hint).decode("utf-8", errors="replace")
+    return read_bytes(path, LARGEST, hint).decode("latin-1")
 
 
 def _numbers(pattern: str, text: str) -> list[float]:
-    return [float(found.replace(",", "")) for found in re.findall(pattern, text)]
+    return [figure(found) for found in re.findall(pattern, text)]
+
+
+def figure(text: str) -> float:
+    """A number of a log, with or without commas.
+
+    Raises:
+        PlannerError: zero, or larger than any time, rate or size of a run.
+    """
+    value = float(text.replace(",", ""))
+    if not LEAST <= value <= MOST:
+        raise PlannerError(f"{text:.40} in a log is no time, rate or size of a run", f"{LEAST:g} to {MOST:g}")
+    return value
 
 
 def _largest(pattern: str, text: str) -> float | None:
@@ -122,9 +137,7 @@ def _megatron(path: Path, text: str) -> Log | None:
     if not lines:
         return None
     batches = [found[0] if (found := _numbers(rf"global batch size:\s*{_FLOAT}", rest)) else None for _, rest in lines]
-    values = [
-        float(ms.replace(",", "")) / 1e3 for (ms, _), batch in zip(lines, batches, strict=True) if batch == batches[-1]
-    ]
+    values = [figure(ms) / 1e3 for (ms, _), batch in zip(lines, batches, strict=True) if batch == batches[-1]]
     arguments = dict(_ARGUMENT.findall(text))
     facts = megatron_facts(arguments)
     if batches[-1] is not None:
@@ -133,7 +146,7 @@ def _megatron(path: Path, text: str) -> Log | None:
     peak = reserved or allocated
     tool = "reserved" if reserved else "allocated"
     layers = arguments.get("recompute_num_layers", "")
-    block = arguments.get("recompute_method") == "block" and layers.isdigit()
+    block = arguments.get("recompute_method") == "block" and re.fullmatch(r"[0-9]{1,6}", layers) is not None
     size = None if peak is None else peak / 1024
     return Log(path, "megatron", "iter_seconds", tuple(values), size, tool, facts, int(layers) if block else None)
 

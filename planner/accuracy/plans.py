@@ -53,6 +53,7 @@ def find_plans(row: Row, job: Job) -> tuple[tuple[Plan, ...], tuple[str, ...]]:
         "tp": tp,
         "cp": cp,
         "ep": ep,
+        "etp": whole(row, "etp") or (_expert_tensor(job, tp) if job.model.moe else 1),
         "pp": pp,
         "v": v,
         "dp": dp,
@@ -63,6 +64,11 @@ def find_plans(row: Row, job: Job) -> tuple[tuple[Plan, ...], tuple[str, ...]]:
     }
     plan = Plan(**degrees, head=_head(job, pp, v), schedule=schedule)
     return _recomputed(row, job, plan, labels), tuple(labels)
+
+
+def _expert_tensor(job: Job, tp: int) -> int:
+    """Ranks that split an expert where the row does not say: tp, Megatron-LM's default; 1 in torchtitan."""
+    return 1 if job.framework.target == "torchtitan" else tp
 
 
 def _ranks(row: Row, job: Job, others: int) -> int:

@@ -18,6 +18,7 @@ import csv
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import TypeAlias
 
@@ -60,7 +61,10 @@ def read_table(path: Path) -> Table:
     header, rows = _records(path)
     for needed, adapt in ADAPTERS:
         if needed <= set(header):
-            return Table(path, tuple(new for row in rows for new in adapt(row)))
+            try:
+                return Table(path, tuple(new for row in rows for new in adapt(row)))
+            except (ValueError, ArithmeticError) as error:
+                raise PlannerError(f"{path}: a cell is no number: {str(error)[:80]}") from None
     if missing := [name for name in NEEDED if name not in header]:
         raise PlannerError(
             f"{path}: not a table of measurements: no column {', '.join(missing)}",
@@ -108,9 +112,10 @@ def _records(path: Path) -> tuple[list[str], list[Row]]:
 
 
 def number(text: str) -> float | None:
-    """The number that a cell begins with ("50257 (config default)" is 50257), or None."""
+    """The number that a cell begins with ("50257 (config default)" is 50257), or None; 1e400 is none."""
     match = _NUMBER.match(text)
-    return float(match[1]) if match else None
+    value = float(match[1]) if match else None
+    return value if value is not None and isfinite(value) else None
 
 
 def whole(row: Row, name: str, least: int = 1) -> int | None:

@@ -13,8 +13,9 @@ from planner.accuracy.rows import Row, Unusable, number, read_csv, whole
 from planner.catalog.library import open_library
 from planner.plan import Plan
 from planner.schema.engine import Engine
+from planner.schema.formats import COMPUTED
 from planner.schema.model import Model
-from planner.schema.serving import COMPUTED, ServeWorkload
+from planner.schema.serving import ServeWorkload
 from planner.serving.job import ServeJob
 from planner.serving.memory import most_running
 
@@ -52,6 +53,13 @@ TRAPS: tuple[tuple[str, str, str], ...] = (
 engine of 2023, a report without versions, runs on 8 GPUs that are listed a second time as on 64. They are scored
 apart."""
 
+COPIED: tuple[tuple[str, str], ...] = (("TensorRT-LLM 1.0", "perf-overview.md@00f3768"),)
+"""(how `framework` begins, what `source` contains) of runs of mixtures of experts with `enable_attention_dp`, as the
+options of the publication say: its tp is the degree of the experts, and each rank has a whole attention."""
+
+UNCLEAR: tuple[tuple[str, str], ...] = (("vllm", "aiconfigurator"),)
+"""The same of runs of mixtures of experts of which some copied the attention and the rows do not say which: in the
+source those with tp 1 or 2 have experts over 2 or 4 GPUs (`moe_tp_size`; 235 GB of weights on one H200)."""
 
 COLUMNS = (
     *("id", "source", "model", "gpu", "n_gpus", "tp", "precision_weights", "framework"),
@@ -67,6 +75,7 @@ class ServeCase:
     Attributes:
         kind: what was measured; load: users, or a rate where `poisson`; None: as many as run, out of `requests`.
         group: rows of one workload under several layouts; labels: why a row is scored apart.
+        in_step: all requests have one length.
     """
 
     id: str
@@ -81,6 +90,7 @@ class ServeCase:
     requests: float
     labels: frozenset[str] = frozenset()
     notes: str = ""
+    in_step: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,26 +137,28 @@ def case(shelf: Shelf, row: Row) -> ServeCase:
     if value is None or value <= 0:
         raise Unusable("no value")
     model, cluster = _model(shelf, row), find_cluster(shelf, row | {"gpu": GPUS.get(row["gpu"], row["gpu"])})[0]
-    engine, workload = _engine(shelf, row), _workload(row)
-    if getattr(cluster.accelerator.peak, COMPUTED[workload.weights]) is None:
-        workload = _weight_only(workload)
+    engine, workload = _engine(shelf, row), _workload(row, model)
     job = ServeJob(model, cluster, workload, engine)
+    if not job.runs(workload.weights):
+        raise Unusable(f"{workload.weights} on hardware without it")
     kind, load, poisson = _question(row)
     unit = 1e-3 if row["metric"].endswith("_ms") else 1.0
-    labels = frozenset(_labels(row, job, kind))
+    plan = _plan(row, model)
+    labels = frozenset(_labels(row, job, plan, kind))
     return ServeCase(
         row["id"],
         row["source"],
         row.get("sweep_group", ""),
         kind,
         job,
-        _plan(row),
+        plan,
         load,
         poisson,
         value * unit,
         _requests(row, workload),
         labels,
         row.get("notes", ""),
+        "aiconfigurator" in row["source"] and not _inferencex(row),
     )
 
 
@@ -176,35 +188,51 @@ def _engine(shelf: Shelf, row: Row) -> Engine:
     return engine
 
 
-def _workload(row: Row) -> ServeWorkload:
+def _workload(row: Row, model: Model) -> ServeWorkload:
     text, prompt, output = row["precision_weights"], number(row["input_len"].lstrip("~")), whole(row, "output_len", 0)
     if prompt is None or output is None:
         raise Unusable("no lengths")
     weights = {"fp8_block": "fp8"}.get(text, text)
+    if model.checkpoint is not None and {text, model.checkpoint.weights} == {"nvfp4", "mxfp4"}:
+        weights = model.checkpoint.weights  # tables of benchmarks say "fp4" of both
     if weights not in COMPUTED:
         raise Unusable(f"unknown weights {text[:20]!r}")
-    kv = row.get("precision_kv") or _cache_type(row["framework"], weights)
+    kv = row.get("precision_kv") or _cache_type(row, weights)
     return ServeWorkload.model_validate({"input": int(prompt), "output": max(output, 1), "weights": weights, "kv": kv})
 
 
-def _cache_type(framework: str, weights: str) -> str:
-    """KV format where a row does not say: 8-bit beside 8-bit weights in TensorRT-LLM's checkpoints, else 16-bit."""
-    return "fp8" if weights in ("fp8", "nvfp4") and framework.startswith("trtllm") else "bf16"
+def _cache_type(row: Row, weights: str) -> str:
+    """KV format where a row does not say: 8-bit beside 8-bit weights in TensorRT-LLM's checkpoints and in InferenceX.
+
+    Its scripts serve the fp8 checkpoint of Llama 70B in vLLM with `kv-cache-dtype: fp8` (SemiAnalysisAI/InferenceX,
+    benchmarks/70b_fp8_h100_slurm.sh at 2a205bb, 70b_fp8_h200_slurm.sh at 409e9a4, 70b_fp8_b200_docker.sh at bb4c7f9).
+    """
+    framework = row["framework"]
+    narrow = weights in ("fp8", "nvfp4") and framework.startswith("trtllm")
+    return "fp8" if narrow or (framework == "vllm" and weights == "fp8" and _inferencex(row)) else "bf16"
 
 
-def _weight_only(workload: ServeWorkload) -> ServeWorkload:
-    """4-bit weights on parts without 4-bit products are widened in the kernel."""
-    if workload.weights != "nvfp4":
-        raise Unusable(f"{workload.weights} on hardware without it")
-    return workload.model_copy(update={"weights": "mxfp4"})
+def _inferencex(row: Row) -> bool:
+    """Whether a row of aiconfigurator's sample is a run of InferenceX: those bear its month.
+
+    They draw lengths between 0.8 and 1 of the maximum (`--random-range-ratio`) and send 10 prompts per user; the
+    others are of one length, so that users who start together stay in step.
+    """
+    return "measured 20" in row.get("notes", "")
 
 
-def _plan(row: Row) -> Plan:
+def _plan(row: Row, model: Model) -> Plan:
     tp, pp, ep, gpus = (whole(row, name) or 1 for name in ("tp", "pp", "ep", "n_gpus"))
+    if model.moe is not None and ep == 1 and _among(COPIED, row):
+        tp, ep = 1, tp
     replica = max(tp, ep) * pp
     if gpus % replica:
         raise Unusable(f"{gpus} GPUs do not make replicas of {replica}")
     return Plan(tp=tp, ep=ep, pp=pp, dp=gpus // replica)
+
+
+def _among(runs: tuple[tuple[str, str], ...], row: Row) -> bool:
+    return any(row["framework"].startswith(begins) and source in row["source"] for begins, source in runs)
 
 
 def _question(row: Row) -> tuple[Kind, float | None, bool]:
@@ -248,14 +276,15 @@ def _refuse(metric: str) -> Any:
     raise Unusable(f"unknown metric {metric[:40]!r}")
 
 
-def _labels(row: Row, job: ServeJob, kind: Kind) -> Iterable[str]:
+def _labels(row: Row, job: ServeJob, plan: Plan, kind: Kind) -> Iterable[str]:
     """Why a row is scored apart."""
     if row.get("verified") != "yes":
         yield "unverified"
     if job.model.moe is not None:
-        yield "moe"
+        unclear = plan.tp <= 2 and plan.ep == 1 and _among(UNCLEAR, row) and not _inferencex(row)
+        yield "unclear layout" if unclear else "moe"
     link = job.cluster.scaleup
-    if link is not None and link.kind == "pcie" and (whole(row, "tp") or 1) > 1:
+    if link is not None and link.kind == "pcie" and max(plan.tp, plan.ep) > 1:
         yield "pcie-tp"
     if link is not None and link.kind == "pcie":
         yield "pcie"
@@ -263,7 +292,7 @@ def _labels(row: Row, job: ServeJob, kind: Kind) -> Iterable[str]:
         yield "trap"
     if job.cluster.accelerator.inference is None:
         yield "unfitted"
-    if float(most_running(job, _plan(row))) < 1.0:
+    if float(most_running(job, plan)) < 1.0:
         yield "does not fit"
     if _saturated(row):
         yield "saturated"

@@ -17,7 +17,7 @@ from planner.serving.queueing import closed_loop, offline, open_loop
 
 K = TypeVar("K", bound=Hashable)
 
-APART = frozenset({"unverified", "moe", "trap", "does not fit", "saturated", "pcie-tp", "unfitted"})
+APART = frozenset({"unverified", "moe", "unclear layout", "trap", "does not fit", "saturated", "pcie-tp", "unfitted"})
 """Labels of cases that do not count in the main scores."""
 
 BOUNDS = tuple(1e-3 * ms for ms in (12, 16, 20, 25, 30, 40, 50, 60))
@@ -106,7 +106,7 @@ def _value(case: ServeCase) -> float:
     if case.kind in ("latency", "static"):
         seconds = static_latency(case)
         return seconds if case.kind == "latency" else case.load * output / seconds
-    seen = closed_loop(job, plan)
+    seen = closed_loop(job, plan, case.in_step)
     return float(seen.tpot if case.kind == "tpot" else seen.ttft)
 
 

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from planner.catalog.huggingface_config import KEYS, Config, UnsupportedArchitecture
 from planner.catalog.huggingface_families import FAMILIES, Bias, Family, Pattern, deepseek_moe, latent, llama4_moe
+from planner.catalog.huggingface_quantization import checkpoint
 from planner.catalog.library import quote
 from planner.catalog.yamlfile import dotted, read_text
 from planner.errors import ProfileError
@@ -58,7 +59,7 @@ def read_config(path: Path) -> Model:
     kind, values = _decoder(top, str(file))
     config = Config(str(file), {**FAMILIES[kind].defaults, **values})
     try:
-        return Model.model_validate(_name(top, file) | _fields(kind, config))
+        return Model.model_validate(_name(top, file) | _fields(kind, config) | _stored(top, config))
     except ValidationError as error:
         first = error.errors()[0]
         where = dotted(first["loc"])
@@ -134,6 +135,13 @@ def _fields(kind: str, config: Config) -> dict[str, Any]:
         "window_every": every,
         "notes": note,
     }
+
+
+def _stored(top: dict[str, Any], config: Config) -> dict[str, Any]:
+    """The format of the weights, which stands beside or inside the decoder's values."""
+    values = top if top.get("quantization_config") else config.values
+    found, note = checkpoint(values, config.need("layers"), config.file[:1000])
+    return {"checkpoint": found} | ({"notes": note} if note else {})
 
 
 def _shape(family: Family, config: Config) -> dict[str, Any]:

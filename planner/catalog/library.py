@@ -127,7 +127,8 @@ class Library:
         path = index.files.get(name.lower()) or _only(name, index.canonical.get(wanted))
         path = path or _only(name, index.aliases.get(wanted))
         if path is not None:
-            return Resolved(self._named(kind, path))
+            found = self._named(kind, path)
+            return Resolved(found.published(lambda n: normalise(n) == wanted) if isinstance(found, Model) else found)
         path = _only(name, index.defaults.get(wanted))
         return None if path is None else self._default(kind, name, path)
 

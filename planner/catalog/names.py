@@ -25,6 +25,7 @@ Claims = dict[str, list["Traversable"]]
 YAML = (".yaml", ".yml")
 _SPELLINGS = ("aliases", "default_for", "hf_id")
 _ONE_LINE = {key: re.compile(rf"^{key}:[ \t]+(\S.*)$", re.MULTILINE) for key in _SPELLINGS}
+_PUBLISHED = re.compile(r"^[ \t]+(?:- )?names:[ \t]*\[([^\]]*)\]", re.MULTILINE)
 _ITEM = re.compile(r"\"([^\"]*)\"|'([^']*)'|([^\s,\[\]][^,\[\]]*)")
 
 
@@ -129,8 +130,10 @@ def spellings(path: Traversable) -> Spellings:
     except ProfileError:
         return Spellings()
     repository = found.get("hf_id") or ()
-    last = tuple(name.rpartition("/")[2] for name in repository)
-    return Spellings((*(found.get("aliases") or ()), *repository, *last), tuple(found.get("default_for") or ()))
+    published = tuple("".join(item).strip() for names in _PUBLISHED.findall(text) for item in _ITEM.findall(names))
+    last = tuple(name.rpartition("/")[2] for name in (*repository, *published) if "/" in name)
+    aliases = (*(found.get("aliases") or ()), *repository, *published, *last)
+    return Spellings(aliases, tuple(found.get("default_for") or ()))
 
 
 def _one_line(key: str, text: str) -> tuple[str, ...] | None:

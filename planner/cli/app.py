@@ -10,20 +10,7 @@ from typing import Annotated
 import typer
 
 from planner import __version__
-from planner.cli import (
-    calibrate,
-    check,
-    compare,
-    explain,
-    launch,
-    recommend,
-    serve,
-    show,
-    size,
-    sweep,
-    timeline,
-    validate,
-)
+from planner.cli.commands import register
 from planner.cli.streams import ReaderGone, guarded
 from planner.cli.usage import run
 from planner.errors import EXIT_BAD_INPUT, EXIT_BUG, EXIT_FITS, EXIT_INTERRUPTED, PlannerError
@@ -34,18 +21,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 something fits, 1 nothing fits, 2 bad input, 70 a bug in the planner.",
 )
-app.command("recommend")(recommend.recommend)
-app.command("serve")(serve.serve)
-app.command("size")(size.command)
-app.command("explain")(explain.explain)
-app.command("launch")(launch.command)
-app.command("check")(check.check)
-app.command("timeline")(timeline.command)
-app.command("validate")(validate.validate)
-app.command("calibrate")(calibrate.command)
-app.command("compare")(compare.command)
-app.command("sweep")(sweep.sweep)
-app.command("show")(show.show)
 
 
 def _version(wanted: bool) -> None:
@@ -96,8 +71,10 @@ def _outcome(words: list[str], debug: bool) -> int:
 def _run(words: list[str]) -> int:
     """The exit code that the command asks for, once its answer has arrived."""
     code: object = EXIT_FITS
+    words = words or ["--help"]
+    register(app, words)
     try:
-        code = run(app, words or ["--help"])
+        code = run(app, words)
     except SystemExit as stop:
         code = stop.code
     sys.stdout.flush()

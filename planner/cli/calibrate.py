@@ -150,6 +150,7 @@ def _said(request: Request, log: Log, ds_config: Path | None) -> tuple[Said, lis
     from planner.accuracy.machines import Shelf
     from planner.catalog.clusters import find_cluster
     from planner.catalog.library import open_library
+    from planner.question import adapters
 
     if not request.gpus:
         raise PlannerError(f"{log.path}: a log does not name its machine", "--gpus 4x8xH100")
@@ -162,8 +163,8 @@ def _said(request: Request, log: Log, ds_config: Path | None) -> tuple[Said, lis
         name = preset_of(log, cells)
         notes.append(f"{log.path.name} is a log of {log.kind}: preset {name}; --framework names another")
     preset = library.framework(name)
-    fields = ("attention", "method", "lora_rank", "optimizer", "offload")
-    workload = {field: getattr(request, field) for field in fields}
+    fields = ("attention", "method", "optimizer", "offload")
+    workload = {field: getattr(request, field) for field in fields} | adapters(request.method, request.lora_rank)
     layers = _whole("--recompute-layers", request.recompute_layers)
     model = shape.value if shape else None
     said = Said(Shelf(library), model, cluster.value, preset.value, cells, workload, layers)

@@ -172,6 +172,7 @@ def _understood(
     from planner.launch.check import setup_of
     from planner.launch.read.answer import SCHEMAS
     from planner.launch.read.script import Context, kind_of, read_any
+    from planner.units import whole_number
 
     if kind_of(text) == "json" and any(f'"{schema}"' in text[:300] for schema in SCHEMAS):
         return _answered(text, library, names)
@@ -183,7 +184,7 @@ def _understood(
         found = library.lookup("model", reading.model_name)
         shape = found.value if found else None
     preset = library.framework(names["framework"] or said.get("framework") or PRESETS[reading.target])
-    given = given | {"seq": given["seq"] or (int(said["seq"]) if said.get("seq", "").isdigit() else None)}
+    given = given | {"seq": given["seq"] or whole_number(said.get("seq", ""))}
     given["attention"] = said.get("attention")
     setup, more = setup_of(reading, cluster, preset.value, shape, **given)
     return setup, reading, (*assumed, *more)

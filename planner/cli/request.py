@@ -71,7 +71,9 @@ class Request:
         str, typer.Option("--attention", help="flash, flash1, unfused or eager", rich_help_panel=_JOB)
     ] = "flash"
     method: Annotated[str, typer.Option("--method", help="full or lora", rich_help_panel=_JOB)] = "full"
-    lora_rank: Annotated[int, typer.Option("--lora-rank", help="Rank of LoRA adapters", rich_help_panel=_JOB)] = 16
+    lora_rank: Annotated[
+        int | None, typer.Option("--lora-rank", help="Rank of LoRA adapters (default: 16)", rich_help_panel=_JOB)
+    ] = None
     optimizer: Annotated[
         str, typer.Option("--optimizer", help="adam, adam-bf16 or adam-8bit", rich_help_panel=_JOB)
     ] = "adam"
@@ -90,8 +92,10 @@ class Request:
     tp: _range("--tp", "Tensor parallel") = None  # type: ignore[valid-type]
     cp: _range("--cp", "Context parallel") = None  # type: ignore[valid-type]
     ep: _range("--ep", "Expert parallel") = None  # type: ignore[valid-type]
+    etp: _range("--etp", "Expert tensor parallel") = None  # type: ignore[valid-type]
     pp: _range("--pp", "Pipeline parallel") = None  # type: ignore[valid-type]
     dp: _range("--dp", "Data parallel") = None  # type: ignore[valid-type]
+    dp_replicate: _range("--dp-replicate", "Copies of the sharded states, of dp (HSDP)") = None  # type: ignore[valid-type]
     v: _range("--v", "Virtual stages per rank") = None  # type: ignore[valid-type]
     micro_batch: _range("--micro-batch", "Sequences per micro-batch (b)") = None  # type: ignore[valid-type]
     zero: _range("--zero", "ZeRO stage") = None  # type: ignore[valid-type]

@@ -50,6 +50,10 @@ _Tp = Annotated[str | None, _option("--tp", "Tensor parallel: 4, 2..8 or 1,2,4",
 _Ep = Annotated[str | None, _option("--ep", "Expert parallel: 4, 2..8 or 1,2,4", _PIN)]
 _Pp = Annotated[str | None, _option("--pp", "Pipeline parallel: 4, 2..8 or 1,2,4", _PIN)]
 _Dp = Annotated[str | None, _option("--dp", "Replicas: 4, 2..8 or 1,2,4", _PIN)]
+_Prefill = Annotated[
+    str | None, _option("--prefill", 'Pools: degrees of a prefill instance, "tp=2 pp=1", dp instances', _PIN)
+]
+_Decode = Annotated[str | None, _option("--decode", 'Pools: degrees of a decode instance, "tp=8 ep=8 dp=1"', _PIN)]
 _Strict = Annotated[bool, typer.Option("--strict", help="An ambiguous name is an error, not a default")]
 _Profiles = Annotated[
     Path | None, typer.Option("--profiles", help="Directory of your own profiles (also: PLANNER_PROFILES)")
@@ -86,6 +90,8 @@ def serve(
     ep: _Ep = None,
     pp: _Pp = None,
     dp: _Dp = None,
+    prefill: _Prefill = None,
+    decode: _Decode = None,
     strict: _Strict = False,
     profiles: _Profiles = None,
     top: _Top = 10,
@@ -108,7 +114,7 @@ def serve(
     asked: dict[str, Any] = {"input": input, "output": output, "prefix": prefix, "weights": weights, "kv": kv}
     asked |= {"users": users, "batch": batch, "rate": rate, "ttft": ttft, "tpot": tpot, "statistic": statistic}
     asked |= {"engine": engine, "objective": objective, "profiles": profiles, "strict": strict}
-    asked |= {"tp": tp, "ep": ep, "pp": pp, "dp": dp}
+    asked |= {"tp": tp, "ep": ep, "pp": pp, "dp": dp, "prefill": prefill, "decode": decode}
     found = _answer(model, gpus, asked, quiet)
     if launch:
         from planner.cli.serve_launch import launch as write

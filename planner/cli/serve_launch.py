@@ -35,7 +35,6 @@ def launch(answer: ServeAnswer, number: int, out: Path | None, quiet: bool) -> N
     from planner.cli.launch import deliver
     from planner.cli.screen import notes
     from planner.launch.engines import find_engine
-    from planner.launch.engines.deployment import Deployment
     from planner.launch.engines.script import files, notes_of, text
     from planner.launch.program import File
 
@@ -46,12 +45,22 @@ def launch(answer: ServeAnswer, number: int, out: Path | None, quiet: bool) -> N
         raise typer.Exit(EXIT_NOTHING_FITS)
     if number > len(ranked):
         raise PlannerError(f"there are {len(ranked)} deployments, no number {number}", "planner serve shows them")
-    every = [Deployment(question.job, option, question.together) for option in ranked]
+    every = [_runnable(target, answer, n) for n in range(len(ranked))]
     chosen = every[number - 1]
     _refuse(target, chosen, every)
     notes(notes_of(target, chosen), quiet)
     written = files(target, chosen) if out is not None else (File("serve.sh", text(target, chosen)),)
     deliver(written, out, False, quiet)
+
+
+def _runnable(target: ServingTarget, answer: ServeAnswer, number: int) -> Deployment:
+    """Of the layouts that a row of the ranking stands for the first that the engine runs, or the row's own."""
+    from planner.launch.engines.deployment import Deployment
+
+    question, choice = answer.question, answer.choice
+    options = (choice.ranked[number], *choice.alike[number])
+    found = [Deployment(question.job, option, question.together) for option in options]
+    return next((d for d in found if target.broken(d) is None), found[0])
 
 
 def _refuse(target: ServingTarget, chosen: Deployment, every: list[Deployment]) -> None:

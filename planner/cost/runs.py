@@ -17,10 +17,10 @@ def on_runs(function: Callable[..., T], *columns: Any) -> T:
     """`function(*columns)`, row by row the same bits, computed on the first row of each run of equal rows.
 
     A layer's cost depends on (tp, cp, ep, sp, b) only, while neighbouring plans differ in v, k and ZeRO stage. Numbers
-    go straight through.
+    and columns of a grid, which hold each row once, go straight through.
     """
     columns = tuple(np.asarray(c) for c in columns)
-    if all(c.ndim == 0 for c in columns):
+    if max(c.ndim for c in columns) != 1:
         return function(*(c[()] for c in columns))
     columns = tuple(np.broadcast_arrays(*columns))
     changed = np.zeros(len(columns[0]) - 1, dtype=bool)

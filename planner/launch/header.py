@@ -33,7 +33,7 @@ def header(target: Target, setup: Setup, facts: str) -> tuple[str, ...]:
 
 def read_header(text: str) -> dict[str, str]:
     """The options behind MARK by name without dashes; nothing where there is no such line."""
-    found = re.search(rf"^\W*{MARK} (.*)$", text, re.MULTILINE)
+    found = re.search(rf"^[^\w\n]*{MARK} (.*)$", text, re.MULTILINE)
     if found is None:
         return {}
     try:

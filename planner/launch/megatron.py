@@ -128,7 +128,7 @@ def parallel_flags(setup: Setup) -> list[Flag]:
         *placement_flags(setup.job.model.layers, plan),
     ]
     if setup.job.model.moe:
-        flags += [number("expert-model-parallel-size", plan.ep), number("expert-tensor-parallel-size", plan.tp)]
+        flags += [number("expert-model-parallel-size", plan.ep), number("expert-tensor-parallel-size", plan.etp)]
     flags += [("--sequence-parallel",)] if plan.sp else []
     return flags + sharding_flags(setup)
 
@@ -145,6 +145,8 @@ def sharding_flags(setup: Setup) -> list[Flag]:
         ]
     if stage:
         flags += [("--overlap-grad-reduce",), ("--overlap-param-gather",)]
+    if setup.plan.dp_replicate > 1:
+        flags += [number("num-distributed-optimizer-instances", setup.plan.dp_replicate)]
     if offload:
         flags += [("--optimizer-cpu-offload",), ("--use-precision-aware-optimizer",)]
     return flags

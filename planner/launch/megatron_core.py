@@ -104,7 +104,7 @@ def groups(setup: Setup) -> dict[str, Any]:
         "virtual_pipeline_model_parallel_size": plan.v if plan.v > 1 else None,
         "context_parallel_size": plan.cp,
     }
-    experts = {"expert_model_parallel_size": plan.ep, "expert_tensor_parallel_size": plan.tp}
+    experts = {"expert_model_parallel_size": plan.ep, "expert_tensor_parallel_size": plan.etp}
     return sizes | (experts if setup.job.model.moe else {}) | {"order": "tp-cp-ep-dp-pp"}
 
 

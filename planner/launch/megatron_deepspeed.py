@@ -96,7 +96,7 @@ def expert_flags(setup: Setup) -> list[Flag]:
         number("moe-expert-parallel-size", setup.plan.ep),
         ("--create-moe-param-group",),
     ]
-    return flags + ([("--enable-expert-tensor-parallelism",)] if setup.plan.tp > 1 else [])
+    return flags + ([("--enable-expert-tensor-parallelism",)] if setup.plan.etp > 1 else [])
 
 
 def parallel_flags(setup: Setup) -> list[Flag]:

@@ -15,7 +15,7 @@ from planner.training.rule import Rule
 from planner.training.rules import legal
 from planner.training.space import Bounds, plans
 
-SETTINGS = ("tp", "cp", "ep", "pp", "v", "b", "sp", "zero", "head", "recompute_layers")
+SETTINGS = ("tp", "cp", "ep", "etp", "pp", "dp_replicate", "v", "b", "sp", "zero", "head", "recompute_layers")
 """What a user sets; dp, m and the schedule follow."""
 
 DECISIVE = 1e7

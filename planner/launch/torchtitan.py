@@ -123,14 +123,14 @@ def parallelism(setup: Setup) -> dict[str, Any]:
     plan = setup.plan
     shard = plan.zero == 3
     degrees = {
-        "data_parallel_replicate_degree": 1 if shard else plan.dp,
-        "data_parallel_shard_degree": plan.dp if shard else 1,
+        "data_parallel_replicate_degree": plan.dp_replicate if shard else plan.dp,
+        "data_parallel_shard_degree": plan.dp // plan.dp_replicate if shard else 1,
         **({"fsdp_reshard_after_forward": "always"} if shard else {}),
         "tensor_parallel_degree": plan.tp,
         "context_parallel_degree": plan.cp,
         "pipeline_parallel_degree": plan.pp,
     }
-    experts = {"expert_parallel_degree": plan.ep, "expert_tensor_parallel_degree": plan.tp if plan.ep > 1 else 1}
+    experts = {"expert_parallel_degree": plan.ep, "expert_tensor_parallel_degree": plan.etp}
     return degrees | (experts if setup.job.model.moe else {}) | (stages(setup) if plan.pp > 1 else {})
 
 

@@ -132,7 +132,7 @@ def _faster(verdict: Verdict, one: Ranked) -> str:
 
 def difference(before: Plan, after: Plan, setup: Setup, ranked: Ranked) -> str:
     """ "b 2 -> 1, recompute none -> full": what differs between two plans."""
-    names = ("tp", "cp", "ep", "pp", "v", "dp", "b", "sp", "zero", "head")
+    names = ("tp", "cp", "ep", "etp", "pp", "v", "dp", "dp_replicate", "b", "sp", "zero", "head")
     said = [
         f"{n} {getattr(before, n)} -> {getattr(after, n)}" for n in names if getattr(before, n) != getattr(after, n)
     ]

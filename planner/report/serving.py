@@ -12,17 +12,20 @@ from planner.report.plot import scatter
 from planner.report.serving_words import (
     DEFINITIONS,
     band,
+    formats,
     gpus_of,
     layout,
     loses,
     pools_words,
     rejected,
     remarks,
+    same,
     statistic,
     why,
 )
 from planner.schema.serving import ServeWorkload
 from planner.serve import OBJECTIVES, ServeAnswer
+from planner.serving.choose import Rejected, alike
 from planner.serving.job import ServeJob
 from planner.serving.options import Option, per_gpu
 from planner.units import format_bytes, format_count, format_rate, format_seconds
@@ -44,7 +47,7 @@ def deployments(console: Console, answer: ServeAnswer, top: int) -> None:
     else:
         console.print("Nothing does what was asked.")
     console.print()
-    for line in reasons(answer):
+    for line in reasons(answer, top):
         console.print(fill(line, min(console.width, READABLE), subsequent_indent=" " * 8))
     if answer.front.options:
         console.print()
@@ -61,8 +64,8 @@ def header(answer: ServeAnswer) -> list[str]:
     job, w = q.job, q.job.workload
     prefix = f" ({w.prefix:,} of them cached)" if w.prefix else ""
     return [
-        f"{job.model.name} · {format_count(parameters(job.model).total)} parameters · inference, weights {w.weights}, "
-        f"KV cache {w.kv}",
+        f"{job.model.name} · {format_count(parameters(job.model).total)} parameters · inference, weights "
+        f"{formats(job)}, KV cache {w.kv}",
         hardware(job),
         f"{w.input:,} prompt{prefix} + {w.output:,} output tokens · {load(q.together, w)} · {levels(w)}",
         f"{OBJECTIVES[q.objective]} · {job.engine.name} · {answer.choice.options:,} deployments · "
@@ -131,21 +134,36 @@ def _cells(job: ServeJob, option: Option, number: int, moe: bool) -> list[str]:
     ]
 
 
-def reasons(answer: ServeAnswer) -> list[str]:
+def reasons(answer: ServeAnswer, top: int) -> list[str]:
     """Why the first wins, what the next lose, what the others break, and the other answers."""
     job, ranked = answer.question.job, answer.choice.ranked
-    lines = [f"Why 1   {why(ranked[0])}"] if ranked else []
+    lines = [f"Why 1   {why(job, ranked[0])}"] if ranked else []
     lines += [f"Note    {remark}." for option in ranked[:1] for remark in remarks(job, option)]
+    lines += [f"Same    {same(others, n)}." for n, others in enumerate(answer.choice.alike[:top], start=1) if others]
     lines += [f"Band    {band(job, option)}" for option in ranked[:1]]
     lines += [f"{n}       {loses(job, option, ranked[0])}" for n, option in enumerate(ranked[1:3], start=2)]
-    misses = {(m.option.plan.tp, m.option.plan.ep, m.option.plan.pp): m for m in answer.choice.rejected[::-1]}
-    lines += [f"Not     {rejected(job, miss)}." for miss in list(misses.values())[::-1][:SHOWN]]
+    misses = _distinct(answer.choice.rejected)
+    lines += [f"Not     {rejected(job, miss)}." for miss in misses[:SHOWN]]
     hidden = len(misses) - SHOWN
     lines += [f"        and {hidden} more" for _ in range(1) if hidden > 0]
     lines += [f"Cure    {cure}" for cure in answer.cures]
     lines += also(answer)
     lines += [f"Next    {NEXT}" for _ in ranked[:1] if job.engine.target is not None]
     return lines
+
+
+def _distinct(rejected: tuple[Rejected, ...]) -> list[Rejected]:
+    """The nearest miss of each layout, those that differ in nothing that counts once."""
+    kept: list[Rejected] = []
+    for miss in rejected:
+        if not any(miss.breaks == k.breaks and _close(miss.option, k.option) for k in kept):
+            kept.append(miss)
+    return kept
+
+
+def _close(one: Option, other: Option) -> bool:
+    degrees = [(o.plan.tp, o.plan.ep, o.plan.pp) for o in (one, other)]
+    return degrees[0] == degrees[1] or alike(one, other)
 
 
 def also(answer: ServeAnswer) -> list[str]:
@@ -163,7 +181,11 @@ def also(answer: ServeAnswer) -> list[str]:
         )
     if answer.pools is not None:
         best = answer.choice.ranked[0] if answer.choice.ranked else None
-        lines.append(f"Pools   {pools_words(job, answer.pools, best)}.")
+        lines.append(f"Pools   {pools_words(job, answer.pools, best, answer.fewest)}.")
+    elif job.workload.rate is not None:
+        lines.append(
+            f"Pools   none carry {job.workload.rate:g} requests/s within the levels on {job.cluster.gpus} GPUs."
+        )
     return lines
 
 

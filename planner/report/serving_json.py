@@ -6,7 +6,7 @@ from typing import Any
 
 from planner import __version__
 from planner.report.jsonout import inputs_of
-from planner.report.serving_words import gpus_of, rejected
+from planner.report.serving_words import by_class, capped, gpus_of, rejected
 from planner.serve import ServeAnswer
 from planner.serving.choose import Rejected
 from planner.serving.disaggregate import Pools
@@ -19,7 +19,7 @@ SCHEMA = "planner.serving/1"
 def serving(answer: ServeAnswer, assumptions: tuple[str, ...], top: int) -> dict[str, Any]:
     """The whole answer."""
     q, job = answer.question, answer.question.job
-    w = job.workload.model_dump(mode="json")
+    w = job.workload.model_dump(mode="json") | {"weights_by_class": by_class(job), "weights_of_checkpoint": job.native}
     seconds = {f"{name}_s": w.pop(name) for name in ("ttft", "tpot")} | {"requests_per_s": w.pop("rate")}
     return {
         "schema": SCHEMA,
@@ -29,15 +29,17 @@ def serving(answer: ServeAnswer, assumptions: tuple[str, ...], top: int) -> dict
         "assumptions": list(assumptions),
         "fits_as_requested": bool(answer.choice.ranked),
         "search": {"deployments": answer.choice.options, "seconds": answer.seconds},
-        "deployments": [option(job, o, n) for n, o in enumerate(answer.choice.ranked[:top], start=1)],
+        "deployments": [
+            option(job, o, n) | {"same": [degrees(other) for other in alike]}
+            for n, (o, alike) in enumerate(zip(answer.choice.ranked[:top], answer.choice.alike, strict=False), start=1)
+        ],
         "rejected": [miss(job, r) for r in answer.choice.rejected],
         "cures": list(answer.cures),
         "lowest_latency": None if answer.latency is None else option(job, answer.latency, 1),
         "highest_offline_throughput": None if answer.offline is None else option(job, answer.offline, 1),
-        "disaggregated": None if answer.pools is None else pools(job, answer.pools),
+        "disaggregated": None if answer.pools is None else pools(job, answer.pools, answer.fewest),
         "pareto_front": [
-            {"tp": int(o.plan.tp), "ep": int(o.plan.ep), "pp": int(o.plan.pp), "dp": int(o.plan.dp)}
-            | {"users": float(o.users), "tokens_per_s_per_user": user, "tokens_per_s_per_gpu": gpu}
+            degrees(o) | {"users": float(o.users), "tokens_per_s_per_user": user, "tokens_per_s_per_gpu": gpu}
             for o, user, gpu in zip(answer.front.options, answer.front.per_user, answer.front.per_gpu, strict=True)
         ],
     }
@@ -45,16 +47,15 @@ def serving(answer: ServeAnswer, assumptions: tuple[str, ...], top: int) -> dict
 
 def option(job: ServeJob, o: Option, number: int) -> dict[str, Any]:
     """One deployment with its numbers."""
-    plan, served = o.plan, o.served
+    served = o.served
     return {
         "rank": number,
-        "tp": int(plan.tp),
-        "ep": int(plan.ep),
-        "pp": int(plan.pp),
-        "dp": int(plan.dp),
+        **degrees(o),
         "gpus": gpus_of(o),
         "users": float(o.users),
         "running_per_replica": float(served.running),
+        "most_per_replica": float(o.most),
+        "most_is": "engine" if capped(job, o) else "cache",
         "ttft_s": float(o.ttft),
         "tpot_s": float(o.tpot),
         "mean_tpot_parts_s": {name: float(part) for name, part in o.step.parts.items()},
@@ -67,14 +68,15 @@ def option(job: ServeJob, o: Option, number: int) -> dict[str, Any]:
     }
 
 
+def degrees(o: Option) -> dict[str, int]:
+    """The layout."""
+    return {name: int(getattr(o.plan, name)) for name in ("tp", "ep", "pp", "dp")}
+
+
 def miss(job: ServeJob, r: Rejected) -> dict[str, Any]:
     """A layout that fails: what it breaks, by how much, in words and numbers."""
-    plan = r.option.plan
     return {
-        "tp": int(plan.tp),
-        "ep": int(plan.ep),
-        "pp": int(plan.pp),
-        "dp": int(plan.dp),
+        **degrees(r.option),
         "breaks": r.breaks,
         "short_by_bytes": float(r.option.short),
         "ttft_s": float(r.option.ttft),
@@ -83,14 +85,15 @@ def miss(job: ServeJob, r: Rejected) -> dict[str, Any]:
     }
 
 
-def pools(job: ServeJob, found: Pools) -> dict[str, Any]:
-    """Both pools."""
+def pools(job: ServeJob, found: Pools, fewest: Option | None) -> dict[str, Any]:
+    """Both pools, and how many GPUs a deployment without them takes for the same rate."""
     prefill, decode = found.prefill, found.decode
     return {
         "prefill": {"tp": prefill.tp, "ep": prefill.ep, "pp": prefill.pp, "instances": prefill.dp},
         "decode": {"tp": decode.tp, "ep": decode.ep, "pp": decode.pp, "instances": decode.dp}
-        | {"requests_each": decode.b * decode.m},
+        | {"requests_each": found.running},
         "gpus": int(found.gpus),
+        "gpus_without_pools": None if fewest is None else gpus_of(fewest),
         "ttft_s": found.ttft,
         "tpot_s": found.tpot,
         "transfer_s": found.transfer,

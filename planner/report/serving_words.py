@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from math import ceil, floor
+
+from planner.architecture import moe_layers
+from planner.plan import Plan
+from planner.schema.formats import Module
 from planner.schema.serving import ServeWorkload
 from planner.serve import confidence
 from planner.serving.choose import Rejected
@@ -37,9 +42,39 @@ LEAST_PART = 0.02
 
 def layout(option: Option) -> str:
     """ "tp4 pp2 dp1", with the experts' degree where it is not 1."""
-    plan = option.plan
-    expert = f" ep{plan.ep:.0f}" if plan.ep > 1 else ""
-    return f"tp{plan.tp:.0f}{expert} pp{plan.pp:.0f} dp{plan.dp:.0f}"
+    return f"{degrees(option.plan)} dp{option.plan.dp:.0f}"
+
+
+CLASSES: tuple[tuple[Module, str], ...] = (
+    ("attention", "attention"),
+    ("mlp", "dense feed-forward"),
+    ("experts", "experts"),
+    ("shared", "shared experts"),
+)
+"""Classes of linear layers in words."""
+
+
+def formats(job: ServeJob) -> str:
+    """ "fp8", or "mxfp4 (the checkpoint's own), attention in bf16": how the weights are stored, and by whose choice."""
+    own, kept = job.model.checkpoint, job.workload.weights
+    if own is None or not job.native:
+        return kept
+    apart = [f"{words} in {job.format(name)}" for name, words in _present(job) if job.format(name) != kept]
+    ends = [f"{own.wide_layers} of {job.model.layers} layers in bf16"] if own.wide_layers else []
+    return ", ".join([f"{kept} (the checkpoint's own)", *apart, *ends])
+
+
+def _present(job: ServeJob) -> list[tuple[Module, str]]:
+    """The classes that the model has."""
+    moe = job.model.moe
+    dense = moe_layers(job.model) < job.model.layers
+    has = {"attention": True, "mlp": dense, "experts": moe is not None, "shared": bool(moe and moe.shared_experts)}
+    return [(name, words) for name, words in CLASSES if has[name]]
+
+
+def by_class(job: ServeJob) -> dict[str, str]:
+    """The stored format of every class of linear layer that the model has."""
+    return {name: job.format(name) for name, _ in _present(job)}
 
 
 def users(option: Option) -> str:
@@ -58,7 +93,7 @@ def remarks(job: ServeJob, option: Option) -> list[str]:
         said.append(f"tp={tp:.0f} leaves a scale-up domain ({cluster.domain} GPUs): every layer waits for the network")
     if float(option.served.offered) > float(option.served.running):
         waiting = float(option.served.offered - option.served.running)
-        said.append(f"a replica runs {float(option.most):,.0f} requests; {waiting:,.0f} wait")
+        said.append(f"a replica runs {floor(float(option.most)):,} requests, {limit(job, option)}; {waiting:,.0f} wait")
     return [*said, *(s for s in confidence(job) if tp > 1 or "tp > 1" not in s)]
 
 
@@ -77,7 +112,7 @@ def statistic(w: ServeWorkload) -> str:
     return "mean" if w.statistic == "mean" else "p99 (1.67 x mean TTFT, 1.13 x mean TPOT: MLPerf v4.1)"
 
 
-def why(option: Option) -> str:
+def why(job: ServeJob, option: Option) -> str:
     """What a token costs: the parts of a step, largest first."""
     parts = {name: float(part) for name, part in option.step.parts.items()}
     total = sum(parts.values())
@@ -85,13 +120,37 @@ def why(option: Option) -> str:
     said = " + ".join(f"{STEP_PARTS[name]} {1e3 * t:.1f}" for t, name in named)
     rest = total - sum(t for t, _ in named)
     rest_said = f" + rest {1e3 * rest:.1f}" if rest > 5e-5 else ""
-    return f"{layout(option)}: {1e3 * total:.1f} ms per token = {said}{rest_said}; {room(option)}."
+    return f"{layout(option)}: {1e3 * total:.1f} ms per token = {said}{rest_said}; {room(job, option)}."
 
 
-def room(option: Option) -> str:
-    """How much of the cache the load takes."""
-    count, most = float(option.served.running), float(option.most)
-    return f"{count:,.0f} of the {most:,.0f} requests that a replica's cache holds"
+CAPS = {"vllm": "max_num_seqs", "sglang": "max_running_requests", "tensorrt-llm": "max_batch_size"}
+"""What an engine calls its limit on requests that run together."""
+
+
+def capped(job: ServeJob, option: Option) -> bool:
+    """Whether the engine's own limit, and not its cache, bounds the requests that run together."""
+    return float(option.most) >= job.engine.most
+
+
+def limit(job: ServeJob, option: Option) -> str:
+    """What bounds them, in words."""
+    if not capped(job, option):
+        return "as many as its cache holds"
+    name = CAPS.get(job.engine.target or "")
+    return f"the engine's limit ({name})" if name else "the engine's limit"
+
+
+def room(job: ServeJob, option: Option) -> str:
+    """How many of the requests that may run together the load has running, and what bounds them."""
+    count, most = float(option.served.running), floor(float(option.most))
+    if not capped(job, option):
+        return f"{count:,.0f} of the {most:,} requests that a replica's cache holds"
+    return f"{count:,.0f} of the {most:,} requests that a replica may run, {limit(job, option)}"
+
+
+def same(alike: tuple[Option, ...], number: int) -> str:
+    """Which layouts a row of the ranking stands for beside its own."""
+    return f"{number} also stands for {', '.join(map(layout, alike))}: every number within 3 %"
 
 
 def loses(job: ServeJob, option: Option, first: Option) -> str:
@@ -162,16 +221,28 @@ def shortage(job: ServeJob, option: Option) -> str:
     )
 
 
-def pools_words(job: ServeJob, found: Pools, best: Option | None) -> str:
-    """Both pools in one line, and how they compare."""
+def pools_words(job: ServeJob, found: Pools, best: Option | None, fewest: Option | None) -> str:
+    """Both pools in one line, and how they compare: in GPUs at a given rate, else in tokens per second and GPU."""
     p, d = found.prefill, found.decode
-    yield_ = found.requests * job.workload.output / found.gpus
-    against = "" if best is None else f", {yield_ / float(per_gpu(best, job.workload.output)):.2f} x the best above"
-    return (
-        f"{p.dp} x prefill tp{p.tp} pp{p.pp} + {d.dp} x decode tp{d.tp} pp{d.pp} with {d.b * d.m} requests each "
+    yield_, each = found.requests * job.workload.output / found.gpus, ceil(round(found.running, 6))
+    said = (
+        f"{p.dp} x prefill {degrees(p)} + {d.dp} x decode {degrees(d)} with {each:,} requests each "
         f"({found.gpus:.0f} GPUs): TTFT {format_seconds(found.ttft)}, TPOT {format_seconds(found.tpot)}, "
-        f"{yield_:,.0f} tok/s/GPU{against}"
     )
+    if job.workload.rate is not None:
+        alone = (
+            "none without pools does"
+            if fewest is None
+            else f"without pools {gpus_of(fewest)} GPUs do ({layout(fewest)})"
+        )
+        return f"{said}the smallest that carry {found.requests:g} requests/s; {alone}"
+    against = "" if best is None else f", {yield_ / float(per_gpu(best, job.workload.output)):.2f} x the best above"
+    return f"{said}{found.requests:.2f} requests/s, {yield_:,.0f} tok/s/GPU{against}"
+
+
+def degrees(plan: Plan) -> str:
+    """ "tp4 pp2", with the experts' degree where it is not 1."""
+    return f"tp{plan.tp:.0f}{f' ep{plan.ep:.0f}' if plan.ep > 1 else ''} pp{plan.pp:.0f}"
 
 
 def gpus_of(option: Option) -> int:

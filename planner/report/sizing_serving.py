@@ -10,7 +10,7 @@ from rich.table import Table
 from planner import __version__
 from planner.report.jsonout import inputs_of
 from planner.report.serving_json import option as plan
-from planner.report.serving_words import rejected
+from planner.report.serving_words import formats, rejected
 from planner.report.sizing_json import price
 from planner.report.sizing_words import price_words, usd
 from planner.size_serving import LoadAnswer
@@ -48,7 +48,7 @@ def header(answer: LoadAnswer) -> list[str]:
     load = f"{w.rate:g} requests/s" if w.rate is not None else f"{w.users:,} requests in flight"
     levels = [f"{name.upper()} ≤ {format_seconds(x)}" for name in ("ttft", "tpot") if (x := getattr(w, name))]
     return [
-        f"{job.model.name} · serving, {w.weights} weights, {w.kv} KV cache · {job.engine.name}",
+        f"{job.model.name} · serving, {formats(job)} weights, {w.kv} KV cache · {job.engine.name}",
         " · ".join(
             [
                 f"{load} of {w.input:,} + {w.output:,} tokens",
@@ -106,7 +106,7 @@ def _same(s: Served) -> list[str]:
         *("--model", job.model.name, "--gpus", gpus, "--input", str(w.input), "--output", str(w.output)),
         *load,
         *levels,
-        *(["--weights", w.weights] if w.weights not in ("bf16", "fp16") else []),
+        *(["--weights", w.weights] if job.model.checkpoint or w.weights not in ("bf16", "fp16") else []),
         "--objective fewest",
     ]
 

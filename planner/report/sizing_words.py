@@ -75,7 +75,8 @@ def binding_words(found: Binding, answer: SizeAnswer) -> str:
     if found.miss is not None:
         over = found.miss.need - answer_capacity(found)
         what = f"{largest_part(found.miss)} takes most" if over > 0 else "no plan fits"
-        return f"{found.gpus:,} GPUs are short by {format_bytes(over)}: {what}"
+        verb = "GPU is" if found.gpus == 1 else "GPUs are"
+        return f"{found.gpus:,} {verb} short by {format_bytes(over)}: {what}"
     if found.point is not None and found.what == "deadline":
         return f"{found.gpus:,} GPUs take {format_seconds(found.point.seconds or 0.0)}"
     if found.point is not None and found.what == "budget":

@@ -112,7 +112,7 @@ def ranking(answer: Recommendation) -> Table:
     """The ranked plans."""
     moe, cp = answer.job.model.moe is not None, any(r.plan.cp > 1 for r in answer.ranked)
     table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
-    names = ["#", "tp", *(["cp"] if cp else []), *(["ep"] if moe else []), "pp", "v", "dp", "b", "m"]
+    names = ["#", "tp", *(["cp"] if cp else []), *(["ep", "etp"] if moe else []), "pp", "v", "dp", "b", "m"]
     for name in names:
         table.add_column(name, justify="right", no_wrap=True)
     for name in ("recompute", "zero", "step", "tokens/s", "MFU", "bubble"):
@@ -130,7 +130,7 @@ def _cells(number: int, ranked: Ranked, answer: Recommendation, moe: bool, cp: b
     columns = [
         plan.tp,
         *([plan.cp] if cp else []),
-        *([plan.ep] if moe else []),
+        *([plan.ep, plan.etp] if moe else []),
         plan.pp,
         plan.v,
         plan.dp,

@@ -47,8 +47,9 @@ def recompute_name(job: Job, plan: Plan) -> str:
 def degrees(plan: Plan) -> str:
     """The layout in a few words: "tp=4 pp=8 dp=4 v=5 b=1"."""
     shown = [f"tp={plan.tp}"]
-    shown += [f"{name}={getattr(plan, name)}" for name in ("cp", "ep") if getattr(plan, name) > 1]
+    shown += [f"{name}={getattr(plan, name)}" for name in ("cp", "ep", "etp") if getattr(plan, name) > 1]
     shown += [f"pp={plan.pp}", f"dp={plan.dp}"] + ([f"v={plan.v}"] if plan.v > 1 else []) + [f"b={plan.b}"]
+    shown += [f"dp_replicate={plan.dp_replicate}"] if plan.dp_replicate > 1 else []
     return " ".join(shown + ([f"ZeRO-{plan.zero}"] if plan.zero else []))
 
 

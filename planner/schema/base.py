@@ -14,9 +14,9 @@ Trust = Literal["measured", "datasheet", "assumed"]
 
 
 class Record(BaseModel):
-    """Frozen; a key that the schema does not know is an error, not a comment."""
+    """Frozen; a key that the schema does not know is an error, not a comment. Validators are built on first use."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
 
 class Profile(Record):

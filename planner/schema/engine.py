@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from planner.schema.base import Profile, Trust
+from planner.schema.formats import WeightType
 from planner.schema.quantities import Bytes, Factor, PerItem, Requests, Seconds, Share, Tokens, Used
 
 EngineTarget = Literal["vllm", "sglang", "tensorrt-llm"]
@@ -28,10 +29,13 @@ class Engine(Profile):
         chunk: tokens of one prefill step (vLLM max_num_batched_tokens, TensorRT-LLM max_num_tokens).
         front: time from a request's arrival to its first step (tokenising, HTTP); burst: share of a prefill by which
             every further user of a closed loop delays a first token, as benchmarks start them together.
+        in_step: the same where all requests have one length and stay in step; per further user, or, where steps are
+            mixed and so pull them apart, per square root of their number.
         most: requests that run together at most, per replica.
         utilisation: share of the memory that it takes: of the "device", for everything (vLLM, SGLang), or of what
             weights and working space leave "free", for the KV cache (TensorRT-LLM).
         reserve: held by context, graphs and communication buffers.
+        widens: weight formats that it widens to 16 bit inside a kernel where an NVIDIA part has no products in them.
         target: the engine whose flags `planner serve --launch` writes; absent: none has this preset's language.
     """
 
@@ -50,9 +54,11 @@ class Engine(Profile):
     chunk: Tokens
     front: Seconds
     burst: Share
+    in_step: PerItem = 0.0
     most: Requests
     utilisation: Used
     utilisation_of: Literal["device", "free"] = "device"
     reserve: Bytes
+    widens: tuple[WeightType, ...] = ()
     target: EngineTarget | None = None
     trust: Trust

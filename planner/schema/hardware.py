@@ -141,6 +141,7 @@ class Accelerator(Profile):
         memory: capacity that the driver reports, not the marketed one.
         bandwidth: of device memory.
         host_rate: to host memory, per direction.
+        flash: FlashAttention kernels exist for it (Volta has none: Dao-AILab/flash-attention README, "Requirements").
         node: the plain node that "8x<accelerator>" means.
         inference: what serving kernels reach, where that is known; else `efficiency` stands in.
         tested: published training runs on this part are in the accuracy corpus.
@@ -156,6 +157,7 @@ class Accelerator(Profile):
     efficiency: Efficiency
     node: Name
     inference: Inference | None = None
+    flash: bool = True
     tested: bool = False
 
 

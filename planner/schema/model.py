@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 from pydantic import model_validator
 
-from planner.schema.base import Positive, Profile, Record, Whole
+from planner.schema.base import Positive, Profile, Record, Text, Whole
+from planner.schema.formats import KvType, Module, WeightType
 from planner.schema.quantities import Count, Experts, ExpertsBeside, Heads, Layers, Tokens, Vocabulary, Width
 
 
@@ -53,6 +55,38 @@ class LatentAttention(Record):
     v_head_dim: Width
 
 
+class Checkpoint(Record):
+    """How published weights are stored, by class of linear layer; embedding, head, router and norms are 16-bit.
+
+    Attributes:
+        names: under which users ask for it where it is one of several, on one line; the first is shown.
+        hf_id: its repository, where it is not the model's.
+        weights: format of what is quantised.
+        attention, mlp, experts, shared: format of one class, where it differs.
+        wide_layers: first and last layers that are 16-bit as a whole.
+        kv: format of the KV cache that the checkpoint asks for.
+        source: where this stands.
+    """
+
+    names: tuple[Text, ...] = ()
+    hf_id: Text | None = None
+    weights: WeightType
+    attention: WeightType | None = None
+    mlp: WeightType | None = None
+    experts: WeightType | None = None
+    shared: WeightType | None = None
+    wide_layers: Whole = 0
+    kv: KvType | None = None
+    source: Text
+
+    def format(self, module: Module) -> WeightType:
+        """Of one class of linear layer."""
+        if module == "router":
+            return "bf16"
+        own: WeightType | None = getattr(self, module)
+        return own or self.weights
+
+
 class Model(Profile):
     """One transformer decoder.
 
@@ -67,6 +101,8 @@ class Model(Profile):
         window: sliding attention window in tokens, absent for full attention.
         window_every: one layer in `window_every` is full attention, the others use the window; 0: all use it.
         parameters: published total, for checking; parameters_active: published per token.
+        checkpoint: how the weights under `hf_id` are stored; absent: in 16 bit.
+        checkpoints: further published weights, found by their names.
     """
 
     hf_id: str | None = None
@@ -91,6 +127,16 @@ class Model(Profile):
     mla: LatentAttention | None = None
     parameters: Count | None = None
     parameters_active: Count | None = None
+    checkpoint: Checkpoint | None = None
+    checkpoints: tuple[Checkpoint, ...] = ()
+
+    def published(self, asked: Callable[[str], bool]) -> Model:
+        """The model with the weights that some name asks for; with its own where none does."""
+        for found in self.checkpoints:
+            if any(asked(name) or asked(name.rpartition("/")[2]) for name in found.names):
+                changes = {"name": found.names[0], "hf_id": found.hf_id, "checkpoint": found, "checkpoints": ()}
+                return self.model_copy(update=changes)
+        return self
 
     @model_validator(mode="after")
     def _shape_is_consistent(self) -> Model:
@@ -98,4 +144,11 @@ class Model(Profile):
             raise ValueError(f"heads {self.heads} is not a multiple of kv_heads {self.kv_heads}")
         if self.moe and self.moe.dense_layers > self.layers:
             raise ValueError(f"moe.dense_layers {self.moe.dense_layers} exceeds layers {self.layers}")
+        return self
+
+    @model_validator(mode="after")
+    def _wide_layers_exist(self) -> Model:
+        for found in (self.checkpoint, *self.checkpoints):
+            if found is not None and found.wide_layers > self.layers:
+                raise ValueError(f"checkpoint.wide_layers {found.wide_layers} exceeds layers {self.layers}")
         return self

@@ -14,6 +14,9 @@ from planner.serving.options import Option, evaluate, full, per_gpu, verdicts
 from planner.serving.rules import legal
 from planner.serving.space import ServeBounds, layouts, loads, with_loads
 
+ALIKE = 0.03
+"""Share by which no measurement tells two layouts apart."""
+
 DIGITS = 6
 """Decimals to which costs are compared: where a given rate makes layouts yield alike, the fastest comes first."""
 
@@ -32,11 +35,16 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What a search found: the best load of each layout, best first, and the layouts that fail."""
+    """What a search found: the best load of each layout, best first, and the layouts that fail.
+
+    Attributes:
+        alike: for each of `ranked`, layouts that it stands for beside its own.
+    """
 
     ranked: tuple[Option, ...]
     rejected: tuple[Rejected, ...]
     options: int
+    alike: tuple[tuple[Option, ...], ...] = ()
 
 
 def choose(job: ServeJob, bounds: ServeBounds, objective: Objective, together: bool = False) -> Choice:
@@ -57,11 +65,43 @@ def choose(job: ServeJob, bounds: ServeBounds, objective: Objective, together: b
     for start in range(0, len(cost), each):
         row = start + int(np.argmin(cost[start : start + each]))
         if np.isfinite(cost[row]):
-            ranked.append((round(float(cost[row]), DIGITS), float(stay[row]), row))
+            ranked.append((round(float(cost[row]), DIGITS), round(float(stay[row]), DIGITS), row))
         else:
             rejected.append(_reject(options, broken, start))
     ranked.sort()
-    return Choice(tuple(options[row] for *_, row in ranked), tuple(sorted(rejected, key=_nearness)), len(cost))
+    groups = _merged([options[row] for *_, row in ranked])
+    firsts, others = tuple(g[0] for g in groups), tuple(tuple(g[1:]) for g in groups)
+    return Choice(firsts, tuple(sorted(rejected, key=_nearness)), len(cost), others)
+
+
+def _merged(ranked: list[Option]) -> list[list[Option]]:
+    """Options in groups that differ in nothing that counts, in the order of their first."""
+    groups: list[list[Option]] = []
+    for option in ranked:
+        group = next((g for g in groups if alike(g[0], option)), None)
+        if group is None:
+            groups.append([option])
+        else:
+            group.append(option)
+    return groups
+
+
+def alike(one: Option, other: Option) -> bool:
+    """Whether two layouts differ in their experts' degree alone, and every number of theirs by less than ALIKE."""
+    return _layout(one) == _layout(other) and all(
+        abs(a - b) <= ALIKE * max(abs(a), abs(b)) for a, b in zip(_numbers(one), _numbers(other), strict=True)
+    )
+
+
+def _layout(option: Option) -> tuple[float, ...]:
+    return tuple(float(getattr(option.plan, name)) for name in ("tp", "pp", "dp"))
+
+
+def _numbers(option: Option) -> tuple[float, ...]:
+    """What users see of a deployment, and what it takes."""
+    served, memory = option.served, option.memory
+    seen = (option.gpus, option.users, served.running, option.ttft, option.tpot, served.requests)
+    return tuple(float(x) for x in (*seen, memory.total, option.kv_tokens, option.short))
 
 
 def _options(job: ServeJob, plans: Plan, objective: Objective, together: bool) -> tuple[Option, int]:

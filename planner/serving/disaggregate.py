@@ -1,4 +1,4 @@
-"""Prefill and decode on pools of their own, with the numbers of instances matched to one another."""
+"""Prefill and decode on pools of their own: the smallest that carry a load, or as many as match where none is given."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from planner.cost import collectives
-from planner.plan import Num, Plan
+from planner.plan import ANY, Num, Plan, Range
 from planner.schema.serving import ServeWorkload
 from planner.serving.estimate import decode_step, prefill
 from planner.serving.job import ServeJob, replica_gpus, width
@@ -21,18 +21,23 @@ BUSY = 0.8
 """Share of its capacity at which a prefill pool is run, so that prompts need not queue for long (M/D/1: waiting twice a
 service time)."""
 
+TIE = 1e-7
+"""Accelerators that a second of a request's time is worth: of pools as small as each other the fastest."""
+
 
 @dataclass(frozen=True, slots=True)
 class Pools:
     """x prefill and y decode instances.
 
     Attributes:
-        prefill, decode: one instance of each; its dp is the number of instances; decode's b*m requests run in each.
+        prefill, decode: one instance of each; its dp is the number of instances.
+        running: requests that decode in each instance, as Little's law has it.
         ttft, tpot: seconds; transfer: of ttft, moving a prompt's cache; requests: per second, of both pools together.
     """
 
     prefill: Plan
     decode: Plan
+    running: float
     ttft: float
     tpot: float
     transfer: float
@@ -66,63 +71,96 @@ def transfer_time(job: ServeJob, source: Plan, target: Plan) -> Num:
     return collectives.hop(job.cluster, moved, both / 2.0, 2.0)
 
 
-def pools(job: ServeJob, bounds: ServeBounds) -> Pools | None:
-    """The pools with the most tokens per second and accelerator under the workload's bounds, or None.
+def pools(job: ServeJob, first: ServeBounds, second: ServeBounds) -> Pools | None:
+    """The best pools under the workload's bounds, with what prefill and decode instances are pinned to, or None.
 
-    Rate matching: x prefill instances at BUSY of their rate and y decode instances share x*gp + y*gd <= GPUs;
-    requests/s = min(BUSY * x * r_p, y * B / (OSL * step)).
+    Under a rate R: the fewest accelerators, then the fastest request, of x prefill instances with R <= BUSY * x * r_p
+    and y decode instances with R <= y * B / (OSL * step). Without one, the most tokens per second and accelerator of
+    those that match: requests/s = min(BUSY * x * r_p, y * B / (OSL * step)). x*gp + y*gd <= GPUs.
     """
-    plans = layouts(job, bounds)
-    plans = plans[legal(job, plans)[0]] if len(plans) else plans
-    if not len(plans):
+    sources, targets = _instances(job, first), _instances(job, second)
+    if not len(sources) or not len(targets):
         return None
-    plans = plans[np.asarray(cache_bytes(job, plans) > job.workload.length * token_bytes(job, plans))]
-    if not len(plans):
-        return None
-    decode = with_loads(plans, loads())
-    w = job.workload
+    w, decode = job.workload, with_loads(targets, loads())
     step = decode_step(job, decode, w.input + 0.5 * w.output).total
     good = (decode.b * decode.m <= most_running(job, decode)) & (step <= mean_bound(w, "tpot"))
-    rate = decode.b * decode.m / (w.output * step)
-    best: tuple[float, Any] | None = None
-    for i in range(len(plans)):
-        found = _match(job, plans[i], decode[good], step[good], rate[good])
-        if found is not None and (best is None or found[0] > best[0]):
-            best = found
+    if not good.any():
+        return None
+    side = _Decode(decode[good], step[good], replica_gpus(decode[good]), second["dp"])
+    found = [_match(job, sources[i], first["dp"], side) for i in range(len(sources))]
+    best = max((f for f in found if f is not None), key=lambda f: f[0], default=None)
     return None if best is None else best[1]
 
 
-def _match(job: ServeJob, first: Plan, decode: Plan, step: Any, rate: Any) -> tuple[float, Pools] | None:
-    """The best decode instances and counts for one prefill layout."""
-    w, gpus = job.workload, job.cluster.gpus
-    gp, gd = float(replica_gpus(first)), replica_gpus(decode)
-    if not len(decode) or gp >= gpus:
-        return None
+def _instances(job: ServeJob, bounds: ServeBounds) -> Plan:
+    """Legal layouts of one instance with room for at least one request; the bound on dp counts instances."""
+    layout = ServeBounds({name: kept for name, kept in bounds.ranges.items() if name != "dp"})
+    plans = layouts(job, layout)
+    plans = plans[legal(job, plans)[0]] if len(plans) else plans
+    if not len(plans):
+        return plans
+    return plans[np.asarray(cache_bytes(job, plans) > job.workload.length * token_bytes(job, plans))]
+
+
+@dataclass(frozen=True, slots=True)
+class _Decode:
+    """Decode layouts times loads, with seconds per step, accelerators, and how many instances are admitted."""
+
+    plans: Plan
+    step: Any
+    gpus: Any
+    count: Range
+
+    def instances(self, wanted: Any, room: Any) -> Any:
+        """The least number of instances from `wanted` on that is admitted; 0 where it exceeds the room."""
+        if self.count is ANY:
+            return np.where(wanted <= room, wanted, 0.0)
+        admitted = np.array([*self.count.keep(range(1, int(np.max(room, initial=0)) + 1)), np.inf])
+        found = admitted[np.searchsorted(admitted, wanted)]
+        return np.where(found <= room, found, 0.0)
+
+
+def _match(job: ServeJob, first: Plan, count: Range, side: _Decode) -> tuple[float, Pools] | None:
+    """The best decode instances and counts for one prefill layout, and how good they are."""
+    gp, gpus = float(replica_gpus(first)), job.cluster.gpus
     alone, each = float(prefill(job, first, 1.0)), float(prefill_rate(job, first))
-    wait = 1.0 + BUSY / (2.0 * (1.0 - BUSY))
     best: tuple[float, Pools] | None = None
-    for x in range(1, int((gpus - 1) // gp) + 1):
-        y = np.floor((gpus - x * gp) / gd)
-        needed = np.minimum(y, np.ceil(BUSY * x * each / rate))
-        total = np.minimum(BUSY * x * each, needed * rate)
-        moved = transfer_time(job, first, decode)
-        ttft = job.engine.front + alone * wait + moved + 0.5 * step
-        good = (y >= 1) & (ttft <= mean_bound(w, "ttft"))
-        value = np.where(good, total * w.output / (x * gp + np.maximum(needed, 1.0) * gd), -np.inf)
-        row = int(np.argmax(value))
-        if np.isfinite(value[row]) and (best is None or value[row] > best[0]):
-            found = Pools(
-                prefill=_counted(first, x),
-                decode=_counted(decode[row], int(needed[row])),
-                ttft=float(ttft[row]),
-                tpot=float(step[row]),
-                transfer=float(moved[row]) if np.ndim(moved) else float(moved),
-                requests=float(total[row]),
-            )
-            best = (float(value[row]), found)
+    for x in count.keep(range(1, int((gpus - 1) // gp) + 1)):
+        inflow = BUSY * x * each
+        if job.workload.rate is not None and job.workload.rate > inflow:
+            continue
+        found = _beside(job, replace(first, dp=x), alone, inflow, side)
+        if found is not None and (best is None or found[0] > best[0]):
+            best = found
     return best
 
 
-def _counted(plan: Plan, instances: int) -> Plan:
-    """The plan with so many instances, in whole numbers."""
-    return replace(plan, dp=instances).scalar()
+def _beside(job: ServeJob, first: Plan, alone: float, inflow: float, side: _Decode) -> tuple[float, Pools] | None:
+    """The best decode instances beside x prefill instances that take at most `inflow` prompts per second."""
+    w, taken = job.workload, float(replica_gpus(first)) * first.dp
+    rate = side.plans.b * side.plans.m / (w.output * side.step)
+    room = np.floor((job.cluster.gpus - taken) / side.gpus)
+    wanted = np.ceil((inflow if w.rate is None else w.rate) / rate)
+    y = side.instances(np.minimum(wanted, np.maximum(room, 1.0)) if w.rate is None else wanted, room)
+    total = np.minimum(inflow, y * rate) if w.rate is None else w.rate + 0.0 * rate
+    busy = BUSY if w.rate is None else BUSY * w.rate / inflow
+    moved = transfer_time(job, first, side.plans)
+    ttft = job.engine.front + alone * (1.0 + busy / (2.0 * (1.0 - busy))) + moved + 0.5 * side.step
+    used = taken + np.maximum(y, 1.0) * side.gpus
+    stay = ttft + (w.output - 1.0) * side.step
+    value = total * w.output / used if w.rate is None else -used - TIE * stay
+    value = np.where((y >= 1) & (ttft <= mean_bound(w, "ttft")), value, -np.inf)
+    row = int(np.argmax(value))
+    if not np.isfinite(value[row]):
+        return None
+    running = float(total[row] / y[row]) * w.output * float(side.step[row])
+    found = Pools(
+        prefill=first.scalar(),
+        decode=replace(side.plans[row], dp=int(y[row])).scalar(),
+        running=running,
+        ttft=float(ttft[row]),
+        tpot=float(side.step[row]),
+        transfer=float(moved[row]) if np.ndim(moved) else float(moved),
+        requests=float(total[row]),
+    )
+    return float(value[row]), found

@@ -8,9 +8,10 @@ import numpy as np
 
 from planner.plan import Num, Plan
 from planner.schema.engine import Engine
+from planner.schema.formats import COMPUTED, STORED, Module, WeightType
 from planner.schema.hardware import Cluster
 from planner.schema.model import Model
-from planner.schema.serving import COMPUTED, STORED, ServeWorkload
+from planner.schema.serving import ServeWorkload
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,20 +29,48 @@ class ServeJob:
     engine: Engine
 
     @property
-    def stored(self) -> float:
-        """Bytes per weight of the linear layers."""
-        return STORED[self.workload.weights]
+    def native(self) -> bool:
+        """Whether the weights are those of the model's published checkpoint, stored in fewer than 16 bits."""
+        return self.model.checkpoint is not None and self.model.checkpoint.weights == self.workload.weights
+
+    def format(self, module: Module) -> WeightType:
+        """Format of one class of linear layer: the checkpoint's where the job asks for it, else one for all."""
+        own = self.model.checkpoint
+        if own is not None and own.weights == self.workload.weights:
+            return own.format(module)
+        return "bf16" if module == "router" else self.workload.weights
+
+    def stored(self, module: Module) -> float:
+        """Bytes per weight of a class of linear layer, averaged over the layers."""
+        own, narrow = self.model.checkpoint, STORED[self.format(module)]
+        wide = own.wide_layers / self.model.layers if own is not None and self.native else 0.0
+        return (1.0 - wide) * narrow + wide * 2.0
 
     @property
     def cached(self) -> float:
         """Bytes per element of the KV cache."""
         return STORED[self.workload.kv]
 
-    @property
-    def computed(self) -> str:
-        """Precision of the linear layers' products."""
-        wanted = COMPUTED[self.workload.weights]
-        return self.wide if wanted == "bf16" else wanted
+    def computed(self, module: Module) -> str:
+        """Precision of the products of a class of linear layer."""
+        wanted = COMPUTED[self.format(module)]
+        return wanted if wanted in ("fp8", "fp4") and self.multiplies(wanted) else self.wide
+
+    def multiplies(self, precision: str) -> bool:
+        """Whether the accelerator has products in a precision."""
+        return getattr(self.cluster.accelerator.peak, precision) is not None
+
+    def runs(self, weights: WeightType) -> bool:
+        """Whether some kernel of the engine multiplies by weights of a format on this accelerator.
+
+        Narrow weights without narrow products are widened by Marlin's kernels (vllm-project/vllm
+        layers/quantization/utils/marlin_utils_fp8.py and marlin_utils_fp4.py, the same in sgl-project/sglang): from
+        Ampere on.
+        """
+        wanted, accelerator = COMPUTED[weights], self.cluster.accelerator
+        if wanted not in ("fp8", "fp4") or self.multiplies(wanted):
+            return True
+        return weights in self.engine.widens and accelerator.vendor == "nvidia" and accelerator.peak.bf16 is not None
 
     @property
     def wide(self) -> str:

@@ -24,6 +24,7 @@ from planner.blocks.operator import Product as Gemm
 from planner.cost import collectives, operators
 from planner.parts import Sum
 from planner.plan import Num, Plan
+from planner.schema.formats import Module
 from planner.serving.job import ServeJob, copies, width
 
 
@@ -75,9 +76,9 @@ def layer(job: ServeJob, plan: Plan, tokens: Tokens) -> Work:
     """One average layer: linear layers + attention core + element-wise work + collectives."""
     share = moe_layers(job.model) / job.model.layers
     rows = tokens.all / copies(plan)
-    work = _products(job, attention_gemms(job.model, rows, plan.tp)) + _core(job, plan, tokens)
+    work = _products(job, "attention", attention_gemms(job.model, rows, plan.tp)) + _core(job, plan, tokens)
     if share < 1:
-        work = work + (1.0 - share) * _products(job, mlp_gemms(job.model, rows, plan.tp, job.model.ffn))
+        work = work + (1.0 - share) * _products(job, "mlp", mlp_gemms(job.model, rows, plan.tp, job.model.ffn))
     if share > 0:
         work = work + share * _experts(job, plan, tokens.all)
     moved = rows * elementwise_bytes(job.model, plan.tp, 1.0)
@@ -87,13 +88,13 @@ def layer(job: ServeJob, plan: Plan, tokens: Tokens) -> Work:
     return work + Work(compute=streamed, all_reduce=_traffic(job, plan, rows), kernels=small)
 
 
-def _products(job: ServeJob, gemms: dict[str, Gemm]) -> Work:
-    """Linear layers, each with one kernel and those that scale its input."""
+def _products(job: ServeJob, module: Module, gemms: dict[str, Gemm]) -> Work:
+    """Linear layers of one class, each with one kernel and those that scale its input."""
     total = Work()
-    quantised = job.computed in ("fp8", "fp4")
-    launch = job.engine.kernel * (1.0 + (job.engine.quantise if quantised else 0.0))
+    computed, stored = job.computed(module), job.stored(module)
+    launch = job.engine.kernel * (1.0 + (job.engine.quantise if computed in ("fp8", "fp4") else 0.0))
     for gemm in gemms.values():
-        weights, compute = operators.linear_time(job.cluster.accelerator, job.computed, gemm, job.stored)
+        weights, compute = operators.linear_time(job.cluster.accelerator, computed, gemm, stored)
         total = total + Work(weights=weights, compute=compute, kernels=launch)
     return total
 
@@ -105,12 +106,20 @@ def _experts(job: ServeJob, plan: Plan, tokens: Num) -> Work:
     """
     model, ep = job.model, plan.ep
     assert model.moe is not None
-    own = {n: g for n, g in moe_gemms(model, tokens / copies(plan), plan.tp, 1.0).items() if not n.startswith("expert")}
     met = touched_experts(model, tokens)
-    routed = moe_gemms(model, 1.0, width(plan) / ep, ep)
-    for name in ("experts up", "experts down"):
-        own[name] = replace(routed[name], m=tokens * model.moe.top_k / met, count=met / ep)
-    return _products(job, own) + Work(kernels=job.engine.routing * job.engine.kernel)
+    routed = by_class(moe_gemms(model, 1.0, width(plan) / ep, ep))["experts"]
+    sent = {n: replace(g, m=tokens * model.moe.top_k / met, count=met / ep) for n, g in routed.items()}
+    total = Work(kernels=job.engine.routing * job.engine.kernel)
+    for module, gemms in (by_class(moe_gemms(model, tokens / copies(plan), plan.tp, 1.0)) | {"experts": sent}).items():
+        total = total + _products(job, module, gemms)
+    return total
+
+
+def by_class(gemms: dict[str, Gemm]) -> dict[Module, dict[str, Gemm]]:
+    """The products of a mixture-of-experts layer by the class whose format they have."""
+    classes: tuple[Module, ...] = ("router", "shared", "experts")
+    found = {c: {name: gemm for name, gemm in gemms.items() if name.startswith(c)} for c in classes}
+    return {c: chosen for c, chosen in found.items() if chosen}
 
 
 def _core(job: ServeJob, plan: Plan, tokens: Tokens) -> Work:

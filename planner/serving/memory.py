@@ -12,6 +12,7 @@ from planner.blocks.operator import Product as Gemm
 from planner.parts import Sum
 from planner.plan import Num, Plan
 from planner.serving.job import ServeJob, copies, running, width
+from planner.serving.layer import by_class
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,31 +31,31 @@ class ServeMemory(Sum):
 
 
 def weight_bytes(job: ServeJob, plan: Plan) -> Num:
-    """Weights per rank, evenly over a replica: linear layers as stored, embedding, LM head and norms in 16 bit.
+    """Weights per rank, evenly over a replica: linear layers as stored, the rest in 16 bit.
 
     A layer's share is its products' n*k, so that key and value heads that tp > g copies count on every rank. LLaMA-2
     70B in fp16 over 4 ranks: 138 GB / 4 = 34.5 GB for TP4, TP2 x PP2 and PP4 alike.
     """
     model, share = job.model, moe_layers(job.model) / job.model.layers
-    layer = _elements(attention_gemms(model, 1.0, plan.tp))
+    layer = job.stored("attention") * _elements(attention_gemms(model, 1.0, plan.tp))
     if share < 1:
-        layer = layer + (1.0 - share) * _elements(mlp_gemms(model, 1.0, plan.tp, model.ffn))
+        layer = layer + (1.0 - share) * job.stored("mlp") * _elements(mlp_gemms(model, 1.0, plan.tp, model.ffn))
     if share > 0:
-        layer = layer + share * _expert_elements(job, plan)
+        layer = layer + share * _expert_bytes(job, plan)
     whole = parameters(model)
     ends = 2.0 * (whole.embedding + whole.head + whole.norms) / (plan.tp * plan.pp)
-    return model.layers * layer * job.stored / plan.pp + ends
+    return model.layers * layer / plan.pp + ends
 
 
 def _elements(gemms: dict[str, Gemm]) -> Num:
     return sum(gemm.n * gemm.k * gemm.count for gemm in gemms.values())
 
 
-def _expert_elements(job: ServeJob, plan: Plan) -> Num:
+def _expert_bytes(job: ServeJob, plan: Plan) -> Num:
     """Weights of one MoE layer on one rank."""
-    own = {n: g for n, g in moe_gemms(job.model, 1.0, plan.tp, 1.0).items() if not n.startswith("expert")}
-    routed = moe_gemms(job.model, 1.0, width(plan) / plan.ep, plan.ep)
-    return _elements(own | {n: g for n, g in routed.items() if n.startswith("expert")})
+    routed = by_class(moe_gemms(job.model, 1.0, width(plan) / plan.ep, plan.ep))["experts"]
+    classes = by_class(moe_gemms(job.model, 1.0, plan.tp, 1.0)) | {"experts": routed}
+    return sum(job.stored(module) * _elements(gemms) for module, gemms in classes.items())
 
 
 def token_bytes(job: ServeJob, plan: Plan) -> Num:

@@ -40,25 +40,34 @@ class Served:
         return self.offered / self.requests
 
 
-def closed_loop(job: ServeJob, plan: Plan) -> Served:
+def closed_loop(job: ServeJob, plan: Plan, in_step: bool = False) -> Served:
     """b*m users per replica, each of whom sends a request when the last one is answered.
 
     B = min(C, what the KV cache holds) run; the others wait. TTFT = front + prefill beside B - 1 others * (1 +
-    burst*(B - 1)) + C/B - 1 residences; requests = B / residence (Little's law).
+    delay(B - 1)) + C/B - 1 residences; requests = B / residence (Little's law).
+    `in_step`: every request has exactly the workload's lengths, as in benchmarks without a spread of them.
     """
     users = running(plan)
     inside = np.minimum(users, np.maximum(np.floor(most_running(job, plan)), 1.0))
-    return _served(job, at_batch(plan, inside), users)
+    return _served(job, at_batch(plan, inside), users, in_step)
 
 
-def _served(job: ServeJob, plan: Plan, users: Num) -> Served:
+def delay(job: ServeJob, others: Num, in_step: bool) -> Num:
+    """Prefills that a first token waits for beside its own, among so many other users of a closed loop."""
+    engine = job.engine
+    if not in_step:
+        return engine.burst * others
+    return engine.in_step * (np.sqrt(others) if engine.mixed else others)
+
+
+def _served(job: ServeJob, plan: Plan, users: Num, in_step: bool) -> Served:
     """Steady state with all b*m running and `users` offered per replica; static engines run them as one batch."""
     inside, steps = running(plan), job.workload.output - 1.0
     if job.engine.scheduler == "static":
         step, first = decode_step(job, plan, job.workload.input + 0.5 * job.workload.output), prefill(job, plan, inside)
     else:
         step = loaded_step(job, plan)
-        first = first_token(job, plan) * (1.0 + job.engine.burst * (inside - 1.0)) + job.engine.front
+        first = first_token(job, plan) * (1.0 + delay(job, inside - 1.0, in_step)) + job.engine.front
     stay = first + steps * step.total
     rate = inside / stay
     wait = users / rate - stay

@@ -42,6 +42,7 @@ def _numbers(job: ServeJob, plan: Plan) -> dict[str, Any]:
         "kv_heads": model.kv_heads,
         "ffn": moe.ffn if moe else model.ffn,
         "layers": model.layers,
+        "model": model.name,
         "experts": moe.experts if moe else 0,
         "legal_tp": ", ".join(str(t) for t in divisors(model.heads) if t <= gpus),
     }
@@ -83,7 +84,7 @@ RULES: tuple[ServeRule, ...] = (
     ServeRule(
         "dense",
         lambda j, p: (p.ep == 1) | (j.model.moe is not None),
-        "ep={ep} would split experts, of which this model has none",
+        "{model} has no experts: ep must be 1, not {ep}",
     ),
     ServeRule("experts", _experts, "ep={ep} does not divide the {experts} experts"),
     ServeRule("nested", _nested, "of ep={ep} and tp={tp} one must divide the other"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -162,6 +163,11 @@ def rank_memories(job: Job, plan: Plan) -> list[tuple[Memory, Any]]:
     """Memory of the fullest of each row of equal ranks, and which it is, from the first rank on."""
     shards = shards_of(plan)
     return [(_row_memory(job, plan, row, shards), row.rank) for row in held_rows(job, plan)]
+
+
+def peak_bytes(job: Job, plan: Plan) -> Num:
+    """The total of `peak_memory` alone, the same bits: what a search asks of every plan."""
+    return reduce(np.maximum, [memory.total for memory, _ in rank_memories(job, plan)])
 
 
 def _choose(mask: Any, one: Memory, other: Memory) -> Memory:

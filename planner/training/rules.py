@@ -23,7 +23,8 @@ def _kv_heads(job: Job, plan: Plan) -> Any:
 
 
 def _ffn(job: Job, plan: Plan) -> Any:
-    widths = [job.model.ffn] if job.model.moe is None else [job.model.ffn, job.model.moe.ffn]
+    moe = job.model.moe
+    widths = [job.model.ffn] if moe is None else [job.model.ffn, moe.ffn * moe.shared_experts]
     return np.logical_and.reduce([_divides(plan.tp, width) for width in widths])
 
 
@@ -48,11 +49,20 @@ def _chunks(job: Job, plan: Plan) -> Any:
 
 
 def _experts(job: Job, plan: Plan) -> Any:
-    return (plan.ep == 1) if job.model.moe is None else _divides(plan.ep, job.model.moe.experts)
+    return True if job.model.moe is None else _divides(plan.ep, job.model.moe.experts)
 
 
 def _expert_ranks(job: Job, plan: Plan) -> Any:
-    return _divides(plan.ep, plan.dp * plan.cp)
+    ranks = np.asarray(plan.dp) // plan.dp_replicate * plan.cp * plan.tp
+    return _divides(plan.ep * plan.etp, ranks)
+
+
+def _expert_split(job: Job, plan: Plan) -> Any:
+    return (plan.etp == 1) if job.model.moe is None else _divides(plan.etp, job.model.moe.ffn)
+
+
+def _replicas(job: Job, plan: Plan) -> Any:
+    return (plan.dp_replicate == 1) | (_divides(plan.dp_replicate, plan.dp) & (plan.zero >= 1))
 
 
 def _moe_sp(job: Job, plan: Plan) -> Any:
@@ -186,7 +196,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "zero_ranks",
-        lambda j, p: (p.zero == 0) | (p.dp * p.cp > 1),
+        lambda j, p: (p.zero == 0) | (p.dp * p.cp > p.dp_replicate),
         "ZeRO {zero} has nothing to shard over with dp*cp = 1",
         "definition",
     ),
@@ -214,12 +224,37 @@ RULES: tuple[Rule, ...] = (
         "offloaded states need {host_need} of host memory per node, {node} has {host_has}",
         "arithmetic; DeepSpeed runtime/zero/stage_1_and_2.py",
     ),
+    Rule(
+        "dense",
+        lambda j, p: (p.ep == 1) | (j.model.moe is not None),
+        "{model} has no experts: ep must be 1, not {ep}",
+        f"{MEGATRON} training/arguments.py",
+    ),
     Rule("experts", _experts, "ep={ep} does not divide the {experts} experts", f"{MEGATRON} training/arguments.py"),
     Rule(
         "expert_ranks",
         _expert_ranks,
-        "ep={ep} does not divide dp*cp = {dp}*{cp}, out of which it is carved",
+        "ep*etp = {ep}*{etp} does not divide dp*cp*tp = {dp}*{cp}*{tp} over dp_replicate = {dp_replicate}, of which it is"
+        " a part",
         f"{MEGATRON} core/parallel_state.py",
+    ),
+    Rule(
+        "expert_split",
+        _expert_split,
+        "etp={etp} does not divide the experts' width {expert_ffn}",
+        f"{MEGATRON} core/transformer/moe/experts.py",
+    ),
+    Rule(
+        "replicas",
+        _replicas,
+        "dp_replicate={dp_replicate} has to divide dp={dp}, and needs ZeRO 1 or more: it is copies of sharded states",
+        "definition",
+    ),
+    Rule(
+        "framework_replicas",
+        lambda j, p: (p.dp_replicate == 1) | j.framework.hybrid_shard,
+        "{framework} shards over all of dp: dp_replicate has to be 1, not {dp_replicate}",
+        "framework preset",
     ),
     Rule(
         "experts_need_sp",

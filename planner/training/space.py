@@ -1,25 +1,30 @@
 """Every plan that a job admits, as batches of arrays.
 
-All of tp x cp x ep x pp x dp x b x sp x v x k x ZeRO x head x schedule, degrees over divisors. Rows that differ in
-(v, k, ZeRO, head) only are neighbours: what depends on the others is computed once per run (`planner.cost.runs`).
+All of tp x cp x ep x pp x dp x b x sp x v x k x ZeRO x head x schedule, degrees over divisors. The choices of
+(v, k, ZeRO, head) depend on pp and on whether dp*cp > 1 only, so that they and the rest span a grid each: what depends
+on one side of it is computed once per row or column. In rows, those that differ in (v, k, ZeRO, head) only are
+neighbours (`planner.cost.runs`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any
 
 import numpy as np
 
-from planner.plan import ANY, Plan, Range, divisors
+from planner.plan import ANY, INTEGERS, Plan, Range, divisors
 from planner.stages import chunk_layers
 from planner.training.job import Job
 from planner.training.rule import head_worth
 
 BLOCK = 32768
-"""Rows per batch: their temporaries stay in a core's cache."""
+"""Plans per batch: their temporaries stay in a core's cache."""
+
+LEAST = 8192
+"""Plans of which a batch of their own is worth its fixed cost: the thousand array operations that score it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +46,15 @@ class Bounds:
 
 
 def plans(job: Job, bounds: Bounds) -> Iterator[Plan]:
-    """All plans inside the bounds, in batches of one schedule and selective policy."""
+    """All plans inside the bounds, in batches of one schedule and selective policy: large grids, the rest as rows."""
     for schedule, selective in product(_schedules(job, bounds), _selective(job, bounds)):
-        yield from _batches(_grids(job, bounds, schedule, selective), schedule, selective)
+        small: list[Grid] = []
+        for grid in _grids(job, bounds, schedule, selective):
+            if grid.size < LEAST:
+                small.append(grid)
+            else:
+                yield from (replace(part.plan, schedule=schedule, selective=selective) for part in grid.parts())
+        yield from (replace(plan, schedule=schedule, selective=selective) for plan in _rows(small))
 
 
 def _schedules(job: Job, bounds: Bounds) -> list[str]:
@@ -63,60 +74,89 @@ def _selective(job: Job, bounds: Bounds) -> list[bool]:
     return [s for s in (False, True) if (("selective" in policies) if s else bool(policies - {"selective"}))]
 
 
-FIXED = ("tp", "cp", "ep", "pp", "dp", "b", "m", "sp")
+FIXED = ("tp", "cp", "ep", "etp", "pp", "dp", "dp_replicate", "b", "m", "sp")
 INNER = ("v", "recompute_layers", "zero", "head")
-Grid = tuple[tuple[int, ...], Any]
-"""One value of each FIXED field, and the rows [n, 4] of INNER ones that go with it."""
 
 
-def _batches(grids: Iterable[Grid], schedule: str, selective: bool) -> Iterator[Plan]:
-    """Join small grids and cut large ones into blocks."""
-    held: list[Grid] = []
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Every row of `outer` [g, 10], values of FIXED, with every row of `inner` [i, 4], values of INNER; one pp."""
+
+    outer: Any
+    inner: Any
+
+    @property
+    def size(self) -> int:
+        """Plans in it."""
+        return len(self.outer) * len(self.inner)
+
+    @property
+    def plan(self) -> Plan:
+        """Columns [g, 1] and [1, i]; pp, which is one number, [1, 1]."""
+        columns = dict(zip(FIXED, np.ascontiguousarray(self.outer.T)[:, :, None], strict=True))
+        columns |= zip(INNER, np.ascontiguousarray(self.inner.T)[:, None, :], strict=True)
+        return Plan(**columns | {"pp": columns["pp"][:1]})
+
+    def parts(self) -> Iterator[Grid]:
+        """Grids of at most BLOCK plans that make up this one."""
+        rows = max(1, BLOCK // len(self.inner))
+        rows = -(-len(self.outer) // -(-len(self.outer) // rows))
+        for start in range(0, len(self.outer), rows):
+            for first in range(0, len(self.inner), BLOCK):
+                yield Grid(self.outer[start : start + rows], self.inner[first : first + BLOCK])
+
+
+def _rows(grids: Iterable[Grid]) -> Iterator[Plan]:
+    """The plans of small grids one after the other, joined until there are about BLOCK of them."""
+    held: list[Plan] = []
     rows = 0
     for grid in grids:
-        held.append(grid)
-        rows += len(grid[1])
-        if rows >= BLOCK:
-            yield from _cut(held, schedule, selective)
+        if held and rows + grid.size > BLOCK:
+            yield _joined(held)
             held, rows = [], 0
-    if rows:
-        yield from _cut(held, schedule, selective)
+        held.append(grid.plan[:])
+        rows += grid.size
+    if held:
+        yield _joined(held)
 
 
-def _cut(grids: list[Grid], schedule: str, selective: bool) -> Iterator[Plan]:
-    """The plans of some grids as arrays, at most BLOCK at a time."""
-    lengths = [len(inner) for _, inner in grids]
-    outer = np.repeat(np.array([fixed for fixed, _ in grids]).T, lengths, axis=1)
-    inner = np.concatenate([inner for _, inner in grids]).T
-    for start in range(0, outer.shape[1], BLOCK):
-        part = slice(start, start + BLOCK)
-        columns: dict[str, Any] = dict(zip(FIXED, outer[:, part], strict=True))
-        columns |= zip(INNER, np.ascontiguousarray(inner[:, part]), strict=True)
-        yield Plan(**columns, schedule=schedule, selective=selective)
+def _joined(parts: list[Plan]) -> Plan:
+    columns: dict[str, Any] = {n: np.concatenate([getattr(part, n) for part in parts]) for n in INTEGERS}
+    return Plan(**columns)
 
 
 def _grids(job: Job, bounds: Bounds, schedule: str, selective: bool) -> Iterator[Grid]:
-    """One grid per (tp, cp, ep, pp, dp, b, sp): all of (v, k, ZeRO)."""
-    batch = job.workload.global_batch
-    for tp, cp, pp, dp, ep in layouts(job, bounds):
-        if batch % dp or (pp == 1 and schedule != _unpiped(job, bounds)):
+    """Grids of every (tp, cp, ep, dp, b, sp) and every (v, k, ZeRO, head), one per pp and per set of the latter."""
+    outer: dict[tuple[int, bool], list[tuple[int, ...]]] = {}
+    for degrees in layouts(job, bounds):
+        tp, cp, _, _, pp, dp, _ = degrees
+        if pp == 1 and schedule != _unpiped(job, bounds):
             continue
-        inner = _inner(job, bounds, schedule, selective, pp, dp * cp)
-        if not len(inner):
-            continue
-        for b in bounds["b"].keep(divisors(batch // dp)):
-            m = batch // dp // b
-            if m not in bounds["m"] or (schedule == "naive" and m > 1) or (schedule == "interleaved" and m % pp):
-                continue
-            for sp in bounds["sp"].keep((0, 1) if tp > 1 else (0,)):
-                yield (tp, cp, ep, pp, dp, b, m, sp), inner
+        sps = bounds["sp"].keep((0, 1) if tp > 1 else (0,))
+        rows = outer.setdefault((pp, dp * cp > 1), [])
+        rows += [(*degrees, b, m, sp) for b, m in _batches(job, bounds, schedule, pp, dp) for sp in sps]
+    for (pp, sharded), fixed in outer.items():
+        inner = _inner(job, bounds, schedule, selective, pp, sharded)
+        if fixed and len(inner):
+            yield Grid(np.array(fixed), inner)
 
 
-def layouts(job: Job, bounds: Bounds) -> Iterator[tuple[int, int, int, int, int]]:
-    """(tp, cp, pp, dp, ep) whose product is the cluster.
+def _batches(job: Job, bounds: Bounds, schedule: str, pp: int, dp: int) -> list[tuple[int, int]]:
+    """(b, m): sequences per micro-batch and micro-batches."""
+    share, rest = divmod(job.workload.global_batch, dp)
+    if rest:
+        return []
+    pairs = [(b, share // b) for b in bounds["b"].keep(divisors(share)) if share // b in bounds["m"]]
+    if schedule == "naive":
+        return [(b, m) for b, m in pairs if m == 1]
+    return [(b, m) for b, m in pairs if m % pp == 0] if schedule == "interleaved" else pairs
 
-    Unless an option says otherwise, tp stays inside the scale-up domain (no published run gains by leaving it), cp is
-    1, and ep is 1 for dense models.
+
+def layouts(job: Job, bounds: Bounds) -> Iterator[tuple[int, ...]]:
+    """(tp, cp, ep, etp, pp, dp, dp_replicate): meshes of the cluster.
+
+    Unless an option says otherwise, tp stays inside the scale-up domain (no published run gains by leaving it), cp and
+    dp_replicate are 1, and ep and etp are 1 for dense models.
     """
     model, gpus = job.model, job.cluster.gpus
     widest = gpus if "tp" in bounds.ranges else job.cluster.domain
@@ -126,15 +166,23 @@ def layouts(job: Job, bounds: Bounds) -> Iterator[tuple[int, int, int, int, int]
             for pp in bounds["pp"].keep(d for d in divisors(gpus // tp // cp) if d <= model.layers):
                 dp = gpus // tp // cp // pp
                 if dp in bounds["dp"]:
-                    experts = divisors(model.moe.experts) if model.moe else [1]
-                    for ep in bounds["ep"].keep(e for e in experts if dp * cp % e == 0):
-                        yield tp, cp, pp, dp, ep
+                    for copies in bounds["dp_replicate"].keep(divisors(dp)) if "dp_replicate" in bounds.ranges else [1]:
+                        for ep, etp in _experts(job, bounds, tp, dp // copies * cp * tp):
+                            yield tp, cp, ep, etp, pp, dp, copies
 
 
-def _inner(job: Job, bounds: Bounds, schedule: str, selective: bool, pp: int, ranks: int) -> Any:
+def _experts(job: Job, bounds: Bounds, tp: int, ranks: int) -> list[tuple[int, int]]:
+    """(ep, etp): experts spread over divisors of their number, each whole or split over tp, inside `ranks`."""
+    moe = job.model.moe
+    eps = bounds["ep"].keep(divisors(moe.experts) if moe else [1])
+    etps = bounds["etp"].keep(sorted({1, tp}) if moe else [1])
+    return [(ep, etp) for ep in eps for etp in etps if ranks % (ep * etp) == 0]
+
+
+def _inner(job: Job, bounds: Bounds, schedule: str, selective: bool, pp: int, sharded: bool) -> Any:
     """Rows (v, k, ZeRO stage, head) for a pipeline depth."""
     layers = job.model.layers
-    zeros = bounds["zero"].keep(_zero_stages(job, pp, ranks)) or bounds["zero"].keep(range(4))
+    zeros = bounds["zero"].keep(_zero_stages(job, pp, sharded)) or bounds["zero"].keep(range(4))
     rows = []
     for v in bounds["v"].keep(_virtual_stages(job, schedule, pp)):
         for head in bounds["head"].keep(_head_layers(job, pp, v)):
@@ -159,8 +207,8 @@ def _head_layers(job: Job, pp: int, v: int) -> range:
     return range(worth if job.framework.counts_head else 0, worth + 1)
 
 
-def _zero_stages(job: Job, pp: int, ranks: int) -> list[int]:
-    deepest = 0 if ranks == 1 else job.framework.zero_with_pipeline if pp > 1 else 3
+def _zero_stages(job: Job, pp: int, sharded: bool) -> list[int]:
+    deepest = 0 if not sharded else job.framework.zero_with_pipeline if pp > 1 else 3
     return [z for z in job.framework.zero if z <= deepest]
 
 

@@ -16,7 +16,7 @@ PROFILES = Path(__file__).parents[2] / "profiles"
 def changed(folder: Path, kind: str, name: str, key: str, value: str) -> Path:
     """A packaged profile with one value replaced."""
     text, count = re.subn(
-        rf"(?m)(\b{key}: )[^\n,}}]+", rf"\g<1>{value}", (PROFILES / kind / f"{name}.yaml").read_text()
+        rf"(?m)(\b{key}: )[^\n,}}]+", rf"\g<1>{value}", (PROFILES / kind / f"{name}.yaml").read_text("utf-8")
     )
     assert count, key
     path = folder / f"{name}.yaml"

@@ -376,7 +376,19 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "tie_word_embeddings": False,
     },
 }
-OWN_FIELDS = {"name", "source", "notes", "aliases", "default_for", "hf_id", "family", "parameters", "parameters_active"}
+OWN_FIELDS = {
+    "name",
+    "source",
+    "notes",
+    "aliases",
+    "default_for",
+    "hf_id",
+    "family",
+    "parameters",
+    "parameters_active",
+    "checkpoint",
+    "checkpoints",
+}
 
 # models for which no profile need exist: parameters in billions, and who says so
 PUBLISHED: list[tuple[dict[str, Any], float]] = [

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from planner.cli.app import main
 from planner.plan import Plan
 from planner.recommend import usable_memory
-from planner.sweep import Cell, run_cell
+from planner.sweep import Cell, Shelves, Sweep
 from planner.training.job import Job
 from planner.training.memory import peak_memory
 from planner.training.rule import head_worth
@@ -241,7 +241,7 @@ def test_a_sweep_says_the_same(asked: Asked) -> None:
     """A cell fits exactly where a plan inside the pins does."""
     pins = [(name.replace("-", "_"), ",".join(map(str, values))) for name, values in asked.pins]
     fixed = [("model", asked.model), ("gpus", asked.on), ("framework", asked.preset)]
-    record = run_cell(Cell((*fixed, ("seq", SEQ), ("global_batch", BATCH), *pins)))
+    record = Sweep({}, Shelves()).run(Cell((*fixed, ("seq", SEQ), ("global_batch", BATCH), *pins)))
     assert (record["status"] == "fits") == truth(asked)[1], record
 
 

@@ -90,14 +90,14 @@ JOB = "serve -m llama3.1-70b -g 8xH100 -q"
         (f"{JOB} --objective best", "most tokens per second"),
         (f"{JOB} --objective fewest", "needs a load"),
         (f"{JOB} --weights fp7", "nvfp4"),
-        (f"{JOB} --weights nvfp4", "has no fp4"),
+        (f"{JOB} --weights nvfp4 --engine trtllm", "has no fp4"),
         (f"{JOB} --engine vlm", "did you mean: vllm"),
         (f"{JOB} --engine static --rate 1", "--rate"),
         (f"{JOB} --tp 3", "legal: 1, 2, 4, 8"),
         (f"{JOB} --tp 8 --pp 2", "exceed the 8 GPUs"),
         (f"{JOB} --ep 2", "has none"),
         (f"{JOB} --top 0", "between 1"),
-        ("serve -m llama3.1-70b -g 8xA100 -q --weights fp8", "int8"),
+        ("serve -m llama3.1-70b -g 8xA100 -q --weights fp8 -e trtllm", "int8"),
         ("serve -m lama3.1-70b -g 8xH100", "did you mean: llama"),
         ("serve -m llama3.1-70b", "--gpus"),
         ("show engines vlm", "did you mean: vllm"),
@@ -142,3 +142,40 @@ def test_predictions_as_rows(shell: Shell, tmp_path: Path) -> None:
     assert shell(f"validate --serve -q --rows {path}").code == 0
     lines = path.read_text().splitlines()
     assert lines[0].startswith("id,kind,engine") and len(lines) > 500
+
+
+@pytest.mark.parametrize(
+    ("model", "gpus", "weights"),
+    [
+        ("deepseek-v3", "8xH200", "weights fp8 (the checkpoint's own), KV"),
+        ("gpt-oss-120b", "1xH100", "weights mxfp4 (the checkpoint's own), attention in bf16, KV"),
+        (
+            "llama3.1-405b-fp8",
+            "8xH100",
+            "weights fp8 (the checkpoint's own), attention in bf16, 2 of 126 layers in bf16",
+        ),
+        ("qwen3-32b", "1xH100", "weights bf16, KV"),
+        ("deepseek-v3 --weights bf16", "2x8xH200", "weights bf16, KV"),
+    ],
+)
+def test_weights_are_as_published(shell: Shell, model: str, gpus: str, weights: str) -> None:
+    """Without --weights what the checkpoint holds, said in the header, on stderr and in JSON; --weights overrides."""
+    command = f"serve -m {model} -g {gpus} --input 1000 --output 1000"
+    result, answer = shell(command), json.loads(shell(f"{command} --json").out)
+    assert result.code == 0 and weights in result.out
+    own = "the checkpoint's own" in weights
+    assert ("(the checkpoint's own)" in result.err) is own
+    assert answer["inputs"]["workload"]["weights_of_checkpoint"] is own
+
+
+def test_pools_answer_the_load(shell: Shell) -> None:
+    """The rate that was asked, with the experts' degree; pinned they are as asked, and none is said to be none."""
+    asked = "serve -m deepseek-v3 -g 4x8xH200 --input 4000 --output 500 --rate 2 --ttft 2s -q"
+    pools = json.loads(shell(f"{asked} --json").out)["disaggregated"]
+    assert pools["requests_per_s"] == 2.0 and pools["gpus_without_pools"] <= pools["gpus"] <= 32
+    said = shell(f"{asked} --prefill tp=8,ep=8,dp=2 --decode tp=8,ep=8").out
+    assert "2 x prefill tp8 ep8 pp1" in said and "decode tp8 ep8 pp1" in said
+    assert "none carry" in shell(f"{asked} --decode dp=40").out
+    for wrong in ('--prefill ""', "--prefill tp", "--decode tp=2,tp=4", "--decode tp=x", "--prefill tp=0"):
+        assert shell(f"{asked} {wrong}").code == 2
+    assert shell("serve -m llama3.1-8b -g 8xH100 --users 8 --prefill tp=1").code == 2

@@ -77,7 +77,7 @@ JOB = "serve -m llama3.1-70b -g 8xH100 -q"
         (f"{JOB} --launch -e static", "--engine vllm, --engine sglang, --engine tensorrt-llm"),
         ("serve -m llama3.1-70b -g 8xA100 -q --kv fp8 --launch", "--kv bf16"),
         ("serve -m llama3.1-8b -g 8xMI300X -q -e trtllm --launch", "rule: vendor"),
-        ("serve -m mixtral-8x7b -g 8xH100 -q --tp 8 --ep 2,4,8 --launch --plan 2", "rule: vllm_experts"),
+        ("serve -m mixtral-8x7b -g 8xH100 -q --tp 8 --ep 4 --launch", "rule: vllm_experts"),
     ],
 )
 def test_mistakes_are_explained(shell: Shell, command: str, says: str) -> None:
@@ -88,9 +88,15 @@ def test_mistakes_are_explained(shell: Shell, command: str, says: str) -> None:
     assert len(result.err.splitlines()) <= 20
 
 
+def test_a_row_is_written_as_a_layout_that_the_engine_runs(shell: Shell) -> None:
+    """tp = 8 with experts over 8, 4 or 2 ranks is one row; vLLM knows over all ranks, or split."""
+    result = shell("serve -m mixtral-8x7b -g 8xH100 -q --tp 8 --ep 2,4,8 --launch")
+    assert result.code == 0 and "ep=8" in result.out
+
+
 def test_refusal_names_the_best_that_runs(shell: Shell) -> None:
     """Its number in the same ranking, which then is written."""
-    asked = "serve -m mixtral-8x7b -g 8xH100 -q --tp 8 --launch"
+    asked = "serve -m mixtral-8x7b -g 8xH100 -q --tp 2,4,8 --ep 2,8 --launch"
     tried = [shell(f"{asked} --plan {number}") for number in range(1, 4)]
     refused = next(result for result in tried if result.code == 2)
     number = refused.err.split("--plan ")[1].split()[0]

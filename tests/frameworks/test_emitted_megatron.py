@@ -41,7 +41,7 @@ def drawn(asked: Job, count: int, obey: bool = True) -> Iterator[Plan]:
     """Plans that Megatron-LM runs, or that the rules refuse; always the same."""
     pool: list[Plan] = []
     for batch in plans(asked, Bounds({"cp": Range(1, 4)})):
-        rules = [np.broadcast_to(rule.holds(asked, batch), len(batch)) for rule in TARGET.rules]
+        rules = [np.broadcast_to(rule.holds(asked, batch), batch.shape) for rule in TARGET.rules]
         mask = np.logical_and.reduce([legal(asked, batch)[0], *rules])
         rows = np.flatnonzero(mask == obey)
         pool += [batch[int(row)].scalar() for row in np.random.default_rng(0).permutation(rows)[:60]]

@@ -90,7 +90,10 @@ def test_vllm_golden() -> None:
 
 
 def test_vllm_experts_golden() -> None:
-    """ep over 2 nodes with tp inside: copies of the attention are vLLM's data parallel ranks, each with its share."""
+    """ep over 2 nodes with tp inside: copies of the attention are vLLM's data parallel ranks, each with its share.
+
+    The published weights are fp8 already: none are made.
+    """
     d = one("deepseek-v3", "2x8xH200", "vllm", 256.0, tp=2, ep=16, weights="fp8")
     assert lines(ENGINES["vllm"].server(d).flags) == [
         "--tensor-parallel-size 2",
@@ -98,7 +101,6 @@ def test_vllm_experts_golden() -> None:
         "--data-parallel-size 8",
         "--enable-expert-parallel",
         "--dtype bfloat16",
-        "--quantization fp8",
         "--kv-cache-dtype auto",
         "--max-model-len 1344",
         "--max-num-seqs 32",
@@ -122,7 +124,6 @@ def test_sglang_golden() -> None:
         "--ep-size 16",
         "--attn-dp-size 8",
         "--dtype bfloat16",
-        "--quantization fp8",
         "--kv-cache-dtype fp8_e4m3",
         "--context-length 1344",
         "--max-running-requests 256",

@@ -86,6 +86,7 @@ BREAKS: list[tuple[str, dict[str, str | None]]] = [
     ("layout", {"pipeline_model_parallel_layout": "'Et*8|t*8|t*8|t*7L'"}),
     ("interleaved", {"num_virtual_stages_per_pipeline_rank": "2", "global_batch_size": "12"}),
     ("batch", {"global_batch_size": "63"}),
+    ("dense", {"expert_model_parallel_size": "2"}),
     ("experts", MOE | {"expert_model_parallel_size": "3"}),
     ("experts_need_sp", MOE | {"sequence_parallel": None}),
     ("expert_bias", MOE | {"disable_bias_linear": None}),

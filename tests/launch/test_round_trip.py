@@ -65,7 +65,7 @@ def drawn(job: Job, target: str, count: int) -> list[Plan]:
     """Plans of all kinds that a target can express, always the same."""
     pool: list[Plan] = []
     for batch in plans(job, Bounds({"cp": Range(1, 4)})):
-        rules = [np.broadcast_to(rule.holds(job, batch), len(batch)) for rule in TARGETS[target].rules]
+        rules = [np.broadcast_to(rule.holds(job, batch), batch.shape) for rule in TARGETS[target].rules]
         rows = np.flatnonzero(np.logical_and.reduce([legal(job, batch)[0], *rules]))
         pool += [batch[int(row)].scalar() for row in np.random.default_rng(0).permutation(rows)[:40]]
     return Random(1).sample(pool, min(count, len(pool)))

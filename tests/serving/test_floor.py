@@ -14,6 +14,7 @@ from planner.report.serving_words import BAND
 MEASURED = Path(__file__).parents[2] / "benchmarks" / "measured-serving"
 
 AT_MOST = {
+    "ttft": 0.25,
     "tpot": 0.12,
     "offline": 0.12,
     "isolated ttft": 0.20,
@@ -23,7 +24,7 @@ AT_MOST = {
 }
 """Mean |error| that may not be exceeded."""
 
-ROWS = {"tpot": 17, "offline": 138, "isolated ttft": 24, "pcie pipeline": 4, "latency": 234, "static": 24}
+ROWS = {"ttft": 17, "tpot": 17, "offline": 138, "isolated ttft": 24, "pcie pipeline": 4, "latency": 234, "static": 24}
 """Rows that are scored at least, so that no floor is kept by leaving rows out."""
 
 

@@ -119,3 +119,41 @@ def test_prefix_is_kept_once() -> None:
     plan = Plan(tp=4)
     assert float(most_running(cached, plan)) == pytest.approx((float(kv_tokens(cached, plan)) - 27000) / 4000)
     assert float(most_running(cached, plan)) > 4 * float(most_running(plain, plan))
+
+
+def test_a_checkpoint_keeps_classes_in_their_own_format() -> None:
+    """405B-FP8 loads 57.75 GiB on each of 8 GPUs (vllm-project/vllm issue 6746): attention and two layers in 16 bit."""
+    own, plain = (serve_job(name, "8xH100", weights="fp8", **ONE) for name in ("llama3.1-405b-fp8", "llama3.1-405b"))
+    assert float(weight_bytes(own, Plan(tp=8))) / 2**30 == pytest.approx(57.75, rel=0.03)
+    assert float(weight_bytes(plain, Plan(tp=8))) < 0.87 * float(weight_bytes(own, Plan(tp=8)))
+    wide = serve_job("llama3.1-405b-fp8", "16xH100", weights="bf16", **ONE)
+    assert float(weight_bytes(wide, Plan(tp=8))) * 8 == pytest.approx(2 * parameters(wide.model).total, rel=1e-2)
+
+
+def test_only_the_experts_of_gpt_oss_are_narrow() -> None:
+    """117 B parameters in 65 GB (model card arXiv:2508.10925, section 2: 60.8 GiB of checkpoint)."""
+    job = serve_job("gpt-oss-120b", "1xH100", weights="mxfp4", **ONE)
+    assert (job.format("attention"), job.format("experts"), job.format("router")) == ("bf16", "mxfp4", "bf16")
+    assert float(weight_bytes(job, Plan())) / 2**30 == pytest.approx(60.8, rel=0.03)
+    assert job.computed("experts") == job.computed("attention") == "bf16"
+
+
+@pytest.mark.parametrize(
+    ("gpus", "preset", "weights", "runs"),
+    [
+        ("8xA100", "vllm", "fp8", True),
+        ("8xA100", "sglang", "fp8", True),
+        ("8xA100", "tensorrt-llm", "fp8", False),
+        ("8xA100", "tensorrt-llm", "mxfp4", True),
+        ("8xH100", "vllm", "nvfp4", True),
+        ("8xV100", "vllm", "fp8", False),
+        ("8xV100", "vllm", "int4", True),
+        ("8xH100", "tensorrt-llm", "fp8", True),
+    ],
+)
+def test_where_narrow_weights_run(gpus: str, preset: str, weights: str, runs: bool) -> None:
+    """On parts with such products everywhere, else where the engine widens them; then the products are 16-bit."""
+    job = serve_job("llama3.1-70b", gpus, preset, weights=weights, input=8, output=8)
+    assert job.runs(job.workload.weights) is runs
+    if runs and gpus == "8xA100":
+        assert job.computed("mlp") == "bf16" and job.stored("mlp") < 2

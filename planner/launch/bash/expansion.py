@@ -17,7 +17,9 @@ def fields(scope: Scope, text: str, at: At) -> list[Value]:
     """The words that a piece of script becomes: expanded, split, quotes removed."""
     found: list[Value] = []
     for start, raw in raw_words(scope, text):
-        for word in braces(raw):
+        written = braces(raw)
+        scope.spend(20 * (len(written) - 1))
+        for word in written:
             found += split(scope, Scan(scope, word, lambda i, start=start: at(start + i)).run())  # type: ignore[misc]
     scope.spend(10 * len(found))
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from itertools import islice
+from itertools import islice, product
 
 from planner.launch.bash.words import Scope
 
@@ -79,19 +79,29 @@ BRACES = re.compile(r"\{(?:(-?\d{1,6})\.\.(-?\d{1,6})|([^{},\s]*(?:,[^{},\s]*)+)
 MOST_BRACES = 4096
 
 
+MOST_WRITTEN = 400_000
+
+
 def braces(word: str) -> list[str]:
-    """{1..4} and {a,b} written out, in words without quotes and expansions."""
-    found = BRACES.search(word) if "{" in word and not re.search(r"['\"$`\\]", word) else None
-    if not found:
+    """{1..4} and {a,b} written out, in words without quotes and expansions: MOST_BRACES words, MOST_WRITTEN characters
+    at most."""
+    if "{" not in word or re.search(r"['\"$`\\]", word):
         return [word]
-    middle = (found[3] or "").split(",")
-    if found[1]:
-        first, last = int(found[1]), int(found[2])
-        step = 1 if last >= first else -1
-        middle = [str(n) for n in range(first, last + step, step)[:MOST_BRACES]]
-    rest = braces(word[found.end() :])
-    every = (word[: found.start()] + part + tail for part in middle for tail in rest)
-    return list(islice(every, MOST_BRACES))
+    parts, at = list[list[str]](), 0
+    for found in BRACES.finditer(word):
+        parts += [[word[at : found.start()]], _written(found)]
+        at = found.end()
+    most = min(MOST_BRACES, MOST_WRITTEN // (len(word) + 1) + 1)
+    return ["".join(chosen) for chosen in islice(product(*parts, [word[at:]]), most)]
+
+
+def _written(found: re.Match[str]) -> list[str]:
+    """What one pair of braces stands for."""
+    if not found[1]:
+        return found[3].split(",")
+    first, last = int(found[1]), int(found[2])
+    step = 1 if last >= first else -1
+    return [str(n) for n in range(first, last + step, step)[:MOST_BRACES]]
 
 
 SPECIAL = {'"': re.compile(r'[^\\"$`]+'), "<<": re.compile(r"[^\\$`]+"), "": re.compile(r"[^\\'\"$`<>]+")}

@@ -19,7 +19,7 @@ def directives(text: str) -> tuple[str, ...]:
         if line.strip() and not line.lstrip().startswith("#"):
             break
         if line.startswith("#SBATCH"):
-            found.append(re.sub(r"\s+#.*", "", line[len("#SBATCH") :]).strip())
+            found.append(re.split(r"\s#", line[len("#SBATCH") :], maxsplit=1)[0].strip())
     return tuple(found)
 
 

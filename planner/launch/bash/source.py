@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 LONGEST_LINE = 8_000
 """In a script with here-documents, in which the grammar needs time that grows with the square of it."""
 
+SLICE, MOST_READS = 256, 50_000
+"""Bytes that the grammar is given at a time, and how often; a script of 200,000 characters takes some 2,000 reads."""
+
 
 @cache
 def parser() -> Parser:
@@ -26,6 +29,25 @@ def parser() -> Parser:
     from tree_sitter import Language, Parser
 
     return Parser(Language(tree_sitter_bash.language()))
+
+
+def parsed(text: bytes) -> Node:
+    """The syntax tree of a text. The grammar goes back over what is broken again and again: its reads are counted.
+
+    Raises:
+        PlannerError: more than MOST_READS.
+    """
+    reads = 0
+
+    def read(start: int, _: object) -> bytes:
+        nonlocal reads
+        reads += 1
+        return text[start : start + SLICE] if reads <= MOST_READS else b""
+
+    root = parser().parse(read).root_node
+    if reads > MOST_READS:
+        raise PlannerError("this is no shell script, or a broken one", "give the flags of the training command alone")
+    return root
 
 
 @dataclass(slots=True)
@@ -55,4 +77,4 @@ class Source:
         """The syntax tree; one byte for each character, so that places agree."""
         if "<<" in self.text and re.search(f"[^\n]{{{LONGEST_LINE}}}", self.text):
             raise PlannerError(f"a line is longer than {LONGEST_LINE:,} characters")
-        return parser().parse(re.sub(r"[^\x00-\x7f]", "x", self.text).encode("ascii")).root_node
+        return parsed(re.sub(r"[^\x00-\x7f]", "x", self.text).encode("ascii"))

@@ -121,6 +121,11 @@ class Deployment:
         return {"bf16": "bfloat16", "fp16": "float16"}[kept]
 
     @property
+    def narrowed(self) -> bool:
+        """Whether the engine is to quantise 16-bit weights while it loads them."""
+        return not self.job.native and self.job.workload.weights not in ("bf16", "fp16")
+
+    @property
     def loads(self) -> tuple[int, ...]:
         """Users of one replica around the plan's: half, all, twice as many."""
         return tuple(sorted({max(self.users // 2, 1), self.users, 2 * self.users}))

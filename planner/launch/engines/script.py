@@ -135,7 +135,9 @@ def model_line(target: ServingTarget, d: Deployment) -> str:
 
 
 def _made(target: ServingTarget, d: Deployment) -> bool:
-    """Whether a 16-bit checkpoint will do."""
+    """Whether the published checkpoint will do: it is in the wanted format, or in 16 bit and made so."""
+    if d.job.model.checkpoint is not None:
+        return d.job.native
     return d.job.workload.weights in ("bf16", "fp16", *target.online)
 
 
@@ -143,9 +145,9 @@ def notes_of(target: ServingTarget, d: Deployment) -> tuple[str, ...]:
     """What the planner does not know and the user has to see to."""
     said = [f"checked against {target.versions}"]
     kept = d.job.workload.weights
-    if _made(target, d) and kept in target.online:
+    if _made(target, d) and d.narrowed:
         said.append(f"{kept} weights are made of a 16-bit checkpoint while it is loaded: a quantised one loads faster")
-    elif _made(target, d):
+    elif _made(target, d) and not d.job.native:
         said.append(f"the checkpoint has to be in {kept}: no flag widens one that is published in fewer bits")
     if d.plan.dp > 1:
         said.append(f"{d.plan.dp} independent replicas: bench measures one of them under its share of the load")

@@ -55,7 +55,7 @@ def server(d: Deployment) -> Server:
 def formats(d: Deployment) -> list[Flag]:
     """Activations, weights that are quantised while they are loaded, KV cache."""
     w = d.job.workload
-    weights = [option("--quantization", ONLINE[w.weights])] if w.weights in ONLINE else []
+    weights = [option("--quantization", ONLINE[w.weights])] if d.narrowed and w.weights in ONLINE else []
     return [option("--dtype", d.dtype), *weights, option("--kv-cache-dtype", KV.get(w.kv, "auto"))]
 
 

@@ -51,7 +51,7 @@ def server(d: Deployment) -> Server:
 def formats(d: Deployment) -> list[Flag]:
     """Activations, weights that are quantised while they are loaded, KV cache ("auto": as the activations)."""
     w = d.job.workload
-    weights = [option("--quantization", ONLINE[w.weights])] if w.weights in ONLINE else []
+    weights = [option("--quantization", ONLINE[w.weights])] if d.narrowed and w.weights in ONLINE else []
     kept = w.kv if w.kv in ("fp8", "nvfp4") else "auto"
     return [option("--dtype", d.dtype), *weights, option("--kv-cache-dtype", kept)]
 

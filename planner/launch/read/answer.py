@@ -38,9 +38,11 @@ class PlanRecord(_Read):
     tp: Count
     cp: Count
     ep: Count
+    etp: Count = 1
     pp: Count
     v: Count
     dp: Count
+    dp_replicate: Count = 1
     micro_batch: Count
     micro_batches: Count
     sequence_parallel: Annotated[bool, Field(strict=True)]
@@ -68,9 +70,11 @@ class PlanRecord(_Read):
             tp=self.tp,
             cp=self.cp,
             ep=self.ep,
+            etp=self.etp,
             pp=self.pp,
             v=self.v,
             dp=self.dp,
+            dp_replicate=self.dp_replicate,
             b=self.micro_batch,
             m=self.micro_batches,
             sp=int(self.sequence_parallel),

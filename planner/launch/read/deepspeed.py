@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
 from planner.errors import PlannerError
 from planner.launch.read.answer import read_object
-from planner.launch.read.reading import Problem, Reading
+from planner.launch.read.reading import MOST_STRANGE, Problem, Reading, did_you_mean
 
 PIPELINE = (
     "stages",
@@ -145,7 +144,7 @@ def _recomputes(config: dict[str, Any]) -> bool:
 
 
 def _ignored_keys(config: dict[str, Any], text: str) -> tuple[Problem, ...]:
-    """Keys that DeepSpeed accepts without reading them."""
+    """Keys that DeepSpeed accepts without reading them, the first MOST_STRANGE of each section."""
     sections: tuple[tuple[str, Any, list[str]], ...] = (
         ("", config, sorted(known_keys())),
         ("pipeline.", _value(config, "pipeline"), list(PIPELINE)),
@@ -153,12 +152,12 @@ def _ignored_keys(config: dict[str, Any], text: str) -> tuple[Problem, ...]:
     )
     found = []
     for prefix, section, known in sections:
-        for key in section if isinstance(section, dict) else ():
-            if key not in known:
-                near = get_close_matches(key, known, n=1, cutoff=0.7)
-                hint = f"; did you mean {near[0]} ?" if near else ""
-                said = f"{prefix}{key} is no key that DeepSpeed reads: it is ignored without a word{hint}"
-                found.append(Problem("unknown_key", said, line_of(text, key), "DeepSpeed runtime/config.py"))
+        strange = [key for key in section if key not in known] if isinstance(section, dict) else []
+        for place, key in enumerate(strange[:MOST_STRANGE]):
+            near = did_you_mean(key, known, 0.7, place)
+            hint = f"; {near}" if near else ""
+            said = f"{prefix}{key:.80} is no key that DeepSpeed reads: it is ignored without a word{hint}"
+            found.append(Problem("unknown_key", said, line_of(text, key), "DeepSpeed runtime/config.py"))
     return tuple(found)
 
 
@@ -177,4 +176,6 @@ def _section_problems(config: dict[str, Any], plan: dict[str, Any], text: str) -
 
 def line_of(text: str, key: str) -> int:
     """The line on which a key of a JSON or TOML file first stands; 0: nowhere."""
-    return next((n for n, line in enumerate(text.splitlines(), 1) if f'"{key}"' in line or line.startswith(key)), 0)
+    places = (text.find(f'"{key}"'), f"\n{text}".find(f"\n{key}"))
+    first = min((place for place in places if place >= 0), default=-1)
+    return 0 if first < 0 else text.count("\n", 0, first) + 1

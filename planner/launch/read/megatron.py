@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Any
 
 from pydantic import ValidationError
@@ -14,9 +13,10 @@ from planner.launch.read.megatron_rules import PARALLEL
 from planner.launch.read.megatron_switches import GONE, SWITCHES
 from planner.launch.read.options import Options, known_options
 from planner.launch.read.placement import find_head
-from planner.launch.read.reading import Problem, Reading
+from planner.launch.read.reading import Problem, Reading, did_you_mean
 from planner.schema.model import Model
 from planner.stages import chunk_layers
+from planner.units import whole_number
 from planner.wording import schema_problem
 
 VOCABULARIES = {
@@ -73,15 +73,15 @@ def problems(facts: Facts) -> tuple[Problem, ...]:
 def strange_options(options: Options, framework: str) -> tuple[Problem, ...]:
     """Options that the framework's parser does not have: it stops at the first."""
     known = known_options(framework)
-    found = []
+    found: list[Problem] = []
     for name, line in options.strange:
         gone = GONE.get(name[2:])
         if gone is not None:
             hint = f"it is {'--' + gone if gone else 'not needed'} now"
         else:
-            near = get_close_matches(name, known, n=1, cutoff=0.75)
-            hint = f"did you mean {near[0]} ?" if near else "an option of your own fork?"
-        found.append(Problem("unknown_option", f"{name} is no option of {framework}: {hint}", line, "argument parser"))
+            hint = did_you_mean(name, known, 0.75, len(found)) or "an option of your own fork?"
+        said = f"{name:.80} is no option of {framework}: {hint}"
+        found.append(Problem("unknown_option", said, line, "argument parser"))
     return tuple(found)
 
 
@@ -145,10 +145,11 @@ def _positions(facts: Facts) -> str:
 def _window(facts: Facts) -> dict[str, Any]:
     """--window-size "4096,0" and which layers have it."""
     size = facts.text("window-size").strip("() ").partition(",")[0]
-    if not size.isdigit() or int(size) < 1:
+    window = whole_number(size)
+    if not window:
         return {}
     every = facts.text("window-attn-skip-freq")
-    return {"window": int(size), "window_every": int(every) if every.isdigit() else 0}
+    return {"window": window, "window_every": whole_number(every) or 0}
 
 
 def _latent(facts: Facts) -> dict[str, Any]:
@@ -217,9 +218,8 @@ def read_plan(facts: Facts, model: Model, flash: bool, notes: list[str]) -> dict
     head, exact = find_head(_chunks(facts), model, facts.pp, facts.v)
     if not exact:
         notes.append("layers are placed in a way that the cost model has not: the nearest split is taken")
-    if facts.experts and facts.etp != facts.tp:
-        notes.append(f"experts over {facts.etp} tensor-parallel ranks are weighed as over tp={facts.tp}")
-    degrees |= {"ep": facts.ep, "sp": int(facts.sp), "head": head}
+    degrees |= {"ep": facts.ep, "etp": facts.etp if facts.experts else 1, "sp": int(facts.sp), "head": head}
+    degrees["dp_replicate"] = facts.options.whole("num-distributed-optimizer-instances") or 1
     degrees["schedule"] = "interleaved" if facts.v > 1 else "1f1b"
     return degrees | _recompute(facts, model, head, flash, notes)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from planner.launch.read.megatron_facts import Facts
 from planner.plan import divisors
+from planner.units import whole_number
 
 ARGUMENTS = "training/arguments.py"
 CONFIG = "core/transformer/transformer_config.py"
@@ -113,7 +114,8 @@ def _interleaved(f: Facts) -> bool:
 
 
 def _hierarchical(f: Facts) -> bool:
-    sizes = [int(x) for x in f.options.texts("hierarchical-context-parallel-sizes") if x.isdigit()]
+    texts = f.options.texts("hierarchical-context-parallel-sizes")
+    sizes = [size for text in texts if (size := whole_number(text)) is not None]
     product = 1
     for size in sizes:
         product *= size
@@ -289,9 +291,17 @@ PARALLEL: tuple[Check, ...] = (
         "arguments",
     ),
     Check(
+        "dense",
+        "expert-model-parallel-size",
+        lambda f: f.ep == 1 or f.experts > 0,
+        "no experts without --num-experts: ep must be 1, not {ep}",
+        ARGUMENTS,
+        "arguments",
+    ),
+    Check(
         "experts",
         "expert-model-parallel-size",
-        lambda f: f.ep == 1 or (f.experts > 0 and f.experts % f.ep == 0),
+        lambda f: f.experts == 0 or f.experts % f.ep == 0,
         "ep={ep} does not divide the {experts} experts; legal: {legal_ep}",
         ARGUMENTS,
         "arguments",

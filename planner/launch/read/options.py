@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -103,7 +103,7 @@ def read_options(words: Sequence[Word], known: dict[str, str]) -> Options:
             continue
         name, equals, value = word.text.partition("=")
         count = known.get(name)
-        taken = [Word(value, word.line, word.unknown)] if equals else _values(words[at:], count)
+        taken = [Word(value, word.line, word.unknown)] if equals else _values(words, at, count)
         at += 0 if equals else len(taken)
         if count is None:
             strange.append((name, word.line))
@@ -112,11 +112,12 @@ def read_options(words: Sequence[Word], known: dict[str, str]) -> Options:
     return Options(given, tuple(strange), tuple(stray))
 
 
-def _values(words: Iterable[Word], count: str | None) -> list[Word]:
-    """The words behind an option that are its values; of an unknown one, all up to the next option."""
+def _values(words: Sequence[Word], start: int, count: str | None) -> list[Word]:
+    """The words from `start` that are values of the option before; of an unknown one, all up to the next option."""
     most = int(count) if count is not None and count.isdigit() else 10**6
     taken: list[Word] = []
-    for word in words:
+    for place in range(start, len(words)):
+        word = words[place]
         option = word.text.startswith("-") and not NUMBER.match(word.text)
         if len(taken) >= most or option:
             break

@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from typing import Any
 
 from planner.launch.read.placement import Stages
 from planner.schema.model import Model
+
+MOST_STRANGE = 100
+"""Unknown keys of a file that are named."""
+
+SUGGESTED = 20
+"""Unknown names for which a known one is looked up: each takes milliseconds."""
+
+
+def did_you_mean(name: str, known: Iterable[str], cutoff: float, place: int) -> str:
+    """ "did you mean x ?" for the unknown name number `place`; "" where none is near or many came before."""
+    if place >= SUGGESTED or len(name) > 80:
+        return ""
+    near = get_close_matches(name, list(known), n=1, cutoff=cutoff)
+    return f"did you mean {near[0]} ?" if near else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,7 @@ class Context:
 
 def kind_of(text: str) -> str:
     """ "json", "toml", "flags" or "script", by how the text looks."""
-    start = re.sub(r"(?m)^\s*#.*\n?", "", text).lstrip()
+    start = re.sub(r"(?m)^[^\S\n]*#.*\n?", "", text).lstrip()
     if start.startswith("{"):
         return "json"
     if re.match(r"\[+\s*[\w.\"]+\s*\]+\s*$", start.partition("\n")[0].split("#")[0].rstrip()):

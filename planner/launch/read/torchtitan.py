@@ -7,7 +7,9 @@ from typing import Any
 from planner.errors import PlannerError
 from planner.launch.read.deepspeed import line_of
 from planner.launch.read.placement import Stages
-from planner.launch.read.reading import Problem, Reading
+from planner.launch.read.reading import MOST_STRANGE, Problem, Reading, did_you_mean
+from planner.launch.shell import LONGEST
+from planner.units import whole_number
 from planner.wording import load_toml
 
 SCHEDULES = {
@@ -20,6 +22,9 @@ SCHEDULES = {
     "dualpipev": "dualpipe-v",
 }
 """torch.distributed.pipelining's names, lower case, and ours. InterleavedZeroBubble is looked up as ZB-H1."""
+
+MOST_DOTS = 1_000
+"""On one line of a TOML."""
 
 SINGLE = ("1f1b", "gpipe")
 """Schedules of one stage per rank."""
@@ -76,7 +81,7 @@ def read_torchtitan(text: str, world: int) -> Reading:
         PlannerError: no TOML, or a value of a wrong kind.
     """
     notes: list[str] = []
-    config = modern(load_toml(text), notes)
+    config = modern(read_toml(text), notes)
     degrees, problems = _degrees(config, world), [*_unknown(config, text)]
     seq = _number(config, "training", "seq_len", 2048)
     workload: dict[str, Any] = {"seq": seq, "attention": "flash", "precision": "bf16"}
@@ -107,6 +112,20 @@ def modern(config: dict[str, Any], notes: list[str]) -> dict[str, Any]:
         moved["data_parallel_shard_degree"] = moved.pop("data_parallel_degree")
     training = _section(config, "training") | ({} if batch is None else {"local_batch_size": batch})
     return config | {"parallelism": moved | _section(config, "parallelism"), "training": training}
+
+
+def read_toml(text: str) -> dict[str, Any]:
+    """A TOML file.
+
+    Raises:
+        PlannerError: it is none, or larger than any configuration: the time to read a key with many dots grows with
+            the square of them.
+    """
+    if len(text) > LONGEST or any(line.count(".") > MOST_DOTS for line in text.split("\n")):
+        raise PlannerError(
+            f"this TOML is no configuration: more than {LONGEST:,} characters, or {MOST_DOTS:,} dots on one line"
+        )
+    return load_toml(text)
 
 
 def _section(config: dict[str, Any], name: str) -> dict[str, Any]:
@@ -140,9 +159,9 @@ def _degrees(config: dict[str, Any], world: int) -> dict[str, int]:
     shard = degree("data_parallel_shard_degree", -1)
     shard = max(world // (tp * cp * pp * replicas), 1) if shard < 0 else shard
     zero = 3 if shard > 1 or cp > 1 else 0
-    return {"tp": tp, "cp": cp, "pp": pp, "dp": replicas * shard, "zero": zero, "sp": int(tp > 1)} | {
-        "ep": degree("expert_parallel_degree")
-    }
+    experts = {"ep": degree("expert_parallel_degree"), "etp": degree("expert_tensor_parallel_degree")}
+    sharded = {"dp": replicas * shard, "dp_replicate": replicas if zero else 1, "zero": zero}
+    return {"tp": tp, "cp": cp, "pp": pp, "sp": int(tp > 1)} | sharded | experts
 
 
 def _batch(
@@ -190,25 +209,21 @@ def _recompute(config: dict[str, Any], notes: list[str]) -> float:
     option = _text(config, "activation_checkpoint", "selective_ac_option", "2")
     if mode in ("none", "full"):
         return float(mode == "full")
-    if mode == "selective" and option.isdigit() and int(option) > 0:
-        return 1.0 / int(option)
+    if mode == "selective" and (every := whole_number(option)):
+        return 1.0 / every
     notes.append(f"activation_checkpoint {mode} {option}: taken as every second layer recomputed")
     return 0.5
 
 
 def _unknown(config: dict[str, Any], text: str) -> list[Problem]:
-    """Sections and keys that torchtitan refuses."""
-    from difflib import get_close_matches
-
-    found = []
+    """Sections and keys that torchtitan refuses, the first MOST_STRANGE of them."""
     named: list[tuple[str, str, tuple[str, ...]]] = [(key, key, SECTIONS) for key in config]
     named += [(f"parallelism.{key}", key, PARALLELISM) for key in _section(config, "parallelism")]
-    for shown, key, known in named:
-        if key not in known:
-            near = get_close_matches(key, known, n=1, cutoff=0.6)
-            hint = f"; did you mean {near[0]} ?" if near else ""
-            said = f"{shown} is unknown to torchtitan 0.2{hint}"
-            found.append(Problem("unknown_key", said, line_of(text, key), "torchtitan config/manager.py"))
+    found: list[Problem] = []
+    for shown, key, known in [one for one in named if one[1] not in one[2]][:MOST_STRANGE]:
+        hint = did_you_mean(key, known, 0.6, len(found))
+        said = f"{shown:.80} is unknown to torchtitan 0.2{hint and f'; {hint}'}"
+        found.append(Problem("unknown_key", said, line_of(text, key), "torchtitan config/manager.py"))
     return found
 
 

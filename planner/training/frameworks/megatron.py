@@ -17,7 +17,7 @@ def _offload(job: Job, plan: Plan) -> Any:
 
 
 def _expert_bias(job: Job, plan: Plan) -> Any:
-    return (plan.tp == 1) | (job.model.moe is None) | (job.model.bias != "all")
+    return (plan.etp == 1) | (job.model.moe is None) | (job.model.bias != "all")
 
 
 RULES: tuple[Rule, ...] = (
@@ -46,9 +46,15 @@ RULES: tuple[Rule, ...] = (
         ARGUMENTS,
     ),
     Rule(
+        "megatron_replicas",
+        lambda j, p: (p.dp_replicate == 1) | (p.zero == 1),
+        "copies of the distributed optimizer are those of zero=1, not zero={zero}",
+        ARGUMENTS,
+    ),
+    Rule(
         "megatron_expert_bias",
         _expert_bias,
-        "experts with biases need an expert tensor parallel degree of 1, not tp={tp}",
+        "experts with biases need an expert tensor parallel degree of 1, not etp={etp}",
         "Megatron-LM core/transformer/transformer_config.py",
     ),
 )

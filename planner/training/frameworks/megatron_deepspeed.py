@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from planner.plan import Plan
 from planner.stages import chunk_layers
 from planner.training.frameworks.deepspeed import SHARED
@@ -37,6 +39,12 @@ RULES: tuple[Rule, ...] = (
         _recompute,
         "with pp={pp} every layer is recomputed or none, not k={recompute_layers}; block recomputation needs pp=1",
         "Megatron-DeepSpeed megatron/model/gpt_model.py",
+    ),
+    Rule(
+        "megatron_deepspeed_expert_ranks",
+        lambda j, p: (j.model.moe is None) | ((np.asarray(p.dp) % p.ep == 0) & ((p.etp == 1) | (p.etp == p.tp))),
+        "DeepSpeed takes ep={ep} out of dp={dp}, and splits experts over all of tp={tp} or not: etp={etp}",
+        "DeepSpeed moe/layer.py",
     ),
     Rule(
         "megatron_deepspeed_experts",
