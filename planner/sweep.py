@@ -100,6 +100,8 @@ class Sweep:
         """The best plan of a cell as one flat record: fits, or why not."""
         options = dict(cell.options)
         record = {"cell": cell.id, **options, **dict.fromkeys(RESULTS)}
+        if "lora" in self.choices.get("method", ()) and options["method"] != "lora":
+            options.pop("lora_rank", None)  # of the cells beside it
         try:
             library = self.shelves.library(options.pop("profiles", None), options.pop("strict", False))
             question = ask(options.pop("model"), options.pop("gpus"), library=library, **options)

@@ -281,6 +281,7 @@ BREAKS: dict[str, tuple[Job, Plan, str]] = {
     "recompute_layers": (SMALL, Plan(pp=2, dp=4, m=4, recompute_layers=5), "k=5"),
     "selective": (SMALL, Plan(selective=True, **BATCH_16), "flash"),
     "host_memory": (OFFLOAD, Plan(**BATCH_16), "host memory .* dgx-a100-80gb has 1.* MiB"),
+    "dense": (SMALL, Plan(ep=2, **BATCH_16), "no experts: ep must be 1, not 2"),
     "experts": (SMALL_MOE, Plan(ep=8, **BATCH_16), "ep=8 .* 4 experts"),
     "expert_ranks": (SMALL_MOE, Plan(ep=4, tp=4, dp=2, m=8, sp=1), "ep=4 .* 2"),
     "experts_need_sp": (SMALL_MOE, Plan(tp=2, dp=4, m=4), "sequence parallelism"),

@@ -90,6 +90,12 @@ def _numbers(pattern: str, text: str) -> list[float]:
     return [figure(found) for found in re.findall(pattern, text)]
 
 
+def _behind(mark: str, pattern: str, text: str) -> list[float]:
+    """The first number of a pattern behind a mark, of each line that has both."""
+    lines = (re.search(pattern, rest) for rest in re.findall(rf"{mark}([^\n]*)", text))
+    return [figure(found[1]) for found in lines if found]
+
+
 def figure(text: str) -> float:
     """A number of a log, with or without commas.
 
@@ -180,7 +186,7 @@ def _yes(value: str) -> str:
 
 def _torchtitan(path: Path, text: str) -> Log | None:
     """torchtitan: "step: 10  loss: 7.1  memory: 45.20GiB(47.57%)  tps: 7,520"; its memory is the reserved peak."""
-    values = _numbers(rf"step:\s*\d+.*?\b(?:tps|wps):\s*{_FLOAT}", text)
+    values = _behind(r"step:\s*\d+", rf"\b(?:tps|wps):\s*{_FLOAT}", text)
     if not values:
         return None
     peak = _largest(rf"memory:\s*{_FLOAT}\s*GiB", text)
@@ -200,7 +206,7 @@ def _deepspeed(path: Path, text: str) -> Log | None:
     samples = _numbers(rf"CurrSamplesPerSec={_FLOAT}", text) or _numbers(rf"samples/sec:\s*{_FLOAT}", text)
     if samples:
         return Log(path, "deepspeed", "samples", tuple(samples), peak, "allocated", {})
-    parts = [_numbers(rf"time \(ms\)[^\n]*?\|\s*(?:{word}):\s*{_FLOAT}", text) for word in _BREAKDOWN]
+    parts = [_behind(r"time \(ms\)", rf"\|\s*(?:{word}):\s*{_FLOAT}", text) for word in _BREAKDOWN]
     times = tuple(sum(ms) / 1e3 for ms in zip(*parts, strict=False))
     if not times:
         return None

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
@@ -61,16 +61,21 @@ def read_table(path: Path) -> Table:
     header, rows = _records(path)
     for needed, adapt in ADAPTERS:
         if needed <= set(header):
-            try:
-                return Table(path, tuple(new for row in rows for new in adapt(row)))
-            except (ValueError, ArithmeticError) as error:
-                raise PlannerError(f"{path}: a cell is no number: {str(error)[:80]}") from None
+            return Table(path, tuple(new for row in rows for new in _adapted(path, adapt, row)))
     if missing := [name for name in NEEDED if name not in header]:
         raise PlannerError(
             f"{path}: not a table of measurements: no column {', '.join(missing)}",
             "columns: those of benchmarks/measured/README.md",
         )
     return Table(path, tuple(rows))
+
+
+def _adapted(path: Path, adapt: Callable[[Row], Iterator[Row]], row: Row) -> list[Row]:
+    """A row of another layout in the common format."""
+    try:
+        return list(adapt(row))
+    except (ValueError, ArithmeticError):
+        raise PlannerError(f"{path}: line {row['_line']}: a cell that should be a number is none") from None
 
 
 def read_csv(path: Path, needed: tuple[str, ...]) -> tuple[Row, ...]:

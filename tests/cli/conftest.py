@@ -12,4 +12,5 @@ def shell(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
     """Runs commands with no profiles but the packaged ones."""
     monkeypatch.delenv("PLANNER_PROFILES", raising=False)
     monkeypatch.delenv("PLANNER_DEBUG", raising=False)
+    monkeypatch.delenv("COLUMNS", raising=False)  # pytest-xdist's workers have 80
     return Shell(capsys)

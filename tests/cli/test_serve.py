@@ -95,7 +95,7 @@ JOB = "serve -m llama3.1-70b -g 8xH100 -q"
         (f"{JOB} --engine static --rate 1", "--rate"),
         (f"{JOB} --tp 3", "legal: 1, 2, 4, 8"),
         (f"{JOB} --tp 8 --pp 2", "exceed the 8 GPUs"),
-        (f"{JOB} --ep 2", "has none"),
+        (f"{JOB} --ep 2", "has no experts"),
         (f"{JOB} --top 0", "between 1"),
         ("serve -m llama3.1-70b -g 8xA100 -q --weights fp8 -e trtllm", "int8"),
         ("serve -m lama3.1-70b -g 8xH100", "did you mean: llama"),

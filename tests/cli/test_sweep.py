@@ -132,3 +132,13 @@ def test_cells_that_cannot_be(shell: Shell, tmp_path: Path) -> None:
     assert result.code == 1
     assert (first["status"], second["status"]) == ("refused", "does not fit")
     assert "has no bf16" in first["reason"] and second["step_time_s"] is None
+
+
+def test_a_rank_is_of_the_cells_that_have_adapters(shell: Shell, tmp_path: Path) -> None:
+    """Full fine-tuning beside LoRA: the rank belongs to one of them; alone it is refused."""
+    both = tmp_path / "both.yaml"
+    both.write_text("model: llama3.1-8b\ngpus: 8xA100\nmethod: [full, lora]\nlora_rank: 8\nglobal_batch: 32\n")
+    records = [json.loads(line) for line in shell(f"sweep {both} -q --jobs 1").out.splitlines()]
+    assert {r["method"]: r["status"] for r in records} == {"full": "fits", "lora": "fits"}
+    both.write_text(both.read_text().replace("[full, lora]", "full"))
+    assert "no adapters" in shell(f"sweep {both} -q --jobs 1").out

@@ -109,7 +109,7 @@ def test_any_bytes(data: bytes) -> None:
         ({"schedule": "zigzag"}, "schedule 'zigzag' is unknown"),
         ({"optimizer": "sgd"}, "plans[0].optimizer"),
         ({"micro_batches": 1}, "rule: batch"),
-        ({"ep": 4}, "rule: experts"),
+        ({"ep": 4}, "rule: dense"),
         ({"v": 2, "head_layers": 0}, "rule: virtual_stages"),
         ({"recompute": "block", "recompute_layers": 99}, "rule: recompute_layers"),
         ({"recompute_layers": 3, "recompute": "none"}, "recompute is none, but recompute_layers 3"),
