@@ -93,7 +93,7 @@ def table(answer: SizeAnswer, rows: Sequence[tuple[str, Point]]) -> Table:
     timed = answer.question.run.tokens is not None
     priced = any(p.bill is not None for _, p in rows)
     grid = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
-    grid.add_column("", no_wrap=True, min_width=8)
+    grid.add_column("", no_wrap=True)
     for name in ("GPUs", *(("time", "GPU-hours") if timed else ()), *(("cost" if timed else "$/h",) if priced else ())):
         grid.add_column(name, justify="right", no_wrap=True)
     for name in ("tokens/s", "MFU"):
@@ -107,7 +107,7 @@ def table(answer: SizeAnswer, rows: Sequence[tuple[str, Point]]) -> Table:
 
 def cells(name: str, p: Point, timed: bool, priced: bool) -> list[str]:
     """A size in columns."""
-    out = [name, f"{p.gpus:,}"]
+    out = [f"{name:<8}", f"{p.gpus:,}"]
     if timed:
         out += [time_with_band(p), format_count(p.gpu_hours or 0.0)]
     if priced:

@@ -9,8 +9,7 @@ from tests.cli.run import Shell
 
 @pytest.fixture
 def shell(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
-    """Runs commands with no profiles but the packaged ones."""
-    monkeypatch.delenv("PLANNER_PROFILES", raising=False)
-    monkeypatch.delenv("PLANNER_DEBUG", raising=False)
-    monkeypatch.delenv("COLUMNS", raising=False)  # pytest-xdist's workers have 80
+    """Runs commands with no profiles but the packaged ones, and as wide as a pipe whatever the terminal is."""
+    for name in ("PLANNER_PROFILES", "PLANNER_DEBUG", "COLUMNS", "LINES"):
+        monkeypatch.delenv(name, raising=False)
     return Shell(capsys)
