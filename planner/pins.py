@@ -19,8 +19,10 @@ from planner.training.space import Bounds
 POLICIES = ("schedule", "recompute")
 """Pins that are names; the rest are ranges of numbers."""
 
-KEPT = ("schedule", "tp", "cp", "ep", "etp", "pp", "dp", "dp_replicate", "v", "sp", "head")
-KEPT += ("b", "zero", "recompute_layers", "recompute")
+KEPT = (
+    *("schedule", "tp", "cp", "ep", "etp", "pp", "dp", "dp_replicate", "v", "sp", "head"),
+    *("b", "zero", "recompute_layers", "recompute"),
+)
 """Pins in the order in which they are kept: a way to save memory is given up before a degree."""
 
 DEGREES = ("tp", "cp", "pp", "dp")

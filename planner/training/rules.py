@@ -234,8 +234,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "expert_ranks",
         _expert_ranks,
-        "ep*etp = {ep}*{etp} does not divide dp*cp*tp = {dp}*{cp}*{tp} over dp_replicate = {dp_replicate}, of which it is"
-        " a part",
+        "ep*etp = {ep}*{etp} does not divide dp*cp*tp/dp_replicate = {dp}*{cp}*{tp}/{dp_replicate}",
         f"{MEGATRON} core/parallel_state.py",
     ),
     Rule(
