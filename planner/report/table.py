@@ -49,6 +49,9 @@ def recommendation(console: Console, answer: Recommendation, arguments: Sequence
         console.print()
         for line in reasons(answer):
             console.print(fill(line, min(console.width, READABLE), subsequent_indent=" " * 8))
+    if answer.untried:
+        left = ", ".join(f"{what} ({option})" for what, option in answer.untried)
+        console.print(fill(f"Space   not tried: {left}", min(console.width, READABLE), subsequent_indent=" " * 8))
     for line in following(answer, arguments):
         console.print(line)
 
