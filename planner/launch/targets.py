@@ -83,5 +83,9 @@ def writes(job: Job, plan: Plan) -> bool:
 
 def refusal(target: Target, setup: Setup) -> Rule | None:
     """The first thing of a plan that a target cannot express, or None."""
-    own = () if target.name in FROM_LIBRARY else (MIXERS_WRITTEN,)
-    return first_of((*own, *target.rules), setup.job, setup.plan)
+    return first_of(rules_of(target), setup.job, setup.plan)
+
+
+def rules_of(target: Target) -> tuple[Rule, ...]:
+    """What a plan has to obey for a target to write it."""
+    return target.rules if target.name in FROM_LIBRARY else (MIXERS_WRITTEN, *target.rules)
