@@ -44,7 +44,7 @@ IN_THE_NAME = {
     "qwen3-next-80b-a3b": 3e9,
     "qwen3.5-35b-a3b": 3e9,
 }
-"""Active counts, embedding and head left out, mostly whole billions: they say no more than about half a billion either way.
+"""Active counts, embedding and head left out, mostly whole billions: good to about half a billion either way.
 
 Profiles leave them out, as theirs are held against all that a token meets.
 """

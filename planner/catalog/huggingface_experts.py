@@ -86,7 +86,7 @@ def ernie_moe(config: Config) -> MixtureOfExperts:
         experts=config.need("moe_num_experts"),
         top_k=config.need("moe_k"),
         ffn=config.need("moe_intermediate_size"),
-        shared_experts=config.whole("moe_num_shared_experts"),
+        shared_experts=config.whole("moe_num_shared_experts", 2),
         dense_layers=config.whole("moe_layer_start_index", 1),
     )
 

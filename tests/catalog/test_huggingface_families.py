@@ -120,7 +120,8 @@ PUBLISHED: dict[str, tuple[dict[str, Any], float, float | None]] = {
     ),
     "ernie-4.5-300b": (
         shape(54, 8192, 28672, 64, 8, 103424, model_type="ernie4_5_moe")
-        | {"moe_num_experts": 64, "moe_k": 8, "moe_intermediate_size": 3584, "moe_layer_start_index": 3},
+        | {"moe_num_experts": 64, "moe_k": 8, "moe_intermediate_size": 3584, "moe_layer_start_index": 3}
+        | {"moe_num_shared_experts": 0},
         300.0,  # ERNIE 4.5 report: 300B and 47B
         47.0,
     ),
