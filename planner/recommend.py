@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from planner.blocks.structure import beyond_attention
 from planner.pins import fixes_the_size, flags, grown, keeping, larger, lean, loosened, no_legal_plan, pinned
 from planner.plan import Plan
 from planner.schema.hardware import Cluster
@@ -191,6 +192,8 @@ def caveats(job: Job, bounds: Bounds) -> tuple[str, ...]:
         said.append(f"the preset {job.framework.name} holds assumed constants")
     if job.model.moe is not None:
         said.append("mixture-of-experts times (balanced routing, exposed all-to-all) were never held against runs")
+    if beyond := beyond_attention(job.model):
+        said.append(f"{beyond}: their times were never held against runs")
     if searches_context(job, bounds):
         said.append("context-parallel times were never held against measured runs")
     if job.cluster.gpus > 4096:
