@@ -129,7 +129,7 @@ def test_more_bandwidth_is_never_slower(drawn: tuple[Job, Plan], part: str, fact
 def test_more_recomputation_never_takes_memory(drawn: tuple[Job, Plan]) -> None:
     """From the first layer on; that one needs room to work in, so that nothing at all may be leaner than it."""
     of, plan = drawn
-    k = np.arange(int(chunk_layers(of.model.layers, plan.pp, plan.v, plan.head)) + 1)
+    k = np.arange(int(chunk_layers(of.model.layers, plan)) + 1)
     many = replace(plan, **{n: np.full(len(k), getattr(plan, n)) for n in INTEGERS} | {"recompute_layers": k})
     need = np.asarray(peak_memory(of, many.floats())[0].total)
     assert (np.diff(need[1:]) <= need[1:-1] * 1e-12).all()

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from planner.blocks import attention, ends, feed, latent
+from planner.blocks import attention, ends, feed, latent, prediction
 from planner.blocks.common import addition, norm
 from planner.blocks.operator import Operator, Share
-from planner.blocks.record import Attention, Block, Dense, Embedding, Experts, Head, Kind, Latent
+from planner.blocks.record import Attention, Block, Dense, Embedding, Experts, Head, Kind, Latent, Norm, Prediction
 
 Operators = Callable[[Any, int, Share], tuple[Operator, ...]]
 
@@ -25,6 +25,10 @@ def operators(kind: Kind, share: Share) -> tuple[Operator, ...]:
         return ends.embedding(kind, share)
     if isinstance(kind, Head):
         return ends.head(kind, share)
+    if isinstance(kind, Norm):
+        return (norm(share, kind.hidden, kind.vectors),)
+    if isinstance(kind, Prediction):
+        return prediction.operators(kind, block(kind, share), share)
     return block(kind, share)
 
 

@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from functools import lru_cache
 
-from planner.blocks.record import Attention, Block, Dense, Embedding, Experts, Head, Kind, Latent, Structure
+from planner.blocks.record import (
+    Attention,
+    Block,
+    Dense,
+    Embedding,
+    Experts,
+    Head,
+    Kind,
+    Latent,
+    Norm,
+    Prediction,
+    Structure,
+)
 from planner.schema.model import Model
 
 
@@ -17,9 +30,17 @@ def structure(model: Model) -> Structure:
     layers = [_block(model, index) for index in range(model.layers)]
     blocks = tuple(dict.fromkeys(layers))
     where = {block: kind for kind, block in enumerate(blocks)}
+    order = (*(where[block] for block in layers), *[len(blocks)] * model.mtp_layers)
     heads = [_head(model, tied) for tied in ((False, True) if model.tied_embeddings else (False,))]
-    kinds: tuple[Kind, ...] = (*blocks, _embedding(model), *heads)
-    return Structure(kinds, tuple(where[block] for block in layers), len(blocks))
+    predictions = [_prediction(model, layers[-1], embeds) for embeds in (False, True) if model.mtp_layers]
+    norms = [Norm(model.hidden, _vectors(model))] if model.mtp_layers else []
+    kinds: tuple[Kind, ...] = (*blocks, *predictions, _embedding(model), *heads, *norms)
+    return Structure(kinds, order, len(blocks) + len(predictions), model.tied_embeddings, model.mtp_layers)
+
+
+def _prediction(model: Model, last: Block, embeds: bool) -> Prediction:
+    like = {field.name: getattr(last, field.name) for field in fields(last)}
+    return Prediction(**like, embedding=_embedding(model), head=_head(model, True), embeds=embeds)
 
 
 def _block(model: Model, index: int) -> Block:
@@ -60,4 +81,4 @@ def _embedding(model: Model) -> Embedding:
 
 
 def _head(model: Model, tied: bool) -> Head:
-    return Head(model.hidden, model.vocab, _vectors(model), tied)
+    return Head(model.hidden, model.vocab, 0 if model.mtp_layers else _vectors(model), tied)

@@ -186,7 +186,7 @@ def experts(model: Model, moe: MixtureOfExperts) -> dict[str, Any]:
 
 def placement(setup: Setup) -> dict[str, Any]:
     """Uneven ends or a layout; the number of virtual stages stands among the sizes."""
-    flags = placement_flags(setup.job.model.layers, setup.plan)
+    flags = placement_flags(setup.job.model, setup.plan)
     fields = {FIELDS[name]: value if "layout" in name else int(value) for name, value in flags}
     return fields | ({"overlap_p2p_comm": True, "batch_p2p_comm": False} if setup.plan.v > 1 else {})
 
@@ -196,7 +196,7 @@ def recompute(setup: Setup) -> dict[str, Any]:
     plan = setup.plan
     if plan.recompute_layers == 0:
         return {"recompute_granularity": "selective", "recompute_modules": ["core_attn"]} if plan.selective else {}
-    full = plan.recompute_layers >= chunk_layers(setup.job.model.layers, plan.pp, plan.v, plan.head)
+    full = plan.recompute_layers >= chunk_layers(setup.job.model.layers, plan)
     return {
         "recompute_granularity": "full",
         "recompute_method": "uniform" if full else "block",

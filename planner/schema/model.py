@@ -99,6 +99,7 @@ class Model(Profile):
         norm: "rmsnorm" has one vector of h, "layernorm" two.
         dropout: trained with dropout (its masks are kept for the backward pass).
         window: sliding attention window in tokens, absent for full attention.
+        mtp_layers: layers behind the last that each predict one token more, where they are trained (DeepSeek-V3: 1).
         window_every: one layer in `window_every` is full attention, the others use the window; 0: all use it.
         parameters: published total, for checking; parameters_active: published per token.
         checkpoint: how the weights under `hf_id` are stored; absent: in 16 bit.
@@ -121,6 +122,7 @@ class Model(Profile):
     norm: Literal["rmsnorm", "layernorm"] = "rmsnorm"
     position: Literal["rope", "learned", "alibi", "none"] = "rope"
     dropout: bool = False
+    mtp_layers: Whole = 0
     window: Tokens | None = None
     window_every: Whole = 0
     moe: MixtureOfExperts | None = None

@@ -136,7 +136,7 @@ def placed(shape: Model, degrees: dict[str, int]) -> Plan | None:
     sizes = (shape.heads, shape.ffn, shape.moe.ffn if shape.moe else shape.ffn)
     fits = all(size % plan.tp == 0 for size in sizes) and (plan.v == 1 or missing <= 2)
     split_kv = shape.kv_heads % plan.tp == 0 or plan.tp % shape.kv_heads == 0
-    whole = min(map(min, layers_per_chunk(shape.layers, plan.pp, plan.v, plan.head))) >= 0
+    whole = min(map(min, layers_per_chunk(shape.layers, plan))) >= 0
     return plan if fits and split_kv and whole else None
 
 
