@@ -26,6 +26,8 @@ SEQ = 2048
         ("llama3.1-8b", 8_030_261_248),  # safetensors metadata of meta-llama/Llama-3.1-8B
         ("llama3.1-70b", 70_553_706_496),  # safetensors metadata of meta-llama/Llama-3.1-70B
         ("mixtral-8x7b", 46_702_792_704),  # safetensors metadata of mistralai/Mixtral-8x7B-v0.1
+        ("qwen3-8b", 8_190_735_360),  # safetensors metadata of Qwen/Qwen3-8B
+        ("olmo2-7b", 7_298_617_344),  # safetensors metadata of allenai/OLMo-2-1124-7B
     ],
 )
 def test_parameters_to_the_last_one(name: str, total: int) -> None:

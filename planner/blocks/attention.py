@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from planner.blocks.common import NORM_BYTES
 from planner.blocks.operator import Core, Operator, Product, Share, Stream, Traffic
 from planner.blocks.record import Attention, Latent
 from planner.plan import Num
@@ -40,10 +41,24 @@ def operators(mixer: Attention, hidden: int, share: Share) -> tuple[Operator, ..
             weights=width * hidden + bias,
             saved=share.activation * t * width,
         ),
+        *_norms(mixer, share, width - own, own),
         Operator("rotation", "attention", Stream(4.0 * t * width, 2.0)),
         *core(mixer, share, kv_heads_per_rank(mixer.kv_heads, share.tp)),
         projection(share, hidden, own, mixer.output_bias),
     )
+
+
+def _norms(mixer: Attention, share: Share, kv: Num, own: Num) -> tuple[Operator, ...]:
+    """Norms of queries and keys (Henry 2020, arXiv:2010.04245): 2*d weights on every rank, or one for each column.
+
+    Each keeps its input for the backward pass, beside the output that the core keeps.
+    """
+    if not mixer.qk_norm:
+        return ()
+    elements = share.tokens * (own + kv / 2)
+    weights = own + kv / 2 if mixer.wide else 2.0 * mixer.head_dim
+    saved = share.activation * elements
+    return (Operator("qk norm", "norms", Stream(NORM_BYTES * elements, 2.0), weights=weights, saved=saved),)
 
 
 def projection(share: Share, hidden: int, own: Num, bias: bool) -> Operator:

@@ -13,6 +13,7 @@ class Attention:
         heads, kv_heads, head_dim: a, g, d; window: causal window in tokens, None for all that came before.
         bias: of the q, k, v products; output_bias: of the output product.
         dropout: on the scores.
+        qk_norm: queries and keys are normed, every head by the same head_dim weights; wide: all heads as one vector.
     """
 
     heads: int
@@ -22,6 +23,8 @@ class Attention:
     bias: bool = False
     output_bias: bool = False
     dropout: bool = False
+    qk_norm: bool = False
+    wide: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,6 +66,8 @@ def _mixer(model: Model, index: int) -> Attention | Latent:
         bias=model.bias in ("qkv", "all"),
         output_bias=model.bias == "all",
         dropout=model.dropout,
+        qk_norm=model.qk_norm or model.qk_norm_wide,
+        wide=model.qk_norm_wide,
     )
 
 

@@ -129,6 +129,7 @@ def _fields(kind: str, config: Config) -> dict[str, Any]:
         "mlp": _mlp(family, config),
         "bias": bias,
         "norm": family.norm,
+        **_qk_norm(family, config),
         "position": "alibi" if kind == "falcon" and config.flag("alibi") else family.position,
         "dropout": _dropout(family, config),
         "window": window,
@@ -203,6 +204,11 @@ def _bias(family: Family, config: Config) -> tuple[Bias, str]:
     if bias == "none":
         raise config.refuse("mlp_bias", "bias in the feed-forward part alone is not expressed")
     return "all", ""
+
+
+def _qk_norm(family: Family, config: Config) -> dict[str, bool]:
+    there = family.qk_norm and (family.qk_key is None or config.flag(*family.qk_key))
+    return {"qk_norm": family.qk_norm == "heads", "qk_norm_wide": family.qk_norm == "wide"} if there else {}
 
 
 def _dropout(family: Family, config: Config) -> bool:

@@ -130,6 +130,7 @@ class Family:
         bias: of every model; bias_key: a switch in the file, its default, and the bias that it switches on.
         window: which layers have full attention where the file gives a window; absent: there is none.
         moe, mla: how the file describes them.
+        qk_norm: norms of queries and keys, per head or over all heads; qk_key: their switch and its default.
         defaults: class defaults of keys that files leave out.
         check: refuses variants that `Model` cannot express.
     """
@@ -146,6 +147,8 @@ class Family:
     moe: Moe | None = None
     mla: bool = False
     four_h: bool = False
+    qk_norm: Literal["", "heads", "wide"] = ""
+    qk_key: tuple[str, bool] | None = None
     defaults: Mapping[str, Any] = field(default_factory=dict)
     check: Callable[[Config], None] | None = None
 
@@ -215,10 +218,15 @@ FAMILIES: dict[str, Family] = {
         tied=True,
         bias_key=("attention_bias", False, "qkv"),
         window=_full_every("sliding_window_pattern", 6),
+        qk_norm="heads",
         defaults=_GEMMA3_TEXT,
     ),
     "glm4_moe": Family(
-        moe=deepseek_moe, bias_key=("attention_bias", False, "qkv"), defaults={"num_key_value_heads": 8}
+        moe=deepseek_moe,
+        bias_key=("attention_bias", False, "qkv"),
+        qk_norm="heads",
+        qk_key=("use_qk_norm", False),
+        defaults={"num_key_value_heads": 8},
     ),
     "gpt2": Family(
         tied=True,
@@ -246,13 +254,18 @@ FAMILIES: dict[str, Family] = {
         window=_llama4_pattern,
         defaults={"head_dim": 128, "num_key_value_heads": 8, "attention_chunk_size": 8192},
     ),
-    "minimax_m2": Family(moe=_uniform_moe, defaults={"head_dim": 128, "num_key_value_heads": 8}),
+    "minimax_m2": Family(
+        moe=_uniform_moe,
+        qk_norm="wide",
+        qk_key=("use_qk_norm", True),
+        defaults={"head_dim": 128, "num_key_value_heads": 8},
+    ),
     "mistral": Family(window=_no_full_layers, defaults={"num_key_value_heads": 8}),
     "mixtral": Family(window=_no_full_layers, moe=_uniform_moe, defaults={"num_key_value_heads": 8}),
     "nemotron": Family(gated=False, activation="relu2", norm="layernorm", bias_key=("attention_bias", False, "qkv")),
     "olmo": Family(norm="layernorm", bias_key=("attention_bias", False, "qkv")),
-    "olmo2": Family(bias_key=("attention_bias", False, "qkv")),
-    "olmoe": Family(moe=_uniform_moe, bias_key=("attention_bias", False, "qkv")),
+    "olmo2": Family(bias_key=("attention_bias", False, "qkv"), qk_norm="wide"),
+    "olmoe": Family(moe=_uniform_moe, bias_key=("attention_bias", False, "qkv"), qk_norm="wide"),
     "opt": Family(
         tied=True,
         gated=False,
@@ -275,12 +288,14 @@ FAMILIES: dict[str, Family] = {
     "qwen3": Family(
         bias_key=("attention_bias", False, "qkv"),
         window=_qwen_pattern,
+        qk_norm="heads",
         defaults={"head_dim": 128, "num_key_value_heads": 32, "sliding_window": 4096},
     ),
     "qwen3_moe": Family(
         bias_key=("attention_bias", False, "qkv"),
         moe=_qwen_moe,
         window=_optional_window,
+        qk_norm="heads",
         defaults={"num_key_value_heads": 4, "sliding_window": 4096},
     ),
     "stablelm": Family(norm="layernorm", bias_key=("use_qkv_bias", False, "qkv"), defaults={"num_key_value_heads": 32}),

@@ -97,6 +97,8 @@ class Model(Profile):
         mlp: "glu" has three matrices (gate, up, down); "gelu", "relu" and "relu2" have two.
         bias: which linear layers carry a bias.
         norm: "rmsnorm" has one vector of h, "layernorm" two.
+        qk_norm: queries and keys are normed per head, with head_dim weights each (Qwen3, Gemma 3, GLM-4.5).
+        qk_norm_wide: over all heads at once, with heads*head_dim and kv_heads*head_dim weights (OLMo 2, MiniMax-M2).
         dropout: trained with dropout (its masks are kept for the backward pass).
         window: sliding attention window in tokens, absent for full attention.
         mtp_layers: layers behind the last that each predict one token more, where they are trained (DeepSeek-V3: 1).
@@ -120,6 +122,8 @@ class Model(Profile):
     mlp: Literal["glu", "gelu", "relu", "relu2"]
     bias: Literal["none", "qkv", "all"] = "none"
     norm: Literal["rmsnorm", "layernorm"] = "rmsnorm"
+    qk_norm: bool = False
+    qk_norm_wide: bool = False
     position: Literal["rope", "learned", "alibi", "none"] = "rope"
     dropout: bool = False
     mtp_layers: Whole = 0
