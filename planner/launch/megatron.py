@@ -64,6 +64,7 @@ def attention_flags(model: Model) -> list[Flag]:
         flags.append(number("window-size", f"{model.window},0"))
         flags += [number("window-attn-skip-freq", model.window_every)] if model.window_every else []
     flags += [number("normalization", "RMSNorm")] if model.norm == "rmsnorm" else []
+    flags += [("--qk-layernorm",)] if model.qk_norm or model.mla else []
     positions = {"learned": "learned_absolute", "rope": "rope", "alibi": "none", "none": "none"}
     return [*flags, number("position-embedding-type", positions[model.position])]
 

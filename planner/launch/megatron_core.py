@@ -139,6 +139,8 @@ def shape(model: Model) -> dict[str, Any]:
         "normalization": "RMSNorm" if model.norm == "rmsnorm" else "LayerNorm",
         "gated_linear_unit": model.mlp == "glu",
         "activation_func": Code(ACTIVATIONS[model.mlp]),
+        **({"qk_layernorm": True} if model.qk_norm or model.mla else {}),
+        **({"mtp_num_layers": model.mtp_layers} if model.mtp_layers else {}),
         "add_bias_linear": model.bias == "all",
         "add_qkv_bias": model.bias == "qkv",
         **dropout,

@@ -140,6 +140,16 @@ def placed(shape: Model, degrees: dict[str, int]) -> Plan | None:
     return plan if fits and split_kv and whole else None
 
 
+def buildable(asked: Job, plan: Plan) -> tuple[list[str], dict[str, str]]:
+    """As emitted, but for what only runs on a device.
+
+    A kernel's environment variables are for one run of a process, and alltoall wants a CUDA stream.
+    """
+    said, environment = words(asked, plan)
+    kernel = said.index("--attention-backend")
+    return ["allgather" if word == "alltoall" else word for word in said[:kernel] + said[kernel + 2 :]], environment
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_parameters_per_rank(megatron: MegatronValidator, name: str) -> None:
     """Every rank's count is that of GPTModel, to the unit: uneven ends, chunks, padded vocabulary, experts."""
@@ -153,10 +163,7 @@ def test_parameters_per_rank(megatron: MegatronValidator, name: str) -> None:
         cluster = f"{max(world // 8, 1)}x{min(world, 8)}xA100"
         plan = Plan(**{**plan.degrees, "ep": ep, "dp": ep, "b": 1, "m": 8, "sp": int(plan.tp > 1)})
         asked = job(shape, cluster, seq=512, batch=8 * ep)
-        said, environment = words(asked, plan)
-        # a kernel's environment variables are for one run of a process, and alltoall wants a CUDA stream
-        kernel = said.index("--attention-backend")
-        said = ["allgather" if word == "alltoall" else word for word in said[:kernel] + said[kernel + 2 :]]
+        said, environment = buildable(asked, plan)
         for stage in range(plan.pp):
             found = megatron.rank_parameters(said, world, stage * plan.tp * ep, environment)
             assert found == rank_parameters(shape, plan, stage), (degrees, stage)

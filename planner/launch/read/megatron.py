@@ -113,6 +113,7 @@ def read_model(facts: Facts, vocabulary: int | None, notes: list[str]) -> Model:
         "position": _positions(facts),
         "dropout": facts.text("hidden-dropout", "0.1") not in ("0", "0.0"),
         "mtp_layers": facts.mtp,
+        "qk_norm": has("qk-layernorm") and not has("multi-latent-attention"),
     }
     fields |= _window(facts) | ({"mla": _latent(facts)} if has("multi-latent-attention") else {})
     if has("multi-latent-attention"):
