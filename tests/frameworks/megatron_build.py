@@ -115,9 +115,9 @@ def _latent(config: Any) -> Iterator[None]:
     if not getattr(config, "multi_latent_attention", False):
         yield
         return
-    with mock.patch.object(DotProductAttention, "__init__", bare):
-        with mock.patch.object(multi_latent_attention, "TELinear", _copied()):
-            yield
+    core = mock.patch.object(DotProductAttention, "__init__", bare)
+    with core, mock.patch.object(multi_latent_attention, "TELinear", _copied()):
+        yield
 
 
 @cache
