@@ -1,4 +1,4 @@
-"""Parameters of every rank and chunk, as Megatron-Core's own model has them: experts, latent attention, layouts, MTP."""
+"""Parameters of every rank and chunk are those of Megatron-Core's own model: experts, MLA, layouts, MTP."""
 
 from __future__ import annotations
 
@@ -29,6 +29,11 @@ class Case:
     layout: str = ""
     predictions: int = 0
     every: bool = False
+
+    def __str__(self) -> str:
+        return (
+            f"{self.model} tp{self.tp} pp{self.pp} v{self.v} ep{self.ep} etp{self.etp} {self.layout} {self.predictions}"
+        )
 
     @property
     def plan(self) -> Plan:
@@ -62,11 +67,7 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(
-    "case",
-    CASES,
-    ids=lambda case: f"{case.model}-tp{case.tp}pp{case.pp}v{case.v}ep{case.ep}etp{case.etp}m{case.predictions}",
-)
+@pytest.mark.parametrize("case", CASES, ids=str)
 def test_every_rank(megatron: MegatronValidator, case: Case) -> None:
     """To the unit, on every rank whose counts differ from its neighbour's."""
     shape, plan = model(case.model).model_copy(update={"mtp_layers": case.predictions}), case.plan
