@@ -9,10 +9,9 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from rich.console import Console
-
 from planner.accuracy.serving_corpus import ServeCorpus, read_rows
 from planner.accuracy.serving_score import predict
+from planner.cli.screen import show, width
 from planner.report.serving_validation import tables
 
 COMMITTED = Path(__file__).parents[1] / "benchmarks" / "measured-serving"
@@ -31,12 +30,10 @@ def read(paths: Iterable[Path]) -> ServeCorpus:
 
 def main(paths: list[Path]) -> None:
     """Print the tables of the committed rows, and of all rows."""
-    console = Console(width=140)
     for title, chosen in (("committed", [COMMITTED]), ("with " + ", ".join(map(str, paths)), [COMMITTED, *paths])):
         if title == "committed" or paths:
             corpus = read(chosen)
-            console.rule(title)
-            tables(console, [predict(case) for case in corpus.cases], corpus.skipped)
+            show((title, *tables([predict(case) for case in corpus.cases], corpus.skipped, width())))
 
 
 if __name__ == "__main__":

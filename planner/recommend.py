@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from planner.blocks.structure import beyond_attention
 from planner.pins import fixes_the_size, flags, grown, keeping, larger, lean, loosened, no_legal_plan, pinned
 from planner.plan import Plan
 from planner.schema.hardware import Cluster
@@ -17,7 +18,7 @@ from planner.training.estimate import Estimate, estimate, step_time, throughput
 from planner.training.job import Job
 from planner.training.memory import peak_bytes
 from planner.training.rules import legal
-from planner.training.space import Bounds, plans
+from planner.training.space import Bounds, plans, searches_context, untried
 
 RELAXATIONS: dict[str, tuple[str, dict[str, str]]] = {
     "adam-bf16": ("16-bit gradients and Adam moments, no fp32 master weights", {"optimizer": "adam-bf16"}),
@@ -103,6 +104,7 @@ class Recommendation:
         loosened: what fits on these accelerators without some of the pins, when nothing does inside them.
         capacity: bytes that a plan may use per accelerator.
         dropped: relaxations that were not tried, with the reason.
+        untried: what the search left out, with the option that opens it.
         plans, feasible, seconds, broken: what the search did, all relaxations together.
     """
 
@@ -114,6 +116,7 @@ class Recommendation:
     loosened: Loosened | None
     capacity: float
     dropped: dict[str, str]
+    untried: tuple[tuple[str, str], ...]
     plans: int
     feasible: int
     seconds: float
@@ -155,6 +158,7 @@ def recommend(
         wider,
         usable_memory(job),
         dropped,
+        untried(job, bounds),
         sum(o.plans for o in outcomes),
         sum(o.feasible for o in outcomes),
         sum(o.seconds for o in outcomes),
@@ -188,7 +192,9 @@ def caveats(job: Job, bounds: Bounds) -> tuple[str, ...]:
         said.append(f"the preset {job.framework.name} holds assumed constants")
     if job.model.moe is not None:
         said.append("mixture-of-experts times (balanced routing, exposed all-to-all) were never held against runs")
-    if "cp" in bounds.ranges:
+    if beyond := beyond_attention(job.model):
+        said.append(f"{beyond}: their times were never held against runs")
+    if searches_context(job, bounds):
         said.append("context-parallel times were never held against measured runs")
     if job.cluster.gpus > 4096:
         said.append("networks are taken as full bisection; beyond 4,096 GPUs no measured run in the corpus checks that")

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from planner.blocks.structure import beyond_attention
 from planner.catalog.clusters import find_cluster
 from planner.catalog.library import open_library
 from planner.errors import NoLegalPlan, PlannerError, UnitError
@@ -209,6 +210,8 @@ def _workload(model: Model, cluster: Cluster, asked: dict[str, Any]) -> tuple[Se
 def _check(job: ServeJob) -> None:
     """Refuse what the model or the accelerator cannot do."""
     w, model, accelerator = job.workload, job.model, job.cluster.accelerator
+    if beyond := beyond_attention(model):
+        raise PlannerError(f"{model.name} has {beyond}, which serving does not model yet", "training is: recommend")
     if w.length > model.context:
         what = f"{w.input:,} prompt + {w.output:,} output tokens exceed the {model.context:,} of {model.name}"
         raise PlannerError(what, f"--input and --output of {model.context:,} together at most")

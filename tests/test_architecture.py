@@ -27,6 +27,9 @@ SEQ = 2048
         ("llama3.1-70b", 70_553_706_496),  # safetensors metadata of meta-llama/Llama-3.1-70B
         ("mixtral-8x7b", 46_702_792_704),  # safetensors metadata of mistralai/Mixtral-8x7B-v0.1
         ("qwen3-8b", 8_190_735_360),  # safetensors metadata of Qwen/Qwen3-8B
+        ("gemma2-9b", 9_241_705_984),  # safetensors metadata of google/gemma-2-9b: four norms a layer
+        ("gemma3-1b", 999_885_952),  # safetensors metadata of google/gemma-3-1b-pt
+        ("gpt-oss-20b", 20_914_757_184),  # gpt-oss model card (arXiv:2508.10925), table 1: 20.91 B, with sinks
         ("olmo2-7b", 7_298_617_344),  # safetensors metadata of allenai/OLMo-2-1124-7B
     ],
 )

@@ -17,7 +17,7 @@ import pytest
 
 from planner.catalog.library import KINDS
 from planner.catalog.yamlfile import parse_yaml, validate
-from planner.schedules import _schedule
+from planner.schedules import Schedule
 from planner.schema.hardware import ClusterFile
 
 ROOT = Path(__file__).parents[1]
@@ -142,7 +142,8 @@ def test_example_schedule_works() -> None:
         exec(compile(source, "eager.py", "exec"), module.__dict__)
     finally:
         del sys.modules[module.__name__]
-    eager = _schedule(module, "eager", "eager 1F1B", "(p-1)(t_f + t_b)", "")
+    forms = (getattr(module, name) for name in ("pipeline_time", "exposed_p2p", "in_flight"))
+    eager = Schedule("eager", "eager 1F1B", "", "(p-1)(t_f + t_b)", *forms)
     from planner.schedules import SCHEDULES, even
 
     assert eager.pipeline_time(even(4.0, 1.0, 1.0), 8.0, 1.0) == 22.0

@@ -37,7 +37,7 @@ PURE = ("plan", "masks", "mesh", "blocks", "architecture", "schedules", "cost", 
 PURE += ("training", "serving", "search", "sizing", "pins")
 """Nothing here reads the screen, the disk or the clock."""
 
-OUTSIDE = {"rich", "typer", "os", "pathlib", "yaml", "time"}
+OUTSIDE = {"typer", "os", "pathlib", "yaml", "time"}
 
 LONGEST_MODULE = 350
 LONGEST_FUNCTION = 60

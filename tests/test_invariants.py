@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from planner.blocks.structure import structure
 from planner.launch.program import Setup
 from planner.launch.targets import TARGETS, refusal
 from planner.pins import lean
@@ -22,10 +23,10 @@ from planner.recommend import Recommendation, best, problem, recommend
 from planner.report.explain import explanation
 from planner.report.jsonout import explained, recommendation, write
 from planner.search import search
-from planner.stages import chunk_layers, layers_per_rank
+from planner.stages import chunk_layers, layers_per_chunk
 from planner.training.estimate import estimate
 from planner.training.job import Job
-from planner.training.memory import peak_memory, shape
+from planner.training.memory import held_kinds, peak_memory
 from planner.training.rules import first_broken, legal
 from planner.training.space import Bounds, Range, plans
 from tests.jobs import job
@@ -152,16 +153,17 @@ def test_peak_is_the_fullest_rank(drawn: tuple[Job, Plan]) -> None:
     """Rank by rank: 2 + 4 + 12 bytes per parameter, sharded by stage, and what is in flight."""
     of, p = drawn
     assume(p.schedule != "naive" and p.zero < 3)
-    parts = shape(of, False, *map(float, (p.tp, p.cp, p.ep, p.sp, p.b)))
+    kinds, blocks = held_kinds(of, p.floats()), structure(of.model).blocks
+    parts, start, end = kinds[0], kinds[blocks], kinds[-1 if p.pp == 1 else blocks + 1]
     totals = []
-    for rank, layers in enumerate(layers_per_rank(of.model.layers, p.pp, p.head)):
-        head = 0.0 if of.model.tied_embeddings and p.pp == 1 else parts.head
-        count = layers * parts.dense + (rank == 0) * parts.embedding + (rank == p.pp - 1) * head
+    for rank, chunks in enumerate(layers_per_chunk(of.model.layers, p)):
+        layers = sum(chunks)
+        count = layers * parts.dense + (rank == 0) * start.dense + (rank == p.pp - 1) * end.dense
         shards = [p.dp * p.cp if p.zero >= stage else 1 for stage in (3, 2, 1)]
         again = min(p.recompute_layers * p.v, layers)
         total = sum(each * count / n for each, n in zip((2, 4, 12), shards, strict=True))
         stored = (layers - again) * parts.kept.whole + again * parts.kept.boundary
-        total += held(p.schedule, p.pp, p.m, p.v, rank) * stored + (rank == p.pp - 1) * parts.logits
+        total += held(p.schedule, p.pp, p.m, p.v, rank) * stored + (rank == p.pp - 1) * end.logits
         total += parts.working + (again > 0) * parts.kept.working + (p.pp > 1) * 4 * parts.kept.boundary
         totals.append(total + of.framework.reserve)
     assert float(peak_memory(of, p.floats())[0].total) == pytest.approx(max(totals), rel=1e-9)

@@ -23,13 +23,30 @@ NOT_COUNTED = {
     "deepseek-v2-lite": ("embedding",),
     "gpt-oss-120b": ("embedding",),
     "gpt-oss-20b": ("embedding",),
+    "deepseek-v3.2": ("embedding",),
     "glm-4.5": ("embedding", "head"),
+    "glm-4.6": ("embedding", "head"),
+    "glm-5": ("embedding", "head"),
     "glm-4.5-air": ("embedding", "head"),
     "minimax-m2.5": ("embedding", "head"),
 }
 """What publishers leave out of the active count (gpt-oss: model card, table 1; GLM-4.5: paper, caption of table 1).
 
 DeepSeek and MiniMax do not say what they count; theirs is the convention that comes nearest.
+"""
+
+
+IN_THE_NAME = {
+    "ernie-4.5-21b-a3b": 3e9,
+    "granite-4.0-h-tiny": 1e9,
+    "kimi-linear-48b-a3b": 3e9,
+    "moonlight-16b-a3b": 2.24e9,
+    "qwen3-next-80b-a3b": 3e9,
+    "qwen3.5-35b-a3b": 3e9,
+}
+"""Active counts, embedding and head left out, mostly whole billions: good to about half a billion either way.
+
+Profiles leave them out, as theirs are held against all that a token meets.
 """
 
 
@@ -72,6 +89,10 @@ class TestProfile:
             assert model.parameters_active is None
             return
         parts: Parameters = parameters(model)
+        if model.name in IN_THE_NAME:
+            met = active_parameters(model) - parts.embedding - parts.head
+            assert met == pytest.approx(IN_THE_NAME[model.name], abs=0.6e9)
+            return
         left_out = sum(parts.parts[part] for part in NOT_COUNTED.get(model.name, ()))
         assert active_parameters(model) - left_out == pytest.approx(model.parameters_active, rel=ACTIVE_TOLERANCE)
 
@@ -117,7 +138,7 @@ def test_covers_the_architectures(models: list[Model]) -> None:
     """Dense, expert and latent-attention models, every position encoding and every feed-forward part."""
     assert sum(model.moe is not None for model in models) >= 10
     assert sum(model.mla is not None for model in models) >= 3
-    assert {model.position for model in models} == {"rope", "learned", "alibi"}
+    assert {model.position for model in models} == {"rope", "learned", "alibi", "none"}
     assert {model.mlp for model in models} == {"glu", "gelu", "relu", "relu2"}
 
 

@@ -13,7 +13,7 @@ from planner.recommend import RELAXATIONS, Recommendation, caveats, recommend, r
 from planner.training.job import Job
 from planner.training.memory import peak_memory
 from planner.training.rules import first_broken
-from planner.training.space import Bounds, Range
+from planner.training.space import Bounds, Range, plans, untried
 from tests.jobs import job
 
 GIB = 2**30
@@ -199,3 +199,24 @@ def test_caveats_name_what_was_never_measured() -> None:
     of = job("mixtral-8x7b", "8x8xA100", seq=4096, batch=512)
     said = " ".join(caveats(of, Bounds(ranges={"cp": Range(1, 8)})))
     assert "mixture-of-experts" in said and "context-parallel" in said
+
+
+@pytest.mark.parametrize(("seq", "tried"), [(8192, False), (32768, True)])
+def test_context_parallelism_is_tried_where_sequences_are_long(seq: int, tried: bool) -> None:
+    """Otherwise the answer says that it was not, and with which option it is."""
+    of = job("llama3.1-8b", "2x8xH100", seq=seq, batch=32)
+    answer = recommend(of, Bounds(), top=50)
+    assert any(ranked.plan.cp > 1 for ranked in answer.ranked) == tried
+    assert ("context parallelism" in [what for what, _ in answer.untried]) != tried
+
+
+def test_what_an_option_opens_is_no_longer_named() -> None:
+    """Every option that the answer names does what it says."""
+    of = job("llama3.1-8b", "2x8xH100", seq=4096, batch=32)
+    assert [option.split()[0] for _, option in untried(of, Bounds())] == ["--cp", "--tp", "--dp-replicate"]
+    wide = Bounds(ranges={name: Range(1) for name in ("cp", "tp", "dp_replicate")})
+    assert untried(of, wide) == ()
+    plans_of = {
+        (p.tp, p.cp, p.dp_replicate) for batch in plans(of, wide) for p in (batch[i] for i in range(len(batch)))
+    }
+    assert all(max(column) > 1 for column in zip(*plans_of, strict=True)) and max(tp for tp, _, _ in plans_of) == 16

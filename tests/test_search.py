@@ -19,8 +19,10 @@ from planner.training.space import ANY, BLOCK, Bounds, Range, plans
 from tests.jobs import cluster, framework, job, small_model
 
 SMALL = job(small_model(), "8xA100", "any", seq=256, batch=16)
+NOT_HYBRID = job(small_model(), "8xA100", "nanotron", seq=256, batch=16)
 SMALL_UNFUSED = job(small_model(), "8xA100", "any", seq=256, batch=16, attention="unfused")
 EXPERTS = {"experts": 4, "top_k": 2, "ffn": 256}
+ODD_MOE = job(small_model(moe=EXPERTS | {"ffn": 250}), "8xA100", "any", seq=256, batch=16)
 SMALL_MOE = job(small_model(moe=EXPERTS), "8xA100", "any", seq=256, batch=16)
 
 
@@ -167,8 +169,8 @@ def nested_loops(of: Job, cps: tuple[int, ...]) -> Iterator[Plan]:
     gpus, layers = of.cluster.gpus, of.model.layers
     powers = (1, 2, 4, 8)
     experts = powers if of.model.moe else (1,)
-    for tp, cp, pp, dp, ep in product(powers, cps, powers, powers, experts):
-        if tp * cp * pp * dp != gpus:
+    for tp, cp, pp, dp, ep, etp in product(powers, cps, powers, powers, experts, experts):
+        if tp * cp * pp * dp != gpus or etp not in (1, tp):
             continue
         inner = product(
             range(1, layers + 1), (1, 2, 4, 8, 16), (1, 2, 4, 8, 16), (0, 1), range(4), range(layers + 1), range(3)
@@ -176,7 +178,8 @@ def nested_loops(of: Job, cps: tuple[int, ...]) -> Iterator[Plan]:
         v, b, m, sp, zero, k, head = np.array(
             [row for row in inner if row[1] * row[2] * dp == of.workload.global_batch]
         ).T
-        fixed = {name: np.full(len(v), x) for name, x in {"tp": tp, "cp": cp, "ep": ep, "pp": pp, "dp": dp}.items()}
+        degrees = {"tp": tp, "cp": cp, "ep": ep, "etp": etp, "pp": pp, "dp": dp, "dp_replicate": 1}
+        fixed = {name: np.full(len(v), x) for name, x in degrees.items()}
         for schedule, selective in product(of.framework.schedules, (False, True)):
             if pp > 1 or schedule == of.framework.schedules[0]:
                 plan = Plan(**fixed, v=v, b=b, m=m, sp=sp, zero=zero, recompute_layers=k, head=head)
@@ -283,7 +286,10 @@ BREAKS: dict[str, tuple[Job, Plan, str]] = {
     "host_memory": (OFFLOAD, Plan(**BATCH_16), "host memory .* dgx-a100-80gb has 1.* MiB"),
     "dense": (SMALL, Plan(ep=2, **BATCH_16), "no experts: ep must be 1, not 2"),
     "experts": (SMALL_MOE, Plan(ep=8, **BATCH_16), "ep=8 .* 4 experts"),
-    "expert_ranks": (SMALL_MOE, Plan(ep=4, tp=4, dp=2, m=8, sp=1), "ep=4 .* 2"),
+    "expert_ranks": (SMALL_MOE, Plan(ep=4, etp=4, tp=4, dp=2, m=8, sp=1), r"4\*4 .* 2\*1\*4/1"),
+    "expert_split": (ODD_MOE, Plan(etp=4, dp=8, m=2), "etp=4 .* 250"),
+    "replicas": (SMALL, Plan(dp=8, dp_replicate=2, m=2), "dp_replicate=2 .* dp=8"),
+    "framework_replicas": (NOT_HYBRID, Plan(dp=8, dp_replicate=2, m=2, zero=1), "not 2"),
     "experts_need_sp": (SMALL_MOE, Plan(tp=2, dp=4, m=4), "sequence parallelism"),
 }
 """A plan that breaks the rule first, and what the sentence must name."""

@@ -8,14 +8,34 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from planner.blocks import attention, ends, feed, latent, prediction
+from planner.blocks import attention, ends, feed, latent, linear, prediction, state_space
 from planner.blocks.common import addition, norm
 from planner.blocks.operator import Operator, Share
-from planner.blocks.record import Attention, Block, Dense, Embedding, Experts, Head, Kind, Latent, Norm, Prediction
+from planner.blocks.record import (
+    Attention,
+    Block,
+    DeltaRule,
+    Dense,
+    Embedding,
+    Experts,
+    Head,
+    Kind,
+    Latent,
+    Lightning,
+    Norm,
+    Prediction,
+    StateSpace,
+)
 
 Operators = Callable[[Any, int, Share], tuple[Operator, ...]]
 
-MIXERS: dict[type, Operators] = {Attention: attention.operators, Latent: latent.operators}
+MIXERS: dict[type, Operators] = {
+    Attention: attention.operators,
+    Latent: latent.operators,
+    StateSpace: state_space.operators,
+    DeltaRule: linear.delta_rule,
+    Lightning: linear.lightning,
+}
 FEEDS: dict[type, Operators] = {Dense: feed.dense, Experts: feed.experts}
 
 
@@ -33,13 +53,12 @@ def operators(kind: Kind, share: Share) -> tuple[Operator, ...]:
 
 
 def block(kind: Block, share: Share) -> tuple[Operator, ...]:
-    """norm, mixer, addition; norm, feed-forward part, addition."""
-    h = kind.hidden
-    return (
-        norm(share, h, kind.norm_vectors),
-        *MIXERS[type(kind.mixer)](kind.mixer, h, share),
-        addition(share, h, kind.dropout),
-        norm(share, h, kind.norm_vectors),
-        *FEEDS[type(kind.feed)](kind.feed, h, share),
-        addition(share, h, kind.dropout),
-    )
+    """norm, mixer, addition; norm, feed-forward part, addition; a second norm before each addition of a sandwich."""
+    mixer = MIXERS[type(kind.mixer)](kind.mixer, kind.hidden, share) if kind.mixer else ()
+    feed = FEEDS[type(kind.feed)](kind.feed, kind.hidden, share) if kind.feed else ()
+    return tuple(op for part in (mixer, feed) if part for op in _residual(kind, share, part))
+
+
+def _residual(kind: Block, share: Share, part: tuple[Operator, ...]) -> tuple[Operator, ...]:
+    before = norm(share, kind.hidden, kind.norm_vectors)
+    return (before, *part, *((before,) if kind.sandwich else ()), addition(share, kind.hidden, kind.dropout))

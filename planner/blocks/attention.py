@@ -32,18 +32,20 @@ def operators(mixer: Attention, hidden: int, share: Share) -> tuple[Operator, ..
     t, a, d = share.tokens, mixer.heads, mixer.head_dim
     own = a * d / share.tp
     width = own + 2 * d * kv_heads_per_rank(mixer.kv_heads, share.tp)
-    bias = width if mixer.bias else 0.0
+    held = width + own if mixer.gated else width
+    bias = held if mixer.bias else 0.0
     return (
         Operator(
             "qkv",
             "attention",
-            Product(t, width, hidden, fused=3),
-            weights=width * hidden + bias,
-            saved=share.activation * t * width,
+            Product(t, held, hidden, fused=3),
+            weights=held * hidden + bias,
+            saved=share.activation * t * held,
         ),
         *_norms(mixer, share, width - own, own),
         Operator("rotation", "attention", Stream(4.0 * t * width, 2.0)),
         *core(mixer, share, kv_heads_per_rank(mixer.kv_heads, share.tp)),
+        *(gate(share, own) if mixer.gated else ()),
         projection(share, hidden, own, mixer.output_bias),
     )
 
@@ -59,6 +61,12 @@ def _norms(mixer: Attention, share: Share, kv: Num, own: Num) -> tuple[Operator,
     weights = own + kv / 2 if mixer.wide else 2.0 * mixer.head_dim
     saved = share.activation * elements
     return (Operator("qk norm", "norms", Stream(NORM_BYTES * elements, 2.0), weights=weights, saved=saved),)
+
+
+def gate(share: Share, width: Num) -> tuple[Operator, ...]:
+    """A sigmoid gate on `width` columns: reads both, writes one; the ungated output stays for the backward pass."""
+    elements = share.tokens * width
+    return (Operator("gate", "attention", Stream(6.0 * elements, 1.0), saved=share.activation * elements),)
 
 
 def projection(share: Share, hidden: int, own: Num, bias: bool) -> Operator:
@@ -81,9 +89,11 @@ def core(mixer: Attention | Latent, share: Share, kv_heads: Num) -> tuple[Operat
     """
     heads, value = mixer.heads / share.tp, mixer.value if isinstance(mixer, Latent) else mixer.head_dim
     rows = share.seq / share.cp
-    work = Core(share.b, heads, rows, share.seq, attended(mixer.window, share.seq), mixer.head_dim, value)
+    sinks = heads if isinstance(mixer, Attention) and mixer.sinks else 0.0
+    keys = mixer.indexer.top_k if isinstance(mixer, Latent) and mixer.indexer else mixer.window
+    work = Core(share.b, heads, rows, share.seq, attended(keys, share.seq), mixer.head_dim, value)
     scores = (5.0 if mixer.dropout else 2.0) * share.tokens * share.seq * heads
     saved = 4.0 * share.tokens * heads if share.flash else scores
     sent = share.activation * share.tokens * (mixer.head_dim + value) * kv_heads
     ring = Traffic("cp", "ring", sent, behind_core=True)
-    return (Operator("core", "attention", work, saved=saved, traffic=(ring,), modules=("core_attn",)),)
+    return (Operator("core", "attention", work, sinks, saved=saved, traffic=(ring,), modules=("core_attn",)),)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from planner.blocks import operators
-from planner.blocks.operator import Core, Operator, Share
+from planner.blocks.operator import Core, Operator, Scan, Share
 from planner.blocks.record import Block, Experts
 from planner.blocks.structure import structure
 from planner.parts import Sum
@@ -74,15 +74,16 @@ def active_parameters(model: Model) -> int:
 
 
 def model_flops(model: Model, seq: float, frozen: bool = False) -> float:
-    """FLOPs of one token's forward and backward pass that training needs: 6*P + 3 * attention core over the square.
+    """FLOPs of one token's forward and backward pass that training needs: 6*P + 3 * attention core over square.
 
-    P counts the matrices a token meets, with the head and without the embedding. No recomputation, attention not
-    halved for causality: the convention of Korthikanti 2022 (Appendix A) and NeMo. Frozen weights (LoRA) need no
-    weight gradient: 4*P. GPT-3 175B at s = 2048: 6*174.6e9 + 12*96*2048*12288 = 1.076e12.
+    Scans count like cores. P counts the matrices a token meets, with the head and without the embedding. No
+    recomputation, attention not halved for causality: the convention of Korthikanti 2022 (Appendix A) and NeMo. Frozen
+    weights (LoRA) need no weight gradient: 4*P. GPT-3 175B at s = 2048: 6*174.6e9 + 12*96*2048*12288 = 1.076e12.
     """
     share = parameters(model)
     matmul = active_parameters(model) - share.embedding - share.norms
     matmul += (int(model.tied_embeddings) + model.mtp_layers) * model.vocab * model.hidden
     works = [(count, op.work) for count, op in held(model, Share(1.0, seq))]
     core = sum(count * float(work.square_flops) for count, work in works if isinstance(work, Core)) / seq
+    core += sum(count * float(work.flops) for count, work in works if isinstance(work, Scan)) / seq
     return (4.0 if frozen else 6.0) * float(matmul) + 3.0 * core

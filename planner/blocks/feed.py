@@ -60,10 +60,13 @@ def experts(feed: Experts, hidden: int, share: Share) -> tuple[Operator, ...]:
     t, one = share.tokens, feed.expert
     routed = t * feed.top_k * share.etp / share.tp
     local, width = feed.count / share.ep, one.width / share.etp
+    wide, hidden = hidden, feed.latent or hidden
     sent = share.activation * t * feed.top_k * hidden / share.tp
     gathered = Traffic("etp", "all_reduce", share.activation * routed * hidden)
+    held = feed.count * (wide + 1 if feed.bias else wide)
     return (
-        Operator("router", "router", Product(t, feed.count, hidden, fused=0), weights=float(hidden * feed.count)),
+        Operator("router", "router", Product(t, feed.count, wide, fused=0), weights=float(held)),
+        *(_between(wide, hidden, share) if feed.latent else ()),
         Operator(
             "dispatch",
             "experts",
@@ -81,7 +84,17 @@ def experts(feed: Experts, hidden: int, share: Share) -> tuple[Operator, ...]:
             traffic=(gathered,),
             modules=("moe",),
         ),
-        *_shared(feed, hidden, share),
+        *_shared(feed, wide, share),
+    )
+
+
+def _between(hidden: int, latent: int, share: Share) -> tuple[Operator, ...]:
+    """Down to the width in which experts work and up again, on every rank (Nemotron-3, arXiv:2512.20856)."""
+    t = share.tokens / share.shard
+    sides = (("down", latent, hidden), ("up", hidden, latent))
+    return tuple(
+        Operator(f"latent {name}", "shared", Product(t, n, k), float(n * k), saved=share.activation * t * latent)
+        for name, n, k in sides
     )
 
 
@@ -94,5 +107,7 @@ def _shared(feed: Experts, hidden: int, share: Share) -> tuple[Operator, ...]:
     """One dense part as wide as all shared experts together."""
     if not feed.shared:
         return ()
-    wide = replace(feed.expert, width=feed.shared * feed.expert.width)
-    return tuple(replace(op, part="shared") for op in dense(wide, hidden, share, "shared", "shared_experts"))
+    wide = replace(feed.expert, width=feed.shared)
+    one = Operator("shared gate", "shared", Product(share.tokens, 1, hidden, fused=0), float(hidden))
+    part = dense(wide, hidden, share, "shared", "shared_experts")
+    return (*part, one) if feed.shared_gate else part

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from planner.blocks.attention import core, projection
-from planner.blocks.operator import Operator, Product, Share, Stream
-from planner.blocks.record import Latent
+from planner.blocks.operator import Core, Operator, Product, Share, Stream
+from planner.blocks.record import Indexer, Latent
 
 
 def operators(mixer: Latent, hidden: int, share: Share) -> tuple[Operator, ...]:
@@ -30,8 +32,35 @@ def operators(mixer: Latent, hidden: int, share: Share) -> tuple[Operator, ...]:
             modules=("mla_up_proj",),
         ),
         Operator("rotation", "attention", Stream(4.0 * t * 3.0 * heads * mixer.head_dim, 2.0)),
+        *(_indexer(mixer.indexer, mixer, hidden, share) if mixer.indexer else ()),
         *core(mixer, share, heads),
         projection(share, hidden, heads * mixer.value, False),
+    )
+
+
+def _indexer(indexer: Indexer, mixer: Latent, hidden: int, share: Share) -> tuple[Operator, ...]:
+    """Scores of all earlier tokens by small heads that share one key, on every tp rank; the best `top_k` are taken.
+
+    DeepSeek-V3.2 (arXiv:2512.02556), section 2.1; modules of Transformers modeling_deepseek_v32.py. Scores are no
+    square of 16 bit in memory: they are consumed by the choice, which is priced as one pass over them in fp32.
+    """
+    t, rank = share.tokens, mixer.query_rank or hidden
+    width = indexer.heads * indexer.head_dim
+    narrow = indexer.head_dim + indexer.heads
+    scores = Core(share.b, indexer.heads, share.seq / share.cp, share.seq, share.seq, indexer.head_dim, 1)
+    chosen = np.minimum(float(indexer.top_k), share.seq)
+    kept = (share.activation * t * width, share.activation * t * narrow)
+    return (
+        Operator("index query", "attention", Product(t, width, rank), float(rank * width), saved=kept[0]),
+        Operator(
+            "index key",
+            "attention",
+            Product(t, narrow, hidden),
+            float(hidden * narrow + 2 * indexer.head_dim),
+            saved=kept[1],
+        ),
+        Operator("index scores", "attention", scores, modules=("core_attn",)),
+        Operator("choice", "attention", Stream(2.0 * t * share.seq, 1.0), saved=4.0 * t * chosen),
     )
 
 

@@ -103,6 +103,23 @@ class Stream:
 
 
 @dataclass(frozen=True, slots=True)
+class Scan:
+    """A recurrence over the sequence in chunks: small products within and between chunks.
+
+    Attributes:
+        flops: of those products, forward; moved: bytes, forward; kernels: launches.
+        chunk, width, depth: sides of a product: tokens of a chunk, width of a head, of its state.
+    """
+
+    flops: Num
+    moved: Num
+    kernels: float
+    chunk: int
+    width: int
+    depth: int
+
+
+@dataclass(frozen=True, slots=True)
 class Logits:
     """The loss over `rows` tokens and this rank's `columns` of the vocabulary, of which tp ranks have as many each."""
 
@@ -111,7 +128,7 @@ class Logits:
     tp: Num
 
 
-Work = Product | Core | Stream | Logits
+Work = Product | Core | Stream | Scan | Logits
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,8 @@ class Attention:
         heads, kv_heads, head_dim: a, g, d; window: causal window in tokens, None for all that came before.
         bias: of the q, k, v products; output_bias: of the output product.
         dropout: on the scores.
+        gated: the core's output is multiplied by a gate of its own width, which the query product gives as well.
+        sinks: one learned logit per head joins each softmax (gpt-oss).
         qk_norm: queries and keys are normed, every head by the same head_dim weights; wide: all heads as one vector.
     """
 
@@ -25,6 +27,17 @@ class Attention:
     dropout: bool = False
     qk_norm: bool = False
     wide: bool = False
+    gated: bool = False
+    sinks: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Indexer:
+    """Which `top_k` earlier tokens a query attends to, by scores of small heads (DeepSeek-V3.2, arXiv:2512.02556)."""
+
+    heads: int
+    head_dim: int
+    top_k: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +47,7 @@ class Latent:
     Attributes:
         kv_rank, query_rank: widths of the compressed keys and values, and queries (None: not compressed).
         nope, rope, value: per head, query/key width without and with rotary position, and value width.
+        indexer: chooses the keys, where not all are attended to.
     """
 
     heads: int
@@ -44,11 +58,62 @@ class Latent:
     value: int
     window: int | None = None
     dropout: bool = False
+    indexer: Indexer | None = None
 
     @property
     def head_dim(self) -> int:
         """Width of one head's query and key."""
         return self.nope + self.rope
+
+
+@dataclass(frozen=True, slots=True)
+class StateSpace:
+    """Mamba-2 (Dao 2024, arXiv:2405.21060): heads of width head_dim, each with a state of head_dim*state.
+
+    Attributes:
+        groups: of heads that share B and C; conv: width of the causal convolution; chunk: tokens that the scan takes
+            at once.
+        bias: of the convolution; projection_bias: of both products.
+    """
+
+    heads: int
+    head_dim: int
+    state: int
+    groups: int
+    conv: int = 4
+    chunk: int = 256
+    bias: bool = True
+    projection_bias: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DeltaRule:
+    """Linear attention by the gated delta rule (Yang 2024, arXiv:2412.06464).
+
+    Attributes:
+        key_heads, value_heads, key_dim, value_dim: heads and widths of queries and keys, and of values and gates.
+        conv: width of the causal convolution over queries, keys and values.
+        channelwise: decay per key channel and gate through products of rank value_dim (Kimi Delta Attention,
+            arXiv:2510.26692).
+    """
+
+    key_heads: int
+    value_heads: int
+    key_dim: int
+    value_dim: int
+    conv: int = 4
+    channelwise: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Lightning:
+    """Linear attention with a fixed decay per head and an output gate (MiniMax-01, arXiv:2501.08313)."""
+
+    heads: int
+    head_dim: int
+
+
+Mixer = Attention | Latent | StateSpace | DeltaRule | Lightning
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,29 +135,42 @@ class Experts:
     """A mixture of experts: a router, `count` experts of which a token visits `top_k`, and shared ones it always does.
 
     Attributes:
-        expert: the shape of one; shared: how many of that width every token visits.
+        expert: the shape of one; shared: width of the part that every token visits.
+        shared_gate: the shared part's output is multiplied by one learned sigmoid (Qwen2-MoE).
+        latent: width to which tokens are brought down before they are sent to experts (Nemotron-3 Super).
+        bias: the router has one per expert.
     """
 
     count: int
     top_k: int
     expert: Dense
     shared: int = 0
+    shared_gate: bool = False
+    latent: int | None = None
+    bias: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One layer.
+    """One layer: a mixer, a feed-forward part, or one after the other.
 
     Attributes:
+        sandwich: a second norm stands behind each part, before the addition (Gemma 2).
         hidden: h; norm_vectors: 2 for LayerNorm (weight and bias), 1 for RMSNorm.
         dropout: of both residual additions, with masks kept.
     """
 
     hidden: int
     norm_vectors: int
-    mixer: Attention | Latent
-    feed: Dense | Experts
+    mixer: Mixer | None
+    feed: Dense | Experts | None
     dropout: bool = False
+    sandwich: bool = False
+
+    @property
+    def parts(self) -> int:
+        """2, or 1 where the mixer or the feed-forward part is missing."""
+        return (self.mixer is not None) + (self.feed is not None)
 
 
 @dataclass(frozen=True, slots=True)

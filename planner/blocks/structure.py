@@ -4,21 +4,40 @@ from __future__ import annotations
 
 from dataclasses import fields
 from functools import lru_cache
+from itertools import cycle, islice
 
 from planner.blocks.record import (
     Attention,
     Block,
+    DeltaRule,
     Dense,
     Embedding,
     Experts,
     Head,
+    Indexer,
     Kind,
     Latent,
+    Lightning,
+    Mixer,
     Norm,
     Prediction,
+    StateSpace,
     Structure,
 )
 from planner.schema.model import Model
+
+FEED_LETTERS = "-E"
+"""Letters of a pattern that are a feed-forward part alone."""
+
+
+WORDS = {
+    "M": "Mamba-2 state-space layers",
+    "G": "layers of the gated delta rule",
+    "L": "layers of lightning attention",
+    "E": "layers of experts alone",
+    "-": "layers of a feed-forward part alone",
+}
+"""Letters that stand for more than attention with a feed-forward part behind it."""
 
 
 @lru_cache(maxsize=256)
@@ -27,7 +46,7 @@ def structure(model: Model) -> Structure:
 
     DeepSeek-V3: 3 layers of kind 0 (dense), 58 of kind 1 (experts). Gemma 3: five windowed, one full, and so on.
     """
-    layers = [_block(model, index) for index in range(model.layers)]
+    layers = [_block(model, index, letter) for index, letter in enumerate(letters(model))]
     blocks = tuple(dict.fromkeys(layers))
     where = {block: kind for kind, block in enumerate(blocks)}
     order = (*(where[block] for block in layers), *[len(blocks)] * model.mtp_layers)
@@ -43,21 +62,50 @@ def _prediction(model: Model, last: Block, embeds: bool) -> Prediction:
     return Prediction(**like, embedding=_embedding(model), head=_head(model, True), embeds=embeds)
 
 
-def _block(model: Model, index: int) -> Block:
-    return Block(model.hidden, _vectors(model), _mixer(model, index), _feed(model, index), model.dropout)
+def beyond_attention(model: Model) -> str | None:
+    """What a model's layers have besides full or windowed attention and plain experts, in words; None: nothing."""
+    held = {letter: words for letter, words in WORDS.items() if letter in (model.pattern or "")}
+    if model.mla is not None and model.mla.indexer is not None:
+        return "indexed sparse attention"
+    return next(iter(held.values()), None)
+
+
+def letters(model: Model) -> list[str]:
+    """What every layer is, in the letters of `pattern`; without one, W where the window holds and * elsewhere."""
+    if model.pattern:
+        return list(islice(cycle(model.pattern), model.layers))
+    if model.window is None:
+        return ["*"] * model.layers
+    every = model.window_every or model.layers + 1
+    return ["W" if (index + 1) % every else "*" for index in range(model.layers)]
+
+
+def _block(model: Model, index: int, letter: str) -> Block:
+    alone = any(one in (model.pattern or "") for one in FEED_LETTERS)
+    mixer = None if letter in FEED_LETTERS else _mixer(model, letter)
+    feed = _alone(model, letter) if alone else _feed(model, index)
+    return Block(model.hidden, _vectors(model), mixer, feed, model.dropout, model.norms == 4)
 
 
 def _vectors(model: Model) -> int:
     return 2 if model.norm == "layernorm" else 1
 
 
-def _mixer(model: Model, index: int) -> Attention | Latent:
-    full = model.window is None or (model.window_every and (index + 1) % model.window_every == 0)
-    window = None if full else model.window
-    if model.mla is not None:
-        m = model.mla
+def _mixer(model: Model, letter: str) -> Mixer:
+    if letter == "M" and (s := model.state_space):
+        return StateSpace(s.heads, s.head_dim, s.state, s.groups, s.conv, s.chunk, s.bias, s.projection_bias)
+    if letter == "G" and (g := model.delta_rule):
+        return DeltaRule(g.key_heads, g.value_heads, g.key_dim, g.value_dim, g.conv, g.channelwise)
+    if letter == "L" and model.lightning:
+        return Lightning(model.lightning.heads, model.lightning.head_dim)
+    return _attention(model, model.window if letter == "W" else None)
+
+
+def _attention(model: Model, window: int | None) -> Attention | Latent:
+    if (m := model.mla) is not None:
         ranks = (m.kv_lora_rank, m.q_lora_rank, m.qk_nope_dim, m.qk_rope_dim, m.v_head_dim)
-        return Latent(model.heads, *ranks, window=window, dropout=model.dropout)
+        index = Indexer(m.indexer.heads, m.indexer.head_dim, m.indexer.top_k) if m.indexer else None
+        return Latent(model.heads, *ranks, window=window, dropout=model.dropout, indexer=index)
     return Attention(
         model.heads,
         model.kv_heads,
@@ -68,14 +116,31 @@ def _mixer(model: Model, index: int) -> Attention | Latent:
         dropout=model.dropout,
         qk_norm=model.qk_norm or model.qk_norm_wide,
         wide=model.qk_norm_wide,
+        gated=model.output_gate,
+        sinks=model.sinks,
     )
 
 
 def _feed(model: Model, index: int) -> Dense | Experts:
-    gated, bias, moe = model.mlp == "glu", model.bias == "all", model.moe
+    moe = model.moe
     if moe is None or index < moe.dense_layers or (index - moe.dense_layers) % moe.every:
-        return Dense(model.ffn, gated, bias)
-    return Experts(moe.experts, moe.top_k, Dense(moe.ffn, gated, bias), moe.shared_experts)
+        return _dense(model, model.ffn)
+    return _experts(model)
+
+
+def _alone(model: Model, letter: str) -> Dense | Experts | None:
+    return _experts(model) if letter == "E" else _dense(model, model.ffn) if letter == "-" else None
+
+
+def _dense(model: Model, width: int) -> Dense:
+    return Dense(width, model.mlp == "glu", model.bias == "all")
+
+
+def _experts(model: Model) -> Experts:
+    moe = model.moe
+    assert moe is not None
+    one = _dense(model, moe.ffn)
+    return Experts(moe.experts, moe.top_k, one, moe.shared_width, moe.shared_gate, moe.latent, moe.router_bias)
 
 
 def _embedding(model: Model) -> Embedding:

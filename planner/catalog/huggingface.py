@@ -13,7 +13,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from planner.catalog.huggingface_config import KEYS, Config, UnsupportedArchitecture
-from planner.catalog.huggingface_families import FAMILIES, Bias, Family, Pattern, deepseek_moe, latent, llama4_moe
+from planner.catalog.huggingface_experts import deepseek_moe, llama4_moe
+from planner.catalog.huggingface_families import FAMILIES, Bias, Family, Pattern
+from planner.catalog.huggingface_mixers import latent
 from planner.catalog.huggingface_quantization import checkpoint
 from planner.catalog.library import quote
 from planner.catalog.yamlfile import dotted, read_text
@@ -21,29 +23,42 @@ from planner.errors import ProfileError
 from planner.schema.model import Model
 from planner.wording import NotRead, load_json, schema_problem
 
-NESTED = {"gemma3": "gemma3_text", "llama4": "llama4_text"}
-"""Types whose decoder is described by `text_config`; their vision tower is left out."""
+NESTED = {
+    "gemma3": "gemma3_text",
+    "glm4v_moe": "glm4_moe",
+    "kimi_k25": "kimi_k2",
+    "llama4": "llama4_text",
+    "mistral3": "mistral",
+    "qwen2_5_vl": "qwen2",
+    "qwen2_vl": "qwen2",
+    "qwen3_5": "qwen3_5_text",
+    "qwen3_5_moe": "qwen3_5_moe_text",
+    "qwen3_vl": "qwen3",
+    "qwen3_vl_moe": "qwen3_moe",
+}
+"""Types whose decoder is described by `text_config`, as of the type on the right; their vision tower is left out."""
 
-_RECURRENT = "some of its layers are recurrent, not attention"
-_INDEXED = "its sparse attention has an indexer"
+TEXT_ONLY = "Text decoder only: the vision encoder is neither in the shape nor in the count."
+"""Said of a model with towers."""
+
+_RECURRENT = "some of its layers are recurrent, of a kind that the planner does not know"
 _REFUSED = {
+    "bailing_hybrid": _RECURRENT,
     "bamba": _RECURRENT,
-    "deepseek_v32": _INDEXED,
+    "bart": "it is an encoder-decoder",
+    "bert": "it is an encoder",
+    "deepseek_v4": "its attention is compressed and its residual stream is several",
     "falcon_h1": _RECURRENT,
-    "glm_moe_dsa": _INDEXED,
-    "granitemoehybrid": _RECURRENT,
+    "gemma3n": "its layers share keys and values and embed each token again",
     "jamba": _RECURRENT,
-    "kimi_linear": _RECURRENT,
+    "lfm2": "some of its layers are gated convolutions",
     "mamba": _RECURRENT,
     "mamba2": _RECURRENT,
-    "minimax": _RECURRENT,
-    "nemotron_h": _RECURRENT,
-    "qwen3_next": _RECURRENT,
+    "nemotron-nas": "its layers differ in width and in heads",
     "recurrent_gemma": _RECURRENT,
     "t5": "it is an encoder-decoder",
-    "bart": "it is an encoder-decoder",
     "whisper": "it is an encoder-decoder",
-    "bert": "it is an encoder",
+    "zamba2": _RECURRENT,
 }
 
 
@@ -57,7 +72,7 @@ def read_config(path: Path) -> Model:
     file = path / "config.json" if _is_folder(path) else path
     top = _load(file)
     kind, values = _decoder(top, str(file))
-    config = Config(str(file), {**FAMILIES[kind].defaults, **values})
+    config = Config(str(file), {**FAMILIES[kind].defaults, **_counted(values), **values})
     try:
         return Model.model_validate(_name(top, file) | _fields(kind, config) | _stored(top, config))
     except ValidationError as error:
@@ -92,13 +107,22 @@ def _decoder(top: dict[str, Any], file: str) -> tuple[str, dict[str, Any]]:
         raise ProfileError(f"{file}: model_type: missing", "a config.json as transformers writes it")
     if kind in NESTED:
         inner = top.get("text_config")
+        if inner is None and "hidden_size" in top:
+            return NESTED[kind], top
         if not isinstance(inner, dict):
             raise ProfileError(f"{file}: text_config: missing")
         tied = {key: top[key] for key in ("tie_word_embeddings",) if key in top}
-        return NESTED[kind], tied | inner
+        own = inner.get("model_type")
+        return own if own in FAMILIES else NESTED[kind], tied | inner
     if kind not in FAMILIES:
         raise _unsupported(kind, file)
     return kind, top
+
+
+def _counted(values: dict[str, Any]) -> dict[str, int]:
+    """The number of layers where only a list of their kinds is given."""
+    kinds = values.get("layers_block_type")
+    return {"num_hidden_layers": len(kinds)} if isinstance(kinds, list) else {}
 
 
 def _unsupported(kind: str, file: str) -> UnsupportedArchitecture:
@@ -122,7 +146,6 @@ def _fields(kind: str, config: Config) -> dict[str, Any]:
     if family.check:
         family.check(config)
     bias, note = _bias(family, config)
-    window, every = _window(family, config)
     return _shape(family, config) | {
         "family": kind,
         "tied_embeddings": config.flag("tie_word_embeddings", family.tied),
@@ -132,8 +155,10 @@ def _fields(kind: str, config: Config) -> dict[str, Any]:
         **_qk_norm(family, config),
         "position": "alibi" if kind == "falcon" and config.flag("alibi") else family.position,
         "dropout": _dropout(family, config),
-        "window": window,
-        "window_every": every,
+        "norms": family.norms,
+        "sinks": family.sinks,
+        **_window(family, config),
+        **(family.layers(config) if family.layers else {}),
         "notes": note,
     }
 
@@ -142,7 +167,9 @@ def _stored(top: dict[str, Any], config: Config) -> dict[str, Any]:
     """The format of the weights, which stands beside or inside the decoder's values."""
     values = top if top.get("quantization_config") else config.values
     found, note = checkpoint(values, config.need("layers"), config.file[:1000])
-    return {"checkpoint": found} | ({"notes": note} if note else {})
+    tower = TEXT_ONLY if any(key in top for key in ("vision_config", "audio_config")) else ""
+    said = " ".join(filter(None, (note, tower)))
+    return {"checkpoint": found} | ({"notes": said} if said else {})
 
 
 def _shape(family: Family, config: Config) -> dict[str, Any]:
@@ -165,6 +192,8 @@ def _ffn(family: Family, config: Config) -> int:
     """The dense width; a missing or null one is 4*hidden where the class says so."""
     if family.moe is llama4_moe:
         return config.need("intermediate_size_mlp")
+    if family.layers and config.integer(*KEYS["ffn"]) is None:
+        return config.need("moe_intermediate_size")
     if family.four_h:
         return config.integer(*KEYS["ffn"]) or 4 * config.need("hidden")
     return config.need("ffn")
@@ -185,7 +214,7 @@ def _head_dim(config: Config, heads: int) -> int:
 
 
 def _mlp(family: Family, config: Config) -> str:
-    keys = ("hidden_act", "activation_function", "hidden_activation", "activation")
+    keys = ("mlp_hidden_act", "hidden_act", "activation_function", "hidden_activation", "activation")
     named = next((str(config.values[key]) for key in keys if config.values.get(key)), family.activation)
     if family.gated:
         return "glu"
@@ -216,21 +245,18 @@ def _dropout(family: Family, config: Config) -> bool:
     return any(isinstance(rate, (int, float)) and rate > 0 for rate in rates)
 
 
-def _window(family: Family, config: Config) -> tuple[int | None, int]:
-    """Size of the sliding window, and which layers do without: one in n, or none (0)."""
+def _window(family: Family, config: Config) -> dict[str, Any]:
+    """Size of the sliding window and which layers do without: none, one in n, or those of a pattern."""
     size = config.whole("sliding_window") or config.whole("attention_chunk_size")
     if family.window is None or not size:
-        return None, 0
+        return {}
     full = _full_layers(family.window, config)
     if all(full):
-        return None, 0
+        return {}
     every = full.index(True) + 1 if any(full) else 0
     if every and full != [(i + 1) % every == 0 for i in range(len(full))]:
-        raise UnsupportedArchitecture(
-            f"{config.file}: layers of full attention are not evenly spaced, which the planner does not express",
-            "write it as a YAML profile without a window to price full attention",
-        )
-    return size, every
+        return {"window": size, "pattern": "".join("*" if one else "W" for one in full)}
+    return {"window": size, "window_every": every}
 
 
 def _full_layers(pattern: Pattern, config: Config) -> list[bool]:

@@ -18,7 +18,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "vocab": ("vocab_size",),
     "context": ("max_position_embeddings", "n_positions", "seq_length", "n_ctx"),
     "experts": ("num_local_experts", "num_experts", "n_routed_experts"),
-    "top_k": ("num_experts_per_tok", "moe_topk"),
+    "top_k": ("num_experts_per_tok", "num_experts_per_token", "moe_topk"),
 }
 """Names under which config files carry each field, most common first."""
 

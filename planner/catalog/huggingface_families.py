@@ -10,78 +10,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from planner.catalog.huggingface_config import KEYS, Config
-from planner.schema.model import LatentAttention, MixtureOfExperts
+from planner.catalog import huggingface_experts as experts
+from planner.catalog import huggingface_mixers as mixers
+from planner.catalog.huggingface_config import Config
+from planner.schema.model import MixtureOfExperts
 
 Bias = Literal["none", "qkv", "all"]
 Moe = Callable[[Config], "MixtureOfExperts | None"]
 Pattern = Callable[[Config, int], "list[bool]"]
-
-
-def _uniform_moe(config: Config) -> MixtureOfExperts:
-    """Every layer is MoE and `intermediate_size` is the width of one expert."""
-    return MixtureOfExperts(experts=config.need("experts"), top_k=config.need("top_k"), ffn=config.need("ffn"))
-
-
-def _qwen_moe(config: Config) -> MixtureOfExperts:
-    ffn, shared = config.need("moe_intermediate_size"), config.whole("shared_expert_intermediate_size")
-    if shared % ffn:
-        raise config.refuse("shared_expert_intermediate_size", f"not a multiple of the expert width {ffn}")
-    dense = config.listed("mlp_only_layers")
-    every = config.whole("decoder_sparse_step", 1)
-    if dense != list(range(len(dense))) or (dense and every != 1):
-        raise config.refuse("mlp_only_layers", "only leading layers can be dense")
-    if every < 1 or config.need("layers") % every:
-        raise config.refuse("decoder_sparse_step", "does not divide the number of layers")
-    return MixtureOfExperts(
-        experts=config.need("experts"),
-        top_k=config.need("top_k"),
-        ffn=ffn,
-        shared_experts=shared // ffn,
-        dense_layers=len(dense),
-        every=every,
-    )
-
-
-def deepseek_moe(config: Config) -> MixtureOfExperts | None:
-    if config.integer(*KEYS["experts"]) is None:
-        return None
-    if config.whole("moe_layer_freq", 1) != 1:
-        raise config.refuse("moe_layer_freq", "only 1 is read")
-    return MixtureOfExperts(
-        experts=config.need("experts"),
-        top_k=config.need("top_k"),
-        ffn=config.need("moe_intermediate_size"),
-        shared_experts=config.whole("n_shared_experts"),
-        dense_layers=config.whole("first_k_dense_replace"),
-    )
-
-
-def llama4_moe(config: Config) -> MixtureOfExperts:
-    """`intermediate_size` is the expert width here, and every MoE layer has one shared expert of that width."""
-    layers, every = config.need("layers"), config.whole("interleave_moe_layer_step", 1)
-    if every < 1 or layers % every:
-        raise config.refuse("interleave_moe_layer_step", "does not divide the number of layers")
-    listed = config.listed("moe_layers")
-    if listed and listed != list(range(every - 1, layers, every)[: len(listed) + 1]):
-        raise config.refuse("moe_layers", "differs from interleave_moe_layer_step")
-    return MixtureOfExperts(
-        experts=config.need("experts"),
-        top_k=config.need("top_k"),
-        ffn=config.need("intermediate_size"),
-        shared_experts=1,
-        every=every,
-    )
-
-
-def latent(config: Config) -> LatentAttention:
-    return LatentAttention(
-        kv_lora_rank=config.need("kv_lora_rank"),
-        q_lora_rank=config.integer("q_lora_rank"),
-        qk_nope_dim=config.need("qk_nope_head_dim"),
-        qk_rope_dim=config.need("qk_rope_head_dim"),
-        v_head_dim=config.need("v_head_dim"),
-    )
 
 
 def _no_full_layers(config: Config, layers: int) -> list[bool]:
@@ -110,6 +46,19 @@ def _qwen2_moe_pattern(config: Config, layers: int) -> list[bool]:
     return [True] * layers
 
 
+def _first_layers(config: Config, layers: int) -> list[bool]:
+    """Without a list of kinds, the window starts at `max_window_layers`."""
+    return [i < config.whole("max_window_layers", layers) for i in range(layers)]
+
+
+def _exaone_pattern(config: Config, layers: int) -> list[bool]:
+    """Letters L (window) and G, repeated; or one full layer in so many."""
+    written = config.values.get("sliding_window_pattern")
+    if isinstance(written, str):
+        return [written[i % len(written)] == "G" for i in range(layers)] if written else [True] * layers
+    return _full_every("sliding_window_pattern", 4)(config, layers)
+
+
 def _optional_window(config: Config, layers: int) -> list[bool]:
     return [not config.flag("use_sliding_window")] * layers
 
@@ -132,6 +81,8 @@ class Family:
         moe, mla: how the file describes them.
         qk_norm: norms of queries and keys, per head or over all heads; qk_key: their switch and its default.
         defaults: class defaults of keys that files leave out.
+        norms: of a layer; sinks: every softmax has a learned logit per head.
+        layers: fields of layers that are more than attention.
         check: refuses variants that `Model` cannot express.
     """
 
@@ -141,11 +92,14 @@ class Family:
     bias: Bias = "none"
     bias_key: tuple[str, bool, Bias] | None = None
     norm: Literal["rmsnorm", "layernorm"] = "rmsnorm"
-    position: Literal["rope", "learned", "alibi"] = "rope"
+    position: Literal["rope", "learned", "alibi", "none"] = "rope"
     dropout: Mapping[str, float] = field(default_factory=lambda: {"attention_dropout": 0.0, "hidden_dropout": 0.0})
     window: Pattern | None = None
     moe: Moe | None = None
     mla: bool = False
+    norms: Literal[2, 4] = 2
+    sinks: bool = False
+    layers: Callable[[Config], dict[str, Any]] | None = None
     four_h: bool = False
     qk_norm: Literal["", "heads", "wide"] = ""
     qk_key: tuple[str, bool] | None = None
@@ -170,8 +124,9 @@ def _check_gpt_neox(config: Config) -> None:
         raise config.refuse("attention_bias", "bias in the feed-forward part alone is not expressed")
 
 
-_LLAMA = Family(bias_key=("attention_bias", False, "qkv"))
-_DEEPSEEK = Family(moe=deepseek_moe, mla=True, bias_key=("attention_bias", False, "qkv"))
+_BIAS: tuple[str, bool, Bias] = ("attention_bias", False, "qkv")
+_LLAMA = Family(bias_key=_BIAS)
+_DEEPSEEK = Family(moe=experts.deepseek_moe, mla=True, bias_key=_BIAS)
 _GEMMA3_TEXT = {
     "vocab_size": 262208,
     "hidden_size": 2304,
@@ -185,6 +140,58 @@ _GEMMA3_TEXT = {
 }
 
 FAMILIES: dict[str, Family] = {
+    "arcee": Family(gated=False, activation="relu2", bias_key=_BIAS),
+    "bailing_moe": Family(moe=experts.deepseek_moe, bias_key=("use_qkv_bias", False, "qkv")),
+    "bailing_moe_v2": Family(
+        moe=experts.deepseek_moe, bias_key=("use_qkv_bias", False, "qkv"), qk_norm="heads", qk_key=("use_qk_norm", True)
+    ),
+    "cohere2": Family(tied=True, norm="layernorm", bias_key=_BIAS, window=_full_every("sliding_window_pattern", 4)),
+    "deepseek_v32": _DEEPSEEK,
+    "dots1": Family(moe=experts.deepseek_moe, bias_key=_BIAS, qk_norm="heads", window=_first_layers),
+    "ernie4_5": Family(tied=True, bias_key=("use_bias", False, "all")),
+    "ernie4_5_moe": Family(tied=True, bias_key=("use_bias", False, "all"), moe=experts.ernie_moe),
+    "exaone4": Family(window=_exaone_pattern, qk_norm="heads"),
+    "glm": Family(bias_key=("attention_bias", True, "qkv")),
+    "glm4": Family(bias_key=_BIAS, norms=4),
+    "glm4_moe_lite": _DEEPSEEK,
+    "glm_moe_dsa": _DEEPSEEK,
+    "granite": _LLAMA,
+    "granitemoe": Family(moe=experts.uniform_moe, bias_key=_BIAS),
+    "granitemoehybrid": Family(
+        position="none",
+        bias_key=_BIAS,
+        layers=mixers.granite,
+        defaults={"mamba_expand": 2, "mamba_n_heads": 128, "mamba_d_state": 256, "shared_intermediate_size": 1024},
+    ),
+    "hunyuan_v1_dense": Family(tied=True, bias_key=_BIAS, qk_norm="heads", qk_key=("use_qk_norm", True)),
+    "hunyuan_v1_moe": Family(
+        tied=True, bias_key=_BIAS, qk_norm="heads", qk_key=("use_qk_norm", True), moe=experts.hunyuan_moe
+    ),
+    "internlm3": Family(bias_key=("qkv_bias", False, "qkv")),
+    "kimi_linear": Family(mla=True, moe=experts.deepseek_moe, position="none", layers=mixers.kimi_linear),
+    "mimo": Family(bias_key=("attention_bias", True, "qkv")),
+    "minimax": Family(moe=experts.uniform_moe, layers=mixers.minimax),
+    "minimax_m1": Family(moe=experts.uniform_moe, layers=mixers.minimax),
+    "minimax_text_01": Family(moe=experts.uniform_moe, layers=mixers.minimax),
+    "ministral3": _LLAMA,
+    "nemotron_h": Family(gated=False, activation="relu2", bias_key=_BIAS, position="none", layers=mixers.nemotron_h),
+    "olmo3": Family(
+        bias_key=_BIAS,
+        window=_full_every("sliding_window_pattern", 4),
+        qk_norm="wide",
+        defaults={"sliding_window": 4096},
+    ),
+    "qwen3_5_moe_text": Family(bias_key=_BIAS, moe=experts.qwen_moe, qk_norm="heads", layers=mixers.qwen_next),
+    "qwen3_5_text": Family(bias_key=_BIAS, qk_norm="heads", layers=mixers.qwen_next),
+    "qwen3_next": Family(
+        bias_key=_BIAS,
+        moe=experts.qwen_moe,
+        qk_norm="heads",
+        layers=mixers.qwen_next,
+        defaults={"head_dim": 256, "num_key_value_heads": 2},
+    ),
+    "seed_oss": Family(bias_key=("attention_bias", True, "qkv")),
+    "smollm3": Family(tied=True, bias_key=_BIAS, defaults={"num_key_value_heads": 4}),
     "bloom": Family(
         tied=True,
         gated=False,
@@ -194,7 +201,7 @@ FAMILIES: dict[str, Family] = {
         four_h=True,
         defaults={"seq_length": 2048},
     ),
-    "cohere": Family(tied=True, norm="layernorm", bias_key=("attention_bias", False, "qkv")),
+    "cohere": Family(tied=True, norm="layernorm", bias_key=_BIAS),
     "deepseek_v2": _DEEPSEEK,
     "deepseek_v3": _DEEPSEEK,
     "falcon": Family(
@@ -205,25 +212,25 @@ FAMILIES: dict[str, Family] = {
         four_h=True,
         defaults={"max_position_embeddings": 2048},
     ),
-    "gemma": Family(
-        tied=True, bias_key=("attention_bias", False, "qkv"), defaults={"head_dim": 256, "num_key_value_heads": 16}
-    ),
+    "gemma": Family(tied=True, bias_key=_BIAS, defaults={"head_dim": 256, "num_key_value_heads": 16}),
     "gemma2": Family(
         tied=True,
-        bias_key=("attention_bias", False, "qkv"),
+        bias_key=_BIAS,
         window=_full_every("sliding_window_pattern", 2),
+        norms=4,
         defaults={"head_dim": 256, "num_key_value_heads": 4, "sliding_window": 4096},
     ),
     "gemma3_text": Family(
         tied=True,
-        bias_key=("attention_bias", False, "qkv"),
+        bias_key=_BIAS,
         window=_full_every("sliding_window_pattern", 6),
+        norms=4,
         qk_norm="heads",
         defaults=_GEMMA3_TEXT,
     ),
     "glm4_moe": Family(
-        moe=deepseek_moe,
-        bias_key=("attention_bias", False, "qkv"),
+        moe=experts.deepseek_moe,
+        bias_key=_BIAS,
         qk_norm="heads",
         qk_key=("use_qk_norm", False),
         defaults={"num_key_value_heads": 8},
@@ -241,7 +248,8 @@ FAMILIES: dict[str, Family] = {
     "gpt_neox": Family(gated=False, bias="all", norm="layernorm", check=_check_gpt_neox),
     "gpt_oss": Family(
         bias="all",
-        moe=_uniform_moe,
+        moe=experts.gpt_oss_moe,
+        sinks=True,
         window=_full_every("sliding_window_pattern", 2),
         defaults={"head_dim": 64, "num_key_value_heads": 8, "sliding_window": 128},
     ),
@@ -249,23 +257,23 @@ FAMILIES: dict[str, Family] = {
     "kimi_k2": _DEEPSEEK,
     "llama": _LLAMA,
     "llama4_text": Family(
-        bias_key=("attention_bias", False, "qkv"),
-        moe=llama4_moe,
+        bias_key=_BIAS,
+        moe=experts.llama4_moe,
         window=_llama4_pattern,
         defaults={"head_dim": 128, "num_key_value_heads": 8, "attention_chunk_size": 8192},
     ),
     "minimax_m2": Family(
-        moe=_uniform_moe,
+        moe=experts.uniform_moe,
         qk_norm="wide",
         qk_key=("use_qk_norm", True),
         defaults={"head_dim": 128, "num_key_value_heads": 8},
     ),
     "mistral": Family(window=_no_full_layers, defaults={"num_key_value_heads": 8}),
-    "mixtral": Family(window=_no_full_layers, moe=_uniform_moe, defaults={"num_key_value_heads": 8}),
-    "nemotron": Family(gated=False, activation="relu2", norm="layernorm", bias_key=("attention_bias", False, "qkv")),
-    "olmo": Family(norm="layernorm", bias_key=("attention_bias", False, "qkv")),
-    "olmo2": Family(bias_key=("attention_bias", False, "qkv"), qk_norm="wide"),
-    "olmoe": Family(moe=_uniform_moe, bias_key=("attention_bias", False, "qkv"), qk_norm="wide"),
+    "mixtral": Family(window=_no_full_layers, moe=experts.uniform_moe, defaults={"num_key_value_heads": 8}),
+    "nemotron": Family(gated=False, activation="relu2", norm="layernorm", bias_key=_BIAS),
+    "olmo": Family(norm="layernorm", bias_key=_BIAS),
+    "olmo2": Family(bias_key=_BIAS, qk_norm="wide"),
+    "olmoe": Family(moe=experts.uniform_moe, bias_key=_BIAS, qk_norm="wide"),
     "opt": Family(
         tied=True,
         gated=False,
@@ -281,19 +289,19 @@ FAMILIES: dict[str, Family] = {
     "qwen2": Family(bias="qkv", window=_qwen_pattern, defaults={"num_key_value_heads": 32, "sliding_window": 4096}),
     "qwen2_moe": Family(
         bias_key=("qkv_bias", True, "qkv"),
-        moe=_qwen_moe,
+        moe=experts.qwen_moe,
         window=_qwen2_moe_pattern,
         defaults={"num_key_value_heads": 16, "sliding_window": 4096},
     ),
     "qwen3": Family(
-        bias_key=("attention_bias", False, "qkv"),
+        bias_key=_BIAS,
         window=_qwen_pattern,
         qk_norm="heads",
         defaults={"head_dim": 128, "num_key_value_heads": 32, "sliding_window": 4096},
     ),
     "qwen3_moe": Family(
-        bias_key=("attention_bias", False, "qkv"),
-        moe=_qwen_moe,
+        bias_key=_BIAS,
+        moe=experts.qwen_moe,
         window=_optional_window,
         qk_norm="heads",
         defaults={"num_key_value_heads": 4, "sliding_window": 4096},

@@ -88,6 +88,7 @@ def _deliver(request: Request, cases: list[Case], out: Path, name: str | None) -
 
     from planner.accuracy.calibrate import calibrate as fit
     from planner.accuracy.overlay import commands, overlay, write_overlay
+    from planner.cli.screen import show, width
     from planner.report import calibration
 
     result = fit(cases)
@@ -100,7 +101,7 @@ def _deliver(request: Request, cases: list[Case], out: Path, name: str | None) -
         sys.stdout.write(json.dumps(answer, indent=2, allow_nan=False) + "\n")
         return
     following = f"planner recommend --profiles {out} --framework {framework} -g {gpus} -m MODEL"
-    sys.stdout.write(calibration.text(result, written, following))
+    show(calibration.text(result, written, following, width()))
 
 
 def _cases(

@@ -92,7 +92,7 @@ def check(
     step, peak = _quantity("--measured-step", measured_step, "second"), _quantity("--measured-memory", measured_memory)
     from planner.catalog.library import open_library
     from planner.cli.infile import read_text
-    from planner.cli.screen import notes, progress
+    from planner.cli.screen import notes, progress, show
     from planner.launch.check import check as judge
     from planner.launch.check import compared
     from planner.launch.header import read_header
@@ -114,7 +114,10 @@ def check(
     notes(assumptions, quiet)
     with progress(quiet) as tick:
         verdict = compared(judge(reading, setup, TARGETS[reading.target], share, tick), step, peak)
-    sys.stdout.write(write(document(verdict, file, assumptions)) if as_json else shown(file, verdict))
+    if as_json:
+        sys.stdout.write(write(document(verdict, file, assumptions)))
+    else:
+        show(shown(file, verdict))
     if not verdict.legal:
         raise typer.Exit(EXIT_BAD_INPUT)
     if not verdict.fits:

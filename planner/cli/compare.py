@@ -24,7 +24,7 @@ def compare(request: Request, price: _Price = None) -> None:
     if not request.model or not request.gpus:
         missing = "--gpus" if request.model else "--model"
         raise PlannerError(f"{missing} is missing", "planner compare --model llama70b --gpus 64xA100,64xH100,32xB200")
-    from planner.cli.screen import console, notes
+    from planner.cli.screen import notes, show, width
     from planner.curve import compare as search
     from planner.recommend import caveats
     from planner.report.words import warning
@@ -40,7 +40,7 @@ def compare(request: Request, price: _Price = None) -> None:
     else:
         from planner.report.curve import comparison
 
-        comparison(console(), columns)
+        show(comparison(columns, width()))
     runs, fits = (any(found) for found in zip(*((bool(c.answer.ranked), c.answer.fits) for c in columns), strict=True))
     notes(warning(fits, runs), request.quiet)
     raise typer.Exit(EXIT_FITS if runs else EXIT_NOTHING_FITS)

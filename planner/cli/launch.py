@@ -131,13 +131,13 @@ def _refuse(target: Target, setup: Setup, as_asked: bool) -> None:
         PlannerError: NotAsAsked where the plan is no mistake of the user's, but what a job that does not fit gives up.
     """
     from planner.launch.nearest import nearest
-    from planner.launch.targets import refusal
+    from planner.launch.targets import refusal, rules_of
     from planner.report.words import degrees, recompute_name
 
     rule = refusal(target, setup)
     if rule is None:
         return
-    near = nearest(setup.job, setup.plan, target.rules, keep=1)
+    near = nearest(setup.job, setup.plan, rules_of(target), keep=1)
     hints = [f"rule: {rule.name} ({rule.source})"]
     if near:
         one = near[0].ranked

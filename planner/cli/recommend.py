@@ -41,10 +41,10 @@ def recommend(
 
         sys.stdout.write(write(recommendation(answer, assumptions)))
     else:
-        from planner.cli.screen import console
+        from planner.cli.screen import show, width
         from planner.report.table import recommendation as table
 
-        table(console(), answer, sys.argv[1:])
+        show(table(answer, sys.argv[1:], width()))
     notes(warning(answer.fits, bool(answer.ranked)), request.quiet)
     raise typer.Exit(EXIT_FITS if answer.ranked else EXIT_NOTHING_FITS)
 
@@ -55,9 +55,9 @@ def _curve(request: Request) -> bool:
 
     if not is_range(request.gpus):
         return False
-    from planner.cli.screen import console, notes
+    from planner.cli.screen import notes, show, width
     from planner.recommend import caveats
-    from planner.report.curve import curve as show
+    from planner.report.curve import curve as ladder
     from planner.report.curve import curve_json
     from planner.report.jsonout import write
 
@@ -67,7 +67,7 @@ def _curve(request: Request) -> bool:
     if request.as_json:
         sys.stdout.write(write(curve_json(answer)))
     else:
-        show(console(), answer)
+        show(ladder(answer, width()))
     raise typer.Exit(EXIT_FITS if answer.rungs else EXIT_NOTHING_FITS)
 
 

@@ -141,7 +141,7 @@ def _show(found: ServeAnswer, top: int, as_json: bool) -> None:
 
         sys.stdout.write(write(serving(found, found.question.assumptions, top)))
     else:
-        from planner.cli.screen import console
+        from planner.cli.screen import show, width
         from planner.report.serving import deployments
 
-        deployments(console(), found, top)
+        show(deployments(found, top, width()))

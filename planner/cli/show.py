@@ -33,12 +33,12 @@ def show(
         near = suggest(what, list(KINDS))
         raise PlannerError(f"nothing to show by the name {what!r}", [f"did you mean: {', '.join(near or KINDS)} ?"])
     from planner.catalog.library import open_library
+    from planner.cli.screen import show as print_lines
     from planner.report.profiles import listing, record, table
 
     library = open_library(profiles)
-    if name is not None:
-        facts = record(kind, library.find(kind, name).value)
-        sys.stdout.write(json.dumps(facts, indent=2) + "\n" if as_json else table(facts))
-        return
-    rows = listing(kind, library)
-    sys.stdout.write(json.dumps(rows, indent=2) + "\n" if as_json else "".join(f"{row['line']}\n" for row in rows))
+    found = listing(kind, library) if name is None else record(kind, library.find(kind, name).value)
+    if as_json:
+        sys.stdout.write(json.dumps(found, indent=2) + "\n")
+    else:
+        print_lines(table(found) if isinstance(found, dict) else (row["line"] for row in found))

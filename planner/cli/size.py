@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import fields
 from typing import Annotated, Any
 
@@ -117,7 +117,7 @@ def _refuse(options: dict[str, Any], why: str) -> None:
 
 
 def _answer(request: Request, asked: dict[str, Any], only: str | None) -> None:
-    from planner.cli.screen import console, notes
+    from planner.cli.screen import notes, width
     from planner.report.sizing import sizes
     from planner.report.sizing_json import point, size
     from planner.size import ask_size
@@ -127,11 +127,11 @@ def _answer(request: Request, asked: dict[str, Any], only: str | None) -> None:
     notes(question.assumptions, request.quiet)
     found = search(question)
     head = None if found.answer is None else point(found.answer)
-    _show(request, head, only, lambda: size(found), lambda: sizes(console(), found, sys.argv[1:]))
+    _show(request, head, only, lambda: size(found), lambda: sizes(found, sys.argv[1:], width()))
 
 
 def _answer_load(request: Request, asked: dict[str, Any], only: str | None) -> None:
-    from planner.cli.screen import console, notes
+    from planner.cli.screen import notes, width
     from planner.report.sizing_serving import deployment, load, loads
     from planner.size_serving import ask_load, size_load
 
@@ -140,7 +140,7 @@ def _answer_load(request: Request, asked: dict[str, Any], only: str | None) -> N
     notes(question.assumptions, request.quiet)
     found = size_load(question)
     head = None if found.answer is None else deployment(found.answer)
-    _show(request, head, only, lambda: load(found), lambda: loads(console(), found))
+    _show(request, head, only, lambda: load(found), lambda: loads(found, width()))
 
 
 def _show(
@@ -148,7 +148,7 @@ def _show(
     head: dict[str, Any] | None,
     only: str | None,
     whole: Callable[[], dict[str, Any]],
-    screen: Callable[[], None],
+    lines: Callable[[], Iterator[str]],
 ) -> None:
     """Fields of the answer alone, the whole as JSON, or a screen; the exit code says whether there is an answer."""
     if only is not None:
@@ -156,7 +156,9 @@ def _show(
     elif request.as_json:
         _write(whole())
     else:
-        screen()
+        from planner.cli.screen import show
+
+        show(lines())
     raise typer.Exit(EXIT_NOTHING_FITS if head is None else EXIT_FITS)
 
 

@@ -214,21 +214,20 @@ def _deliver(figure: Figure, style: str, request: Request, out: Path | None, wid
         sys.stdout.write(_text(figure, style, PIPED))
 
 
-def _show(figure: Figure, width: int | None) -> None:
+def _show(figure: Figure, asked: int | None) -> None:
     """On the terminal, in colour if it has any."""
-    from planner.cli.screen import console
+    from planner.cli.screen import show, width
     from planner.report.panels import Clock
     from planner.report.timeline import drawing
 
-    screen = console()
     columns = os.environ.get("COLUMNS", "")
     piped = max(int(columns), 40) if columns.isdigit() else PIPED
-    for line in drawing(figure.panels, Clock(figure.slots), width or (screen.width if screen.is_terminal else piped)):
-        screen.print(line, soft_wrap=True)
+    show(drawing(figure.panels, Clock(figure.slots), asked or width() or piped), asked is not None)
 
 
 def _text(figure: Figure, style: str, width: int) -> str:
     """The drawing as the contents of a file."""
+    from planner.report.grid import plain
     from planner.report.panels import Clock
     from planner.report.timeline import drawing
     from planner.report.timeline_html import page
@@ -237,7 +236,7 @@ def _text(figure: Figure, style: str, width: int) -> str:
 
     clock = Clock(figure.slots)
     if style == "terminal":
-        return "".join(f"{line.plain.rstrip()}\n" for line in drawing(figure.panels, clock, width))
+        return "".join(f"{plain(line).rstrip()}\n" for line in drawing(figure.panels, clock, width))
     return {"svg": svg, "html": page, "trace": trace}[style](figure.panels, clock)
 
 

@@ -69,9 +69,9 @@ def validate(
         answer = validation.document(whole, kinds, cases, corpus.skipped)
         sys.stdout.write(json.dumps(answer, indent=2, allow_nan=False) + "\n")
         return
-    from planner.cli.screen import console
+    from planner.cli.screen import show, width
 
-    validation.tables(console(), whole, kinds, cases, corpus.skipped)
+    show(validation.tables(whole, kinds, cases, corpus.skipped, width()))
 
 
 def _read(paths: list[Path], profiles: Path | None, quiet: bool) -> Corpus:

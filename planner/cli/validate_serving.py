@@ -29,9 +29,9 @@ def validate_serving(files: list[Path], as_json: bool, rows: Path | None, profil
         answer = serving_validation.document(predictions, corpus.skipped)
         sys.stdout.write(json.dumps(answer, indent=2, allow_nan=False) + "\n")
         return
-    from planner.cli.screen import console
+    from planner.cli.screen import show, width
 
-    serving_validation.tables(console(), predictions, corpus.skipped)
+    show(serving_validation.tables(predictions, corpus.skipped, width()))
 
 
 def _read(paths: list[Path], profiles: Path | None, quiet: bool) -> ServeCorpus:

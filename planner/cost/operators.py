@@ -15,7 +15,7 @@ from typing import Literal
 
 import numpy as np
 
-from planner.blocks.operator import Core, Product
+from planner.blocks.operator import Core, Product, Scan
 from planner.plan import Num
 from planner.schema.hardware import Accelerator, Inference, Shares
 
@@ -115,6 +115,21 @@ def flash_time(
     if direction == "forward":
         return eff.kernel + 0.5 * square_flops / (rate * eff.attention)
     return 2.0 * eff.kernel + 0.5 * FLASH_BACKWARD * square_flops / (rate * eff.attention_backward)
+
+
+def scan_time(accelerator: Accelerator, precision: str, scan: Scan, fused: float, direction: Direction) -> Num:
+    """A chunked scan: its products at the rate of matrix products with sides so small, over its bytes.
+
+    Backward takes 2.5 times the FLOPs: of four products two are computed again, and each has two gradients (mamba_ssm
+    ops/triton/ssd_combined.py). Not measured: no scan stands in the corpus.
+    """
+    eff = accelerator.efficiency
+    d0 = eff.gemm_dim
+    sides = (scan.chunk / (scan.chunk + d0)) * (scan.width / (scan.width + d0)) * (scan.depth / (scan.depth + d0))
+    factor = 1.0 if direction == "forward" else FLASH_BACKWARD
+    compute = factor * scan.flops / (peak(accelerator, precision) * eff.gemm * sides)
+    moved = factor * fused * scan.moved / (accelerator.bandwidth * eff.memory)
+    return factor * scan.kernels * eff.kernel + smooth_max(compute, moved)
 
 
 def core_time(accelerator: Accelerator, precision: str, core: Core, direction: Direction, kernel: str) -> Num:

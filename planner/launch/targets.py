@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from planner.blocks.structure import beyond_attention
 from planner.errors import PlannerError, suggest
 from planner.launch import (
     accelerate,
@@ -36,6 +37,17 @@ TARGETS: dict[str, Target] = {
     )
 }
 """By name. A new one is a file with a TARGET and its line here; docs/launch.md shows how."""
+
+
+FROM_LIBRARY = ("deepspeed", "pytorch", "accelerate")
+"""Targets whose programs take the model from a library of classes instead of writing its shape."""
+
+MIXERS_WRITTEN = Rule(
+    "mixers",
+    lambda job, plan: beyond_attention(job.model) is None,
+    "{model} has {beyond}, which this target cannot write yet",
+    "planner/launch writes attention with a feed-forward part behind it",
+)
 
 
 def find_target(name: str | None, framework: Framework) -> Target:
@@ -71,4 +83,9 @@ def writes(job: Job, plan: Plan) -> bool:
 
 def refusal(target: Target, setup: Setup) -> Rule | None:
     """The first thing of a plan that a target cannot express, or None."""
-    return first_of(target.rules, setup.job, setup.plan)
+    return first_of(rules_of(target), setup.job, setup.plan)
+
+
+def rules_of(target: Target) -> tuple[Rule, ...]:
+    """What a plan has to obey for a target to write it."""
+    return target.rules if target.name in FROM_LIBRARY else (MIXERS_WRITTEN, *target.rules)

@@ -2,53 +2,54 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from textwrap import wrap
 from typing import Any
 
 from planner import __version__
 from planner.accuracy.calibrate import Calibration, Fitted, Run
+from planner.report.grid import Column, prose, tables
 from planner.units import format_bytes, format_seconds
 
 SHOWN = 60
 """Runs listed one by one."""
 
-READABLE = 112
-"""Columns at which sentences are wrapped."""
-
 WORDS = {"step": "step time", "memory": "peak memory"}
 
 
-def text(result: Calibration, written: list[Path], following: str) -> str:
-    """The answer on a terminal or in a pipe."""
-    width = max(len("run"), *(len(run.id) for run in result.runs[:SHOWN]))
-    lines = [f"{'run':<{width}}  {'':<11}  {'measured':>10}  {'before':>18}  {'after':>18}"]
-    lines += [_run(run, width) for run in result.runs[:SHOWN]]
+COLUMNS = (
+    Column("run", right=False),
+    Column("kind", 1, right=False, head=""),
+    *map(Column, ("measured", "before", "after")),
+)
+
+
+def text(result: Calibration, written: list[Path], following: str, width: int | None) -> Iterator[str]:
+    """The answer in lines, on a terminal or in a pipe."""
+    yield from tables(COLUMNS, [[_run(run) for run in result.runs[:SHOWN]]], width)
     if len(result.runs) > SHOWN:
-        lines.append(f"... and {len(result.runs) - SHOWN} more")
-    lines.append("")
+        yield f"... and {len(result.runs) - SHOWN} more"
+    yield ""
     for kind, words in WORDS.items():
         if (errors := result.errors(kind)) is not None:
-            lines.append(f"median error of {words}: {errors[0]:.1%} before, {errors[1]:.1%} after")
-    lines += ["", "Constants, as factors on the packaged ones"]
-    lines += [_constant(one) for one in result.fitted if one.determined]
+            yield f"median error of {words}: {errors[0]:.1%} before, {errors[1]:.1%} after"
+    yield from ("", "Constants, as factors on the packaged ones")
+    yield from (_constant(one) for one in result.fitted if one.determined)
     if result.reserve is not None:
         sign = "+" if result.reserve >= 0 else "-"
-        lines.append(f"  {'reserve':<12} {sign} {format_bytes(abs(result.reserve)):<15} memory beside the analytic sum")
+        yield f"  {'reserve':<12} {sign} {format_bytes(abs(result.reserve)):<15} memory beside the analytic sum"
     left = [f"{one.constant.name} ({one.constant.words})" for one in result.fitted if not one.determined]
     if left:
-        said = f"not told by these runs, left as packaged: {', '.join(left)}"
-        lines += wrap(said, READABLE, initial_indent="  ", subsequent_indent="    ")
-    lines += ["", "Written", *(f"  {path}" for path in written), "", f"Next    {following}"]
-    return "\n".join(lines) + "\n"
+        yield from prose([f"  not told by these runs, left as packaged: {', '.join(left)}"], width, 4)
+    yield from ("", "Written", *(f"  {path}" for path in written), "", f"Next    {following}")
 
 
-def _run(run: Run, width: int) -> str:
+def _run(run: Run) -> list[str]:
     shown = format_seconds if run.kind == "step" else format_bytes
     before, after = (
         f"{shown(value)} ({error:+.1%})" for value, error in zip((run.before, run.after), run.errors, strict=True)
     )
-    return f"{run.id:<{width}}  {WORDS[run.kind]:<11}  {shown(run.measured):>10}  {before:>18}  {after:>18}"
+    return [run.id, f"{WORDS[run.kind]:<11}", f"{shown(run.measured):>10}", f"{before:>18}", f"{after:>18}"]
 
 
 def _constant(one: Fitted) -> str:

@@ -27,12 +27,12 @@ LONGEST_LIST = 6
 MOST_SUSPECTS = 4
 
 
-def text(name: str, verdict: Verdict) -> str:
+def text(name: str, verdict: Verdict) -> list[str]:
     """The verdict in lines of "what  finding"."""
     rows = [("script", _script(name, verdict)), ("plan", _plan(verdict.setup))]
     rows += _legal(verdict) + _numbers(verdict) + _measured(verdict)
     rows += _changes(verdict) + _best(verdict) + _ignored(verdict)
-    return "".join(f"{what:<9} {said}\n" if said else "\n" for what, said in rows)
+    return [f"{what:<9} {said}" if said else "" for what, said in rows]
 
 
 def _script(name: str, verdict: Verdict) -> str:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
 from planner import __version__
-from planner.curve import Column, Curve
+from planner.curve import Column as Compared
+from planner.curve import Curve
 from planner.recommend import usable_memory
+from planner.report.grid import Column, kept, tables
 from planner.report.jsonout import inputs, inputs_of, loosened, plan
 from planner.report.plot import scatter
 from planner.report.sizing_json import brief, price
 from planner.report.sizing_words import layout, pays_words, price_words, shape, usd
 from planner.report.table import training
 from planner.report.words import band_words, degrees, recompute_name, relaxation, unfit, with_band
+from planner.sizing.answers import Rung
 from planner.units import GIB, format_bytes
 
 TIMED = {"time_s", "time_low_s", "time_high_s", "gpu_hours", "cost_usd", "effective_share", "spare_nodes"}
@@ -23,53 +24,55 @@ TIMED |= {"time_band", "usd_per_hour", "price", "instance", "instances", "gpu"}
 """Fields of a size that belong to a run of so many tokens."""
 
 
-def curve(console: Console, answer: Curve) -> None:
+def curve(answer: Curve, width: int | None) -> Iterator[str]:
     """Header, a row per size, a small plot, and up to where scaling pays."""
     q = answer.question
-    console.print(training(q.kind.job))
+    yield training(q.kind.job)
     tail = f"{len(q.sizes)} sizes · {answer.seconds:.2f} s"
-    console.print(f"{q.sizes[0]:,} to {q.sizes[-1]:,} × {q.kind.name} · {q.kind.job.framework.name} · {tail}")
-    console.print()
+    yield f"{q.sizes[0]:,} to {q.sizes[-1]:,} × {q.kind.name} · {q.kind.job.framework.name} · {tail}"
+    yield ""
     if answer.rungs:
-        console.print(table(answer))
-        console.print()
-        for line in plot(answer):
-            console.print(line)
-        console.print()
+        yield from (*tables(COLUMNS, [[_row(rung) for rung in answer.rungs]], width), "")
+        yield from (*plot(answer, width), "")
     if answer.unfit:
-        console.print(f"Not      {', '.join(f'{n:,}' for n in answer.unfit)} GPUs: nothing fits as asked")
+        yield f"Not      {', '.join(f'{n:,}' for n in answer.unfit)} GPUs: nothing fits as asked"
     if len(answer.rungs) > 1:
-        console.print(f"Scaling  {pays_words(answer.rungs, answer.pays)}.")
+        yield f"Scaling  {pays_words(answer.rungs, answer.pays)}."
 
 
-def table(answer: Curve) -> Table:
-    """One size per row."""
-    grid = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
-    for name in ("GPUs", "batch", "step", "tokens/s", "per GPU", "MFU", "per doubling"):
-        grid.add_column(name, justify="right", no_wrap=True)
-    for name in ("cluster", "layout"):
-        grid.add_column(name, no_wrap=True)
-    for step in answer.rungs:
-        p = step.point
-        grid.add_row(
-            f"{p.gpus:,}",
-            f"{p.ranked.job.workload.global_batch:,}",
-            with_band(p.ranked),
-            f"{p.tokens_per_second:,.0f}",
-            f"{p.tokens_per_second / p.gpus:,.0f}",
-            f"{p.ranked.mfu:.1%}",
-            "" if step.gain is None else f"{step.gain:.2f}x",
-            shape(p),
-            layout(p),
-        )
-    return grid
+COLUMNS = (
+    Column("GPUs"),
+    Column("batch", 2),
+    Column("step"),
+    Column("tokens/s", 1),
+    Column("per GPU", 5),
+    Column("MFU", 6),
+    Column("per doubling", 3),
+    Column("cluster", 4, right=False),
+    Column("layout", right=False),
+)
 
 
-def plot(answer: Curve) -> list[str]:
+def _row(rung: Rung) -> list[str]:
+    p = rung.point
+    return [
+        f"{p.gpus:,}",
+        f"{p.ranked.job.workload.global_batch:,}",
+        with_band(p.ranked),
+        f"{p.tokens_per_second:,.0f}",
+        f"{p.tokens_per_second / p.gpus:,.0f}",
+        f"{p.ranked.mfu:.1%}",
+        "" if rung.gain is None else f"{rung.gain:.2f}x",
+        shape(p),
+        layout(p),
+    ]
+
+
+def plot(answer: Curve, width: int | None = None) -> list[str]:
     """Tokens per second over GPUs; a line through 0 would be perfect scaling."""
     sizes = [float(r.point.gpus) for r in answer.rungs]
     speeds = [r.point.tokens_per_second / 1e3 for r in answer.rungs]
-    return scatter(sizes, speeds, "●" * len(sizes), "GPUs", "k tokens/s")
+    return scatter(sizes, speeds, "●" * len(sizes), "GPUs", "k tokens/s", width)
 
 
 def curve_json(answer: Curve) -> dict[str, Any]:
@@ -102,32 +105,31 @@ def curve_json(answer: Curve) -> dict[str, Any]:
     }
 
 
-def comparison(console: Console, columns: tuple[Column, ...]) -> None:
-    """One column per cluster."""
-    console.print(training(columns[0].question.job))
-    console.print()
-    grid = Table(box=None, pad_edge=False, padding=(0, 2), header_style="bold")
-    grid.add_column("", no_wrap=True)
-    for column in columns:
-        grid.add_column(column.name, no_wrap=True)
-    cells = [_cells(column) for column in columns]
-    for name in cells[0]:
-        if any(cell[name] for cell in cells):
-            grid.add_row(name, *(cell[name] for cell in cells))
-    console.print(grid)
-    console.print()
-    for column in columns:
-        best = column.answer.ranked
+def comparison(clusters: Sequence[Compared], width: int | None) -> Iterator[str]:
+    """One column per cluster, as many side by side as there is room for."""
+    yield from (training(clusters[0].question.job), "")
+    yield from (*_beside(clusters, width), "")
+    for cluster in clusters:
+        best = cluster.answer.ranked
         if best:
-            console.print(f"Band     {column.name}: {band_words(best[0])}")
-        if column.bill is not None:
-            console.print(f"Price    {column.name}: {price_words(column.bill)}")
-        if not column.answer.fits:
-            for line in unfit(column.answer):
-                console.print(f"Not      {column.name}: {line}.")
+            yield f"Band     {cluster.name}: {band_words(best[0])}"
+        if cluster.bill is not None:
+            yield f"Price    {cluster.name}: {price_words(cluster.bill)}"
+        if not cluster.answer.fits:
+            yield from (f"Not      {cluster.name}: {line}." for line in unfit(cluster.answer))
 
 
-def _cells(column: Column) -> dict[str, str]:
+def _beside(clusters: Sequence[Compared], width: int | None) -> list[str]:
+    cells = [_cells(cluster) for cluster in clusters]
+    rows = [(name, *(cell[name] for cell in cells)) for name in cells[0] if any(cell[name] for cell in cells)]
+    columns = [Column(name, right=False) for name in ("", *(cluster.name for cluster in clusters))]
+    half = len(clusters) // 2
+    if half and not kept(columns, rows, width, 4):
+        return [*_beside(clusters[:-half], width), "", *_beside(clusters[-half:], width)]
+    return tables(columns, [rows], width, 4)
+
+
+def _cells(column: Compared) -> dict[str, str]:
     """What is said of one cluster, by row."""
     cluster, answer = column.question.job.cluster, column.answer
     rows = {"GPUs": f"{cluster.gpus:,} × {cluster.accelerator.name}", "nodes": f"{cluster.nodes} × {cluster.node.name}"}
@@ -152,7 +154,7 @@ def _cells(column: Column) -> dict[str, str]:
     return rows
 
 
-def comparison_json(columns: tuple[Column, ...]) -> dict[str, Any]:
+def comparison_json(columns: Sequence[Compared]) -> dict[str, Any]:
     """The whole answer. Its JSON Schema is docs/schemas/comparison-1.json."""
     return {
         "schema": "planner.comparison/1",
@@ -162,7 +164,7 @@ def comparison_json(columns: tuple[Column, ...]) -> dict[str, Any]:
     }
 
 
-def _column(c: Column) -> dict[str, Any]:
+def _column(c: Compared) -> dict[str, Any]:
     best = c.answer.ranked[0] if c.answer.ranked else None
     paid = c.bill
     return {

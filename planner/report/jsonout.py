@@ -40,6 +40,7 @@ def recommendation(answer: Recommendation, assumptions: tuple[str, ...]) -> dict
         "smallest_cluster_reason": answer.larger.why or None,
         "loosened": loosened(answer),
         "usable_memory_bytes": answer.capacity,
+        "not_tried": [{"what": what, "option": option} for what, option in answer.untried],
         "search": {
             "plans": answer.plans,
             "feasible": answer.feasible,

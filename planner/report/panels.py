@@ -128,17 +128,18 @@ def chunks(panels: Sequence[Panel]) -> int:
 def shade(kind: str, chunk: int, v: int) -> str:
     """Colour of a kind, lighter for later chunks."""
     mix = 0.55 * chunk / (v - 1) if v > 1 else 0.0
-    return "#" + "".join(f"{round(c + (255 - c) * mix):02X}" for c in _rgb(COLOURS[kind]))
+    return "#" + "".join(f"{round(c + (255 - c) * mix):02X}" for c in rgb(COLOURS[kind]))
 
 
 def ink(background: str) -> str:
     """Black or white, whichever stands out more (WCAG 2.1 contrast: 1.05 / (Y + 0.05) against (Y + 0.05) / 0.05)."""
-    linear = (c / 255 / 12.92 if c <= 10 else ((c / 255 + 0.055) / 1.055) ** 2.4 for c in _rgb(background))
+    linear = (c / 255 / 12.92 if c <= 10 else ((c / 255 + 0.055) / 1.055) ** 2.4 for c in rgb(background))
     luminance = sum(weight * c for weight, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
     return "#000000" if (luminance + 0.05) ** 2 > 1.05 * 0.05 else "#FFFFFF"
 
 
-def _rgb(colour: str) -> tuple[int, int, int]:
+def rgb(colour: str) -> tuple[int, int, int]:
+    """Red, green and blue of "#0072B2"."""
     return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
 
 

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-WIDTH, HEIGHT = 60, 12
+WIDTH, HEIGHT, MARGIN = 60, 12, 10
 
 
-def scatter(x: Sequence[float], y: Sequence[float], marks: str, across: str, up: str) -> list[str]:
-    """Lines of a plot of points, each drawn as its mark; both axes start at 0.
+def scatter(
+    x: Sequence[float], y: Sequence[float], marks: str, across: str, up: str, room: int | None = None
+) -> list[str]:
+    """Lines of a plot of points, each drawn as its mark, within `room` columns; both axes start at 0.
 
     Where points share a cell the first one is seen.
     """
     if not x:
         return []
-    right, top = max(x), max(y)
-    grid = [[" "] * WIDTH for _ in range(HEIGHT)]
+    right, top, width = max(x), max(y), min(WIDTH, (room or WIDTH + MARGIN) - MARGIN)
+    grid = [[" "] * width for _ in range(HEIGHT)]
     for px, py, mark in reversed(list(zip(x, y, marks, strict=True))):
-        column = min(int(px / right * WIDTH), WIDTH - 1)
+        column = min(int(px / right * width), width - 1)
         row = HEIGHT - 1 - min(int(py / top * HEIGHT), HEIGHT - 1)
         grid[row][column] = mark
     labels = [f"{top:8,.0f} ┤"] + ["         │"] * (HEIGHT - 2) + [f"{0:8,.0f} ┤"]
     lines = [f"{up:>9}"] + [label + "".join(cells).rstrip() for label, cells in zip(labels, grid, strict=True)]
-    return [*lines, "         └" + "─" * WIDTH, f"          0{across:^{WIDTH - 10}}{right:8,.0f}"]
+    return [*lines, "         └" + "─" * width, f"          0{across:^{width - 10}}{right:8,.0f}"]

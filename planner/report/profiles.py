@@ -62,19 +62,19 @@ def record(kind: str, profile: Any) -> dict[str, Any]:
     return facts
 
 
-def table(facts: dict[str, Any], indent: str = "", parent: str = "") -> str:
+def table(facts: dict[str, Any], indent: str = "", parent: str = "") -> list[str]:
     """Facts as aligned lines, quantities with their units."""
     width = max(map(len, facts))
     lines = []
     for key, value in facts.items():
         if isinstance(value, dict):
-            lines.append(f"{indent}{key}\n{table(value, indent + '  ', key)}".rstrip("\n"))
+            lines += [f"{indent}{key}", *table(value, indent + "  ", key)]
             continue
         say = _UNITS.get(f"{parent}.{key}") or _UNITS.get(key)
         shown = say(value) if say else ", ".join(map(str, value)) if isinstance(value, list) else value
         if shown not in ("", ()):
             lines.append(f"{indent}{key:<{width}}  {shown}")
-    return "\n".join(lines) + "\n"
+    return lines
 
 
 def listing(kind: str, library: Library) -> list[dict[str, Any]]:

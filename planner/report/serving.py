@@ -1,13 +1,11 @@
-"""Deployments on a terminal, or in a pipe: the same lines, cropped never."""
+"""Deployments in lines, on a terminal or in a pipe."""
 
 from __future__ import annotations
 
-from textwrap import fill
-
-from rich.console import Console
-from rich.table import Table
+from collections.abc import Iterator
 
 from planner.blocks.counts import parameters
+from planner.report.grid import Column, kept, prose, tables
 from planner.report.plot import scatter
 from planner.report.serving_words import (
     DEFINITIONS,
@@ -30,32 +28,18 @@ from planner.serving.job import ServeJob
 from planner.serving.options import Option, per_gpu
 from planner.units import format_bytes, format_count, format_rate, format_seconds
 
-READABLE = 118
-"""Columns at which sentences are wrapped; tables never are."""
-
 SHOWN = 6
 """Rejected layouts that are named."""
 
 
-def deployments(console: Console, answer: ServeAnswer, top: int) -> None:
+def deployments(answer: ServeAnswer, top: int, width: int | None) -> Iterator[str]:
     """Header, ranking, reasons, the other answers and the front."""
-    for line in header(answer):
-        console.print(line)
-    console.print()
-    if answer.choice.ranked:
-        console.print(ranking(answer, top))
-    else:
-        console.print("Nothing does what was asked.")
-    console.print()
-    for line in reasons(answer, top):
-        console.print(fill(line, min(console.width, READABLE), subsequent_indent=" " * 8))
+    yield from (*header(answer), "")
+    yield from ranking(answer, top, width) if answer.choice.ranked else ["Nothing does what was asked."]
+    yield from ("", *prose(reasons(answer, top), width, 8))
     if answer.front.options:
-        console.print()
-        for line in front(answer):
-            console.print(line)
-    console.print()
-    for line in DEFINITIONS:
-        console.print(fill(line, min(console.width, READABLE)))
+        yield from ("", *front(answer, width))
+    yield from ("", *prose(DEFINITIONS, width, 0))
 
 
 def header(answer: ServeAnswer) -> list[str]:
@@ -100,19 +84,27 @@ def levels(w: ServeWorkload) -> str:
 
 NEXT = "the same with --launch --plan N: flags that start deployment N, and the benchmark that checks it."
 
-COLUMNS = ("users", "running", "TTFT", "TPOT", "tok/s/user", "tok/s/GPU", "req/s", "memory", "KV tokens")
+COLUMNS = (
+    *map(Column, ("#", "tp", "ep", "pp", "dp")),
+    Column("GPUs", 3),
+    Column("users", 1),
+    Column("running", 4),
+    Column("TTFT"),
+    Column("TPOT"),
+    Column("tok/s/user", 5),
+    Column("tok/s/GPU"),
+    Column("req/s", 2),
+    Column("memory"),
+    Column("KV tokens", 6),
+)
 
 
-def ranking(answer: ServeAnswer, top: int) -> Table:
+def ranking(answer: ServeAnswer, top: int, width: int | None = None) -> list[str]:
     """The ranked layouts, each at its best load."""
     job = answer.question.job
-    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
     moe = job.model.moe is not None
-    for name in ("#", "tp", *(["ep"] if moe else []), "pp", "dp", "GPUs", *COLUMNS):
-        table.add_column(name, justify="right", no_wrap=True)
-    for number, option in enumerate(answer.choice.ranked[:top], start=1):
-        table.add_row(*_cells(job, option, number, moe))
-    return table
+    rows = [_cells(job, option, n, moe) for n, option in enumerate(answer.choice.ranked[:top], start=1)]
+    return tables([c for c in COLUMNS if moe or c.name != "ep"], [rows], width)
 
 
 def _cells(job: ServeJob, option: Option, number: int, moe: bool) -> list[str]:
@@ -189,17 +181,21 @@ def also(answer: ServeAnswer) -> list[str]:
     return lines
 
 
-def front(answer: ServeAnswer) -> list[str]:
+def front(answer: ServeAnswer, width: int | None = None) -> list[str]:
     """The Pareto front, drawn with one digit per tensor-parallel degree, and as a short table."""
     found = answer.front
     marks = "".join(_mark(option) for option in found.options)
     lines = [f"Pareto front, marked by tp ({answer.question.job.model.name}, any load, before service levels)"]
-    lines += scatter(found.per_user, found.per_gpu, marks, "tokens/s/user", "tok/s/GPU")
+    lines += scatter(found.per_user, found.per_gpu, marks, "tokens/s/user", "tok/s/GPU", width)
     step = max(1, -(-len(found.options) // SHOWN))
-    for option, user, gpu in list(zip(found.options, found.per_user, found.per_gpu, strict=True))[::step]:
-        users = float(option.users)
-        lines.append(f"          {layout(option):<18} {users:7,.0f} users {user:8.1f} tok/s/user {gpu:9.1f} tok/s/GPU")
-    return lines
+    shown = list(zip(found.options, found.per_user, found.per_gpu, strict=True))[::step]
+    rows = [
+        (f"{layout(o):<18}", f"{float(o.users):7,.0f} users", f"{user:8.1f} tok/s/user", f"{gpu:9.1f} tok/s/GPU")
+        for o, user, gpu in shown
+    ]
+    columns = [Column("", right=False), *(Column("") for _ in range(3))]
+    margin = 10 if kept(columns, rows, None if width is None else width - 10, 1) else 0
+    return lines + [" " * margin + line for line in tables(columns, [rows], width, 1)]
 
 
 def _mark(option: Option) -> str:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
-
-from rich.console import Console
-from rich.table import Table
 
 from planner.accuracy.serving_corpus import Skip
 from planner.accuracy.serving_score import APART, ServePrediction, ServeScore, Size, main, score, size, split
+from planner.report.grid import Column
+from planner.report.grid import tables as grids
 
 SCHEMA = "planner.serving-validation/1"
 
@@ -28,20 +27,16 @@ NAMES = {
 """Scores in words."""
 
 
-def tables(console: Console, predictions: Sequence[ServePrediction], skipped: Sequence[Skip]) -> None:
+def tables(predictions: Sequence[ServePrediction], skipped: Sequence[Skip], width: int | None) -> Iterator[str]:
     """The main scores, those of each engine and source, and what is scored apart."""
     counted = main(predictions)
     whole = score(counted)
-    console.print(_table("what", {NAMES.get(name, name): found for name, found in whole.sizes.items()}))
-    console.print()
-    for line in choices(whole):
-        console.print(line)
-    console.print()
-    console.print(_table("what, engine, accelerator", by_machine(counted)))
-    console.print()
-    console.print(_table("scored apart", apart(predictions)))
+    yield from (*_table("what", {NAMES.get(name, name): found for name, found in whole.sizes.items()}, width), "")
+    yield from (*choices(whole), "")
+    yield from (*_table("what, engine, accelerator", by_machine(counted), width), "")
+    yield from _table("scored apart", apart(predictions), width)
     for reason, count in Counter(skip.reason for skip in skipped).most_common():
-        console.print(f"not scored: {count} x {reason}")
+        yield f"not scored: {count} x {reason}"
 
 
 def choices(whole: ServeScore) -> list[str]:
@@ -72,14 +67,11 @@ def apart(predictions: Sequence[ServePrediction]) -> dict[str, Size]:
     return found
 
 
-def _table(first: str, sizes: dict[str, Size]) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
-    table.add_column(first, no_wrap=True)
-    for name in ("rows", "mean |error|", "median |error|", "bias"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for name, found in sizes.items():
-        table.add_row(name, f"{found.n:,}", f"{found.mean:.1%}", f"{found.median:.1%}", f"{found.bias:+.1%}")
-    return table
+def _table(first: str, sizes: dict[str, Size], width: int | None) -> list[str]:
+    columns = [Column(first, right=False), Column("rows", 1), Column("mean |error|")]
+    columns += [Column("median |error|", 2), Column("bias")]
+    rows = [(name, f"{x.n:,}", f"{x.mean:.1%}", f"{x.median:.1%}", f"{x.bias:+.1%}") for name, x in sizes.items()]
+    return grids(columns, [rows], width)
 
 
 def document(predictions: Sequence[ServePrediction], skipped: Sequence[Skip]) -> dict[str, Any]:

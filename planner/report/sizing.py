@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
-from textwrap import fill
-
-from rich.console import Console
-from rich.table import Table
+from collections.abc import Iterator, Sequence
 
 from planner.accuracy.bands import band
 from planner.recommend import usable_memory
+from planner.report.grid import Column, prose, tables
 from planner.report.sizing_words import (
     binding_words,
     failure_words,
@@ -24,7 +21,7 @@ from planner.report.sizing_words import (
     time_with_band,
     usd,
 )
-from planner.report.table import READABLE, training
+from planner.report.table import training
 from planner.report.words import CURES, band_words, largest_part, miss
 from planner.size import SizeAnswer
 from planner.sizing.point import Point
@@ -38,27 +35,16 @@ OWN |= {"--restart", "--repair", "--gpu", "--gpus", "-g", "--fields"}
 """Options of `size` that other commands do not take."""
 
 
-def sizes(console: Console, answer: SizeAnswer, arguments: Sequence[str]) -> None:
+def sizes(answer: SizeAnswer, arguments: Sequence[str], width: int | None) -> Iterator[str]:
     """Header, answers, the front, reasons and next steps."""
-    for line in header(answer):
-        console.print(line)
-    console.print()
+    yield from (*header(answer), "")
     if answer.answer is None:
-        for line in nothing(answer):
-            console.print(line)
+        yield from nothing(answer)
         return
-    console.print(table(answer, _named(answer)))
-    if len(answer.question.kinds) > 1:
-        console.print()
-        console.print(table(answer, [(f"on {p.kind.name}", p) for p in answer.each]))
-    if len(answer.front) > 1:
-        console.print()
-        console.print(table(answer, [("front", p) for p in thinned(answer.front, FRONT)]))
-    console.print()
-    for line in reasons(answer, answer.answer):
-        console.print(fill(line, min(console.width, READABLE), subsequent_indent=" " * 9))
+    yield from (*table(answer, width), "")
+    yield from prose(reasons(answer, answer.answer), width, 9)
     for word, command in zip(("Next", ""), next_commands(answer.answer, problem(arguments)), strict=False):
-        console.print(f"{word:<9}{command}")
+        yield f"{word:<9}{command}"
 
 
 def header(answer: SizeAnswer) -> list[str]:
@@ -88,32 +74,48 @@ def _named(answer: SizeAnswer) -> list[tuple[str, Point]]:
     return [(name, p) for name, p in found.items() if p is not None]
 
 
-def table(answer: SizeAnswer, rows: Sequence[tuple[str, Point]]) -> Table:
-    """One size per row."""
+COLUMNS = (
+    Column("", right=False),
+    Column("GPUs"),
+    Column("time"),
+    Column("GPU-hours", 2),
+    Column("cost"),
+    Column("$/h"),
+    Column("tokens/s", 3),
+    Column("MFU", 4),
+    Column("cluster", 1, right=False),
+    Column("layout", right=False),
+)
+
+
+def table(answer: SizeAnswer, width: int | None = None) -> list[str]:
+    """One size per row: those that answer, the best on each GPU, the front."""
+    groups = [_named(answer)]
+    if len(answer.question.kinds) > 1:
+        groups.append([(f"on {p.kind.name}", p) for p in answer.each])
+    if len(answer.front) > 1:
+        groups.append([("front", p) for p in thinned(answer.front, FRONT)])
     timed = answer.question.run.tokens is not None
-    priced = any(p.bill is not None for _, p in rows)
-    grid = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
-    grid.add_column("", no_wrap=True)
-    for name in ("GPUs", *(("time", "GPU-hours") if timed else ()), *(("cost" if timed else "$/h",) if priced else ())):
-        grid.add_column(name, justify="right", no_wrap=True)
-    for name in ("tokens/s", "MFU"):
-        grid.add_column(name, justify="right", no_wrap=True)
-    grid.add_column("cluster", no_wrap=True)
-    grid.add_column("layout", no_wrap=True)
-    for name, p in rows:
-        grid.add_row(*cells(name, p, timed, priced))
-    return grid
+    priced = any(p.bill is not None for group in groups for _, p in group)
+    hidden = {"$/h"} if timed else {"time", "GPU-hours", "cost"}
+    columns = [c for c in COLUMNS if c.name not in (hidden if priced else hidden | {"cost", "$/h"})]
+    cells = [[[row[c.name] for c in columns] for row in (_cells(*named) for named in group)] for group in groups]
+    return tables(columns, cells, width)
 
 
-def cells(name: str, p: Point, timed: bool, priced: bool) -> list[str]:
-    """A size in columns."""
-    out = [f"{name:<8}", f"{p.gpus:,}"]
-    if timed:
-        out += [time_with_band(p), format_count(p.gpu_hours or 0.0)]
-    if priced:
-        money = p.cost if timed else None if p.bill is None else p.bill.usd_per_hour
-        out.append("?" if money is None else usd(money))
-    return [*out, f"{p.tokens_per_second:,.0f}", f"{p.ranked.mfu:.1%}", shape(p), layout(p)]
+def _cells(name: str, p: Point) -> dict[str, str]:
+    return {
+        "": f"{name:<8}",
+        "GPUs": f"{p.gpus:,}",
+        "time": time_with_band(p),
+        "GPU-hours": format_count(p.gpu_hours or 0.0),
+        "cost": "?" if p.cost is None else usd(p.cost),
+        "$/h": "?" if p.bill is None else usd(p.bill.usd_per_hour),
+        "tokens/s": f"{p.tokens_per_second:,.0f}",
+        "MFU": f"{p.ranked.mfu:.1%}",
+        "cluster": shape(p),
+        "layout": layout(p),
+    }
 
 
 def thinned(points: Sequence[Point], most: int) -> list[Point]:

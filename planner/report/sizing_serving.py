@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
 from planner import __version__
+from planner.report.grid import Column, tables
 from planner.report.jsonout import inputs_of
 from planner.report.serving_json import option as plan
 from planner.report.serving_words import formats, rejected
@@ -21,24 +20,21 @@ from planner.units import format_seconds
 SCHEMA = "planner.size-serving/1"
 
 
-def loads(console: Console, answer: LoadAnswer) -> None:
+def loads(answer: LoadAnswer, width: int | None) -> Iterator[str]:
     """Header, a row per GPU, price and next step."""
-    for line in header(answer):
-        console.print(line)
-    console.print()
+    yield from (*header(answer), "")
     able = [s for s in answer.found if s.option is not None]
     if able:
-        console.print(table(able, answer))
-        console.print()
+        yield from (*tables(COLUMNS, [[_cells(s, answer) for s in able]], width), "")
     for s in answer.found:
         if s.option is None:
-            console.print(f"Not      {s.kind.name}, up to {s.gpus:,} GPUs: {_why_not(s)}")
+            yield f"Not      {s.kind.name}, up to {s.gpus:,} GPUs: {_why_not(s)}"
     head = answer.answer
     if head is None:
         return
     if head.bill is not None:
-        console.print(f"Price    {price_words(head.bill)}.")
-    console.print(f"Next     planner serve {' '.join(_same(head))}")
+        yield f"Price    {price_words(head.bill)}."
+    yield f"Next     planner serve {' '.join(_same(head))}"
 
 
 def header(answer: LoadAnswer) -> list[str]:
@@ -61,16 +57,17 @@ def header(answer: LoadAnswer) -> list[str]:
     ]
 
 
-def table(able: list[Served], answer: LoadAnswer) -> Table:
-    """The smallest deployment of every GPU on which there is one."""
-    grid = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
-    grid.add_column("", no_wrap=True)
-    for name in ("GPUs", "$/h", "$/M tokens out", "tokens/s out", "TTFT", "TPOT"):
-        grid.add_column(name, justify="right", no_wrap=True)
-    grid.add_column("layout", no_wrap=True)
-    for s in able:
-        grid.add_row(*_cells(s, answer))
-    return grid
+COLUMNS = (
+    Column("", right=False),
+    Column("GPUs"),
+    Column("$/h"),
+    Column("$/M tokens out", 1),
+    Column("tokens/s out", 2),
+    Column("TTFT"),
+    Column("TPOT"),
+    Column("layout", right=False),
+)
+"""What is said of the smallest deployment on a GPU."""
 
 
 def _cells(s: Served, answer: LoadAnswer) -> list[str]:

@@ -1,17 +1,13 @@
-"""The recommendation on a terminal, or in a pipe: the same lines, cropped never."""
+"""The recommendation in lines, on a terminal or in a pipe."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
-from textwrap import fill
-
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+from collections.abc import Iterator, Sequence
 
 from planner.blocks.counts import parameters
 from planner.recommend import DISAGREEMENT, Ranked, Recommendation
+from planner.report.grid import GREEN, RED, YELLOW, Column, paint, prose, tables
 from planner.report.words import (
     CURES,
     band_words,
@@ -28,29 +24,26 @@ from planner.report.words import (
 from planner.training.job import Job
 from planner.units import GIB, format_bytes, format_count, format_rate, format_seconds
 
-READABLE = 118
-"""Columns at which sentences are wrapped; tables and commands never are."""
-
 BAR = 12
 """Cells of the memory bar."""
 
 
-def recommendation(console: Console, answer: Recommendation, arguments: Sequence[str]) -> None:
+def recommendation(answer: Recommendation, arguments: Sequence[str], width: int | None) -> Iterator[str]:
     """Header, ranking, reasons and next steps."""
-    for line in header(answer):
-        console.print(line)
-    console.print()
+    yield from (*header(answer), "")
     if not answer.fits:
-        for line in does_not_fit(answer):
-            console.print(line)
-        console.print()
+        yield from (*does_not_fit(answer), "")
     if answer.ranked:
-        console.print(ranking(answer))
-        console.print()
-        for line in reasons(answer):
-            console.print(fill(line, min(console.width, READABLE), subsequent_indent=" " * 8))
-    for line in following(answer, arguments):
-        console.print(line)
+        yield from (*ranking(answer, width), "")
+        yield from prose(reasons(answer), width, 8)
+    yield from prose(not_tried(answer), width, 8)
+    yield from following(answer, arguments)
+
+
+def not_tried(answer: Recommendation) -> list[str]:
+    """What the search left out, and the options that open it."""
+    left = ", ".join(f"{what} ({option})" for what, option in answer.untried)
+    return [f"Space   not tried: {left}"] if left else []
 
 
 def header(answer: Recommendation) -> list[str]:
@@ -108,56 +101,55 @@ def does_not_fit(answer: Recommendation) -> list[str]:
     return lines
 
 
-def ranking(answer: Recommendation) -> Table:
-    """The ranked plans."""
+def ranking(answer: Recommendation, width: int | None = None) -> list[str]:
+    """The ranked plans as a table."""
+    rows = [_cells(number, ranked, answer) for number, ranked in enumerate(answer.ranked, start=1)]
+    columns = [c for c in COLUMNS if c.name in rows[0]]
+    return tables(columns, [[[row[c.name] for c in columns] for row in rows]], width)
+
+
+COLUMNS = (
+    *map(Column, ("#", "tp", "cp", "ep", "etp", "pp", "v", "dp", "b")),
+    Column("m", 4),
+    Column("recompute", 3),
+    Column("zero", 2),
+    Column("step"),
+    Column("tokens/s", 5),
+    Column("MFU", 7),
+    Column("bubble", 8),
+    Column("fullest rank", right=False),
+    Column("bar", 9, right=False, head=""),
+    Column("rank", 6, right=False, head=""),
+    Column("relaxed", 1, right=False),
+)
+"""What is said of a plan: what makes the plan, its time and its memory stay, the bar goes first."""
+
+
+def _cells(number: int, ranked: Ranked, answer: Recommendation) -> dict[str, str]:
+    plan, estimate = ranked.plan, ranked.estimate
     moe, cp = answer.job.model.moe is not None, any(r.plan.cp > 1 for r in answer.ranked)
-    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
-    names = ["#", "tp", *(["cp"] if cp else []), *(["ep", "etp"] if moe else []), "pp", "v", "dp", "b", "m"]
-    for name in names:
-        table.add_column(name, justify="right", no_wrap=True)
-    for name in ("recompute", "zero", "step", "tokens/s", "MFU", "bubble"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("fullest rank", no_wrap=True)
-    if not answer.fits:
-        table.add_column("relaxed", no_wrap=True)
-    for number, ranked in enumerate(answer.ranked, start=1):
-        table.add_row(*_cells(number, ranked, answer, moe, cp))
-    return table
+    degrees = ["tp", *(["cp"] if cp else []), *(["ep", "etp"] if moe else []), "pp", "v", "dp", "b", "m"]
+    return {
+        "#": str(number),
+        **{name: f"{getattr(plan, name):,}" for name in degrees},
+        "recompute": recompute_name(ranked.job, plan),
+        "zero": str(plan.zero),
+        "step": with_band(ranked),
+        "tokens/s": f"{ranked.tokens_per_second:,.0f}",
+        "MFU": f"{ranked.mfu:.1%}",
+        "bubble": f"{float(estimate.time.bubble_fraction):.1%}",
+        "fullest rank": f"{ranked.need / GIB:5.1f} / {answer.capacity / GIB:.1f} GiB",
+        "bar": memory_bar(ranked.need / answer.capacity),
+        "rank": f"rank {float(estimate.rank):.0f}",
+        **({} if answer.fits else {"relaxed": ", ".join(ranked.relaxations)}),
+    }
 
 
-def _cells(number: int, ranked: Ranked, answer: Recommendation, moe: bool, cp: bool) -> list[str | Text]:
-    plan = ranked.plan
-    columns = [
-        plan.tp,
-        *([plan.cp] if cp else []),
-        *([plan.ep, plan.etp] if moe else []),
-        plan.pp,
-        plan.v,
-        plan.dp,
-        plan.b,
-        plan.m,
-    ]
-    cells: list[str | Text] = [str(number), *(f"{c:,}" for c in columns)]
-    cells += [
-        recompute_name(ranked.job, plan),
-        str(plan.zero),
-        with_band(ranked),
-        f"{ranked.tokens_per_second:,.0f}",
-        f"{ranked.mfu:.1%}",
-        f"{float(ranked.estimate.time.bubble_fraction):.1%}",
-        memory_bar(ranked, answer),
-    ]
-    return cells if answer.fits else [*cells, ", ".join(ranked.relaxations)]
-
-
-def memory_bar(ranked: Ranked, answer: Recommendation) -> Text:
-    """Memory of the fullest rank against what there is, as numbers and as a bar."""
-    share = ranked.need / answer.capacity
+def memory_bar(share: float) -> str:
+    """Memory of the fullest rank as a share of what there is, drawn in eighths of a cell."""
     eighths = round(min(share, 1.0) * BAR * 8)
     bar = ("█" * (eighths // 8) + (" ▏▎▍▌▋▊▉"[eighths % 8] if eighths % 8 else "")).ljust(BAR, "·")
-    text = Text(f"{ranked.need / GIB:5.1f} / {answer.capacity / GIB:.1f} GiB  ")
-    text.append(bar, style="red" if share > 0.95 else "yellow" if share > 0.85 else "green")
-    return text.append(f"  rank {float(ranked.estimate.rank):.0f}")
+    return paint(bar, RED if share > 0.95 else YELLOW if share > 0.85 else GREEN)
 
 
 def reasons(answer: Recommendation) -> list[str]:

@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from math import ceil
 from statistics import median
 from textwrap import wrap
-from typing import TypeVar
 
-from rich.text import Text
-
+from planner.report.grid import BOLD, DIM, REVERSE, Column, flow, kept, paint, tables
 from planner.report.panels import (
     KINDS,
     Clock,
@@ -22,6 +20,7 @@ from planner.report.panels import (
     kinds,
     label,
     lanes,
+    rgb,
     shade,
     ticks,
     verdict,
@@ -39,8 +38,6 @@ SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
 NARROWEST = 20
 """Columns that the drawing takes at least."""
-
-Part = TypeVar("Part", str, Text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,19 +61,19 @@ class Scale:
         return f"1 column = {clock.tick(float(f'{1 / self.columns:.3g}'))}{' slots' if clock.slots else ''}"
 
 
-def drawing(panels: Sequence[Panel], clock: Clock, width: int) -> list[Text]:
+def drawing(panels: Sequence[Panel], clock: Clock, width: int) -> list[str]:
     """All panels one under another on one scale, with their numbers, an axis and a legend; no line exceeds `width`."""
     margin = len(f"rank {max(panel.timeline.p for panel in panels) - 1}  ")
     scale = fit(panels, max(width - margin, NARROWEST))
     table = comparison(panels, clock, width) if len(panels) > 1 else []
-    lines: list[Text] = []
+    lines: list[str] = []
     for panel in panels:
         lines += [*_heading(panel, width), *([] if table else _facts(panel, clock, width))]
         lines += [*_rows(panel, scale, margin), axis(panel, scale, clock, margin, width)]
-        lines += [Text()]
+        lines += [""]
     lines += [*legend(panels, scale, clock, width)]
     if len(panels) > 1:
-        lines += [Text(), *table, *(Text(line) for line in wrap(verdict(panels), width))]
+        lines += ["", *table, *wrap(verdict(panels), width)]
     return lines
 
 
@@ -106,26 +103,24 @@ def _longest_label(panels: Sequence[Panel]) -> int:
     return max(len(f"F{panel.timeline.m}") + (panel.timeline.v > 2) for panel in panels)
 
 
-def _heading(panel: Panel, width: int) -> list[Text]:
-    title = [Text(line, style="bold") for line in wrap(panel.title, width)]
-    return title + [Text(line) for line in wrap(panel.caption, width)]
+def _heading(panel: Panel, width: int) -> list[str]:
+    return [*(paint(line, BOLD) for line in wrap(panel.title, width)), *wrap(panel.caption, width)]
 
 
-def _facts(panel: Panel, clock: Clock, width: int) -> list[Text]:
+def _facts(panel: Panel, clock: Clock, width: int) -> list[str]:
     return _sentence([f"{name} {text}" for name, text in facts(panel, clock) if name != "longest stage"], width)
 
 
-def _rows(panel: Panel, scale: Scale, margin: int) -> Iterator[Text]:
+def _rows(panel: Panel, scale: Scale, margin: int) -> Iterator[str]:
     begin, v = first_start(panel.timeline), panel.timeline.v
     for rank, tasks in enumerate(panel.timeline.tasks):
-        row = Text(f"rank {rank}".ljust(margin))
+        row = [f"rank {rank}".ljust(margin)]
         pieces = _boxes(tasks, begin, scale, v) if scale.boxes else _columns(tasks, begin, scale)
         filled = 0
         for column, text, style in pieces:
-            row.append(IDLE * (column - filled)).append(text, style=style)
+            row += [IDLE * (column - filled), paint(text, style) if style else text]
             filled = column + len(text)
-        row.append(IDLE * (scale.at(panel.timeline.makespan) - filled))
-        yield row
+        yield "".join(row) + IDLE * (scale.at(panel.timeline.makespan) - filled)
 
 
 Piece = tuple[int, str, str]
@@ -165,7 +160,7 @@ def _columns(tasks: Sequence[Task], begin: float, scale: Scale) -> Iterator[Piec
             shares[task.kind] = shares.get(task.kind, 0.0) + part
     for column, shares in sorted(filling.items()):
         letter = column_text(shares)
-        yield column, letter, _style(letter, 0, 1) if letter in KINDS else "" if letter == IDLE else "reverse"
+        yield column, letter, _style(letter, 0, 1) if letter in KINDS else "" if letter == IDLE else REVERSE
 
 
 def column_text(shares: dict[str, float]) -> str:
@@ -177,10 +172,10 @@ def column_text(shares: dict[str, float]) -> str:
 
 def _style(kind: str, chunk: int, v: int) -> str:
     colour = shade(kind, chunk, v)
-    return f"{ink(colour)} on {colour}"
+    return ";".join(f"{layer};2;{r};{g};{b}" for layer, (r, g, b) in ((38, rgb(ink(colour))), (48, rgb(colour))))
 
 
-def axis(panel: Panel, scale: Scale, clock: Clock, margin: int, width: int) -> Text:
+def axis(panel: Panel, scale: Scale, clock: Clock, margin: int, width: int) -> str:
     """Times under the columns at which they begin."""
     span = panel.timeline.makespan
     widest = len(clock.tick(span)) + 3
@@ -189,19 +184,15 @@ def axis(panel: Panel, scale: Scale, clock: Clock, margin: int, width: int) -> T
         text = line.ljust(margin + scale.at(time)) + clock.tick(time)
         if len(text) <= width:
             line = text
-    return Text(line, style="dim")
+    return paint(line, DIM)
 
 
-def legend(panels: Sequence[Panel], scale: Scale, clock: Clock, width: int) -> list[Text]:
+def legend(panels: Sequence[Panel], scale: Scale, clock: Clock, width: int) -> list[str]:
     """What letters and shades mean, and the scale."""
     v = chunks(panels)
-    text = Text()
-    for kind in kinds(panels):
-        text.append(f" {kind} ", style=_style(kind, 0, v)).append(f" {KINDS[kind]}   ")
-    text.append(f"{IDLE} idle")
-    if not scale.boxes:
-        text.append(f"   {MIXED} mixed")
-    lines = [Text("  ").join(line) for line in flow(list(text.split("   ")), width, 2)]
+    parts = [f"{paint(f' {kind} ', _style(kind, 0, v))} {KINDS[kind]}" for kind in kinds(panels)]
+    parts += [f"{IDLE} idle", *([] if scale.boxes else [f"{MIXED} mixed"])]
+    lines = ["  ".join(line) for line in flow(parts, width, 2)]
     said = [scale.describe(clock)]
     said.append("numbers are micro-batches, from 1" if scale.boxes else "a letter takes two thirds of its column")
     if scale.boxes and any(count > 1 for panel in panels for row in panel.timeline.tasks for *_, count in lanes(row)):
@@ -211,34 +202,15 @@ def legend(panels: Sequence[Panel], scale: Scale, clock: Clock, width: int) -> l
     return lines + _sentence(said, width)
 
 
-def _sentence(parts: Sequence[str], width: int) -> list[Text]:
+def _sentence(parts: Sequence[str], width: int) -> list[str]:
     """Parts with dots between them; a part is broken only if it is longer than a line."""
     lines = [" · ".join(line) for line in flow(parts, width, 3)]
-    return [Text(piece) for line in lines for piece in wrap(line, width)]
+    return [piece for line in lines for piece in wrap(line, width)]
 
 
-def flow(parts: Sequence[Part], width: int, gap: int) -> Iterator[list[Part]]:
-    """Parts in lines, as many in each as fit with `gap` columns between them."""
-    line: list[Part] = []
-    for part in parts:
-        if line and sum(len(e) + gap for e in line) + len(part) > width:
-            yield line
-            line = []
-        line.append(part)
-    yield line
-
-
-def comparison(panels: Sequence[Panel], clock: Clock, width: int) -> list[Text]:
+def comparison(panels: Sequence[Panel], clock: Clock, width: int) -> list[str]:
     """The numbers of all panels as a table; empty when it is wider than `width`."""
-    names = ["schedule", *(name for name, _ in facts(panels[0], clock))]
-    rows = [names, *([panel.title, *(text for _, text in facts(panel, clock))] for panel in panels)]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(names))]
-    lines = [_table_row(row, widths) for row in rows]
-    if max(map(len, lines)) > width:
-        return []
-    return [Text(line, style="bold" if i == 0 else "") for i, line in enumerate(lines)]
-
-
-def _table_row(row: list[str], widths: list[int]) -> str:
-    middle = (text.rjust(w) for text, w in zip(row[1:-1], widths[1:-1], strict=True))
-    return "  ".join([row[0].ljust(widths[0]), *middle, row[-1]]).rstrip()
+    names = [name for name, _ in facts(panels[0], clock)]
+    rows = [[panel.title, *(text for _, text in facts(panel, clock))] for panel in panels]
+    columns = [Column("schedule", right=False), *map(Column, names[:-1]), Column(names[-1], right=False)]
+    return tables(columns, [rows], width) if kept(columns, rows, width) else []

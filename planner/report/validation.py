@@ -5,18 +5,17 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from math import isnan, nan
 from typing import Any
-
-from rich.console import Console
-from rich.table import Table
 
 from planner.accuracy.corpus import Case, Skipped
 from planner.accuracy.measures import Confusion, Errors
 from planner.accuracy.predict import Prediction
 from planner.accuracy.score import MemoryErrors, Ranking, Score, Source
+from planner.report.grid import BOLD, Column, paint
+from planner.report.grid import tables as grids
 from planner.units import GIB
 
 MOST_REASONS = 12
@@ -113,40 +112,42 @@ def _row(p: Prediction) -> list[Any]:
 
 
 def tables(
-    console: Console, whole: Score, apart: dict[str, Score], cases: Sequence[Case], skipped: Sequence[Skipped]
-) -> None:
-    """The scores on a terminal: per source, over sources, what is scored apart, and what was left out."""
-    console.print(_table("source", [(s.name, s.step, s.memory, s.ranking, s.fit) for s in whole.sources], whole))
-    console.print()
+    whole: Score, apart: dict[str, Score], cases: Sequence[Case], skipped: Sequence[Skipped], width: int | None
+) -> Iterator[str]:
+    """The scores in lines: per source, over sources, what is scored apart, and what was left out."""
+    mean = cells(("mean", whole.step, _without_gib(whole.memory), whole.ranking, whole.fit))
+    lines = [cells((s.name, s.step, s.memory, s.ranking, s.fit)) for s in whole.sources]
+    yield from (*_table("source", [*lines, [paint(cell, BOLD) for cell in mean]], width), "")
     if apart:
-        lines = [(name, s.step, _without_gib(s.memory), s.ranking, s.fit) for name, s in apart.items()]
-        console.print(_table("scored apart", lines, None))
-        console.print()
+        lines = [cells((name, s.step, _without_gib(s.memory), s.ranking, s.fit)) for name, s in apart.items()]
+        yield from (*_table("scored apart", lines, width), "")
     used, main = len(cases), sum(case.main for case in cases)
-    console.print(f"{used:,} rows used, {main:,} of them in the main score; {len(skipped):,} skipped:")
+    yield f"{used:,} rows used, {main:,} of them in the main score; {len(skipped):,} skipped:"
     reasons = Counter(skip.reason for skip in skipped).most_common()
-    for reason, count in reasons[:MOST_REASONS]:
-        console.print(f"{count:>7,}  {reason}")
+    yield from (f"{count:>7,}  {reason}" for reason, count in reasons[:MOST_REASONS])
     if rest := sum(count for _, count in reasons[MOST_REASONS:]):
-        console.print(f"{rest:>7,}  for other reasons (--json lists them)")
+        yield f"{rest:>7,}  for other reasons (--json lists them)"
 
 
 Line = tuple[str, Errors | None, MemoryErrors | None, Ranking | None, Confusion]
 
-HEADS = ("runs", "median", "p90", "bias", "peaks", "median", "p90", "GiB", "groups", "regret", "rho", "fits", "oom")
+COLUMNS = (
+    *map(Column, ("runs", "median", "p90")),
+    Column("bias", 3),
+    Column("peaks", 5),
+    Column("median of memory", 1, head="median"),
+    Column("p90 of memory", 6, head="p90"),
+    Column("GiB", 8),
+    Column("groups", 7),
+    Column("regret", 2),
+    Column("rho", 9),
+    Column("fits", 4),
+    Column("oom", 4),
+)
 
 
-def _table(title: str, lines: Sequence[Line], total: Score | None) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
-    table.add_column(title, no_wrap=True)
-    for name in HEADS:
-        table.add_column(name, justify="right", no_wrap=True)
-    for line in lines:
-        table.add_row(*cells(line))
-    if total is not None:
-        line = ("mean", total.step, _without_gib(total.memory), total.ranking, total.fit)
-        table.add_row(*cells(line), style="bold")
-    return table
+def _table(title: str, lines: Sequence[Sequence[str]], width: int | None) -> list[str]:
+    return grids([Column(title, right=False), *COLUMNS], [lines], width)
 
 
 def _without_gib(memory: Errors | None) -> MemoryErrors | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from planner.schema.base import Positive, Profile, Record, Text, Whole
 from planner.schema.formats import KvType, Module, WeightType
@@ -22,6 +22,10 @@ class MixtureOfExperts(Record):
         shared_experts: experts of the same width that every token visits.
         dense_layers: leading layers with a plain feed-forward part (DeepSeek-V3: 3).
         every: of the layers behind those, one in `every` is MoE (Llama 4 Maverick: 2); 1 means all.
+        shared_ffn: width of what every token visits, where it is not shared_experts * ffn.
+        shared_gate: the shared part is multiplied by one learned sigmoid (Qwen2-MoE, Qwen3-Next).
+        router_bias: the router is a linear layer with a bias (gpt-oss).
+        latent: width to which tokens are brought down for the experts (Nemotron-3 Super).
     """
 
     experts: Experts
@@ -30,12 +34,75 @@ class MixtureOfExperts(Record):
     shared_experts: ExpertsBeside = 0
     dense_layers: Whole = 0
     every: Positive = 1
+    shared_ffn: Width | None = None
+    shared_gate: bool = False
+    router_bias: bool = False
+    latent: Width | None = None
+
+    @property
+    def shared_width(self) -> int:
+        """Width of the part that every token visits; 0 where there is none."""
+        return self.shared_ffn or self.shared_experts * self.ffn
 
     @model_validator(mode="after")
     def _top_k_exists(self) -> MixtureOfExperts:
         if self.top_k > self.experts:
             raise ValueError(f"top_k {self.top_k} exceeds the {self.experts} experts")
         return self
+
+
+class Indexer(Record):
+    """Indexed sparse attention (DeepSeek-V3.2): heads that score all earlier tokens, of which the best are attended to.
+
+    Attributes:
+        heads, head_dim: of the scores; top_k: tokens that are left.
+    """
+
+    heads: Heads
+    head_dim: Width
+    top_k: Tokens
+
+
+class StateSpace(Record):
+    """Mamba-2 layers (arXiv:2405.21060): letter M of a pattern.
+
+    Attributes:
+        heads, head_dim: of the inner width; state: of every channel; groups: of heads with the same B and C.
+        conv: width of the convolution; chunk: tokens that a scan takes at once.
+        bias: of the convolution; projection_bias: of both products.
+    """
+
+    heads: Heads
+    head_dim: Width
+    state: Width
+    groups: Heads = 1
+    conv: Positive = 4
+    chunk: Tokens = 256
+    bias: bool = True
+    projection_bias: bool = False
+
+
+class DeltaRule(Record):
+    """Gated delta rule (arXiv:2412.06464): letter G of a pattern.
+
+    Attributes:
+        key_heads, value_heads, key_dim, value_dim: heads and widths of queries and keys, and of values and gates.
+        conv: width of the convolution; channelwise: decay per channel (Kimi Delta Attention, arXiv:2510.26692).
+    """
+
+    key_heads: Heads
+    value_heads: Heads
+    key_dim: Width
+    value_dim: Width
+    conv: Positive = 4
+    channelwise: bool = False
+
+
+class Lightning(Record):
+    """Lightning attention (MiniMax-01, arXiv:2501.08313): letter L of a pattern."""
+
+    heads: Heads
+    head_dim: Width
 
 
 class LatentAttention(Record):
@@ -46,6 +113,7 @@ class LatentAttention(Record):
         q_lora_rank: width of the compressed queries; absent when queries are not compressed (V2-Lite).
         qk_nope_dim, qk_rope_dim: per-head query/key width without and with rotary position.
         v_head_dim: per-head value width.
+        indexer: chooses the keys, where not all are attended to.
     """
 
     kv_lora_rank: Width
@@ -53,6 +121,7 @@ class LatentAttention(Record):
     qk_nope_dim: Width
     qk_rope_dim: Width
     v_head_dim: Width
+    indexer: Indexer | None = None
 
 
 class Checkpoint(Record):
@@ -97,12 +166,19 @@ class Model(Profile):
         mlp: "glu" has three matrices (gate, up, down); "gelu", "relu" and "relu2" have two.
         bias: which linear layers carry a bias.
         norm: "rmsnorm" has one vector of h, "layernorm" two.
+        norms: of a layer with two parts; 4: a second one stands behind each part (Gemma 2).
         qk_norm: queries and keys are normed per head, with head_dim weights each (Qwen3, Gemma 3, GLM-4.5).
         qk_norm_wide: over all heads at once, with heads*head_dim and kv_heads*head_dim weights (OLMo 2, MiniMax-M2).
+        output_gate: attention's output is gated, by as many further query columns (Qwen3-Next).
+        sinks: each softmax has one more learned logit per head (gpt-oss).
         dropout: trained with dropout (its masks are kept for the backward pass).
         window: sliding attention window in tokens, absent for full attention.
         mtp_layers: layers behind the last that each predict one token more, where they are trained (DeepSeek-V3: 1).
         window_every: one layer in `window_every` is full attention, the others use the window; 0: all use it.
+        pattern: one letter a layer, repeated to the last: * attention, W with the window, M state space, G delta rule,
+            L lightning. With letters - (feed-forward) and E (experts), each letter is a layer of one part, else a
+            feed-forward part stands behind each mixer.
+        state_space, delta_rule, lightning: the shapes behind the letters.
         parameters: published total, for checking; parameters_active: published per token.
         checkpoint: how the weights under `hf_id` are stored; absent: in 16 bit.
         checkpoints: further published weights, found by their names.
@@ -122,8 +198,11 @@ class Model(Profile):
     mlp: Literal["glu", "gelu", "relu", "relu2"]
     bias: Literal["none", "qkv", "all"] = "none"
     norm: Literal["rmsnorm", "layernorm"] = "rmsnorm"
+    norms: Literal[2, 4] = 2
     qk_norm: bool = False
     qk_norm_wide: bool = False
+    output_gate: bool = False
+    sinks: bool = False
     position: Literal["rope", "learned", "alibi", "none"] = "rope"
     dropout: bool = False
     mtp_layers: Whole = 0
@@ -131,6 +210,10 @@ class Model(Profile):
     window_every: Whole = 0
     moe: MixtureOfExperts | None = None
     mla: LatentAttention | None = None
+    pattern: str | None = Field(default=None, pattern=r"^[*WMGLE-]{1,1000}$")
+    state_space: StateSpace | None = None
+    delta_rule: DeltaRule | None = None
+    lightning: Lightning | None = None
     parameters: Count | None = None
     parameters_active: Count | None = None
     checkpoint: Checkpoint | None = None
@@ -150,6 +233,14 @@ class Model(Profile):
             raise ValueError(f"heads {self.heads} is not a multiple of kv_heads {self.kv_heads}")
         if self.moe and self.moe.dense_layers > self.layers:
             raise ValueError(f"moe.dense_layers {self.moe.dense_layers} exceeds layers {self.layers}")
+        return self
+
+    @model_validator(mode="after")
+    def _letters_have_shapes(self) -> Model:
+        shapes = {"M": "state_space", "G": "delta_rule", "L": "lightning", "W": "window", "E": "moe"}
+        for letter, key in shapes.items():
+            if letter in (self.pattern or "") and getattr(self, key) is None:
+                raise ValueError(f"pattern has {letter}, and {key} is missing")
         return self
 
     @model_validator(mode="after")

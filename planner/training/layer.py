@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from planner.blocks import operators
-from planner.blocks.operator import Core, Logits, Operator, Product, Share, Stream, Traffic
+from planner.blocks.operator import Core, Logits, Operator, Product, Scan, Share, Stream, Traffic
 from planner.blocks.record import Block, Kind
 from planner.blocks.structure import structure
 from planner.cost import collectives
@@ -103,8 +103,9 @@ def piece(job: Job, kind: Kind, share: Share, piped: Num = 0.0) -> Piece:
     backward = Pass(sum(t.inputs for t in times) + weight, *_exposed(job, share, ops, back_core, 2.0))
     if isinstance(kind, Block):
         host = job.framework
-        forward = _launched(forward, _floor(job, share.tp, piped, host.host_layer, 1 / 3))
-        backward = _launched(backward, _floor(job, share.tp, piped, host.host_layer_backward, 2 / 3))
+        parts = kind.parts / 2
+        forward = _launched(forward, parts * _floor(job, share.tp, piped, host.host_layer, 1 / 3))
+        backward = _launched(backward, parts * _floor(job, share.tp, piped, host.host_layer_backward, 2 / 3))
     return Piece(forward, backward, core, weight)
 
 
@@ -142,6 +143,11 @@ def operator_times(job: Job, op: Operator) -> Times:
             return Times(
                 kernels.streaming_time(acc, moved, work.kernels),
                 kernels.streaming_time(acc, back * moved, work.kernels),
+            )
+        case Scan():
+            return Times(
+                kernels.scan_time(acc, precision, work, fused, "forward"),
+                kernels.scan_time(acc, precision, work, fused, "backward"),
             )
         case Logits():
             once = kernels.streaming_time(acc, job.framework.logits_bytes * work.rows * work.columns, LOSS_KERNELS)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from planner.blocks.counts import active_parameters, parameters
+from planner.blocks.structure import beyond_attention
 from planner.plan import Plan, divisors
 from planner.training.job import Job
 from planner.training.memory import all_adapters
@@ -62,6 +63,7 @@ def _numbers(job: Job, plan: Plan) -> dict[str, Any]:
         "optimizer": job.workload.optimizer,
         "method": job.workload.method,
         "model": job.model.name,
+        "beyond": beyond_attention(job.model),
         "divisors": ", ".join(map(str, divisors(job.cluster.gpus))),
         "legal_tp": ", ".join(str(t) for t in divisors(model.heads) if t <= job.cluster.gpus),
     }

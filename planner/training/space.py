@@ -23,6 +23,9 @@ from planner.training.rule import head_worth
 BLOCK = 32768
 """Plans per batch: their temporaries stay in a core's cache."""
 
+LONG = 16384
+"""Tokens per sequence from which on context parallelism is searched unasked; below it gains a percent or nothing."""
+
 LEAST = 8192
 """Plans of which a batch of their own is worth its fixed cost: the thousand array operations that score it."""
 
@@ -155,20 +158,37 @@ def _batches(job: Job, bounds: Bounds, schedule: str, pp: int, dp: int) -> list[
 def layouts(job: Job, bounds: Bounds) -> Iterator[tuple[int, ...]]:
     """(tp, cp, ep, etp, pp, dp, dp_replicate): meshes of the cluster.
 
-    Unless an option says otherwise, tp stays inside the scale-up domain (no published run gains by leaving it), cp and
-    dp_replicate are 1, and ep and etp are 1 for dense models.
+    Unless an option says otherwise, tp stays inside the scale-up domain (no published run gains by leaving it), cp is 1
+    for short sequences, dp_replicate 1, and ep and etp are 1 for dense models.
     """
     model, gpus = job.model, job.cluster.gpus
     widest = gpus if "tp" in bounds.ranges else job.cluster.domain
     tps = [d for d in bounds["tp"].keep(divisors(gpus)) if d <= widest]
     for tp in [d for d in tps if model.heads % d == 0] or tps:
-        for cp in bounds["cp"].keep(divisors(gpus // tp)) if "cp" in bounds.ranges else [1]:
+        for cp in bounds["cp"].keep(divisors(gpus // tp)) if searches_context(job, bounds) else [1]:
             for pp in bounds["pp"].keep(d for d in divisors(gpus // tp // cp) if d <= model.layers):
                 dp = gpus // tp // cp // pp
                 if dp in bounds["dp"]:
                     for copies in bounds["dp_replicate"].keep(divisors(dp)) if "dp_replicate" in bounds.ranges else [1]:
                         for ep, etp in _experts(job, bounds, tp, dp // copies * cp * tp):
                             yield tp, cp, ep, etp, pp, dp, copies
+
+
+def searches_context(job: Job, bounds: Bounds) -> bool:
+    """Whether degrees of context parallelism are tried: where sequences are long, or when asked."""
+    return "cp" in bounds.ranges or job.workload.seq >= LONG
+
+
+def untried(job: Job, bounds: Bounds) -> tuple[tuple[str, str], ...]:
+    """What the search leaves out for speed, and the option that opens it."""
+    gpus, found = job.cluster.gpus, []
+    if gpus > 1 and not searches_context(job, bounds):
+        found.append(("context parallelism", "--cp 1..8"))
+    if gpus > job.cluster.domain and "tp" not in bounds.ranges:
+        found.append((f"tp beyond the {job.cluster.domain} GPUs of a scale-up domain", f"--tp 1..{gpus}"))
+    if job.framework.hybrid_shard and gpus > 1 and "dp_replicate" not in bounds.ranges:
+        found.append(("copies of sharded states", f"--dp-replicate 1..{gpus}"))
+    return tuple(found)
 
 
 def _experts(job: Job, bounds: Bounds, tp: int, ranks: int) -> list[tuple[int, int]]:

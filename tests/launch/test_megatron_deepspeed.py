@@ -61,7 +61,7 @@ def test_recomputation() -> None:
 
 def test_experts() -> None:
     """Sharded by tp like everything else; no partitioned sends between stages."""
-    wanted = setup(dense(moe=EXPERTS), "8xA100", tp=2, pp=2, sp=1, ep=2)
+    wanted = setup(dense(moe=EXPERTS), "8xA100", tp=2, pp=2, sp=1, ep=2, etp=2)
     found = flags(wanted)
     assert (found["--num-experts"], found["--topk"], found["--moe-expert-parallel-size"]) == ("4", "2", "2")
     assert "--enable-expert-tensor-parallelism" in found

@@ -81,8 +81,8 @@ def test_recomputation() -> None:
 
 
 def test_experts() -> None:
-    """Experts' matrices are split by tp as the others."""
-    rows = written(setup(dense(moe=EXPERTS), "8xA100", tp=2, sp=1, zero=3, ep=4))["parallelism"]
+    """Experts' matrices are split over a degree of their own."""
+    rows = written(setup(dense(moe=EXPERTS), "8xA100", tp=2, sp=1, zero=3, ep=4, etp=2))["parallelism"]
     assert (rows["expert_parallel_degree"], rows["expert_tensor_parallel_degree"]) == (4, 2)
 
 

@@ -37,7 +37,7 @@ def draw(of: Job, rows: int) -> list[Plan]:
     """Random legal plans of every schedule and policy, context parallelism included, as shuffled batches."""
     rng = np.random.default_rng(7)
     pools: dict[tuple[str, bool], list[Plan]] = {}
-    for batch in plans(of, Bounds(ranges={"cp": ANY})):
+    for batch in plans(of, Bounds(ranges={"cp": ANY, "dp_replicate": ANY})):
         mask = legal(of, batch)[0]
         pools.setdefault((batch.schedule, batch.selective), []).append(batch[mask])
     drawn = []
@@ -62,7 +62,7 @@ class TestRandomPlans:
         """Hundreds of plans, in which every field varies that the job leaves free."""
         of, batches = drawn
         assert sum(len(plan) for plan, _ in batches) >= 500
-        fixed = {"ep"} if of.model.moe is None else set()
+        fixed = {"ep", "etp"} if of.model.moe is None else set()
         for name in set(INTEGERS) - fixed:
             assert len(np.unique(np.concatenate([getattr(plan, name) for plan, _ in batches]))) > 1, name
         assert {plan.schedule for plan, _ in batches} == {"1f1b", "interleaved", "gpipe", "naive"}

@@ -1,0 +1,151 @@
+"""What a config.json says of layers that are more than attention: patterns, and the shapes behind their letters.
+
+Keys and defaults are those of transformers, src/transformers/models/<model_type>/configuration_<model_type>.py, or of
+the file beside the weights where a model has its own code.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from planner.catalog.huggingface_config import Config
+from planner.catalog.huggingface_experts import nemotron_moe
+from planner.schema.model import DeltaRule, Indexer, LatentAttention, Lightning, MixtureOfExperts, StateSpace
+
+Fields = dict[str, Any]
+"""Fields of a Model beyond those that every decoder has."""
+
+LETTERS = {
+    "full_attention": "*",
+    "attention": "*",
+    "sliding_attention": "W",
+    "moe": "E",
+    "mlp": "-",
+    "mamba": "M",
+}
+
+
+def lettered(config: Config, key: str, recurrent: str) -> str:
+    """The letters of a list of layer types, of which "linear_attention" is the family's own mixer; "" for no list."""
+    known = LETTERS | {"linear_attention": recurrent}
+    kinds = config.listed(key)
+    if any(kind not in known for kind in kinds):
+        raise config.refuse(key, f"only {', '.join(known)} are expressed")
+    return "".join(known[kind] for kind in kinds)
+
+
+def qwen_next(config: Config) -> Fields:
+    """Qwen3-Next and Qwen3.5: one layer in `full_attention_interval` has gated attention, the others a delta rule."""
+    every = config.integer("full_attention_interval") or 4
+    return {
+        "pattern": lettered(config, "layer_types", "G") or "G" * (every - 1) + "*",
+        "output_gate": True,
+        "delta_rule": DeltaRule(
+            key_heads=config.need("linear_num_key_heads"),
+            value_heads=config.need("linear_num_value_heads"),
+            key_dim=config.need("linear_key_head_dim"),
+            value_dim=config.need("linear_value_head_dim"),
+            conv=config.integer("linear_conv_kernel_dim") or 4,
+        ),
+    }
+
+
+def nemotron_h(config: Config) -> Fields:
+    """Nemotron-H and Nemotron-3: layers of one part each, in the letters of `hybrid_override_pattern`."""
+    written = config.values.get("hybrid_override_pattern")
+    pattern = written if isinstance(written, str) else lettered(config, "layers_block_type", "M")
+    if set(pattern) - set("ME*-") or not pattern:
+        raise config.refuse("hybrid_override_pattern", "only the letters M, E, * and - are expressed")
+    return {
+        "layers": len(pattern),
+        "pattern": pattern,
+        "moe": nemotron_moe(config) if "E" in pattern else None,
+        "state_space": StateSpace(
+            heads=config.need("mamba_num_heads"),
+            head_dim=config.need("mamba_head_dim"),
+            state=config.need("ssm_state_size"),
+            groups=config.integer("n_groups") or 8,
+            conv=config.integer("conv_kernel") or 4,
+            chunk=config.integer("chunk_size") or 128,
+            bias=config.flag("use_conv_bias", True),
+            projection_bias=config.flag("use_bias"),
+        ),
+    }
+
+
+def granite(config: Config) -> Fields:
+    """Granite 4: Mamba-2 or attention, then experts beside a shared part, or that part alone."""
+    heads, inner = config.need("mamba_n_heads"), config.need("mamba_expand") * config.need("hidden")
+    shared, experts = config.need("shared_intermediate_size"), config.whole("num_local_experts")
+    moe = MixtureOfExperts(
+        experts=experts, top_k=config.need("top_k"), ffn=config.need("ffn"), shared_experts=1, shared_ffn=shared
+    )
+    return {
+        "pattern": lettered(config, "layer_types", "M") or "M",
+        "ffn": shared,
+        "moe": moe if experts else None,
+        "state_space": StateSpace(
+            heads=heads,
+            head_dim=inner // heads,
+            state=config.need("mamba_d_state"),
+            groups=config.integer("mamba_n_groups") or 1,
+            conv=config.integer("mamba_d_conv") or 4,
+            chunk=config.integer("mamba_chunk_size") or 256,
+            bias=config.flag("mamba_conv_bias", True),
+            projection_bias=config.flag("mamba_proj_bias"),
+        ),
+    }
+
+
+def minimax(config: Config) -> Fields:
+    """MiniMax-Text-01 and M1: seven layers of lightning attention, one of softmax attention."""
+    written = "".join("*" if kind else "L" for kind in config.listed("attn_type_list"))
+    pattern = written or lettered(config, "layer_types", "L") or "*L"
+    heads = config.need("heads")
+    dim = config.integer("head_dim") or config.need("hidden") // heads
+    return {"pattern": pattern, "lightning": Lightning(heads=heads, head_dim=dim)}
+
+
+def kimi_linear(config: Config) -> Fields:
+    """Kimi Linear: latent attention in the layers of `full_attn_layers` (counted from 1), delta rule in the others."""
+    for key in ("mla_use_output_gate", "routed_expert_hidden_size", "attn_res_block_size"):
+        if config.values.get(key):
+            raise config.refuse(key, "it is not expressed")
+    inner = config.values.get("linear_attn_config")
+    if not isinstance(inner, dict):
+        raise config.refuse("linear_attn_config", "it has to say which layers are linear")
+    linear = Config(config.file, inner)
+    full, heads, dim = linear.listed("full_attn_layers"), linear.need("num_heads"), linear.need("head_dim")
+    return {
+        "pattern": "".join("*" if layer + 1 in full else "G" for layer in range(config.need("layers"))),
+        "delta_rule": DeltaRule(
+            key_heads=heads,
+            value_heads=heads,
+            key_dim=dim,
+            value_dim=dim,
+            conv=linear.integer("short_conv_kernel_size") or 4,
+            channelwise=True,
+        ),
+    }
+
+
+def latent(config: Config) -> LatentAttention:
+    return LatentAttention(
+        kv_lora_rank=config.need("kv_lora_rank"),
+        q_lora_rank=config.integer("q_lora_rank"),
+        qk_nope_dim=config.need("qk_nope_head_dim"),
+        qk_rope_dim=config.need("qk_rope_head_dim"),
+        v_head_dim=config.need("v_head_dim"),
+        indexer=indexer(config),
+    )
+
+
+def indexer(config: Config) -> Indexer | None:
+    """Of DeepSeek-V3.2 and GLM-5; None where a file has no indexer."""
+    if config.integer("index_topk") is None:
+        return None
+    if "shared" in config.listed("indexer_types"):
+        raise config.refuse("indexer_types", "layers that share another's choice are not expressed")
+    return Indexer(
+        heads=config.need("index_n_heads"), head_dim=config.need("index_head_dim"), top_k=config.need("index_topk")
+    )

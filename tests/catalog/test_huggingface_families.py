@@ -1,0 +1,212 @@
+"""config.json of families whose layers are more than attention: each adds up to its published count."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from planner.blocks.counts import active_parameters, parameters
+from planner.blocks.structure import letters
+from planner.catalog.huggingface import read_config
+from planner.catalog.huggingface_config import UnsupportedArchitecture
+
+
+def shape(layers: int, hidden: int, ffn: int, heads: int, kv_heads: int, vocab: int, **more: Any) -> dict[str, Any]:
+    """A config.json with the keys that every decoder has."""
+    return {
+        "num_hidden_layers": layers,
+        "hidden_size": hidden,
+        "intermediate_size": ffn,
+        "num_attention_heads": heads,
+        "num_key_value_heads": kv_heads,
+        "vocab_size": vocab,
+        "max_position_embeddings": 131072,
+        "tie_word_embeddings": False,
+        "hidden_act": "silu",
+    } | more
+
+
+DEEPSEEK = {
+    "n_routed_experts": 256,
+    "num_experts_per_tok": 8,
+    "n_shared_experts": 1,
+    "moe_intermediate_size": 2048,
+    "first_k_dense_replace": 3,
+    "kv_lora_rank": 512,
+    "q_lora_rank": 1536,
+    "qk_nope_head_dim": 128,
+    "qk_rope_head_dim": 64,
+    "v_head_dim": 128,
+}
+DELTA = {
+    "head_dim": 256,
+    "full_attention_interval": 4,
+    "linear_num_key_heads": 16,
+    "linear_num_value_heads": 32,
+    "linear_key_head_dim": 128,
+    "linear_value_head_dim": 128,
+    "linear_conv_kernel_dim": 4,
+}
+NEXT = shape(48, 2048, 5120, 16, 2, 151936, model_type="qwen3_next") | DELTA
+NEXT |= {"num_experts": 512, "num_experts_per_tok": 10, "moe_intermediate_size": 512}
+NEXT |= {"shared_expert_intermediate_size": 512, "decoder_sparse_step": 1, "mlp_only_layers": []}
+NEMOTRON = {
+    "model_type": "nemotron_h",
+    "head_dim": 128,
+    "mamba_head_dim": 64,
+    "n_groups": 8,
+    "ssm_state_size": 128,
+    "mlp_hidden_act": "relu2",
+}
+NANO_V2 = shape(56, 4480, 15680, 40, 8, 131072) | NEMOTRON | {"mamba_num_heads": 128, "mamba_head_dim": 80}
+NANO_V2 |= {"hybrid_override_pattern": "M-M-M-MM-M-M-M*-M-M-M*-M-M-M-M*-M-M-M-M*-M-MM-M-M-M-M-M-"}
+NANO_3 = shape(52, 2688, 1856, 32, 2, 131072) | NEMOTRON | {"mamba_num_heads": 64}
+NANO_3 |= {"hybrid_override_pattern": "MEMEM*EMEMEM*EMEMEM*EMEMEM*EMEMEM*EMEMEMEM*EMEMEMEME"}
+NANO_3 |= {"n_routed_experts": 128, "num_experts_per_tok": 6, "n_shared_experts": 1, "moe_intermediate_size": 1856}
+NANO_3 |= {"moe_shared_expert_intermediate_size": 3712}
+SUPER = shape(88, 4096, 2688, 32, 2, 131072) | NEMOTRON | {"mamba_num_heads": 128, "moe_latent_size": 1024}
+SUPER |= {
+    "hybrid_override_pattern": "MEMEMEM*EMEMEMEM*EMEMEMEM*EMEMEMEMEM*EMEMEMEMEM*"
+    "EMEMEMEMEM*EMEMEMEMEM*EMEMEMEM*EMEMEMEME",
+    "n_routed_experts": 512,
+    "num_experts_per_tok": 22,
+    "n_shared_experts": 1,
+    "moe_intermediate_size": 2688,
+    "moe_shared_expert_intermediate_size": 5376,
+}
+KIMI_LINEAR = shape(27, 2304, 9216, 32, 32, 163840, model_type="kimi_linear") | DEEPSEEK | {"q_lora_rank": None}
+KIMI_LINEAR |= {"num_experts": 256, "num_experts_per_token": 8, "num_shared_experts": 1, "n_routed_experts": None}
+KIMI_LINEAR |= {"moe_intermediate_size": 1024, "first_k_dense_replace": 1, "n_shared_experts": None}
+KIMI_LINEAR |= {
+    "linear_attn_config": {
+        "full_attn_layers": [4, 8, 12, 16, 20, 24, 27],
+        "head_dim": 128,
+        "num_heads": 32,
+        "short_conv_kernel_size": 4,
+    }
+}
+GRANITE = shape(40, 4096, 768, 32, 8, 100352, model_type="granitemoehybrid", tie_word_embeddings=True)
+GRANITE |= {"layer_types": (["mamba"] * 5 + ["attention"] + ["mamba"] * 4) * 4, "mamba_n_heads": 128}
+GRANITE |= {"mamba_d_state": 128, "mamba_n_groups": 1, "mamba_expand": 2, "shared_intermediate_size": 1536}
+GRANITE |= {"num_local_experts": 72, "num_experts_per_tok": 10}
+MINIMAX = shape(80, 6144, 9216, 64, 8, 200064, model_type="minimax_text_01", head_dim=128)
+MINIMAX |= {"attn_type_list": ([0] * 7 + [1]) * 10, "num_local_experts": 32, "num_experts_per_tok": 2}
+GLM_5 = shape(78, 6144, 12288, 64, 64, 154880, model_type="glm_moe_dsa") | DEEPSEEK
+GLM_5 |= {"q_lora_rank": 2048, "qk_nope_head_dim": 192, "v_head_dim": 256}
+GLM_5 |= {"index_topk": 2048, "index_n_heads": 32, "index_head_dim": 128}
+QWEN_35 = shape(64, 5120, 17408, 24, 4, 248320, model_type="qwen3_5_text") | DELTA | {"linear_num_value_heads": 48}
+
+# config.json, parameters and active ones in billions, and who says so
+PUBLISHED: dict[str, tuple[dict[str, Any], float, float | None]] = {
+    "qwen3-next-80b": (NEXT, 79.7, None),  # safetensors index less its prediction layer; model card: 80B
+    "nemotron-nano-9b-v2": (NANO_V2, 8.89, None),  # Nemotron Nano 2 report, arXiv:2508.14444
+    "nemotron-3-nano": (NANO_3, 31.6, 3.6),  # Nemotron 3 Nano report, arXiv:2512.20848: with embeddings
+    "nemotron-3-super": (SUPER, 120.6, 12.7),  # Nemotron 3 Super model card
+    "kimi-linear": (KIMI_LINEAR, 49.1, None),  # safetensors of the model page
+    "granite-4.0-h-small": (GRANITE, 32.2, 9.0),  # Granite 4.0 model card: 32B, 9B active
+    "minimax-text-01": (MINIMAX, 456.0, None),  # MiniMax-01, arXiv:2501.08313, abstract
+    "glm-5": (GLM_5, 744.0, None),  # GLM-5 model card
+    "qwen3.5-27b": (QWEN_35, 27.0, None),  # its name, of which the vision encoder is 0.5
+    "hunyuan-a13b": (
+        shape(32, 4096, 3072, 32, 8, 128167, model_type="hunyuan_v1_moe", tie_word_embeddings=True, head_dim=128)
+        | {"num_experts": 64, "moe_topk": [8] * 32, "moe_intermediate_size": [3072] * 32}
+        | {"num_shared_expert": [1] * 32},
+        80.0,  # model card: 80B and 13B
+        13.0,
+    ),
+    "ernie-4.5-300b": (
+        shape(54, 8192, 28672, 64, 8, 103424, model_type="ernie4_5_moe")
+        | {"moe_num_experts": 64, "moe_k": 8, "moe_intermediate_size": 3584, "moe_layer_start_index": 3}
+        | {"moe_num_shared_experts": 0},
+        300.0,  # ERNIE 4.5 report: 300B and 47B
+        47.0,
+    ),
+    "ling-mini-2.0": (
+        shape(20, 2048, 5120, 16, 4, 157184, model_type="bailing_moe_v2", head_dim=128)
+        | {"num_experts": 256, "num_experts_per_tok": 8, "num_shared_experts": 1, "moe_intermediate_size": 512}
+        | {"first_k_dense_replace": 1},
+        16.26,  # model card: 16.26B, of which 1.4B are activated
+        1.4,
+    ),
+    "seed-oss-36b": (shape(64, 5120, 27648, 80, 8, 155136, model_type="seed_oss", head_dim=128), 36.15, None),
+    "glm-4-9b": (
+        shape(40, 4096, 13696, 32, 2, 151552, model_type="glm4", head_dim=128, attention_bias=True),
+        9.40,
+        None,
+    ),
+    "olmo3-7b": (shape(32, 4096, 11008, 32, 32, 100278, model_type="olmo3", sliding_window=4096), 7.3, None),
+    "exaone-4-32b": (
+        shape(64, 5120, 27392, 40, 8, 102400, model_type="exaone4", head_dim=128)
+        | {"sliding_window": 4096, "sliding_window_pattern": "LLLG"},
+        32.0,  # arXiv:2507.11407
+        None,
+    ),
+}
+
+
+def write(folder: Path, config: dict[str, Any]) -> Path:
+    """The folder, with the configuration in it."""
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_adds_up_to_the_published_count(tmp_path: Path, name: str) -> None:
+    """Within 1 %; active ones within 3 %, as they are published as whole billions."""
+    config, total, active = PUBLISHED[name]
+    model = read_config(write(tmp_path, config))
+    assert parameters(model).total / 1e9 == pytest.approx(total, rel=0.01)
+    if active is not None:
+        assert active_parameters(model) / 1e9 == pytest.approx(active, rel=0.03)
+
+
+def test_active_parameters_of_minimax(tmp_path: Path) -> None:
+    """45.9 B of the abstract, which leaves out embedding and head."""
+    model = read_config(write(tmp_path, MINIMAX))
+    parts = parameters(model)
+    assert (active_parameters(model) - parts.embedding - parts.head) / 1e9 == pytest.approx(45.9, rel=0.003)
+
+
+@pytest.mark.parametrize(
+    ("config", "counts"),
+    [
+        (NANO_V2, {"M": 27, "-": 25, "*": 4}),  # arXiv:2508.14444: four attention layers, the rest as many MLPs
+        (NANO_3, {"M": 23, "E": 23, "*": 6}),  # model card: 23 Mamba-2 and MoE layers each, 6 attention
+        (NEXT, {"G": 36, "*": 12}),  # model card: 12 * (3 * (DeltaNet -> MoE) -> (attention -> MoE))
+        (KIMI_LINEAR, {"G": 20, "*": 7}),  # arXiv:2510.26692: three to one
+        (MINIMAX, {"L": 70, "*": 10}),  # arXiv:2501.08313: a softmax layer after every seven of lightning
+        (GRANITE, {"M": 36, "*": 4}),  # model card
+    ],
+    ids=["nano-v2", "nano-3", "next", "kimi", "minimax", "granite"],
+)
+def test_layers_by_kind(tmp_path: Path, config: dict[str, Any], counts: dict[str, int]) -> None:
+    """As many layers of each kind as the report says."""
+    assert Counter(letters(read_config(write(tmp_path, config)))) == counts
+
+
+def test_a_decoder_inside_a_vision_language_model(tmp_path: Path) -> None:
+    """Qwen3-VL-8B reads as the Qwen3-8B inside: 8.19 B without its vision encoder."""
+    text = shape(36, 4096, 12288, 32, 8, 151936, model_type="qwen3_vl_text", head_dim=128)
+    model = read_config(write(tmp_path, {"model_type": "qwen3_vl", "text_config": text, "vision_config": {}}))
+    assert parameters(model).total == 8_190_735_360
+    assert "vision" in model.notes
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (NEMOTRON | NANO_V2 | {"hybrid_override_pattern": "MX"}, "hybrid_override_pattern"),
+        (GLM_5 | {"indexer_types": ["full", "shared"]}, "indexer_types: .*: layers that share"),
+        (KIMI_LINEAR | {"mla_use_output_gate": True}, "mla_use_output_gate: true"),
+        (KIMI_LINEAR | {"linear_attn_config": None}, "linear_attn_config: null"),
+        (NEXT | {"layer_types": ["mystery"] * 48}, "layer_types: .*: only full_attention"),
+    ],
+)
+def test_variants_that_cannot_be_said_are_refused(tmp_path: Path, config: dict[str, Any], message: str) -> None:
+    """With the key that cannot be said."""
+    with pytest.raises(UnsupportedArchitecture, match=message):
+        read_config(write(tmp_path, config))
