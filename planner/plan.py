@@ -36,6 +36,9 @@ class Plan:
     Attributes that hold for the whole batch of plans:
         schedule: name of the pipeline schedule.
         selective: recomputes the attention core (Korthikanti 2022, section 5).
+        layout: what every stage holds, in the order in which a micro-batch meets them, in Megatron-LM's letters: E
+            embedding, t layer, m prediction (MTP), L head and loss. It holds for plans of as many stages, pp*v; None,
+            and other plans: layers are split as evenly as can be.
     """
 
     tp: Num = 1
@@ -54,6 +57,7 @@ class Plan:
     head: Num = 0
     schedule: str = "1f1b"
     selective: bool = False
+    layout: tuple[str, ...] | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -106,6 +110,11 @@ class Plan:
         return self.tp * self.cp * self.pp * self.dp
 
     @property
+    def placed(self) -> Any:
+        """Whether the layout is theirs: it has as many stages. A bool, or one for each of many plans."""
+        return np.asarray(self.pp) * self.v == len(self.layout or ())
+
+    @property
     def degrees(self) -> dict[str, Any]:
         """All fields by name, in printing order."""
         return {f.name: getattr(self, f.name) for f in fields(self)}
@@ -125,7 +134,7 @@ def _cut(column: Any, rows: Any, columns: Any) -> Any:
     return column[:, columns] if column.shape[1] > 1 else column
 
 
-INTEGERS = tuple(f.name for f in fields(Plan) if f.name not in ("schedule", "selective"))
+INTEGERS = tuple(f.name for f in fields(Plan) if f.name not in ("schedule", "selective", "layout"))
 
 
 @cache

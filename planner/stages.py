@@ -70,13 +70,22 @@ def total(values: Sequence[Any], zero: Any = 0.0) -> Any:
 
 def rows(of: Structure, plan: Plan) -> tuple[Row, ...]:
     """The rows of a plan (numbers), or of many (arrays), from the first rank on."""
-    placement = SCHEDULES[plan.schedule].placement
     if np.ndim(plan.pp) == 0:
-        found = compressed(of, int(plan.pp), int(plan.v), int(plan.head), placement)
+        found = compressed(of, *_split(plan))
         return tuple(Row(float(first), float(ranks), tuple(map(float, counts))) for first, ranks, counts in found)
     distinct, where = _layouts(plan)
-    tables = [compressed(of, int(p), int(v), int(head), placement) for p, v, head in distinct]
+    placement = SCHEDULES[plan.schedule].placement
+    tables = [compressed(of, int(p), int(v), int(head), placement, plan.layout) for p, v, head in distinct]
     return tuple(_gathered(tables, index, where, len(of.kinds)) for index in range(max(map(len, tables))))
+
+
+Layout = tuple[str, ...] | None
+"""`Plan.layout`."""
+
+
+def _split(plan: Plan) -> tuple[int, int, int, Placement, Layout]:
+    """What decides where one plan's layers are."""
+    return int(plan.pp), int(plan.v), int(plan.head), SCHEDULES[plan.schedule].placement, plan.layout
 
 
 def _layouts(plan: Plan) -> tuple[Any, Any]:
@@ -106,22 +115,22 @@ def _gathered(tables: Sequence[Compressed], index: int, where: Any, kinds: int) 
 
 
 @lru_cache(maxsize=8192)
-def compressed(of: Structure, p: int, v: int, head: int, placement: Placement) -> Compressed:
+def compressed(of: Structure, p: int, v: int, head: int, placement: Placement, layout: Layout) -> Compressed:
     """The table with runs of equal rows as one."""
     found, first = [], 0
-    for counts, run in groupby(table(of, p, v, head, placement)):
+    for counts, run in groupby(table(of, p, v, head, placement, layout)):
         ranks = len(list(run))
         found.append((first, ranks, counts))
         first += ranks
     return tuple(found)
 
 
-def table(of: Structure, p: int, v: int, head: int, placement: Placement) -> list[tuple[int, ...]]:
+def table(of: Structure, p: int, v: int, head: int, placement: Placement, layout: Layout) -> list[tuple[int, ...]]:
     """counts[rank][kind] over all chunks of a rank.
 
     DeepSeek-V3 on 16 ranks, rank 0: three dense layers, one of experts and the embedding.
     """
-    chunks = chunk_table(of, p, v, head, placement)
+    chunks = _chunk_table(of, p, v, head, placement, layout)
     return [_tied(of, tuple(map(sum, zip(*chunks[rank], strict=True)))) for rank in range(p)]
 
 
@@ -129,29 +138,60 @@ def _tied(of: Structure, counts: tuple[int, ...]) -> tuple[int, ...]:
     """A rank's counts, with the head that shares the embedding's matrix where both are on it."""
     if not (of.tied and counts[of.blocks] and counts[of.blocks + 1]):
         return counts
-    *blocks, embedding, own, _ = counts
-    return (*blocks, embedding, 0, own)
+    own, tied = of.blocks + 1, of.blocks + 2
+    return (*counts[:own], 0, counts[own], *counts[tied + 1 :])
 
 
-def chunk_table(of: Structure, p: int, v: int, head: int, placement: Placement) -> list[list[tuple[int, ...]]]:
-    """counts[rank][chunk][kind]."""
-    stages = stage_table(of, stage_layers(len(of.order), p, v, head, placement))
+def chunk_table(of: Structure, plan: Plan) -> list[list[tuple[int, ...]]]:
+    """counts[rank][chunk][kind] of one plan."""
+    return _chunk_table(of, *_split(plan))
+
+
+def _chunk_table(
+    of: Structure, p: int, v: int, head: int, placement: Placement, layout: Layout
+) -> list[list[tuple[int, ...]]]:
+    stages = stage_table(of, stage_letters(len(of.order) - of.predicted, of.predicted, p, v, head, placement, layout))
     return [[stages[placement.stage(rank, chunk, p)] for chunk in range(v)] for rank in range(p)]
 
 
-def stage_table(of: Structure, sizes: Sequence[int]) -> list[tuple[int, ...]]:
-    """counts[stage][kind], from the first stage that a micro-batch meets to the last, of so many layers each."""
-    ends = list(accumulate(sizes))
-    kinds, blocks, last = len(of.kinds), of.blocks, len(sizes) - 1
+def stage_table(of: Structure, letters: Sequence[str]) -> list[tuple[int, ...]]:
+    """counts[stage][kind], from the first stage that a micro-batch meets to the last.
+
+    Where predictions are not on the first stage, the first of them has a copy of the embedding; the final norm comes
+    behind the last layer (NVIDIA/Megatron-LM core/transformer/transformer_block.py).
+    """
+    sizes = [stage.count("t") + stage.count("m") for stage in letters]
+    behind = max((index for index, stage in enumerate(letters) if "t" in stage), default=0)
     counts = []
-    for stage, (size, end) in enumerate(zip(sizes, ends, strict=True)):
-        row = [0] * kinds
+    for index, (size, end) in enumerate(zip(sizes, accumulate(sizes), strict=True)):
+        row = [0] * len(of.kinds)
         for kind in of.order[end - size : end]:
             row[kind] += 1
-        row[blocks] = int(stage == 0)
-        row[blocks + 1] = int(stage == last)
+        row[of.blocks] = int(index == 0)
+        row[of.blocks + 1] = int(index == len(letters) - 1)
+        if of.predicted:
+            row[-1] = int(index == behind)
+            copies = int(index > 0 and row[of.blocks - 2] > 0)
+            row[of.blocks - 2 : of.blocks] = row[of.blocks - 2] - copies, copies
         counts.append(tuple(row))
     return counts
+
+
+def stage_letters(
+    layers: int, predicted: int, p: int, v: int, head: int, placement: Placement, layout: Layout = None
+) -> tuple[str, ...]:
+    """What every stage holds, in the letters of `Plan.layout`, which is followed where it has as many stages."""
+    if layout is not None and len(layout) == p * v:
+        return layout
+    return lettered(stage_layers(layers, p, v, head, placement), predicted)
+
+
+def lettered(sizes: Sequence[int], predicted: int = 0) -> tuple[str, ...]:
+    """Stages of so many layers, predictions on the last: (1, 2, 0) and one are Et, tt, mL."""
+    stages = ["t" * size for size in sizes]
+    stages[0] = "E" + stages[0]
+    stages[-1] += "m" * predicted + "L"
+    return tuple(stages)
 
 
 def stage_layers(layers: int, p: int, v: int, head: int, placement: Placement) -> list[int]:
@@ -160,15 +200,22 @@ def stage_layers(layers: int, p: int, v: int, head: int, placement: Placement) -
 
 
 def even_stages(layers: int, stages: int) -> list[int]:
-    """As even as can be; what is missing is spared at the last stage, the first, the second ...
+    """As even as can be; what is missing is spared at the last stage, the first, the last again, the second ...
 
-    126 layers on 16 ranks of 8 chunks are one each, but for the first chunk of rank 0 and the last of rank 15.
+    126 layers on 16 ranks of 8 chunks are one each, but for the first chunk of rank 0 and the last of rank 15. 61 on 8
+    of 4 are 1, 30 times 2 and 0, as DeepSeek-V3 is laid out on H100 (Et|(tt|)*30L; NVIDIA-NeMo/Megatron-Bridge).
     """
     most = -(-layers // stages)
     sizes = [most] * stages
-    for stage in [stages - 1, *range(stages - 1)][: stages * most - layers]:
+    spared = [stages - 1, 0, *([stages - 1] if most > 1 else []), *range(1, stages - 1)]
+    for stage in spared[: stages * most - layers]:
         sizes[stage] -= 1
     return sizes
+
+
+def short_chunks(p: Num) -> Num:
+    """Layers that may be missing to equal chunks: the two ends', and fewer than a chunk's of every rank."""
+    return np.maximum(p - 1, 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,9 +252,13 @@ def split_layers(layers: int, p: Num, head: Num = 0.0) -> Split:
     return Split(middle - less_first, middle, np.where(p > 1.0, last, middle)[()], spared - less_first)
 
 
-def chunk_layers(layers: int, p: Num, v: Num, head: Num = 0.0) -> Num:
-    """Layers of the largest model chunk: what "full" recomputation recomputes of each."""
-    return np.ceil(split_layers(layers, p, head).middle / v)
+def chunk_layers(layers: int, plan: Plan) -> Num:
+    """Layers of the largest model chunk: what "full" recomputation recomputes of each. Of one plan, or of many."""
+    even = np.ceil(split_layers(layers, plan.pp, plan.head).middle / plan.v)
+    if plan.layout is None:
+        return even
+    largest = max(stage.count("t") for stage in plan.layout)
+    return np.where(plan.placed, largest, even)[()]
 
 
 def layers_per_rank(layers: int, p: int, head: int = 0) -> list[int]:
@@ -219,10 +270,15 @@ def layers_per_rank(layers: int, p: int, head: int = 0) -> list[int]:
     return [int(split.first)] + [middle - 1] * short + [middle] * (p - 2 - short) + [int(split.last)]
 
 
-def layers_per_chunk(layers: int, p: int, v: int, head: int = 0) -> list[list[int]]:
+def letters_of(layers: int, predicted: int, plan: Plan) -> tuple[str, ...]:
+    """What every stage of one plan holds, of a looped pipeline: all ranks' first chunks first."""
+    return stage_letters(layers, predicted, int(plan.pp), int(plan.v), int(plan.head), LOOP, plan.layout)
+
+
+def layers_per_chunk(layers: int, plan: Plan) -> list[list[int]]:
     """Layers of every model chunk, [rank][chunk], of a looped pipeline."""
-    stages = stage_layers(layers, p, v, head, LOOP)
-    return [[stages[LOOP.stage(rank, chunk, p)] for chunk in range(v)] for rank in range(p)]
+    stages = [stage.count("t") for stage in letters_of(layers, 0, plan)]
+    return [[stages[LOOP.stage(rank, chunk, plan.pp)] for chunk in range(plan.v)] for rank in range(plan.pp)]
 
 
 def rank_parameters(model: Model, plan: Plan, rank: int) -> list[int]:
@@ -231,10 +287,10 @@ def rank_parameters(model: Model, plan: Plan, rank: int) -> list[int]:
     Llama 3 8B, tp = 8, pp = 4, v = 2, rank 0: four layers and 129,024/8 rows of the embedding are 175,144,960, four
     layers more 109,084,672, as `GPTModel` counts them (NVIDIA/Megatron-LM core/models/gpt/gpt_model.py).
     """
-    of, placement = structure(model), SCHEDULES[plan.schedule].placement
+    of = structure(model)
     share = Share(1.0, 1.0, tp=plan.tp, ep=plan.ep, etp=plan.etp)
     each = [round(sum(float(op.weights) for op in operators(kind, share))) for kind in of.kinds]
-    chunks = chunk_table(of, int(plan.pp), int(plan.v), int(plan.head), placement)[rank]
+    chunks = chunk_table(of, plan)[rank]
     if of.tied and plan.pp == 1:
         each[of.blocks + 1] = each[of.blocks + 2]
     return [sum(count * size for count, size in zip(counts, each, strict=True)) for counts in chunks]

@@ -130,7 +130,7 @@ def test_more_bandwidth_is_never_slower(drawn: tuple[Job, Plan], part: str, fact
 def test_more_recomputation_never_takes_memory(drawn: tuple[Job, Plan]) -> None:
     """From the first layer on; that one needs room to work in, so that nothing at all may be leaner than it."""
     of, plan = drawn
-    k = np.arange(int(chunk_layers(of.model.layers, plan.pp, plan.v, plan.head)) + 1)
+    k = np.arange(int(chunk_layers(of.model.layers, plan)) + 1)
     many = replace(plan, **{n: np.full(len(k), getattr(plan, n)) for n in INTEGERS} | {"recompute_layers": k})
     need = np.asarray(peak_memory(of, many.floats())[0].total)
     assert (np.diff(need[1:]) <= need[1:-1] * 1e-12).all()
@@ -156,7 +156,7 @@ def test_peak_is_the_fullest_rank(drawn: tuple[Job, Plan]) -> None:
     kinds, blocks = held_kinds(of, p.floats()), structure(of.model).blocks
     parts, start, end = kinds[0], kinds[blocks], kinds[-1 if p.pp == 1 else blocks + 1]
     totals = []
-    for rank, chunks in enumerate(layers_per_chunk(of.model.layers, p.pp, p.v, p.head)):
+    for rank, chunks in enumerate(layers_per_chunk(of.model.layers, p)):
         layers = sum(chunks)
         count = layers * parts.dense + (rank == 0) * start.dense + (rank == p.pp - 1) * end.dense
         shards = [p.dp * p.cp if p.zero >= stage else 1 for stage in (3, 2, 1)]

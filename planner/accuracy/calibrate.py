@@ -277,9 +277,9 @@ def _times(job: Job, plans: Plan) -> Floats:
 
 def _batches(cases: Sequence[Case]) -> list[tuple[Job, Plan, Floats]]:
     """Cases that can be evaluated together: one job, schedule and policy."""
-    groups: dict[tuple[int, str, bool], list[Case]] = {}
+    groups: dict[tuple[object, ...], list[Case]] = {}
     for case in cases:
-        groups.setdefault((id(case.job), case.plan.schedule, case.plan.selective), []).append(case)
+        groups.setdefault((id(case.job), case.plan.schedule, case.plan.selective, case.plan.layout), []).append(case)
     return [
         (same[0].job, stack([c.plan for c in same]), np.array([c.step for c in same], dtype=np.float64))
         for same in groups.values()

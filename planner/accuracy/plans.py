@@ -137,7 +137,7 @@ def _recomputed(row: Row, job: Job, plan: Plan, labels: list[str]) -> tuple[Plan
     matrix product, for which half of the layers in full stand in, and of Megatron's nothing is left to do.
     """
     said = row.get("recompute", "")
-    chunk = int(chunk_layers(job.model.layers, plan.pp, plan.v, plan.head))
+    chunk = int(chunk_layers(job.model.layers, plan))
     choices: dict[str, dict[str, Any]] = {
         "none": {"recompute_layers": 0},
         "full": {"recompute_layers": chunk},

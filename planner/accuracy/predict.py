@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -78,9 +78,9 @@ def _evaluate(
     job: Job, entries: Entries, cases: Sequence[Case], done: list[Prediction | None], estimator: Estimator
 ) -> None:
     """Fill in the predictions of one job; of alternatives the one that comes nearest to what was measured."""
-    categories = {(plan.schedule, plan.selective) for _, plan in entries}
-    for schedule, selective in sorted(categories):
-        chosen = [(i, p) for i, p in entries if (p.schedule, p.selective) == (schedule, selective)]
+    categories = {(plan.schedule, plan.selective, plan.layout or ()) for _, plan in entries}
+    for category in sorted(categories):
+        chosen = [(i, p) for i, p in entries if (p.schedule, p.selective, p.layout or ()) == category]
         plans = stack([plan for _, plan in chosen])
         result = estimator(job, plans)
         wanted = any(cases[index].rank == "first" for index, _ in chosen)
@@ -127,6 +127,8 @@ def _miss(one: Prediction) -> float:
 
 
 def stack(plans: Sequence[Plan]) -> Plan:
-    """Plans of one schedule and policy as one record of arrays."""
-    columns = {name: np.array([getattr(plan, name) for plan in plans], dtype=np.float64) for name in INTEGERS}
-    return Plan(**columns, schedule=plans[0].schedule, selective=plans[0].selective)
+    """Plans of one schedule, policy and layout as one record of arrays."""
+    columns: dict[str, Any] = {
+        name: np.array([getattr(plan, name) for plan in plans], dtype=np.float64) for name in INTEGERS
+    }
+    return replace(plans[0], **columns)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from planner.blocks import attention, ends, feed, latent, linear, state_space
+from planner.blocks import attention, ends, feed, latent, linear, prediction, state_space
 from planner.blocks.common import addition, norm
 from planner.blocks.operator import Operator, Share
 from planner.blocks.record import (
@@ -22,6 +22,8 @@ from planner.blocks.record import (
     Kind,
     Latent,
     Lightning,
+    Norm,
+    Prediction,
     StateSpace,
 )
 
@@ -43,6 +45,10 @@ def operators(kind: Kind, share: Share) -> tuple[Operator, ...]:
         return ends.embedding(kind, share)
     if isinstance(kind, Head):
         return ends.head(kind, share)
+    if isinstance(kind, Norm):
+        return (norm(share, kind.hidden, kind.vectors),)
+    if isinstance(kind, Prediction):
+        return prediction.operators(kind, block(kind, share), share)
     return block(kind, share)
 
 

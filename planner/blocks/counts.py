@@ -41,7 +41,7 @@ def held(model: Model, share: Share) -> Iterator[tuple[int, Operator]]:
     found = structure(model)
     blocks = found.blocks
     for kind, record in enumerate(found.kinds):
-        ends = int(kind == blocks or kind == blocks + (2 if found.tied else 1))
+        ends = int(kind == blocks or kind >= blocks + (2 if found.tied else 1))
         count = found.order.count(kind) if kind < blocks else ends
         yield from ((count, op) for op in operators(record, share) if count)
 
@@ -82,8 +82,7 @@ def model_flops(model: Model, seq: float, frozen: bool = False) -> float:
     """
     share = parameters(model)
     matmul = active_parameters(model) - share.embedding - share.norms
-    if model.tied_embeddings:
-        matmul += model.vocab * model.hidden
+    matmul += (int(model.tied_embeddings) + model.mtp_layers) * model.vocab * model.hidden
     works = [(count, op.work) for count, op in held(model, Share(1.0, seq))]
     core = sum(count * float(work.square_flops) for count, work in works if isinstance(work, Core)) / seq
     core += sum(count * float(work.flops) for count, work in works if isinstance(work, Scan)) / seq

@@ -41,7 +41,7 @@ def head(end: Head, share: Share) -> tuple[Operator, ...]:
     columns = rows(end.vocab, share)
     half = Traffic("tp", "all_reduce", share.activation * share.tokens * end.hidden, calls=0.5)
     return (
-        norm(share, end.hidden, end.norm_vectors),
+        *([norm(share, end.hidden, end.norm_vectors)] if end.norm_vectors else []),
         Operator(
             "head",
             "head",

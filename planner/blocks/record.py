@@ -185,7 +185,11 @@ class Embedding:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """Final norm, product with the vocabulary and loss; `tied`: the matrix is the embedding's, on the same rank."""
+    """Final norm (no vectors: elsewhere), product with the vocabulary and loss.
+
+    Attributes:
+        tied: the matrix is the embedding's, on the same rank.
+    """
 
     hidden: int
     vocab: int
@@ -193,7 +197,28 @@ class Head:
     tied: bool = False
 
 
-Kind = Block | Embedding | Head
+@dataclass(frozen=True, slots=True)
+class Prediction(Block):
+    """A layer that predicts one token more (MTP; DeepSeek-V3, arXiv:2412.19437, 2.2): a block like the last one.
+
+    Attributes:
+        embedding, head: those of the model, which it shares. embeds: its rank needs a copy of the embedding.
+    """
+
+    embedding: Embedding = Embedding(0, 0)
+    head: Head = Head(0, 0, 1)
+    embeds: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Norm:
+    """The final norm on its own: of a model with predictions it follows the last layer, wherever the head is."""
+
+    hidden: int
+    vectors: int
+
+
+Kind = Block | Embedding | Head | Norm
 """Whatever a pipeline stage may hold."""
 
 
@@ -202,15 +227,14 @@ class Structure:
     """A model as the sequence of what its stages hold.
 
     Attributes:
-        kinds: the distinct blocks, the embedding, the head, and where they share a matrix, the head on the same rank.
+        kinds: the distinct blocks, predictions (without and with an embedding) last; the embedding, the head; where
+            they share a matrix, the head on the same rank; the final norm where it is not the head's.
         order: which kind every layer is, first to last; blocks: how many of the kinds are layers.
+        tied: head and embedding share their matrix; predicted: how many of the layers, the last, are predictions.
     """
 
     kinds: tuple[Kind, ...]
     order: tuple[int, ...]
     blocks: int
-
-    @property
-    def tied(self) -> bool:
-        """Head and embedding share their matrix."""
-        return len(self.kinds) == self.blocks + 3
+    tied: bool = False
+    predicted: int = 0

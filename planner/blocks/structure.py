@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from functools import lru_cache
 from itertools import cycle, islice
 
@@ -18,6 +19,8 @@ from planner.blocks.record import (
     Latent,
     Lightning,
     Mixer,
+    Norm,
+    Prediction,
     StateSpace,
     Structure,
 )
@@ -46,9 +49,17 @@ def structure(model: Model) -> Structure:
     layers = [_block(model, index, letter) for index, letter in enumerate(letters(model))]
     blocks = tuple(dict.fromkeys(layers))
     where = {block: kind for kind, block in enumerate(blocks)}
+    order = (*(where[block] for block in layers), *[len(blocks)] * model.mtp_layers)
     heads = [_head(model, tied) for tied in ((False, True) if model.tied_embeddings else (False,))]
-    kinds: tuple[Kind, ...] = (*blocks, _embedding(model), *heads)
-    return Structure(kinds, tuple(where[block] for block in layers), len(blocks))
+    predictions = [_prediction(model, layers[-1], embeds) for embeds in (False, True) if model.mtp_layers]
+    norms = [Norm(model.hidden, _vectors(model))] if model.mtp_layers else []
+    kinds: tuple[Kind, ...] = (*blocks, *predictions, _embedding(model), *heads, *norms)
+    return Structure(kinds, order, len(blocks) + len(predictions), model.tied_embeddings, model.mtp_layers)
+
+
+def _prediction(model: Model, last: Block, embeds: bool) -> Prediction:
+    like = {field.name: getattr(last, field.name) for field in fields(last)}
+    return Prediction(**like, embedding=_embedding(model), head=_head(model, True), embeds=embeds)
 
 
 def beyond_attention(model: Model) -> str | None:
@@ -137,4 +148,4 @@ def _embedding(model: Model) -> Embedding:
 
 
 def _head(model: Model, tied: bool) -> Head:
-    return Head(model.hidden, model.vocab, _vectors(model), tied)
+    return Head(model.hidden, model.vocab, 0 if model.mtp_layers else _vectors(model), tied)

@@ -14,7 +14,7 @@ from planner.accuracy.diagnose import Suspect, suspects
 from planner.errors import PlannerError
 from planner.launch.nearest import Change, nearest
 from planner.launch.program import Setup, Target
-from planner.launch.read.placement import find_head
+from planner.launch.read.placement import NO_PLACEMENT, placed
 from planner.launch.read.reading import Problem, Reading
 from planner.plan import Plan
 from planner.recommend import Ranked, rank, recommend, usable_memory
@@ -23,7 +23,7 @@ from planner.schema.hardware import Cluster
 from planner.schema.model import Model
 from planner.schema.workload import Workload
 from planner.search import Candidate
-from planner.stages import chunk_layers
+from planner.stages import chunk_layers, lettered
 from planner.training.defaults import default_global_batch, default_precision, default_sequence
 from planner.training.job import Job
 from planner.training.rules import rules_of
@@ -133,18 +133,18 @@ def _plan(reading: Reading, cluster: Cluster, model: Model, given: dict[str, Any
     if reading.stages is not None and plan.pp > 1:
         plan = _dealt(plan, reading.stages.layers(model.layers, plan.pp), model, notes)
     if reading.recomputed:
-        chunk = chunk_layers(model.layers, plan.pp, plan.v, plan.head)
+        chunk = chunk_layers(model.layers, plan)
         plan = replace(plan, recompute_layers=max(round(reading.recomputed * chunk), 1))
     return plan, tuple(notes)
 
 
 def _dealt(plan: Plan, stages: list[int], model: Model, notes: list[str]) -> Plan:
-    """The plan with v and head out of the layers of every stage."""
+    """The plan with v and the placement out of the layers of every stage."""
     v = max(len(stages) // plan.pp, 1)
-    head, exact = find_head(stages, model, plan.pp, v)
-    if not exact:
-        notes.append("layers are placed in a way that the cost model has not: the nearest split is taken")
-    return replace(plan, v=v, head=head)
+    where = placed(lettered(stages), model, plan.pp, v)
+    if not where:
+        notes.append(NO_PLACEMENT)
+    return replace(plan, v=v, **where)
 
 
 def _workload(

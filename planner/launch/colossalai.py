@@ -81,7 +81,7 @@ def stages(setup: Setup) -> dict[str, Any]:
 
 def chunks(setup: Setup) -> list[list[int]]:
     """Layers, [rank][chunk]."""
-    return layers_per_chunk(setup.job.model.layers, setup.plan.pp, setup.plan.v, setup.plan.head)
+    return layers_per_chunk(setup.job.model.layers, setup.plan)
 
 
 def checkpointed(setup: Setup) -> list[int]:

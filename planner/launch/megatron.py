@@ -45,6 +45,7 @@ def shape_flags(setup: Setup) -> list[Flag]:
         number("seq-length", seq),
         number("max-position-embeddings", positions),
         number("vocab-size", model.vocab),
+        *([number("mtp-num-layers", model.mtp_layers)] if model.mtp_layers else []),
         *attention_flags(model),
         *mlp_flags(model),
     ]
@@ -63,6 +64,7 @@ def attention_flags(model: Model) -> list[Flag]:
         flags.append(number("window-size", f"{model.window},0"))
         flags += [number("window-attn-skip-freq", model.window_every)] if model.window_every else []
     flags += [number("normalization", "RMSNorm")] if model.norm == "rmsnorm" else []
+    flags += [("--qk-layernorm",)] if model.qk_norm or model.mla else []
     positions = {"learned": "learned_absolute", "rope": "rope", "alibi": "none", "none": "none"}
     return [*flags, number("position-embedding-type", positions[model.position])]
 
@@ -125,7 +127,7 @@ def parallel_flags(setup: Setup) -> list[Flag]:
         number("tensor-model-parallel-size", plan.tp),
         number("pipeline-model-parallel-size", plan.pp),
         number("context-parallel-size", plan.cp),
-        *placement_flags(setup.job.model.layers, plan),
+        *placement_flags(setup.job.model, plan),
     ]
     if setup.job.model.moe:
         flags += [number("expert-model-parallel-size", plan.ep), number("expert-tensor-parallel-size", plan.etp)]
@@ -158,7 +160,7 @@ def recompute_flags(setup: Setup) -> list[Flag]:
     if plan.recompute_layers == 0:
         chosen = [number("recompute-granularity", "selective"), number("recompute-modules", "core_attn")]
         return chosen if plan.selective else []
-    full = plan.recompute_layers >= chunk_layers(setup.job.model.layers, plan.pp, plan.v, plan.head)
+    full = plan.recompute_layers >= chunk_layers(setup.job.model.layers, plan)
     method, layers = ("uniform", 1) if full else ("block", plan.recompute_layers)
     return [
         number("recompute-granularity", "full"),

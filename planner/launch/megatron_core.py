@@ -139,6 +139,8 @@ def shape(model: Model) -> dict[str, Any]:
         "normalization": "RMSNorm" if model.norm == "rmsnorm" else "LayerNorm",
         "gated_linear_unit": model.mlp == "glu",
         "activation_func": Code(ACTIVATIONS[model.mlp]),
+        **({"qk_layernorm": True} if model.qk_norm or model.mla else {}),
+        **({"mtp_num_layers": model.mtp_layers} if model.mtp_layers else {}),
         "add_bias_linear": model.bias == "all",
         "add_qkv_bias": model.bias == "qkv",
         **dropout,
@@ -186,7 +188,7 @@ def experts(model: Model, moe: MixtureOfExperts) -> dict[str, Any]:
 
 def placement(setup: Setup) -> dict[str, Any]:
     """Uneven ends or a layout; the number of virtual stages stands among the sizes."""
-    flags = placement_flags(setup.job.model.layers, setup.plan)
+    flags = placement_flags(setup.job.model, setup.plan)
     fields = {FIELDS[name]: value if "layout" in name else int(value) for name, value in flags}
     return fields | ({"overlap_p2p_comm": True, "batch_p2p_comm": False} if setup.plan.v > 1 else {})
 
@@ -196,7 +198,7 @@ def recompute(setup: Setup) -> dict[str, Any]:
     plan = setup.plan
     if plan.recompute_layers == 0:
         return {"recompute_granularity": "selective", "recompute_modules": ["core_attn"]} if plan.selective else {}
-    full = plan.recompute_layers >= chunk_layers(setup.job.model.layers, plan.pp, plan.v, plan.head)
+    full = plan.recompute_layers >= chunk_layers(setup.job.model.layers, plan)
     return {
         "recompute_granularity": "full",
         "recompute_method": "uniform" if full else "block",

@@ -115,7 +115,7 @@ def recompute_flags(setup: Setup) -> list[Flag]:
     plan, job = setup.plan, setup.job
     if plan.recompute_layers == 0:
         return [number("recompute-granularity", "selective")] if plan.selective else []
-    full = plan.recompute_layers >= chunk_layers(job.model.layers, plan.pp, plan.v, plan.head)
+    full = plan.recompute_layers >= chunk_layers(job.model.layers, plan)
     method, layers = ("uniform", 1) if full else ("block", plan.recompute_layers)
     return [
         number("recompute-granularity", "full"),

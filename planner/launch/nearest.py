@@ -58,9 +58,11 @@ def nearest(
     wanted = replace(
         asked, legal=lambda found: legal(job, found, rules), capacity=asked.capacity * (1.0 - margin), cost=cost
     )
-    found = search(plans(job, around(plan)), wanted, keep).best
+    tried = (replace(batch, layout=plan.layout) for batch in plans(job, around(plan)))
+    found = search(tried, wanted, keep).best
     return [_change(job, plan, candidate) for candidate in found if np.isfinite(candidate.cost)]
 
 
 def _change(job: Job, plan: Plan, candidate: Candidate) -> Change:
-    return Change(int(changes(candidate.plan, plan)), rank(job, candidate))
+    found = candidate.plan if candidate.plan.placed else replace(candidate.plan, layout=None)
+    return Change(int(changes(found, plan)), rank(job, replace(candidate, plan=found)))

@@ -8,6 +8,7 @@ last fastest: tensor parallelism stays inside a node.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -74,7 +75,7 @@ def stages(setup: Setup) -> tuple[int, ...]:
     """Layers of every stage, in the order that a micro-batch meets them."""
     plan = setup.plan
     v = 2 if plan.schedule in VEE else plan.v
-    chunks = layers_per_chunk(setup.job.model.layers, plan.pp, v, plan.head)
+    chunks = layers_per_chunk(setup.job.model.layers, replace(plan, v=v))
     return tuple(rank[chunk] for chunk in range(v) for rank in chunks)
 
 

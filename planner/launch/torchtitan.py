@@ -137,7 +137,7 @@ def parallelism(setup: Setup) -> dict[str, Any]:
 def stages(setup: Setup) -> dict[str, Any]:
     """Schedule, micro-batches and layers of every stage, in torch's order: all ranks' first chunks first."""
     plan = setup.plan
-    chunks = layers_per_chunk(setup.job.model.layers, plan.pp, plan.v, plan.head)
+    chunks = layers_per_chunk(setup.job.model.layers, plan)
     order = [rank[chunk] for chunk in range(plan.v) for rank in chunks]
     return {
         "pipeline_parallel_schedule": SCHEDULES[plan.schedule],
@@ -174,7 +174,7 @@ def activation_checkpoint(setup: Setup) -> dict[str, Any]:
     plan = setup.plan
     if plan.recompute_layers == 0:
         return {"mode": "none"}
-    chunk = int(chunk_layers(setup.job.model.layers, plan.pp, plan.v, plan.head))
+    chunk = int(chunk_layers(setup.job.model.layers, plan))
     if plan.recompute_layers >= chunk:
         return {"mode": "full"}
     return {"mode": "selective", "selective_ac_option": f"{chunk // plan.recompute_layers}"}

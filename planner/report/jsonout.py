@@ -14,7 +14,7 @@ from planner.report.explain import Line, as_data
 from planner.report.words import largest_part, recompute_name
 from planner.schema.hardware import Cluster
 from planner.schema.model import Model
-from planner.stages import layers_per_rank
+from planner.stages import layers_per_chunk
 from planner.training.job import Job
 
 SCHEMA = "planner.recommendation/1"
@@ -118,7 +118,7 @@ def plan(ranked: Ranked, number: int, capacity: float) -> dict[str, Any]:
         "recompute": recompute_name(ranked.job, p) if p.recompute_layers == 0 else _recompute_policy(ranked),
         "recompute_layers": p.recompute_layers,
         "head_layers": p.head,
-        "layers_per_rank": layers_per_rank(ranked.job.model.layers, p.pp, p.head),
+        "layers_per_rank": list(map(sum, layers_per_chunk(ranked.job.model.layers, p))),
         "optimizer": ranked.job.workload.optimizer,
         "method": ranked.job.workload.method,
         "offload": ranked.job.workload.offload,

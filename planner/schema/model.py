@@ -173,6 +173,7 @@ class Model(Profile):
         sinks: each softmax has one more learned logit per head (gpt-oss).
         dropout: trained with dropout (its masks are kept for the backward pass).
         window: sliding attention window in tokens, absent for full attention.
+        mtp_layers: layers behind the last that each predict one token more, where they are trained (DeepSeek-V3: 1).
         window_every: one layer in `window_every` is full attention, the others use the window; 0: all use it.
         pattern: one letter a layer, repeated to the last: * attention, W with the window, M state space, G delta rule,
             L lightning. With letters - (feed-forward) and E (experts), each letter is a layer of one part, else a
@@ -204,6 +205,7 @@ class Model(Profile):
     sinks: bool = False
     position: Literal["rope", "learned", "alibi", "none"] = "rope"
     dropout: bool = False
+    mtp_layers: Whole = 0
     window: Tokens | None = None
     window_every: Whole = 0
     moe: MixtureOfExperts | None = None

@@ -327,13 +327,12 @@ def pipeline_stages(job: Job, plan: Plan) -> Stages:
 
 def chunk_works(job: Job, plan: Plan) -> list[list[Work]]:
     """Times of every (rank, chunk) of one plan: of the blocks and ends that it holds."""
-    p, v, floats, of = int(plan.pp), int(plan.v), plan.floats(), structure(job.model)
+    floats, of = plan.floats(), structure(job.model)
     kinds, one = pieces(job, floats), replace(floats, v=1.0)
-    table = chunk_table(of, p, v, int(plan.head), SCHEDULES[plan.schedule].placement)
 
     def work(counts: tuple[int, ...]) -> Work:
         row = Row(0.0, 1.0, tuple(map(float, counts)))
         found = _stage(one, _priced_row(kinds, of.blocks, row)).work
         return Work(float(found.forward), float(found.backward), float(found.weight_gradient))
 
-    return [[work(counts) for counts in chunks] for chunks in table]
+    return [[work(counts) for counts in chunks] for chunks in chunk_table(of, plan)]

@@ -8,7 +8,7 @@ import numpy as np
 
 from planner.masks import first_of, obeying
 from planner.plan import Plan
-from planner.stages import chunk_layers
+from planner.stages import chunk_layers, short_chunks
 from planner.training.frameworks import FRAMEWORK_RULES
 from planner.training.job import Job
 from planner.training.rule import Rule, head_worth, host_bytes
@@ -39,13 +39,13 @@ def _head(job: Job, plan: Plan) -> Any:
 
 def _counted_head(job: Job, plan: Plan) -> Any:
     fixed = (plan.pp == 1) | (plan.v > 1) | (not (job.framework.counts_head and job.framework.uneven_layers))
-    return fixed | (plan.head == head_worth(job))
+    return fixed | (plan.head == head_worth(job)) | plan.placed
 
 
 def _chunks(job: Job, plan: Plan) -> Any:
     slots = plan.pp * plan.v
     missing = -(-job.model.layers // slots) * slots - job.model.layers
-    return (plan.v == 1) | (missing <= 2)
+    return (plan.v == 1) | (missing <= short_chunks(plan.pp)) | plan.placed
 
 
 def _experts(job: Job, plan: Plan) -> Any:
@@ -139,7 +139,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "layers",
-        lambda j, p: p.pp * p.v <= j.model.layers,
+        lambda j, p: (p.pp * p.v <= j.model.layers) | p.placed,
         "pp*v = {pp}*{v} stages exceed the {layers} layers",
         f"{MEGATRON} core/transformer/transformer_block.py",
     ),
@@ -149,7 +149,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "chunks",
         _chunks,
-        "{layers} layers leave more than two of the pp*v = {pp}*{v} chunks short: only the end chunks may be",
+        "{layers} layers leave pp = {pp} or more of the pp*v = {pp}*{v} chunks a layer short: fewer chunks are as long",
         f"{MEGATRON} core/transformer/pipeline_parallel_layer_layout.py",
     ),
     Rule(
@@ -208,7 +208,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "recompute_layers",
-        lambda j, p: p.recompute_layers <= chunk_layers(j.model.layers, p.pp, p.v, p.head),
+        lambda j, p: p.recompute_layers <= chunk_layers(j.model.layers, p),
         "k={recompute_layers} recomputed layers exceed those of a chunk ({layers} over pp*v = {pp}*{v})",
         "arithmetic; Megatron-LM does not check it",
     ),
@@ -267,7 +267,7 @@ RULES: tuple[Rule, ...] = (
 STATED: tuple[Rule, ...] = (
     Rule(
         "stages",
-        lambda j, p: p.pp * p.v <= j.model.layers,
+        lambda j, p: (p.pp * p.v <= j.model.layers) | p.placed,
         "pp*v = {pp}*{v} stages are more than the {layers} layers",
         "definition",
     ),

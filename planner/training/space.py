@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from planner.plan import ANY, INTEGERS, Plan, Range, divisors
-from planner.stages import chunk_layers
+from planner.stages import chunk_layers, short_chunks
 from planner.training.job import Job
 from planner.training.rule import head_worth
 
@@ -206,17 +206,17 @@ def _inner(job: Job, bounds: Bounds, schedule: str, selective: bool, pp: int, sh
     rows = []
     for v in bounds["v"].keep(_virtual_stages(job, schedule, pp)):
         for head in bounds["head"].keep(_head_layers(job, pp, v)):
-            ks = _recomputed(bounds, int(chunk_layers(layers, pp, v, head)), selective)
+            ks = _recomputed(bounds, int(chunk_layers(layers, Plan(pp=pp, v=v, head=head))), selective)
             rows.append(np.stack([a.ravel() for a in np.meshgrid([v], ks, zeros, [head], indexing="ij")], axis=1))
     return np.concatenate(rows) if rows else np.empty((0, 4), dtype=int)
 
 
 def _virtual_stages(job: Job, schedule: str, pp: int) -> list[int]:
-    """Chunks per rank: 1, or with interleaving all that leave at most the two end chunks one layer short."""
+    """Chunks per rank: 1, or with interleaving all that the framework can place."""
     if schedule != "interleaved":
         return [1]
     layers = job.model.layers
-    allowed = 2 if job.framework.uneven_layers else 0
+    allowed = short_chunks(pp) if job.framework.uneven_layers else 0
     return [v for v in range(2, layers // pp + 1) if -layers % (pp * v) <= allowed] if pp > 1 else []
 
 

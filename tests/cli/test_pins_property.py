@@ -151,7 +151,7 @@ def policy(of: Job, plan: Plan, pins: Pins) -> Any:
     from planner.stages import chunk_layers
 
     policies = pins.get("recompute", ("none", "block", "full"))
-    chunk, k = chunk_layers(of.model.layers, plan.pp, plan.v, plan.head), plan.recompute_layers
+    chunk, k = chunk_layers(of.model.layers, plan), plan.recompute_layers
     named = {"none": k == 0, "full": k == chunk, "block": (k > 0) & (k < chunk)}
     return np.any([named[name] for name in policies if name in named] or [np.zeros(len(plan), bool)], axis=0)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any
 from unittest import mock
 
@@ -95,20 +96,67 @@ def parameters(config: Any, model: Mapping[str, Any], chunks: int) -> list[int]:
     for name, value in BUILD.items():
         setattr(config, name, value)
     config.use_cpu_initialization, config.perform_initialization = True, False
-    with stage("build"), torch.device("meta"), mock.patch.object(torch.Tensor, "cuda", lambda tensor: tensor):
+    moved = mock.patch.object(torch.Tensor, "cuda", lambda tensor: tensor)
+    device = mock.patch.object(torch.cuda, "current_device", lambda: "meta")
+    with stage("build"), torch.device("meta"), moved, device, _latent(config):
         return [_chunk(config, model, chunk if chunks > 1 else None) for chunk in range(chunks)]
+
+
+@contextlib.contextmanager
+def _latent(config: Any) -> Iterator[None]:
+    """Latent attention as Transformer Engine has it, which needs a device: a core without parameters, `Copied`."""
+    import torch
+    from megatron.core.transformer import multi_latent_attention
+    from megatron.core.transformer.dot_product_attention import DotProductAttention
+
+    def bare(core: Any, *args: Any, **options: Any) -> None:
+        torch.nn.Module.__init__(core)
+
+    if not getattr(config, "multi_latent_attention", False):
+        yield
+        return
+    core = mock.patch.object(DotProductAttention, "__init__", bare)
+    with core, mock.patch.object(multi_latent_attention, "TELinear", _copied()):
+        yield
+
+
+@cache
+def _copied() -> type:
+    """Stands for TELinear with parallel_mode="duplicated": the whole matrix on every tensor-parallel rank."""
+    import torch
+
+    class Copied(torch.nn.Module):
+        def __init__(self, inputs: int, outputs: int, *args: Any, **options: Any) -> None:
+            super().__init__()
+            assert options["parallel_mode"] == "duplicated"
+            self.weight = torch.nn.Parameter(torch.empty(outputs, inputs))
+
+    return Copied
+
+
+def _down_projections(layers: list[Any]) -> None:
+    """The local specification splits what Transformer Engine's copies."""
+    for layer in layers:
+        attention = layer.submodules.self_attention.submodules
+        for name in ("linear_q_down_proj", "linear_kv_down_proj"):
+            setattr(attention, name, _copied())
 
 
 def _chunk(config: Any, model: Mapping[str, Any], chunk: int | None) -> int:
     from megatron.core import parallel_state
     from megatron.core.models.gpt import GPTModel
-    from megatron.core.models.gpt.gpt_layer_specs import get_gpt_decoder_block_spec
+    from megatron.core.models.gpt import gpt_layer_specs as specs
 
-    spec = get_gpt_decoder_block_spec(config, False, normalization=config.normalization, vp_stage=chunk)
+    spec = specs.get_gpt_decoder_block_spec(config, False, normalization=config.normalization, vp_stage=chunk)
+    last = specs.get_gpt_decoder_layer_specs(config, False, config.normalization)[-1]
+    if getattr(config, "multi_latent_attention", False):
+        _down_projections([*spec.layer_specs, last])
+    predictions = specs.get_gpt_mtp_block_spec(config, last, False, vp_stage=chunk) if config.mtp_num_layers else None
     where: dict[str, Any] = {"ignore_virtual": chunk is None, "vp_stage": chunk}
     built = GPTModel(
         config,
         spec,
+        mtp_block_spec=predictions,
         vocab_size=model["padded_vocab"],
         max_sequence_length=model["positions"],
         position_embedding_type=model["position_embedding"],

@@ -136,8 +136,18 @@ def placed(shape: Model, degrees: dict[str, int]) -> Plan | None:
     sizes = (shape.heads, shape.ffn, shape.moe.ffn if shape.moe else shape.ffn)
     fits = all(size % plan.tp == 0 for size in sizes) and (plan.v == 1 or missing <= 2)
     split_kv = shape.kv_heads % plan.tp == 0 or plan.tp % shape.kv_heads == 0
-    whole = min(map(min, layers_per_chunk(shape.layers, plan.pp, plan.v, plan.head))) >= 0
+    whole = min(map(min, layers_per_chunk(shape.layers, plan))) >= 0
     return plan if fits and split_kv and whole else None
+
+
+def buildable(asked: Job, plan: Plan) -> tuple[list[str], dict[str, str]]:
+    """As emitted, but for what only runs on a device.
+
+    A kernel's environment variables are for one run of a process, and alltoall wants a CUDA stream.
+    """
+    said, environment = words(asked, plan)
+    kernel = said.index("--attention-backend")
+    return ["allgather" if word == "alltoall" else word for word in said[:kernel] + said[kernel + 2 :]], environment
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -153,10 +163,7 @@ def test_parameters_per_rank(megatron: MegatronValidator, name: str) -> None:
         cluster = f"{max(world // 8, 1)}x{min(world, 8)}xA100"
         plan = Plan(**{**plan.degrees, "ep": ep, "dp": ep, "b": 1, "m": 8, "sp": int(plan.tp > 1)})
         asked = job(shape, cluster, seq=512, batch=8 * ep)
-        said, environment = words(asked, plan)
-        # a kernel's environment variables are for one run of a process, and alltoall wants a CUDA stream
-        kernel = said.index("--attention-backend")
-        said = ["allgather" if word == "alltoall" else word for word in said[:kernel] + said[kernel + 2 :]]
+        said, environment = buildable(asked, plan)
         for stage in range(plan.pp):
             found = megatron.rank_parameters(said, world, stage * plan.tp * ep, environment)
             assert found == rank_parameters(shape, plan, stage), (degrees, stage)

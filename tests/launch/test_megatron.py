@@ -10,8 +10,8 @@ from planner.launch.megatron_layout import layout_string, placement_flags, read_
 from planner.launch.program import Program, Setup, flag_lines
 from planner.launch.targets import refusal
 from planner.plan import Plan
-from planner.schema.model import MixtureOfExperts
-from planner.stages import layers_per_chunk, rank_parameters
+from planner.schema.model import MixtureOfExperts, Model
+from planner.stages import letters_of, rank_parameters
 from tests import jobs
 
 
@@ -84,12 +84,28 @@ def test_placement_takes_the_plainest_way() -> None:
 
     126 layers on 16 ranks: Llama 3 405B (arXiv:2407.21783, section 3.3.2).
     """
-    assert placement_flags(80, Plan(pp=4)) == []
-    assert placement_flags(80, Plan(pp=4, v=5)) == [("--num-virtual-stages-per-pipeline-rank", "5")]
+    assert placement_flags(of(80), Plan(pp=4)) == []
+    assert placement_flags(of(80), Plan(pp=4, v=5)) == [("--num-virtual-stages-per-pipeline-rank", "5")]
     ends = [("--decoder-first-pipeline-num-layers", "7"), ("--decoder-last-pipeline-num-layers", "7")]
-    assert placement_flags(126, Plan(pp=16)) == ends
-    layout = placement_flags(126, Plan(pp=16, v=8))[0][1]
-    assert layout.startswith("E|(t|)*") and layout.endswith("L") and sum(read_layout(layout)) == 126
+    assert placement_flags(of(126), Plan(pp=16)) == ends
+    layout = placement_flags(of(126), Plan(pp=16, v=8))[0][1]
+    assert layout.startswith("E|(t|)*") and layout.endswith("L") and layout_string(read_layout(layout)) == layout
+    assert "".join(read_layout(layout)).count("t") == 126
+
+
+def test_a_given_layout_is_written_back() -> None:
+    """DeepSeek-V3 on 8 ranks of 4 chunks, with and without its prediction, and that on a stage before the head's."""
+    for text, predictions in (("Et|(tt|)*30mL", 1), ("Et|(tt|)*30L", 0)):
+        plan = Plan(pp=8, v=4, layout=read_layout(text))
+        assert placement_flags(of(61, predictions), plan) == [("--pipeline-model-parallel-layout", text)]
+    assert placement_flags(of(61), Plan(pp=8, v=4)) == [("--pipeline-model-parallel-layout", "Et|(tt|)*30L")]
+    moved = Plan(pp=4, layout=("Ettt", "ttt", "tm", "L"))
+    assert placement_flags(of(7, 1), moved) == [("--pipeline-model-parallel-layout", "Ettt|(ttt|)*1(tm|)*1L")]
+
+
+def of(layers: int, predictions: int = 0) -> Model:
+    """A model of so many layers."""
+    return jobs.model("llama3-8b").model_copy(update={"layers": layers, "mtp_layers": predictions})
 
 
 @pytest.mark.parametrize(("layers", "p", "v", "head"), [(126, 16, 8, 0), (16, 4, 1, 4), (61, 8, 2, 0), (30, 7, 1, 2)])
@@ -97,8 +113,8 @@ def test_layout_string_reads_back(layers: int, p: int, v: int, head: int) -> Non
     """All ranks' first chunks come before their second ones."""
     if v > 1 and -(-layers // (p * v)) * p * v - layers > 2:
         pytest.skip("more than the end chunks would be short")
-    chunks = layers_per_chunk(layers, p, v, head)
-    assert read_layout(layout_string(chunks)) == [rank[i] for i in range(v) for rank in chunks]
+    stages = letters_of(layers, 0, Plan(pp=p, v=v, head=head))
+    assert read_layout(layout_string(stages)) == stages
 
 
 @pytest.mark.parametrize("text", ["Ett|tx|L", "E(t|)*999999L", "E" + "t*99999" * 3])
@@ -110,7 +126,7 @@ def test_broken_layouts_are_refused(text: str) -> None:
 
 def test_megatrons_own_example_of_a_layout() -> None:
     """core/transformer/pipeline_parallel_layer_layout.py: "Ettt|(tt|)*29,m|L" is 3, 29 times 2, 0 and 0 layers."""
-    assert read_layout("Ettt|(tt|)*29,m|L") == [3, *[2] * 29, 0, 0]
+    assert read_layout("Ettt|(tt|)*29,m|L") == ("Ettt", *["tt"] * 29, "m", "L")
 
 
 def test_which_layers_have_experts() -> None:

@@ -84,6 +84,7 @@ BREAKS: list[tuple[str, dict[str, str | None]]] = [
     ("uneven_ends", {"decoder_first_pipeline_num_layers": "7"}),
     ("one_placement", {"decoder_first_pipeline_num_layers": "8", "account_for_loss_in_pipeline_split": ""}),
     ("layout", {"pipeline_model_parallel_layout": "'Et*8|t*8|t*8|t*7L'"}),
+    ("layout_predictions", {"pipeline_model_parallel_layout": "'Et*8|t*8|t*8m|t*8L'", "mtp_num_layers": "1"}),
     ("interleaved", {"num_virtual_stages_per_pipeline_rank": "2", "global_batch_size": "12"}),
     ("batch", {"global_batch_size": "63"}),
     ("dense", {"expert_model_parallel_size": "2"}),

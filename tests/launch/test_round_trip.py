@@ -87,7 +87,7 @@ def read(text: str, job: Job) -> tuple[Setup, Reading]:
 
 def same_split(job: Job, one: Plan, other: Plan) -> Plan:
     """The second plan with the head of the first, where both lay the layers alike."""
-    chunks = [layers_per_chunk(job.model.layers, p.pp, p.v, p.head) for p in (one, other)]
+    chunks = [layers_per_chunk(job.model.layers, p) for p in (one, other)]
     return replace(other, head=one.head) if chunks[0] == chunks[1] else other
 
 

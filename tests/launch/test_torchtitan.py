@@ -127,7 +127,7 @@ def test_drawn_plans(wanted: Setup) -> None:
     assert micro == plan.b
     assert train["global_batch_size"] % (train["local_batch_size"] * plan.dp) == 0
     if plan.pp > 1:
-        chunks = layers_per_chunk(12, plan.pp, plan.v, plan.head)
+        chunks = layers_per_chunk(12, plan)
         assert split(rows, 12) == [rank[chunk] for chunk in range(plan.v) for rank in chunks]
 
 

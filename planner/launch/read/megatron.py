@@ -12,10 +12,11 @@ from planner.launch.read.megatron_facts import Facts, moe_layers, read_facts
 from planner.launch.read.megatron_rules import PARALLEL
 from planner.launch.read.megatron_switches import GONE, SWITCHES
 from planner.launch.read.options import Options, known_options
-from planner.launch.read.placement import find_head
+from planner.launch.read.placement import NO_PLACEMENT, placed
 from planner.launch.read.reading import Problem, Reading, did_you_mean
+from planner.plan import Plan
 from planner.schema.model import Model
-from planner.stages import chunk_layers
+from planner.stages import chunk_layers, lettered
 from planner.units import whole_number
 from planner.wording import schema_problem
 
@@ -111,6 +112,8 @@ def read_model(facts: Facts, vocabulary: int | None, notes: list[str]) -> Model:
         "norm": "rmsnorm" if facts.text("normalization") == "RMSNorm" else "layernorm",
         "position": _positions(facts),
         "dropout": facts.text("hidden-dropout", "0.1") not in ("0", "0.0"),
+        "mtp_layers": facts.mtp,
+        "qk_norm": has("qk-layernorm") and not has("multi-latent-attention"),
     }
     fields |= _window(facts) | ({"mla": _latent(facts)} if has("multi-latent-attention") else {})
     if has("multi-latent-attention"):
@@ -215,19 +218,23 @@ def _attention(facts: Facts) -> str:
 def read_plan(facts: Facts, model: Model, flash: bool, notes: list[str]) -> dict[str, Any]:
     """The fields of Plan."""
     degrees: dict[str, Any] = {name: getattr(facts, name) for name in ("tp", "cp", "pp", "v", "dp", "b", "m", "zero")}
-    head, exact = find_head(_chunks(facts), model, facts.pp, facts.v)
-    if not exact:
-        notes.append("layers are placed in a way that the cost model has not: the nearest split is taken")
-    degrees |= {"ep": facts.ep, "etp": facts.etp if facts.experts else 1, "sp": int(facts.sp), "head": head}
+    where = placed(_stages(facts), model, facts.pp, facts.v)
+    if not where:
+        notes.append(NO_PLACEMENT)
+    degrees |= {"head": 0} | where
+    degrees |= {"ep": facts.ep, "etp": facts.etp if facts.experts else 1, "sp": int(facts.sp)}
     degrees["dp_replicate"] = facts.options.whole("num-distributed-optimizer-instances") or 1
     degrees["schedule"] = "interleaved" if facts.v > 1 else "1f1b"
-    return degrees | _recompute(facts, model, head, flash, notes)
+    chunk = int(chunk_layers(model.layers, Plan(**degrees)))
+    return degrees | _recompute(facts, chunk, flash, notes)
 
 
-def _chunks(facts: Facts) -> list[int]:
-    """Layers of every stage in Megatron's order, all ranks' first chunks first."""
-    if facts.stages:
-        return list(facts.stages)
+def _stages(facts: Facts) -> tuple[str, ...]:
+    """What every stage holds, all ranks' first chunks first, in Megatron's letters."""
+    return facts.stages or lettered(_sizes(facts), facts.mtp)
+
+
+def _sizes(facts: Facts) -> list[int]:
     if facts.uneven:
         stages = facts.pp - bool(facts.first) - bool(facts.last)
         middle = (facts.layers - facts.first - facts.last) // max(stages, 1)
@@ -240,10 +247,9 @@ def _chunks(facts: Facts) -> list[int]:
     return sizes
 
 
-def _recompute(facts: Facts, model: Model, head: int, flash: bool, notes: list[str]) -> dict[str, Any]:
+def _recompute(facts: Facts, chunk: int, flash: bool, notes: list[str]) -> dict[str, Any]:
     """k layers recomputed per chunk; under flash attention the attention core has nothing to recompute."""
     if facts.granularity == "full":
-        chunk = int(chunk_layers(model.layers, facts.pp, facts.v, head))
         if facts.text("recompute-method") == "uniform" and facts.recompute_layers > 1:
             notes.append("uniform recomputation in groups is weighed as of single layers")
         block = facts.text("recompute-method") == "block"

@@ -30,6 +30,7 @@ COUNTS = {
     "per_virtual": ("num-layers-per-virtual-pipeline-stage", 0),
     "recompute_layers": ("recompute-num-layers", 0),
     "offloaded": ("cpu-offloading-num-layers", 0),
+    "mtp": ("mtp-num-layers", 0),
 }
 """Whole numbers: our name, the option, Megatron's default; None: it must be given."""
 
@@ -42,14 +43,14 @@ class Facts:
         options: as given; `has` asks for switches.
         world: accelerators; environment: what the script exports; None: not known.
         n: whole numbers by name: those of COUNTS, and etp, ffn, groups, positions, B, dp, m, v, vocab.
-        stages: layers of every stage, in Megatron's order, when a layout string gives them.
+        stages: what every stage holds, in Megatron's order, when a layout string says so.
     """
 
     options: Options
     world: int
     environment: Mapping[str, str] | None
     n: Mapping[str, int]
-    stages: tuple[int, ...] = ()
+    stages: tuple[str, ...] = ()
 
     def __getattr__(self, name: str) -> int:
         try:
@@ -147,10 +148,10 @@ def zero_stage(options: Options) -> int:
     return int("use-distributed-optimizer" in options)
 
 
-def _stages(options: Options) -> tuple[int, ...]:
+def _stages(options: Options) -> tuple[str, ...]:
     text = options.text("pipeline-model-parallel-layout")
     try:
-        return tuple(read_layout(text)) if text else ()
+        return read_layout(text) if text else ()
     except PlannerError as error:
         line = options.line("pipeline-model-parallel-layout")
         raise PlannerError(
@@ -158,7 +159,7 @@ def _stages(options: Options) -> tuple[int, ...]:
         ) from None
 
 
-def _virtual_stages(n: Mapping[str, int], stages: tuple[int, ...]) -> int:
+def _virtual_stages(n: Mapping[str, int], stages: tuple[str, ...]) -> int:
     """Chunks per rank out of whichever of the three options says so."""
     if stages:
         return max(len(stages) // n["pp"], 1)

@@ -44,7 +44,7 @@ def numbers(facts: Facts) -> dict[str, Any]:
     n = dict(facts.n) | {"world": facts.world, "counted": facts.counted, "stages": len(facts.stages)}
     per_rank = max(facts.layers // facts.pp, 1)
     return n | {
-        "layout_layers": sum(facts.stages),
+        "layout_layers": "".join(facts.stages).count("t"),
         "model": facts.tp * facts.pp * facts.cp,
         "expert_model": facts.etp * facts.ep * facts.pp,
         "legal_tp": _list([t for t in divisors(facts.heads) if t <= facts.world]),
@@ -103,9 +103,18 @@ def _uneven(f: Facts) -> bool:
 def _layout(f: Facts) -> bool:
     if not f.stages:
         return True
-    text = f.text("pipeline-model-parallel-layout").replace(",", "")
+    text = "".join(f.stages)
     ends = text.startswith("E") and text.endswith("L") and text.count("E") == text.count("L") == 1
-    return len(f.stages) % f.pp == 0 and ends and sum(f.stages) == f.layers
+    return len(f.stages) % f.pp == 0 and ends and text.count("t") == f.layers
+
+
+def _predictions(f: Facts) -> bool:
+    if not f.stages:
+        return True
+    text = "".join(f.stages)
+    early = any("m" in stage for stage in f.stages[: -f.pp])
+    apart = sum("m" in stage for stage in f.stages) > 1
+    return text.count("m") == f.mtp and "t" not in text.partition("m")[2] and not early and not apart
 
 
 def _interleaved(f: Facts) -> bool:
@@ -272,6 +281,14 @@ PARALLEL: tuple[Check, ...] = (
         "with L, and has a multiple of pp stages",
         LAYOUT,
         "arguments",
+    ),
+    Check(
+        "layout_predictions",
+        "mtp-num-layers",
+        _predictions,
+        "the layout needs {mtp} m, as --mtp-num-layers says, in one of the last pp={pp} stages and behind every t",
+        LAYOUT,
+        "config",
     ),
     Check(
         "interleaved",

@@ -86,7 +86,10 @@ SWITCHES: tuple[Check, ...] = (
     Check(
         "recompute_layers",
         "recompute-num-layers",
-        lambda f: f.recompute_layers <= max(f.stages or (-(-f.layers // (f.pp * f.v)), f.first // f.v, f.last // f.v)),
+        lambda f: (
+            f.recompute_layers
+            <= max([s.count("t") for s in f.stages] or (-(-f.layers // (f.pp * f.v)), f.first // f.v, f.last // f.v))
+        ),
         "--recompute-num-layers {recompute_layers} exceeds the layers of a chunk: {layers} over pp*v = {pp}*{v}",
         "arithmetic: Megatron-LM does not look",
         "never",

@@ -1,30 +1,32 @@
-"""Which split of the cost model a placement of layers is."""
+"""Where a script puts its layers, as a plan says it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from planner.plan import Plan
 from planner.schema.model import Model
-from planner.stages import layers_per_chunk
+from planner.stages import letters_of
 from planner.training.rule import MOST_HEAD
 
+NO_PLACEMENT = "layers are placed as no pipeline of this model can hold them: they are split evenly instead"
 
-def find_head(stages: list[int], model: Model, pp: int, v: int) -> tuple[int, bool]:
-    """(layers that the head counts for, whether the split is this very one).
 
-    `stages` holds the layers of every stage, all ranks' first chunks first. Of splits that differ, the one whose
-    fullest difference is least.
+def placed(stages: Sequence[str], model: Model, pp: int, v: int) -> dict[str, Any]:
+    """The fields of Plan that put layers there: `head` where an even split does, else `layout`.
+
+    `stages` are in the letters of `Plan.layout`. Nothing where they are not pp*v stages of the model's layers.
     """
-    best, least = 0, None
+    letters = "".join(stages)
+    if len(stages) != pp * v or (letters.count("t"), letters.count("m")) != (model.layers, model.mtp_layers):
+        return {}
     for head in range(MOST_HEAD if v == 1 and pp > 1 else 1):
-        chunks = layers_per_chunk(model.layers, pp, v, head)
-        split = [rank[chunk] for chunk in range(v) for rank in chunks]
-        if len(split) != len(stages) or min(split) < 0:
-            break
-        difference = max(abs(x - y) for x, y in zip(split, stages, strict=True))
-        if least is None or difference < least:
-            best, least = head, difference
-    return best, least == 0
+        split = letters_of(model.layers, model.mtp_layers, Plan(pp=pp, v=v, head=head))
+        if split == tuple(stages):
+            return {"head": head}
+    return {"layout": tuple(stages)}
 
 
 @dataclass(frozen=True, slots=True)

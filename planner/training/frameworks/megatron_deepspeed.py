@@ -14,7 +14,7 @@ from planner.training.rule import Rule
 
 
 def _recompute(job: Job, plan: Plan) -> Any:
-    every = plan.recompute_layers >= chunk_layers(job.model.layers, plan.pp, plan.v, plan.head)
+    every = plan.recompute_layers >= chunk_layers(job.model.layers, plan)
     return (plan.recompute_layers == 0) | every | (plan.pp == 1)
 
 

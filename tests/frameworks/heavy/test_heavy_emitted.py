@@ -23,7 +23,7 @@ def test_torchtitan_runs_the_plan(model: str, cluster: str, batch: int) -> None:
         text = TARGETS["torchtitan"].program(Setup(asked, plan)).files[0].text
         verdict = torchtitan_accepts(text, asked.cluster.gpus)
         assert verdict.ok, f"{verdict.error}\n{text}"
-        assert verdict.config["layers"] == layers_per_chunk(asked.model.layers, plan.pp, plan.v, plan.head)
+        assert verdict.config["layers"] == layers_per_chunk(asked.model.layers, plan)
 
 
 @pytest.mark.parametrize(("model", "cluster"), [("llama3-8b", "2x8xA100"), ("llama2-13b", "4x8xA100")])
