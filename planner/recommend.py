@@ -192,6 +192,8 @@ def caveats(job: Job, bounds: Bounds) -> tuple[str, ...]:
         said.append(f"the preset {job.framework.name} holds assumed constants")
     if job.model.moe is not None:
         said.append("mixture-of-experts times (balanced routing, exposed all-to-all) were never held against runs")
+    if job.model.text_only:
+        said.append(f"{job.model.name}: its text decoder only, without the encoders of images or sound before it")
     if beyond := beyond_attention(job.model):
         said.append(f"{beyond}: their times were never held against runs")
     if searches_context(job, bounds):

@@ -8,11 +8,14 @@ import pytest
 from planner.architecture import attended, kv_heads_per_rank, padded_vocabulary, score_flops
 from planner.blocks import operators
 from planner.blocks.counts import active_parameters, model_flops, parameters
-from planner.blocks.operator import Share
-from planner.blocks.structure import structure
+from planner.blocks.operator import Core, Scan, Share
+from planner.blocks.record import Kind
+from planner.blocks.structure import beyond_attention, structure
 from planner.cost.recompute import kept
+from planner.errors import PlannerError
 from planner.plan import Num
 from planner.schema.model import Model
+from planner.serve import ask_serve
 from tests.jobs import model
 
 SEQ = 2048
@@ -200,3 +203,64 @@ def test_sliding_window(window: int | None, every: int, seq: int) -> None:
 def test_key_value_heads_are_copied_beyond_their_number() -> None:
     """8 heads on 16 ranks: one each."""
     assert [kv_heads_per_rank(model("llama3.1-70b"), tp) for tp in (1.0, 4.0, 8.0, 16.0)] == [8, 2, 1, 1]
+
+
+def doubled(kind: Kind) -> float:
+    """Parameters that two tensor-parallel ranks hold twice."""
+    one, half = (sum(float(op.weights) for op in operators(kind, Share(1.0, 1.0, tp=tp, etp=tp))) for tp in (1.0, 2.0))
+    return 2 * half - one
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "copied"),
+    [
+        ("nemotron-3-nano-30b-a3b", 0, 2688),  # Mamba-2: the norm; four groups of B and C on each rank
+        ("granite-4.0-h-small", 0, (2 * 128) * (4096 + 5) + 2 * 4096 + 72 * 4096),  # one group: B, C; norms; router
+        ("qwen3-next-80b-a3b", 0, 128 + 2 * 2048 + 512 * 2048 + 2048),  # norm of a head, norms, router, shared gate
+        ("kimi-linear-48b-a3b", 0, 2 * 128 * 2304 + 128 + 2 * 2304),  # low-rank products, norm of a head, norms
+    ],
+)
+def test_what_tensor_parallel_ranks_hold_twice(name: str, kind: int, copied: int) -> None:
+    """Heads are split; norms, routers and what all heads share are copied."""
+    assert doubled(structure(model(name)).kinds[kind]) == copied
+
+
+def test_flops_of_a_state_space_scan() -> None:
+    """Of one token of Nemotron-3 Nano by hand: per group 2*Q*N, per head 2*Q*P + 4*N*P, Q = N = 128, P = 64."""
+    scans = [op.work for op in operators(structure(model("nemotron-3-nano-30b-a3b")).kinds[0], Share(1.0, 1024.0))]
+    flops = sum(float(work.flops) for work in scans if isinstance(work, Scan)) / 1024
+    assert flops == 8 * 32768 + 64 * (16384 + 32768)
+
+
+def test_indexed_attention_meets_as_many_keys_as_it_chooses() -> None:
+    """DeepSeek-V3.2 chooses 2,048: at 2,048 tokens it is full attention, at 65,536 its core is 16.3 times smaller."""
+    kinds = (structure(model(name)).kinds[0] for name in ("deepseek-v3.2", "deepseek-v3"))
+    sparse, full = ([op for op in operators(kind, Share(1.0, 65536.0)) if op.name == "core"] for kind in kinds)
+    assert isinstance(sparse[0].work, Core) and isinstance(full[0].work, Core)
+    ratio = float(full[0].work.square_flops) / float(sparse[0].work.square_flops)
+    assert ratio == pytest.approx(65536 / (2 * 2048 - 2048 * 2048 / 65536))
+    short = operators(structure(model("deepseek-v3.2")).kinds[0], Share(1.0, 2048.0))
+    assert [op.work.side for op in short if op.name == "core" and isinstance(op.work, Core)] == [2048.0]
+
+
+def test_a_layer_of_one_part_has_one_norm() -> None:
+    """Nemotron-H: each of its layers is a mixer or a feed-forward part behind one norm; Gemma 2 has four norms."""
+    for name, norms in (("nemotron-3-nano-30b-a3b", 1), ("llama3.1-8b", 2), ("gemma2-9b", 4)):
+        ops = operators(structure(model(name)).kinds[0], Share(1.0, 1.0))
+        assert sum(op.name == "norm" for op in ops) == norms
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("qwen3-next-80b-a3b", "the gated delta rule"),
+        ("nemotron-nano-9b-v2", "Mamba-2"),
+        ("deepseek-v3.2", "indexed sparse attention"),
+    ],
+)
+def test_serving_and_targets_refuse_what_they_do_not_know(name: str, words: str) -> None:
+    """By the name of the mixer."""
+    assert words in (beyond_attention(model(name)) or "")
+    assert beyond_attention(model("gemma3-27b")) is None
+    with pytest.raises(PlannerError, match=f"has .*{words}.*, which serving does not model yet"):
+        ask_serve(name, "8xH100")

@@ -38,9 +38,6 @@ NESTED = {
 }
 """Types whose decoder is described by `text_config`, as of the type on the right; their vision tower is left out."""
 
-TEXT_ONLY = "Text decoder only: the vision encoder is neither in the shape nor in the count."
-"""Said of a model with towers."""
-
 _RECURRENT = "some of its layers are recurrent, of a kind that the planner does not know"
 _REFUSED = {
     "bailing_hybrid": _RECURRENT,
@@ -167,9 +164,8 @@ def _stored(top: dict[str, Any], config: Config) -> dict[str, Any]:
     """The format of the weights, which stands beside or inside the decoder's values."""
     values = top if top.get("quantization_config") else config.values
     found, note = checkpoint(values, config.need("layers"), config.file[:1000])
-    tower = TEXT_ONLY if any(key in top for key in ("vision_config", "audio_config")) else ""
-    said = " ".join(filter(None, (note, tower)))
-    return {"checkpoint": found} | ({"notes": said} if said else {})
+    tower = any(key in top for key in ("vision_config", "audio_config", "vision_tower"))
+    return {"checkpoint": found, "text_only": tower} | ({"notes": note} if note else {})
 
 
 def _shape(family: Family, config: Config) -> dict[str, Any]:

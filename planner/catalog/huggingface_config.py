@@ -16,7 +16,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "kv_heads": ("num_key_value_heads", "num_kv_heads", "n_head_kv"),
     "ffn": ("intermediate_size", "n_inner", "ffn_dim", "ffn_hidden_size"),
     "vocab": ("vocab_size",),
-    "context": ("max_position_embeddings", "n_positions", "seq_length", "n_ctx"),
+    "context": ("max_position_embeddings", "n_positions", "seq_length", "n_ctx", "model_max_length"),
     "experts": ("num_local_experts", "num_experts", "n_routed_experts"),
     "top_k": ("num_experts_per_tok", "num_experts_per_token", "moe_topk"),
 }

@@ -46,8 +46,19 @@ def deepseek_moe(config: Config) -> MixtureOfExperts | None:
         top_k=config.need("top_k"),
         ffn=config.need("moe_intermediate_size"),
         shared_experts=config.whole("n_shared_experts") or config.whole("num_shared_experts"),
-        dense_layers=config.whole("first_k_dense_replace"),
+        dense_layers=_leading_dense(config),
     )
+
+
+def _leading_dense(config: Config) -> int:
+    """Layers before the first with experts, of a list of kinds or as a number."""
+    kinds = config.listed("mlp_layer_types")
+    if not kinds:
+        return config.whole("first_k_dense_replace")
+    dense = kinds.index("sparse") if "sparse" in kinds else len(kinds)
+    if kinds != ["dense"] * dense + ["sparse"] * (len(kinds) - dense):
+        raise config.refuse("mlp_layer_types", "only leading layers can be dense")
+    return dense
 
 
 def llama4_moe(config: Config) -> MixtureOfExperts:

@@ -165,7 +165,12 @@ FAMILIES: dict[str, Family] = {
     ),
     "hunyuan_v1_dense": Family(tied=True, bias_key=_BIAS, qk_norm="heads", qk_key=("use_qk_norm", True)),
     "hunyuan_v1_moe": Family(
-        tied=True, bias_key=_BIAS, qk_norm="heads", qk_key=("use_qk_norm", True), moe=experts.hunyuan_moe
+        tied=True,
+        bias_key=_BIAS,
+        qk_norm="heads",
+        qk_key=("use_qk_norm", True),
+        moe=experts.hunyuan_moe,
+        defaults={"num_shared_expert": 1},
     ),
     "internlm3": Family(bias_key=("qkv_bias", False, "qkv")),
     "kimi_linear": Family(mla=True, moe=experts.deepseek_moe, position="none", layers=mixers.kimi_linear),

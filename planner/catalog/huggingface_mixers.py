@@ -112,18 +112,22 @@ def kimi_linear(config: Config) -> Fields:
         if config.values.get(key):
             raise config.refuse(key, "it is not expressed")
     inner = config.values.get("linear_attn_config")
-    if not isinstance(inner, dict):
+    own = inner if isinstance(inner, dict) else {}
+    linear = Config(config.file, {**config.values, **own})
+    full = linear.listed("full_attn_layers")
+    pattern = lettered(config, "layer_types", "G")
+    if not pattern and not full:
         raise config.refuse("linear_attn_config", "it has to say which layers are linear")
-    linear = Config(config.file, inner)
-    full, heads, dim = linear.listed("full_attn_layers"), linear.need("num_heads"), linear.need("head_dim")
+    heads = linear.integer("linear_num_heads", "num_heads") or 32
+    dim = linear.integer("linear_head_dim") or own.get("head_dim") or 128
     return {
-        "pattern": "".join("*" if layer + 1 in full else "G" for layer in range(config.need("layers"))),
+        "pattern": pattern or "".join("*" if layer + 1 in full else "G" for layer in range(config.need("layers"))),
         "delta_rule": DeltaRule(
             key_heads=heads,
             value_heads=heads,
             key_dim=dim,
             value_dim=dim,
-            conv=linear.integer("short_conv_kernel_size") or 4,
+            conv=linear.integer("linear_conv_kernel_dim", "short_conv_kernel_size") or 4,
             channelwise=True,
         ),
     }

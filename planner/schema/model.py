@@ -179,6 +179,7 @@ class Model(Profile):
             L lightning. With letters - (feed-forward) and E (experts), each letter is a layer of one part, else a
             feed-forward part stands behind each mixer.
         state_space, delta_rule, lightning: the shapes behind the letters.
+        text_only: encoders of images or sound stand before it and are neither in the shape nor in the count.
         parameters: published total, for checking; parameters_active: published per token.
         checkpoint: how the weights under `hf_id` are stored; absent: in 16 bit.
         checkpoints: further published weights, found by their names.
@@ -214,6 +215,7 @@ class Model(Profile):
     state_space: StateSpace | None = None
     delta_rule: DeltaRule | None = None
     lightning: Lightning | None = None
+    text_only: bool = False
     parameters: Count | None = None
     parameters_active: Count | None = None
     checkpoint: Checkpoint | None = None

@@ -24,7 +24,7 @@ def _kv_heads(job: Job, plan: Plan) -> Any:
 
 def _ffn(job: Job, plan: Plan) -> Any:
     moe = job.model.moe
-    widths = [job.model.ffn] if moe is None else [job.model.ffn, moe.ffn * moe.shared_experts]
+    widths = [job.model.ffn] if moe is None else [job.model.ffn, moe.shared_width]
     return np.logical_and.reduce([_divides(plan.tp, width) for width in widths])
 
 
