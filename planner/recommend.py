@@ -13,7 +13,6 @@ from planner.plan import Plan, rows_of
 from planner.schema.hardware import Cluster
 from planner.schema.workload import Workload
 from planner.search import Candidate, Outcome, Problem, search
-from planner.simulate import compare
 from planner.sizing.ladder import joined
 from planner.training.estimate import Estimate, estimate, step_time, throughput
 from planner.training.job import Job
@@ -175,6 +174,8 @@ def replayed(ranked: Ranked) -> Ranked:
     plan = ranked.plan
     if plan.pp == 1 or 2 * plan.pp * plan.m * plan.v > LONGEST_REPLAY:
         return ranked
+    from planner.simulate import compare
+
     both = compare(ranked.job, plan)
     return replace(ranked, replay=(both.timeline.makespan, both.closed_form))
 
