@@ -26,6 +26,8 @@ def on_runs(function: Callable[..., T], *columns: Any) -> T:
     changed = np.zeros(len(columns[0]) - 1, dtype=bool)
     for column in columns:
         changed |= column[1:] != column[:-1]
+    if changed.all():
+        return function(*columns)
     starts = np.concatenate(([0], np.flatnonzero(changed) + 1))
     lengths = np.diff(np.concatenate((starts, [len(columns[0])])))
     expanded: T = _each(lambda array: np.repeat(array, lengths), function(*(c[starts] for c in columns)))
