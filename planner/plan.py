@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cache
 from math import isqrt, prod
@@ -135,6 +135,11 @@ def _cut(column: Any, rows: Any, columns: Any) -> Any:
 
 
 INTEGERS = tuple(f.name for f in fields(Plan) if f.name not in ("schedule", "selective", "layout"))
+
+
+def rows_of(plans: Sequence[Plan]) -> Plan:
+    """Plans of one schedule and selective policy as rows of one."""
+    return plans[0]._with({name: np.array([getattr(plan, name) for plan in plans]) for name in INTEGERS})
 
 
 @cache

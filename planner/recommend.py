@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Any
 
 from planner.blocks.structure import beyond_attention
+from planner.cost.runs import at
 from planner.pins import fixes_the_size, flags, grown, keeping, larger, lean, loosened, no_legal_plan, pinned
-from planner.plan import Plan
+from planner.plan import Plan, rows_of
 from planner.schema.hardware import Cluster
 from planner.schema.workload import Workload
 from planner.search import Candidate, Outcome, Problem, search
-from planner.simulate import compare
 from planner.sizing.ladder import joined
 from planner.training.estimate import Estimate, estimate, step_time, throughput
 from planner.training.job import Job
@@ -139,9 +140,9 @@ def recommend(
     outcome = search(plans(job, bounds), problem(job), top, tick=tick)
     if not outcome.legal:
         raise no_legal_plan(job, bounds, outcome)
-    ranked = [rank(job, candidate) for candidate in outcome.best]
+    ranked = _numbered(job, outcome.best)
     ranked[:FINALISTS] = [replayed(one) for one in ranked[:FINALISTS]]
-    misses = [rank(job, candidate) for candidate in outcome.near[:3]]
+    misses = _numbered(job, outcome.near[:3])
     dropped: dict[str, str] = {}
     smallest, wider, outcomes = Larger(), None, [outcome]
     if not ranked:
@@ -177,6 +178,8 @@ def replayed(ranked: Ranked) -> Ranked:
     plan = ranked.plan
     if plan.pp == 1 or 2 * plan.pp * plan.m * plan.v > LONGEST_REPLAY:
         return ranked
+    from planner.simulate import compare
+
     both = compare(ranked.job, plan)
     return replace(ranked, replay=(both.timeline.makespan, both.closed_form))
 
@@ -208,11 +211,28 @@ def usable_memory(job: Job) -> float:
     return job.cluster.accelerator.memory * job.framework.usable
 
 
-def rank(job: Job, candidate: Candidate, relaxations: tuple[str, ...] = ()) -> Ranked:
+def rank(job: Job, candidate: Candidate) -> Ranked:
     """All numbers of one plan."""
-    result = estimate(job, candidate.plan)
-    tokens, mfu = throughput(job, float(result.time.total))
-    return Ranked(job, candidate.plan, relaxations, result, tokens, mfu)
+    return _numbered(job, [candidate])[0]
+
+
+def _numbered(job: Job, candidates: list[Candidate], relaxations: tuple[str, ...] = ()) -> list[Ranked]:
+    """All numbers of some plans, in their order; those of one schedule and selective policy are estimated at once."""
+    found: dict[Plan, Ranked] = {}
+    plans = sorted((c.plan for c in candidates), key=_batch)
+    for _, alike in groupby(plans, key=_batch):
+        group = list(alike)
+        results = estimate(job, rows_of(group))
+        for i, plan in enumerate(group):
+            result = at(results, i)
+            tokens, mfu = throughput(job, float(result.time.total))
+            found[plan] = Ranked(job, plan, relaxations, result, tokens, mfu)
+    return [found[c.plan] for c in candidates]
+
+
+def _batch(plan: Plan) -> tuple[str, bool]:
+    """What all plans of a batch have in common."""
+    return plan.schedule, plan.selective
 
 
 def problem(job: Job) -> Problem:
@@ -252,9 +272,9 @@ def _relaxed(
             dropped[name] = f"short by {short / 2**30:,.1f} GiB at best"
     places = _share([len(best) for _, _, best in groups], top)
     ranked = [
-        rank(eased, candidate, (name,))
+        one
         for (eased, name, best), count in zip(groups, places, strict=True)
-        for candidate in best[:count]
+        for one in _numbered(eased, best[:count], (name,))
     ]
     return ranked, dropped, outcomes
 

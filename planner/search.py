@@ -116,9 +116,10 @@ def _score(plan: Plan, problem: Problem, best: _Shortlist, near: _Shortlist) -> 
     """Score one legal batch; returns how many fit."""
     need = np.broadcast_to(problem.need(plan), plan.shape)
     fits = need <= problem.capacity
-    near.offer(plan, ~fits, need[~fits], need[~fits])
+    runs = (_runs(plan, LAYOUT), _runs(plan, VARIANT))
+    near.offer(plan, ~fits, need[~fits], need[~fits], runs)
     if fits.any():
-        best.offer(plan, fits, _cost(plan, fits, problem), need[fits])
+        best.offer(plan, fits, _cost(plan, fits, problem), need[fits], runs)
     return int(np.count_nonzero(fits))
 
 
@@ -138,22 +139,22 @@ class _Shortlist:
         self.layouts: dict[tuple[int, ...], Candidate] = {}
         self.variants: list[Candidate] = []
 
-    def offer(self, plan: Plan, mask: Mask, cost: Any, need: Any) -> None:
+    def offer(self, plan: Plan, mask: Mask, cost: Any, need: Any, runs: tuple[Any, Any]) -> None:
         """Consider the plans under a mask, in which those of one layout are neighbours, and in it those of one variant.
 
-        `cost` and `need` are theirs alone.
+        `cost` and `need` are theirs alone; `runs` number the layouts and the variants of all plans.
         """
         places = np.flatnonzero(mask)
         if not len(places):
             return
-        rows = _cheapest(cost, need, _starts(plan, LAYOUT, mask), None)
+        rows = _cheapest(cost, need, _starts(runs[0], mask), None)
         for row, first in zip(rows, plan[places[rows]].each(), strict=True):
             candidate = Candidate(first, float(cost[row]), float(need[row]))
             known = self.layouts.setdefault(layout(first), candidate)
             if candidate.cost <= known.cost and candidate.order < known.order:
                 self.layouts[layout(first)] = candidate
         worst = self.variants[-1].cost if len(self.variants) == self.keep else np.inf
-        rows = [r for r in _cheapest(cost, need, _starts(plan, VARIANT, mask), self.keep) if cost[r] <= worst]
+        rows = [r for r in _cheapest(cost, need, _starts(runs[1], mask), self.keep) if cost[r] <= worst]
         if rows:
             firsts = zip(plan[places[rows]].each(), rows, strict=True)
             found = [Candidate(first, float(cost[row]), float(need[row])) for first, row in firsts]
@@ -188,20 +189,20 @@ def _cheapest(cost: Any, need: Any, starts: Any, keep: int | None) -> list[int]:
     return found
 
 
-def _starts(plan: Plan, names: tuple[str, ...], mask: Mask) -> Any:
-    """Of the plans under a mask, those at which one of the columns changes, the first included."""
-    runs = np.broadcast_to(_runs(plan, names), plan.shape)[mask]
-    return np.flatnonzero(np.concatenate(([True], runs[1:] != runs[:-1])))
+def _starts(runs: Any, mask: Mask) -> Any:
+    """Of the plans under a mask, those at which a new run begins, the first included."""
+    kept = runs[mask]
+    return np.flatnonzero(np.concatenate(([True], kept[1:] != kept[:-1])))
 
 
 def _runs(plan: Plan, names: tuple[str, ...]) -> Any:
-    """A number for every run of plans that are alike in some columns, ascending."""
+    """A number for every plan, which is that of the one before it where they are alike in some columns."""
     runs: Any = 0
-    for axis in range(len(plan.shape)):
-        columns = [c for c in (getattr(plan, name) for name in names) if np.shape(c)[axis] > 1]
-        changes = [np.diff(c, axis=axis, prepend=np.take(c, [0], axis)) != 0 for c in columns]
-        along = (
-            np.cumsum(np.logical_or.reduce(changes), axis=axis) if changes else np.zeros((1,) * len(plan.shape), int)
-        )
-        runs = runs * (along.max() + 1) + along
+    for axis, length in enumerate(plan.shape):
+        columns = [np.ravel(c) for c in (getattr(plan, name) for name in names) if np.shape(c)[axis] == length > 1]
+        along = np.zeros(length, dtype=int)
+        for column in columns:
+            along[1:] |= column[1:] != column[:-1]
+        along = np.cumsum(along)
+        runs = np.expand_dims(runs * (along[-1] + 1), -1) + along
     return runs

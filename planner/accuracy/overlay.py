@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from planner.accuracy.calibrate import Calibration
-from planner.catalog.library import KINDS
+from planner.catalog.library import KINDS, record_of
 from planner.catalog.yamlfile import read_profile
 from planner.errors import PlannerError
 from planner.schema.base import Profile, Record
@@ -153,7 +153,7 @@ def _write(files: Files, draft: Path, folder: Path) -> list[Path]:
         path = draft / place
         path.parent.mkdir(exist_ok=True)
         path.write_text(yaml_text(profile), encoding="utf-8")
-        read_profile(path, KINDS[kind][1])
+        read_profile(path, record_of(kind))
         places.append(place)
     for place in places:
         (folder / place).parent.mkdir(parents=True, exist_ok=True)

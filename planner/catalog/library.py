@@ -11,6 +11,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -21,13 +22,14 @@ from planner.catalog.names import YAML, Index, normalise, stem
 from planner.catalog.yamlfile import read_profile
 from planner.errors import AmbiguousName, ProfileError, UnknownName, suggest
 from planner.schema.base import Profile
-from planner.schema.engine import Engine
-from planner.schema.framework import Framework
-from planner.schema.hardware import Accelerator, Link, Node
 from planner.schema.model import Model
 from planner.wording import os_reason
 
 if TYPE_CHECKING:
+    from planner.schema.engine import Engine
+    from planner.schema.framework import Framework
+    from planner.schema.hardware import Accelerator, Link, Node
+
     if sys.version_info >= (3, 11):
         from importlib.resources.abc import Traversable
     else:
@@ -36,14 +38,16 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 R = TypeVar("R", bound=BaseModel)
 
-KINDS: dict[str, tuple[str, type[Profile]]] = {
-    "model": ("models", Model),
-    "accelerator": ("accelerators", Accelerator),
-    "node": ("nodes", Node),
-    "link": ("links", Link),
-    "framework": ("frameworks", Framework),
-    "engine": ("engines", Engine),
+KINDS = {
+    "model": ("models", "model", "Model"),
+    "accelerator": ("accelerators", "hardware", "Accelerator"),
+    "node": ("nodes", "hardware", "Node"),
+    "link": ("links", "hardware", "Link"),
+    "framework": ("frameworks", "framework", "Framework"),
+    "engine": ("engines", "engine", "Engine"),
 }
+"""Kind -> its folder, and the module of `planner.schema` and the class in it that describe it."""
+
 ENVIRONMENT = "PLANNER_PROFILES"
 _LISTED = 6
 
@@ -139,7 +143,7 @@ class Library:
         return Resolved(self._named(kind, path), (_means(name, stem(path), others),))
 
     def _named(self, kind: str, path: Traversable) -> Profile:
-        profile = self.read(path, KINDS[kind][1])
+        profile = self.read(path, record_of(kind))
         if profile.name != stem(path):
             raise ProfileError(f"{path}: name: {quote(profile.name)}, but the file is called {quote(stem(path))}")
         return profile
@@ -147,7 +151,7 @@ class Library:
     def _written(self, kind: str, path: Path) -> Profile:
         """The profile in a file or folder that the user named."""
         if kind != "model" or not (path.suffix.lower() == ".json" or _is(Path.is_dir, path)):
-            return self.read(path, KINDS[kind][1])
+            return self.read(path, record_of(kind))
         from planner.catalog.huggingface import read_config
 
         return self._once((path, Model), lambda: read_config(path))
@@ -168,6 +172,13 @@ class Library:
             self._seen[key] = read()
         found: T = self._seen[key]
         return found
+
+
+def record_of(kind: str) -> type[Profile]:
+    """The class that describes a kind, imported when it is asked for."""
+    _, module, name = KINDS[kind]
+    record: type[Profile] = getattr(import_module(f"planner.schema.{module}"), name)
+    return record
 
 
 def open_library(directory: str | Path | None = None, strict: bool = False) -> Library:

@@ -24,8 +24,9 @@ Claims = dict[str, list["Traversable"]]
 
 YAML = (".yaml", ".yml")
 _SPELLINGS = ("aliases", "default_for", "hf_id")
-_ONE_LINE = {key: re.compile(rf"^{key}:[ \t]+(\S.*)$", re.MULTILINE) for key in _SPELLINGS}
-_PUBLISHED = re.compile(r"^[ \t]+(?:- )?names:[ \t]*\[([^\]]*)\]", re.MULTILINE)
+_ONE_LINE = {key: re.compile(rf"\n{key}:[ \t]+(\S.*)") for key in _SPELLINGS}
+_PUBLISHED = re.compile(r"\n[ \t]+(?:- )?names:[ \t]*\[([^\]]*)\]")
+_GAP = re.compile(r"[\W_]+")
 _ITEM = re.compile(r"\"([^\"]*)\"|'([^']*)'|([^\s,\[\]][^,\[\]]*)")
 
 
@@ -112,7 +113,7 @@ def stem(path: Traversable) -> str:
 
 def normalise(name: str) -> str:
     """Letters and digits in lower case, and a dot between two numbers: "qwen2-57b" is not "qwen2.5-7b"."""
-    return re.sub(r"[\W_]+", lambda gap: "." if _between_digits(gap) else "", name.lower())
+    return _GAP.sub(lambda gap: "." if _between_digits(gap) else "", name.lower())
 
 
 def _between_digits(gap: re.Match[str]) -> bool:
@@ -123,14 +124,15 @@ def spellings(path: Traversable) -> Spellings:
     """The other names of a profile, taken from its raw text: parsing the YAML of a whole folder takes a hundred times
     as long. A file whose keys are not on one line each is parsed; one that cannot be read has no other names."""
     try:
-        text = read_text(path)
+        text = f"\n{read_text(path)}"
         found = {key: _one_line(key, text) for key in _SPELLINGS if key in text}
         if None in found.values():
             found = {key: _listed(parse_yaml(text, "")[0].get(key)) for key in _SPELLINGS}
     except ProfileError:
         return Spellings()
     repository = found.get("hf_id") or ()
-    published = tuple("".join(item).strip() for names in _PUBLISHED.findall(text) for item in _ITEM.findall(names))
+    lists = _PUBLISHED.findall(text) if "names:" in text else ()
+    published = tuple("".join(item).strip() for names in lists for item in _ITEM.findall(names))
     last = tuple(name.rpartition("/")[2] for name in (*repository, *published) if "/" in name)
     aliases = (*(found.get("aliases") or ()), *repository, *published, *last)
     return Spellings(aliases, tuple(found.get("default_for") or ()))

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 MIB = 2**20
 
+PIECE = 2**16
+"""Bytes that are read at once: room for the whole limit takes longer to come by than most files to read."""
+
 
 def read_bytes(source: Traversable | Path, limit: int, hint: str) -> bytes:
     """The bytes of a file, device or pipe that has no more than `limit` of them.
@@ -37,11 +40,14 @@ def read_stream(file: IO[bytes], name: str, limit: int, hint: str) -> bytes:
     Raises:
         ProfileError: there are more.
     """
-    data = file.read(limit + 1)
-    if len(data) > limit:
+    parts, left = [], limit + 1
+    while left and (part := file.read(min(left, PIECE))):
+        parts.append(part)
+        left -= len(part)
+    if not left:
         size = f"{limit // MIB} MiB" if limit % MIB == 0 else f"{limit / 1e6:g} MB"
         raise ProfileError(f"{name}: larger than {size}", hint)
-    return data
+    return b"".join(parts)
 
 
 def decoded(data: bytes, name: str) -> str:

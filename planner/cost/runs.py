@@ -26,9 +26,11 @@ def on_runs(function: Callable[..., T], *columns: Any) -> T:
     changed = np.zeros(len(columns[0]) - 1, dtype=bool)
     for column in columns:
         changed |= column[1:] != column[:-1]
+    if changed.all():
+        return function(*columns)
     starts = np.concatenate(([0], np.flatnonzero(changed) + 1))
     lengths = np.diff(np.concatenate((starts, [len(columns[0])])))
-    expanded: T = _expand(function(*(c[starts] for c in columns)), lengths)
+    expanded: T = _each(lambda array: np.repeat(array, lengths), function(*(c[starts] for c in columns)))
     return expanded
 
 
@@ -41,10 +43,16 @@ def on_equal(function: Callable[[Plan], T], plan: Plan, names: Sequence[str]) ->
     return on_runs(named, *(getattr(plan, name) for name in names))
 
 
-def _expand(value: Any, lengths: Any) -> Any:
-    """Repeat every array inside a record of arrays, or inside several; numbers stay numbers."""
+def at(value: T, row: int) -> T:
+    """One row of every array inside a record of arrays; numbers stay as they are."""
+    found: T = _each(lambda array: array[row], value)
+    return found
+
+
+def _each(change: Callable[[Any], Any], value: Any) -> Any:
+    """A record or several with every array inside changed; numbers stay numbers."""
     if isinstance(value, tuple):
-        return tuple(_expand(one, lengths) for one in value)
+        return tuple(_each(change, one) for one in value)
     if is_dataclass(value) and not isinstance(value, type):
-        return replace(value, **{f.name: _expand(getattr(value, f.name), lengths) for f in fields(value)})
-    return np.repeat(value, lengths) if np.ndim(value) else value
+        return type(value)(*(_each(change, getattr(value, f.name)) for f in fields(value)))
+    return change(value) if np.ndim(value) else value

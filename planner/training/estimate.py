@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any
 
 import numpy as np
 
+from planner.blocks import operators
 from planner.blocks.counts import model_flops
 from planner.blocks.structure import structure
 from planner.cost import collectives
@@ -21,8 +23,8 @@ from planner.schedules import SCHEDULES, Stage, Stages, Work
 from planner.schema.hardware import Cluster
 from planner.stages import Row, chunk_table, rows
 from planner.training.job import Job
-from planner.training.layer import STAGE, Pass, Piece, pieces
-from planner.training.memory import held_rows, peak_memory, state_bytes
+from planner.training.layer import STAGE, Pass, Piece, parameters_of, pieces, share_of
+from planner.training.memory import adapter_parameters, peak_memory, state_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,15 +232,21 @@ class Carried:
 
 def carried(job: Job, plan: Plan) -> Carried:
     """The largest over pipeline ranks of each."""
-    held = held_rows(job, plan)
+    return on_equal(lambda plan: _carried(job, plan), plan, STAGE)
 
-    def most(values: list[Num]) -> Num:
-        return reduce(np.maximum, values)
 
-    dense, expert = most([row.held.dense for row in held]), most([row.held.expert for row in held])
-    layers = most([row.layers for row in held])
+def _carried(job: Job, plan: Plan) -> Carried:
+    of, share = structure(job.model), share_of(job, plan)
+    kinds, found = [operators(kind, share) for kind in of.kinds], rows(of, plan)
+
+    def most(values: Sequence[Num]) -> Num:
+        return reduce(np.maximum, [row.sum(values) for row in found])
+
+    dense, expert = map(most, zip(*map(parameters_of, kinds), strict=True))
+    layers = reduce(np.maximum, [row.layers(of.blocks) for row in found])
     if job.lora:
-        return Carried(dense, expert, most([row.held.adapters for row in held]), 0.0, layers)
+        adapters = most([adapter_parameters(ops, job.workload.lora_rank) for ops in kinds])
+        return Carried(dense, expert, adapters, 0.0, layers)
     return Carried(dense, expert, dense, expert, layers)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from planner.plan import ANY, INTEGERS, Plan, Range, divisors
+from planner.plan import ANY, Plan, Range, divisors
 from planner.stages import chunk_layers, short_chunks
 from planner.training.job import Job
 from planner.training.rule import head_worth
@@ -100,6 +100,12 @@ class Grid:
         columns |= zip(INNER, np.ascontiguousarray(self.inner.T)[:, None, :], strict=True)
         return Plan(**columns | {"pp": columns["pp"][:1]})
 
+    @property
+    def rows(self) -> Any:
+        """Its plans one by one [g * i, 14], those of one row of `outer` neighbours."""
+        outer = np.repeat(self.outer, len(self.inner), axis=0)
+        return np.concatenate((outer, np.tile(self.inner, (len(self.outer), 1))), axis=1)
+
     def parts(self) -> Iterator[Grid]:
         """Grids of at most BLOCK plans that make up this one."""
         rows = max(1, BLOCK // len(self.inner))
@@ -111,21 +117,21 @@ class Grid:
 
 def _rows(grids: Iterable[Grid]) -> Iterator[Plan]:
     """The plans of small grids one after the other, joined until there are about BLOCK of them."""
-    held: list[Plan] = []
+    held: list[Any] = []
     rows = 0
     for grid in grids:
         if held and rows + grid.size > BLOCK:
             yield _joined(held)
             held, rows = [], 0
-        held.append(grid.plan[:])
+        held.append(grid.rows)
         rows += grid.size
     if held:
         yield _joined(held)
 
 
-def _joined(parts: list[Plan]) -> Plan:
-    columns: dict[str, Any] = {n: np.concatenate([getattr(part, n) for part in parts]) for n in INTEGERS}
-    return Plan(**columns)
+def _joined(parts: list[Any]) -> Plan:
+    columns = np.ascontiguousarray(np.concatenate(parts).T)
+    return Plan(**dict(zip((*FIXED, *INNER), columns, strict=True)))
 
 
 def _grids(job: Job, bounds: Bounds, schedule: str, selective: bool) -> Iterator[Grid]:
@@ -203,12 +209,17 @@ def _inner(job: Job, bounds: Bounds, schedule: str, selective: bool, pp: int, sh
     """Rows (v, k, ZeRO stage, head) for a pipeline depth."""
     layers = job.model.layers
     zeros = bounds["zero"].keep(_zero_stages(job, pp, sharded)) or bounds["zero"].keep(range(4))
-    rows = []
-    for v in bounds["v"].keep(_virtual_stages(job, schedule, pp)):
-        for head in bounds["head"].keep(_head_layers(job, pp, v)):
-            ks = _recomputed(bounds, int(chunk_layers(layers, Plan(pp=pp, v=v, head=head))), selective)
-            rows.append(np.stack([a.ravel() for a in np.meshgrid([v], ks, zeros, [head], indexing="ij")], axis=1))
-    return np.concatenate(rows) if rows else np.empty((0, 4), dtype=int)
+    vs = bounds["v"].keep(_virtual_stages(job, schedule, pp))
+    pairs = np.array([(v, head) for v in vs for head in bounds["head"].keep(_head_layers(job, pp, v))]).reshape(-1, 2)
+    v_of, head_of = pairs.T
+    chunks = np.broadcast_to(chunk_layers(layers, Plan(pp=pp, v=v_of, head=head_of)), len(pairs)).astype(int)
+    rows = [np.empty((0, 4), dtype=int)]
+    for (v, head), chunk in zip(pairs, chunks.tolist(), strict=True):
+        ks = _recomputed(bounds, chunk, selective)
+        every = np.empty((len(ks), len(zeros), 4), dtype=int)
+        every[..., 0], every[..., 1], every[..., 2], every[..., 3] = v, np.reshape(ks, (-1, 1)), zeros, head
+        rows.append(every.reshape(-1, 4))
+    return np.concatenate(rows)
 
 
 def _virtual_stages(job: Job, schedule: str, pp: int) -> list[int]:
