@@ -70,6 +70,6 @@ SCHEDULE = Schedule(
         two_chunks("PyTorch ScheduleDualPipeV"),
         Requirement("enough_batches", lambda p, m, v: m >= 2 * p, "m={m}: it needs 2p or more for p={p}", "DualPipe"),
     ),
-    frameworks={"PyTorch": "ScheduleDualPipeV", "torchtitan": "DualPipeV", "DualPipe": "dualpipev.py"},
+    frameworks={"PyTorch": "DualPipeV", "torchtitan": "DualPipeV", "DualPipe": "dualpipev.py"},
     band=2.5,
 )

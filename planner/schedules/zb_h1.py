@@ -7,7 +7,7 @@ import numpy as np
 from planner.plan import Num
 from planner.schedules import one_f_one_b
 from planner.schedules.ops import Op, split_backwards
-from planner.schedules.record import Schedule, one_chunk
+from planner.schedules.record import Requirement, Schedule, one_chunk
 from planner.schedules.stages import Stages
 
 
@@ -61,7 +61,16 @@ SCHEDULE = Schedule(
     requirements=(one_chunk(),),
     frameworks={
         "zero-bubble-pipeline-parallelism": "--enable-zero-bubble --zero-bubble-max-pending-backward",
-        "PyTorch": "ScheduleInterleavedZeroBubble with one stage per rank",
+        "PyTorch": "InterleavedZeroBubble",
     },
+    demands={
+        "PyTorch": Requirement(
+            "whole_rounds",
+            lambda p, m, v: m % np.maximum(1, m // p) == 0,
+            "m={m} does not fall into whole rounds of about p={p} micro-batches",
+            "PyTorch torch/distributed/pipelining/schedules.py",
+        )
+    },
+    aliases=("zb-1p",),
     band=3.0,
 )

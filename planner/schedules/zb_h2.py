@@ -74,5 +74,6 @@ SCHEDULE = Schedule(
             "enough_batches", lambda p, m, v: m >= 2 * p - 1, "m={m}: its warm-up takes 2p - 1 for p={p}", "2401.10241"
         ),
     ),
+    aliases=("zb-2p",),
     frameworks={"zero-bubble-pipeline-parallelism": "--enable-zero-bubble --enable-optimizer-post-validation"},
 )

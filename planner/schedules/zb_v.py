@@ -78,9 +78,9 @@ SCHEDULE = Schedule(
     chunks=2,
     requirements=(two_chunks("PyTorch ScheduleZBVZeroBubble"),),
     frameworks={
-        "PyTorch": "ScheduleZBVZeroBubble",
+        "PyTorch": "ZBVZeroBubble",
         "torchtitan": "ZBVZeroBubble",
-        "ColossalAI": "ZeroBubbleVPipeScheduler",
+        "ColossalAI pipeline.schedule": "ZeroBubbleVPipeScheduler",
         "zero-bubble-pipeline-parallelism": "--zero-bubble-v-schedule",
     },
     band=3.5,

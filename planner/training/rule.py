@@ -11,6 +11,7 @@ import numpy as np
 
 from planner.blocks.counts import active_parameters, parameters
 from planner.plan import Plan, divisors
+from planner.schedules import SCHEDULES, offered
 from planner.training.job import Job
 from planner.training.memory import all_adapters
 from planner.units import format_bytes
@@ -53,7 +54,8 @@ def _numbers(job: Job, plan: Plan) -> dict[str, Any]:
         "seq": job.workload.seq,
         "batch": job.workload.global_batch,
         "framework": job.framework.name,
-        "schedules": ", ".join(job.framework.schedules),
+        "schedules": ", ".join(offered(job.framework.schedules)),
+        "required": _required(plan),
         "stages": ", ".join(map(str, job.framework.zero)),
         "deepest": job.framework.zero_with_pipeline,
         "host_need": format_bytes(float(np.max(host_bytes(job, plan)))),
@@ -65,6 +67,13 @@ def _numbers(job: Job, plan: Plan) -> dict[str, Any]:
         "divisors": ", ".join(map(str, divisors(job.cluster.gpus))),
         "legal_tp": ", ".join(str(t) for t in divisors(model.heads) if t <= job.cluster.gpus),
     }
+
+
+def _required(plan: Plan) -> str:
+    """The first requirement of its schedule that one plan breaks, with its source."""
+    counts = {"p": plan.pp, "m": plan.m, "v": plan.v}
+    broken = SCHEDULES[plan.schedule].broken(plan.pp, plan.m, plan.v)
+    return f"{broken.message.format(**counts)} ({broken.source})" if broken else "several chunks need pp > 1"
 
 
 def head_worth(job: Job) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from itertools import pairwise
-from typing import get_args
 
 import numpy as np
 import pytest
@@ -12,19 +11,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planner.errors import PlannerError
-from planner.schedules import SCHEDULES, Schedule, Work, even, uneven
+from planner.schedules import SCHEDULES, Schedule, Work, even, offered, uneven
 from planner.schedules.decode import utilisation
 from planner.schedules.interleaved import in_flight as interleaved_in_flight
 from planner.schedules.interleaved import ops as interleaved_ops
 from planner.schedules.ops import BOTH_WAYS, LOOP, VEE, Op, number, one_by_one
-from planner.schema.framework import ScheduleName
 from planner.simulate import Timeline, replay, replay_works
 
 EXACT = 1e-9
 """Relative; what is left is the order of additions."""
 
 LOOPS = ("interleaved", "breadth-first", "decode")
-REPLAYED = [name for name, schedule in SCHEDULES.items() if schedule.ops is not None]
+REPLAYED = list(SCHEDULES)
 SPLIT = [name for name in REPLAYED if SCHEDULES[name].waiting is not None]
 PAIRED = ("dualpipe", "dualpipe-v")
 STEADY = ("pipedream", "2bw")
@@ -312,9 +310,12 @@ class TestRecords:
         )
         assert {"zb-h1", "zb-h2", "zb-v", "v-half", "v-min", *PAIRED, "forward-only", "decode"} <= set(SCHEDULES)
 
-    def test_presets_may_name_those_that_train(self) -> None:
-        """The schema's names are the catalogue's."""
-        assert set(get_args(ScheduleName)) == {name for name, schedule in SCHEDULES.items() if schedule.trains}
+    def test_all_stands_for_those_that_train(self) -> None:
+        """Asynchronous ones only where they are asked for; named ones come first."""
+        training = {name for name, schedule in SCHEDULES.items() if schedule.trains}
+        assert set(offered(["all"], SCHEDULES)) == training
+        assert set(offered(["all"])) == training - set(STEADY)
+        assert offered(["gpipe", "2bw"], ["zb-v"]) == ("gpipe", "2bw")
 
     def test_asynchronous_ones_are_marked(self) -> None:
         """They change what the optimizer computes."""

@@ -14,6 +14,7 @@ from planner.launch.read.megatron_switches import GONE, SWITCHES
 from planner.launch.read.options import Options, known_options
 from planner.launch.read.placement import find_head
 from planner.launch.read.reading import Problem, Reading, did_you_mean
+from planner.schedules import MEGATRON, run_by
 from planner.schema.model import Model
 from planner.stages import chunk_layers
 from planner.units import whole_number
@@ -220,7 +221,7 @@ def read_plan(facts: Facts, model: Model, flash: bool, notes: list[str]) -> dict
         notes.append("layers are placed in a way that the cost model has not: the nearest split is taken")
     degrees |= {"ep": facts.ep, "etp": facts.etp if facts.experts else 1, "sp": int(facts.sp), "head": head}
     degrees["dp_replicate"] = facts.options.whole("num-distributed-optimizer-instances") or 1
-    degrees["schedule"] = "interleaved" if facts.v > 1 else "1f1b"
+    degrees["schedule"] = run_by(MEGATRON, facts.v)
     return degrees | _recompute(facts, model, head, flash, notes)
 
 
