@@ -12,6 +12,7 @@ import pytest
 
 from planner.plan import INTEGERS, Plan
 from planner.recommend import problem as recommend_problem
+from planner.schedules import offered
 from planner.search import Candidate, Problem, layout, search
 from planner.training.job import Job
 from planner.training.rules import RULES, first_broken, legal
@@ -177,7 +178,7 @@ def nested_loops(of: Job, cps: tuple[int, ...]) -> Iterator[Plan]:
             [row for row in inner if row[1] * row[2] * dp == of.workload.global_batch]
         ).T
         fixed = {name: np.full(len(v), x) for name, x in {"tp": tp, "cp": cp, "ep": ep, "pp": pp, "dp": dp}.items()}
-        for schedule, selective in product(of.framework.schedules, (False, True)):
+        for schedule, selective in product(offered(of.framework.schedules), (False, True)):
             if pp > 1 or schedule == of.framework.schedules[0]:
                 plan = Plan(**fixed, v=v, b=b, m=m, sp=sp, zero=zero, recompute_layers=k, head=head)
                 plan = Plan(**{n: getattr(plan, n) for n in INTEGERS}, schedule=schedule, selective=selective)

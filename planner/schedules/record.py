@@ -118,7 +118,7 @@ class Schedule:
 
     def copies(self, v: Num) -> Num:
         """Pipelines that share the ranks, each with its part of the micro-batches: v in DualPipe, else 1."""
-        return v if self.placement.copies else 1
+        return v if self.placement.copies else 1.0
 
     def stashed(self, p: Num, m: Num, v: Num, rank: Num) -> Num:
         """Versions of the weights of what a rank holds; copies of the model that its chunks are count as chunks."""

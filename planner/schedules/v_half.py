@@ -36,7 +36,16 @@ def pipeline_time(stages: Stages, m: Num, v: Num) -> Num:
     """
     total = stages.largest("total")
     slots = (3.0 * stages.p - np.where(stages.p % 2.0 == 0.0, 7.0, 4.0)) / 2.0
-    return m * total + np.maximum(slots, np.where(stages.p > 1.0, 0.5, 0.0)) * (total / 3.0)
+    return m * period(stages, 2.0) + np.maximum(slots, np.where(stages.p > 1.0, 0.5, 0.0)) * (total / 3.0)
+
+
+def period(stages: Stages, share: float) -> Num:
+    """Seconds between micro-batches: T, or p*max(t_f, t_B) over the ceil(p/share) of them that memory admits.
+
+    A chain of 2p forwards, or of as many input gradients, ends before the next of its rank begins.
+    """
+    chain = np.maximum(stages.largest("forward"), stages.largest("input_gradient"))
+    return np.maximum(stages.largest("total"), stages.p * chain / np.ceil(stages.p / share))
 
 
 def in_flight(p: Num, m: Num, v: Num, rank: Num) -> Num:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from planner.plan import Num
-from planner.schedules import zb_v
+from planner.schedules import v_half, zb_v
 from planner.schedules.building_block import repeated
 from planner.schedules.ops import VEE, Op
 from planner.schedules.record import Schedule, two_chunks
@@ -29,12 +29,11 @@ def ops(rank: int, p: int, m: int, v: int) -> list[Op]:
 def pipeline_time(stages: Stages, m: Num, v: Num) -> Num:
     """m*T + (4p - 5)/2 * T/3, or (4p - 6)/2 * T/3 where 3 divides p: T/3 stands for t_f = t_B = t_W, m >= 3p.
 
-    The published scheduler saves half a slot more where 3 divides p. p = 4, m = 12, equal times 1: 41.5. With unequal
-    times V-Min idles in every micro-batch, which no formula here shows.
+    The published scheduler saves half a slot more where 3 divides p. p = 4, m = 12, equal times 1: 41.5.
     """
     total = stages.largest("total")
     slots = (4.0 * stages.p - np.where(stages.p % 3.0 == 0.0, 6.0, 5.0)) / 2.0
-    return m * total + np.maximum(slots, 0.0) * (total / 3.0)
+    return m * v_half.period(stages, 3.0) + np.maximum(slots, 0.0) * (total / 3.0)
 
 
 def in_flight(p: Num, m: Num, v: Num, rank: Num) -> Num:

@@ -73,7 +73,11 @@ def _required(plan: Plan) -> str:
     """The first requirement of its schedule that one plan breaks, with its source."""
     counts = {"p": plan.pp, "m": plan.m, "v": plan.v}
     broken = SCHEDULES[plan.schedule].broken(plan.pp, plan.m, plan.v)
-    return f"{broken.message.format(**counts)} ({broken.source})" if broken else "several chunks need pp > 1"
+    return (
+        f"{broken.message.format(**counts)} ({broken.source})"
+        if broken
+        else "several chunks, and pp > 1, are what it is for"
+    )
 
 
 def head_worth(job: Job) -> int:

@@ -87,7 +87,8 @@ def _chunk(job: Job, plan: Plan) -> Any:
 def _schedule_fits(job: Job, plan: Plan) -> Any:
     """The record's requirements; several chunks are those of a pipeline."""
     schedule = SCHEDULES[plan.schedule]
-    return schedule.meets(plan.pp, plan.m, plan.v) & ((plan.v == 1) | (plan.pp > 1))
+    pieces = (plan.v == 1) | (plan.pp > 1) if schedule.chunks else (plan.v > 1) & (plan.pp > 1)
+    return schedule.meets(plan.pp, plan.m, plan.v) & pieces
 
 
 def _host_memory(job: Job, plan: Plan) -> Any:
