@@ -79,4 +79,5 @@ SCHEDULE = Schedule(
         "ColossalAI": "interleaved",
     },
     aliases=("interleaved-1f1b",),
+    uneven=9.0,
 )

@@ -53,6 +53,7 @@ class Schedule:
         demands: framework -> what it requires beyond `requirements`.
         aliases: other names that measured runs give it.
         band: 0 if the closed form equals the replay for even stages, else its largest deviation in % of the time.
+        uneven: likewise where stages differ, the last by up to half of its time, or all of them by 15 %.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Schedule:
     demands: dict[str, Requirement] = field(default_factory=dict)
     aliases: tuple[str, ...] = ()
     band: float = 0.0
+    uneven: float = 0.0
 
     @property
     def exactness(self) -> str:

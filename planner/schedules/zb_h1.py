@@ -97,4 +97,5 @@ SCHEDULE = Schedule(
     },
     aliases=("zb-1p",),
     band=3.0,
+    uneven=3.0,
 )

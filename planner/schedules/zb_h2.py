@@ -75,4 +75,5 @@ SCHEDULE = Schedule(
     ),
     aliases=("zb-2p",),
     frameworks={"zero-bubble-pipeline-parallelism": "--enable-zero-bubble --enable-optimizer-post-validation"},
+    uneven=2.0,
 )
