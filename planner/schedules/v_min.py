@@ -30,8 +30,8 @@ def pipeline_time(stages: Stages, m: Num, v: Num) -> Num:
     """m*P + (4p - 5)/2 * T/3, or (4p - 6)/2 * T/3 where 3 divides p; P = max(T, 3*max(t_f, t_B)).
 
     Times are means over ranks but for the T of P, the longest. Passes follow each other without a gap, so that the
-    longer kind sets the pace of all (2.5 of them on two ranks, up to 11 % low there). The published scheduler saves half
-    a slot more where 3 divides p. Exact at equal times and m >= 3p. p = 4, m = 12, equal times 1: 41.5.
+    longer kind sets the pace of all (2.5 of them on two ranks, up to 11 % low there). The published scheduler saves
+    half a slot more where 3 divides p. Exact at equal times and m >= 3p. p = 4, m = 12, equal times 1: 41.5.
     """
     longer = np.maximum(stages.mean("forward"), stages.mean("input_gradient"))
     slots = (4.0 * stages.p - np.where(stages.p % 3.0 == 0.0, 6.0, 5.0)) / 2.0
