@@ -100,7 +100,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "pytorch_batches",
         lambda j, p: demanded("PyTorch", p),
-        "{schedule} over pp={pp} does not take m={m} micro-batches: as many as stages, in whole rounds of about pp",
+        "{schedule} over pp={pp} does not take m={m} micro-batches of v={v} chunks: {required}",
         PIPELINING,
     ),
     Rule(

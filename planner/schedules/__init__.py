@@ -97,9 +97,10 @@ def runs(framework: str, name: str) -> bool:
 
 
 def demanded(framework: str, plan: Plan) -> Any:
-    """Whether the plan's counts are what the framework wants of its schedule; anything without a pipeline is."""
-    wanted = SCHEDULES[plan.schedule].demands.get(framework)
-    return (plan.pp == 1) | (True if wanted is None else wanted.holds(plan.pp, plan.m, plan.v))
+    """Whether the plan's counts are what schedule and framework want; anything without a pipeline is."""
+    schedule = SCHEDULES[plan.schedule]
+    wanted, held = schedule.demands.get(framework), schedule.meets(plan.pp, plan.m, plan.v)
+    return (plan.pp == 1) | (held if wanted is None else held & wanted.holds(plan.pp, plan.m, plan.v))
 
 
 def run_by(framework: str, v: int = 1) -> str:
