@@ -70,14 +70,12 @@ def _numbers(job: Job, plan: Plan) -> dict[str, Any]:
 
 
 def _required(plan: Plan) -> str:
-    """The first requirement of its schedule that one plan breaks, with its source."""
-    counts = {"p": plan.pp, "m": plan.m, "v": plan.v}
-    broken = SCHEDULES[plan.schedule].broken(plan.pp, plan.m, plan.v)
-    return (
-        f"{broken.message.format(**counts)} ({broken.source})"
-        if broken
-        else "several chunks, and pp > 1, are what it is for"
-    )
+    """The first requirement of its schedule, or of a framework that runs it, that one plan breaks, with its source."""
+    schedule, counts = SCHEDULES[plan.schedule], (plan.pp, plan.m, plan.v)
+    for wanted in (*schedule.requirements, *schedule.demands.values()):
+        if not np.all(wanted.holds(*counts)):
+            return f"{wanted.message.format(p=plan.pp, m=plan.m, v=plan.v)} ({wanted.source})"
+    return "it is for several chunks on several ranks"
 
 
 def head_worth(job: Job) -> int:
