@@ -9,6 +9,7 @@ from typing import Any
 
 from planner.errors import NoLegalPlan
 from planner.plan import Plan, Range, divisors
+from planner.schedules import MEGATRON, SCHEDULES, run_by
 from planner.search import Outcome
 from planner.sizing.ladder import joined, multiples, rungs, sized
 from planner.training.defaults import default_global_batch
@@ -72,9 +73,10 @@ def lean(bounds: Bounds) -> Bounds:
     leaner than all where a rank has few layers.
     """
     ranges, schedules, policies = dict(bounds.ranges), bounds.schedules, bounds.recompute
-    if schedules is None or schedules - {"naive"}:
+    known = [SCHEDULES[name] for name in schedules or ()]
+    if schedules is None or not all(one.undivided for one in known):
         ranges.setdefault("b", Range(1, 1))
-    if schedules is None or schedules - {"interleaved"}:
+    if schedules is None or any(one.takes(1) for one in known):
         ranges.setdefault("v", Range(1, 1))
     if "recompute_layers" not in ranges and (policies is None or "full" in policies):
         policies = frozenset({"none", "full"}) & (policies or {"none", "full"})
@@ -125,7 +127,7 @@ def no_legal_plan(job: Job, bounds: Bounds, outcome: Outcome) -> NoLegalPlan:
 def pinned_plan(job: Job, bounds: Bounds) -> Plan | None:
     """The plan that pinned options spell out, the rest at their plainest: what an impossible request asked for."""
     pins: dict[str, Any] = {name: r.low for name, r in bounds.ranges.items() if r.low == r.high}
-    schedule = min(bounds.schedules or {"interleaved" if pins.get("v", 1) > 1 else "1f1b"})
+    schedule = min(bounds.schedules or {run_by(MEGATRON, pins.get("v", 1))})
     plan = Plan(**pins, schedule=schedule, selective=bounds.recompute == frozenset({"selective"}))
     free = next((name for name in ("dp", "pp", "tp") if name not in pins), None)
     if free is not None:

@@ -11,9 +11,10 @@ from pydantic import ValidationError
 
 from planner.catalog.clusters import find_cluster
 from planner.catalog.library import Library, open_library
-from planner.errors import PlannerError
+from planner.errors import PlannerError, suggest
 from planner.plan import Range
-from planner.schedules import SCHEDULES
+from planner.schedules import ALL, SCHEDULES, offered
+from planner.schema.framework import Framework
 from planner.schema.hardware import Cluster
 from planner.schema.model import Model
 from planner.schema.workload import Workload
@@ -84,14 +85,30 @@ def ask(
     workload, defaults = _workload(
         shape.value, cluster.value, seq, global_batch, precision, chosen | {"offload": offload}
     )
+    check_schedules(preset.value)
     job = Job(shape.value, cluster.value, workload, preset.value)
     ranges = {name: parse_range(name, text) for name, text in dimensions.items() if text is not None}
     if micro_batch is not None:
         ranges["b"] = parse_range("b", micro_batch)
-    limits = Bounds(ranges, _names("schedule", schedule, tuple(SCHEDULES)), _names("recompute", recompute, POLICIES))
+    limits = Bounds(
+        ranges, _names("schedule", schedule, offered((ALL,), SCHEDULES)), _names("recompute", recompute, POLICIES)
+    )
     return Question(
         job, limits, (*shape.assumptions, *cluster.assumptions, *preset.assumptions, *defaults, *_kernels(job))
     )
+
+
+def check_schedules(preset: Framework) -> None:
+    """Refuse a preset that lists what is no schedule.
+
+    Raises:
+        PlannerError: names it, and what is known.
+    """
+    known = (*offered((ALL,), SCHEDULES), ALL)
+    for name in preset.schedules:
+        if name not in known:
+            hint = suggest(name, list(known)) or known
+            raise PlannerError(f"the preset {preset.name} lists the schedule {name!r:.40}", f"known: {', '.join(hint)}")
 
 
 def _workload(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
@@ -11,6 +11,7 @@ from planner.blocks.structure import beyond_attention
 from planner.cost.runs import at
 from planner.pins import fixes_the_size, flags, grown, keeping, larger, lean, loosened, no_legal_plan, pinned
 from planner.plan import Plan, rows_of
+from planner.schedules import SCHEDULES, offered
 from planner.schema.hardware import Cluster
 from planner.schema.workload import Workload
 from planner.search import Candidate, Outcome, Problem, search
@@ -203,7 +204,19 @@ def caveats(job: Job, bounds: Bounds) -> tuple[str, ...]:
         said.append("context-parallel times were never held against measured runs")
     if job.cluster.gpus > 4096:
         said.append("networks are taken as full bisection; beyond 4,096 GPUs no measured run in the corpus checks that")
-    return tuple(said)
+    return (*said, *_schedule_caveats(job, bounds))
+
+
+def _schedule_caveats(job: Job, bounds: Bounds) -> Iterator[str]:
+    """Schedules that were asked for and are not ranked, and what ranked ones do to the optimizer."""
+    asked, framework = bounds.schedules or frozenset(), job.framework
+    ranked = offered(framework.schedules, asked)
+    left = sorted(asked - set(ranked))
+    if left and len(left) < len(asked):
+        yield f"not ranked: {', '.join(left)} ({framework.name} does not run them); --framework any does"
+    lag = [name for name in ranked if SCHEDULES[name].asynchronous and (not asked or name in asked)]
+    if lag:
+        yield f"{', '.join(lag)}: asynchronous, gradients are of older weights than those that the optimizer updates"
 
 
 def usable_memory(job: Job) -> float:

@@ -99,7 +99,7 @@ def replay(
     `replay_works` for the rest. 1F1B, p = 4, m = 8, t_f = t_b = 1: makespan 22.
 
     Raises:
-        PlannerError: no such schedule, no operations of it, counts that it cannot run, or sends that block for ever.
+        PlannerError: no such schedule, counts that it cannot run, or sends that block for ever.
     """
     works = [Work(forward, backward, weight)] * p
     return replay_works(name, m, v, works, hop=hop, blocking=blocking, hidden=hidden, weight_share=weight_share)
@@ -133,7 +133,6 @@ def replay_works(
     schedule, p = _known(name), len(works)
     v = v or schedule.chunks or 1
     _check(schedule, p, m, v)
-    assert schedule.ops is not None
     orders = [schedule.ops(rank, p, m, v) for rank in range(p)]
     try:
         grid = cells(schedule.placement, p, v, _lengths(schedule, works, v), _hop(hop))
@@ -150,8 +149,6 @@ def _known(name: str) -> Schedule:
     schedule = SCHEDULES.get(name)
     if schedule is None:
         raise PlannerError(f"no schedule is called {name!r}", f"known: {', '.join(SCHEDULES)}")
-    if schedule.ops is None:
-        raise PlannerError(f"{name} is known by its closed forms only: there are no operations to replay")
     return schedule
 
 
@@ -180,7 +177,7 @@ def _lengths(
         own = works[rank]
         work, n = (own, parts) if isinstance(own, Work) else (own[chunk], 1)
         known = {"F": work.forward / n, "B": work.backward / n}
-        if schedule.waiting is not None:
+        if schedule.splits:
             known |= {"I": work.input_gradient / n, "W": work.weight_gradient / n}
         return known
 
@@ -247,7 +244,7 @@ def replay_plan(job: Job, plan: Plan) -> Timeline:
     interleaved sends (`p2p_exposed`) is no part of a replay.
 
     Raises:
-        PlannerError: no operations of the plan's schedule, or counts that it cannot run.
+        PlannerError: counts that the plan's schedule cannot run.
     """
     return replay_works(
         plan.schedule,

@@ -254,7 +254,7 @@ def split_layers(layers: int, p: Num, head: Num = 0.0) -> Split:
 
 def chunk_layers(layers: int, plan: Plan) -> Num:
     """Layers of the largest model chunk: what "full" recomputation recomputes of each. Of one plan, or of many."""
-    even = np.ceil(split_layers(layers, plan.pp, plan.head).middle / plan.v)
+    even = np.ceil(split_layers(layers, plan.pp, plan.head).middle / SCHEDULES[plan.schedule].cuts(plan.v))
     if plan.layout is None:
         return even
     largest = max(stage.count("t") for stage in plan.layout)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from planner.schedules import SCHEDULES
+
 ROOT = Path(__file__).parents[1] / "planner"
 MODULES = sorted(ROOT.rglob("*.py"))
 
@@ -157,3 +159,20 @@ def test_the_walk_sees_foreign_words(told: str) -> None:
     assert list(foreign_words(ast.parse(text.format(told))))
     assert not list(foreign_words(ast.parse(text.format("f'line {e.lineno}'"))))
     assert not list(foreign_words(ast.parse(text.replace("(yaml.YAMLError, ValueError)", "UnitError").format(told))))
+
+
+EXCUSED = [("launch/read/megatron_rules.py", "interleaved"), ("plan.py", "1f1b")]
+"""Names elsewhere: of a check of Megatron-LM's, and the schedule of a plan that nobody gave one."""
+
+
+def test_schedules_are_named_in_their_records_only() -> None:
+    """No module outside planner/schedules/ spells a schedule's name: it asks the records."""
+    names = {name for name, schedule in SCHEDULES.items() if schedule.trains}
+    found = []
+    for path in MODULES:
+        if home(path) == "schedules":
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in names:
+                found.append((str(path.relative_to(ROOT)), node.value))
+    assert sorted(found) == EXCUSED

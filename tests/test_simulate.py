@@ -138,7 +138,6 @@ class TestMemory:
     ("name", "p", "m", "v", "said"),
     [
         ("zb-h9", 4, 8, 1, "no schedule is called 'zb-h9'"),
-        ("v-half", 4, 8, 2, "closed forms only"),
         ("interleaved", 4, 9, 2, "no multiple"),
         ("naive", 4, 2, 1, "undivided"),
         ("dualpipe", 3, 8, 2, "even"),

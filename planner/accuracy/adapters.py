@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
+from planner.schedules import MEGATRON, run_by
+
 Row = dict[str, str]
 
 
@@ -29,7 +31,7 @@ def playbook(row: Row) -> Iterator[Row]:
         "gated_mlp": "yes",
         "interconnect": "AWS p5 EFA of the Ultra-Scale Playbook",
         "sequence_parallel": "yes" if row.get("tp") not in ("", "1") else "no",
-        "schedule": "1f1b",
+        "schedule": run_by(MEGATRON),
         "recompute": "none",
         "flash_attention": "yes",
         "precision": "bf16",
@@ -93,7 +95,7 @@ def simumax(row: Row) -> Iterator[Row]:
         "ep": row["ep"],
         "sequence_parallel": "yes" if row["tp"] != "1" else "no",
         "zero_stage": row["zero"],
-        "schedule": "interleaved-1f1b" if row["vp"] not in ("", "1") else "1f1b",
+        "schedule": run_by(MEGATRON, int(row["vp"] or 1)),
         "micro_batch": row["mbs"],
         "global_batch": row["gbs"],
         "recompute": row["recompute"],

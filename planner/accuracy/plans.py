@@ -7,22 +7,13 @@ from typing import Any
 
 from planner.accuracy.rows import Row, Unusable, whole
 from planner.plan import Plan
+from planner.schedules import MEGATRON, SCHEDULES, run_by, runs
 from planner.stages import chunk_layers
 from planner.training.job import Job
 from planner.training.rule import head_worth
 
-SCHEDULE_NAMES = {
-    "": "1f1b",
-    "none": "1f1b",
-    "interleaved-1f1b": "interleaved",
-    "afab": "gpipe",
-    "zb-1p": "zb-h1",
-    "zb-2p": "zb-h2",
-}
+SCHEDULE_NAMES = {alias: name for name, schedule in SCHEDULES.items() for alias in (name, *schedule.aliases)}
 """Names of schedules as rows spell them. ZB-1p and ZB-2p are searched under the memory limits of ZB-H1 and ZB-H2."""
-
-PRICED = ("naive", "gpipe", "1f1b", "interleaved")
-"""Schedules whose runs are scored. Those that split the backward pass wait for the time of its weight gradient."""
 
 MOST_CHUNKS = 64
 """Virtual stages that are tried where the row does not state them."""
@@ -89,18 +80,24 @@ def _schedule(row: Row, job: Job, pp: int, m: int, labels: list[str]) -> tuple[i
     "interleaved" without the number of virtual stages: the smallest above 1 that divides the layers of a stage, the
     least memory and traffic for which interleaving exists; without a pipeline, or if there is none, plain 1F1B.
     """
-    name = SCHEDULE_NAMES.get(row.get("schedule", ""), row.get("schedule", ""))
-    v = whole(row, "vp", least=0)
-    if name not in PRICED:
+    said = row.get("schedule", "")
+    name, v = SCHEDULE_NAMES.get(said, said), whole(row, "vp", least=0)
+    if not _scored(name):
         raise Unusable(f"schedule {name[:40]!r} is not modelled")
-    if name == "interleaved" and v is None and pp > 1:
+    if not SCHEDULES[name].chunks and v is None and pp > 1:
         per_stage = job.model.layers // pp
         v = next((k for k in range(2, min(per_stage, MOST_CHUNKS) + 1) if per_stage % k == 0 and m % pp == 0), 1)
         labels.append("assumed-v")
     v = (v or 1) if pp > 1 else 1
-    if name in ("interleaved", "1f1b"):
-        name = "interleaved" if v > 1 else "1f1b"
+    if not SCHEDULES[name].takes(v) and runs(MEGATRON, name):
+        name = run_by(MEGATRON, v)
     return v, name
+
+
+def _scored(name: str) -> bool:
+    """Whether runs of a schedule are scored: not yet those that split the backward pass, or let the optimizer lag."""
+    schedule = SCHEDULES.get(name)
+    return schedule is not None and schedule.trains and not (schedule.splits or schedule.asynchronous)
 
 
 def _head(job: Job, pp: int, v: int) -> int:

@@ -54,6 +54,7 @@ def figure_of_names(
         PlannerError: an unknown name, a count that is none, a time without a unit among times with one ...
     """
     from planner.report.panels import Figure
+    from planner.schedules import SCHEDULES
 
     ranks = whole("--pp", pp, 4, MOST_RANKS)
     micro_batches = whole("-m", None if m is None else str(m), 8, MOST_MICRO_BATCHES)
@@ -61,7 +62,7 @@ def figure_of_names(
     wanted = [chosen(text.strip(), chunks) for text in names.split(",")]
     if len(wanted) > MOST_SCHEDULES:
         raise PlannerError(f"--compare draws {MOST_SCHEDULES} schedules at most, not {len(wanted)}")
-    split = any(splits(name) for name, _ in wanted)
+    split = any(SCHEDULES[name].splits for name, _ in wanted)
     lengths = read_times(times, split)
     panels = tuple(_panel(name, ranks, micro_batches, n, lengths, blocking) for name, n in wanted)
     asked = {
@@ -91,7 +92,7 @@ def chosen(text: str, chunks: int | None) -> tuple[str, int]:
     """Name and chunks per rank out of "interleaved:2"; --v counts where the name has no number.
 
     Raises:
-        PlannerError: no such schedule, or no operations of it to draw.
+        PlannerError: no such schedule.
     """
     from planner.schedules import SCHEDULES
 
@@ -102,26 +103,7 @@ def chosen(text: str, chunks: int | None) -> tuple[str, int]:
             f"no schedule is called {name!r:.40}",
             [f"did you mean: {', '.join(near)} ?"] if near else [f"known: {', '.join(SCHEDULES)}"],
         )
-    if SCHEDULES[name].ops is None:
-        drawn = ", ".join(key for key, schedule in SCHEDULES.items() if schedule.ops is not None)
-        raise PlannerError(f"{name} is known by its closed forms only, not by its operations", f"drawn are: {drawn}")
-    return name, whole(f"{name}:", count, 1, MOST_CHUNKS) if colon else chunks or _fewest_chunks(name)
-
-
-def _fewest_chunks(name: str) -> int:
-    """The chunks that a schedule has by itself: 1, unless it is about chunks."""
-    from planner.schedules import SCHEDULES
-
-    schedule = SCHEDULES[name]
-    names = {r.name for r in schedule.requirements if not r.holds(4, 8, 1) and r.holds(4, 8, 2)}
-    return schedule.chunks or (2 if names else 1)
-
-
-def splits(name: str) -> bool:
-    """Whether a schedule runs the weight gradient apart from the input gradient."""
-    from planner.schedules import SCHEDULES
-
-    return SCHEDULES[name].waiting is not None
+    return name, whole(f"{name}:", count, 1, MOST_CHUNKS) if colon else chunks or SCHEDULES[name].usual_chunks
 
 
 def check_requirements(name: str, p: int, m: int, v: int) -> None:

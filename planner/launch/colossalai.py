@@ -11,6 +11,7 @@ from typing import Any
 
 from planner.launch.program import File, Program, Setup, Target, only_file
 from planner.plan import Plan
+from planner.schedules import spelled
 from planner.stages import layers_per_chunk
 from planner.training.frameworks import FRAMEWORK_RULES
 from planner.training.rule import Rule
@@ -73,10 +74,11 @@ def stages(setup: Setup) -> dict[str, Any]:
     plan = setup.plan
     if plan.pp == 1:
         return {}
-    batches = {"num_microbatches": plan.m, "microbatch_size": plan.b}
+    batches: dict[str, Any] = {"num_microbatches": plan.m, "microbatch_size": plan.b}
+    batches |= {"pp_style": spelled("ColossalAI")[plan.schedule]}
     if plan.v > 1:
-        return {"pp_style": "interleaved", "num_model_chunks": plan.v, **batches}
-    return {"pp_style": "1f1b", **batches, "num_layers_per_stage": [count for (count,) in chunks(setup)]}
+        return {"num_model_chunks": plan.v, **batches}
+    return {**batches, "num_layers_per_stage": [count for (count,) in chunks(setup)]}
 
 
 def chunks(setup: Setup) -> list[list[int]]:

@@ -8,30 +8,22 @@ last fastest: tensor parallelism stays inside a node.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from planner.launch.program import File, Program, Setup, Target, only_file
 from planner.plan import Plan
+from planner.schedules import SCHEDULES as CATALOGUE
+from planner.schedules import demanded, spelled
+from planner.schedules.ops import VEE
 from planner.stages import layers_per_chunk
 from planner.training.job import Job
 from planner.training.rule import Rule
 
 SCRIPT = "train.py"
-SCHEDULES = {
-    "naive": "GPipe",
-    "gpipe": "GPipe",
-    "1f1b": "1F1B",
-    "interleaved": "Interleaved1F1B",
-    "zb-v": "ZBVZeroBubble",
-    "dualpipe-v": "DualPipeV",
-}
+SCHEDULES = spelled("PyTorch")
 """Names of get_schedule_class; naive pipelining is GPipe of one micro-batch."""
-
-VEE = ("zb-v", "dualpipe-v")
-"""Two chunks per rank, down the ranks and up again."""
 
 PIPELINING = "PyTorch torch/distributed/pipelining/schedules.py"
 FSDP = "PyTorch torch/distributed/fsdp/_fully_shard/_fully_shard.py"
@@ -56,7 +48,7 @@ def constants(setup: Setup) -> dict[str, Any]:
         "DP": plan.dp,
         "TP": plan.tp,
         "SCHEDULE": SCHEDULES[plan.schedule],
-        "VEE": plan.schedule in VEE,
+        "VEE": _is_vee(plan),
         "LAYERS": stages(setup),
         "MICRO_BATCH": plan.b,
         "MICRO_BATCHES": plan.m,
@@ -74,9 +66,8 @@ def constants(setup: Setup) -> dict[str, Any]:
 def stages(setup: Setup) -> tuple[int, ...]:
     """Layers of every stage, in the order that a micro-batch meets them."""
     plan = setup.plan
-    v = 2 if plan.schedule in VEE else plan.v
-    chunks = layers_per_chunk(setup.job.model.layers, replace(plan, v=v))
-    return tuple(rank[chunk] for chunk in range(v) for rank in chunks)
+    chunks = layers_per_chunk(setup.job.model.layers, plan)
+    return tuple(rank[chunk] for chunk in range(plan.v) for rank in chunks)
 
 
 def notes(setup: Setup) -> tuple[str, ...]:
@@ -89,14 +80,14 @@ def notes(setup: Setup) -> tuple[str, ...]:
     return tuple(said)
 
 
+def _is_vee(plan: Plan) -> bool:
+    """Two chunks per rank, down the ranks and up again."""
+    return CATALOGUE[plan.schedule].placement is VEE
+
+
 def _vee(job: Job, plan: Plan) -> Any:
     even = np.asarray(job.model.layers) % (2 * plan.pp) == 0
-    return True if plan.schedule not in VEE else even & (plan.head == 0)
-
-
-def _batches(job: Job, plan: Plan) -> Any:
-    least = {"1f1b": plan.pp, "dualpipe-v": 2 * plan.pp}.get(plan.schedule, 1)
-    return (plan.pp == 1) | (plan.m >= least)
+    return even & (plan.head == 0) if _is_vee(plan) else True
 
 
 RULES: tuple[Rule, ...] = (
@@ -108,8 +99,8 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "pytorch_batches",
-        _batches,
-        "{schedule} over pp={pp} has too few micro-batches with m={m}: 1f1b needs pp of them, dualpipe-v 2*pp",
+        lambda j, p: demanded("PyTorch", p),
+        "{schedule} over pp={pp} does not take m={m} micro-batches of v={v} chunks: {required}",
         PIPELINING,
     ),
     Rule(

@@ -13,13 +13,11 @@ from planner.launch.program import File, Program, Setup, Target, only_file
 from planner.schema.model import Model
 from planner.stages import chunk_layers, layers_per_chunk
 from planner.training.frameworks import FRAMEWORK_RULES
+from planner.training.frameworks.torchtitan import SCHEDULES
 from planner.training.rule import Rule
 
 CONFIG = "train.toml"
 STEPS = 20
-SCHEDULES = {"1f1b": "1F1B", "gpipe": "GPipe", "naive": "GPipe", "interleaved": "Interleaved1F1B"}
-"""torch.distributed.pipelining's names; naive pipelining is GPipe of one micro-batch."""
-
 PIPELINE = "torchtitan distributed/pipeline_parallel.py"
 PARALLELIZE = "torchtitan models/llama3/infra/parallelize.py"
 

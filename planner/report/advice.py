@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from planner.plan import Plan
 from planner.recommend import Ranked
-from planner.schedules import SCHEDULES, Schedule
+from planner.schedules import MEGATRON, SCHEDULES, Schedule, offered, run_by, runs
 from planner.stages import layers_per_rank
 from planner.training.estimate import estimate, pipeline_stages
 from planner.training.job import Job
@@ -30,20 +30,19 @@ class Alternative:
 
 
 def alternatives(job: Job, plan: Plan) -> list[Alternative]:
-    """The plan's stages under every synchronous training schedule that admits its p and m, fastest first."""
+    """The plan's stages under every synchronous training schedule that admits its p and m, fastest first.
+
+    Two model chunks stand for as many as wanted where the plan has one.
+    """
     if plan.pp == 1:
         return []
     found = []
     for schedule in SCHEDULES.values():
-        v = schedule.chunks or (plan.v if plan.v > 1 else 2 if schedule.name in CHUNKED else 1)
+        v = max(plan.v, 2) if not schedule.chunks else schedule.chunks
         if schedule.asynchronous or not schedule.trains or schedule.broken(plan.pp, plan.m, v):
             continue
         found.append(_alternative(job, plan, schedule, v))
     return sorted(found, key=lambda a: (a.seconds, a.schedule.name))
-
-
-CHUNKED = ("interleaved", "breadth-first")
-"""Schedules with as many model chunks as wanted; two stand for them where the plan has one."""
 
 
 def _alternative(job: Job, plan: Plan, schedule: Schedule, v: int) -> Alternative:
@@ -52,7 +51,7 @@ def _alternative(job: Job, plan: Plan, schedule: Schedule, v: int) -> Alternativ
     seconds = float(schedule.pipeline_time(stages, m, float(v)))
     bubble = 1.0 - m * float(stages.largest("total")) / seconds
     held = float(schedule.in_flight(p, m, float(v), 0.0))
-    return Alternative(schedule, v, seconds, max(bubble, 0.0), held, schedule.name in job.framework.schedules)
+    return Alternative(schedule, v, seconds, max(bubble, 0.0), held, schedule.name in offered(job.framework.schedules))
 
 
 def schedule_lines(ranked: Ranked) -> list[str]:
@@ -95,17 +94,15 @@ def sensitivity(ranked: Ranked) -> list[tuple[str, Plan]]:
         near.append(("p / 2, dp * 2", replace(plan, pp=plan.pp // 2, dp=plan.dp * 2, m=plan.m // 2, head=0)))
     if plan.dp % 2 == 0 and plan.v == 1 and 2 * plan.pp <= layers:
         near.append(("p * 2, dp / 2", replace(plan, pp=plan.pp * 2, dp=plan.dp // 2, m=plan.m * 2, head=0)))
-    near += [(f"v = {v}", replace(plan, v=v, schedule=_named(v), head=0)) for v in _chunk_counts(plan, layers)]
+    near += [
+        (f"v = {v}", replace(plan, v=v, schedule=run_by(MEGATRON, v), head=0)) for v in _chunk_counts(plan, layers)
+    ]
     return [(name, p) for name, p in near if p.m >= 1 and (p.v == 1 or p.m % p.pp == 0)]
-
-
-def _named(v: int) -> str:
-    return "interleaved" if v > 1 else "1f1b"
 
 
 def _chunk_counts(plan: Plan, layers: int) -> list[int]:
     """Other numbers of chunks that divide every rank's layers."""
-    if plan.pp == 1 or plan.schedule not in ("1f1b", "interleaved"):
+    if plan.pp == 1 or not runs(MEGATRON, plan.schedule):
         return []
     held = layers_per_rank(layers, plan.pp, 0)
     return [v for v in (1, 2, 4, 5, 8, 10) if v != plan.v and all(n % v == 0 and n >= v for n in held)][:3]

@@ -1,12 +1,16 @@
 """Pipeline schedules: what each rank does in which order, how long it takes, and how many micro-batches a rank holds.
 
 A schedule is data: one file with its operations, its closed forms and a SCHEDULE record, and a line in SCHEDULES.
-Those that change what the optimizer computes (`asynchronous`) and those that do not train (`trains` false) are in the
-catalogue, but enter a search only where a framework preset lists them.
+Those that change what the optimizer computes (`asynchronous`) enter a search only where they are asked for or listed by
+name, those that do not train (`trains` false) none.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from planner.plan import Plan
 from planner.schedules import (
     breadth_first,
     decode,
@@ -29,7 +33,22 @@ from planner.schedules import (
 from planner.schedules.record import Schedule
 from planner.schedules.stages import Stage, Stages, Work, even, uneven
 
-__all__ = ["SCHEDULES", "Schedule", "Stage", "Stages", "Work", "even", "uneven"]
+__all__ = [
+    "ALL",
+    "MEGATRON",
+    "SCHEDULES",
+    "Schedule",
+    "Stage",
+    "Stages",
+    "Work",
+    "demanded",
+    "even",
+    "offered",
+    "run_by",
+    "runs",
+    "spelled",
+    "uneven",
+]
 
 
 SCHEDULES: dict[str, Schedule] = {
@@ -54,3 +73,41 @@ SCHEDULES: dict[str, Schedule] = {
         decode,
     )
 }
+
+MEGATRON = "Megatron-LM"
+"""Its two schedules are those that runs have where nobody says more: one chunk per rank, or several."""
+
+ALL = "all"
+"""In a preset: every schedule that trains, behind those that it lists by name."""
+
+
+def offered(listed: Sequence[str], asked: Iterable[str] = ()) -> tuple[str, ...]:
+    """Schedules that a preset's list stands for, in order.
+
+    ALL adds the synchronous ones, and of those that change what the optimizer computes the ones that are asked for.
+    """
+    named = [name for name in listed if name != ALL]
+    more = [n for n, s in SCHEDULES.items() if s.trains and (n in set(asked) or not s.asynchronous)]
+    return tuple(dict.fromkeys([*named, *(more if ALL in listed else ())]))
+
+
+def runs(framework: str, name: str) -> bool:
+    """Whether a framework has the schedule, by what the record says."""
+    return framework in SCHEDULES[name].frameworks
+
+
+def demanded(framework: str, plan: Plan) -> Any:
+    """Whether the plan's counts are what schedule and framework want; anything without a pipeline is."""
+    schedule = SCHEDULES[plan.schedule]
+    wanted, held = schedule.demands.get(framework), schedule.meets(plan.pp, plan.m, plan.v)
+    return (plan.pp == 1) | (held if wanted is None else held & wanted.holds(plan.pp, plan.m, plan.v))
+
+
+def run_by(framework: str, v: int = 1) -> str:
+    """The framework's schedule for so many chunks per rank: its first one, for one or for as many as wanted."""
+    return next(n for n, s in SCHEDULES.items() if framework in s.frameworks and s.takes(v) and not s.undivided)
+
+
+def spelled(framework: str) -> dict[str, str]:
+    """Schedule -> the framework's own name of it."""
+    return {name: s.frameworks[framework] for name, s in SCHEDULES.items() if framework in s.frameworks}

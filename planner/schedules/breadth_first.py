@@ -51,5 +51,6 @@ SCHEDULE = Schedule(
     exposed_p2p=exposed_p2p,
     in_flight=in_flight,
     ops=ops,
-    frameworks={"PyTorch": "ScheduleLoopedBFS", "torchtitan": "LoopedBFS"},
+    chunks=0,
+    frameworks={"PyTorch": "LoopedBFS", "torchtitan": "LoopedBFS"},
 )

@@ -32,7 +32,8 @@ def pipeline_time(stages: Stages, m: Num, v: Num) -> Num:
     ZB-H1's (p-1)*t_f; pairs run one after the other halve it to (p/2-1)*t_f, since the forward's result leaves before
     the backward is through. What pairs hide (expert traffic) is not in here. p = 4, m = 8, equal times 1: 24 + 2 = 26.
     """
-    return m * stages.largest("total") + (stages.p / 2.0 - 1.0) * dualpipe_v.bubble(stages)
+    bubble = np.maximum(stages.p / 2.0 - 1.0, 0.0) * dualpipe_v.bubble(stages)
+    return zb_v.beside_the_slowest(stages, m, bubble)
 
 
 def exposed_p2p(p: Num, m: Num, v: Num, hop: Num, blocking: bool, exposed: float) -> Num:
@@ -74,4 +75,5 @@ SCHEDULE = Schedule(
     ),
     frameworks={"DualPipe": "dualpipe.py"},
     band=2.5,
+    uneven=7.0,
 )

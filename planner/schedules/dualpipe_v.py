@@ -33,12 +33,12 @@ def pipeline_time(stages: Stages, m: Num, v: Num) -> Num:
     (p-1)/2*t_f: the forward's result leaves before the backward is through. What pairs hide (expert traffic) is not in
     here. p = 4, m = 8, t_f = t_B = t_W = 1: 24 + 3 = 27.
     """
-    return m * stages.largest("total") + (stages.p - 1.0) / 2.0 * bubble(stages)
+    return zb_v.beside_the_slowest(stages, m, (stages.p - 1.0) / 2.0 * bubble(stages))
 
 
 def bubble(stages: Stages) -> Num:
     """FB + t_b - 3*t_W with FB = t_f + t_b."""
-    return stages.largest("forward") + 2.0 * stages.largest("backward") - 3.0 * stages.largest("weight_gradient")
+    return stages.mean("forward") + 2.0 * stages.mean("backward") - 3.0 * stages.mean("weight_gradient")
 
 
 def exposed_p2p(p: Num, m: Num, v: Num, hop: Num, blocking: bool, exposed: float) -> Num:
@@ -70,6 +70,7 @@ SCHEDULE = Schedule(
         two_chunks("PyTorch ScheduleDualPipeV"),
         Requirement("enough_batches", lambda p, m, v: m >= 2 * p, "m={m}: it needs 2p or more for p={p}", "DualPipe"),
     ),
-    frameworks={"PyTorch": "ScheduleDualPipeV", "torchtitan": "DualPipeV", "DualPipe": "dualpipev.py"},
+    frameworks={"PyTorch": "DualPipeV", "torchtitan": "DualPipeV", "DualPipe": "dualpipev.py"},
     band=2.5,
+    uneven=7.0,
 )

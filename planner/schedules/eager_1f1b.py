@@ -49,4 +49,5 @@ SCHEDULE = Schedule(
     ops=ops,
     requirements=(one_chunk(),),
     frameworks={"Alpa": "1f1b_overlap_friendly"},
+    uneven=12.0,
 )

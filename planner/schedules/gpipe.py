@@ -48,5 +48,6 @@ SCHEDULE = Schedule(
     ops=ops,
     may_block=True,
     requirements=(one_chunk(),),
-    frameworks={"PyTorch": "ScheduleGPipe", "torchtitan": "GPipe"},
+    frameworks={"PyTorch": "GPipe", "torchtitan": "GPipe"},
+    aliases=("afab",),
 )

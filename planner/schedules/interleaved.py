@@ -61,6 +61,7 @@ SCHEDULE = Schedule(
     exposed_p2p=exposed_p2p,
     in_flight=in_flight,
     ops=ops,
+    chunks=0,
     requirements=(
         Requirement("several_chunks", lambda p, m, v: v > 1, "v={v}: interleaving needs two chunks or more", MEGATRON),
         Requirement("several_ranks", lambda p, m, v: p > 1, "p={p}: interleaving needs two ranks or more", MEGATRON),
@@ -73,8 +74,10 @@ SCHEDULE = Schedule(
     ),
     frameworks={
         "Megatron-LM": "forward_backward_pipelining_with_interleaving (virtual pipeline)",
-        "PyTorch": "ScheduleInterleaved1F1B",
+        "PyTorch": "Interleaved1F1B",
         "torchtitan": "Interleaved1F1B",
-        "ColossalAI": "InterleavedSchedule",
+        "ColossalAI": "interleaved",
     },
+    aliases=("interleaved-1f1b",),
+    uneven=9.0,
 )

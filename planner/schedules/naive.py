@@ -44,5 +44,5 @@ SCHEDULE = Schedule(
         one_chunk(),
         Requirement("undivided", lambda p, m, v: m == 1, "m={m}: it takes the batch undivided, m = 1", "definition"),
     ),
-    frameworks={"PyTorch": "modules placed on devices by hand", "Transformers": "device_map"},
+    frameworks={"PyTorch": "GPipe", "torchtitan": "GPipe", "Transformers": "device_map"},
 )

@@ -6,7 +6,7 @@ import numpy as np
 
 from planner.plan import Num
 from planner.schedules.ops import Op, one_by_one
-from planner.schedules.record import Schedule, one_chunk
+from planner.schedules.record import Requirement, Schedule, one_chunk
 from planner.schedules.stages import Stages
 
 
@@ -73,8 +73,17 @@ SCHEDULE = Schedule(
     frameworks={
         "Megatron-LM": "forward_backward_pipelining_without_interleaving",
         "DeepSpeed": "TrainSchedule",
-        "PyTorch": "Schedule1F1B (m >= p)",
+        "PyTorch": "1F1B",
         "torchtitan": "1F1B",
-        "ColossalAI": "OneForwardOneBackwardSchedule",
+        "ColossalAI": "1f1b",
     },
+    demands={
+        "PyTorch": Requirement(
+            "as_many_batches",
+            lambda p, m, v: m >= p,
+            "m={m} micro-batches are fewer than the p={p} stages",
+            "PyTorch torch/distributed/pipelining/schedules.py",
+        )
+    },
+    aliases=("", "none"),
 )

@@ -40,17 +40,20 @@ class Schedule:
         pipeline_time: (stages, m, v) -> seconds from first start to last end, without point-to-point time.
         exposed_p2p: (p, m, v, hop, blocking, exposed) -> seconds that point-to-point traffic adds.
         in_flight: (p, m, v, rank) -> micro-batches whose activations the rank holds at its peak, released at B or W.
-        ops: (rank, p, m, v) -> operations in order; None where only the closed forms exist.
+        ops: (rank, p, m, v) -> operations in order.
         waiting: (p, m, v, rank) -> those of in_flight that wait for their weight gradient only; None: no separate W.
         longest_stage: (stages, m, v) -> seconds without a barrier before the update; None: the same as pipeline_time.
-        placement: which stage a (rank, chunk) holds; chunks: v that it takes if it takes one only, else 0.
+        placement: which stage a (rank, chunk) holds; chunks: v that it takes, or 0 for as many as wanted.
         weight_versions: (p, m, v, rank) -> copies of the rank's weights.
         requirements: conditions on (p, m, v).
         may_block: exposed_p2p knows blocking sends; the others need asynchronous ones, whatever they are asked.
         asynchronous: forward and backward see other weights than those updated: the optimizer's semantics change.
         trains: False for inference.
-        frameworks: framework -> its name of the schedule.
+        frameworks: framework -> its name of the schedule, as its configuration spells it where it has one.
+        demands: framework -> what it requires beyond `requirements`.
+        aliases: other names that measured runs give it.
         band: 0 if the closed form equals the replay for even stages, else its largest deviation in % of the time.
+        uneven: likewise where stages differ, the last by up to half of its time, or all of them by 15 %.
     """
 
     name: str
@@ -60,18 +63,21 @@ class Schedule:
     pipeline_time: Callable[[Stages, Num, Num], Num]
     exposed_p2p: Callable[[Num, Num, Num, Num, bool, float], Num]
     in_flight: Callable[[Num, Num, Num, Num], Num]
-    ops: Callable[[int, int, int, int], list[Op]] | None = None
+    ops: Callable[[int, int, int, int], list[Op]]
     waiting: Callable[[Num, Num, Num, Num], Num] | None = None
     longest_stage: Callable[[Stages, Num, Num], Num] | None = None
     placement: Placement = LOOP
-    chunks: int = 0
+    chunks: int = 1
     weight_versions: Callable[[Num, Num, Num, Num], Num] = one_rank
     requirements: tuple[Requirement, ...] = ()
     may_block: bool = False
     asynchronous: bool = False
     trains: bool = True
     frameworks: dict[str, str] = field(default_factory=dict)
+    demands: dict[str, Requirement] = field(default_factory=dict)
+    aliases: tuple[str, ...] = ()
     band: float = 0.0
+    uneven: float = 0.0
 
     @property
     def exactness(self) -> str:
@@ -82,9 +88,43 @@ class Schedule:
         """The first requirement that a configuration does not meet, or None."""
         return next((r for r in self.requirements if not r.holds(p, m, v)), None)
 
+    def meets(self, p: Num, m: Num, v: Num) -> Any:
+        """Whether every requirement holds: a bool, or a mask over arrays."""
+        held: Any = True
+        for requirement in self.requirements:
+            held = requirement.holds(p, m, v) & held
+        return held
+
+    @property
+    def usual_chunks(self) -> int:
+        """Chunks per rank that stand for it where nobody says how many: 2 where it takes as many as wanted."""
+        return self.chunks or 2
+
+    @property
+    def undivided(self) -> bool:
+        """Whether it takes one micro-batch only."""
+        return not self.meets(2, 1 << 12, self.usual_chunks)
+
+    @property
+    def splits(self) -> bool:
+        """Whether it runs the weight gradient apart from the input gradient."""
+        return self.waiting is not None
+
+    def takes(self, v: int) -> bool:
+        """Whether it is meant for so many chunks per rank; one that takes any number is for several."""
+        return v == self.chunks or (v > 1 and not self.chunks)
+
+    def cuts(self, v: Num) -> Num:
+        """Pieces that a rank's part of the model is cut into: v, or 1 where every chunk is a whole pass."""
+        return 1 if self.placement.whole else v
+
+    def copies(self, v: Num) -> Num:
+        """Pipelines that share the ranks, each with its part of the micro-batches: v in DualPipe, else 1."""
+        return v if self.placement.copies else 1.0
+
     def stashed(self, p: Num, m: Num, v: Num, rank: Num) -> Num:
         """Versions of the weights of what a rank holds; copies of the model that its chunks are count as chunks."""
-        return self.weight_versions(p, m, v, rank) / (v if self.placement.copies else 1.0)
+        return self.weight_versions(p, m, v, rank) / self.copies(v)
 
     def sends(self, p: int, m: int, v: int, rank: int) -> int:
         """Boundary tensors that a rank sends to other ranks per step; it receives as many as its neighbours send it.

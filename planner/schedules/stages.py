@@ -69,6 +69,10 @@ class Stages:
             result = result + run.ranks * getattr(run.work, of)
         return result
 
+    def mean(self, of: str) -> Num:
+        """Mean over ranks."""
+        return self.sum(of) / self.p
+
     def largest(self, of: str) -> Num:
         """Largest over ranks of "forward", "backward", "total", "weight_gradient" ..."""
         result = getattr(self.runs[0].work, of)

@@ -7,7 +7,7 @@ import numpy as np
 from planner.plan import Num
 from planner.schedules import one_f_one_b
 from planner.schedules.ops import Op, split_backwards
-from planner.schedules.record import Schedule, one_chunk
+from planner.schedules.record import Requirement, Schedule, one_chunk
 from planner.schedules.stages import Stages
 
 
@@ -23,11 +23,35 @@ def pipeline_time(stages: Stages, m: Num, v: Num) -> Num:
     """(m + p - 1)(t_f + t_B) + max(m - p + 1, 1) * t_W: bubble (p-1)(t_f + t_B - t_W) for m >= p.
 
     t_B and t_W are the two halves of t_b. Exact for even stages with t_W <= min(t_f, t_B), else up to 3 % low (t_W up
-    to 1.1 t_f); uneven stages count as the longest. p = 4, m = 8, t_f = t_B = t_W = 1: 27 where 1F1B takes 33.
+    to 1.1 t_f). p = 4, m = 8, t_f = t_B = t_W = 1: 27 where 1F1B takes 33.
     """
-    passes = stages.largest("forward") + stages.largest("input_gradient")
-    alone = np.maximum(m - stages.p + 1.0, 1.0) * stages.largest("weight_gradient")
-    return (m + stages.p - 1.0) * passes + alone
+    return delayed(stages, m, 1.0)
+
+
+def delayed(stages: Stages, m: Num, ahead: Num) -> Num:
+    """Makespan where rank s starts ahead*(p-1-s) forwards early and runs its weight gradients ahead*s late.
+
+    max over s of sum_{j<s} t_f,j + m*(t_f + t_B) + (m - late)*t_W + max(sum_{j<s} t_B,j + t_W,0, late*t_W)
+    + max(0, D_s - n*t_f) + max(0, D_s - n*t_b), late = min(m, ahead*s + 1), n = ahead*(p-1-s), D_s the sum of
+    t_f + t_B over the ranks behind s: the bound that each rank sets as in 1F1B. It is convex in s among equal ranks,
+    so that the ends of each run are enough.
+    """
+    passes, weight = stages.sum("forward") + stages.sum("input_gradient"), stages.runs[0].work.weight_gradient
+    forward: Num = 0.0
+    gradient: Num = 0.0
+    longest: Num = 0.0
+    for run in stages.runs:
+        f, b, w = run.work.forward, run.work.input_gradient, run.work.weight_gradient
+        for more in (0.0 * run.ranks, np.maximum(run.ranks - 1.0, 0.0)):
+            s, before, back = run.first + more, forward + more * f, gradient + more * b
+            behind = np.maximum(passes - before - back - f - b, 0.0)
+            late, n = np.minimum(m, ahead * s + 1.0), np.minimum(m, ahead * (stages.p - 1.0 - s))
+            waits = np.maximum(behind - n * f, 0.0) + np.maximum(behind - n * (b + w), 0.0)
+            tail = np.maximum(back + weight, late * w)
+            here = before + m * (f + b) + (m - late) * w + tail + waits
+            longest = np.maximum(longest, np.where(run.ranks > 0.0, here, 0.0))
+        forward, gradient = forward + run.ranks * f, gradient + run.ranks * b
+    return longest
 
 
 def exposed_p2p(p: Num, m: Num, v: Num, hop: Num, blocking: bool, exposed: float) -> Num:
@@ -61,7 +85,17 @@ SCHEDULE = Schedule(
     requirements=(one_chunk(),),
     frameworks={
         "zero-bubble-pipeline-parallelism": "--enable-zero-bubble --zero-bubble-max-pending-backward",
-        "PyTorch": "ScheduleInterleavedZeroBubble with one stage per rank",
+        "PyTorch": "InterleavedZeroBubble",
     },
+    demands={
+        "PyTorch": Requirement(
+            "whole_rounds",
+            lambda p, m, v: m % np.maximum(1, m // p) == 0,
+            "m={m} does not fall into whole rounds of about p={p} micro-batches",
+            "PyTorch torch/distributed/pipelining/schedules.py",
+        )
+    },
+    aliases=("zb-1p",),
     band=3.0,
+    uneven=3.0,
 )

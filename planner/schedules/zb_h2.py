@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from planner.plan import Num
-from planner.schedules import eager_1f1b
+from planner.schedules import eager_1f1b, zb_h1
 from planner.schedules.ops import Op, split_backwards
 from planner.schedules.record import Requirement, Schedule, one_chunk
 from planner.schedules.stages import Stages
@@ -22,8 +22,7 @@ def pipeline_time(stages: Stages, m: Num, v: Num) -> Num:
     Exact for even stages, m >= 2p - 1 and t_W <= t_f. p = 4, m = 8, t_f = t_B = t_W = 1: 27,
     the same as ZB-H1: what the schedule gains needs an update without a barrier, see longest_stage.
     """
-    forward, split = stages.largest("forward"), _split(stages)
-    return m * stages.largest("total") + (stages.p - 1.0) * np.maximum(forward, split)
+    return zb_h1.delayed(stages, m, 2.0)
 
 
 def longest_stage(stages: Stages, m: Num, v: Num) -> Num:
@@ -74,5 +73,7 @@ SCHEDULE = Schedule(
             "enough_batches", lambda p, m, v: m >= 2 * p - 1, "m={m}: its warm-up takes 2p - 1 for p={p}", "2401.10241"
         ),
     ),
+    aliases=("zb-2p",),
     frameworks={"zero-bubble-pipeline-parallelism": "--enable-zero-bubble --enable-optimizer-post-validation"},
+    uneven=2.0,
 )

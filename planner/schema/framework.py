@@ -9,24 +9,6 @@ from pydantic import Field
 from planner.schema.base import Profile, Trust
 from planner.schema.quantities import Bytes, Factor, PerItem, Seconds, Share, Used
 
-ScheduleName = Literal[
-    "naive",
-    "gpipe",
-    "1f1b",
-    "interleaved",
-    "pipedream",
-    "2bw",
-    "eager-1f1b",
-    "breadth-first",
-    "zb-h1",
-    "zb-h2",
-    "zb-v",
-    "v-half",
-    "v-min",
-    "dualpipe",
-    "dualpipe-v",
-]
-"""Schedules that train; asynchronous ones change what the optimizer computes."""
 ZeroStage = Literal[0, 1, 2, 3]
 TargetName = Literal[
     "megatron",
@@ -46,7 +28,8 @@ class Framework(Profile):
     Attributes:
         target: what `planner launch` writes for it; absent: no emitter speaks its language.
         counts_head: lays layers over ranks by cost, the LM head counted (nanotron); else the search decides.
-        schedules, zero, zero_with_pipeline: what it can run (highest ZeRO stage beside PP > 1).
+        schedules: names of the schedules that it runs, the plainest first; "all" adds every one that trains.
+        zero, zero_with_pipeline: what it can run (highest ZeRO stage beside PP > 1).
         uneven_layers: places layer counts that PP does not divide.
         hybrid_shard: can keep several copies of the sharded states (HSDP).
         elementwise: memory traffic of element-wise work over that of ideally fused kernels.
@@ -76,7 +59,7 @@ class Framework(Profile):
         activation_factor: stored activations over the analytic sum.
     """
 
-    schedules: tuple[ScheduleName, ...]
+    schedules: tuple[str, ...]
     zero: tuple[ZeroStage, ...]
     zero_with_pipeline: ZeroStage
     uneven_layers: bool

@@ -170,12 +170,19 @@ def _priced_row(kinds: tuple[Piece, ...], blocks: int, row: Row) -> PricedRow:
 
 
 def _stage(plan: Plan, row: PricedRow) -> StagePass:
-    """Work of a rank for one micro-batch, and what it runs again."""
+    """Work of a rank for one micro-batch, and what it runs again.
+
+    Of pipelines that share the ranks a micro-batch takes one: the mean of their chunks.
+    """
     again = recomputed_share(plan.recompute_layers, plan.v, row.layers)
     recompute = again * row.blocks
     if plan.selective:
         recompute = recompute + Pass((1.0 - again) * row.core)
-    return StagePass(row.forward, row.backward, recompute, row.weight)
+    pipelines = SCHEDULES[plan.schedule].copies(plan.v)
+    if not np.any(np.asarray(pipelines) != 1):
+        return StagePass(row.forward, row.backward, recompute, row.weight)
+    one = 1.0 / pipelines
+    return StagePass(one * row.forward, one * row.backward, one * recompute, one * row.weight)
 
 
 def _stages(plan: Plan, priced: tuple[PricedRow, ...]) -> tuple[StagePass, Stages]:

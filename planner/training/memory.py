@@ -30,7 +30,8 @@ class Held:
 
     Attributes:
         dense, expert: parameters; adapters: LoRA's.
-        kept: activation bytes by policy; logits: bytes of the loss; working: of its backward pass.
+        kept: activation bytes by policy; late: those that the weight gradient needs, inputs and gradients of outputs.
+        logits: bytes of the loss; working: of its backward pass.
     """
 
     dense: Num
@@ -39,6 +40,7 @@ class Held:
     kept: Kept
     logits: Num
     working: Num
+    late: Num
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +48,15 @@ class HeldRow:
     """What neighbouring ranks with equal rows hold each: sums over their blocks and ends.
 
     Attributes:
-        rank: the one of them that keeps most micro-batches in flight; flight: how many.
+        rank: the one of them that keeps most micro-batches in flight; flight: how many; waiting: further ones, whose
+            weight gradient is all that is missing.
         layers: blocks; largest: parameters of the largest of them.
         kept: sums of whole and boundary, the largest working and scores.
     """
 
     rank: Num
     flight: Num
+    waiting: Num
     layers: Num
     largest: Num
     held: Held
@@ -69,14 +73,28 @@ def held_rows(job: Job, plan: Plan) -> tuple[HeldRow, ...]:
 
     def each(plan: Plan) -> tuple[HeldRow, ...]:
         kinds, of = held_kinds(job, plan), structure(job.model)
-        return tuple(_held_row(plan, kinds, of.blocks, row) for row in rows(of, plan))
+        return tuple(one for row in rows(of, plan) for one in _held_rows(plan, kinds, of.blocks, row))
 
     return on_equal(each, plan, STAGE)
 
 
-def _held_row(plan: Plan, kinds: tuple[Held, ...], blocks: int, row: Row) -> HeldRow:
+def _held_rows(plan: Plan, kinds: tuple[Held, ...], blocks: int, row: Row) -> list[HeldRow]:
+    """The fullest rank of a row; where weight gradients wait, which weigh otherwise, its first rank and its last."""
     schedule, ends = SCHEDULES[plan.schedule], (row.first, row.first + np.maximum(row.ranks - 1.0, 0.0))
     early, late = (schedule.in_flight(plan.pp, plan.m, plan.v, rank) for rank in ends)
+    pipelines = schedule.copies(plan.v)
+    if schedule.waiting is None:
+        return [
+            _held_row(kinds, blocks, row, np.where(late > early, ends[1], ends[0])[()], np.maximum(early, late), 0.0)
+        ]
+    behind = [schedule.waiting(plan.pp, plan.m, plan.v, rank) for rank in ends]
+    return [
+        _held_row(kinds, blocks, row, rank, (flight - waits) / pipelines, waits / pipelines)
+        for rank, flight, waits in zip(ends, (early, late), behind, strict=True)
+    ]
+
+
+def _held_row(kinds: tuple[Held, ...], blocks: int, row: Row, rank: Num, flight: Num, waiting: Num) -> HeldRow:
     policy = Kept(
         row.sum([one.kept.whole for one in kinds]),
         row.sum([one.kept.boundary for one in kinds]),
@@ -84,8 +102,9 @@ def _held_row(plan: Plan, kinds: tuple[Held, ...], blocks: int, row: Row) -> Hel
         row.largest([one.kept.scores + one.working for one in kinds]),
     )
     return HeldRow(
-        np.where(late > early, ends[1], ends[0])[()],
-        np.maximum(early, late),
+        rank,
+        flight,
+        waiting,
         row.layers(blocks),
         row.largest([one.dense + one.expert for one in kinds[:blocks]]),
         Held(
@@ -95,6 +114,7 @@ def _held_row(plan: Plan, kinds: tuple[Held, ...], blocks: int, row: Row) -> Hel
             policy,
             row.sum([one.logits for one in kinds]),
             kinds[0].kept.boundary,
+            row.sum([one.late for one in kinds[:blocks]]) if present(waiting) else 0.0,
         ),
     )
 
@@ -105,7 +125,8 @@ def held(job: Job, kind: Kind, share: Share, selective: bool) -> Held:
     dense, expert = parameters_of(ops)
     policy = _kept(job, kind, ops, share, selective) if isinstance(kind, Block) else Kept()
     logits: Num = sum((_logits(job, op.work) for op in ops if isinstance(op.work, Logits)), start=0.0)
-    return Held(dense, expert, adapter_parameters(ops, job.workload.lora_rank), policy, logits, _working(ops))
+    adapters = adapter_parameters(ops, job.workload.lora_rank)
+    return Held(dense, expert, adapters, policy, logits, _working(ops), late_bytes(ops))
 
 
 def _kept(job: Job, kind: Block, ops: tuple[Operator, ...], share: Share, selective: bool) -> Kept:
@@ -113,6 +134,15 @@ def _kept(job: Job, kind: Block, ops: tuple[Operator, ...], share: Share, select
     everything = sum(op.saved for op in ops) + job.framework.norm_bytes * elements
     scores = sum(op.saved for op in ops if "core_attn" in op.modules and not share.flash)
     return kept(factor * everything, factor * scores, factor * share.activation * elements, selective)
+
+
+def late_bytes(ops: Sequence[Operator]) -> Num:
+    """Bytes that weight gradients need: 2 * m * (k + n) of every product with a weight, its input and gradient.
+
+    16 * 2 * s * b * h of a GPT layer, beside 34 * s * b * h in all (Qi 2024, arXiv:2401.10241, 2.3).
+    """
+    works = [op.work for op in ops if isinstance(op.work, Product) and op.work.fused]
+    return sum((2.0 * w.count * w.m * (w.k + w.n) for w in works), start=0.0)
 
 
 def _working(ops: tuple[Operator, ...]) -> Num:
@@ -185,11 +215,17 @@ def _row_memory(job: Job, plan: Plan, row: HeldRow, shards: Shards) -> Memory:
         weights * SCHEDULES[plan.schedule].stashed(plan.pp, plan.m, plan.v, row.rank),
         gradients,
         optimizer,
-        row.flight * (kept.whole + again * (kept.boundary - kept.whole)),
+        _activations(row, kept.whole + again * (kept.boundary - kept.whole)),
         row.held.logits,
         np.where(again > 0.0, kept.working, kept.scores) + boundary,
         job.framework.reserve + 0.0 * weights,
     )
+
+
+def _activations(row: HeldRow, each: Num) -> Num:
+    """Bytes of the micro-batches in flight, `each` of which takes so many, and of those that wait for W."""
+    held = row.flight * each
+    return held + row.waiting * row.held.late if present(row.waiting) else held
 
 
 def state_bytes(job: Job) -> StateBytes:

@@ -12,6 +12,7 @@ import numpy as np
 from planner.blocks.counts import active_parameters, parameters
 from planner.blocks.structure import beyond_attention
 from planner.plan import Plan, divisors
+from planner.schedules import SCHEDULES, offered
 from planner.training.job import Job
 from planner.training.memory import all_adapters
 from planner.units import format_bytes
@@ -54,7 +55,8 @@ def _numbers(job: Job, plan: Plan) -> dict[str, Any]:
         "seq": job.workload.seq,
         "batch": job.workload.global_batch,
         "framework": job.framework.name,
-        "schedules": ", ".join(job.framework.schedules),
+        "schedules": ", ".join(offered(job.framework.schedules)),
+        "required": _required(plan),
         "stages": ", ".join(map(str, job.framework.zero)),
         "deepest": job.framework.zero_with_pipeline,
         "host_need": format_bytes(float(np.max(host_bytes(job, plan)))),
@@ -67,6 +69,15 @@ def _numbers(job: Job, plan: Plan) -> dict[str, Any]:
         "divisors": ", ".join(map(str, divisors(job.cluster.gpus))),
         "legal_tp": ", ".join(str(t) for t in divisors(model.heads) if t <= job.cluster.gpus),
     }
+
+
+def _required(plan: Plan) -> str:
+    """The first requirement of its schedule, or of a framework that runs it, that one plan breaks, with its source."""
+    schedule, counts = SCHEDULES[plan.schedule], (plan.pp, plan.m, plan.v)
+    for wanted in (*schedule.requirements, *schedule.demands.values()):
+        if not np.all(wanted.holds(*counts)):
+            return f"{wanted.message.format(p=plan.pp, m=plan.m, v=plan.v)} ({wanted.source})"
+    return "it is for several chunks on several ranks"
 
 
 def head_worth(job: Job) -> int:

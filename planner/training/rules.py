@@ -8,6 +8,7 @@ import numpy as np
 
 from planner.masks import first_of, obeying
 from planner.plan import Plan
+from planner.schedules import SCHEDULES, offered
 from planner.stages import chunk_layers, short_chunks
 from planner.training.frameworks import FRAMEWORK_RULES
 from planner.training.job import Job
@@ -29,7 +30,7 @@ def _ffn(job: Job, plan: Plan) -> Any:
 
 
 def _uneven(job: Job, plan: Plan) -> Any:
-    return _divides(plan.pp * plan.v, job.model.layers) | job.framework.uneven_layers
+    return _divides(_pieces(plan), job.model.layers) | job.framework.uneven_layers
 
 
 def _head(job: Job, plan: Plan) -> Any:
@@ -43,9 +44,9 @@ def _counted_head(job: Job, plan: Plan) -> Any:
 
 
 def _chunks(job: Job, plan: Plan) -> Any:
-    slots = plan.pp * plan.v
+    slots = _pieces(plan)
     missing = -(-job.model.layers // slots) * slots - job.model.layers
-    return (plan.v == 1) | (missing <= short_chunks(plan.pp)) | plan.placed
+    return (SCHEDULES[plan.schedule].cuts(plan.v) == 1) | (missing <= short_chunks(plan.pp)) | plan.placed
 
 
 def _experts(job: Job, plan: Plan) -> Any:
@@ -73,12 +74,16 @@ def _sequence(job: Job, plan: Plan) -> Any:
     return (plan.sp == 0) | _divides(plan.cp * plan.tp, job.workload.seq)
 
 
+def _pieces(plan: Plan) -> Any:
+    """Pieces that the model is cut into: stages, or their halves where every chunk is a whole pass."""
+    return plan.pp * SCHEDULES[plan.schedule].cuts(plan.v)
+
+
 def _schedule_fits(job: Job, plan: Plan) -> Any:
-    return (plan.v > 1) & (plan.pp > 1) if plan.schedule == "interleaved" else (plan.v == 1)
-
-
-def _interleaved(job: Job, plan: Plan) -> Any:
-    return (plan.schedule != "interleaved") | (_divides(plan.pp, plan.m) & (plan.m >= plan.pp))
+    """The record's requirements; several chunks are those of a pipeline."""
+    schedule = SCHEDULES[plan.schedule]
+    pieces = (plan.v == 1) | (plan.pp > 1) if schedule.chunks else (plan.v > 1) & (plan.pp > 1)
+    return schedule.meets(plan.pp, plan.m, plan.v) & pieces
 
 
 def _host_memory(job: Job, plan: Plan) -> Any:
@@ -139,7 +144,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "layers",
-        lambda j, p: (p.pp * p.v <= j.model.layers) | p.placed,
+        lambda j, p: (_pieces(p) <= j.model.layers) | p.placed,
         "pp*v = {pp}*{v} stages exceed the {layers} layers",
         f"{MEGATRON} core/transformer/transformer_block.py",
     ),
@@ -166,27 +171,15 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "framework_schedule",
-        lambda j, p: p.schedule in j.framework.schedules,
+        lambda j, p: p.schedule in offered(j.framework.schedules, (p.schedule,)),
         "{framework} has no schedule {schedule}; it runs {schedules}",
         "framework preset",
     ),
     Rule(
-        "virtual_stages",
+        "schedule",
         _schedule_fits,
-        "v={v} with pp={pp} does not go with the schedule {schedule}: v > 1 means interleaved, and needs pp > 1",
-        f"{MEGATRON} training/arguments.py",
-    ),
-    Rule(
-        "interleaved_batches",
-        _interleaved,
-        "interleaving needs m = {m} to be a multiple of pp = {pp}",
-        f"{MEGATRON} core/pipeline_parallel/schedules.py",
-    ),
-    Rule(
-        "undivided",
-        lambda j, p: (p.schedule != "naive") | (p.m == 1),
-        "naive pipelining takes the batch undivided: m = 1, not {m}",
-        "definition",
+        "pp={pp}, m={m}, v={v} do not go with the schedule {schedule}: {required}",
+        "the schedule's record",
     ),
     Rule(
         "framework_zero",

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from planner.plan import ANY, Plan, Range, divisors
+from planner.schedules import SCHEDULES, Schedule, offered
 from planner.stages import chunk_layers, short_chunks
 from planner.training.job import Job
 from planner.training.rule import head_worth
@@ -61,13 +62,18 @@ def plans(job: Job, bounds: Bounds) -> Iterator[Plan]:
 
 
 def _schedules(job: Job, bounds: Bounds) -> list[str]:
-    names = job.framework.schedules
+    names = offered(job.framework.schedules, bounds.schedules or ())
     return [n for n in names if bounds.schedules is None or n in bounds.schedules] or sorted(bounds.schedules or ())
 
 
 def _unpiped(job: Job, bounds: Bounds) -> str:
     """The schedule under which plans without a pipeline are listed, once: they are the same under all that run them."""
-    return min(_schedules(job, bounds), key=lambda name: {"naive": 1, "interleaved": 2}.get(name, 0))
+    return min(_schedules(job, bounds), key=lambda name: _awkward(SCHEDULES[name]))
+
+
+def _awkward(schedule: Schedule) -> tuple[bool, bool, bool]:
+    """Orders schedules by how well they stand for no pipeline: one chunk, many micro-batches, the usual optimizer."""
+    return schedule.chunks != 1, schedule.undivided, schedule.asynchronous
 
 
 def _selective(job: Job, bounds: Bounds) -> list[bool]:
@@ -156,9 +162,8 @@ def _batches(job: Job, bounds: Bounds, schedule: str, pp: int, dp: int) -> list[
     if rest:
         return []
     pairs = [(b, share // b) for b in bounds["b"].keep(divisors(share)) if share // b in bounds["m"]]
-    if schedule == "naive":
-        return [(b, m) for b, m in pairs if m == 1]
-    return [(b, m) for b, m in pairs if m % pp == 0] if schedule == "interleaved" else pairs
+    record = SCHEDULES[schedule]
+    return [(b, m) for b, m in pairs if record.meets(pp, m, record.usual_chunks)]
 
 
 def layouts(job: Job, bounds: Bounds) -> Iterator[tuple[int, ...]]:
@@ -211,24 +216,28 @@ def _inner(job: Job, bounds: Bounds, schedule: str, selective: bool, pp: int, sh
     zeros = bounds["zero"].keep(_zero_stages(job, pp, sharded)) or bounds["zero"].keep(range(4))
     vs = bounds["v"].keep(_virtual_stages(job, schedule, pp))
     pairs = np.array([(v, head) for v in vs for head in bounds["head"].keep(_head_layers(job, pp, v))]).reshape(-1, 2)
-    v_of, head_of = pairs.T
-    chunks = np.broadcast_to(chunk_layers(layers, Plan(pp=pp, v=v_of, head=head_of)), len(pairs)).astype(int)
+    every = Plan(pp=pp, v=pairs[:, 0], head=pairs[:, 1], schedule=schedule)
+    chunks = np.broadcast_to(chunk_layers(layers, every), len(pairs)).astype(int)
     rows = [np.empty((0, 4), dtype=int)]
     for (v, head), chunk in zip(pairs, chunks.tolist(), strict=True):
         ks = _recomputed(bounds, chunk, selective)
-        every = np.empty((len(ks), len(zeros), 4), dtype=int)
-        every[..., 0], every[..., 1], every[..., 2], every[..., 3] = v, np.reshape(ks, (-1, 1)), zeros, head
-        rows.append(every.reshape(-1, 4))
+        table = np.empty((len(ks), len(zeros), 4), dtype=int)
+        table[..., 0], table[..., 1], table[..., 2], table[..., 3] = v, np.reshape(ks, (-1, 1)), zeros, head
+        rows.append(table.reshape(-1, 4))
     return np.concatenate(rows)
 
 
 def _virtual_stages(job: Job, schedule: str, pp: int) -> list[int]:
-    """Chunks per rank: 1, or with interleaving all that the framework can place."""
-    if schedule != "interleaved":
+    """Chunks per rank that the schedule takes and the framework can place."""
+    record, layers = SCHEDULES[schedule], job.model.layers
+    if record.chunks == 1:
         return [1]
-    layers = job.model.layers
+    if pp == 1:
+        return []
+    most = record.chunks or layers // pp
+    wanted = [v for v in range(2, most + 1) if record.takes(v) and pp * record.cuts(v) <= layers]
     allowed = short_chunks(pp) if job.framework.uneven_layers else 0
-    return [v for v in range(2, layers // pp + 1) if -layers % (pp * v) <= allowed] if pp > 1 else []
+    return [v for v in wanted if record.cuts(v) == 1 or -layers % (pp * v) <= allowed]
 
 
 def _head_layers(job: Job, pp: int, v: int) -> range:

@@ -71,7 +71,6 @@ def test_deepspeed_initialises_pipelines_with_zero_0_and_1_only() -> None:
 def test_deepspeed_schedule_is_our_1f1b(m: int, p: int) -> None:
     """Forward and backward passes of every stage come in the order of our list."""
     ops = SCHEDULES["1f1b"].ops
-    assert ops is not None
     for rank, row in enumerate(train_schedule(m, p).rows):
         ours = [(op.kind, op.micro_batch) for op in ops(rank, p, m, 1)]
         assert [step for step in row if step[0] in ("F", "B")] == ours

@@ -110,7 +110,7 @@ def test_any_bytes(data: bytes) -> None:
         ({"optimizer": "sgd"}, "plans[0].optimizer"),
         ({"micro_batches": 1}, "rule: batch"),
         ({"ep": 4}, "rule: dense"),
-        ({"v": 2, "head_layers": 0}, "rule: virtual_stages"),
+        ({"v": 2, "head_layers": 0}, "rule: schedule"),
         ({"recompute": "block", "recompute_layers": 99}, "rule: recompute_layers"),
         ({"recompute_layers": 3, "recompute": "none"}, "recompute is none, but recompute_layers 3"),
         ({"cp": 2}, "rule: gpus"),

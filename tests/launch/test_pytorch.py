@@ -64,7 +64,7 @@ def test_constants() -> None:
 
 def test_vee() -> None:
     """Two chunks per rank."""
-    found = constants(setup(dense(), "8xA100", pp=2, schedule="zb-v"))
+    found = constants(setup(dense(), "8xA100", pp=2, v=2, schedule="zb-v"))
     assert (found["SCHEDULE"], found["VEE"], found["LAYERS"]) == ("ZBVZeroBubble", True, (3, 3, 3, 3))
 
 
@@ -87,7 +87,7 @@ def test_every_layout_trains_alike(tmp_path: Path) -> None:
     assert plain == losses(setup(model, "1x2xA100", batch=8, pp=2, v=2, recompute_layers=1), tmp_path)
     assert plain == losses(setup(model, "1x2xA100", batch=8, b=8, pp=2, schedule="naive"), tmp_path)
     sharded = losses(setup(model, "1x2xA100", batch=8, zero=2), tmp_path)
-    both = losses(setup(model, "1x4xA100", batch=8, pp=2, zero=3, schedule="zb-v"), tmp_path)
+    both = losses(setup(model, "1x4xA100", batch=8, pp=2, zero=3, v=2, schedule="zb-v"), tmp_path)
     assert both == pytest.approx(sharded, abs=2e-3)
 
 
@@ -109,10 +109,10 @@ def test_four_processes(plan: dict[str, Any], tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("plan", "rule", "words"),
     [
-        ({"pp": 2, "schedule": "zb-h1"}, "pytorch_schedule", "not zb-h1"),
+        ({"pp": 2, "schedule": "zb-h2"}, "pytorch_schedule", "not zb-h2"),
         ({"pp": 4, "b": 16}, "pytorch_batches", "m=2"),
-        ({"pp": 4, "b": 8, "schedule": "dualpipe-v"}, "pytorch_batches", "2*pp"),
-        ({"pp": 4, "schedule": "zb-v"}, "pytorch_vee", "2*4 has to divide the 12 layers"),
+        ({"pp": 4, "b": 8, "v": 2, "schedule": "dualpipe-v"}, "pytorch_batches", "2p or more for p=4"),
+        ({"pp": 4, "v": 2, "schedule": "zb-v"}, "pytorch_vee", "2*4 has to divide the 12 layers"),
         ({"zero": 1}, "pytorch_zero", "0, 2 or 3, not 1"),
         ({"cp": 2}, "pytorch_context", "cp=2"),
         ({"selective": True, "attention": "unfused"}, "pytorch_recompute", "attention core"),

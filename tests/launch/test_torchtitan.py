@@ -152,7 +152,7 @@ def test_every_split_can_be_said(order: list[int]) -> None:
         ({"optimizer": "adam-8bit", "zero": 3}, "torchtitan_optimizer", "adam or adam-bf16"),
         ({"offload": "optimizer", "zero": 3}, "torchtitan_offload", "states alone"),
         ({"method": "lora", "zero": 3}, "torchtitan_method", "LoRA"),
-        ({"pp": 2, "schedule": "zb-v", "zero": 3}, "torchtitan_schedule", "not zb-v"),
+        ({"pp": 2, "v": 2, "schedule": "v-half", "zero": 3}, "torchtitan_schedule", "not v-half"),
     ],
 )
 def test_refusals(plan: dict[str, Any], rule: str, words: str) -> None:

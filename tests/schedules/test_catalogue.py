@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from itertools import pairwise
-from typing import get_args
 
 import numpy as np
 import pytest
@@ -12,22 +11,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planner.errors import PlannerError
-from planner.schedules import SCHEDULES, Schedule, Work, even, uneven
+from planner.schedules import SCHEDULES, Schedule, Work, even, offered, uneven
 from planner.schedules.decode import utilisation
 from planner.schedules.interleaved import in_flight as interleaved_in_flight
 from planner.schedules.interleaved import ops as interleaved_ops
 from planner.schedules.ops import BOTH_WAYS, LOOP, VEE, Op, number, one_by_one
-from planner.schema.framework import ScheduleName
 from planner.simulate import Timeline, replay, replay_works
 
 EXACT = 1e-9
 """Relative; what is left is the order of additions."""
 
 LOOPS = ("interleaved", "breadth-first", "decode")
-REPLAYED = [name for name, schedule in SCHEDULES.items() if schedule.ops is not None]
+REPLAYED = list(SCHEDULES)
+RANKED = [name for name, schedule in SCHEDULES.items() if schedule.trains]
 SPLIT = [name for name in REPLAYED if SCHEDULES[name].waiting is not None]
 PAIRED = ("dualpipe", "dualpipe-v")
 STEADY = ("pipedream", "2bw")
+BLOCKS = ("v-half", "v-min")
 
 
 def chunks(name: str, v: int = 2) -> int:
@@ -97,12 +97,16 @@ class TestEvenStages:
     @pytest.mark.parametrize("v", [2, 3, 4])
     @pytest.mark.parametrize("name", REPLAYED)
     def test_in_flight(self, name: str, p: int, v: int) -> None:
-        """Every rank's peak, exactly; activations go at B, or at W where the backward is split."""
+        """Every rank's peak, exactly (building blocks: no more); they go at B, or at W where the backward is split."""
         v = chunks(name, v)
         for m in legal(name, p, v=v):
             ran = played(name, p, m, v, Work(1.0, 2.0, 1.0))
             formula = [SCHEDULES[name].in_flight(float(p), float(m), float(v), float(r)) for r in range(p)]
-            assert [ran.peak(rank) for rank in range(p)] == pytest.approx(formula, rel=EXACT)
+            found = [ran.peak(rank) for rank in range(p)]
+            if name in BLOCKS:
+                assert max(found) <= max(formula)
+            else:
+                assert found == pytest.approx(formula, rel=EXACT)
 
     @pytest.mark.parametrize("name", ["gpipe", "1f1b", "interleaved"])
     @pytest.mark.parametrize("p", [2, 3, 4, 8, 16, 32])
@@ -301,6 +305,27 @@ class TestPapers:
         assert next(op for op in row if op[0] == "B") == ("B", 1, 1)
 
 
+class TestBands:
+    """Closed forms against the replay on random stages that differ."""
+
+    @pytest.mark.parametrize("name", [n for n in RANKED if n not in STEADY])
+    @pytest.mark.parametrize("kind", ["even", "last", "noise"])
+    def test_bands(self, name: str, kind: str) -> None:
+        """Within the record's band: t_B/t_f 0.9-1.8, t_W/t_f 0.5-1.1, as Qi 2024 measured; 2p <= m <= 5p."""
+        schedule, draw = SCHEDULES[name], random.Random(f"{name} {kind}")
+        for _ in range(25):
+            p, v = 2 * draw.randint(1, 6), schedule.usual_chunks
+            m = 1 if schedule.undivided else draw.randint(2, 5) * p
+            w = draw.uniform(0.5, 1.1)
+            whole = Work(1.0, draw.uniform(0.9, 1.8) + w, w)
+            share = {"even": [1.0] * p, "last": [1.0] * (p - 1) + [draw.uniform(1.0, 1.5)]}
+            scales = share.get(kind) or [draw.uniform(0.85, 1.15) for _ in range(p)]
+            works = [Work(s * whole.forward, s * whole.backward, s * w) for s in scales]
+            ran = replay_works(name, m, v, works, hidden=0.0)
+            found = 100 * (float(schedule.pipeline_time(uneven(works), float(m), float(v))) / ran.makespan - 1)
+            assert abs(found) <= max(schedule.band if kind == "even" else schedule.uneven, 1e-6)
+
+
 class TestRecords:
     """What the catalogue says."""
 
@@ -312,9 +337,12 @@ class TestRecords:
         )
         assert {"zb-h1", "zb-h2", "zb-v", "v-half", "v-min", *PAIRED, "forward-only", "decode"} <= set(SCHEDULES)
 
-    def test_presets_may_name_those_that_train(self) -> None:
-        """The schema's names are the catalogue's."""
-        assert set(get_args(ScheduleName)) == {name for name, schedule in SCHEDULES.items() if schedule.trains}
+    def test_all_stands_for_those_that_train(self) -> None:
+        """Asynchronous ones only where they are asked for; named ones come first."""
+        training = {name for name, schedule in SCHEDULES.items() if schedule.trains}
+        assert set(offered(["all"], SCHEDULES)) == training
+        assert set(offered(["all"])) == training - set(STEADY)
+        assert offered(["gpipe", "2bw"], ["zb-v"]) == ("gpipe", "2bw")
 
     def test_asynchronous_ones_are_marked(self) -> None:
         """They change what the optimizer computes."""

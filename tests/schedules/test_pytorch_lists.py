@@ -62,7 +62,6 @@ def steps(order: list[Op], rank: int, p: int, placement: Placement) -> list[Step
 def ours(name: str, p: int, m: int, v: int) -> dict[int, list[Step]]:
     """The catalogue's list of every rank."""
     schedule = SCHEDULES[name]
-    assert schedule.ops is not None
     return {rank: steps(schedule.ops(rank, p, m, v), rank, p, schedule.placement) for rank in range(p)}
 
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from planner.schedules import SCHEDULES, Work, even
+from planner.schedules import SCHEDULES, Work, even, v_half
 from planner.simulate import Timeline, replay, replay_works
 
 EXACT = 1e-9
@@ -222,10 +222,51 @@ class TestSends:
             assert self.extra("zb-v", p, 3 * p, "longest_stage") == pytest.approx(6 * p - 8)
 
 
-def test_equal_time_estimates_say_so() -> None:
-    """V-Half and V-Min: no operations, counts of the published scheduler at equal times."""
-    for name, slots, peak in (("v-half", 8.5, 5.0), ("v-min", 13.5, 4.0)):
-        schedule = SCHEDULES[name]
-        assert schedule.ops is None and "equal-time estimate only" in schedule.title
-        assert schedule.pipeline_time(even(8.0, 1.0, 2.0), 16.0, 2.0) == 48 + slots
-        assert schedule.in_flight(8.0, 16.0, 2.0, 3.0) == peak
+PUBLISHED = {
+    "v-half": {3: (2.5, 2), 4: (2.5, 3), 5: (5.5, 3), 8: (8.5, 5), 9: (11.5, 5), 12: (14.5, 7), 16: (20.5, 9)},
+    "v-min": {4: (5.5, 2), 5: (7.5, 3), 7: (11.5, 3), 8: (13.5, 4), 10: (17.5, 4), 11: (19.5, 5), 16: (29.5, 6)},
+}
+"""p -> (idle slots of a third of T, micro-batches held): output of the authors' scheduler
+(sail-sg/zero-bubble-pipeline-parallelism, scheduler/zbv_greedy.py), m >= 3p; V-Min where 3 does not divide p."""
+
+
+class TestBuildingBlocks:
+    """V-Half and V-Min: the published bounds of memory, and the published scheduler's counts at equal times."""
+
+    @pytest.mark.parametrize("name", PUBLISHED)
+    def test_published_counts(self, name: str) -> None:
+        """Bubble and peak, for batches shorter and longer than the pattern that is built."""
+        for p, (slots, peak) in PUBLISHED[name].items():
+            for m in (3 * p, 4 * p + 2, 9 * p + 1):
+                ran = replay(name, p, m, backward=2.0, weight=1.0)
+                assert ran.makespan - 3 * m == pytest.approx(slots)
+                assert max(ran.peak(rank) for rank in range(p)) == peak
+
+    @pytest.mark.parametrize(("name", "share"), [("v-half", 2), ("v-min", 3)])
+    def test_a_half_and_a_third_of_1f1b(self, name: str, share: int) -> None:
+        """p/2 and p/3 micro-batches and a constant of at most 4/3, on every rank, whatever m (Qi 2024, table 1)."""
+        for p in range(2, 14):
+            for m in (1, p, 3 * p, 5 * p + 1):
+                ran = replay(name, p, m, backward=2.0, weight=1.0)
+                assert max(ran.peak(rank) for rank in range(p)) <= p / share + 4 / 3 + 1e-9
+
+    @pytest.mark.parametrize("name", PUBLISHED)
+    def test_every_pass_once(self, name: str) -> None:
+        """F, I and W of both chunks of every micro-batch, W behind I behind F."""
+        for p, m in ((1, 3), (2, 1), (3, 20), (6, 40), (8, 5)):
+            for rank in range(p):
+                order = [op[:3] for op in SCHEDULES[name].ops(rank, p, m, 2)]
+                assert len(order) == len(set(order)) == 6 * m
+                at = {op: n for n, op in enumerate(order)}
+                for i in range(m):
+                    for c in (0, 1):
+                        assert at["F", i, c] < at["I", i, c] < at["W", i, c]
+
+    def test_the_block_of_the_paper(self) -> None:
+        """V-Half on four ranks: two slots a hop down, one up, and a micro-batch's passes in a period of 22 slots."""
+        assert [v_half.block(rank, 4) for rank in range(4)] == [
+            (0, 10, 14, 25),
+            (2, 9, 16, 24),
+            (4, 8, 18, 23),
+            (6, 7, 20, 22),
+        ]

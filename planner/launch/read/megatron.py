@@ -15,6 +15,7 @@ from planner.launch.read.options import Options, known_options
 from planner.launch.read.placement import NO_PLACEMENT, placed
 from planner.launch.read.reading import Problem, Reading, did_you_mean
 from planner.plan import Plan
+from planner.schedules import MEGATRON, run_by
 from planner.schema.model import Model
 from planner.stages import chunk_layers, lettered
 from planner.units import whole_number
@@ -224,7 +225,7 @@ def read_plan(facts: Facts, model: Model, flash: bool, notes: list[str]) -> dict
     degrees |= {"head": 0} | where
     degrees |= {"ep": facts.ep, "etp": facts.etp if facts.experts else 1, "sp": int(facts.sp)}
     degrees["dp_replicate"] = facts.options.whole("num-distributed-optimizer-instances") or 1
-    degrees["schedule"] = "interleaved" if facts.v > 1 else "1f1b"
+    degrees["schedule"] = run_by(MEGATRON, facts.v)
     chunk = int(chunk_layers(model.layers, Plan(**degrees)))
     return degrees | _recompute(facts, chunk, flash, notes)
 

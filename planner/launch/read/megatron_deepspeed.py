@@ -9,6 +9,7 @@ from planner.launch.read.deepspeed import read_deepspeed
 from planner.launch.read.megatron import read_megatron, strange_options
 from planner.launch.read.options import Option, Options
 from planner.launch.read.reading import Reading
+from planner.schedules import run_by
 
 RENAMED = {
     "num-key-value-heads": "num-query-groups",
@@ -35,7 +36,7 @@ def read_megatron_deepspeed(
     """
     stage = options.whole("zero-stage")
     reading = read_megatron(translated(options), world, environment, vocabulary)
-    plan = reading.plan | {"zero": stage or 0, "v": 1, "schedule": "1f1b"}
+    plan = reading.plan | {"zero": stage or 0, "v": 1, "schedule": run_by("DeepSpeed")}
     problems, notes, workload = (
         strange_options(options, "megatron-deepspeed"),
         list(reading.notes),

@@ -9,25 +9,19 @@ from planner.launch.read.deepspeed import line_of
 from planner.launch.read.placement import Stages
 from planner.launch.read.reading import MOST_STRANGE, Problem, Reading, did_you_mean
 from planner.launch.shell import LONGEST
+from planner.schedules import SCHEDULES as CATALOGUE
+from planner.schedules import spelled
 from planner.units import whole_number
 from planner.wording import load_toml
 
-SCHEDULES = {
-    "1f1b": "1f1b",
-    "gpipe": "gpipe",
-    "interleaved1f1b": "interleaved",
-    "loopedbfs": "breadth-first",
-    "interleavedzerobubble": "zb-h1",
-    "zbvzerobubble": "zb-v",
-    "dualpipev": "dualpipe-v",
-}
+SCHEDULES = {theirs.lower(): name for name, theirs in spelled("PyTorch").items() if not CATALOGUE[name].undivided}
 """torch.distributed.pipelining's names, lower case, and ours. InterleavedZeroBubble is looked up as ZB-H1."""
+
+DEFAULT = "1F1B"
+"""torchtitan's pipeline_parallel_schedule where none is given."""
 
 MOST_DOTS = 1_000
 """On one line of a TOML."""
-
-SINGLE = ("1f1b", "gpipe")
-"""Schedules of one stage per rank."""
 
 SECTIONS = (
     "job",
@@ -186,8 +180,8 @@ def _batch(
 def _stages(config: dict[str, Any], pp: int) -> dict[str, Any]:
     """Schedule, and how layers are dealt out; v follows once the model is known."""
     if pp == 1:
-        return {"schedule": "1f1b"}
-    written = _text(config, "parallelism", "pipeline_parallel_schedule", "1F1B")
+        return {"schedule": SCHEDULES[DEFAULT.lower()]}
+    written = _text(config, "parallelism", "pipeline_parallel_schedule", DEFAULT)
     schedule = SCHEDULES.get(written.lower())
     if schedule is None:
         raise PlannerError(f"pipeline_parallel_schedule {written!r:.40} is unknown", "torchtitan: 1F1B, GPipe ...")
@@ -196,7 +190,7 @@ def _stages(config: dict[str, Any], pp: int) -> dict[str, Any]:
     first = _number(config, "parallelism", "pipeline_parallel_first_stage_less_layers", 1)
     last = _number(config, "parallelism", "pipeline_parallel_last_stage_less_layers", 1)
     each = _number(config, "parallelism", "pipeline_parallel_layers_per_stage", 0)
-    return {"schedule": schedule, "stages": Stages(listed, first, last, each, schedule in SINGLE)}
+    return {"schedule": schedule, "stages": Stages(listed, first, last, each, CATALOGUE[schedule].chunks == 1)}
 
 
 def _layers_of(part: Any) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from planner.plan import Plan
+from planner.schedules import runs
 from planner.training.job import Job
 from planner.training.rule import Rule
 
@@ -37,7 +38,7 @@ def _offload(job: Job, plan: Plan) -> Any:
 RULES: tuple[Rule, ...] = (
     Rule(
         "colossalai_schedule",
-        lambda j, p: p.schedule in ("1f1b", "interleaved"),
+        lambda j, p: runs("ColossalAI", p.schedule),
         "HybridParallelPlugin runs 1f1b and, with v > 1, interleaved, not {schedule}",
         PLUGIN,
     ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from planner.plan import Plan
+from planner.schedules import runs
 from planner.stages import chunk_layers
 from planner.training.job import Job
 from planner.training.rule import Rule
@@ -44,7 +45,7 @@ def _states(job: Job, plan: Plan) -> Any:
 SHARED: tuple[Rule, ...] = (
     Rule(
         "deepspeed_schedule",
-        lambda j, p: p.schedule == "1f1b",
+        lambda j, p: runs("DeepSpeed", p.schedule),
         "DeepSpeed's pipeline runs 1f1b only, not {schedule}",
         "DeepSpeed runtime/pipe/schedule.py",
     ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from planner.plan import Plan
+from planner.schedules import MEGATRON, runs
 from planner.training.job import Job
 from planner.training.rule import Rule
 
@@ -23,7 +24,7 @@ def _expert_bias(job: Job, plan: Plan) -> Any:
 RULES: tuple[Rule, ...] = (
     Rule(
         "megatron_schedule",
-        lambda j, p: p.schedule in ("1f1b", "interleaved"),
+        lambda j, p: runs(MEGATRON, p.schedule),
         "Megatron-LM runs 1f1b and, with v > 1, interleaved, not {schedule}",
         "Megatron-LM core/pipeline_parallel/schedules.py",
     ),

@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 
 from planner.plan import Plan
+from planner.schedules import demanded, spelled
 from planner.stages import chunk_layers
 from planner.training.job import Job
 from planner.training.rule import Rule
 
-SCHEDULES = ("1f1b", "gpipe", "naive", "interleaved")
+SCHEDULES = spelled("torchtitan")
+"""Names of torch.distributed.pipelining; naive pipelining is GPipe of one micro-batch."""
 
 UNPIPED = ("qwen3", "qwen3_moe", "gpt_oss")
 """Families whose models have no pipelining function (pipelining_fn = None)."""
@@ -41,10 +43,6 @@ def _recompute(job: Job, plan: Plan) -> Any:
     return (not plan.selective) & (ends | (even & (chunk % np.maximum(plan.recompute_layers, 1) == 0)))
 
 
-def _batches(job: Job, plan: Plan) -> Any:
-    return (plan.pp == 1) | (plan.schedule != "1f1b") | (plan.m >= plan.pp)
-
-
 RULES: tuple[Rule, ...] = (
     Rule(
         "torchtitan_schedule",
@@ -54,8 +52,8 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "torchtitan_batches",
-        _batches,
-        "1F1B needs as many micro-batches as stages: m={m} is below pp={pp}",
+        lambda j, p: demanded("PyTorch", p),
+        "{schedule} needs as many micro-batches as stages: m={m} is below pp={pp}",
         "PyTorch torch/distributed/pipelining/schedules.py",
     ),
     Rule(
