@@ -91,6 +91,12 @@ class Block:
     feed: Dense | Experts
     dropout: bool = False
 
+    @property
+    def title(self) -> str:
+        """As explanations name it: "attention dense layer", "windowed attention experts layer"."""
+        parts = f"{type(self.mixer).__name__.lower()} {type(self.feed).__name__.lower()} layer"
+        return f"windowed {parts}" if self.mixer.window else parts
+
 
 @dataclass(frozen=True, slots=True)
 class Embedding:
@@ -101,6 +107,11 @@ class Embedding:
     positions: int = 0
     dropout: bool = False
 
+    @property
+    def title(self) -> str:
+        """As explanations name it."""
+        return "embedding"
+
 
 @dataclass(frozen=True, slots=True)
 class Head:
@@ -110,6 +121,11 @@ class Head:
     vocab: int
     norm_vectors: int
     tied: bool = False
+
+    @property
+    def title(self) -> str:
+        """As explanations name it."""
+        return "tied head" if self.tied else "head"
 
 
 Kind = Block | Embedding | Head

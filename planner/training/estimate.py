@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from planner.blocks.counts import model_flops
 from planner.blocks.structure import structure
 from planner.cost import collectives
 from planner.cost.memory import Memory, StateBytes
 from planner.cost.recompute import recomputed_share
 from planner.cost.runs import on_equal
+from planner.formula import formula
 from planner.mesh import mesh
 from planner.parts import Sum
 from planner.plan import Num, Plan
@@ -101,6 +101,7 @@ class StagePass:
     weight: Num
 
     @property
+    @formula("work", unit="s")
     def work(self) -> Work:
         """Forward and backward time as schedules see them; recomputation runs in the backward."""
         return Work(self.forward.total, self.backward.total + self.recompute.total, self.weight)
@@ -113,6 +114,7 @@ def estimate(job: Job, plan: Plan) -> Estimate:
     return Estimate(memory, rank, step_time(job, plan))
 
 
+@formula("", unit="s")
 def step_time(job: Job, plan: Plan) -> StepTime:
     """T = T_pipeline(stages, m, v) + p2p + exposed DP traffic + optimizer + overhead.
 
@@ -121,7 +123,7 @@ def step_time(job: Job, plan: Plan) -> StepTime:
     """
     slowest, stages = _stages(plan, priced_rows(job, plan))
     schedule = SCHEDULES[plan.schedule]
-    pipeline = schedule.pipeline_time(stages, plan.m, plan.v)
+    pipeline = _pipeline(plan, stages)
     busy = plan.m * slowest.work.total
     p2p = schedule.exposed_p2p(
         plan.pp, plan.m, plan.v, hop_time(job, plan), job.framework.p2p_blocking, job.framework.p2p_exposed
@@ -143,6 +145,11 @@ def step_time(job: Job, plan: Plan) -> StepTime:
     )
 
 
+@formula("pipeline", lambda plan, stages: SCHEDULES[plan.schedule].source, "s")
+def _pipeline(plan: Plan, stages: Stages) -> Num:
+    return SCHEDULES[plan.schedule].pipeline_time(stages, plan.m, plan.v)
+
+
 def priced_rows(job: Job, plan: Plan) -> tuple[PricedRow, ...]:
     """The rows of a plan, evaluated once per run of plans that differ in ZeRO stage and recomputed layers only."""
 
@@ -153,6 +160,7 @@ def priced_rows(job: Job, plan: Plan) -> tuple[PricedRow, ...]:
     return on_equal(each, plan, STAGE)
 
 
+@formula(lambda kinds, blocks, row: f"rank {row.first:g}", unit="s", scope=True)
 def _priced_row(kinds: tuple[Piece, ...], blocks: int, row: Row) -> PricedRow:
     zero = Pass(0.0)
     return PricedRow(
@@ -167,6 +175,7 @@ def _priced_row(kinds: tuple[Piece, ...], blocks: int, row: Row) -> PricedRow:
     )
 
 
+@formula(lambda plan, row: f"rank {row.first:g} work", unit="s", scope=True)
 def _stage(plan: Plan, row: PricedRow) -> StagePass:
     """Work of a rank for one micro-batch, and what it runs again."""
     again = recomputed_share(plan.recompute_layers, plan.v, row.layers)
@@ -228,6 +237,7 @@ class Carried:
     layers: Num
 
 
+@formula("most")
 def carried(job: Job, plan: Plan) -> Carried:
     """The largest over pipeline ranks of each."""
     held = held_rows(job, plan)
@@ -242,6 +252,7 @@ def carried(job: Job, plan: Plan) -> Carried:
     return Carried(dense, expert, dense, expert, layers)
 
 
+@formula("dp_comm_exposed", "ZeRO 2020, arXiv:1910.02054, 7", "s")
 def _data_traffic(job: Job, plan: Plan, slowest: StagePass, held: Carried) -> Num:
     """Exposed part of gradient reduction and parameter gathering, over dp_shard*cp ranks (experts: edp).
 
@@ -286,6 +297,7 @@ def _behind(traffic: Num, compute: Num, slowdown: float) -> Num:
     return np.maximum(traffic - compute, 0.0) + slowdown * np.minimum(traffic, compute)
 
 
+@formula("optimizer", unit="s")
 def _optimizer_time(job: Job, plan: Plan, held: Carried) -> Num:
     """Clip and update this rank's share at memory speed; offloaded, at the host's.
 
@@ -307,16 +319,6 @@ def offload_seconds_per_parameter(cluster: Cluster, each: StateBytes) -> float:
     """Transfer of one parameter's gradient and weight, and its update on the CPU that `used` accelerators share."""
     transfer = (each.gradient + each.weight) / cluster.accelerator.host_rate
     return transfer + each.traffic * cluster.used / cluster.node.host_bandwidth
-
-
-def throughput(job: Job, seconds: Num) -> tuple[Num, Num]:
-    """Tokens per second of the whole cluster, and MFU: model FLOPs per token * tokens/s over the peak of all.
-
-    Model FLOPs are those of `architecture.model_flops`: no recomputation, attention over the whole square.
-    """
-    tokens = job.workload.global_batch * job.workload.seq / seconds
-    peak = getattr(job.cluster.accelerator.peak, job.workload.precision) * job.cluster.gpus
-    return tokens, tokens * model_flops(job.model, float(job.workload.seq), job.lora) / peak
 
 
 def pipeline_stages(job: Job, plan: Plan) -> Stages:

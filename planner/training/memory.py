@@ -16,6 +16,7 @@ from planner.blocks.structure import structure
 from planner.cost.memory import Memory, StateBytes, adam_states
 from planner.cost.recompute import Kept, kept, recomputed_share
 from planner.cost.runs import on_equal
+from planner.formula import formula
 from planner.mesh import mesh
 from planner.plan import Num, Plan
 from planner.schedules import SCHEDULES
@@ -74,6 +75,7 @@ def held_rows(job: Job, plan: Plan) -> tuple[HeldRow, ...]:
     return on_equal(each, plan, STAGE)
 
 
+@formula(lambda plan, kinds, blocks, row: f"rank {row.first:g}", scope=True)
 def _held_row(plan: Plan, kinds: tuple[Held, ...], blocks: int, row: Row) -> HeldRow:
     schedule, ends = SCHEDULES[plan.schedule], (row.first, row.first + np.maximum(row.ranks - 1.0, 0.0))
     early, late = (schedule.in_flight(plan.pp, plan.m, plan.v, rank) for rank in ends)
@@ -99,6 +101,7 @@ def _held_row(plan: Plan, kinds: tuple[Held, ...], blocks: int, row: Row) -> Hel
     )
 
 
+@formula(lambda job, kind, *_: kind.title, "Korthikanti 2022, arXiv:2205.05198, 4.1", scope=True)
 def held(job: Job, kind: Kind, share: Share, selective: bool) -> Held:
     """Sums over the operators of one kind. Activations are those of blocks, times the framework's factor."""
     ops = operators(kind, share)
@@ -116,10 +119,8 @@ def _kept(job: Job, kind: Block, ops: tuple[Operator, ...], share: Share, select
 
 
 def _working(ops: tuple[Operator, ...]) -> Num:
-    largest: Num = 0.0
-    for op in ops:
-        largest = np.maximum(largest, op.working)
-    return largest
+    held = [op.working for op in ops if present(op.working)]
+    return reduce(np.maximum, held) if held else 0.0
 
 
 def _logits(job: Job, work: Logits) -> Num:
@@ -176,6 +177,7 @@ def _choose(mask: Any, one: Memory, other: Memory) -> Memory:
     return Memory(*(np.where(mask, x, y)[()] for x, y in pairs))
 
 
+@formula("", "ZeRO 2020, arXiv:1910.02054, 5", "bytes")
 def _row_memory(job: Job, plan: Plan, row: HeldRow, shards: Shards) -> Memory:
     """Memory of one rank."""
     kept, again = row.held.kept, recomputed_share(plan.recompute_layers, plan.v, row.layers)
