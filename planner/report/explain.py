@@ -179,7 +179,7 @@ def worded(one: Traced) -> str:
     """A result's name in words."""
     *before, last = one.origin.name.split(" ")
     if one.origin.unit == "parameters" and "parameters" not in last:
-        last = f"{last} parameters"
+        last = "parameters" if last == "dense" else f"{last} parameters"
     return " ".join([*before, PART_NAMES.get(last, last) if one.origin.unit == "s" else last]).replace("_", " ")
 
 

@@ -175,7 +175,7 @@ def _priced_row(kinds: tuple[Piece, ...], blocks: int, row: Row) -> PricedRow:
     )
 
 
-@formula(lambda plan, row: f"rank {row.first:g} work", unit="s", scope=True)
+@formula(lambda plan, row: f"rank {row.first:g}", unit="s", scope=True)
 def _stage(plan: Plan, row: PricedRow) -> StagePass:
     """Work of a rank for one micro-batch, and what it runs again."""
     again = recomputed_share(plan.recompute_layers, plan.v, row.layers)
