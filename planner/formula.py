@@ -83,14 +83,15 @@ class Traced(float):
     def __getitem__(self, index: tuple[()]) -> Traced:
         return self
 
-    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any) -> Any:
-        """NumPy's functions of numbers, traced where they are known."""
-        plain = ufunc(*map(untraced, inputs))
-        return traced(ufunc.__name__, float(plain), *inputs) if ufunc.__name__ in WRITTEN else plain
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        """NumPy's functions of numbers, traced where they are known; arrays are not traced."""
+        plain = getattr(ufunc, method)(*map(untraced, inputs), **kwargs)
+        known = ufunc.__name__ in WRITTEN and np.ndim(plain) == 0
+        return traced(ufunc.__name__, float(plain), *inputs) if known else plain
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         """`np.where` takes the branch that holds; anything else sees plain numbers."""
-        if function is np.where:
+        if function is np.where and np.ndim(args[0]) == 0:
             taken = args[1] if args[0] else args[2]
             return taken if isinstance(taken, Traced) else np.float64(taken)
         return function(*map(untraced, args), **kwargs)

@@ -164,6 +164,8 @@ def test_a_certain_zero_a_choice_and_a_shared_term_are_written_as_they_are() -> 
     assert told(x - (y - 1.0)) == "x - (y - 1)" and told(x / (y * x)) == "x / (y * x)"
     assert told((x + none * y) * 1.0) == "x" and told(np.where(x > y, x * y, y)) == "x * y"
     assert told(np.maximum(np.float64(2.0) * x, y)) == "max(2 * x, y)" and x * none == 0.0
+    assert type(np.array([1.0, 2.0]) * x) is np.ndarray
+    assert np.where(np.array([True, False]), x, y).tolist() == [3.0, 2.0]
     assert told(np.sqrt(x) + np.ceil(x / y)) == "sqrt(x) + ceil(x / y)"
 
 
