@@ -34,6 +34,9 @@ WRITTEN = {
 }
 """Operation: how it is written, how tightly that binds, and how tightly what stands in it must."""
 
+TRUST = ("exact", "datasheet", "measured", "assumed")
+"""From what is certain to what is not."""
+
 NAMED = ("fact", "argument", "result")
 """Kinds of numbers that formulas show by name; a result has a formula of its own."""
 
@@ -55,7 +58,8 @@ class Origin:
     Attributes:
         kind: an operation of `WRITTEN`, or one of `NAMED`; of: what it was applied to, of a result its formula.
         name, scope: of a named number, and what that lies in; unit, source: of a named number.
-        trust: of a fact: measured, datasheet, assumed or exact.
+        trust: of a named number: of `TRUST`, that of the least certain fact below it.
+        named: the named numbers in the formula, once they are known.
         general: the name is that of a cost function, which does not know what it prices.
     """
 
@@ -67,6 +71,7 @@ class Origin:
     source: str = ""
     trust: str = "exact"
     general: bool = False
+    named: tuple[Traced, ...] | None = None
 
 
 class Traced(float):
@@ -190,7 +195,7 @@ class Trace:
         elif origin.kind not in NAMED:
             unit = unit or UNITS.get(name.split()[-1], "1")
             scope = self.scope or _shared(value)
-            value = Traced(value, Origin("result", (value,), name, scope, unit, source, general=general))
+            value = Traced(value, Origin("result", (value,), name, scope, unit, source, _least(value), general))
             self.results.append(value)
         return value
 
@@ -211,7 +216,7 @@ def argument(value: Any, name: str) -> Any:
     if isinstance(value, Traced) and value.origin.kind not in NAMED:
         if any(one.origin.kind == "result" for one in named_in(value)):
             return value
-        return Traced(value, Origin("argument", (value,), name, unit=UNITS.get(name, "1")))
+        return Traced(value, Origin("argument", (value,), name, "", UNITS.get(name, "1"), "", _least(value)))
     if is_dataclass(value) and not isinstance(value, type):
         now = {f.name: getattr(value, f.name) for f in fields(value)}
         then = {key: argument(one, key) for key, one in now.items()}
@@ -312,19 +317,22 @@ def _written(value: float, names: Callable[[Traced], str], binds: int) -> str:
     return f"({text})" if own < binds else text
 
 
-def named_in(value: float) -> Iterator[Traced]:
+def named_in(value: float) -> tuple[Traced, ...]:
     """The named numbers of a number's formula, in the order in which it is written, each once."""
-    seen: set[int] = set()
+    inside = _formula(value)
+    return _named(inside) if isinstance(inside, Traced) else ()
 
-    def walk(one: float) -> Iterator[Traced]:
-        if not isinstance(one, Traced):
-            return
-        if one.origin.kind in NAMED:
-            if id(one) not in seen:
-                seen.add(id(one))
-                yield one
-            return
-        for part in one.origin.of:
-            yield from walk(part)
 
-    yield from walk(_formula(value))
+def _named(value: Traced) -> tuple[Traced, ...]:
+    origin = value.origin
+    if origin.kind in NAMED:
+        return (value,)
+    if origin.named is None:
+        parts = (part for one in origin.of if isinstance(one, Traced) for part in _named(one))
+        origin.named = tuple({id(part): part for part in parts}.values())
+    return origin.named
+
+
+def _least(value: Traced) -> str:
+    """Trust in what is computed: that in the least certain number of its formula."""
+    return max((one.origin.trust for one in _named(value)), key=TRUST.index, default="exact")

@@ -30,9 +30,6 @@ from planner.training.memory import rank_memories
 from planner.training.throughput import throughput
 from planner.units import format_bytes, format_count, format_flops, format_rate, format_seconds
 
-TRUST = ("exact", "datasheet", "measured", "assumed")
-"""From what is certain to what is not: a result is as far to be trusted as the least of what it rests on."""
-
 SHOWN: dict[str, Callable[[float], str]] = {
     "bytes": format_bytes,
     "s": format_seconds,
@@ -192,8 +189,7 @@ def _line(one: Traced, group: str, names: Names) -> Line:
     inside, origin = names.inside(one), one.origin
     parts = {inside[id(part)]: part for part in named_in(one)}
     variables = {name: Variable(float(part), part.origin.unit) for name, part in parts.items()}
-    trust = _trust(one)
-    facts = [part.origin.source for part in parts.values() if part.origin.trust == trust != "exact"]
+    facts = [part.origin.source for part in parts.values() if part.origin.trust == origin.trust != "exact"]
     share = group == "throughput" and origin.unit == "1" and one < 2
     return Line(
         group,
@@ -204,7 +200,7 @@ def _line(one: Traced, group: str, names: Names) -> Line:
         unit=origin.unit,
         text=f"{float(one):.2%}" if share else shown(one, origin.unit),
         source="; ".join(dict.fromkeys([origin.source, *facts])),
-        trust=trust,
+        trust=origin.trust,
         name=identifier(names[one]),
         variables=variables,
     )
@@ -215,21 +211,6 @@ def shown(value: float, unit: str) -> str:
     if unit in SHOWN:
         return SHOWN[unit](value)
     return f"{value:,.0f}" if value == round(value) or value >= 1e4 else f"{value:.4g}"
-
-
-def _trust(one: Traced) -> str:
-    """That of the least certain fact below."""
-    found: set[str] = set()
-    seen: set[int] = set()
-    todo = [one]
-    while todo:
-        for part in named_in(here := todo.pop()):
-            if id(part) not in seen:
-                seen.add(id(part))
-                found.add(part.origin.trust)
-                todo.append(part)
-        seen.add(id(here))
-    return max(found, key=TRUST.index, default="exact")
 
 
 def _band(job: Job, plan: Plan) -> list[Line]:
