@@ -16,11 +16,12 @@ from planner.schema.hardware import Cluster
 from planner.schema.workload import Workload
 from planner.search import Candidate, Outcome, Problem, search
 from planner.sizing.ladder import joined
-from planner.training.estimate import Estimate, estimate, step_time, throughput
+from planner.training.estimate import Estimate, estimate, step_time
 from planner.training.job import Job
 from planner.training.memory import peak_bytes
 from planner.training.rules import legal
 from planner.training.space import Bounds, plans, searches_context, untried
+from planner.training.throughput import throughput
 
 RELAXATIONS: dict[str, tuple[str, dict[str, str]]] = {
     "adam-bf16": ("16-bit gradients and Adam moments, no fp32 master weights", {"optimizer": "adam-bf16"}),

@@ -15,7 +15,7 @@ MODULES = sorted(ROOT.rglob("*.py"))
 
 STOREYS = (
     ("errors",),
-    ("units", "parts", "wording"),
+    ("units", "parts", "formula", "wording"),
     ("schema",),
     ("plan",),
     ("masks", "mesh"),

@@ -172,6 +172,13 @@ class Block:
         """2, or 1 where the mixer or the feed-forward part is missing."""
         return (self.mixer is not None) + (self.feed is not None)
 
+    @property
+    def title(self) -> str:
+        """As explanations name it: "attention dense layer", "windowed attention experts layer"."""
+        held = [type(part).__name__.lower() for part in (self.mixer, self.feed) if part is not None]
+        window = ["windowed"] if getattr(self.mixer, "window", None) else []
+        return " ".join([*window, *held, "layer"])
+
 
 @dataclass(frozen=True, slots=True)
 class Embedding:
@@ -181,6 +188,11 @@ class Embedding:
     vocab: int
     positions: int = 0
     dropout: bool = False
+
+    @property
+    def title(self) -> str:
+        """As explanations name it."""
+        return "embedding"
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +208,11 @@ class Head:
     norm_vectors: int
     tied: bool = False
 
+    @property
+    def title(self) -> str:
+        """As explanations name it."""
+        return "tied head" if self.tied else "head"
+
 
 @dataclass(frozen=True, slots=True)
 class Prediction(Block):
@@ -209,6 +226,11 @@ class Prediction(Block):
     head: Head = Head(0, 0, 1)
     embeds: bool = False
 
+    @property
+    def title(self) -> str:
+        """As explanations name it."""
+        return "prediction layer" + (" with an embedding" if self.embeds else "")
+
 
 @dataclass(frozen=True, slots=True)
 class Norm:
@@ -216,6 +238,11 @@ class Norm:
 
     hidden: int
     vectors: int
+
+    @property
+    def title(self) -> str:
+        """As explanations name it."""
+        return "final norm"
 
 
 Kind = Block | Embedding | Head | Norm

@@ -10,8 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from planner.formula import formula
 from planner.plan import Num
 from planner.schema.hardware import Cluster, Link
+
+RINGS = "NCCL rings and trees: src/graph/tuning.cc"
 
 LOW_LATENCY_HOP = 0.6e-6
 """Seconds per hop of NCCL's low-latency protocol over NVLink: src/graph/tuning.cc."""
@@ -68,6 +71,7 @@ def between_sockets(link: Link, members: Num, stride: Num) -> Num:
     return np.where(crosses, link.socket_rate / np.minimum(stride, link.socket), np.inf)[()]
 
 
+@formula(lambda cluster, size, stride: f"group of {size:g}, {stride:g} apart,")
 def group(cluster: Cluster, size: Num, stride: Num) -> Group:
     """The group's ring: inside one domain at the scale-up rate, else at min(scale-up, k * network).
 
@@ -97,6 +101,7 @@ def group(cluster: Cluster, size: Num, stride: Num) -> Group:
     return Group(size, rate[()], latency[()], trip, climb, domains, inside_rate)
 
 
+@formula("all-gather", RINGS, "s")
 def all_gather(members: Group, whole: Num, calls: Num = 1.0) -> Num:
     """Ring all-gather of `whole` bytes in `calls` pieces: (n-1)/n * bytes / rate + calls * (latency + trip).
 
@@ -107,11 +112,13 @@ def all_gather(members: Group, whole: Num, calls: Num = 1.0) -> Num:
     return np.where(n > 1.0, (n - 1.0) / n * whole / members.rate + fixed, 0.0)[()]
 
 
+@formula("reduce-scatter", RINGS, "s")
 def reduce_scatter(members: Group, whole: Num, calls: Num = 1.0) -> Num:
     """Ring reduce-scatter: the same traffic as an all-gather."""
     return all_gather(members, whole, calls)
 
 
+@formula("all-reduce", RINGS, "s")
 def all_reduce(members: Group, whole: Num) -> Num:
     """All-reduce by ring or tree: 2*(n-1)/n * bytes / rate + latency + 2 * min(trip, climb).
 
@@ -150,6 +157,7 @@ def own_port_rate(cluster: Cluster, members: Group) -> Num:
     return rate
 
 
+@formula("all-to-all", unit="s")
 def all_to_all(cluster: Cluster, members: Group, sent: Num) -> Num:
     """Exchange of `sent` bytes per rank in equal parts: what leaves the domain goes through the rank's own port.
 
@@ -163,6 +171,7 @@ def all_to_all(cluster: Cluster, members: Group, sent: Num) -> Num:
     return np.where(n > 1.0, np.maximum(near, far) + members.latency, 0.0)[()]
 
 
+@formula("ring pass", "Liu 2023, arXiv:2310.01889", "s")
 def ring_pass(cluster: Cluster, members: Group, block: Num) -> Num:
     """n - 1 sends of one block around a ring, each through the rank's own port: (n-1) * block / rate + trip."""
     n = members.size
@@ -170,6 +179,7 @@ def ring_pass(cluster: Cluster, members: Group, block: Num) -> Num:
     return np.where(n > 1.0, time, 0.0)[()]
 
 
+@formula("hop", unit="s")
 def hop(cluster: Cluster, moved: Num, stride: Num, members: Num) -> Num:
     """One point-to-point send between pipeline neighbours `stride` ranks apart.
 

@@ -16,10 +16,13 @@ from typing import Literal
 import numpy as np
 
 from planner.blocks.operator import Core, Product, Scan
+from planner.formula import formula, primitive
 from planner.plan import Num
 from planner.schema.hardware import Accelerator, Inference, Shares
 
 Direction = Literal["forward", "backward"]
+
+ROOFLINE = "Williams 2009, doi:10.1145/1498765.1498785"
 
 SCORE_BYTES = {"unfused": {"forward": 13.0, "backward": 15.0}, "eager": {"forward": 29.0, "backward": 33.0}}
 """Bytes moved per attention score outside both products: one fused kernel for scale, mask and softmax, and dropout; or
@@ -36,6 +39,7 @@ FLASH_BACKWARD = 2.5
 """FLOPs of a flash backward pass over its forward: five products against two (Dao 2023, arXiv:2307.08691, 4.1)."""
 
 
+@primitive
 def smooth_max(x: Num, y: Num) -> Num:
     """(x^4 + y^4)^(1/4): the larger of two overlapping times, with a rounded corner."""
     x2, y2 = x * x, y * y
@@ -65,24 +69,28 @@ def product(accelerator: Accelerator, precision: str, m: Num, n: Num, k: Num, ou
     return smooth_max(compute, moved / (accelerator.bandwidth * eff.memory))
 
 
+@formula("product", ROOFLINE, "s")
 def gemm_time(accelerator: Accelerator, precision: str, gemm: Product) -> Num:
     """Forward time of a linear layer; products that come in a group share one kernel launch."""
     once = product(accelerator, precision, gemm.m, gemm.n, gemm.k, 2.0)
     return accelerator.efficiency.kernel + gemm.count * once
 
 
+@formula("product, input gradient", ROOFLINE, "s")
 def input_gradient_time(accelerator: Accelerator, precision: str, gemm: Product) -> Num:
     """Backward time of a linear layer for its input: the product with the transposed weight."""
     once = product(accelerator, precision, gemm.m, gemm.k, gemm.n, 2.0)
     return accelerator.efficiency.kernel + gemm.count * once
 
 
+@formula("product, weight gradient", ROOFLINE, "s")
 def weight_gradient_time(accelerator: Accelerator, precision: str, gemm: Product) -> Num:
     """Backward time of a linear layer for its weight: output in fp32, read and written."""
     once = product(accelerator, precision, gemm.k, gemm.n, gemm.m, 8.0)
     return accelerator.efficiency.kernel + gemm.count * once
 
 
+@formula("streaming", ROOFLINE, "s")
 def streaming_time(accelerator: Accelerator, moved: Num, kernels: float = 1.0) -> Num:
     """Time of kernels that only move bytes through device memory: kernels * t_kernel + bytes / (bandwidth * e_mem)."""
     eff = accelerator.efficiency
@@ -117,6 +125,7 @@ def flash_time(
     return 2.0 * eff.kernel + 0.5 * FLASH_BACKWARD * square_flops / (rate * eff.attention_backward)
 
 
+@formula("scan", "mamba_ssm ops/triton/ssd_combined.py", "s")
 def scan_time(accelerator: Accelerator, precision: str, scan: Scan, fused: float, direction: Direction) -> Num:
     """A chunked scan: its products at the rate of matrix products with sides so small, over its bytes.
 
@@ -132,6 +141,7 @@ def scan_time(accelerator: Accelerator, precision: str, scan: Scan, fused: float
     return factor * scan.kernels * eff.kernel + smooth_max(compute, moved)
 
 
+@formula("attention core", "Dao 2023, arXiv:2307.08691, 3.1 and 4.1", "s")
 def core_time(accelerator: Accelerator, precision: str, core: Core, direction: Direction, kernel: str) -> Num:
     """The attention core by the kernel that a job asks for: a flash kernel, or plain ones."""
     if kernel in FLASH_KERNELS:

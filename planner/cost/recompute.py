@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from planner.formula import formula
 from planner.plan import Num
 
 
@@ -47,6 +48,7 @@ def recomputed_layers(k: Num, v: Num, layers: Num) -> Num:
     return np.minimum(k * v, layers)
 
 
+@formula("recomputed share", "Korthikanti 2022, arXiv:2205.05198, 5", "1")
 def recomputed_share(k: Num, v: Num, layers: Num) -> Num:
     """Share of a rank's layers that are recomputed in full; of kinds that lie mixed, the same share of each."""
     return np.where(layers > 0.0, recomputed_layers(k, v, layers) / np.maximum(layers, 1.0), 0.0)[()]

@@ -19,9 +19,8 @@ def on_runs(function: Callable[..., T], *columns: Any) -> T:
     A layer's cost depends on (tp, cp, ep, sp, b) only, while neighbouring plans differ in v, k and ZeRO stage. Numbers
     and columns of a grid, which hold each row once, go straight through.
     """
-    columns = tuple(np.asarray(c) for c in columns)
-    if max(c.ndim for c in columns) != 1:
-        return function(*(c[()] for c in columns))
+    if max(np.ndim(c) for c in columns) != 1:
+        return function(*columns)
     columns = tuple(np.broadcast_arrays(*columns))
     changed = np.zeros(len(columns[0]) - 1, dtype=bool)
     for column in columns:

@@ -1,30 +1,51 @@
-"""Every number of one plan: symbol = formula = numbers = result, with its source and how far to trust it."""
+"""Every number of one plan: symbol = formula = result, with its variables, its source and how far to trust it.
+
+Nothing here knows a formula: the estimate is evaluated once more with numbers that write down what is done to them
+(`planner.formula`), and every named result that the answer rests on is a line.
+"""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from itertools import chain, count
 from textwrap import wrap
 from typing import Any
 
 from planner.accuracy.bands import band
-from planner.blocks import operators as operators_of
-from planner.blocks.counts import model_flops, parameters
-from planner.blocks.operator import Product
-from planner.blocks.record import Block
+from planner.blocks.counts import parameters
 from planner.blocks.structure import structure
-from planner.cost import collectives, operators
-from planner.cost.recompute import recomputed_share
+from planner.formula import Trace, Traced, fact, named_in, tracing, written
 from planner.plan import Plan
 from planner.recommend import Ranked
 from planner.report.advice import schedule_lines, sensitivity_lines
+from planner.report.facts import traced_job, traced_plan
 from planner.report.words import PART_NAMES, degrees, recompute_name, relaxation
-from planner.schedules import SCHEDULES
-from planner.stages import Row, rows
-from planner.training.estimate import Carried, carried, hop_time, throughput
+from planner.stages import total
+from planner.training.estimate import step_time
 from planner.training.job import Job
-from planner.training.layer import Piece, piece, share_of
-from planner.training.memory import Held, held_kinds, state_bytes
+from planner.training.memory import rank_memories
+from planner.training.throughput import throughput
 from planner.units import format_bytes, format_count, format_flops, format_rate, format_seconds
+
+SHOWN: dict[str, Callable[[float], str]] = {
+    "bytes": format_bytes,
+    "s": format_seconds,
+    "parameters": format_count,
+    "bytes/s": format_rate,
+    "FLOP/s": format_flops,
+    "FLOP": lambda value: format_flops(value).removesuffix("/s"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """One number in a formula, in SI units."""
+
+    value: float
+    unit: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +54,9 @@ class Line:
 
     Attributes:
         group: parameters, memory, operators, time or throughput.
-        value: SI; unit: of value; text: the value as shown.
+        symbol: in words; name: as other lines' formulas have it.
+        formula: of `variables`, and of max, min, floor, ceil, sqrt and log2: Python gives `value` for it.
+        numbers: the variables as shown; value: SI; unit: of value; text: the value as shown.
         trust: measured, datasheet, assumed or exact (arithmetic).
     """
 
@@ -46,18 +69,159 @@ class Line:
     text: str
     source: str
     trust: str
+    name: str = ""
+    variables: dict[str, Variable] = field(default_factory=dict)
 
 
 def explanation(ranked: Ranked, capacity: float) -> list[Line]:
-    """All lines of one plan."""
-    job, plan = ranked.job, ranked.plan
-    return [
-        *_parameters(job),
-        *_memory(ranked, capacity),
-        *_operators(job, plan),
-        *_time(ranked),
-        *_throughput(ranked),
-    ]
+    """All lines of one plan: the results that its memory, its time and its throughput rest on."""
+    with tracing() as trace:
+        roots = _roots(trace, ranked)
+    group = _groups(roots, {kind.title for kind in structure(ranked.job.model).kinds})
+    results = [one for one in trace.results if id(one) in group]
+    names = Names(results)
+    lines = [_line(one, group[id(one)], names) for one in results if names.first(one)]
+    lines.sort(key=lambda line: GROUPS.index(line.group))
+    return [*lines, *_band(ranked.job, ranked.plan)]
+
+
+GROUPS = ("parameters", "memory", "operators", "time", "throughput")
+
+
+def _roots(trace: Trace, ranked: Ranked) -> dict[str, list[Traced]]:
+    """What is explained, by the group in which it lies; all that it rests on is in the trace."""
+    job, plan, rank = traced_job(ranked.job), traced_plan(ranked.plan), int(ranked.estimate.rank)
+
+    def result(value: Any, name: str, unit: str, source: str) -> list[Traced]:
+        found = trace.result(value, name, unit, source)
+        return [found] if isinstance(found, Traced) else []
+
+    counts = parameters(job.model).parts.items()
+    parts = [fact(value, name, "parameters", job.model.source) for name, value in counts if value]
+    whole = result(total(parts), "N, parameters", "parameters", job.model.source)
+    memory = next(memory for memory, at in rank_memories(job, plan) if int(at) == rank)
+    usable = job.cluster.accelerator.memory * job.framework.usable
+    held = result(memory.total, f"peak, rank {rank}", "bytes", "sum of the parts")
+    held += result(usable, "usable memory", "bytes", job.framework.source)
+    time = step_time(job, plan)
+    step = result(time.total, "step", "s", "sum of the parts")
+    speeds = [one for one in throughput(job, step[0]) if isinstance(one, Traced)]
+    speeds += result(time.bubble_fraction, "bubble fraction", "1", "GPipe, arXiv:1811.06965, 2.3")
+    speeds += result(time.bubble_overhead, "bubble overhead", "1", "Narayanan 2021, arXiv:2104.04473, 2.2.1")
+    return {"parameters": whole, "memory": held, "time": step, "throughput": speeds}
+
+
+def _groups(roots: dict[str, list[Traced]], kinds: set[str]) -> dict[int, str]:
+    """The group of every result that the roots rest on, by its id."""
+    found: dict[int, str] = {}
+
+    def walk(one: Traced, group: str) -> None:
+        if id(one) in found or one.origin.kind != "result":
+            return
+        own = "operators" if group == "time" and one.origin.scope in kinds else group
+        found[id(one)] = "parameters" if one.origin.unit == "parameters" else own
+        for part in named_in(one):
+            walk(part, "time" if group == "throughput" else group)
+
+    for group, ones in roots.items():
+        for one in ones:
+            walk(one, group)
+    return found
+
+
+class Names:
+    """Names of results: their own, with the scope in front and a number behind where others have it, too."""
+
+    def __init__(self, results: Iterable[Traced]) -> None:
+        self._same: dict[int, Traced] = {}
+        found: dict[tuple[str, str, str], Traced] = {}
+        for one in results:
+            scope = one.origin.scope if one.origin.scope.startswith("rank") else ""
+            self._same[id(one)] = found.setdefault((worded(one), scope, written(one, self._told)), one)
+        short = Counter(worded(one) for one in found.values())
+        taken: Counter[str] = Counter()
+        self._names: dict[int, str] = {}
+        for one in found.values():
+            name = worded(one) if short[worded(one)] == 1 else f"{one.origin.scope} {worded(one)}".strip()
+            taken[name] += 1
+            self._names[id(one)] = name if taken[name] == 1 else f"{name} {taken[name]}"
+
+    def _told(self, one: Traced) -> str:
+        kind = one.origin.kind
+        return f"<{id(self._same[id(one)])}>" if kind == "result" else f"<{one.origin.name} {float(one)!r}>"
+
+    def first(self, one: Traced) -> bool:
+        """Whether no equal result came before."""
+        return self._same[id(one)] is one
+
+    def __getitem__(self, one: Traced) -> str:
+        """In words."""
+        return self._names[id(self._same[id(one)])] if one.origin.kind == "result" else one.origin.name
+
+    def inside(self, one: Traced) -> dict[int, str]:
+        """Names in the formula of a result, by id; different numbers have different names."""
+        found: dict[int, str] = {}
+        told: dict[str, str] = {}
+        for part in named_in(one):
+            key = self._told(part)
+            if key not in told:
+                base = identifier(self[part])
+                names = chain([base], (f"{base}_{number}" for number in count(2)))
+                told[key] = next(name for name in names if name not in told.values())
+            found[id(part)] = told[key]
+        return found
+
+
+def worded(one: Traced) -> str:
+    """A result's name in words."""
+    *before, last = one.origin.name.split(" ")
+    if one.origin.unit == "parameters" and "parameters" not in last:
+        last = "parameters" if last == "dense" else f"{last} parameters"
+    return " ".join([*before, PART_NAMES.get(last, last) if one.origin.unit == "s" else last]).replace("_", " ")
+
+
+def identifier(symbol: str) -> str:
+    """A symbol as formulas have it: "attention + dense qkv forward" is attention_dense_qkv_forward."""
+    return re.sub(r"\W+", "_", symbol).strip("_")
+
+
+def _line(one: Traced, group: str, names: Names) -> Line:
+    inside, origin = names.inside(one), one.origin
+    parts = {inside[id(part)]: part for part in named_in(one)}
+    variables = {name: Variable(float(part), part.origin.unit) for name, part in parts.items()}
+    facts = [part.origin.source for part in parts.values() if part.origin.trust == origin.trust != "exact"]
+    share = group == "throughput" and origin.unit == "1" and one < 2
+    return Line(
+        group,
+        symbol=names[one],
+        formula=written(one, lambda part: inside[id(part)]),
+        numbers=", ".join(f"{name} = {shown(each.value, each.unit)}" for name, each in variables.items()),
+        value=float(one),
+        unit=origin.unit,
+        text=f"{float(one):.2%}" if share else shown(one, origin.unit),
+        source="; ".join(dict.fromkeys([origin.source, *facts])),
+        trust=origin.trust,
+        name=identifier(names[one]),
+        variables=variables,
+    )
+
+
+def shown(value: float, unit: str) -> str:
+    """A number in the unit that reads best."""
+    if unit in SHOWN:
+        return SHOWN[unit](value)
+    return f"{value:,.0f}" if value == round(value) or value >= 1e4 else f"{value:.4g}"
+
+
+def _band(job: Job, plan: Plan) -> list[Line]:
+    """The band of the step time; no line where nothing like the plan was measured."""
+    found = band(job, plan)
+    if found.width is None:
+        return []
+    source = f"80% quantile of abs(log(predicted / measured)): {found.reason}; benchmarks/bands.py"
+    value = {"band": Variable(found.width, "1")}
+    shown = f"±{found.width:.0%}"
+    return [Line("time", "band", "band", found.reason, found.width, "1", shown, source, "measured", "band", value)]
 
 
 def as_data(lines: list[Line]) -> list[dict[str, Any]]:
@@ -66,252 +230,29 @@ def as_data(lines: list[Line]) -> list[dict[str, Any]]:
 
 
 def text(ranked: Ranked, capacity: float, lines: list[Line]) -> str:
-    """The lines for people: grouped, one number each, formula and source below."""
-    plan = ranked.plan
-    cluster = ranked.job.cluster
+    """The lines for people: grouped, one number each, formula, variables and source below."""
+    job, cluster = ranked.job, ranked.job.cluster
     out = [
-        f"{ranked.job.model.name} on {cluster.gpus:,} × {cluster.accelerator.name}: {degrees(plan)} m={plan.m}, "
-        f"{plan.schedule}, recompute {recompute_name(ranked.job, plan)}",
+        f"{job.model.name} on {cluster.gpus:,} × {cluster.accelerator.name}: {degrees(ranked.plan)} m={ranked.plan.m}, "
+        f"{ranked.plan.schedule}, recompute {recompute_name(job, ranked.plan)}",
     ]
     if ranked.relaxations:
         out.append(f"relaxed: {relaxation(ranked.relaxations)}")
     if ranked.need > capacity:
         out.append(f"does not fit: short by {format_bytes(ranked.need - capacity)}")
-    group = last = ""
-    for line in lines:
-        if line.group != group:
-            group = line.group
-            out += ["", group.upper()]
-        out.append(f"  {line.symbol:<22} {line.text:>12}   = {line.formula}")
-        if line.numbers:
-            out.append(f"  {'':<22} {'':>12}   = {line.numbers}")
-        if (cited := f"[{line.trust}: {line.source}]") != last:
-            out += wrap(cited, 118, initial_indent=" " * 42, subsequent_indent=" " * 42)
-            last = cited
+    sources = list(dict.fromkeys(source for line in lines for source in line.source.split("; ")))
+    for group in GROUPS:
+        out += ["", group.upper()]
+        out += [row for line in lines if line.group == group for row in _rows(line, sources)]
+    out += ["", "SOURCES"]
+    for number, source in enumerate(sources, start=1):
+        out += wrap(f"[{number}] {source}", 118, initial_indent="  ", subsequent_indent="      ")
     return "\n".join([*out, *schedule_lines(ranked), *sensitivity_lines(ranked, capacity)]) + "\n"
 
 
-def _count(group: str, symbol: str, formula: str, numbers: str, value: float, source: str) -> Line:
-    return Line(group, symbol, formula, numbers, value, "parameters", format_count(value), source, "exact")
-
-
-def _parameters(job: Job) -> list[Line]:
-    model, parts = job.model, parameters(job.model)
-    numbers = " + ".join(f"{name} {format_count(float(p))}" for name, p in parts.parts.items() if p)
-    formula = " + ".join(name for name, p in parts.parts.items() if p)
-    return [_count("parameters", "N, parameters", formula, numbers, float(parts.total), model.source)]
-
-
-def _memory(ranked: Ranked, capacity: float) -> list[Line]:
-    """The parts of the fullest rank."""
-    job, plan, memory = ranked.job, ranked.plan, ranked.estimate.memory
-    rank, preset = int(ranked.estimate.rank), job.framework
-    kinds, row = held_of(job, plan), row_of(job, plan, rank)
-    each, ranks = state_bytes(job), plan.dp * plan.cp
-    count = format_count(float(memory.gradients) / each.gradient * (ranks if plan.zero >= 2 else 1))
-    gradients = f"{each.gradient:g} × {count}" + _over(plan, 2)
-    states = f"({each.master:g} + {each.moments:g}) × {count}" + _over(plan, 1)
-    logits = f"{preset.logits_bytes:g} × {plan.b * job.workload.seq // plan.cp:,} × "
-    logits += f"{float(kinds[structure(job.model).blocks + 1].dense) / job.model.hidden:,.0f}"
-    said = {
-        "weights": ("2 B × parameters", _weights(plan, kinds, row), "ZeRO 2020, 3.1"),
-        "gradients": (f"{each.gradient:g} B × trained parameters", gradients, f"{preset.name}: gradient buffer"),
-        "optimizer": (
-            "(master + moments) × trained parameters",
-            states if job.workload.offload == "none" else "0: in host memory",
-            "ZeRO 2020, 3.1",
-        ),
-        "activations": (
-            "in flight × ((n - r) × layer + r × input)",
-            _activations(job, plan, kinds, row, rank),
-            "Korthikanti 2022, eq. 2 and 4; " + SCHEDULES[plan.schedule].source,
-        ),
-        "logits": (
-            "bytes per logit × b*s/cp × V/tp on the last rank",
-            logits if float(memory.logits) else f"0: rank {rank} has no head",
-            preset.source,
-        ),
-        "buffers": ("a layer's activation gradients, and sends", "widest tensors", "planner.training.memory"),
-        "reserve": ("context, communication buffers, allocator", f"{preset.name} preset", preset.source),
-    }
-    lines = [
-        Line("memory", name, *said[name][:2], float(part), "bytes", format_bytes(float(part)), said[name][2], trust)
-        for name, part in memory.parts.items()
-        for trust in [preset.trust if name in ("logits", "reserve") else "assumed" if name == "buffers" else "exact"]
-    ]
-    limit = f"of {format_bytes(capacity)} = {preset.usable:g} × {format_bytes(job.cluster.accelerator.memory)}"
-    source, shown = job.cluster.accelerator.source, format_bytes(ranked.need)
-    total = Line(
-        "memory", f"peak, rank {rank}", "sum of the parts", limit, ranked.need, "bytes", shown, source, "datasheet"
-    )
-    return [*lines, total]
-
-
-def _over(plan: Plan, stage: int) -> str:
-    """The divisor that ZeRO puts under a part."""
-    return f" / {plan.dp * plan.cp} (ZeRO-{plan.zero})" if plan.zero >= stage else ""
-
-
-def held_of(job: Job, plan: Plan) -> tuple[Held, ...]:
-    """Every kind of block and end, as memory sees it."""
-    return held_kinds(job, plan.floats())
-
-
-def row_of(job: Job, plan: Plan, rank: int) -> Row:
-    """What a pipeline rank holds."""
-    return next(row for row in rows(structure(job.model), plan.floats()) if row.first <= rank < row.first + row.ranks)
-
-
-def _weights(plan: Plan, kinds: tuple[Held, ...], row: Row) -> str:
-    held = [(count, float(kind.dense + kind.expert)) for count, kind in zip(row.counts, kinds, strict=True) if count]
-    text = " + ".join(f"{count:.0f} × {format_count(each)}" for count, each in held)
-    if plan.zero >= 3:
-        return f"2 × ({text}) / {plan.dp * plan.cp} + two gathered layers"
-    return f"2 × ({text})"
-
-
-def _activations(job: Job, plan: Plan, kinds: tuple[Held, ...], row: Row, rank: int) -> str:
-    blocks = structure(job.model).blocks
-    count = float(SCHEDULES[plan.schedule].in_flight(float(plan.pp), float(plan.m), float(plan.v), float(rank)))
-    again = float(recomputed_share(plan.recompute_layers, plan.v, row.layers(blocks)))
-    each = [
-        f"{(1 - again) * number:.4g} × {format_bytes(float(kind.kept.whole))} "
-        f"+ {again * number:.4g} × {format_bytes(float(kind.kept.boundary))}"
-        for number, kind in zip(row.counts[:blocks], kinds, strict=False)
-        if number
-    ]
-    return f"{count:.4g} × ({' + '.join(each)})"
-
-
-def _operators(job: Job, plan: Plan) -> list[Line]:
-    """The forward operators of each kind of layer, for one micro-batch on one rank."""
-    kinds = [kind for kind in structure(job.model).kinds if isinstance(kind, Block)]
-    return [line for kind in kinds for line in _block(job, plan, kind)]
-
-
-def _block(job: Job, plan: Plan, kind: Block) -> list[Line]:
-    p, acc = plan.floats(), job.cluster.accelerator
-    share = share_of(job, p)
-    ops = operators_of(kind, share)
-    lines = [_gemm(job, op.name, op.work) for op in ops if isinstance(op.work, Product)]
-    one = piece(job, kind, share, float(plan.pp > 1))
-    how = "half the square at the attention efficiency" if job.flash else "the whole square, and softmax over it"
-    lines.append(_second("operators", "attention core", how, f"s = {job.workload.seq:,}", "", float(one.core), job))
-    if plan.tp > 1:
-        rate = float(collectives.group(job.cluster, p.tp, 1.0).rate) / 1e9
-        sent = sum(x.calls * x.bytes for op in ops for x in op.traffic if x.axis == "tp")
-        moved = f"2(t-1)/t × {format_bytes(float(sent))} at {rate:,.0f} GB/s"
-        time, source = float(one.forward.tp_comm), job.cluster.scaleup.source if job.cluster.scaleup else ""
-        lines.append(_second("operators", "TP traffic", "all-reduces of b*s*h", moved, source, time, job))
-    return [*lines, *_passes(job, one, f"memory at {acc.efficiency.memory:.0%} of {format_rate(acc.bandwidth)}")]
-
-
-def _passes(job: Job, one: Piece, memory: str) -> list[Line]:
-    said = "products + core + element-wise work + traffic"
-    passes = (("forward", one.forward), ("backward", one.backward))
-    return [_second("operators", f"layer {way}", said, memory, "", float(x.total), job) for way, x in passes]
-
-
-def _gemm(job: Job, name: str, gemm: Product) -> Line:
-    """One product with its shape and the share of peak that it reaches."""
-    acc, precision = job.cluster.accelerator, job.workload.precision
-    m, n, k, count = (float(x) for x in (gemm.m, gemm.n, gemm.k, gemm.count))
-    time = float(operators.gemm_time(acc, precision, gemm))
-    share = float(gemm.flops) / time / operators.peak(acc, precision)
-    times = f"{count:g} × " if count > 1 else ""
-    numbers = f"{times}[{m:,.0f} × {k:,.0f}] · [{k:,.0f} × {n:,.0f}] at {share:.0%} of peak"
-    return _second("operators", name, "2mnk / (peak × e × x(m)x(n)x(k))", numbers, "", time, job)
-
-
-def _second(group: str, symbol: str, formula: str, numbers: str, source: str, value: float, job: Job) -> Line:
-    """A time; without a source of its own it rests on the accelerator's efficiencies."""
-    efficiency = job.cluster.accelerator.efficiency
-    shown, cited = format_seconds(value), source or efficiency.source
-    return Line(group, symbol, formula, numbers, value, "s", shown, cited, efficiency.trust)
-
-
-def _time(ranked: Ranked) -> list[Line]:
-    """The parts of a step."""
-    job, plan, time = ranked.job, ranked.plan, ranked.estimate.time
-    said = _said(job, plan)
-    parts = {name: float(part) for name, part in time.parts.items() if float(part) > 0}
-    lines = [_second("time", PART_NAMES[name], *said[name], part, job) for name, part in parts.items()]
-    total = _second("time", "step", "sum of the parts", "", "planner.training.estimate", ranked.step_time, job)
-    return [*lines, total, *_band(job, plan)]
-
-
-def _band(job: Job, plan: Plan) -> list[Line]:
-    """The band of the step time; no line where nothing like the plan was measured."""
-    found = band(job, plan)
-    if found.width is None:
-        return []
-    said = "abs(log(predicted/measured)), 80% quantile"
-    source = "benchmarks/bands.py"
-    return [Line("time", "band", said, found.reason, found.width, "1", f"±{found.width:.0%}", source, "measured")]
-
-
-def _said(job: Job, plan: Plan) -> dict[str, tuple[str, str, str]]:
-    """Formula, numbers and source of every part of a step; an empty source means the accelerator's efficiencies."""
-    schedule, p, framework, each = SCHEDULES[plan.schedule], plan.floats(), job.framework, state_bytes(job)
-    held: Carried = carried(job, p)
-    trained = format_count(float(held.trained + held.trained_expert))
-    layers = f"m = {plan.m}, {float(held.layers):.0f} layers on the longest rank"
-    again = f"m = {plan.m}, {recompute_name(job, plan)}"
-    exposed = f"exposed share {framework.tp_exposed:g}"
-    hop = f"one hop {format_seconds(float(hop_time(job, p)))}"
-    traffic = (
-        f"{trained} × ({each.gradient:g} + {each.weight:g}) B over {plan.dp * plan.cp} ranks, {_hidden(job, plan)}"
-    )
-    fixed = f"{format_seconds(framework.step)} + {framework.jitter:.1%} of the pipeline"
-    return {
-        "forward": ("m × stage forward", layers, ""),
-        "backward": ("m × stage backward", layers, ""),
-        "recompute": ("m × recomputed layers × forward", again, "Korthikanti 2022, 5"),
-        "tp_comm": ("m × layers × exposed all-reduces", exposed, "Korthikanti 2022, 4.2"),
-        "cp_comm": ("m × layers × (ring - attention)", f"cp = {plan.cp}", "Liu 2023, arXiv:2310.01889"),
-        "ep_comm": ("m × MoE layers × 4 all-to-alls", f"ep = {plan.ep}", "planner.training.layer"),
-        "pp_comm": (f"sends that {schedule.title} exposes", hop, schedule.source),
-        "bubble": (schedule.formula, f"p = {plan.pp}, m = {plan.m}, v = {plan.v}, uneven stages", schedule.source),
-        "dp_comm_exposed": ("gradients and weights over dp*cp, less what hides", traffic, "ZeRO 2020, 7"),
-        "optimizer": (
-            f"{each.traffic + each.gradient:g} B × parameters / memory bandwidth",
-            f"{trained} on this rank",
-            "",
-        ),
-        "overhead": ("fixed + waiting share", fixed, framework.source),
-    }
-
-
-def _hidden(job: Job, plan: Plan) -> str:
-    """What hides data-parallel traffic, and what its calls cost the host."""
-    framework = job.framework
-    if plan.zero < 2:
-        return f"{framework.dp_hidden:.0%} of the last backward hides it"
-    if not framework.gathers_block:
-        return f"each pass hides it, slowed down by {framework.fsdp_slowdown:.0%} of what it hides"
-    host = f", {format_seconds(framework.host_member)} per rank and call" if framework.host_member else ""
-    return f"{framework.gathers} calls a layer that nothing hides{host}"
-
-
-def _throughput(ranked: Ranked) -> list[Line]:
-    """Bubble numbers, tokens per second and MFU."""
-    job, plan, time, w = ranked.job, ranked.plan, ranked.estimate.time, ranked.job.workload
-    tokens, mfu = (float(x) for x in throughput(job, ranked.step_time))
-    flops = model_flops(job.model, float(w.seq), job.lora) / 1e9
-    peak = format_flops(operators.peak(job.cluster.accelerator, w.precision))
-    ideal = plan.v * plan.m
-    even, even_overhead = (plan.pp - 1) / (ideal + plan.pp - 1), (plan.pp - 1) / ideal
-
-    def line(symbol: str, formula: str, numbers: str, value: float, source: str) -> Line:
-        shown, unit = (f"{value:,.0f}", "1/s") if symbol == "tokens/s" else (f"{value:.2%}", "1")
-        return Line("throughput", symbol, formula, numbers, value, unit, shown, source, "exact")
-
-    step = f"{w.global_batch:,} × {w.seq:,} / {format_seconds(ranked.step_time)}"
-    used = f"{flops:,.1f} GFLOP × {tokens:,.0f} / ({job.cluster.gpus:,} × {peak})"
-    fraction, overhead = float(time.bubble_fraction), float(time.bubble_overhead)
-    return [
-        line("bubble fraction", "idle / (busy + idle)", f"even stages: {even:.2%}", fraction, "GPipe, 2.3"),
-        line("bubble overhead", "idle / busy", f"even stages: {even_overhead:.2%}", overhead, "Narayanan 2021, 2.2.1"),
-        line("tokens/s", "B × s / step", step, tokens, "arithmetic"),
-        line("MFU", "FLOPs per token × tokens/s / (GPUs × peak)", used, mfu, "Korthikanti 2022, appendix A"),
-    ]
+def _rows(line: Line, sources: list[str]) -> Iterator[str]:
+    """One number, and below it the formula, and the variables in it."""
+    cited = ", ".join(str(sources.index(source) + 1) for source in line.source.split("; "))
+    yield f"  {line.symbol:<40} {line.text:>12}   [{line.trust}: {cited}]"
+    for one in (f"= {line.formula}", line.numbers):
+        yield from wrap(one, 118, initial_indent=" " * 6, subsequent_indent=" " * 8, break_on_hyphens=False)

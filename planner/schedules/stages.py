@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from planner.errors import PlannerError
+from planner.formula import formula
 from planner.plan import Num
 
 
@@ -25,6 +26,7 @@ class Work:
     weight: Num | None = None
 
     @property
+    @formula("work", unit="s")
     def total(self) -> Num:
         """t_f + t_b."""
         return self.forward + self.backward

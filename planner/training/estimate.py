@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 
 from planner.blocks import operators
-from planner.blocks.counts import model_flops
+from planner.blocks.operator import Share
+from planner.blocks.record import Kind
 from planner.blocks.structure import structure
 from planner.cost import collectives
 from planner.cost.memory import Memory, StateBytes
 from planner.cost.recompute import recomputed_share
 from planner.cost.runs import on_equal
+from planner.formula import formula
 from planner.mesh import mesh
 from planner.parts import Sum
 from planner.plan import Num, Plan
@@ -103,6 +105,7 @@ class StagePass:
     weight: Num
 
     @property
+    @formula("work", unit="s")
     def work(self) -> Work:
         """Forward and backward time as schedules see them; recomputation runs in the backward."""
         return Work(self.forward.total, self.backward.total + self.recompute.total, self.weight)
@@ -115,6 +118,7 @@ def estimate(job: Job, plan: Plan) -> Estimate:
     return Estimate(memory, rank, step_time(job, plan))
 
 
+@formula("", unit="s")
 def step_time(job: Job, plan: Plan) -> StepTime:
     """T = T_pipeline(stages, m, v) + p2p + exposed DP traffic + optimizer + overhead.
 
@@ -123,7 +127,7 @@ def step_time(job: Job, plan: Plan) -> StepTime:
     """
     slowest, stages = _stages(plan, priced_rows(job, plan))
     schedule = SCHEDULES[plan.schedule]
-    pipeline = schedule.pipeline_time(stages, plan.m, plan.v)
+    pipeline = _pipeline(plan, stages)
     busy = plan.m * slowest.work.total
     p2p = schedule.exposed_p2p(
         plan.pp, plan.m, plan.v, hop_time(job, plan), job.framework.p2p_blocking, job.framework.p2p_exposed
@@ -145,6 +149,11 @@ def step_time(job: Job, plan: Plan) -> StepTime:
     )
 
 
+@formula("pipeline", lambda plan, stages: SCHEDULES[plan.schedule].source, "s")
+def _pipeline(plan: Plan, stages: Stages) -> Num:
+    return SCHEDULES[plan.schedule].pipeline_time(stages, plan.m, plan.v)
+
+
 def priced_rows(job: Job, plan: Plan) -> tuple[PricedRow, ...]:
     """The rows of a plan, evaluated once per run of plans that differ in ZeRO stage and recomputed layers only."""
 
@@ -155,6 +164,7 @@ def priced_rows(job: Job, plan: Plan) -> tuple[PricedRow, ...]:
     return on_equal(each, plan, STAGE)
 
 
+@formula(lambda kinds, blocks, row: f"rank {row.first:g}", unit="s", scope=True)
 def _priced_row(kinds: tuple[Piece, ...], blocks: int, row: Row) -> PricedRow:
     zero = Pass(0.0)
     return PricedRow(
@@ -169,6 +179,7 @@ def _priced_row(kinds: tuple[Piece, ...], blocks: int, row: Row) -> PricedRow:
     )
 
 
+@formula(lambda plan, row: f"rank {row.first:g}", unit="s", scope=True)
 def _stage(plan: Plan, row: PricedRow) -> StagePass:
     """Work of a rank for one micro-batch, and what it runs again.
 
@@ -237,6 +248,7 @@ class Carried:
     layers: Num
 
 
+@formula("most")
 def carried(job: Job, plan: Plan) -> Carried:
     """The largest over pipeline ranks of each."""
     return on_equal(lambda plan: _carried(job, plan), plan, STAGE)
@@ -244,19 +256,34 @@ def carried(job: Job, plan: Plan) -> Carried:
 
 def _carried(job: Job, plan: Plan) -> Carried:
     of, share = structure(job.model), share_of(job, plan)
-    kinds, found = [operators(kind, share) for kind in of.kinds], rows(of, plan)
+    kinds, found = [_counted(job, kind, share) for kind in of.kinds], rows(of, plan)
 
     def most(values: Sequence[Num]) -> Num:
         return reduce(np.maximum, [row.sum(values) for row in found])
 
-    dense, expert = map(most, zip(*map(parameters_of, kinds), strict=True))
+    dense, expert = most([one.dense for one in kinds]), most([one.expert for one in kinds])
     layers = reduce(np.maximum, [row.layers(of.blocks) for row in found])
     if job.lora:
-        adapters = most([adapter_parameters(ops, job.workload.lora_rank) for ops in kinds])
-        return Carried(dense, expert, adapters, 0.0, layers)
+        return Carried(dense, expert, most([one.adapters for one in kinds]), 0.0, layers)
     return Carried(dense, expert, dense, expert, layers)
 
 
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Parameters of one block or end on one rank: all but routed experts, these, and LoRA's adapters."""
+
+    dense: Num
+    expert: Num
+    adapters: Num
+
+
+@formula(lambda job, kind, *_: kind.title, scope=True)
+def _counted(job: Job, kind: Kind, share: Share) -> Counted:
+    ops = operators(kind, share)
+    return Counted(*parameters_of(ops), adapter_parameters(ops, job.workload.lora_rank) if job.lora else 0.0)
+
+
+@formula("dp_comm_exposed", "ZeRO 2020, arXiv:1910.02054, 7", "s")
 def _data_traffic(job: Job, plan: Plan, slowest: StagePass, held: Carried) -> Num:
     """Exposed part of gradient reduction and parameter gathering, over dp_shard*cp ranks (experts: edp).
 
@@ -301,6 +328,7 @@ def _behind(traffic: Num, compute: Num, slowdown: float) -> Num:
     return np.maximum(traffic - compute, 0.0) + slowdown * np.minimum(traffic, compute)
 
 
+@formula("optimizer", unit="s")
 def _optimizer_time(job: Job, plan: Plan, held: Carried) -> Num:
     """Clip and update this rank's share at memory speed; offloaded, at the host's.
 
@@ -322,16 +350,6 @@ def offload_seconds_per_parameter(cluster: Cluster, each: StateBytes) -> float:
     """Transfer of one parameter's gradient and weight, and its update on the CPU that `used` accelerators share."""
     transfer = (each.gradient + each.weight) / cluster.accelerator.host_rate
     return transfer + each.traffic * cluster.used / cluster.node.host_bandwidth
-
-
-def throughput(job: Job, seconds: Num) -> tuple[Num, Num]:
-    """Tokens per second of the whole cluster, and MFU: model FLOPs per token * tokens/s over the peak of all.
-
-    Model FLOPs are those of `architecture.model_flops`: no recomputation, attention over the whole square.
-    """
-    tokens = job.workload.global_batch * job.workload.seq / seconds
-    peak = getattr(job.cluster.accelerator.peak, job.workload.precision) * job.cluster.gpus
-    return tokens, tokens * model_flops(job.model, float(job.workload.seq), job.lora) / peak
 
 
 def pipeline_stages(job: Job, plan: Plan) -> Stages:

@@ -13,6 +13,7 @@ from planner.blocks.record import Block, Kind
 from planner.blocks.structure import structure
 from planner.cost import collectives
 from planner.cost import operators as kernels
+from planner.formula import formula
 from planner.mesh import Mesh
 from planner.parts import Sum
 from planner.plan import Num, Plan
@@ -67,8 +68,8 @@ class Times:
     """Seconds of one operator: forward, the backward for its input, the backward for its weights."""
 
     forward: Num = 0.0
-    inputs: Num = 0.0
-    weights: Num = 0.0
+    input_gradient: Num = 0.0
+    weight_gradient: Num = 0.0
 
 
 STAGE = ("tp", "cp", "ep", "etp", "sp", "b", "pp", "v", "head", "m")
@@ -77,8 +78,7 @@ STAGE = ("tp", "cp", "ep", "etp", "sp", "b", "pp", "v", "head", "m")
 
 def share_of(job: Job, plan: Plan) -> Share:
     """One rank's share of a micro-batch of the job."""
-    seq = float(job.workload.seq)
-    return Share(plan.b, seq, plan.tp, plan.cp, plan.ep, plan.etp, plan.sp, flash=job.flash)
+    return Share(plan.b, 1.0 * job.workload.seq, plan.tp, plan.cp, plan.ep, plan.etp, plan.sp, flash=job.flash)
 
 
 def pieces(job: Job, plan: Plan) -> tuple[Piece, ...]:
@@ -87,6 +87,7 @@ def pieces(job: Job, plan: Plan) -> tuple[Piece, ...]:
     return tuple(piece(job, kind, share, piped) for kind in structure(job.model).kinds)
 
 
+@formula(lambda job, kind, *_: kind.title, unit="s", scope=True)
 def piece(job: Job, kind: Kind, share: Share, piped: Num = 0.0) -> Piece:
     """The operators of one kind, both ways, and their exposed traffic.
 
@@ -96,11 +97,13 @@ def piece(job: Job, kind: Kind, share: Share, piped: Num = 0.0) -> Piece:
     ops = operators(kind, share)
     times = [operator_times(job, op) for op in ops]
     accumulated = _accumulate(job, ops) if isinstance(kind, Block) else 0.0
-    weight = sum((t.weights for t in times), start=0.0) + accumulated
-    core: Num = sum((t.forward for op, t in zip(ops, times, strict=True) if "core_attn" in op.modules), start=0.0)
-    back_core: Num = sum((t.inputs for op, t in zip(ops, times, strict=True) if "core_attn" in op.modules), start=0.0)
-    forward = Pass(sum(t.forward for t in times), *_exposed(job, share, ops, core, 1.0))
-    backward = Pass(sum(t.inputs for t in times) + weight, *_exposed(job, share, ops, back_core, 2.0))
+    weight = sum((t.weight_gradient for t in times), start=0.0) + accumulated
+    cores = [t for op, t in zip(ops, times, strict=True) if "core_attn" in op.modules]
+    core: Num = sum((t.forward for t in cores), start=0.0)
+    back_core: Num = sum((t.input_gradient for t in cores), start=0.0)
+    forward = _work("forward work", sum(t.forward for t in times), _exposed(job, share, ops, core, 1.0))
+    seconds = sum(t.input_gradient for t in times) + weight
+    backward = _work("backward work", seconds, _exposed(job, share, ops, back_core, 2.0))
     if isinstance(kind, Block):
         host = job.framework
         parts = kind.parts / 2
@@ -109,6 +112,13 @@ def piece(job: Job, kind: Kind, share: Share, piped: Num = 0.0) -> Piece:
     return Piece(forward, backward, core, weight)
 
 
+@formula(lambda name, *_: name, unit="s")
+def _work(name: str, compute: Num, traffic: tuple[Num, Num, Num]) -> Pass:
+    """A pass as the accelerator alone would run it: the sum of its operators, and the traffic that nothing hides."""
+    return Pass(compute, *traffic)
+
+
+@formula("host", unit="s")
 def _floor(job: Job, tp: Num, piped: Num, host: float, part: float) -> Num:
     """Least time of a layer's pass: the host's launches and collective calls, or its part of the pipelined floor."""
     framework = job.framework
@@ -122,6 +132,7 @@ def _launched(work: Pass, host: Num) -> Pass:
     return work + Pass(kernels.smooth_max(work.total, host) - work.total)
 
 
+@formula(lambda job, op: op.name, unit="s")
 def operator_times(job: Job, op: Operator) -> Times:
     """What one operator costs; frozen weights (LoRA) have no gradient, what computes nothing no time."""
     acc, precision, attention = job.cluster.accelerator, job.workload.precision, job.workload.attention
@@ -183,6 +194,7 @@ def _exposed(job: Job, share: Share, ops: tuple[Operator, ...], core: Num, sends
     return job.framework.tp_exposed * (seconds["tp"] + seconds["etp"]), ring, seconds["ep"]
 
 
+@formula(lambda job, share, traffic: f"{traffic.axis} {traffic.kind}", unit="s")
 def traffic_time(job: Job, share: Share, traffic: Traffic) -> Num:
     """Seconds of one operator's sends in one pass, hidden or not.
 

@@ -16,6 +16,7 @@ from planner.blocks.structure import structure
 from planner.cost.memory import Memory, StateBytes, adam_states
 from planner.cost.recompute import Kept, kept, recomputed_share
 from planner.cost.runs import on_equal
+from planner.formula import formula
 from planner.mesh import mesh
 from planner.plan import Num, Plan
 from planner.schedules import SCHEDULES
@@ -94,6 +95,7 @@ def _held_rows(plan: Plan, kinds: tuple[Held, ...], blocks: int, row: Row) -> li
     ]
 
 
+@formula(lambda kinds, blocks, row, *_: f"rank {row.first:g}", scope=True)
 def _held_row(kinds: tuple[Held, ...], blocks: int, row: Row, rank: Num, flight: Num, waiting: Num) -> HeldRow:
     policy = Kept(
         row.sum([one.kept.whole for one in kinds]),
@@ -119,6 +121,7 @@ def _held_row(kinds: tuple[Held, ...], blocks: int, row: Row, rank: Num, flight:
     )
 
 
+@formula(lambda job, kind, *_: kind.title, "Korthikanti 2022, arXiv:2205.05198, 4.1", scope=True)
 def held(job: Job, kind: Kind, share: Share, selective: bool) -> Held:
     """Sums over the operators of one kind. Activations are those of blocks, times the framework's factor."""
     ops = operators(kind, share)
@@ -146,10 +149,8 @@ def late_bytes(ops: Sequence[Operator]) -> Num:
 
 
 def _working(ops: tuple[Operator, ...]) -> Num:
-    largest: Num = 0.0
-    for op in ops:
-        largest = np.maximum(largest, op.working)
-    return largest
+    held = [op.working for op in ops if present(op.working)]
+    return reduce(np.maximum, held) if held else 0.0
 
 
 def _logits(job: Job, work: Logits) -> Num:
@@ -206,6 +207,7 @@ def _choose(mask: Any, one: Memory, other: Memory) -> Memory:
     return Memory(*(np.where(mask, x, y)[()] for x, y in pairs))
 
 
+@formula("", "ZeRO 2020, arXiv:1910.02054, 5", "bytes")
 def _row_memory(job: Job, plan: Plan, row: HeldRow, shards: Shards) -> Memory:
     """Memory of one rank."""
     kept, again = row.held.kept, recomputed_share(plan.recompute_layers, plan.v, row.layers)

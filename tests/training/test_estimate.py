@@ -12,12 +12,13 @@ from planner.blocks.counts import parameters
 from planner.blocks.structure import structure
 from planner.cost.memory import Memory
 from planner.plan import INTEGERS, Plan
-from planner.training.estimate import Estimate, estimate, hop_time, throughput
+from planner.training.estimate import Estimate, estimate, hop_time
 from planner.training.job import Job
 from planner.training.layer import pieces
 from planner.training.memory import held_kinds, peak_memory
 from planner.training.rules import legal
 from planner.training.space import ANY, Bounds, plans
+from planner.training.throughput import throughput
 from tests.jobs import framework, job, model
 
 ROWS = 520

@@ -1,0 +1,183 @@
+"""Every line of an explanation is a formula that gives its number."""
+
+from __future__ import annotations
+
+import math
+import random
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+
+from planner.formula import fact, formula, tracing, written
+from planner.plan import Plan
+from planner.recommend import Ranked
+from planner.report.explain import Line, explanation
+from planner.training.estimate import estimate
+from planner.training.job import Job
+from tests.jobs import job
+
+NAMESPACE = {name: getattr(math, name) for name in ("ceil", "floor", "sqrt", "log2", "inf")}
+NAMESPACE |= {"max": max, "min": min, "__builtins__": {}}
+
+MODELS = (
+    "llama3.1-8b",
+    "gpt2-xl",
+    "mixtral-8x7b",
+    "qwen3-30b-a3b",
+    "deepseek-v3",
+    "gemma3-27b",
+    "mistral-7b",
+)
+"""Dense, with learned positions, of experts, with latent attention, windowed in part and throughout."""
+
+
+def value(line: Line) -> float:
+    """What the printed formula gives for the printed variables."""
+    return float(eval(line.formula, dict(NAMESPACE), {k: v.value for k, v in line.variables.items()}))
+
+
+def ranked(of: Job, plan: Plan) -> Ranked:
+    """A plan as a ranking has it."""
+    return Ranked(of, plan, (), estimate(of, plan), 0.0, 0.0)
+
+
+def lines(of: Job, plan: Plan) -> list[Line]:
+    """The explanation of a plan."""
+    return explanation(ranked(of, plan), 1e12)
+
+
+def drawn(seed: int) -> tuple[Job, Plan]:
+    """A random job and a plan for it."""
+    pick = random.Random(seed)
+    method = pick.choice(("full", "full", "lora"))
+    workload: dict[str, Any] = {
+        "method": method,
+        "attention": pick.choice(("flash", "unfused")),
+        "optimizer": pick.choice(("adam", "adam-bf16", "adam-8bit")),
+        "offload": pick.choice(("none", "none", "optimizer")) if method == "full" else "none",
+    }
+    preset = pick.choice(("megatron-core", "torchtitan", "deepspeed", "deepspeed-zero3-2021", "nanotron"))
+    cluster = pick.choice(("8xA100", "4x8xH100", "8x8xMI300X", "4x4xV100"))
+    if "V100" in cluster:
+        workload["precision"] = "fp16"
+    of = job(pick.choice(MODELS), cluster, preset, seq=2048 * pick.choice((1, 2, 4)), batch=256, **workload)
+    tp, pp, cp = (pick.choice((1, 1, 2, 4)) for _ in range(3))
+    left = max(of.cluster.gpus // (tp * pp * cp), 1)
+    spread = [(ep, etp) for ep in (1, 2, 4) for etp in (1, 2, 4) if left * cp * tp % (ep * etp) == 0]
+    ep, etp = pick.choice(spread) if of.model.moe else (1, 1)
+    copies = pick.choice([n for n in (1, 2) if left % n == 0])
+    schedule = pick.choice(("1f1b", "gpipe", "interleaved")) if pp > 1 else "1f1b"
+    v, layers = 2 if schedule == "interleaved" else 1, pick.choice((0, 0, 1, 3))
+    split = {"tp": tp, "cp": cp, "ep": ep, "etp": etp, "pp": pp, "v": v, "dp": left, "dp_replicate": copies}
+    batch = {"b": pick.choice((1, 2)), "m": pick.choice((1, 2, 4)) * pp, "sp": pick.choice((0, 1)) if tp > 1 else 0}
+    zero = pick.choice((0, 1, 2, 3))
+    return of, Plan(
+        **split, **batch, zero=zero, recompute_layers=layers, schedule=schedule, selective=pick.choice((False, True))
+    )
+
+
+@pytest.mark.parametrize("seed", range(300))
+def test_every_formula_gives_its_number(seed: int) -> None:
+    """Of 300 random plans; the step, the peak and their parts are those of the estimate."""
+    of, plan = drawn(seed)
+    found, now = lines(of, plan), estimate(of, plan)
+    for line in found:
+        assert value(line) == pytest.approx(line.value, rel=1e-6, abs=1e-15), line
+    known = {line.name: line.value for line in found}
+    assert len(known) == len(found)
+    for name, variable in ((n, v) for line in found for n, v in line.variables.items() if n in known):
+        assert variable.value == known[name], name
+    values = {(line.group, line.symbol): line.value for line in found}
+    assert values["time", "step"] == pytest.approx(float(now.time.total), rel=1e-12)
+    assert values["memory", f"peak, rank {int(now.rank)}"] == pytest.approx(float(now.memory.total), rel=1e-12)
+
+
+def said(of: Job, plan: Plan) -> dict[tuple[str, str], Line]:
+    """Lines by group and symbol."""
+    return {(line.group, line.symbol): line for line in lines(of, plan)}
+
+
+def shape(line: Line) -> dict[str, float]:
+    """Variables of a line."""
+    return {name: variable.value for name, variable in line.variables.items()}
+
+
+@pytest.fixture(scope="module")
+def readme() -> dict[tuple[str, str], Line]:
+    """Llama 3.1 70B on 64 A100."""
+    of = job("llama3.1-70b", "8x8xA100", seq=8192, batch=512)
+    return said(of, Plan(tp=4, pp=4, dp=4, m=128, zero=1, sp=1, recompute_layers=3))
+
+
+def test_the_update_divides_by_the_shard_and_the_efficiency(readme: dict[tuple[str, str], Line]) -> None:
+    """4 + 4 + 2 * 12 + 2 bytes of 20 layers and the embedding's rows, over dp = 4, at 0.8 of 2,039 GB/s."""
+    layer = (8192 * 8192 * 2 + 2 * 8192 * 1024 + 3 * 8192 * 28672) / 4 + 2 * 8192
+    held = 20 * layer + 128512 / 4 * 8192 + 8192
+    line = readme["time", "optimizer"]
+    assert line.value == pytest.approx(34 * held / 4 / (2039e9 * 0.8), rel=1e-9)
+    assert {"dp", "bandwidth", "efficiency_memory"} <= set(line.variables)
+
+
+def test_an_update_on_the_host_is_not_told_as_one_on_the_device() -> None:
+    """Gradients go down and weights come up over the host link; the CPU's bandwidth is assumed."""
+    of = job("llama3.1-8b", "8xA100", seq=8192, batch=64, offload="optimizer")
+    line = said(of, Plan(tp=1, pp=1, dp=8, m=8, zero=1))["time", "optimizer"]
+    assert {"host_rate", "host_bandwidth", "used"} <= set(line.variables) and "bandwidth" not in line.variables
+    assert line.trust == "assumed"
+
+
+def mixtral(**degrees: int) -> dict[tuple[str, str], Line]:
+    """Mixtral 8x7B on 16 A100."""
+    of = job("mixtral-8x7b", "2x8xA100", seq=4096, batch=64)
+    return said(of, Plan(**({"tp": 2, "dp": 8, "ep": 4, "etp": 2, "m": 8, "zero": 1} | degrees)))
+
+
+def test_traffic_of_experts_is_in_the_tp_line() -> None:
+    """Two all-reduces: of b*s*h behind attention, of the k*etp/tp*b*s*h rows that experts met over etp."""
+    lines = mixtral()
+    whole = lines["operators", "attention experts layer forward work TP traffic"]
+    calls = [line for (_, symbol), line in lines.items() if re.search(r"(^|layer )e?tp all reduce$", symbol)]
+    assert sorted(shape(line)["bytes"] for line in calls) == [2 * 4096 * 4096, 4 * 4096 * 4096]
+    assert sum("tp_all_reduce" in name for name in whole.variables) == 2
+
+
+def test_states_of_experts_are_divided_by_their_own_ranks() -> None:
+    """dp*cp = 8 ranks share the dense states, edp = 2 those of experts."""
+    lines = mixtral()
+    expert = 32 * 8 * 3 * 4096 * 14336 / (4 * 2)
+    attention = 32 * (2 * 4096 * 4096 + 2 * 4096 * 1024) / 2
+    rest = 32 * (4096 * 8 + 2 * 4096) + 2 * 32000 / 2 * 4096 + 4096
+    line = next(line for (group, symbol), line in lines.items() if group == "memory" and "optimizer" in symbol)
+    assert line.value == pytest.approx(12 * ((attention + rest) / 8 + expert / 2), rel=1e-9)
+    assert line.trust == "exact"
+
+
+def test_a_certain_zero_a_choice_and_a_shared_term_are_written_as_they_are() -> None:
+    """What is not there is not written; of a choice, the branch that holds; precedence is kept."""
+    x, y, none = fact(3.0, "x"), fact(2.0, "y"), fact(0.0, "none")
+
+    def told(value: float) -> str:
+        return written(value, lambda one: one.origin.name)
+
+    assert told(x - (y - 1.0)) == "x - (y - 1)" and told(x / (y * x)) == "x / (y * x)"
+    assert told((x + none * y) * 1.0) == "x" and told(np.where(x > y, x * y, y)) == "x * y"
+    assert told(np.maximum(np.float64(2.0) * x, y)) == "max(2 * x, y)" and x * none == 0.0
+    assert type(np.array([1.0, 2.0]) * x) is np.ndarray
+    assert np.where(np.array([True, False]), x, y).tolist() == [3.0, 2.0]
+    assert told(np.sqrt(x) + np.ceil(x / y)) == "sqrt(x) + ceil(x / y)"
+
+
+def test_a_named_function_is_itself_outside_of_an_explanation() -> None:
+    """And a line with its arguments inside."""
+
+    @formula("area", "Euclid", "m^2")
+    def area(width: float, height: float) -> float:
+        return width * height
+
+    assert type(area(2.0, 3.0)) is float
+    with tracing() as trace:
+        found = area(fact(2.0, "w") + 1.0, fact(3.0, "h"))
+    assert trace.results == [found] and found == 9.0
+    assert written(found, lambda one: one.origin.name) == "width * h"
