@@ -1,0 +1,146 @@
+"""What a step adds behind its pipeline: gradient and parameter traffic that nothing hides, and the update."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
+
+import numpy as np
+
+from planner.blocks import operators
+from planner.blocks.operator import Share
+from planner.blocks.record import Kind
+from planner.blocks.structure import structure
+from planner.cost import collectives
+from planner.cost.memory import StateBytes
+from planner.cost.recompute import recomputed_share
+from planner.cost.runs import on_equal
+from planner.formula import formula
+from planner.mesh import mesh
+from planner.plan import Num, Plan
+from planner.schedules import Work
+from planner.schema.hardware import Cluster
+from planner.stages import rows
+from planner.training.job import Job
+from planner.training.layer import STAGE, parameters_of, share_of
+from planner.training.memory import adapter_parameters, state_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """What the pipeline rank with most of each holds: parameters that are there, and those that are trained.
+
+    Attributes:
+        dense, expert: all of them; trained, trained_expert: those that gradients are reduced for; layers: blocks.
+    """
+
+    dense: Num
+    expert: Num
+    trained: Num
+    trained_expert: Num
+    layers: Num
+
+
+@formula("most")
+def carried(job: Job, plan: Plan) -> Carried:
+    """The largest over pipeline ranks of each."""
+    return on_equal(lambda plan: _carried(job, plan), plan, STAGE)
+
+
+def _carried(job: Job, plan: Plan) -> Carried:
+    of, share = structure(job.model), share_of(job, plan)
+    kinds, found = [_counted(job, kind, share) for kind in of.kinds], rows(of, plan)
+
+    def most(values: Sequence[Num]) -> Num:
+        return reduce(np.maximum, [row.sum(values) for row in found])
+
+    dense, expert = most([one.dense for one in kinds]), most([one.expert for one in kinds])
+    layers = reduce(np.maximum, [row.layers(of.blocks) for row in found])
+    if job.lora:
+        return Carried(dense, expert, most([one.adapters for one in kinds]), 0.0, layers)
+    return Carried(dense, expert, dense, expert, layers)
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Parameters of one block or end on one rank: all but routed experts, these, and LoRA's adapters."""
+
+    dense: Num
+    expert: Num
+    adapters: Num
+
+
+@formula(lambda job, kind, *_: kind.title, scope=True)
+def _counted(job: Job, kind: Kind, share: Share) -> Counted:
+    ops = operators(kind, share)
+    return Counted(*parameters_of(ops), adapter_parameters(ops, job.workload.lora_rank) if job.lora else 0.0)
+
+
+@formula("dp_comm_exposed", "ZeRO 2020, arXiv:1910.02054, 7", "s")
+def data_traffic(job: Job, plan: Plan, slowest: Work, held: Carried) -> Num:
+    """Exposed part of gradient reduction and parameter gathering, over dp_shard*cp ranks (experts: edp).
+
+    ZeRO 0: all-reduce of the gradient buffer; 1: reduce-scatter of it and all-gather of 16-bit weights, hidden behind a
+    share of the last micro-batch's backward pass. ZeRO 2 reduces, and ZeRO 3 also gathers twice (frozen weights too),
+    for every micro-batch, hidden behind its passes, which it slows down by a share of the traffic hidden. Frameworks
+    whose gathers block hide none; some gather a third time to recompute; where the pieces of a collective are a list,
+    the host spends `host_member` on each rank's (DeepSpeed before 0.5.5, runtime/zero/partition_parameters.py).
+    """
+    framework, each, view = job.framework, state_bytes(job), mesh(plan)
+    calls = np.where(plan.zero >= 3, framework.gathers * held.layers, 1.0)[()]
+    reduce: Num = 0.0
+    gather: Num = 0.0
+    all_reduce: Num = 0.0
+    shares = [(held.trained, held.dense, view.group("shard"))]
+    if job.model.moe is not None:
+        shares.append((held.trained_expert, held.expert, view.group("edp")))
+    copies = collectives.group(job.cluster, *view.group("replicate"))
+    for count, frozen, (size, stride) in shares:
+        members = collectives.group(job.cluster, size, stride)
+        weights: Num = np.where(plan.zero >= 3, frozen, count)
+        listed = np.where(plan.zero >= 3, calls * size * framework.host_member, 0.0)[()]
+        reduce = reduce + collectives.reduce_scatter(members, each.gradient * count, calls) + listed
+        reduce = reduce + collectives.all_reduce(copies, each.gradient * count / size)
+        gather = gather + collectives.all_gather(members, each.weight * weights, calls) + listed
+        all_reduce = all_reduce + collectives.all_reduce(members, each.gradient * count)
+        all_reduce = all_reduce + collectives.all_reduce(copies, each.gradient * count / size)
+    last_backward = slowest.backward
+    once = np.where(plan.zero >= 1, reduce + gather, all_reduce)
+    at_end = np.maximum(once - framework.dp_hidden * last_backward, 0.0)
+    forward = np.where(plan.zero >= 3, gather, 0.0)
+    slowdown = 1.0 if framework.gathers_block else framework.fsdp_slowdown
+    each_pass = _behind(forward, slowest.forward, slowdown)
+    again = recomputed_share(plan.recompute_layers, plan.v, held.layers) if framework.regathers else 0.0
+    each_pass = each_pass + _behind(reduce + (1.0 + again) * forward, last_backward, slowdown)
+    gathered_once = np.where(plan.zero >= 3, 0.0, gather)
+    return np.where(plan.zero >= 2, plan.m * each_pass + gathered_once, at_end)[()]
+
+
+def _behind(traffic: Num, compute: Num, slowdown: float) -> Num:
+    """What traffic adds to a pass that hides it: the excess, and the compute that it slows down."""
+    return np.maximum(traffic - compute, 0.0) + slowdown * np.minimum(traffic, compute)
+
+
+@formula("optimizer", unit="s")
+def optimizer_time(job: Job, plan: Plan, held: Carried) -> Num:
+    """Clip and update this rank's share at memory speed; offloaded, at the host's.
+
+    Reads every gradient once more for its norm. Offloaded: gradients go down and 16-bit weights come up over the host
+    link, and the CPU moves the update's bytes for all the node's accelerators through its own memory (Ren et al. 2021,
+    arXiv:2101.06840, section 4).
+    """
+    acc, each = job.cluster.accelerator, state_bytes(job)
+    view = mesh(plan)
+    ranks = np.where(plan.zero >= 1, view.group("shard").size, 1.0)[()]
+    expert_ranks = np.where(plan.zero >= 1, view.edp, 1.0)[()]
+    mine = held.trained / ranks + held.trained_expert / expert_ranks
+    if job.workload.offload == "none":
+        return (each.traffic + each.gradient) * mine / (acc.bandwidth * acc.efficiency.memory)
+    return mine * offload_seconds_per_parameter(job.cluster, each)
+
+
+def offload_seconds_per_parameter(cluster: Cluster, each: StateBytes) -> float:
+    """Transfer of one parameter's gradient and weight, and its update on the CPU that `used` accelerators share."""
+    transfer = (each.gradient + each.weight) / cluster.accelerator.host_rate
+    return transfer + each.traffic * cluster.used / cluster.node.host_bandwidth
