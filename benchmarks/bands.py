@@ -29,11 +29,11 @@ import numpy as np
 import yaml
 from accuracy import MEASURED, PAGE, ROOT, markdown, read, replaced
 
-from planner.accuracy.bands import scale
 from planner.accuracy.calibrate import CONSTANTS, residuals, with_factors
 from planner.accuracy.corpus import Case
 from planner.accuracy.fitting import fit
 from planner.accuracy.predict import predict
+from planner.bands import scale
 from planner.catalog.library import open_library
 from planner.training.job import Job
 

@@ -35,7 +35,7 @@ ONE_CORE = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREAD
 SEARCH = """
 import json, sys
 from planner import ask
-from planner.recommend import problem
+from planner.questions.train import problem
 from planner.search import search
 from planner.training.space import plans
 question = ask(**json.loads(sys.argv[1]))

@@ -1,12 +1,11 @@
 """Ranks parallel plans, of training and of inference, for a real model on a real cluster.
 
 >>> import planner
->>> question = planner.ask("llama3.1-70b", "8x8xA100-80GB", tp="4")
->>> answer = planner.recommend(question.job, question.bounds, top=3)
->>> answer.ranked[0].plan.tp
-4
->>> served = planner.answer(planner.ask_serve("llama3.1-70b", "8xH100-80GB", input=4000, output=500, tpot="30ms"))
->>> int(served.choice.ranked[0].plan.tp)
+>>> answer = planner.recommend("llama3.1-70b", "8x8xA100-80GB", tp="4", top=3)
+>>> answer.plans[0].tp, answer.plans[0].dp
+(4, 4)
+>>> served = planner.serve("llama3.1-70b", "8xH100-80GB", input=4000, output=500, tpot="30ms")
+>>> served.plans[0].tp
 8
 """
 
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 __all__ = [
+    "Answer",
     "Bounds",
     "Cluster",
     "Job",
@@ -23,27 +23,26 @@ __all__ = [
     "Plan",
     "PlannerError",
     "Workload",
-    "answer",
     "ask",
-    "ask_serve",
     "estimate",
     "recommend",
+    "serve",
 ]
 
 if TYPE_CHECKING:
+    from planner.api import Answer, recommend, serve
     from planner.errors import PlannerError
     from planner.plan import Plan
-    from planner.question import ask
-    from planner.recommend import recommend
+    from planner.questions.ask import ask
     from planner.schema.hardware import Cluster
     from planner.schema.model import Model
     from planner.schema.workload import Workload
-    from planner.serve import answer, ask_serve
     from planner.training.estimate import estimate
     from planner.training.job import Job
     from planner.training.space import Bounds
 
 _HOME = {
+    "Answer": "planner.api",
     "Bounds": "planner.training.space",
     "Cluster": "planner.schema.hardware",
     "Job": "planner.training.job",
@@ -51,11 +50,10 @@ _HOME = {
     "Plan": "planner.plan",
     "PlannerError": "planner.errors",
     "Workload": "planner.schema.workload",
-    "answer": "planner.serve",
-    "ask": "planner.question",
-    "ask_serve": "planner.serve",
+    "ask": "planner.questions.ask",
     "estimate": "planner.training.estimate",
-    "recommend": "planner.recommend",
+    "recommend": "planner.api",
+    "serve": "planner.api",
 }
 
 

@@ -14,8 +14,8 @@ from planner.blocks.structure import beyond_attention, structure
 from planner.cost.recompute import kept
 from planner.errors import PlannerError
 from planner.plan import Num
+from planner.questions.serve import ask_serve
 from planner.schema.model import Model
-from planner.serve import ask_serve
 from tests.jobs import model
 
 SEQ = 2048

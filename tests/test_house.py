@@ -26,17 +26,17 @@ STOREYS = (
     ("training", "serving"),
     ("search",),
     ("simulate",),
-    ("pins", "recommend", "question", "serve", "sizing", "size", "size_serving", "curve"),
+    ("bands",),
+    ("questions", "sizing"),
     ("accuracy", "launch", "report"),
-    ("sweep",),
-    ("cli", "__init__", "__main__"),
+    ("cli", "api", "__init__", "__main__"),
 )
 """From the ground up. Modules may import lower storeys and their own."""
 
 FLOOR = {name: height for height, names in enumerate(STOREYS) for name in names}
 
 PURE = ("plan", "masks", "mesh", "blocks", "architecture", "schedules", "cost", "stages")
-PURE += ("training", "serving", "search", "sizing", "pins")
+PURE += ("training", "serving", "search", "sizing")
 """Nothing here reads the screen, the disk or the clock."""
 
 OUTSIDE = {"typer", "os", "pathlib", "yaml", "time"}

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from planner.blocks.structure import structure
 from planner.launch.program import Setup
 from planner.launch.targets import TARGETS, refusal
-from planner.pins import lean
 from planner.plan import INTEGERS, Plan
-from planner.recommend import Recommendation, best, problem, recommend
+from planner.questions.pins import lean
+from planner.questions.train import Recommendation, best, problem, recommend
 from planner.report.explain import explanation
 from planner.report.jsonout import explained, recommendation, write
 from planner.search import search

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from planner.curve import ask_curve
-from planner.question import ask
+from planner.questions.ask import ask
+from planner.questions.curve import ask_curve
 
 
 def test_attention_that_the_part_has_not() -> None:

@@ -8,8 +8,16 @@ from itertools import groupby
 import pytest
 
 from planner.errors import NoLegalPlan
-from planner.pins import grown
-from planner.recommend import RELAXATIONS, Recommendation, caveats, recommend, relax, smallest_cluster, usable_memory
+from planner.questions.pins import grown
+from planner.questions.train import (
+    RELAXATIONS,
+    Recommendation,
+    caveats,
+    recommend,
+    relax,
+    smallest_cluster,
+    usable_memory,
+)
 from planner.training.job import Job
 from planner.training.memory import peak_memory
 from planner.training.rules import first_broken

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from planner.plan import INTEGERS, Plan
-from planner.recommend import problem as recommend_problem
+from planner.questions.train import problem as recommend_problem
 from planner.schedules import offered
 from planner.search import Candidate, Problem, layout, search
 from planner.training.job import Job

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from planner.errors import PlannerError
 from planner.plan import Plan
-from planner.question import ask
-from planner.recommend import Ranked, recommend
+from planner.questions.ask import ask
+from planner.questions.train import Ranked, recommend
 from planner.schedules import Work
 from planner.simulate import Task, Timeline, compare, hops, plan_hops, replay, replay_plan, replay_works
 from planner.training.estimate import chunk_works, pipeline_stages

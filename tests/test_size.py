@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from planner.accuracy.bands import band, bands
+from planner.bands import band, bands
 from planner.blocks.counts import model_flops
-from planner.question import ask
-from planner.recommend import Ranked, best
-from planner.size import SizeAnswer, ask_size, size
+from planner.questions.ask import ask
+from planner.questions.size import SizeAnswer, ask_size, size
+from planner.questions.train import Ranked, best
 from planner.sizing import answers
 from planner.sizing.failures import DAY, Failures
 from planner.sizing.ladder import between, rungs, sized

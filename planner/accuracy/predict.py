@@ -10,7 +10,7 @@ import numpy as np
 
 from planner.accuracy.corpus import Case
 from planner.plan import INTEGERS, Num, Plan
-from planner.recommend import usable_memory
+from planner.questions.train import usable_memory
 from planner.training.estimate import Estimate, estimate
 from planner.training.job import Job
 from planner.training.memory import rank_memories

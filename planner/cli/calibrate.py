@@ -151,7 +151,7 @@ def _said(request: Request, log: Log, ds_config: Path | None) -> tuple[Said, lis
     from planner.accuracy.machines import Shelf
     from planner.catalog.clusters import find_cluster
     from planner.catalog.library import open_library
-    from planner.question import adapters
+    from planner.questions.ask import adapters
 
     if not request.gpus:
         raise PlannerError(f"{log.path}: a log does not name its machine", "--gpus 4x8xH100")

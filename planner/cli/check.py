@@ -97,7 +97,7 @@ def check(
     from planner.launch.check import compared
     from planner.launch.header import read_header
     from planner.launch.targets import TARGETS
-    from planner.recommend import caveats
+    from planner.questions.train import caveats
     from planner.report.check import document
     from planner.report.check import text as shown
     from planner.report.jsonout import write

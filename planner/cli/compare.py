@@ -25,8 +25,8 @@ def compare(request: Request, price: _Price = None) -> None:
         missing = "--gpus" if request.model else "--model"
         raise PlannerError(f"{missing} is missing", "planner compare --model llama70b --gpus 64xA100,64xH100,32xB200")
     from planner.cli.screen import notes, show, width
-    from planner.curve import compare as search
-    from planner.recommend import caveats
+    from planner.questions.curve import compare as search
+    from planner.questions.train import caveats
     from planner.report.words import warning
 
     columns = search(request.model, request.gpus, price=price or (), exact=request.exact, **job_options(request))

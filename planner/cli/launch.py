@@ -132,7 +132,8 @@ def _refuse(target: Target, setup: Setup, as_asked: bool) -> None:
     """
     from planner.launch.nearest import nearest
     from planner.launch.targets import refusal, rules_of
-    from planner.report.words import degrees, recompute_name
+    from planner.report.words import degrees
+    from planner.training.space import recompute_name
 
     rule = refusal(target, setup)
     if rule is None:

@@ -11,7 +11,7 @@ from planner.cli.request import Request, resolve
 from planner.errors import EXIT_NOTHING_FITS, PlannerError
 
 if TYPE_CHECKING:
-    from planner.recommend import Ranked
+    from planner.questions.train import Ranked
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ def chosen(request: Request, number: int) -> Chosen:
         raise PlannerError(f"--plan must be between 1 and 1000, not {number}")
     question = resolve(request)
     from planner.cli.screen import notes, progress
-    from planner.recommend import caveats, recommend
+    from planner.questions.train import caveats, recommend
     from planner.report.words import unfit
 
     assumptions = (*question.assumptions, *caveats(question.job, question.bounds))

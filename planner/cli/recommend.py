@@ -28,8 +28,8 @@ def recommend(
         return
     question = resolve(request)
     from planner.cli.screen import notes, progress
-    from planner.recommend import caveats
-    from planner.recommend import recommend as search
+    from planner.questions.train import caveats
+    from planner.questions.train import recommend as search
     from planner.report.words import warning
 
     assumptions = (*question.assumptions, *caveats(question.job, question.bounds))
@@ -51,12 +51,12 @@ def recommend(
 
 def _curve(request: Request) -> bool:
     """Answer for a range of clusters; False when --gpus is none."""
-    from planner.curve import ask_curve, curve, is_range
+    from planner.questions.curve import ask_curve, curve, is_range
 
     if not is_range(request.gpus):
         return False
     from planner.cli.screen import notes, show, width
-    from planner.recommend import caveats
+    from planner.questions.train import caveats
     from planner.report.curve import curve as ladder
     from planner.report.curve import curve_json
     from planner.report.jsonout import write

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 if TYPE_CHECKING:
-    from planner.question import Question
+    from planner.questions.ask import Question
 
 
 def complete(kind: str) -> Callable[[str], list[str]]:
@@ -163,7 +163,7 @@ def resolve(request: Request) -> Question:
     Raises:
         PlannerError: whatever is wrong with the request.
     """
-    from planner.question import ask
+    from planner.questions.ask import ask
 
     return ask(request.model, request.gpus, **job_options(request))
 

@@ -12,7 +12,7 @@ from planner.cli.request import complete
 from planner.errors import EXIT_FITS, EXIT_NOTHING_FITS, PlannerError
 
 if TYPE_CHECKING:
-    from planner.serve import ServeAnswer
+    from planner.questions.serve import ServeAnswer
 
 _LOAD, _LEVELS, _PIN, _OUT = "Requests", "Service levels", "Pin or bound", "Output"
 
@@ -127,7 +127,7 @@ def serve(
 
 def _answer(model: str, gpus: str, asked: dict[str, Any], quiet: bool) -> ServeAnswer:
     from planner.cli.screen import notes
-    from planner.serve import answer, ask_serve
+    from planner.questions.serve import answer, ask_serve
 
     question = ask_serve(model, gpus, **asked)
     notes(question.assumptions, quiet)

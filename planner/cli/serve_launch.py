@@ -12,7 +12,7 @@ from planner.errors import EXIT_NOTHING_FITS, PlannerError
 if TYPE_CHECKING:
     from planner.launch.engines.deployment import Deployment
     from planner.launch.engines.target import ServingTarget
-    from planner.serve import ServeAnswer
+    from planner.questions.serve import ServeAnswer
 
 
 def check_options(wanted: bool, number: int | None, out: Path | None, as_json: bool) -> None:

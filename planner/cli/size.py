@@ -118,10 +118,10 @@ def _refuse(options: dict[str, Any], why: str) -> None:
 
 def _answer(request: Request, asked: dict[str, Any], only: str | None) -> None:
     from planner.cli.screen import notes, width
+    from planner.questions.size import ask_size
+    from planner.questions.size import size as search
     from planner.report.sizing import sizes
     from planner.report.sizing_json import point, size
-    from planner.size import ask_size
-    from planner.size import size as search
 
     question = ask_size(request.model, request.gpus, **asked, **job_options(request))
     notes(question.assumptions, request.quiet)
@@ -132,8 +132,8 @@ def _answer(request: Request, asked: dict[str, Any], only: str | None) -> None:
 
 def _answer_load(request: Request, asked: dict[str, Any], only: str | None) -> None:
     from planner.cli.screen import notes, width
+    from planner.questions.size_serving import ask_load, size_load
     from planner.report.sizing_serving import deployment, load, loads
-    from planner.size_serving import ask_load, size_load
 
     job = {name: getattr(request, name) for name in ("tp", "ep", "pp", "dp", "profiles", "strict")}
     question = ask_load(request.model, request.gpus, **asked, **job)

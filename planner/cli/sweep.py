@@ -39,7 +39,7 @@ def sweep(file: _File, out: _Out = None, jobs: _Jobs = None, quiet: _Quiet = Fal
     from planner.cli.infile import read_text
     from planner.cli.sweepfile import Table
     from planner.cli.workers import answers
-    from planner.sweep import read_sweep
+    from planner.questions.sweep import read_sweep
 
     if jobs is not None and not 1 <= jobs <= 1024:
         raise PlannerError(f"--jobs must be between 1 and 1024, not {jobs}")

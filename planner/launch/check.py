@@ -9,15 +9,15 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from planner.accuracy.bands import band
 from planner.accuracy.diagnose import Suspect, suspects
+from planner.bands import band
 from planner.errors import PlannerError
 from planner.launch.nearest import Change, nearest
 from planner.launch.program import Setup, Target
 from planner.launch.read.placement import NO_PLACEMENT, placed
 from planner.launch.read.reading import Problem, Reading
 from planner.plan import Plan
-from planner.recommend import Ranked, rank, recommend, usable_memory
+from planner.questions.train import Ranked, rank, recommend, usable_memory
 from planner.schema.framework import Framework
 from planner.schema.hardware import Cluster
 from planner.schema.model import Model

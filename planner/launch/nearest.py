@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from planner.plan import Num, Plan, Range
-from planner.recommend import Ranked, problem, rank
+from planner.questions.train import Ranked, problem, rank
 from planner.search import Candidate, search
 from planner.training.job import Job
 from planner.training.rule import Rule

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from planner.plan import Plan
-from planner.recommend import Ranked
+from planner.questions.train import Ranked
 from planner.schedules import MEGATRON, SCHEDULES, Schedule, offered, run_by, runs
 from planner.stages import layers_per_rank
 from planner.training.estimate import estimate, pipeline_stages

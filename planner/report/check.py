@@ -15,10 +15,11 @@ from planner.launch.program import Setup
 from planner.launch.read.megatron import UNNAMED
 from planner.launch.targets import TARGETS, refusal
 from planner.plan import Plan
-from planner.recommend import Ranked
+from planner.questions.train import Ranked
 from planner.report.jsonout import inputs
 from planner.report.jsonout import plan as plan_data
-from planner.report.words import PART_NAMES, degrees, largest_part, recompute_name, with_band
+from planner.report.words import PART_NAMES, degrees, largest_part, with_band
+from planner.training.space import recompute_name
 from planner.units import format_bytes, format_seconds
 
 SCHEMA = "planner.check/1"

@@ -6,17 +6,18 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from planner import __version__
-from planner.curve import Column as Compared
-from planner.curve import Curve
-from planner.recommend import usable_memory
+from planner.questions.curve import Column as Compared
+from planner.questions.curve import Curve
+from planner.questions.train import usable_memory
 from planner.report.grid import Column, kept, tables
 from planner.report.jsonout import inputs, inputs_of, loosened, plan
 from planner.report.plot import scatter
 from planner.report.sizing_json import brief, price
 from planner.report.sizing_words import layout, pays_words, price_words, shape, usd
 from planner.report.table import training
-from planner.report.words import band_words, degrees, recompute_name, relaxation, unfit, with_band
+from planner.report.words import band_words, degrees, relaxation, unfit, with_band
 from planner.sizing.answers import Rung
+from planner.training.space import recompute_name
 from planner.units import GIB, format_bytes
 
 TIMED = {"time_s", "time_low_s", "time_high_s", "gpu_hours", "cost_usd", "effective_share", "spare_nodes"}

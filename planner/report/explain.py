@@ -14,19 +14,20 @@ from itertools import chain, count
 from textwrap import wrap
 from typing import Any
 
-from planner.accuracy.bands import band
+from planner.bands import band
 from planner.blocks.counts import parameters
 from planner.blocks.structure import structure
 from planner.formula import Trace, Traced, fact, named_in, tracing, written
 from planner.plan import Plan
-from planner.recommend import Ranked
+from planner.questions.train import Ranked
 from planner.report.advice import schedule_lines, sensitivity_lines
 from planner.report.facts import traced_job, traced_plan
-from planner.report.words import PART_NAMES, degrees, recompute_name, relaxation
+from planner.report.words import PART_NAMES, degrees, relaxation
 from planner.stages import total
 from planner.training.estimate import step_time
 from planner.training.job import Job
 from planner.training.memory import rank_memories
+from planner.training.space import recompute_name
 from planner.training.throughput import throughput
 from planner.units import format_bytes, format_count, format_flops, format_rate, format_seconds
 

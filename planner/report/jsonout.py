@@ -6,16 +6,17 @@ import json
 from typing import Any
 
 from planner import __version__
-from planner.accuracy.bands import band
+from planner.bands import band
 from planner.blocks.counts import active_parameters, parameters
 from planner.catalog.clusters import cluster_spec
-from planner.recommend import Ranked, Recommendation
+from planner.questions.train import Ranked, Recommendation
 from planner.report.explain import Line, as_data
-from planner.report.words import largest_part, recompute_name
+from planner.report.words import largest_part
 from planner.schema.hardware import Cluster
 from planner.schema.model import Model
 from planner.stages import layers_per_chunk
 from planner.training.job import Job
+from planner.training.space import recompute_name
 
 SCHEMA = "planner.recommendation/1"
 

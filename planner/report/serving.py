@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from planner.blocks.counts import parameters
+from planner.questions.serve import OBJECTIVES, ServeAnswer
 from planner.report.grid import Column, kept, prose, tables
 from planner.report.plot import scatter
 from planner.report.serving_words import (
@@ -22,7 +23,6 @@ from planner.report.serving_words import (
     why,
 )
 from planner.schema.serving import ServeWorkload
-from planner.serve import OBJECTIVES, ServeAnswer
 from planner.serving.choose import Rejected, alike
 from planner.serving.job import ServeJob
 from planner.serving.options import Option, per_gpu

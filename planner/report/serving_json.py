@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from planner import __version__
+from planner.questions.serve import ServeAnswer
 from planner.report.jsonout import inputs_of
 from planner.report.serving_words import by_class, capped, gpus_of, rejected
-from planner.serve import ServeAnswer
 from planner.serving.choose import Rejected
 from planner.serving.disaggregate import Pools
 from planner.serving.job import ServeJob

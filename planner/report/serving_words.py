@@ -6,9 +6,9 @@ from math import ceil, floor
 
 from planner.architecture import moe_layers
 from planner.plan import Plan
+from planner.questions.serve import confidence
 from planner.schema.formats import Module
 from planner.schema.serving import ServeWorkload
-from planner.serve import confidence
 from planner.serving.choose import Rejected
 from planner.serving.disaggregate import Pools
 from planner.serving.job import ServeJob, replica_gpus

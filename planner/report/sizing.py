@@ -5,8 +5,9 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Sequence
 
-from planner.accuracy.bands import band
-from planner.recommend import usable_memory
+from planner.bands import band
+from planner.questions.size import SizeAnswer
+from planner.questions.train import usable_memory
 from planner.report.grid import Column, prose, tables
 from planner.report.sizing_words import (
     binding_words,
@@ -23,7 +24,6 @@ from planner.report.sizing_words import (
 )
 from planner.report.table import training
 from planner.report.words import CURES, band_words, largest_part, miss
-from planner.size import SizeAnswer
 from planner.sizing.point import Point
 from planner.units import format_count, format_seconds
 
@@ -146,7 +146,7 @@ def reasons(answer: SizeAnswer, head: Point) -> list[str]:
 
 
 def _too_small(near: object) -> str:
-    from planner.recommend import Ranked
+    from planner.questions.train import Ranked
 
     assert isinstance(near, Ranked)
     return f"{near.job.cluster.accelerator.name}: {miss(near, usable_memory(near.job))}."

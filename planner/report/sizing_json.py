@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from planner import __version__
-from planner.accuracy.bands import band
+from planner.bands import band
 from planner.catalog.clusters import cluster_spec
-from planner.recommend import usable_memory
+from planner.questions.size import SizeAnswer, SizeQuestion
+from planner.questions.train import usable_memory
 from planner.report.jsonout import inputs_of, plan
 from planner.report.sizing_words import nearest_words, time_range
 from planner.report.words import largest_part, miss
-from planner.size import SizeAnswer, SizeQuestion
 from planner.sizing.answers import Rung
 from planner.sizing.money import Bill, instances
 from planner.sizing.point import Kind, Point

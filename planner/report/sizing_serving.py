@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from planner import __version__
+from planner.questions.size_serving import LoadAnswer
 from planner.report.grid import Column, tables
 from planner.report.jsonout import inputs_of
 from planner.report.serving_json import option as plan
 from planner.report.serving_words import formats, rejected
 from planner.report.sizing_json import price
 from planner.report.sizing_words import price_words, usd
-from planner.size_serving import LoadAnswer
 from planner.sizing.money import instances
 from planner.sizing.serving import Served
 from planner.units import format_seconds

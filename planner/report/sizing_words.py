@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import exp
 
-from planner.accuracy.bands import band
+from planner.bands import band
 from planner.catalog.clusters import cluster_spec
 from planner.launch.targets import writes
-from planner.report.words import degrees, largest_part, recompute_name
+from planner.questions.size import SizeAnswer
+from planner.report.words import degrees, largest_part
 from planner.schema.hardware import Node
-from planner.size import SizeAnswer
 from planner.sizing.answers import WORTH, Rung
 from planner.sizing.binding import Binding
 from planner.sizing.money import Bill, instances
 from planner.sizing.point import Point
+from planner.training.space import recompute_name
 from planner.units import format_bytes, format_count, format_seconds
 
 
@@ -88,7 +89,7 @@ def binding_words(found: Binding, answer: SizeAnswer) -> str:
 
 def answer_capacity(found: Binding) -> float:
     """Bytes that a plan may use where the miss was found."""
-    from planner.recommend import usable_memory
+    from planner.questions.train import usable_memory
 
     assert found.miss is not None
     return usable_memory(found.miss.job)

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 
 from planner.blocks.counts import parameters
-from planner.recommend import DISAGREEMENT, Ranked, Recommendation
+from planner.questions.train import DISAGREEMENT, Ranked, Recommendation
 from planner.report.grid import GREEN, RED, YELLOW, Column, paint, prose, tables
 from planner.report.words import (
     CURES,
@@ -14,7 +14,6 @@ from planner.report.words import (
     largest_part,
     loses,
     miss,
-    recompute_name,
     relaxation,
     where_it_fits,
     why,
@@ -22,6 +21,7 @@ from planner.report.words import (
     with_band,
 )
 from planner.training.job import Job
+from planner.training.space import recompute_name
 from planner.units import GIB, format_bytes, format_count, format_rate, format_seconds
 
 BAR = 12

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from planner.accuracy.bands import band, tied
+from planner.bands import band, tied
 from planner.plan import Plan
-from planner.recommend import RELAXATIONS, Loosened, Ranked, Recommendation
-from planner.stages import chunk_layers
+from planner.questions.train import RELAXATIONS, Loosened, Ranked, Recommendation
 from planner.training.job import Job
+from planner.training.space import recompute_name
 from planner.units import GIB, format_bytes, format_seconds
 
 PART_NAMES = {
@@ -34,14 +34,6 @@ CURES = {
     "reserve": "a device with more memory",
 }
 """What would shrink each part of memory."""
-
-
-def recompute_name(job: Job, plan: Plan) -> str:
-    """none, selective, full, or "3 of 10" layers of each chunk."""
-    chunk = int(chunk_layers(job.model.layers, plan))
-    if plan.recompute_layers == 0:
-        return "selective" if plan.selective else "none"
-    return "full" if plan.recompute_layers >= chunk else f"{plan.recompute_layers} of {chunk}"
 
 
 def degrees(plan: Plan) -> str:

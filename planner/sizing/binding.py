@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from planner.recommend import Ranked, problem, rank
+from planner.questions.train import Ranked, problem, rank
 from planner.search import search
 from planner.sizing.answers import keeps
 from planner.sizing.ladder import step

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from planner.pins import whole
-from planner.recommend import Ranked, best
+from planner.questions.pins import whole
+from planner.questions.train import Ranked, best
 from planner.schema.hardware import Node
 from planner.sizing.failures import Failures
 from planner.sizing.ladder import between, multiples, rungs, sized

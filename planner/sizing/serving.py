@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from planner.questions.serve import ServeQuestion
 from planner.schema.hardware import Cluster, Node
-from planner.serve import ServeQuestion
 from planner.serving.choose import Rejected, choose
 from planner.serving.job import ServeJob
 from planner.serving.options import Option

@@ -262,3 +262,11 @@ def _recomputed(bounds: Bounds, chunk: int, selective: bool) -> list[int]:
     if free or "full" in policies:  # type: ignore[operator]
         ks.append(chunk)
     return bounds["recompute_layers"].keep(ks)
+
+
+def recompute_name(job: Job, plan: Plan) -> str:
+    """none, selective, full, or "3 of 10" layers of each chunk."""
+    chunk = int(chunk_layers(job.model.layers, plan))
+    if plan.recompute_layers == 0:
+        return "selective" if plan.selective else "none"
+    return "full" if plan.recompute_layers >= chunk else f"{plan.recompute_layers} of {chunk}"

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from planner.accuracy.bands import Widths, band, bands, tied
 from planner.accuracy.corpus import Corpus
 from planner.accuracy.predict import predict
 from planner.accuracy.rows import read_folder
 from planner.accuracy.score import main
+from planner.bands import Widths, band, bands, tied
 from planner.catalog.clusters import find_cluster
 from planner.catalog.library import open_library
 from planner.plan import Plan

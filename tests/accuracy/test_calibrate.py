@@ -22,7 +22,7 @@ from planner.catalog.clusters import find_cluster
 from planner.catalog.library import KINDS, open_library
 from planner.catalog.yamlfile import read_profile
 from planner.errors import PlannerError
-from planner.recommend import recommend
+from planner.questions.train import recommend
 from planner.training.job import Job
 from planner.training.space import Bounds
 from tests.accuracy.samples import case, row, shelf

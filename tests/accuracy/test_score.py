@@ -8,7 +8,7 @@ import pytest
 from planner.accuracy.corpus import read_corpus
 from planner.accuracy.predict import predict, stack
 from planner.accuracy.score import apart, main, score, verdicts
-from planner.recommend import usable_memory
+from planner.questions.train import usable_memory
 from planner.training.estimate import estimate
 from tests.accuracy.samples import case, row
 

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from planner.errors import PlannerError
-from planner.question import parse_range
+from planner.questions.ask import parse_range
 from tests.cli.run import Shell
 
 JOB = "recommend -m llama70b -g 64xA100 -q"

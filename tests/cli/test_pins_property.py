@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 
 from planner.cli.app import main
 from planner.plan import Plan
-from planner.recommend import usable_memory
-from planner.sweep import Cell, Shelves, Sweep
+from planner.questions.sweep import Cell, Shelves, Sweep
+from planner.questions.train import usable_memory
 from planner.training.job import Job
 from planner.training.memory import peak_memory
 from planner.training.rule import head_worth

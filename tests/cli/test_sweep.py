@@ -10,7 +10,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from planner.sweep import PINS
+from planner.questions.sweep import PINS
 from tests.cli.run import Shell
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "schemas" / "sweep-1.json").read_text())

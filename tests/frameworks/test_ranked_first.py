@@ -9,7 +9,7 @@ import pytest
 from planner.launch.program import Setup
 from planner.launch.targets import TARGETS
 from planner.plan import Range
-from planner.recommend import Ranked, best
+from planner.questions.train import Ranked, best
 from planner.training.space import Bounds
 from tests.frameworks.deepspeed import deepspeed_accepts
 from tests.frameworks.megatron import MegatronValidator

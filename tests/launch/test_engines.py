@@ -21,7 +21,7 @@ from planner.launch.engines.target import ServingTarget, Shell
 from planner.launch.program import Flag
 from planner.launch.read.options import known_options
 from planner.plan import Plan
-from planner.serve import ServeQuestion, answer, ask_serve
+from planner.questions.serve import ServeQuestion, answer, ask_serve
 from planner.serving.job import at_batch
 from planner.serving.options import evaluate
 

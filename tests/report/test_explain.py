@@ -12,7 +12,7 @@ import pytest
 
 from planner.formula import fact, formula, tracing, written
 from planner.plan import Plan
-from planner.recommend import Ranked
+from planner.questions.train import Ranked
 from planner.report.explain import Line, explanation
 from planner.training.estimate import estimate
 from planner.training.job import Job

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from planner.errors import NoLegalPlan, PlannerError
 from planner.plan import Plan, Range
+from planner.questions.serve import answer, ask_serve
 from planner.report.serving_words import capped, room
-from planner.serve import answer, ask_serve
 from planner.serving.choose import alike, choose, front, pareto
 from planner.serving.disaggregate import BUSY, pools, prefill_rate
 from planner.serving.estimate import decode_step

@@ -11,9 +11,9 @@ from typing import Any
 
 from planner.catalog.library import Library, open_library, unknown
 from planner.errors import NoLegalPlan, PlannerError
-from planner.pins import no_legal_plan
-from planner.question import ask
-from planner.recommend import Ranked, caveats, problem, usable_memory
+from planner.questions.ask import ask
+from planner.questions.pins import no_legal_plan
+from planner.questions.train import Ranked, caveats, problem, usable_memory
 from planner.search import search
 from planner.sizing.answers import (
     Nearest,

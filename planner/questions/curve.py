@@ -10,10 +10,10 @@ from typing import Any
 from planner.catalog.clusters import find_cluster
 from planner.catalog.library import Library, open_library
 from planner.errors import PlannerError
-from planner.question import Question, ask
-from planner.recommend import Recommendation, recommend
+from planner.questions.ask import Question, ask
+from planner.questions.size import illegal, types_of
+from planner.questions.train import Recommendation, recommend
 from planner.schema.hardware import Cluster
-from planner.size import illegal, types_of
 from planner.sizing.answers import Rung, pays_until, scaling
 from planner.sizing.binding import short
 from planner.sizing.ladder import rungs

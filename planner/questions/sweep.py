@@ -11,15 +11,15 @@ from itertools import product
 from math import prod
 from typing import Any
 
-from planner.accuracy.bands import band
+from planner.bands import band
 from planner.catalog.clusters import find_cluster
 from planner.catalog.library import Library, open_library
 from planner.catalog.yamlfile import parse_yaml
 from planner.errors import PlannerError, suggest
-from planner.question import ask
-from planner.recommend import Ranked, best, usable_memory
-from planner.report.words import recompute_name
+from planner.questions.ask import ask
+from planner.questions.train import Ranked, best, usable_memory
 from planner.training.job import Job
+from planner.training.space import recompute_name
 
 PINS = ("tp", "cp", "ep", "etp", "pp", "dp", "dp_replicate", "v", "zero", "sp", "head", "recompute_layers")
 OPTIONS = (*(name for name in signature(ask).parameters if name not in ("library", "dimensions")), *PINS)

@@ -9,8 +9,8 @@ from typing import Any
 
 from planner.blocks.structure import beyond_attention
 from planner.cost.runs import at
-from planner.pins import fixes_the_size, flags, grown, keeping, larger, lean, loosened, no_legal_plan, pinned
 from planner.plan import Plan, rows_of
+from planner.questions.pins import fixes_the_size, flags, grown, keeping, larger, lean, loosened, no_legal_plan, pinned
 from planner.schedules import SCHEDULES, offered
 from planner.schema.hardware import Cluster
 from planner.schema.workload import Workload

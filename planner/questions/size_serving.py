@@ -9,8 +9,8 @@ from typing import Any
 
 from planner.catalog.library import Library, open_library, unknown
 from planner.errors import PlannerError
-from planner.serve import ask_serve
-from planner.size import MOST, kind_names, read_prices, room, types_of
+from planner.questions.serve import ask_serve
+from planner.questions.size import MOST, kind_names, read_prices, room, types_of
 from planner.sizing.serving import Served, ServeKind, cheapest_served, fewest_served, served
 
 

@@ -15,7 +15,7 @@ from planner.catalog.clusters import find_cluster
 from planner.catalog.library import open_library
 from planner.errors import NoLegalPlan, PlannerError, UnitError
 from planner.plan import Plan, Range
-from planner.question import parse_range
+from planner.questions.ask import parse_range
 from planner.schema.formats import COMPUTED
 from planner.schema.hardware import Cluster
 from planner.schema.model import Model

@@ -1,0 +1,106 @@
+"""The planner from Python: names in, an answer out that prints itself, in notebooks too."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from html import escape
+from typing import Any
+
+SHOWN = ("rank", "tp", "cp", "ep", "etp", "pp", "v", "dp", "micro_batch", "micro_batches", "zero", "recompute")
+MEASURES = ("step_time_s", "tokens_per_second", "mfu")
+
+
+class Record(dict[str, Any]):
+    """An object of the JSON answer whose keys are attributes as well; a list of them is what pandas.DataFrame takes."""
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(f"this answer has no {name!r}; it has {', '.join(self)}") from None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was asked and what was found, with the keys and units of the command's --json.
+
+    Attributes:
+        found: the answer as the planner holds it.
+        lines: the same as a page of text, for a width in columns.
+    """
+
+    found: Any
+    document: dict[str, Any]
+    lines: Callable[[int | None], list[str]]
+
+    @property
+    def fits(self) -> bool:
+        """Whether something runs as it was asked for."""
+        return bool(self.document["fits_as_requested"])
+
+    @cached_property
+    def plans(self) -> list[Record]:
+        """Plans, best first; deployments, where serving was asked for."""
+        return [Record(one) for one in self.document.get("plans", self.document.get("deployments", []))]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON answer as plain values."""
+        document: dict[str, Any] = json.loads(json.dumps(self.document))
+        return document
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines(None))
+
+    def __repr__(self) -> str:
+        """The first screen."""
+        return "\n".join(self.lines(118)[:24])[:3900]
+
+    def _repr_html_(self) -> str:
+        """The ranking as a table, what was assumed below it."""
+        keys = [key for key in (*SHOWN, *MEASURES) if self.plans and key in self.plans[0]]
+        head = "".join(f"<th>{escape(key)}</th>" for key in keys)
+        rows = "".join(f"<tr>{''.join(f'<td>{_cell(one[key])}</td>' for key in keys)}</tr>" for one in self.plans)
+        notes = "".join(f"<li>{escape(str(said))}</li>" for said in self.document.get("assumptions", ()))
+        verdict = "" if self.fits else "<p>Does not fit as asked.</p>"
+        return f"{verdict}<table><tr>{head}</tr>{rows}</table><ul>{notes}</ul>"
+
+
+def _cell(value: Any) -> str:
+    return escape(f"{value:,.4g}" if isinstance(value, float) else str(value))
+
+
+def recommend(model: str, gpus: str, *, top: int = 10, exact: bool = False, **options: Any) -> Answer:
+    """The ranked plans of `planner recommend`; options are its own, with underscores: tp="4", seq=4096, zero="1".
+
+    Raises:
+        PlannerError: whatever is wrong with the question.
+    """
+    from planner.questions.ask import ask
+    from planner.questions.train import caveats
+    from planner.questions.train import recommend as search
+    from planner.report.jsonout import recommendation as document
+    from planner.report.table import recommendation as page
+
+    question = ask(model, gpus, **options)
+    found = search(question.job, question.bounds, top, exact)
+    said = (*question.assumptions, *caveats(question.job, question.bounds))
+    words = ["--model", model, "--gpus", gpus]
+    return Answer(found, document(found, said), lambda width: list(page(found, words, width)))
+
+
+def serve(model: str, gpus: str, *, top: int = 10, **options: Any) -> Answer:
+    """The ranked deployments of `planner serve`; options are its own: input=4000, output=500, tpot="30ms".
+
+    Raises:
+        PlannerError: whatever is wrong with the question.
+    """
+    from planner.questions.serve import answer, ask_serve
+    from planner.report.serving import deployments as page
+    from planner.report.serving_json import serving as document
+
+    question = ask_serve(model, gpus, **options)
+    found = answer(question)
+    return Answer(found, document(found, question.assumptions, top), lambda width: list(page(found, top, width)))

@@ -1,0 +1,47 @@
+"""The planner from Python, as notebooks and scripts use it."""
+
+from __future__ import annotations
+
+import importlib
+import json
+
+import pytest
+
+import planner
+from planner.errors import PlannerError
+
+
+def test_names_in_an_answer_out() -> None:
+    """The same records as the command's JSON, as attributes and as keys."""
+    answer = planner.recommend(model="llama70b", gpus="64xA100", tp="4", top=3)
+    first = answer.plans[0]
+    assert (first.tp, first["tp"], len(answer.plans), answer.fits) == (4, 4, 3, True)
+    assert first.step_time_s == pytest.approx(answer.found.ranked[0].step_time)
+    assert json.loads(json.dumps(answer.to_dict()))["plans"][0]["tp"] == 4
+    with pytest.raises(AttributeError, match="no 'step'"):
+        _ = first.step
+
+
+def test_what_a_notebook_shows() -> None:
+    """A screen of text, or a table; what was assumed is below it."""
+    answer = planner.recommend("llama70b", "8xA100")
+    assert len(repr(answer)) < 4000 and "Does not fit as asked." in repr(answer)
+    page = answer._repr_html_()
+    assert page.startswith("<p>Does not fit") and page.count("<tr>") == 1 + len(answer.plans) and "llama3.1-70b" in page
+    assert str(planner.serve("gpt2-xl", "1xA100", input=100, output=10)).count("\n") > 5
+
+
+def test_modules_hide_no_function() -> None:
+    """Importing a part of the package leaves the functions of the package alone."""
+    for name in ("size", "serve", "train", "sweep", "ask", "curve"):
+        importlib.import_module(f"planner.questions.{name}")
+    assert all(callable(getattr(planner, name)) for name in ("recommend", "serve", "ask", "estimate"))
+    assert len(planner.__all__) <= 12
+    assert all(getattr(planner, name) is not None for name in planner.__all__)
+
+
+def test_mistakes_are_errors_with_a_next_step() -> None:
+    """As on the command line."""
+    with pytest.raises(PlannerError, match="lama70b") as caught:
+        planner.recommend("lama70b", "8xA100")
+    assert "did you mean" in caught.value.hint[0]
