@@ -14,7 +14,7 @@ from planner.errors import EXIT_BAD_INPUT, EXIT_NOTHING_FITS, PlannerError, Unit
 if TYPE_CHECKING:
     from planner.catalog.library import Library
     from planner.launch.program import Setup
-    from planner.launch.read.reading import Reading
+    from planner.read.reading import Reading
     from planner.schema.hardware import Cluster
     from planner.schema.model import Model
 
@@ -173,8 +173,8 @@ def _understood(
 ) -> tuple[Setup, Reading, tuple[str, ...]]:
     """The job and plan of the file; options go before what the file's own header says."""
     from planner.launch.check import setup_of
-    from planner.launch.read.answer import SCHEMAS
-    from planner.launch.read.script import Context, kind_of, read_any
+    from planner.read.answer import SCHEMAS
+    from planner.read.script import Context, kind_of, read_any
     from planner.units import whole_number
 
     if kind_of(text) == "json" and any(f'"{schema}"' in text[:300] for schema in SCHEMAS):
@@ -196,8 +196,8 @@ def _understood(
 def _answered(text: str, library: Library, names: dict[str, str | None]) -> tuple[Setup, Reading, tuple[str, ...]]:
     """The first plan of an answer of the planner."""
     from planner.launch.program import Setup
-    from planner.launch.read.answer import read_answer
-    from planner.launch.read.reading import Reading
+    from planner.read.answer import read_answer
+    from planner.read.reading import Reading
 
     job, plan = read_answer(text, library, names["gpus"], names["framework"]).chosen(1)
     target = job.framework.target or "megatron"

@@ -100,7 +100,7 @@ def _from_answer(request: Request, answer: str | None, number: int) -> Setup:
     from planner.catalog.library import open_library
     from planner.cli.infile import read_text
     from planner.launch.program import Setup
-    from planner.launch.read.answer import read_answer
+    from planner.read.answer import read_answer
 
     text = read_text(answer or "-")
     if not text.strip():

@@ -14,10 +14,10 @@ from planner.bands import band
 from planner.errors import PlannerError
 from planner.launch.nearest import Change, nearest
 from planner.launch.program import Setup, Target
-from planner.launch.read.placement import NO_PLACEMENT, placed
-from planner.launch.read.reading import Problem, Reading
 from planner.plan import Plan
 from planner.questions.train import Ranked, rank, recommend, usable_memory
+from planner.read.placement import NO_PLACEMENT, placed
+from planner.read.reading import Problem, Reading
 from planner.schema.framework import Framework
 from planner.schema.hardware import Cluster
 from planner.schema.model import Model

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from planner.errors import PlannerError
-from planner.launch.bash.expansion import fields
-from planner.launch.bash.reader import Reader
-from planner.launch.bash.slurm import directives, variables
-from planner.launch.bash.source import Source
-from planner.launch.bash.unwrap import Launch, strip_launcher
-from planner.launch.bash.words import ALWAYS_SET, Command, Part, Scope, Script, Variable, Word, text_of, word_of
+from planner.read.bash.expansion import fields
+from planner.read.bash.reader import Reader
+from planner.read.bash.slurm import directives, variables
+from planner.read.bash.source import Source
+from planner.read.bash.unwrap import Launch, strip_launcher
+from planner.read.bash.words import ALWAYS_SET, Command, Part, Scope, Script, Variable, Word, text_of, word_of
 
 __all__ = ["Command", "Launch", "Script", "Word", "read_arguments", "read_script", "strip_launcher"]
 

@@ -12,10 +12,10 @@ from planner.blocks.counts import parameters
 from planner.launch.check import Verdict
 from planner.launch.nearest import Change
 from planner.launch.program import Setup
-from planner.launch.read.megatron import UNNAMED
 from planner.launch.targets import TARGETS, refusal
 from planner.plan import Plan
 from planner.questions.train import Ranked
+from planner.read.megatron import UNNAMED
 from planner.report.jsonout import inputs
 from planner.report.jsonout import plan as plan_data
 from planner.report.words import PART_NAMES, degrees, largest_part, with_band

@@ -11,9 +11,9 @@ import pytest
 
 from planner.launch.megatron import TARGET
 from planner.launch.program import Setup
-from planner.launch.read.megatron_rules import PARALLEL, Check
-from planner.launch.read.megatron_switches import SWITCHES
 from planner.plan import Plan
+from planner.read.megatron_rules import PARALLEL, Check
+from planner.read.megatron_switches import SWITCHES
 from planner.schema.model import Model
 from planner.stages import layers_per_chunk, rank_parameters
 from planner.training.job import Job

@@ -19,9 +19,9 @@ from planner.launch.engines.deployment import Deployment
 from planner.launch.engines.script import BENCH, SERVE, again, files, model_line, notes_of, text
 from planner.launch.engines.target import ServingTarget, Shell
 from planner.launch.program import Flag
-from planner.launch.read.options import known_options
 from planner.plan import Plan
 from planner.questions.serve import ServeQuestion, answer, ask_serve
+from planner.read.options import known_options
 from planner.serving.job import at_batch
 from planner.serving.options import evaluate
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from planner.errors import PlannerError
-from planner.launch.read.megatron import read_megatron
-from planner.launch.read.megatron_rules import PARALLEL
-from planner.launch.read.megatron_switches import SWITCHES
-from planner.launch.read.options import known_options, read_options
-from planner.launch.read.reading import Reading
 from planner.launch.shell import read_arguments
+from planner.read.megatron import read_megatron
+from planner.read.megatron_rules import PARALLEL
+from planner.read.megatron_switches import SWITCHES
+from planner.read.options import known_options, read_options
+from planner.read.reading import Reading
 
 BASE = {
     "num-layers": "32",

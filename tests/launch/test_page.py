@@ -9,9 +9,9 @@ from textwrap import fill
 
 from planner.launch.launchers import LAUNCHERS
 from planner.launch.program import Target
-from planner.launch.read.megatron_rules import PARALLEL
-from planner.launch.read.megatron_switches import SWITCHES
 from planner.launch.targets import TARGETS
+from planner.read.megatron_rules import PARALLEL
+from planner.read.megatron_switches import SWITCHES
 
 PAGE = Path(__file__).parents[2] / "docs" / "launch.md"
 

@@ -13,8 +13,8 @@ import pytest
 
 from planner.launch.check import setup_of
 from planner.launch.program import Setup
-from planner.launch.read.reading import Reading
-from planner.launch.read.script import Context, read_any
+from planner.read.reading import Reading
+from planner.read.script import Context, read_any
 from tests.jobs import cluster, framework, model
 
 SCRIPTS = Path(__file__).parent / "scripts"

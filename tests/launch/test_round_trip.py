@@ -13,10 +13,10 @@ from planner.launch.header import header
 from planner.launch.launchers import LAUNCHERS
 from planner.launch.launchers.launcher import Options
 from planner.launch.program import Program, Setup
-from planner.launch.read.reading import Reading
-from planner.launch.read.script import Context, read_any
 from planner.launch.targets import TARGETS, refusal
 from planner.plan import Plan
+from planner.read.reading import Reading
+from planner.read.script import Context, read_any
 from planner.stages import layers_per_chunk
 from planner.training.job import Job
 from planner.training.rules import legal

@@ -8,7 +8,7 @@ import pytest
 
 from planner.errors import PlannerError
 from planner.launch.header import read_header
-from planner.launch.read.script import Context, read_any
+from planner.read.script import Context, read_any
 
 HOSTILE = {
     "continued lines": "--a " + "\\\n" * 90_000,

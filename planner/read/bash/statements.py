@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from planner.launch.bash.builtin import Truth, holds, negation
-from planner.launch.bash.commands import Leave, Simple
-from planner.launch.bash.expansion import Scan, whole
-from planner.launch.bash.lexer import raw_words
-from planner.launch.bash.source import Source
-from planner.launch.bash.words import Part, Value, known, text_of
+from planner.read.bash.builtin import Truth, holds, negation
+from planner.read.bash.commands import Leave, Simple
+from planner.read.bash.expansion import Scan, whole
+from planner.read.bash.lexer import raw_words
+from planner.read.bash.source import Source
+from planner.read.bash.words import Part, Value, known, text_of
 
 if TYPE_CHECKING:
     from tree_sitter import Node

@@ -9,7 +9,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from planner.errors import PlannerError
-from planner.launch.bash.words import Value
+from planner.read.bash.words import Value
 
 if TYPE_CHECKING:
     from tree_sitter import Node, Parser

@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from planner.launch.bash.builtin import Truth, holds, output
-from planner.launch.bash.expansion import Scan, fields, whole
-from planner.launch.bash.expressions import arithmetic
-from planner.launch.bash.inner import inner_script
-from planner.launch.bash.lexer import raw_words
-from planner.launch.bash.source import Source
-from planner.launch.bash.words import Command, Part, Scope, Value, Variable, known, names_of, text_of, word_of
+from planner.read.bash.builtin import Truth, holds, output
+from planner.read.bash.expansion import Scan, fields, whole
+from planner.read.bash.expressions import arithmetic
+from planner.read.bash.inner import inner_script
+from planner.read.bash.lexer import raw_words
+from planner.read.bash.source import Source
+from planner.read.bash.words import Command, Part, Scope, Value, Variable, known, names_of, text_of, word_of
 
 if TYPE_CHECKING:
     from tree_sitter import Node

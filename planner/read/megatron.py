@@ -8,13 +8,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from planner.errors import PlannerError
-from planner.launch.read.megatron_facts import Facts, moe_layers, read_facts
-from planner.launch.read.megatron_rules import PARALLEL
-from planner.launch.read.megatron_switches import GONE, SWITCHES
-from planner.launch.read.options import Options, known_options
-from planner.launch.read.placement import NO_PLACEMENT, placed
-from planner.launch.read.reading import Problem, Reading, did_you_mean
 from planner.plan import Plan
+from planner.read.megatron_facts import Facts, moe_layers, read_facts
+from planner.read.megatron_rules import PARALLEL
+from planner.read.megatron_switches import GONE, SWITCHES
+from planner.read.options import Options, known_options
+from planner.read.placement import NO_PLACEMENT, placed
+from planner.read.reading import Problem, Reading, did_you_mean
 from planner.schedules import MEGATRON, run_by
 from planner.schema.model import Model
 from planner.stages import chunk_layers, lettered

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 from planner.errors import PlannerError
-from planner.launch.read.deepspeed import read_deepspeed
-from planner.launch.read.megatron import read_megatron
-from planner.launch.read.megatron_deepspeed import read_megatron_deepspeed
-from planner.launch.read.options import Options, known_options, read_options
-from planner.launch.read.reading import Reading
-from planner.launch.read.torchtitan import read_torchtitan
-from planner.launch.read.trainer import BATCH, is_trainer, read_trainer
 from planner.launch.shell import Launch, Script, read_arguments, read_script, strip_launcher
+from planner.read.deepspeed import read_deepspeed
+from planner.read.megatron import read_megatron
+from planner.read.megatron_deepspeed import read_megatron_deepspeed
+from planner.read.options import Options, known_options, read_options
+from planner.read.reading import Reading
+from planner.read.torchtitan import read_torchtitan
+from planner.read.trainer import BATCH, is_trainer, read_trainer
 
 READABLE = (
     "a launch script or flags of Megatron-LM or Megatron-DeepSpeed",

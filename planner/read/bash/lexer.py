@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from itertools import islice, product
 
-from planner.launch.bash.words import Scope
+from planner.read.bash.words import Scope
 
 CLOSERS = re.compile(r"[\\'\"$`(){}]")
 

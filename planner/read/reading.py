@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Any
 
-from planner.launch.read.placement import Stages
+from planner.read.placement import Stages
 from planner.schema.model import Model
 
 MOST_STRANGE = 100

@@ -10,7 +10,7 @@ from typing import Any
 
 from planner.errors import PlannerError
 from planner.launch.megatron_layout import read_layout
-from planner.launch.read.options import Options
+from planner.read.options import Options
 
 COUNTS = {
     "tp": ("tensor-model-parallel-size", 1),

@@ -6,8 +6,8 @@ import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from planner.launch.bash.expressions import arithmetic, matches, pattern_of
-from planner.launch.bash.words import Value, known, text_of
+from planner.read.bash.expressions import arithmetic, matches, pattern_of
+from planner.read.bash.words import Value, known, text_of
 
 Truth = bool | None
 """None: not known."""

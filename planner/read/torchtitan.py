@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from planner.errors import PlannerError
-from planner.launch.read.deepspeed import line_of
-from planner.launch.read.placement import Stages
-from planner.launch.read.reading import MOST_STRANGE, Problem, Reading, did_you_mean
 from planner.launch.shell import LONGEST
+from planner.read.deepspeed import line_of
+from planner.read.placement import Stages
+from planner.read.reading import MOST_STRANGE, Problem, Reading, did_you_mean
 from planner.schedules import SCHEDULES as CATALOGUE
 from planner.schedules import spelled
 from planner.units import whole_number

@@ -7,8 +7,8 @@ from importlib.resources import files
 from typing import Any
 
 from planner.errors import PlannerError
-from planner.launch.read.answer import read_object
-from planner.launch.read.reading import MOST_STRANGE, Problem, Reading, did_you_mean
+from planner.read.answer import read_object
+from planner.read.reading import MOST_STRANGE, Problem, Reading, did_you_mean
 
 PIPELINE = (
     "stages",

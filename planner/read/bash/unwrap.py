@@ -6,9 +6,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from planner.launch.bash.inner import SHELLS, inner_script
-from planner.launch.bash.slurm import settings
-from planner.launch.bash.words import Command, Word
+from planner.read.bash.inner import SHELLS, inner_script
+from planner.read.bash.slurm import settings
+from planner.read.bash.words import Command, Word
 
 
 @dataclass(frozen=True, slots=True)

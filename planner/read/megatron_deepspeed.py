@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from planner.launch.read.deepspeed import read_deepspeed
-from planner.launch.read.megatron import read_megatron, strange_options
-from planner.launch.read.options import Option, Options
-from planner.launch.read.reading import Reading
+from planner.read.deepspeed import read_deepspeed
+from planner.read.megatron import read_megatron, strange_options
+from planner.read.options import Option, Options
+from planner.read.reading import Reading
 from planner.schedules import run_by
 
 RENAMED = {

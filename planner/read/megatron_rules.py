@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from planner.launch.read.megatron_facts import Facts
 from planner.plan import divisors
+from planner.read.megatron_facts import Facts
 from planner.units import whole_number
 
 ARGUMENTS = "training/arguments.py"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from planner.launch.read.deepspeed import read_deepspeed
-from planner.launch.read.options import Options
-from planner.launch.read.reading import Reading
+from planner.read.deepspeed import read_deepspeed
+from planner.read.options import Options
+from planner.read.reading import Reading
 
 BATCH = ("per_device_train_batch_size", "per-device-train-batch-size")
 ACCUMULATION = ("gradient_accumulation_steps", "gradient-accumulation-steps")

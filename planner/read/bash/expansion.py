@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from planner.errors import PlannerError
-from planner.launch.bash.builtin import output
-from planner.launch.bash.expressions import arithmetic, changed
-from planner.launch.bash.lexer import CUT, HALVES, NAME, PARAMETER, SPECIAL, ansi, braces, closing, raw_words
-from planner.launch.bash.words import LONGEST_VALUE, At, Part, Piece, Scope, Value, known, names_of, text_of
+from planner.read.bash.builtin import output
+from planner.read.bash.expressions import arithmetic, changed
+from planner.read.bash.lexer import CUT, HALVES, NAME, PARAMETER, SPECIAL, ansi, braces, closing, raw_words
+from planner.read.bash.words import LONGEST_VALUE, At, Part, Piece, Scope, Value, known, names_of, text_of
 
 
 def fields(scope: Scope, text: str, at: At) -> list[Value]:

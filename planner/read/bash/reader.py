@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from planner.launch.bash.builtin import Truth, alike
-from planner.launch.bash.commands import Leave
-from planner.launch.bash.expansion import Scan
-from planner.launch.bash.expressions import pattern_of
-from planner.launch.bash.statements import Statements
-from planner.launch.bash.words import Scope, Value, Variable, names_of, text_of
+from planner.read.bash.builtin import Truth, alike
+from planner.read.bash.commands import Leave
+from planner.read.bash.expansion import Scan
+from planner.read.bash.expressions import pattern_of
+from planner.read.bash.statements import Statements
+from planner.read.bash.words import Scope, Value, Variable, names_of, text_of
 
 if TYPE_CHECKING:
     from tree_sitter import Node

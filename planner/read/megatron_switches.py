@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from planner.launch.read.megatron_facts import Facts
-from planner.launch.read.megatron_rules import ARGUMENTS, CONFIG, Check
+from planner.read.megatron_facts import Facts
+from planner.read.megatron_rules import ARGUMENTS, CONFIG, Check
 
 
 def _full(f: Facts) -> bool:
