@@ -29,9 +29,13 @@ NOT_COUNTED = {
     "glm-5": ("embedding", "head"),
     "glm-4.5-air": ("embedding", "head"),
     "minimax-m2.5": ("embedding", "head"),
+    "nemotron-3-super-120b-a12b": ("embedding",),
+    "nemotron-3-ultra-550b-a55b": ("embedding",),
     "qwen3.5-35b-a3b": ("embedding",),
 }
 """What publishers leave out of the active count (gpt-oss: model card, table 1; GLM-4.5: paper, caption of table 1).
+
+Nemotron 3: as Nano, published as 3.2 billion and 3.6 with embeddings.
 
 DeepSeek, MiniMax and Qwen3.5 do not say what they count; theirs is the convention that comes nearest.
 """

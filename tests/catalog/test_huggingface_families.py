@@ -108,8 +108,8 @@ QWEN_35 = shape(64, 5120, 17408, 24, 4, 248320, model_type="qwen3_5_text") | DEL
 PUBLISHED: dict[str, tuple[dict[str, Any], float, float | None]] = {
     "qwen3-next-80b": (NEXT, 80.0, None),  # model card: 80B
     "nemotron-nano-9b-v2": (NANO_V2, 8.89, None),  # its layers summed; the name rounds to 9B
-    "nemotron-3-nano": (NANO_3, 31.6, 3.6),  # Nemotron 3 Nano report, arXiv:2512.20848: with embeddings
-    "nemotron-3-super": (SUPER, 120.6, 12.7),  # Nemotron 3 Super model card
+    "nemotron-3-nano": (NANO_3, 31.6, 3.6),  # NVIDIA research page of it: with embeddings
+    "nemotron-3-super": (SUPER, 120.0, None),  # arXiv:2604.12374, abstract
     "kimi-linear": (KIMI_LINEAR, 49.1, None),  # its layers summed; arXiv:2510.26692 rounds to 48B
     "granite-4.0-h-small": (GRANITE, 32.0, 9.0),  # Granite 4.0 model card: 32B, 9B active
     "minimax-text-01": (MINIMAX, 456.0, None),  # MiniMax-01, arXiv:2501.08313, abstract
