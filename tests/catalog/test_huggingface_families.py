@@ -1,4 +1,7 @@
-"""config.json of families whose layers are more than attention: each adds up to its published count."""
+"""config.json of families whose layers are more than attention: each adds up to its published count.
+
+Shapes are those of the profiles of the same names, whose `source` says where they were read.
+"""
 
 from __future__ import annotations
 
@@ -103,12 +106,12 @@ QWEN_35 = shape(64, 5120, 17408, 24, 4, 248320, model_type="qwen3_5_text") | DEL
 
 # config.json, parameters and active ones in billions, and who says so
 PUBLISHED: dict[str, tuple[dict[str, Any], float, float | None]] = {
-    "qwen3-next-80b": (NEXT, 79.7, None),  # safetensors index less its prediction layer; model card: 80B
-    "nemotron-nano-9b-v2": (NANO_V2, 8.89, None),  # Nemotron Nano 2 report, arXiv:2508.14444
-    "nemotron-3-nano": (NANO_3, 31.6, 3.6),  # Nemotron 3 Nano report, arXiv:2512.20848: with embeddings
-    "nemotron-3-super": (SUPER, 120.6, 12.7),  # Nemotron 3 Super model card
-    "kimi-linear": (KIMI_LINEAR, 49.1, None),  # safetensors of the model page
-    "granite-4.0-h-small": (GRANITE, 32.2, 9.0),  # Granite 4.0 model card: 32B, 9B active
+    "qwen3-next-80b": (NEXT, 80.0, None),  # model card: 80B
+    "nemotron-nano-9b-v2": (NANO_V2, 8.89, None),  # its layers summed; the name rounds to 9B
+    "nemotron-3-nano": (NANO_3, 31.6, 3.6),  # NVIDIA research page of it: with embeddings
+    "nemotron-3-super": (SUPER, 120.0, None),  # arXiv:2604.12374, abstract
+    "kimi-linear": (KIMI_LINEAR, 49.1, None),  # its layers summed; arXiv:2510.26692 rounds to 48B
+    "granite-4.0-h-small": (GRANITE, 32.0, 9.0),  # Granite 4.0 model card: 32B, 9B active
     "minimax-text-01": (MINIMAX, 456.0, None),  # MiniMax-01, arXiv:2501.08313, abstract
     "glm-5": (GLM_5, 744.0, None),  # GLM-5 model card
     "qwen3.5-27b": (QWEN_35, 27.0, None),  # its name, of which the vision encoder is 0.5
@@ -120,7 +123,7 @@ PUBLISHED: dict[str, tuple[dict[str, Any], float, float | None]] = {
         13.0,
     ),
     "ernie-4.5-300b": (
-        shape(54, 8192, 28672, 64, 8, 103424, model_type="ernie4_5_moe")
+        shape(54, 8192, 28672, 64, 8, 103424, model_type="ernie4_5_moe", tie_word_embeddings=True)
         | {"moe_num_experts": 64, "moe_k": 8, "moe_intermediate_size": 3584, "moe_layer_start_index": 3}
         | {"moe_num_shared_experts": 0},
         300.0,  # ERNIE 4.5 report: 300B and 47B
@@ -130,13 +133,13 @@ PUBLISHED: dict[str, tuple[dict[str, Any], float, float | None]] = {
         shape(20, 2048, 5120, 16, 4, 157184, model_type="bailing_moe_v2", head_dim=128)
         | {"num_experts": 256, "num_experts_per_tok": 8, "num_shared_experts": 1, "moe_intermediate_size": 512}
         | {"first_k_dense_replace": 1},
-        16.26,  # model card: 16.26B, of which 1.4B are activated
-        1.4,
+        16.26,  # README of inclusionAI/Ling-V2: 16.26B, 1.43B active
+        1.43,
     ),
-    "seed-oss-36b": (shape(64, 5120, 27648, 80, 8, 155136, model_type="seed_oss", head_dim=128), 36.15, None),
+    "seed-oss-36b": (shape(64, 5120, 27648, 80, 8, 155136, model_type="seed_oss", head_dim=128), 36.0, None),
     "glm-4-9b": (
         shape(40, 4096, 13696, 32, 2, 151552, model_type="glm4", head_dim=128, attention_bias=True),
-        9.40,
+        9.40,  # its layers summed; the name rounds to 9B
         None,
     ),
     "olmo3-7b": (shape(32, 4096, 11008, 32, 32, 100278, model_type="olmo3", sliding_window=4096), 7.3, None),
