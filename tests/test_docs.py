@@ -15,9 +15,8 @@ from types import ModuleType
 
 import pytest
 
-from planner.catalog.library import KINDS
+from planner.catalog.library import KINDS, record_of
 from planner.catalog.yamlfile import parse_yaml, validate
-from planner.schedules import Schedule
 from planner.schema.hardware import ClusterFile
 
 ROOT = Path(__file__).parents[1]
@@ -120,7 +119,7 @@ YAML_BLOCKS = [(page, text) for page in sorted((ROOT / "docs" / "howto").glob("*
 @pytest.mark.parametrize(("page", "text"), YAML_BLOCKS, ids=[f"{p.stem}-{t.splitlines()[0]}" for p, t in YAML_BLOCKS])
 def test_example_profiles_validate(page: Path, text: str) -> None:
     where = Path(text.splitlines()[0].removeprefix("# "))
-    records = {folder: record for folder, record in KINDS.values()}
+    records = {folder: record_of(kind) for kind, (folder, *_) in KINDS.items()}
     record = records.get(where.parent.name, ClusterFile)
     value, lines = parse_yaml(text, str(where))
     profile = validate(value, record, str(where), lines)
@@ -142,8 +141,7 @@ def test_example_schedule_works() -> None:
         exec(compile(source, "eager.py", "exec"), module.__dict__)
     finally:
         del sys.modules[module.__name__]
-    forms = (getattr(module, name) for name in ("pipeline_time", "exposed_p2p", "in_flight"))
-    eager = Schedule("eager", "eager 1F1B", "", "(p-1)(t_f + t_b)", *forms)
+    eager = module.SCHEDULE
     from planner.schedules import SCHEDULES, even
 
     assert eager.pipeline_time(even(4.0, 1.0, 1.0), 8.0, 1.0) == 22.0

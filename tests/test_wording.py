@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from planner.catalog.library import KINDS
+from planner.catalog.library import KINDS, record_of
 from planner.catalog.yamlfile import parse_yaml
 from planner.errors import PlannerError
 from planner.schema.hardware import Cluster, ClusterFile
@@ -19,7 +19,7 @@ from planner.schema.workload import Workload
 from planner.wording import NotRead, load_json, load_toml, schema_problem
 
 RECORDS: list[type[BaseModel]] = [
-    *(record for _, record in KINDS.values()),
+    *map(record_of, KINDS),
     Cluster,
     ClusterFile,
     Workload,

@@ -34,12 +34,13 @@ def delayed(stages: Stages, m: Num, ahead: Num) -> Num:
     max over s of sum_{j<s} t_f,j + m*(t_f + t_B) + (m - late)*t_W + max(sum_{j<s} t_B,j + t_W,0, late*t_W)
     + max(0, D_s - n*t_f) + max(0, D_s - n*t_b), late = min(m, ahead*s + 1), n = ahead*(p-1-s), D_s the sum of
     t_f + t_B over the ranks behind s: the bound that each rank sets as in 1F1B. It is convex in s among equal ranks,
-    so that the ends of each run are enough.
+    so that the ends of each run are enough. m < p: sum of t_f + t_B, m - 1 times its maximum, one t_W at most.
     """
     passes, weight = stages.sum("forward") + stages.sum("input_gradient"), stages.runs[0].work.weight_gradient
     forward: Num = 0.0
     gradient: Num = 0.0
     longest: Num = 0.0
+    slowest: Num = 0.0
     for run in stages.runs:
         f, b, w = run.work.forward, run.work.input_gradient, run.work.weight_gradient
         for more in (0.0 * run.ranks, np.maximum(run.ranks - 1.0, 0.0)):
@@ -50,8 +51,10 @@ def delayed(stages: Stages, m: Num, ahead: Num) -> Num:
             tail = np.maximum(back + weight, late * w)
             here = before + m * (f + b) + (m - late) * w + tail + waits
             longest = np.maximum(longest, np.where(run.ranks > 0.0, here, 0.0))
+        slowest = np.maximum(slowest, np.where(run.ranks > 0.0, f + b, 0.0))
         forward, gradient = forward + run.ranks * f, gradient + run.ranks * b
-    return longest
+    few = passes + (m - 1.0) * slowest + stages.largest("weight_gradient")
+    return np.where(m < stages.p, np.minimum(longest, few), longest)[()]
 
 
 def exposed_p2p(p: Num, m: Num, v: Num, hop: Num, blocking: bool, exposed: float) -> Num:

@@ -260,7 +260,7 @@ RULES: tuple[Rule, ...] = (
 STATED: tuple[Rule, ...] = (
     Rule(
         "stages",
-        lambda j, p: (p.pp * p.v <= j.model.layers) | p.placed,
+        lambda j, p: (_pieces(p) <= j.model.layers) | p.placed,
         "pp*v = {pp}*{v} stages are more than the {layers} layers",
         "definition",
     ),

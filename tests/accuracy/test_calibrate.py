@@ -19,7 +19,7 @@ from planner.accuracy.logs import Log, deepspeed_facts, read_log
 from planner.accuracy.overlay import overlay, plain, write_overlay, yaml_text
 from planner.accuracy.predict import predict
 from planner.catalog.clusters import find_cluster
-from planner.catalog.library import KINDS, open_library
+from planner.catalog.library import open_library, record_of
 from planner.catalog.yamlfile import read_profile
 from planner.errors import PlannerError
 from planner.questions.train import recommend
@@ -264,7 +264,7 @@ class TestOverlay:
             profile = library.find(kind, name).value
             path = tmp_path / f"{name}.yaml"
             path.write_text(yaml_text(profile))
-            assert plain(read_profile(path, KINDS[kind][1])) == plain(profile), name
+            assert plain(read_profile(path, record_of(kind))) == plain(profile), name
 
 
 MEGATRON = """\

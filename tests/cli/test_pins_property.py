@@ -21,6 +21,7 @@ from planner.cli.app import main
 from planner.plan import Plan
 from planner.questions.sweep import Cell, Shelves, Sweep
 from planner.questions.train import usable_memory
+from planner.schedules import SCHEDULES, offered
 from planner.training.job import Job
 from planner.training.memory import peak_memory
 from planner.training.rule import head_worth
@@ -112,8 +113,8 @@ def stages(of: Job, pins: Pins, pp: int) -> Iterator[tuple[int, int, int]]:
     """Every (v, head, k) that may be; the rules tell which are."""
     worth = head_worth(of)
     for v in range(1, of.model.layers // pp + 1):
-        for head in range(worth + 1) if v == 1 else (0,):
-            chunk = -(-(of.model.layers + head) // (pp * v))
+        for head in range(worth + 1) if v <= 2 else (0,):
+            chunk = -(-(of.model.layers + head) // (pp if v == 2 else pp * v))  # two may be whole passes, as DualPipe's
             policies = pins.get("recompute") or ("none", "block", "full")
             for k in range(chunk + 1):
                 if (k == 0 and "none" in policies) or (k > 0 and ("full" in policies or "block" in policies)):
@@ -137,8 +138,10 @@ def every(of: Job, pins: Pins) -> Iterator[Plan]:
         ]
         sps, zeros = pins.get("sp", (0, 1)), pins.get("zero", (0, 1, 2, 3))
         rows = np.array([(b, sp, z, *row) for b, sp, z, row in product(bs, sps, zeros, inner)]).reshape(-1, 6)
-        for schedule in pins.get("schedule", of.framework.schedules):
-            kept = rows[(rows[:, 3] > 1) == (schedule == "interleaved")]
+        for schedule in pins.get("schedule", offered(of.framework.schedules)):
+            record = SCHEDULES[schedule]
+            takes = rows[:, 3] == record.chunks if record.chunks else rows[:, 3] > 1
+            kept = rows[takes & ((rows[:, 4] == 0) | (rows[:, 3] == 1) | record.placement.whole)]
             if len(kept):
                 b, sp, zero, v, head, k = kept.T
                 same = {name: np.full(len(kept), value) for name, value in fixed.items()}
