@@ -9,6 +9,8 @@ from functools import cached_property
 from html import escape
 from typing import Any
 
+from planner.report.grid import plain
+
 SHOWN = ("rank", "tp", "cp", "ep", "etp", "pp", "v", "dp", "micro_batch", "micro_batches", "zero", "recompute")
 MEASURES = ("step_time_s", "tokens_per_second", "mfu")
 
@@ -52,11 +54,12 @@ class Answer:
         return document
 
     def __str__(self) -> str:
-        return "\n".join(self.lines(None))
+        """The page, without colours."""
+        return "\n".join(map(plain, self.lines(None)))
 
     def __repr__(self) -> str:
         """The first screen."""
-        return "\n".join(self.lines(118)[:24])[:3900]
+        return "\n".join(map(plain, self.lines(118)[:24]))[:3900]
 
     def _repr_html_(self) -> str:
         """The ranking as a table, what was assumed below it."""

@@ -26,6 +26,7 @@ def test_what_a_notebook_shows() -> None:
     """A screen of text, or a table; what was assumed is below it."""
     answer = planner.recommend("llama70b", "8xA100")
     assert len(repr(answer)) < 4000 and "Does not fit as asked." in repr(answer)
+    assert "\x1b" not in repr(answer) + str(answer)
     page = answer._repr_html_()
     assert page.startswith("<p>Does not fit") and page.count("<tr>") == 1 + len(answer.plans) and "llama3.1-70b" in page
     assert str(planner.serve("gpt2-xl", "1xA100", input=100, output=10)).count("\n") > 5
