@@ -144,7 +144,7 @@ def fitted(line: str, width: int | None, indent: int | None = None) -> list[str]
         blanks, words = found.end() * " ", re.findall(r"(?:'[^']*'|\S)+", line[found.end() :])
         pieces = [" ".join(piece) for piece in flow(words, width - found.end() - 4, 1)]
         return (found[0] + f" \\\n{blanks}  ".join(pieces)).split("\n")
-    longest = max(map(breadth, plain(line).split()))
+    longest = max(map(breadth, plain(line).split()[1:]), default=0)
     hang = min(_hang(line, width) if indent is None else indent, max(width - longest, 0))
     return wrap(plain(line), width, subsequent_indent=" " * hang, break_long_words=False, break_on_hyphens=False)
 
