@@ -36,6 +36,7 @@ def test_modules_hide_no_function() -> None:
     """Importing a part of the package leaves the functions of the package alone."""
     for name in ("size", "serve", "train", "sweep", "ask", "curve"):
         importlib.import_module(f"planner.questions.{name}")
+    importlib.import_module("planner.size")
     assert all(callable(getattr(planner, name)) for name in ("recommend", "serve", "ask", "estimate"))
     assert len(planner.__all__) <= 12
     assert all(getattr(planner, name) is not None for name in planner.__all__)

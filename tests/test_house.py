@@ -29,7 +29,7 @@ STOREYS = (
     ("bands",),
     ("questions", "sizing"),
     ("accuracy", "launch", "read", "report"),
-    ("cli", "api", "__init__", "__main__"),
+    ("cli", "api", "size", "__init__", "__main__"),
 )
 """From the ground up. Modules may import lower storeys and their own."""
 
