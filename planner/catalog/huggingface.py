@@ -110,7 +110,7 @@ def _decoder(top: dict[str, Any], file: str) -> tuple[str, dict[str, Any]]:
             raise ProfileError(f"{file}: text_config: missing")
         tied = {key: top[key] for key in ("tie_word_embeddings",) if key in top}
         own = inner.get("model_type")
-        return own if own in FAMILIES else NESTED[kind], tied | inner
+        return own if isinstance(own, str) and own in FAMILIES else NESTED[kind], tied | inner
     if kind not in FAMILIES:
         raise _unsupported(kind, file)
     return kind, top
