@@ -74,14 +74,17 @@ class Origin:
     named: tuple[Traced, ...] | None = None
 
 
-class Traced(float):
-    """A number with its origin; what is computed from it is traced, too."""
+class Traced(np.float64):
+    """A number with its origin; what is computed from it is traced, too.
+
+    It is NumPy's kind of float, so that NumPy's own scalars leave the operation to it, whatever their version.
+    """
 
     origin: Origin
 
     def __new__(cls, value: float, origin: Origin) -> Traced:
         """The number."""
-        made = super().__new__(cls, value)
+        made: Traced = super().__new__(cls, value)
         made.origin = origin
         return made
 
