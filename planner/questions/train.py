@@ -10,13 +10,15 @@ from typing import Any
 from planner.blocks.structure import beyond_attention
 from planner.cost.runs import at
 from planner.plan import Plan, rows_of
+from planner.questions.finalists import finished
 from planner.questions.pins import fixes_the_size, flags, grown, keeping, larger, lean, loosened, no_legal_plan, pinned
+from planner.questions.ranked import Ranked as Ranked
 from planner.schedules import SCHEDULES, offered
 from planner.schema.hardware import Cluster
 from planner.schema.workload import Workload
 from planner.search import Candidate, Outcome, Problem, search
 from planner.sizing.ladder import joined
-from planner.training.estimate import Estimate, estimate, step_time
+from planner.training.estimate import estimate, step_time
 from planner.training.job import Job
 from planner.training.memory import peak_bytes
 from planner.training.rules import legal
@@ -31,12 +33,6 @@ RELAXATIONS: dict[str, tuple[str, dict[str, str]]] = {
 }
 """What is given up, in this order, when the job does not fit as asked: name -> (sentence, change of the workload)."""
 
-FINALISTS = 3
-"""Plans at the top of a ranking whose pipelines are replayed."""
-
-LONGEST_REPLAY = 60_000
-"""Operations beyond which a replay takes longer than the search."""
-
 DISAGREEMENT = 0.03
 """Difference between closed form and replay above which a plan is flagged."""
 
@@ -45,39 +41,6 @@ LARGEST_CLUSTER = 131072
 
 FINE = 128
 """Sizes that are tried between two rungs of the ladder."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ranked:
-    """One recommended plan with all its numbers.
-
-    Attributes:
-        job: the job that the plan runs, relaxed if it had to be; relaxations: names of what was given up.
-        replay: seconds of the pipeline replayed operation by operation, and by the closed form; None: not replayed.
-    """
-
-    job: Job
-    plan: Plan
-    relaxations: tuple[str, ...]
-    estimate: Estimate
-    tokens_per_second: float
-    mfu: float
-    replay: tuple[float, float] | None = None
-
-    @property
-    def disagreement(self) -> float:
-        """Closed form over replay, less one; 0 without a replay."""
-        return self.replay[1] / self.replay[0] - 1.0 if self.replay else 0.0
-
-    @property
-    def step_time(self) -> float:
-        """Seconds per optimizer step."""
-        return float(self.estimate.time.total)
-
-    @property
-    def need(self) -> float:
-        """Bytes on the fullest rank."""
-        return float(self.estimate.memory.total)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +105,7 @@ def recommend(
     outcome = search(plans(job, bounds), problem(job), top, tick=tick)
     if not outcome.legal:
         raise no_legal_plan(job, bounds, outcome)
-    ranked = _numbered(job, outcome.best)
-    ranked[:FINALISTS] = [replayed(one) for one in ranked[:FINALISTS]]
+    ranked = finished(_numbered(job, outcome.best), usable_memory(job))
     misses = _numbered(job, outcome.near[:3])
     dropped: dict[str, str] = {}
     smallest, wider, outcomes = Larger(), None, [outcome]
@@ -173,17 +135,6 @@ def best(job: Job, bounds: Bounds) -> Ranked | None:
     """The first plan of the ranking, not replayed; None when none fits as asked or none is legal."""
     outcome = search(plans(job, bounds), problem(job), 1)
     return rank(job, outcome.best[0]) if outcome.best else None
-
-
-def replayed(ranked: Ranked) -> Ranked:
-    """The plan with its pipeline replayed, unless it has no pipeline or too many operations to be done at once."""
-    plan = ranked.plan
-    if plan.pp == 1 or 2 * plan.pp * plan.m * plan.v > LONGEST_REPLAY:
-        return ranked
-    from planner.simulate import compare
-
-    both = compare(ranked.job, plan)
-    return replace(ranked, replay=(both.timeline.makespan, both.closed_form))
 
 
 def caveats(job: Job, bounds: Bounds) -> tuple[str, ...]:

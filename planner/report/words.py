@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from planner.bands import band, tied
+from planner.launch.megatron_layout import layout_string
 from planner.plan import Plan
 from planner.questions.train import RELAXATIONS, Loosened, Ranked, Recommendation
 from planner.training.job import Job
@@ -37,12 +38,13 @@ CURES = {
 
 
 def degrees(plan: Plan) -> str:
-    """The layout in a few words: "tp=4 pp=8 dp=4 v=5 b=1"."""
+    """The layout in a few words: "tp=4 pp=8 dp=4 v=5 b=1"; stages that are no even split in Megatron's letters."""
     shown = [f"tp={plan.tp}"]
     shown += [f"{name}={getattr(plan, name)}" for name in ("cp", "ep", "etp") if getattr(plan, name) > 1]
     shown += [f"pp={plan.pp}", f"dp={plan.dp}"] + ([f"v={plan.v}"] if plan.v > 1 else []) + [f"b={plan.b}"]
     shown += [f"dp_replicate={plan.dp_replicate}"] if plan.dp_replicate > 1 else []
-    return " ".join(shown + ([f"ZeRO-{plan.zero}"] if plan.zero else []))
+    shown += [f"ZeRO-{plan.zero}"] if plan.zero else []
+    return " ".join(shown + ([layout_string(plan.layout)] if plan.layout is not None else []))
 
 
 def summary(ranked: Ranked, capacity: float) -> str:

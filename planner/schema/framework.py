@@ -30,7 +30,7 @@ class Framework(Profile):
         counts_head: lays layers over ranks by cost, the LM head counted (nanotron); else the search decides.
         schedules: names of the schedules that it runs, the plainest first; "all" adds every one that trains.
         zero, zero_with_pipeline: what it can run (highest ZeRO stage beside PP > 1).
-        uneven_layers: places layer counts that PP does not divide.
+        uneven_layers: places layer counts that PP does not divide; layouts: is told stage by stage what each holds.
         hybrid_shard: can keep several copies of the sharded states (HSDP).
         elementwise: memory traffic of element-wise work over that of ideally fused kernels.
         host_layer: host time to launch one layer's forward kernels (floor of the layer's time).
@@ -63,6 +63,7 @@ class Framework(Profile):
     zero: tuple[ZeroStage, ...]
     zero_with_pipeline: ZeroStage
     uneven_layers: bool
+    layouts: bool = False
     hybrid_shard: bool = False
     target: TargetName | None = None
     counts_head: bool = False

@@ -233,6 +233,14 @@ def pipeline_stages(job: Job, plan: Plan) -> Stages:
     return _stages(plan, priced_rows(job, plan))[1]
 
 
+def kind_seconds(job: Job, plan: Plan) -> list[float]:
+    """Seconds of both passes over each kind of block and end of one plan, what full recomputation repeats included."""
+    plan = plan.floats()
+    blocks, again = structure(job.model).blocks, 1.0 if plan.recompute_layers > 0.0 else 0.0
+    both = [(one.forward.total, one.backward.total) for one in pieces(job, plan)]
+    return [float(f + b + again * f * (kind < blocks)) for kind, (f, b) in enumerate(both)]
+
+
 def chunk_works(job: Job, plan: Plan) -> list[list[Work]]:
     """Times of every (rank, chunk) of one plan: of the blocks and ends that it holds."""
     floats, of = plan.floats(), structure(job.model)
