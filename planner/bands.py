@@ -90,7 +90,7 @@ def unmeasured(job: Job, plan: Plan) -> Iterator[str]:
         yield "LoRA"
     if job.workload.offload != "none":
         yield "offload"
-    if job.workload.precision not in ("bf16", "fp16"):
+    if not job.recipe.wide:
         yield job.workload.precision
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -21,15 +21,18 @@ from planner.accuracy.rows import Row, Unusable, says, whole
 from planner.accuracy.shapes import find_model
 from planner.accuracy.values import measured
 from planner.catalog.library import Library, open_library
+from planner.catalog.recipes import packaged_recipe
+from planner.errors import PlannerError, UnknownName
 from planner.plan import Plan
+from planner.schema.formats import COMPUTED
 from planner.schema.hardware import Cluster
 from planner.schema.model import Model
 from planner.schema.workload import Workload
-from planner.training.job import Job
+from planner.training.job import Job, check_formats
 from planner.wording import schema_problem
 
-PRECISIONS = {"": "bf16", "nvfp4": "fp4", "mxfp8": "fp8"}
-"""Spellings of a precision; a row that states none is taken to run in 16 bit."""
+PRECISIONS = {"": "bf16", "fp8-delayed": "fp8"}
+"""Recipes by the names that rows have for them; a row that states none is taken to run in 16 bit."""
 
 
 @dataclass(frozen=True)
@@ -159,13 +162,7 @@ def _hashable(part: Any) -> Any:
 
 def _workload(row: Row, model: Model, cluster: Cluster) -> Workload:
     """The job. Sequence: the column, else the model's context (torchtitan's configs train at it)."""
-    wanted = PRECISIONS.get(row.get("precision", ""), row.get("precision", ""))
-    if wanted not in get_args(Workload.model_fields["precision"].annotation):
-        raise Unusable(f"precision {wanted[:20]!r} is not modelled")
-    if getattr(cluster.accelerator.peak, wanted, None) is None:
-        if wanted != "bf16" or cluster.accelerator.peak.fp16 is None:
-            raise Unusable(f"{cluster.accelerator.name} has no {wanted}")
-        wanted = "fp16"
+    wanted = _recipe(row, cluster)
     batch = whole(row, "global_batch")
     if batch is None:
         raise Unusable("no global batch")
@@ -182,6 +179,21 @@ def _workload(row: Row, model: Model, cluster: Cluster) -> Workload:
     except ValidationError as error:
         problem = error.errors()[0]
         raise Unusable(f"{problem['loc'][0]}: {schema_problem(problem)}") from None
+
+
+def _recipe(row: Row, cluster: Cluster) -> str:
+    """The recipe that a row names; fp16 where the accelerator has no bf16, and the reason where it has neither."""
+    said = row.get("precision_recipe") or row.get("precision", "")
+    wanted, part = PRECISIONS.get(said, said), cluster.accelerator
+    if wanted == "bf16" and part.peak.bf16 is None and part.peak.fp16 is not None:
+        return "fp16"
+    try:
+        check_formats(part, packaged_recipe(wanted))
+    except UnknownName:
+        raise Unusable(f"precision {wanted[:20]!r} is not modelled") from None
+    except PlannerError as error:
+        raise Unusable(str(error)) from None
+    return wanted
 
 
 def _attention(row: Row) -> str:
@@ -201,8 +213,8 @@ def _is_lora(row: Row) -> bool:
 
 def _kinds(row: Row, job: Job) -> Iterable[str]:
     """Labels that the row itself calls for: those scored apart, and facts that no field of a job can hold."""
-    precision, notes = job.workload.precision, row.get("notes", "")
-    yield from ((precision,) if precision not in ("bf16", "fp16") else ())
+    notes, recipe = row.get("notes", ""), job.recipe
+    yield from (() if recipe.wide else {COMPUTED[recipe.products.forward], recipe.name})
     yield from (("moe",) if job.model.moe else ())
     yield from (("lora",) if job.lora else ())
     yield from (("offload",) if job.workload.offload != "none" else ())

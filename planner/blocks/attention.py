@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from planner.blocks.common import NORM_BYTES
+from planner.blocks.common import NORM_PASSES
 from planner.blocks.operator import Core, Operator, Product, Share, Stream, Traffic
 from planner.blocks.record import Attention, Latent
 from planner.plan import Num
+from planner.schema.formats import STORED
 
 
 def kv_heads_per_rank(kv_heads: int, tp: Num) -> Num:
@@ -43,7 +44,7 @@ def operators(mixer: Attention, hidden: int, share: Share) -> tuple[Operator, ..
             saved=share.activation * t * held,
         ),
         *_norms(mixer, share, width - own, own),
-        Operator("rotation", "attention", Stream(4.0 * t * width, 2.0)),
+        Operator("rotation", "attention", Stream(2.0 * share.activation * t * width, 2.0)),
         *core(mixer, share, kv_heads_per_rank(mixer.kv_heads, share.tp)),
         *(gate(share, own) if mixer.gated else ()),
         projection(share, hidden, own, mixer.output_bias),
@@ -60,13 +61,21 @@ def _norms(mixer: Attention, share: Share, kv: Num, own: Num) -> tuple[Operator,
     elements = share.tokens * (own + kv / 2)
     weights = own + kv / 2 if mixer.wide else 2.0 * mixer.head_dim
     saved = share.activation * elements
-    return (Operator("qk norm", "norms", Stream(NORM_BYTES * elements, 2.0), weights=weights, saved=saved),)
+    return (
+        Operator(
+            "qk norm", "norms", Stream(NORM_PASSES * share.activation * elements, 2.0), weights=weights, saved=saved
+        ),
+    )
 
 
 def gate(share: Share, width: Num) -> tuple[Operator, ...]:
     """A sigmoid gate on `width` columns: reads both, writes one; the ungated output stays for the backward pass."""
     elements = share.tokens * width
-    return (Operator("gate", "attention", Stream(6.0 * elements, 1.0), saved=share.activation * elements),)
+    return (
+        Operator(
+            "gate", "attention", Stream(3.0 * share.activation * elements, 1.0), saved=share.activation * elements
+        ),
+    )
 
 
 def projection(share: Share, hidden: int, own: Num, bias: bool) -> Operator:
@@ -84,16 +93,17 @@ def projection(share: Share, hidden: int, own: Num, bias: bool) -> Operator:
 def core(mixer: Attention | Latent, share: Share, kv_heads: Num) -> tuple[Operator, ...]:
     """Scores, softmax and values of this rank's heads. Flash keeps one fp32 statistic per row and head.
 
-    Stored scores take 2 bytes, with dropout 5 (its output and a mask): Korthikanti 2022 (arXiv:2205.05198), 4.1. Over
-    cp, keys and values travel round a ring behind the core (Liu 2023, arXiv:2310.01889).
+    Stored scores take an activation's bytes, with dropout twice that and a mask of one (Korthikanti 2022,
+    arXiv:2205.05198, 4.1). Over cp, keys and values travel round a ring behind the core (Liu 2023, arXiv:2310.01889).
     """
     heads, value = mixer.heads / share.tp, mixer.value if isinstance(mixer, Latent) else mixer.head_dim
     rows = share.seq / share.cp
     sinks = heads if isinstance(mixer, Attention) and mixer.sinks else 0.0
     keys = mixer.indexer.top_k if isinstance(mixer, Latent) and mixer.indexer else mixer.window
     work = Core(share.b, heads, rows, share.seq, attended(keys, share.seq), mixer.head_dim, value)
-    scores = (5.0 if mixer.dropout else 2.0) * share.tokens * share.seq * heads
-    saved = 4.0 * share.tokens * heads if share.flash else scores
+    each = 2.0 * share.activation + 1.0 if mixer.dropout else share.activation
+    scores = each * share.tokens * share.seq * heads
+    saved = STORED["fp32"] * share.tokens * heads if share.flash else scores
     sent = share.activation * share.tokens * (mixer.head_dim + value) * kv_heads
     ring = Traffic("cp", "ring", sent, behind_core=True)
     return (Operator("core", "attention", work, sinks, saved=saved, traffic=(ring,), modules=("core_attn",)),)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from planner.blocks.operator import Operator, Share, Stream
 
-NORM_BYTES = 4.0
-"""Per element: read and written in 16 bit."""
+NORM_PASSES = 2.0
+"""Accesses of an element: read and written."""
 
 
 def norm(share: Share, hidden: int, vectors: int) -> Operator:
@@ -14,7 +14,7 @@ def norm(share: Share, hidden: int, vectors: int) -> Operator:
     return Operator(
         "norm",
         "norms",
-        Stream(NORM_BYTES * elements, 1.0),
+        Stream(NORM_PASSES * share.activation * elements, 1.0),
         weights=float(vectors * hidden),
         saved=share.activation * elements,
         modules=("layernorm",),
@@ -22,11 +22,11 @@ def norm(share: Share, hidden: int, vectors: int) -> Operator:
 
 
 def addition(share: Share, hidden: int, dropout: bool) -> Operator:
-    """The residual addition behind a part: 8 bytes an element, 4.8 without a dropout mask, which is a byte.
+    """The residual addition behind a part: 4 accesses of an element, 2.4 without a dropout mask, which is a byte.
 
     Its output is the next norm's input and stays.
     """
     elements = share.tokens * hidden / share.shard
     mask = 1.0 if dropout else 0.0
-    moved = (8.0 if dropout else 4.8) * elements
+    moved = (4.0 if dropout else 2.4) * share.activation * elements
     return Operator("residual", "residual", Stream(moved, 1.0), saved=(share.activation + mask) * elements)

@@ -28,7 +28,7 @@ def embedding(end: Embedding, share: Share) -> tuple[Operator, ...]:
     """Look-up of b*s/cp rows, with half of an all-reduce of b*s*h over tp (or a reduce-scatter)."""
     elements = share.tokens * end.hidden
     weights = rows(end.vocab, share) * end.hidden + end.positions * end.hidden
-    moved = elements * (8.0 if end.dropout else 4.0)
+    moved = elements * (4.0 if end.dropout else 2.0) * share.activation
     half = Traffic("tp", "all_reduce", share.activation * elements, calls=0.5)
     return (Operator("look-up", "embedding", Stream(moved, 3.0), weights=weights, traffic=(half,)),)
 
@@ -45,7 +45,7 @@ def head(end: Head, share: Share) -> tuple[Operator, ...]:
         Operator(
             "head",
             "head",
-            Product(share.tokens, columns, end.hidden, fused=0),
+            Product(share.tokens, columns, end.hidden, fused=0, wide=True),
             weights=0.0 if end.tied else columns * end.hidden,
             traffic=(half,),
         ),

@@ -32,7 +32,7 @@ def _matrices(
     The backward pass holds the gradient of the former and of the part's input while it runs.
     """
     rows, width = up.m * up.count, up.n / (feed.matrices - 1)
-    moved = (6.0 if feed.gated else 4.0) * rows * width
+    moved = (3.0 if feed.gated else 2.0) * share.activation * rows * width
     bias = up.n if feed.bias else 0.0
     return (
         Operator(
@@ -61,11 +61,11 @@ def experts(feed: Experts, hidden: int, share: Share) -> tuple[Operator, ...]:
     routed = t * feed.top_k * share.etp / share.tp
     local, width = feed.count / share.ep, one.width / share.etp
     wide, hidden = hidden, feed.latent or hidden
-    sent = share.activation * t * feed.top_k * hidden / share.tp
+    sent = share.dispatched * t * feed.top_k * hidden / share.tp
     gathered = Traffic("etp", "all_reduce", share.activation * routed * hidden)
     held = feed.count * (wide + 1 if feed.bias else wide)
     return (
-        Operator("router", "router", Product(t, feed.count, wide, fused=0), weights=float(held)),
+        Operator("router", "router", Product(t, feed.count, wide, fused=0, wide=True), weights=float(held)),
         *(_between(wide, hidden, share) if feed.latent else ()),
         Operator(
             "dispatch",
@@ -108,6 +108,6 @@ def _shared(feed: Experts, hidden: int, share: Share) -> tuple[Operator, ...]:
     if not feed.shared:
         return ()
     wide = replace(feed.expert, width=feed.shared)
-    one = Operator("shared gate", "shared", Product(share.tokens, 1, hidden, fused=0), float(hidden))
+    one = Operator("shared gate", "shared", Product(share.tokens, 1, hidden, fused=0, wide=True), float(hidden))
     part = dense(wide, hidden, share, "shared", "shared_experts")
     return (*part, one) if feed.shared_gate else part

@@ -31,7 +31,7 @@ def operators(mixer: Latent, hidden: int, share: Share) -> tuple[Operator, ...]:
             saved=share.activation * t * heads * (mixer.head_dim + mixer.value),
             modules=("mla_up_proj",),
         ),
-        Operator("rotation", "attention", Stream(4.0 * t * 3.0 * heads * mixer.head_dim, 2.0)),
+        Operator("rotation", "attention", Stream(2.0 * share.activation * t * 3.0 * heads * mixer.head_dim, 2.0)),
         *(_indexer(mixer.indexer, mixer, hidden, share) if mixer.indexer else ()),
         *core(mixer, share, heads),
         projection(share, hidden, heads * mixer.value, False),

@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 
 from planner.plan import Num
+from planner.schema.formats import STORED
 
 Axis = Literal["tp", "cp", "ep", "etp"]
 """Groups that traffic inside a layer crosses."""
@@ -24,7 +25,8 @@ class Share:
         b: sequences of the micro-batch; seq: tokens each, over all cp ranks.
         tp, cp, ep, etp: degrees that split the model and the sequence; sp: sequence parallelism, 0 or 1.
         flash: attention scores are never stored.
-        activation: bytes of one stored activation; padded: the vocabulary is, for tp and its kernels.
+        activation: bytes of one element that operators hand on, keep and send; operand: of a linear layer's kept input;
+            dispatched: of tokens sent to experts. padded: the vocabulary is, for tp and its kernels.
     """
 
     b: Num
@@ -35,7 +37,9 @@ class Share:
     etp: Num = 1.0
     sp: Num = 0.0
     flash: bool = True
-    activation: float = 2.0
+    activation: float = STORED["bf16"]
+    operand: float = STORED["bf16"]
+    dispatched: float = STORED["bf16"]
     padded: bool = True
 
     @property
@@ -56,6 +60,7 @@ class Product:
     Attributes:
         fused: matrices that lie side by side in it (q, k, v are three), each with an adapter of its own under LoRA;
             0: adapters leave it alone.
+        wide: stays in 16 bit whatever the recipe (head, router).
     """
 
     m: Num
@@ -63,6 +68,7 @@ class Product:
     k: Num
     count: Num = 1.0
     fused: int = 1
+    wide: bool = False
 
     @property
     def flops(self) -> Num:

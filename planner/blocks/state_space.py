@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from planner.blocks.attention import projection
-from planner.blocks.common import NORM_BYTES
+from planner.blocks.common import NORM_PASSES
 from planner.blocks.operator import Operator, Product, Scan, Share, Stream, Traffic
 from planner.blocks.record import StateSpace
 from planner.plan import Num
+from planner.schema.formats import STORED
 
 CONV_KERNELS = 1.0
 SCAN_KERNELS = 5.0
@@ -40,7 +41,7 @@ def operators(mixer: StateSpace, hidden: int, share: Share) -> tuple[Operator, .
             "attention",
             scan(mixer, share, heads),
             weights=3.0 * heads,
-            saved=share.activation * t * inner + 4.0 * t * inner * mixer.state / mixer.chunk,
+            saved=share.activation * t * inner + STORED["fp32"] * t * inner * mixer.state / mixer.chunk,
         ),
         gated_norm(share, inner, inner),
         projection(share, hidden, inner, mixer.projection_bias),
@@ -65,12 +66,20 @@ def convolution(share: Share, channels: Num, width: int, bias: bool) -> Operator
     elements = share.tokens * channels
     weights = channels * (width + (1 if bias else 0))
     saved = share.activation * elements
-    return Operator("convolution", "attention", Stream(4.0 * elements, CONV_KERNELS), weights=weights, saved=saved)
+    return Operator(
+        "convolution",
+        "attention",
+        Stream(2.0 * share.activation * elements, CONV_KERNELS),
+        weights=weights,
+        saved=saved,
+    )
 
 
 def gated_norm(share: Share, inner: Num, weights: Num) -> Operator:
     """The scan's output, times a gate, normed: three passes over `inner` columns; its input is kept by the scan."""
-    return Operator("gated norm", "norms", Stream(1.5 * NORM_BYTES * share.tokens * inner, 1.0), weights=weights)
+    return Operator(
+        "gated norm", "norms", Stream(1.5 * NORM_PASSES * share.activation * share.tokens * inner, 1.0), weights=weights
+    )
 
 
 def scan(mixer: StateSpace, share: Share, heads: Num) -> Scan:
@@ -81,5 +90,5 @@ def scan(mixer: StateSpace, share: Share, heads: Num) -> Scan:
     groups = groups_per_rank(mixer.groups, share.tp)
     flops = share.tokens * (2.0 * q * n * groups + (2.0 * q * p + 4.0 * n * p) * heads)
     columns = 2.0 * heads * p + 2.0 * n * groups + heads
-    moved = share.tokens * (share.activation * columns + 4.0 * 4.0 * heads * p * n / q)
+    moved = share.tokens * (share.activation * columns + 4.0 * STORED["fp32"] * heads * p * n / q)
     return Scan(flops, moved, SCAN_KERNELS, q, p, n)

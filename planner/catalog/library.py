@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from planner.schema.engine import Engine
     from planner.schema.framework import Framework
     from planner.schema.hardware import Accelerator, Link, Node
+    from planner.schema.recipe import Recipe
 
     if sys.version_info >= (3, 11):
         from importlib.resources.abc import Traversable
@@ -45,6 +46,7 @@ KINDS = {
     "link": ("links", "hardware", "Link"),
     "framework": ("frameworks", "framework", "Framework"),
     "engine": ("engines", "engine", "Engine"),
+    "recipe": ("recipes", "recipe", "Recipe"),
 }
 """Kind -> its folder, and the module of `planner.schema` and the class in it that describe it."""
 
@@ -67,7 +69,7 @@ class Library:
     A library is a snapshot: it reads each folder and file once. Files that change afterwards need another one.
 
     Attributes:
-        roots: each may hold models/, accelerators/, nodes/, links/, frameworks/ and engines/.
+        roots: each may hold models/, accelerators/, nodes/, links/, frameworks/, engines/ and recipes/.
         strict: an ambiguous name is an error even where a profile claims it.
     """
 
@@ -102,6 +104,10 @@ class Library:
     def engine(self, name: str) -> Resolved[Engine]:
         """A serving engine's preset by name or YAML file."""
         return self.find("engine", name)
+
+    def recipe(self, name: str) -> Resolved[Recipe]:
+        """A recipe of number formats by name or YAML file."""
+        return self.find("recipe", name)
 
     def find(self, kind: str, name: str) -> Resolved[Any]:
         """The profile of a kind that `name` stands for.

@@ -64,7 +64,10 @@ class Request:
     precision: Annotated[
         str | None,
         typer.Option(
-            "--precision", help="bf16 or fp16 (default: bf16 where the accelerator has it)", rich_help_panel=_JOB
+            "--precision",
+            help="Recipe of number formats: bf16, fp16, fp8, mxfp8 ... (default: bf16 where the accelerator has it)",
+            autocompletion=complete("recipe"),
+            rich_help_panel=_JOB,
         ),
     ] = None
     attention: Annotated[

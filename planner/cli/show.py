@@ -18,11 +18,12 @@ KINDS = {
     "links": "link",
     "frameworks": "framework",
     "engines": "engine",
+    "recipes": "recipe",
 }
 
 
 def show(
-    what: Annotated[str, typer.Argument(help="models, accelerators, nodes, links, frameworks or engines")],
+    what: Annotated[str, typer.Argument(help="models, accelerators, nodes, links, frameworks, engines or recipes")],
     name: Annotated[str | None, typer.Argument(help="One of them: all its facts, with their source")] = None,
     profiles: Annotated[Path | None, typer.Option("--profiles", help="Directory of your own profiles")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout")] = False,

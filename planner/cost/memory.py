@@ -12,6 +12,8 @@ import numpy as np
 
 from planner.parts import Sum
 from planner.plan import Num
+from planner.schema.formats import STORED
+from planner.schema.recipe import Recipe, size
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +34,15 @@ class StateBytes:
     """Bytes per trained parameter.
 
     Attributes:
-        weight: the copy that the matrix products read; gradient: the buffer micro-batches add into.
-        master: fp32 weights; moments: both of Adam's.
+        weight: the resident copy; gradient: the buffer micro-batches add into.
+        master: fp32 weights; moments: both of Adam's; gathered: of the weight on the wire.
     """
 
     weight: float
     gradient: float
     master: float
     moments: float
+    gathered: float = STORED["bf16"]
 
     @property
     def optimizer(self) -> float:
@@ -55,17 +58,19 @@ class StateBytes:
         return self.gradient + 2.0 * self.optimizer + self.weight * (1.0 if self.master else 2.0)
 
 
-def adam_states(optimizer: str, gradient_bytes: float) -> StateBytes:
+def adam_states(optimizer: str, gradient_bytes: float, recipe: Recipe) -> StateBytes:
     """Itemised bytes per parameter of an optimizer.
 
     "adam": 2 + 4 + 4 + 8 = 18 with fp32 gradients (Megatron-LM training/theoretical_memory_usage.py). "adam-bf16": no
     master, 16-bit gradients and moments, 2 + 2 + 0 + 4 = 8. "adam-8bit": block-wise 8-bit moments with one fp32 scale
     per 256 elements as bitsandbytes has them, 2 + 2 + 0 + 2.03 (Dettmers et al. 2021, arXiv:2110.02861).
     """
+    weight, wire = size(recipe.weights), size(recipe.gathered)
+    gradient, half = size(recipe.gradients) if recipe.gradients else gradient_bytes, STORED["bf16"]
     return {
-        "adam": StateBytes(2.0, gradient_bytes, 4.0, 8.0),
-        "adam-bf16": StateBytes(2.0, 2.0, 0.0, 4.0),
-        "adam-8bit": StateBytes(2.0, 2.0, 0.0, 2.0 * (1.0 + 4.0 / 256.0)),
+        "adam": StateBytes(weight, gradient, size(recipe.master), 2.0 * size(recipe.moments), wire),
+        "adam-bf16": StateBytes(weight, half, 0.0, 2.0 * half, wire),
+        "adam-8bit": StateBytes(weight, half, 0.0, 2.0 * (STORED["int8"] + STORED["fp32"] / 256.0), wire),
     }[optimizer]
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from planner.blocks.operator import Core, Product, Scan
 from planner.formula import formula, primitive
 from planner.plan import Num
+from planner.schema.formats import COMPUTED, STORED
 from planner.schema.hardware import Accelerator, Inference, Shares
 
 Direction = Literal["forward", "backward"]
@@ -47,8 +48,8 @@ def smooth_max(x: Num, y: Num) -> Num:
 
 
 def peak(accelerator: Accelerator, precision: str) -> float:
-    """Dense FLOP/s at a precision. Raises ValueError where the part has none (V100 and bf16)."""
-    value: float | None = getattr(accelerator.peak, precision)
+    """Dense FLOP/s in a format. Raises ValueError where the part has none (V100 and bf16)."""
+    value: float | None = getattr(accelerator.peak, COMPUTED.get(precision, precision))
     if value is None:
         raise ValueError(f"{accelerator.name} has no {precision}")
     return value
@@ -58,35 +59,35 @@ def product(accelerator: Accelerator, precision: str, m: Num, n: Num, k: Num, ou
     """Time of one product [m, k] x [k, n] without its kernel's fixed cost.
 
     t_compute = 2*m*n*k / (peak * e * x(m)*x(n)*x(k)), x(d) = d / (d + d0): a dimension of size d0 halves the rate.
-    t_memory = (2*(m*k + k*n) + out_bytes*m*n) / (bandwidth * e_mem).
+    t_memory = (bytes*(m*k + k*n) + out_bytes*m*n) / (bandwidth * e_mem), bytes of an operand's element: 2 in 16 bit.
     A100, m = n = k = 4096: e = .80, d0 = 81 give 75.4 % of 312 TFLOP/s: 0.584 ms.
     """
     eff = accelerator.efficiency
     d0 = eff.gemm_dim
     saturation = (m / (m + d0)) * (n / (n + d0)) * (k / (k + d0))
     compute = 2.0 * m * n * k / (peak(accelerator, precision) * eff.gemm * saturation)
-    moved = 2.0 * (m * k + k * n) + out_bytes * m * n
+    moved = STORED[precision] * (m * k + k * n) + out_bytes * m * n
     return smooth_max(compute, moved / (accelerator.bandwidth * eff.memory))
 
 
 @formula("product", ROOFLINE, "s")
 def gemm_time(accelerator: Accelerator, precision: str, gemm: Product) -> Num:
     """Forward time of a linear layer; products that come in a group share one kernel launch."""
-    once = product(accelerator, precision, gemm.m, gemm.n, gemm.k, 2.0)
+    once = product(accelerator, precision, gemm.m, gemm.n, gemm.k, STORED["bf16"])
     return accelerator.efficiency.kernel + gemm.count * once
 
 
 @formula("product, input gradient", ROOFLINE, "s")
 def input_gradient_time(accelerator: Accelerator, precision: str, gemm: Product) -> Num:
     """Backward time of a linear layer for its input: the product with the transposed weight."""
-    once = product(accelerator, precision, gemm.m, gemm.k, gemm.n, 2.0)
+    once = product(accelerator, precision, gemm.m, gemm.k, gemm.n, STORED["bf16"])
     return accelerator.efficiency.kernel + gemm.count * once
 
 
 @formula("product, weight gradient", ROOFLINE, "s")
 def weight_gradient_time(accelerator: Accelerator, precision: str, gemm: Product) -> Num:
     """Backward time of a linear layer for its weight: output in fp32, read and written."""
-    once = product(accelerator, precision, gemm.k, gemm.n, gemm.m, 8.0)
+    once = product(accelerator, precision, gemm.k, gemm.n, gemm.m, 2.0 * STORED["fp32"])
     return accelerator.efficiency.kernel + gemm.count * once
 
 
@@ -166,8 +167,8 @@ def unfused_time(
 
     `heads` counts sequences times heads on this rank; scores are heads*seq*span elements.
     """
-    scores = product(accelerator, precision, seq, span, head_dim, 2.0)
-    context = product(accelerator, precision, seq, value_dim, span, 2.0)
+    scores = product(accelerator, precision, seq, span, head_dim, STORED["bf16"])
+    context = product(accelerator, precision, seq, value_dim, span, STORED["bf16"])
     products = (1.0 if direction == "forward" else 2.0) * heads * (scores + context)
     moved = SCORE_BYTES[kernel][direction] * heads * seq * span
     return 2.0 * accelerator.efficiency.kernel + products + streaming_time(accelerator, moved, 3.0)
@@ -193,7 +194,7 @@ def linear_time(accelerator: Accelerator, precision: str, gemm: Product, stored:
     """
     share = inference(accelerator)
     e = getattr(share.gemm, "bf16" if precision == "fp16" else precision) or share.gemm.bf16
-    moved = gemm.count * (stored * gemm.n * gemm.k + 2.0 * gemm.m * (gemm.n + gemm.k))
+    moved = gemm.count * (stored * gemm.n * gemm.k + STORED["bf16"] * gemm.m * (gemm.n + gemm.k))
     memory = moved / (accelerator.bandwidth * share.memory)
     flops = 2.0 * (gemm.m + share.tokens) * gemm.n * gemm.k * gemm.count
     return memory, smooth_max(flops / (peak(accelerator, precision) * e), memory) - memory

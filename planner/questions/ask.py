@@ -82,11 +82,12 @@ def ask(
     library = library or open_library(profiles, strict)
     shape, cluster, preset = library.model(model), find_cluster(gpus, library), library.framework(framework)
     chosen = {"attention": attention, "method": method, "optimizer": optimizer} | adapters(method, lora_rank)
+    recipe = library.recipe(precision or default_precision(cluster.value)).value
     workload, defaults = _workload(
-        shape.value, cluster.value, seq, global_batch, precision, chosen | {"offload": offload}
+        shape.value, cluster.value, seq, global_batch, chosen | {"offload": offload, "precision": recipe.name}
     )
     check_schedules(preset.value)
-    job = Job(shape.value, cluster.value, workload, preset.value)
+    job = Job(shape.value, cluster.value, workload, preset.value, recipe)
     ranges = {name: parse_range(name, text) for name, text in dimensions.items() if text is not None}
     if micro_batch is not None:
         ranges["b"] = parse_range("b", micro_batch)
@@ -112,7 +113,7 @@ def check_schedules(preset: Framework) -> None:
 
 
 def _workload(
-    model: Model, cluster: Cluster, seq: int | None, batch: int | None, precision: str | None, chosen: dict[str, Any]
+    model: Model, cluster: Cluster, seq: int | None, batch: int | None, chosen: dict[str, Any]
 ) -> tuple[Workload, tuple[str, ...]]:
     """The workload, and a sentence for every default in it."""
     for name, value in (("seq", seq), ("global-batch", batch), ("lora-rank", chosen.get("lora_rank"))):
@@ -127,7 +128,7 @@ def _workload(
         notes.append(f"global batch {batch:,} sequences (about 4 M tokens per step); --global-batch sets it")
     if seq > model.context:
         notes.append(f"{seq:,} tokens exceed the {model.context:,} that {model.name} was published with")
-    chosen = chosen | {"seq": seq, "global_batch": batch, "precision": precision or default_precision(cluster)}
+    chosen = chosen | {"seq": seq, "global_batch": batch}
     try:
         return Workload(**chosen), tuple(notes)
     except ValidationError as error:

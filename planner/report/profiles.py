@@ -123,4 +123,7 @@ def _facts(kind: str, p: Any) -> dict[str, Any]:
             "host": f"host {format_seconds(p.host)} per step",
             "trust": p.trust,
         }
+    if kind == "recipe":
+        products = p.products.model_dump().values()
+        return {"products": ", ".join(dict.fromkeys(products)), "attention": f"attention {p.attention}"}
     return {"schedules": ", ".join(p.schedules), "zero": "ZeRO " + ", ".join(map(str, p.zero)), "trust": p.trust}

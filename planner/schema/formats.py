@@ -1,4 +1,4 @@
-"""Number formats of weights and KV caches: what they take, and what computes with them."""
+"""Number formats of tensors: what an element takes, and what computes with it."""
 
 from __future__ import annotations
 
@@ -7,22 +7,31 @@ from typing import Literal
 WeightType = Literal["bf16", "fp16", "fp8", "int8", "int4", "nvfp4", "mxfp4"]
 KvType = Literal["bf16", "fp16", "fp8", "nvfp4"]
 Module = Literal["attention", "mlp", "experts", "shared", "router"]
+Format = Literal["fp32", "bf16", "fp16", "fp8", "fp8-block", "mxfp8", "int8", "int4", "nvfp4", "mxfp4"]
 
 STORED: dict[str, float] = {
+    "fp32": 4.0,
     "bf16": 2.0,
     "fp16": 2.0,
     "fp8": 1.0,
+    "fp8-block": 1.0 + 4.0 / 128,
+    "mxfp8": 1.0 + 1.0 / 32,
     "int8": 1.0,
     "int4": 0.5 + 2.0 / 128,
     "nvfp4": 0.5 + 1.0 / 16,
     "mxfp4": 0.5 + 1.0 / 32,
 }
-"""Bytes per element with its scales: one fp16 per 128 (GPTQ, AWQ), one fp8 per 16 (NVFP4), one byte per 32 (OCP MX)."""
+"""Bytes per element with its scales: one fp32 per 128 (DeepSeek-V3's blocks), one fp16 per 128 (GPTQ, AWQ), one fp8 per
+16 (NVFP4), one byte per 32 (OCP MX)."""
 
-COMPUTED: dict[str, Literal["bf16", "fp16", "fp8", "fp4"]] = {
+Computed = Literal["bf16", "fp16", "fp8", "fp4"]
+
+COMPUTED: dict[str, Computed] = {
     "bf16": "bf16",
     "fp16": "fp16",
     "fp8": "fp8",
+    "fp8-block": "fp8",
+    "mxfp8": "fp8",
     "int8": "bf16",
     "int4": "bf16",
     "nvfp4": "fp4",

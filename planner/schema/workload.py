@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from planner.schema.base import Positive, Record
+from planner.schema.base import Name, Positive, Record
 
 Method = Literal["full", "lora"]
 Optimizer = Literal["adam", "adam-bf16", "adam-8bit"]
@@ -17,7 +17,7 @@ class Workload(Record):
 
     Attributes:
         seq: tokens per sequence (s); global_batch: sequences per step (B).
-        precision: of matrix products and activations.
+        precision: name of the recipe, which says the format of every class of tensor.
         attention: "flash" (FlashAttention 2 and later) and "flash1" never store scores; "unfused" stores a*s*s of them
             per layer and runs a fused softmax over them (Megatron-LM's kernel), "eager" one PyTorch kernel per step.
         method: "full" trains every weight; "lora" freezes the base and trains adapters of `lora_rank`.
@@ -28,7 +28,7 @@ class Workload(Record):
 
     seq: Positive
     global_batch: Positive
-    precision: Literal["bf16", "fp16"] = "bf16"
+    precision: Name = "bf16"
     attention: AttentionKernel = "flash"
     method: Method = "full"
     lora_rank: Positive = 16

@@ -16,6 +16,7 @@ from planner.formula import formula
 from planner.parts import Sum
 from planner.plan import Num, Plan
 from planner.schedules import SCHEDULES, Stage, Stages, Work
+from planner.schema.recipe import size
 from planner.stages import Row, chunk_table, rows
 from planner.training.job import Job
 from planner.training.layer import STAGE, Pass, Piece, pieces
@@ -218,12 +219,12 @@ def _slower(one: StagePass, other: StagePass) -> StagePass:
 
 
 def hop_time(job: Job, plan: Plan) -> Num:
-    """Time of one boundary tensor's send: 2*b*s*h/(cp*tp) bytes.
+    """Time of one boundary tensor's send: b*s*h/(cp*tp) activations.
 
     Each tensor-parallel rank sends its 1/tp, by sequence parallelism or by scatter/gather (Narayanan 2021, section
     4.1); the gather inside the node that the latter needs is left out (0.1 ms against 50 s for 530B).
     """
-    moved = 2.0 * plan.b * job.workload.seq / plan.cp * job.model.hidden / plan.tp
+    moved = size(job.recipe.activations) * plan.b * job.workload.seq / plan.cp * job.model.hidden / plan.tp
     return collectives.hop(job.cluster, moved, plan.tp * plan.cp * plan.dp, plan.pp)
 
 

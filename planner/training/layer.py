@@ -17,6 +17,7 @@ from planner.formula import formula
 from planner.mesh import Mesh
 from planner.parts import Sum
 from planner.plan import Num, Plan
+from planner.schema.recipe import size
 from planner.stages import present
 from planner.training.job import Job
 
@@ -78,7 +79,9 @@ STAGE = ("tp", "cp", "ep", "etp", "sp", "b", "pp", "v", "head", "m")
 
 def share_of(job: Job, plan: Plan) -> Share:
     """One rank's share of a micro-batch of the job."""
-    return Share(plan.b, 1.0 * job.workload.seq, plan.tp, plan.cp, plan.ep, plan.etp, plan.sp, flash=job.flash)
+    recipe, degrees = job.recipe, (plan.tp, plan.cp, plan.ep, plan.etp, plan.sp)
+    sizes = (size(recipe.activations), size(recipe.operands), size(recipe.dispatched))
+    return Share(plan.b, 1.0 * job.workload.seq, *degrees, job.flash, *sizes)
 
 
 def pieces(job: Job, plan: Plan) -> tuple[Piece, ...]:
@@ -135,14 +138,11 @@ def _launched(work: Pass, host: Num) -> Pass:
 @formula(lambda job, op: op.name, unit="s")
 def operator_times(job: Job, op: Operator) -> Times:
     """What one operator costs; frozen weights (LoRA) have no gradient, what computes nothing no time."""
-    acc, precision, attention = job.cluster.accelerator, job.workload.precision, job.workload.attention
+    acc, precision, attention = job.cluster.accelerator, job.recipe.attention, job.workload.attention
     work, fused = op.work, job.framework.elementwise
     match work:
         case Product():
-            weights = 0.0 if job.lora else kernels.weight_gradient_time(acc, precision, work)
-            return Times(
-                kernels.gemm_time(acc, precision, work), kernels.input_gradient_time(acc, precision, work), weights
-            )
+            return _product_times(job, work)
         case Core():
             return Times(
                 kernels.core_time(acc, precision, work, "forward", attention),
@@ -164,6 +164,17 @@ def operator_times(job: Job, op: Operator) -> Times:
             once = kernels.streaming_time(acc, job.framework.logits_bytes * work.rows * work.columns, LOSS_KERNELS)
             return Times(once, once)
     return Times()
+
+
+def _product_times(job: Job, work: Product) -> Times:
+    """A linear layer's three products, each in the recipe's format for it."""
+    acc, recipe = job.cluster.accelerator, job.recipe
+    forward, back, weights = recipe.formats(work.wide)
+    return Times(
+        kernels.gemm_time(acc, forward, work),
+        kernels.input_gradient_time(acc, back, work),
+        0.0 if job.lora else kernels.weight_gradient_time(acc, weights, work),
+    )
 
 
 def parameters_of(ops: tuple[Operator, ...]) -> tuple[Num, Num]:

@@ -20,6 +20,7 @@ from planner.formula import formula
 from planner.mesh import mesh
 from planner.plan import Num, Plan
 from planner.schedules import SCHEDULES
+from planner.schema.recipe import size
 from planner.stages import Row, present, rows
 from planner.training.job import Job
 from planner.training.layer import STAGE, parameters_of, share_of
@@ -129,7 +130,7 @@ def held(job: Job, kind: Kind, share: Share, selective: bool) -> Held:
     policy = _kept(job, kind, ops, share, selective) if isinstance(kind, Block) else Kept()
     logits: Num = sum((_logits(job, op.work) for op in ops if isinstance(op.work, Logits)), start=0.0)
     adapters = adapter_parameters(ops, job.workload.lora_rank)
-    return Held(dense, expert, adapters, policy, logits, _working(ops), late_bytes(ops))
+    return Held(dense, expert, adapters, policy, logits, _working(ops), late_bytes(ops, share.operand))
 
 
 def _kept(job: Job, kind: Block, ops: tuple[Operator, ...], share: Share, selective: bool) -> Kept:
@@ -139,13 +140,13 @@ def _kept(job: Job, kind: Block, ops: tuple[Operator, ...], share: Share, select
     return kept(factor * everything, factor * scores, factor * share.activation * elements, selective)
 
 
-def late_bytes(ops: Sequence[Operator]) -> Num:
-    """Bytes that weight gradients need: 2 * m * (k + n) of every product with a weight, its input and gradient.
+def late_bytes(ops: Sequence[Operator], each: float) -> Num:
+    """Bytes that weight gradients need: m * (k + n) elements of every product with a weight, its input and gradient.
 
-    16 * 2 * s * b * h of a GPT layer, beside 34 * s * b * h in all (Qi 2024, arXiv:2401.10241, 2.3).
+    16 * 2 * s * b * h of a GPT layer in 16 bit, beside 34 * s * b * h in all (Qi 2024, arXiv:2401.10241, 2.3).
     """
     works = [op.work for op in ops if isinstance(op.work, Product) and op.work.fused]
-    return sum((2.0 * w.count * w.m * (w.k + w.n) for w in works), start=0.0)
+    return sum((each * w.count * w.m * (w.k + w.n) for w in works), start=0.0)
 
 
 def _working(ops: tuple[Operator, ...]) -> Num:
@@ -232,7 +233,7 @@ def _activations(row: HeldRow, each: Num) -> Num:
 
 def state_bytes(job: Job) -> StateBytes:
     """Bytes per trained parameter in this job."""
-    return adam_states(job.workload.optimizer, job.framework.gradient_bytes)
+    return adam_states(job.workload.optimizer, job.framework.gradient_bytes, job.recipe)
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,17 +266,18 @@ def _divided(bytes: float, dense: Num, expert: Num, over: tuple[Num, Num]) -> Nu
 def _states(job: Job, plan: Plan, row: HeldRow, shards: Shards) -> tuple[Num, Num, Num]:
     """Weights, gradients and optimizer states of one rank after ZeRO.
 
-    ZeRO-3 gathers two layers at a time (one in use, one prefetched) in 16 bit.
+    ZeRO-3 gathers two layers at a time (one in use, one prefetched).
     """
     each, framework = state_bytes(job), job.framework
     dense, expert = row.held.dense, row.held.expert
-    weights = _divided(each.weight, dense, expert, shards.weights)
+    held = size(job.recipe.base) if job.lora else each.weight
+    weights = _divided(held, dense, expert, shards.weights)
     if framework.shard_is_master and each.master and not job.lora:
         weights = np.where(plan.zero >= 3, 0.0, weights)[()]
     if job.lora:
         dense, expert = row.held.adapters, 0.0
         weights = weights + each.weight * dense
-    gathered = np.where(plan.zero >= 3, 2.0 * each.weight * row.largest, 0.0)[()]
+    gathered = np.where(plan.zero >= 3, 2.0 * each.gathered * row.largest, 0.0)[()]
     on_device = 0.0 if job.workload.offload == "optimizer" else each.optimizer
     optimizer = _divided(on_device + framework.sharded_bytes, dense, expert, shards.optimizer)
     if framework.fixed_bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from planner.blocks.counts import model_flops
+from planner.cost.operators import peak
 from planner.formula import formula
 from planner.plan import Num
 from planner.training.job import Job
@@ -10,13 +11,14 @@ from planner.training.job import Job
 
 @formula("tokens/s, MFU", "Korthikanti 2022, arXiv:2205.05198, A")
 def throughput(job: Job, seconds: Num) -> tuple[Num, Num]:
-    """Tokens per second of the whole cluster, and MFU: model FLOPs per token * tokens/s over the peak of all.
+    """Tokens per second of the whole cluster, and MFU: model FLOPs per token * tokens/s over the peak of all, in the
+    format of forward products.
 
     Model FLOPs are those of `architecture.model_flops`: no recomputation, attention over the whole square.
     """
     tokens = job.workload.global_batch * job.workload.seq / seconds
-    peak = getattr(job.cluster.accelerator.peak, job.workload.precision) * job.cluster.gpus
-    return tokens, tokens * _model_flops(job) / peak
+    most = peak(job.cluster.accelerator, job.recipe.products.forward) * job.cluster.gpus
+    return tokens, tokens * _model_flops(job) / most
 
 
 @formula("flops_per_token", "Korthikanti 2022, arXiv:2205.05198, A", "FLOP")

@@ -81,7 +81,7 @@ def _counted(job: Job, kind: Kind, share: Share) -> Counted:
 def data_traffic(job: Job, plan: Plan, slowest: Work, held: Carried) -> Num:
     """Exposed part of gradient reduction and parameter gathering, over dp_shard*cp ranks (experts: edp).
 
-    ZeRO 0: all-reduce of the gradient buffer; 1: reduce-scatter of it and all-gather of 16-bit weights, hidden behind a
+    ZeRO 0: all-reduce of the gradient buffer; 1: reduce-scatter of it and all-gather of weights, hidden behind a
     share of the last micro-batch's backward pass. ZeRO 2 reduces, and ZeRO 3 also gathers twice (frozen weights too),
     for every micro-batch, hidden behind its passes, which it slows down by a share of the traffic hidden. Frameworks
     whose gathers block hide none; some gather a third time to recompute; where the pieces of a collective are a list,
@@ -102,7 +102,7 @@ def data_traffic(job: Job, plan: Plan, slowest: Work, held: Carried) -> Num:
         listed = np.where(plan.zero >= 3, calls * size * framework.host_member, 0.0)[()]
         reduce = reduce + collectives.reduce_scatter(members, each.gradient * count, calls) + listed
         reduce = reduce + collectives.all_reduce(copies, each.gradient * count / size)
-        gather = gather + collectives.all_gather(members, each.weight * weights, calls) + listed
+        gather = gather + collectives.all_gather(members, each.gathered * weights, calls) + listed
         all_reduce = all_reduce + collectives.all_reduce(members, each.gradient * count)
         all_reduce = all_reduce + collectives.all_reduce(copies, each.gradient * count / size)
     last_backward = slowest.backward
@@ -142,5 +142,5 @@ def optimizer_time(job: Job, plan: Plan, held: Carried) -> Num:
 
 def offload_seconds_per_parameter(cluster: Cluster, each: StateBytes) -> float:
     """Transfer of one parameter's gradient and weight, and its update on the CPU that `used` accelerators share."""
-    transfer = (each.gradient + each.weight) / cluster.accelerator.host_rate
+    transfer = (each.gradient + each.gathered) / cluster.accelerator.host_rate
     return transfer + each.traffic * cluster.used / cluster.node.host_bandwidth

@@ -51,4 +51,4 @@ def test_what_a_weight_gradient_needs() -> None:
     """32 bytes per token and hidden unit of a GPT layer (Qi 2024, arXiv:2401.10241, 2.3)."""
     model = job("gpt3-175b", "8xA100", seq=2048, batch=8).model
     share = Share(1.0, 2048.0)
-    assert late_bytes(operators(structure(model).kinds[0], share)) == pytest.approx(32 * 2048 * model.hidden)
+    assert late_bytes(operators(structure(model).kinds[0], share), 2.0) == pytest.approx(32 * 2048 * model.hidden)

@@ -1,0 +1,58 @@
+"""A recipe: the number format of every class of tensor in training."""
+
+from __future__ import annotations
+
+from planner.schema.base import Profile, Record
+from planner.schema.formats import STORED, Format
+
+
+class Products(Record):
+    """Formats in which both operands of a linear layer's three products are read."""
+
+    forward: Format
+    input_gradient: Format
+    weight_gradient: Format
+
+
+class Recipe(Profile):
+    """What `--precision` names. Every size of an element in training comes from here.
+
+    Attributes:
+        products: of linear layers inside blocks.
+        activations: of everything that operators hand on, send and keep; also of embedding, router, head and the
+            stages' boundaries. attention: of both products of the attention core.
+        operands: of the inputs that linear layers keep for their weight gradient; dispatched: of tokens on their way to
+            experts.
+        weights: of the copy that is resident; gathered: of weights on the wire; base: of frozen weights under adapters.
+        gradients: of the buffer and its reduction; absent: as the framework's preset keeps them.
+        master, moments: of the optimizer "adam"; other optimizers have their own.
+    """
+
+    products: Products
+    attention: Format
+    activations: Format
+    operands: Format
+    dispatched: Format
+    weights: Format
+    gathered: Format
+    base: Format
+    gradients: Format | None = None
+    master: Format
+    moments: Format
+
+    def formats(self, wide: bool) -> tuple[Format, Format, Format]:
+        """Of a linear layer's products: forward, input gradient, weight gradient; those of activations where `wide`."""
+        of = self.products
+        narrow = (of.forward, of.input_gradient, of.weight_gradient)
+        return (self.activations,) * 3 if wide else narrow
+
+    @property
+    def wide(self) -> bool:
+        """Whether nothing is narrower than 16 bit."""
+        named = {self.attention, self.operands, self.dispatched, *self.products.model_dump().values()}
+        return all(size(one) >= size("bf16") for one in named)
+
+
+def size(of: Format) -> float:
+    """Bytes of one element, its share of the scales included: "mxfp8" 1 + 1/32."""
+    return STORED[of]
