@@ -108,7 +108,8 @@ def setup_of(
     plan, notes = _plan(reading, cluster, shape, given)
     workload, more = _workload(reading, shape, cluster, plan, given)
     m = max(workload.global_batch // (plan.b * plan.dp), 1)
-    return Setup(Job(shape, cluster, workload, framework), replace(plan, m=m)), (*other, *notes, *more)
+    preset = framework.model_copy(update=reading.preset)
+    return Setup(Job(shape, cluster, workload, preset), replace(plan, m=m)), (*other, *notes, *more)
 
 
 def _named(read: Model, named: Model) -> tuple[Model, tuple[str, ...]]:

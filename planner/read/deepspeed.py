@@ -9,6 +9,7 @@ from typing import Any
 from planner.errors import PlannerError
 from planner.read.answer import read_object
 from planner.read.reading import MOST_STRANGE, Problem, Reading, did_you_mean
+from planner.read.table import Given, NotModelled, flat, table
 
 PIPELINE = (
     "stages",
@@ -55,7 +56,32 @@ def read_deepspeed(text: str, world: int, tp: int = 1, pp: int = 1) -> Reading:
         workload["global_batch"] = batch
     plan |= {"b": b} if b else {}
     problems = (*_ignored_keys(config, text), *_batch_problem(config, dp), *_section_problems(config, plan, text))
-    return Reading("deepspeed", None, workload, plan, problems, tuple(notes), recomputed=float(_recomputes(config)))
+    return Reading(
+        "deepspeed",
+        None,
+        workload,
+        plan,
+        problems,
+        tuple(notes),
+        recomputed=float(_recomputes(config)),
+        not_modelled=left_out(config, text),
+        preset=_gradients(config),
+    )
+
+
+def left_out(config: dict[str, Any], text: str) -> tuple[NotModelled, ...]:
+    """Keys that the estimate does not account for; a section that is switched off says nothing."""
+    live = {
+        key: value for key, value in config.items() if not (isinstance(value, dict) and value.get("enabled") is False)
+    }
+    given = [Given(one.option, one.value, line_of(text, one.option.rpartition(".")[2])) for one in flat(live)]
+    return table("deepspeed").not_modelled(given)
+
+
+def _gradients(config: dict[str, Any]) -> dict[str, Any]:
+    """Bytes of the gradient buffer, where the JSON says in which format gradients add up (engine.get_data_types)."""
+    size = {"fp32": 4.0, "fp16": 2.0, "bf16": 2.0}.get(str(_value(config, "data_types", "grad_accum_dtype")))
+    return {"gradient_bytes": size} if size else {}
 
 
 def _value(config: dict[str, Any], *path: str) -> Any:
@@ -126,8 +152,6 @@ def _precision(config: dict[str, Any], notes: list[str]) -> dict[str, Any]:
     device = _value(config, "zero_optimization", "offload_optimizer", "device")
     if device in ("cpu", "nvme"):
         fields["offload"] = "optimizer"
-    if _value(config, "zero_optimization", "offload_param", "device") in ("cpu", "nvme"):
-        notes.append("offload_param is not modelled: weights are weighed on the device")
     return fields
 
 

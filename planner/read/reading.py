@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from planner.read.placement import Stages
+from planner.read.table import NotModelled
 from planner.schema.model import Model
 
 MOST_STRANGE = 100
@@ -49,7 +50,8 @@ class Reading:
         workload: fields of Workload that it states.
         plan: fields of Plan that it states; dp and m follow from the cluster.
         problems: checks of the framework that it fails.
-        notes: what was assumed, and what has no place in the cost model.
+        notes: what was assumed. not_modelled: options that memory, time or legality do not account for.
+        preset: fields of Framework that its options set otherwise than the preset has them.
         ignored: (line, what) that could not be read.
         model_name: what the file calls its model, where it does not hold the shape.
         recomputed: share of each chunk's layers that is recomputed, where their number takes the model to know.
@@ -66,6 +68,8 @@ class Reading:
     model_name: str | None = None
     recomputed: float = 0.0
     stages: Stages | None = None
+    not_modelled: tuple[NotModelled, ...] = ()
+    preset: dict[str, Any] = field(default_factory=dict)
 
     def of_fork(self) -> Reading:
         """The reading with options that the framework does not have as notes instead of problems."""

@@ -31,7 +31,7 @@ MOST_SUSPECTS = 4
 def text(name: str, verdict: Verdict) -> list[str]:
     """The verdict in lines of "what  finding"."""
     rows = [("script", _script(name, verdict)), ("plan", _plan(verdict.setup))]
-    rows += _legal(verdict) + _numbers(verdict) + _measured(verdict)
+    rows += _legal(verdict) + _numbers(verdict) + _not_modelled(verdict) + _measured(verdict)
     rows += _changes(verdict) + _best(verdict) + _ignored(verdict)
     return [f"{what:<9} {said}" if said else "" for what, said in rows]
 
@@ -53,7 +53,7 @@ def _plan(setup: Setup) -> str:
 def _legal(verdict: Verdict) -> list[tuple[str, str]]:
     title = TARGETS[verdict.reading.target].title
     if verdict.legal:
-        return [("legal", f"yes, for {title}")]
+        return [("legal", f"yes, for {title}{_limited(verdict, 'legality')}")]
     shown = verdict.problems[:MOST_PROBLEMS]
     rows = [("illegal", f"{where(p.line)}{p.message}  [{p.rule}: {p.source}]") for p in shown]
     more = len(verdict.problems) - len(shown)
@@ -80,7 +80,25 @@ def _numbers(verdict: Verdict) -> list[tuple[str, str]]:
     costs = sorted(time, key=lambda k: -time[k])[:3]
     spent = ", ".join(f"{PART_NAMES[k]} {time[k] / ranked.step_time:.0%}" for k in costs)
     speed = f"{with_band(ranked)}, {ranked.tokens_per_second:,.0f} tokens/s, {ranked.mfu:.1%} MFU; {spent}"
-    return [("fits", f"{answer}: {used}, most of it {part} ({size})"), ("step", speed)]
+    weighed = f"{answer}: {used}, most of it {part} ({size}){_limited(verdict, 'memory')}"
+    return [("fits", weighed), ("step", f"{speed}{_limited(verdict, 'time')}")]
+
+
+def _limited(verdict: Verdict, what: str) -> str:
+    """The mark of a finding that leaves options out of account."""
+    count = sum(what in one.touches for one in verdict.reading.not_modelled)
+    return f"; does not account for {count} option{'s' if count > 1 else ''} named below" if count else ""
+
+
+def _not_modelled(verdict: Verdict) -> list[tuple[str, str]]:
+    """Every option that the estimate leaves out, with what it touches; the first LONGEST_LIST with the reason."""
+    found = verdict.reading.not_modelled
+    rows = [
+        ("", f"  {where(one.line)}{one.said} ({', '.join(one.touches)}): {one.why}") for one in found[:LONGEST_LIST]
+    ]
+    rest = ", ".join(one.said for one in found[LONGEST_LIST:])
+    rows += [("", f"  and {rest}")] if rest else []
+    return [("but", "the numbers do not account for"), *rows] if found else []
 
 
 def _measured(verdict: Verdict) -> list[tuple[str, str]]:
@@ -203,6 +221,16 @@ def document(verdict: Verdict, name: str, assumptions: tuple[str, ...]) -> dict[
         "usable_memory_bytes": capacity,
         "problems": [
             {"rule": p.rule, "message": p.message, "line": p.line or None, "source": p.source} for p in verdict.problems
+        ],
+        "not_modelled": [
+            {
+                "option": one.option,
+                "value": one.value,
+                "line": one.line or None,
+                "touches": list(one.touches),
+                "why": one.why,
+            }
+            for one in verdict.reading.not_modelled
         ],
         "plan": plan_data(verdict.ranked, 1, capacity) if verdict.ranked else None,
         "measured": _measured_data(verdict),
