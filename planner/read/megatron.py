@@ -9,12 +9,13 @@ from pydantic import ValidationError
 
 from planner.errors import PlannerError
 from planner.plan import Plan
-from planner.read.megatron_facts import Facts, moe_layers, read_facts
+from planner.read.megatron_facts import Facts, moe_layers, preset, read_facts
 from planner.read.megatron_rules import PARALLEL
 from planner.read.megatron_switches import GONE, SWITCHES
 from planner.read.options import Options, known_options
 from planner.read.placement import NO_PLACEMENT, placed
 from planner.read.reading import Problem, Reading, did_you_mean
+from planner.read.table import table
 from planner.schedules import MEGATRON, run_by
 from planner.schema.model import Model
 from planner.stages import chunk_layers, lettered
@@ -54,7 +55,16 @@ def read_megatron(
     if environment is None and (facts.tp > 1 or facts.cp > 1) and facts.zero < 2:
         notes.append("the environment must have CUDA_DEVICE_MAX_CONNECTIONS=1 before Blackwell; flags do not say")
     plan = read_plan(facts, model, workload["attention"].startswith("flash"), notes)
-    return Reading("megatron", model, workload, plan, problems(facts), tuple(notes))
+    return Reading(
+        "megatron",
+        model,
+        workload,
+        plan,
+        problems(facts),
+        tuple(notes),
+        not_modelled=table("megatron").not_modelled(options.everything()),
+        preset=preset(facts),
+    )
 
 
 def problems(facts: Facts) -> tuple[Problem, ...]:
@@ -195,11 +205,6 @@ def read_workload(facts: Facts, notes: list[str]) -> dict[str, Any]:
     precision = "fp16" if facts.has("fp16") else "bf16"
     if not facts.has("fp16", "bf16"):
         notes.append("neither --bf16 nor --fp16: an fp32 run, timed and weighed as bf16")
-    for low in ("fp8-format", "fp4-format"):
-        if facts.has(low):
-            notes.append(f"--{low} is timed and weighed as {precision}")
-    if facts.text("optimizer", "adam") != "adam":
-        notes.append(f"--optimizer {facts.text('optimizer')} is weighed as Adam")
     return {
         "seq": facts.seq,
         "global_batch": facts.B,
@@ -256,8 +261,5 @@ def _recompute(facts: Facts, chunk: int, flash: bool, notes: list[str]) -> dict[
         block = facts.text("recompute-method") == "block"
         return {"recompute_layers": min(facts.recompute_layers, chunk) if block else chunk}
     if facts.granularity == "selective":
-        others = [name for name in facts.modules if name != "core_attn"]
-        if others:
-            notes.append(f"recomputation of {', '.join(others)} is not modelled: memory comes out higher than it is")
         return {"selective": not flash and "core_attn" in facts.modules}
     return {}

@@ -148,6 +148,22 @@ def zero_stage(options: Options) -> int:
     return int("use-distributed-optimizer" in options)
 
 
+def preset(facts: Facts) -> dict[str, Any]:
+    """Fields of Framework that the options set.
+
+    Gradients are kept in fp32 with bf16 unless --grad-reduce-in-bf16 or --main-grads-dtype say otherwise, with fp16 on
+    request only (training/arguments.py); the distributed optimizer then has a shard of them in fp32 too, unless it is
+    the precision-aware one (core/optimizer/distrib_optimizer.py). Without --overlap-grad-reduce nothing hides them.
+    """
+    found: dict[str, Any] = {} if facts.has("overlap-grad-reduce") else {"dp_hidden": 0.0}
+    half = facts.has("grad-reduce-in-bf16") or facts.text("main-grads-dtype", "fp32") != "fp32"
+    half |= facts.has("fp16") and not facts.has("accumulate-allreduce-grads-in-fp32")
+    if half:
+        copied = not facts.has("use-precision-aware-optimizer")
+        found |= {"gradient_bytes": 2.0, "sharded_bytes": 4.0 if copied else 0.0}
+    return found
+
+
 def _stages(options: Options) -> tuple[str, ...]:
     text = options.text("pipeline-model-parallel-layout")
     try:

@@ -135,6 +135,18 @@ SWITCHES: tuple[Check, ...] = (
         "arguments",
     ),
     Check(
+        "position_embedding",
+        "no-position-embedding",
+        lambda f: (
+            not f.has("no-position-embedding")
+            or f.has("use-rotary-position-embeddings")
+            or f.text("position-embedding-type") == "rope"
+        ),
+        "--no-position-embedding needs --position-embedding-type rope",
+        ARGUMENTS,
+        "arguments",
+    ),
+    Check(
         "one_precision",
         "fp16",
         lambda f: not f.has("fp16") or not f.has("bf16"),
@@ -163,6 +175,14 @@ SWITCHES: tuple[Check, ...] = (
         "use-precision-aware-optimizer",
         lambda f: not f.has("use-precision-aware-optimizer") or f.has("use-distributed-optimizer"),
         "--use-precision-aware-optimizer needs --use-distributed-optimizer",
+        "core/optimizer/optimizer_config.py",
+        "build",
+    ),
+    Check(
+        "main_gradients",
+        "main-grads-dtype",
+        lambda f: f.text("main-grads-dtype", "fp32") == "fp32" or f.has("use-precision-aware-optimizer"),
+        "--main-grads-dtype other than fp32 needs --use-precision-aware-optimizer",
         "core/optimizer/optimizer_config.py",
         "build",
     ),

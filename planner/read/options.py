@@ -10,6 +10,7 @@ from importlib.resources import files
 
 from planner.errors import PlannerError
 from planner.launch.shell import Word
+from planner.read.table import Given
 
 NUMBER = re.compile(r"-?\d+")
 
@@ -38,6 +39,10 @@ class Options:
 
     def __contains__(self, name: str) -> bool:
         return name in self.given
+
+    def everything(self) -> list[Given]:
+        """All of them as the words of a command."""
+        return [Given(f"--{name}", " ".join(one.values) or "true", one.line) for name, one in self.given.items()]
 
     def line(self, name: str) -> int:
         """Where an option was given; 0: nowhere."""
