@@ -26,7 +26,8 @@ from planner.search import search
 from planner.stages import chunk_layers, layers_per_chunk
 from planner.training.estimate import estimate
 from planner.training.job import Job
-from planner.training.memory import held_kinds, peak_memory
+from planner.training.memory import held_kinds
+from planner.training.moments import peak_memory
 from planner.training.rules import first_broken, legal
 from planner.training.space import Bounds, Range, plans
 from tests.jobs import job
@@ -132,7 +133,7 @@ def test_more_recomputation_never_takes_memory(drawn: tuple[Job, Plan]) -> None:
     of, plan = drawn
     k = np.arange(int(chunk_layers(of.model.layers, plan)) + 1)
     many = replace(plan, **{n: np.full(len(k), getattr(plan, n)) for n in INTEGERS} | {"recompute_layers": k})
-    need = np.asarray(peak_memory(of, many.floats())[0].total)
+    need = np.asarray(peak_memory(of, many.floats()).memory.total)
     assert (np.diff(need[1:]) <= need[1:-1] * 1e-12).all()
 
 
@@ -163,10 +164,10 @@ def test_peak_is_the_fullest_rank(drawn: tuple[Job, Plan]) -> None:
         again = min(p.recompute_layers * p.v, layers)
         total = sum(each * count / n for each, n in zip((2, 4, 12), shards, strict=True))
         stored = (layers - again) * parts.kept.whole + again * parts.kept.boundary
-        total += held(p.schedule, p.pp, p.m, p.v, rank) * stored + (rank == p.pp - 1) * end.logits
-        total += parts.working + (again > 0) * parts.kept.working + (p.pp > 1) * 4 * parts.kept.boundary
-        totals.append(total + of.framework.reserve)
-    assert float(peak_memory(of, p.floats())[0].total) == pytest.approx(max(totals), rel=1e-9)
+        backward = parts.working + (again > 0) * parts.kept.working + (p.pp > 1) * 4 * parts.kept.boundary
+        passing = held(p.schedule, p.pp, p.m, p.v, rank) * stored + max((rank == p.pp - 1) * end.logits, backward)
+        totals.append(total + 1.1 * passing + of.framework.reserve)
+    assert float(peak_memory(of, p.floats()).memory.total) == pytest.approx(max(totals), rel=1e-9)
 
 
 @given(jobs, bounds(), st.floats(1.0, 2.0), st.sampled_from(("schedules", "recompute", *sorted(set(PINS) - {"cp"}))))

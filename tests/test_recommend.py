@@ -19,7 +19,7 @@ from planner.questions.train import (
     usable_memory,
 )
 from planner.training.job import Job
-from planner.training.memory import peak_memory
+from planner.training.moments import peak_memory
 from planner.training.rules import first_broken
 from planner.training.space import Bounds, Range, plans, untried
 from tests.jobs import job
@@ -58,7 +58,7 @@ class TestFits:
         told = answer(on)
         for ranked in told.ranked:
             assert first_broken(ranked.job, ranked.plan) is None
-            assert ranked.need == float(peak_memory(ranked.job, ranked.plan.floats())[0].total)
+            assert ranked.need == float(peak_memory(ranked.job, ranked.plan.floats()).memory.total)
             assert ranked.need <= told.capacity <= llama(on).cluster.accelerator.memory
 
     def test_throughput_adds_up(self, on: str) -> None:
@@ -113,7 +113,7 @@ class TestDoesNotFit:
         for ranked in told.ranked:
             assert ranked.job == relax(told.job, ranked.relaxations[0]) != told.job
             assert first_broken(ranked.job, ranked.plan) is None
-            assert float(peak_memory(ranked.job, ranked.plan.floats())[0].total) <= told.capacity
+            assert float(peak_memory(ranked.job, ranked.plan.floats()).memory.total) <= told.capacity
 
     def test_exact_gives_up_nothing(self) -> None:
         """Nothing ranked; the nearest misses and the smallest cluster are still told."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from planner.plan import INTEGERS, Num, Plan
 from planner.questions.train import usable_memory
 from planner.training.estimate import Estimate, estimate
 from planner.training.job import Job
-from planner.training.memory import rank_memories
+from planner.training.moments import allocated_bytes, rank_moments, reserved_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,34 +84,52 @@ def _evaluate(
         chosen = [(i, p) for i, p in entries if (p.schedule, p.selective, p.layout or ()) == category]
         plans = stack([plan for _, plan in chosen])
         result = estimator(job, plans)
-        wanted = any(cases[index].rank == "first" for index, _ in chosen)
-        first = first_rank_bytes(job, plans) if wanted else result.memory.total
+        read = readings(job, plans)
         for row, (index, plan) in enumerate(chosen):
-            new = _prediction(job, cases[index], plan, (result, first), row, len(chosen))
+            new = _prediction(job, cases[index], plan, (result, read), row, len(chosen))
             old = done[index]
             if old is None or _miss(new) < _miss(old):
                 done[index] = new
 
 
-def first_rank_bytes(job: Job, plan: Plan) -> Num:
-    """Peak memory of pipeline rank 0, which some sources report instead of the fullest rank's."""
-    return rank_memories(job, plan.floats())[0][0].total
+def readings(job: Job, plan: Plan) -> dict[tuple[str, str], Num]:
+    """Bytes as a tool reads them, of the fullest rank ("") or of pipeline rank 0 ("first"), by (tool, rank).
+
+    PyTorch counts what tensors take or what its allocator holds; the driver sees the context, too. Where nothing is
+    said, what the verdict rests on.
+    """
+    floats, reserve = plan.floats(), job.framework.reserve
+    ranks = [found for found, _ in rank_moments(job, floats)]
+    allocated = [reduce(np.maximum, map(allocated_bytes, found.values())) for found in ranks]
+    reserved = [reserved_bytes(job, found) for found in ranks]
+    needed = [reduce(np.maximum, [one.total for one in found.values()]) for found in ranks]
+    read: dict[tuple[str, str], Num] = {}
+    for tool, each, beside in (
+        ("allocated", allocated, 0.0),
+        ("reserved", reserved, 0.0),
+        ("nvidia-smi", reserved, reserve),
+        ("", needed, 0.0),
+    ):
+        read[tool, ""] = reduce(np.maximum, each) + beside
+        read[tool, "first"] = each[0] + beside
+    return read
 
 
-def _prediction(job: Job, case: Case, plan: Plan, found: tuple[Estimate, Num], row: int, count: int) -> Prediction:
-    result, first = found
+def _prediction(
+    job: Job, case: Case, plan: Plan, found: tuple[Estimate, dict[tuple[str, str], Num]], row: int, count: int
+) -> Prediction:
+    result, read = found
 
     def at(value: Any) -> float:
         return float(np.broadcast_to(value, (count,))[row])
 
     need = at(result.memory.total)
-    read = at(first) if case.rank == "first" else need
     return Prediction(
         case=case,
         plan=plan,
         step=at(result.time.total),
         need=need,
-        peak=read - (job.framework.reserve if case.tool == "allocated" else 0.0),
+        peak=at(read[case.tool, "first" if case.rank == "first" else ""]),
         fits=need <= usable_memory(job),
         parts={name: at(part) for name, part in result.time.parts.items()},
     )

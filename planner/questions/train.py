@@ -20,7 +20,7 @@ from planner.search import Candidate, Outcome, Problem, search
 from planner.sizing.ladder import joined
 from planner.training.estimate import estimate, step_time
 from planner.training.job import Job
-from planner.training.memory import peak_bytes
+from planner.training.moments import peak_bytes
 from planner.training.rules import legal
 from planner.training.space import Bounds, plans, searches_context, untried
 from planner.training.throughput import throughput

@@ -10,9 +10,12 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
+from functools import reduce
 from itertools import chain, count
 from textwrap import wrap
 from typing import Any
+
+import numpy as np
 
 from planner.bands import band
 from planner.blocks.counts import parameters
@@ -26,7 +29,7 @@ from planner.report.words import PART_NAMES, degrees, relaxation
 from planner.stages import total
 from planner.training.estimate import step_time
 from planner.training.job import Job
-from planner.training.memory import rank_memories
+from planner.training.moments import rank_moments
 from planner.training.space import recompute_name
 from planner.training.throughput import throughput
 from planner.units import format_bytes, format_count, format_flops, format_rate, format_seconds
@@ -100,9 +103,10 @@ def _roots(trace: Trace, ranked: Ranked) -> dict[str, list[Traced]]:
     counts = parameters(job.model).parts.items()
     parts = [fact(value, name, "parameters", job.model.source) for name, value in counts if value]
     whole = result(total(parts), "N, parameters", "parameters", job.model.source)
-    memory = next(memory for memory, at in rank_memories(job, plan) if int(at) == rank)
+    found = next(found for found, at in rank_moments(job, plan) if int(at) == rank)
     usable = job.cluster.accelerator.memory * job.framework.usable
-    held = result(memory.total, f"peak, rank {rank}", "bytes", "sum of the parts")
+    held = [one for name, memory in found.items() for one in result(memory.total, name, "bytes", "sum of the parts")]
+    held += result(reduce(np.maximum, held), f"peak, rank {rank}", "bytes", "the largest of the moments")
     held += result(usable, "usable memory", "bytes", job.framework.source)
     time = step_time(job, plan)
     step = result(time.total, "step", "s", "sum of the parts")

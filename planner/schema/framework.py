@@ -50,12 +50,23 @@ class Framework(Profile):
         gradient_bytes: of the resident gradient buffer, per parameter, before sharding.
         fixed_bytes, sharded_bytes: further bytes per parameter that are divided by dp under ZeRO-3 only, or from
             ZeRO-1 on (communication copies, 16-bit shadows); they stay on the device under offload.
-        logits_bytes: bytes per logit element alive at once in the loss; logits_split: over tp.
+        frees_gradients: gradients are freed after each update, so that there are none when a step begins (PyTorch's
+            zero_grad); else their buffer stays.
+        foreach: the update of all parameters keeps one temporary of a moment's size (PyTorch's foreach Adam).
+        upcasts: the update turns 16-bit gradients into fp32 where master weights are; sub_group: parameters that it
+            takes at a time (0: all).
+        bucket: elements of the buffer that gradients are reduced from under ZeRO-2 and 3; reduced_bytes: or bytes per
+            parameter of the block that is reduced (FSDP: whole gradients, and their copy on the wire).
+        ends_stay: under ZeRO-3 embedding and head stay gathered in all passes, with their whole gradients in the
+            backward (the root unit of PyTorch's FSDP 1).
+        logits_bytes: bytes per logit element alive at once in the loss; logits_split: over tp; logits_moved: bytes that
+            its passes move each (0: as many).
         norm_bytes: further bytes per token and hidden unit that a layer stores (unfused fp32 norms).
         shard_is_master: under ZeRO-3 the sharded fp32 weight is the optimizer's master (PyTorch FSDP), so that no
             16-bit shard is kept beside it.
         usable: share of the reported memory that a run can fill before the allocator fails.
-        reserve: memory held by context, communication buffers and allocator slack.
+        reserve: memory held by context and communication buffers.
+        fragmentation: what the allocator holds and cannot use, as a share of the tensors that come and go.
         activation_factor: stored activations over the analytic sum.
     """
 
@@ -88,11 +99,20 @@ class Framework(Profile):
     gradient_bytes: Factor
     fixed_bytes: PerItem = 0.0
     sharded_bytes: PerItem = 0.0
+    frees_gradients: bool = False
+    foreach: bool = False
+    upcasts: bool = False
+    sub_group: Annotated[float, Field(ge=0, le=1e13)] = 0.0
+    bucket: Annotated[float, Field(ge=0, le=1e11)] = 0.0
+    reduced_bytes: PerItem = 0.0
+    ends_stay: bool = False
     logits_bytes: Factor
     logits_split: bool = True
+    logits_moved: PerItem = 0.0
     norm_bytes: PerItem = 0.0
     activation_factor: Factor
     shard_is_master: bool
     usable: Used
     reserve: Bytes
+    fragmentation: Share = 0.1
     trust: Trust

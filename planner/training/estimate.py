@@ -20,7 +20,7 @@ from planner.schema.recipe import size
 from planner.stages import Row, chunk_table, rows
 from planner.training.job import Job
 from planner.training.layer import STAGE, Pass, Piece, pieces
-from planner.training.memory import peak_memory
+from planner.training.moments import peak_memory
 from planner.training.update import carried, data_traffic, optimizer_time
 
 
@@ -63,11 +63,16 @@ class StepTime(Sum):
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What a plan costs: peak memory, on which pipeline rank, and the time of a step."""
+    """What a plan costs: peak memory, on which pipeline rank, the time of a step, and the moment of that peak.
+
+    Attributes:
+        moment: place in `MOMENTS`.
+    """
 
     memory: Memory
     rank: Any
     time: StepTime
+    moment: Any = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +114,8 @@ class StagePass:
 def estimate(job: Job, plan: Plan) -> Estimate:
     """Memory and time of a plan (numbers) or of many (arrays), by the same operations in the same order."""
     plan = plan.floats()
-    memory, rank = peak_memory(job, plan)
-    return Estimate(memory, rank, step_time(job, plan))
+    peak = peak_memory(job, plan)
+    return Estimate(peak.memory, peak.rank, step_time(job, plan), peak.moment)
 
 
 @formula("", unit="s")

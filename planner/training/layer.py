@@ -161,7 +161,8 @@ def operator_times(job: Job, op: Operator) -> Times:
                 kernels.scan_time(acc, precision, work, fused, "backward"),
             )
         case Logits():
-            once = kernels.streaming_time(acc, job.framework.logits_bytes * work.rows * work.columns, LOSS_KERNELS)
+            each = job.framework.logits_moved or job.framework.logits_bytes
+            once = kernels.streaming_time(acc, each * work.rows * work.columns, LOSS_KERNELS)
             return Times(once, once)
     return Times()
 

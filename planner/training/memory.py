@@ -1,11 +1,10 @@
-"""Peak memory of a training plan: the fullest of its pipeline ranks."""
+"""What each pipeline rank of a training plan holds: states after ZeRO, activations by policy, bytes of the loss."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
-from typing import Any
 
 import numpy as np
 
@@ -13,8 +12,8 @@ from planner.blocks import operators
 from planner.blocks.operator import Logits, Operator, Product, Share
 from planner.blocks.record import Block, Kind
 from planner.blocks.structure import structure
-from planner.cost.memory import Memory, StateBytes, adam_states
-from planner.cost.recompute import Kept, kept, recomputed_share
+from planner.cost.memory import StateBytes, adam_states
+from planner.cost.recompute import Kept, kept
 from planner.cost.runs import on_equal
 from planner.formula import formula
 from planner.mesh import mesh
@@ -52,7 +51,8 @@ class HeldRow:
     Attributes:
         rank: the one of them that keeps most micro-batches in flight; flight: how many; waiting: further ones, whose
             weight gradient is all that is missing.
-        layers: blocks; largest: parameters of the largest of them.
+        layers: blocks; largest: parameters of the largest of them; ends: of embedding, head and final norm; widest: of
+            the largest of these.
         kept: sums of whole and boundary, the largest working and scores.
     """
 
@@ -61,6 +61,8 @@ class HeldRow:
     waiting: Num
     layers: Num
     largest: Num
+    ends: Num
+    widest: Num
     held: Held
 
 
@@ -98,6 +100,7 @@ def _held_rows(plan: Plan, kinds: tuple[Held, ...], blocks: int, row: Row) -> li
 
 @formula(lambda kinds, blocks, row, *_: f"rank {row.first:g}", scope=True)
 def _held_row(kinds: tuple[Held, ...], blocks: int, row: Row, rank: Num, flight: Num, waiting: Num) -> HeldRow:
+    ends = replace(row, counts=row.counts[blocks:])
     policy = Kept(
         row.sum([one.kept.whole for one in kinds]),
         row.sum([one.kept.boundary for one in kinds]),
@@ -110,6 +113,8 @@ def _held_row(kinds: tuple[Held, ...], blocks: int, row: Row, rank: Num, flight:
         waiting,
         row.layers(blocks),
         row.largest([one.dense + one.expert for one in kinds[:blocks]]),
+        ends.sum([one.dense for one in kinds[blocks:]]),
+        ends.largest([one.dense for one in kinds[blocks:]]),
         Held(
             row.sum([one.dense for one in kinds]),
             row.sum([one.expert for one in kinds]),
@@ -177,60 +182,6 @@ def all_adapters(job: Job) -> float:
     return float(sum(each[kind] for kind in of.order))
 
 
-def peak_memory(job: Job, plan: Plan) -> tuple[Memory, Any]:
-    """Memory of the fullest pipeline rank, and which rank it is: the maximum over all of them."""
-    peak: Memory | None = None
-    fullest: Any = 0.0
-    for memory, rank in rank_memories(job, plan):
-        if peak is None:
-            peak, fullest = memory, rank
-            continue
-        more = memory.total > peak.total
-        peak, fullest = _choose(more, memory, peak), np.where(more, rank, fullest)[()]
-    assert peak is not None
-    return peak, fullest
-
-
-def rank_memories(job: Job, plan: Plan) -> list[tuple[Memory, Any]]:
-    """Memory of the fullest of each row of equal ranks, and which it is, from the first rank on."""
-    shards = shards_of(plan)
-    return [(_row_memory(job, plan, row, shards), row.rank) for row in held_rows(job, plan)]
-
-
-def peak_bytes(job: Job, plan: Plan) -> Num:
-    """The total of `peak_memory` alone, the same bits: what a search asks of every plan."""
-    return reduce(np.maximum, [memory.total for memory, _ in rank_memories(job, plan)])
-
-
-def _choose(mask: Any, one: Memory, other: Memory) -> Memory:
-    """Plan by plan, one record or the other."""
-    pairs = zip(one.parts.values(), other.parts.values(), strict=True)
-    return Memory(*(np.where(mask, x, y)[()] for x, y in pairs))
-
-
-@formula("", "ZeRO 2020, arXiv:1910.02054, 5", "bytes")
-def _row_memory(job: Job, plan: Plan, row: HeldRow, shards: Shards) -> Memory:
-    """Memory of one rank."""
-    kept, again = row.held.kept, recomputed_share(plan.recompute_layers, plan.v, row.layers)
-    boundary = np.where(plan.pp > 1.0, 4.0, 0.0) * row.held.working
-    weights, gradients, optimizer = _states(job, plan, row, shards)
-    return Memory(
-        weights * SCHEDULES[plan.schedule].stashed(plan.pp, plan.m, plan.v, row.rank),
-        gradients,
-        optimizer,
-        _activations(row, kept.whole + again * (kept.boundary - kept.whole)),
-        row.held.logits,
-        np.where(again > 0.0, kept.working, kept.scores) + boundary,
-        job.framework.reserve + 0.0 * weights,
-    )
-
-
-def _activations(row: HeldRow, each: Num) -> Num:
-    """Bytes of the micro-batches in flight, `each` of which takes so many, and of those that wait for W."""
-    held = row.flight * each
-    return held + row.waiting * row.held.late if present(row.waiting) else held
-
-
 def state_bytes(job: Job) -> StateBytes:
     """Bytes per trained parameter in this job."""
     return adam_states(job.workload.optimizer, job.framework.gradient_bytes, job.recipe)
@@ -263,11 +214,26 @@ def _divided(bytes: float, dense: Num, expert: Num, over: tuple[Num, Num]) -> Nu
     return own + bytes * expert / over[1] if present(expert) else own
 
 
-def _states(job: Job, plan: Plan, row: HeldRow, shards: Shards) -> tuple[Num, Num, Num]:
-    """Weights, gradients and optimizer states of one rank after ZeRO.
+@dataclass(frozen=True, slots=True)
+class States:
+    """Bytes of one rank after ZeRO that outlive a micro-batch.
 
-    ZeRO-3 gathers two layers at a time (one in use, one prefetched).
+    Attributes:
+        weights: that it keeps; gathered: of two blocks, one in use and one prefetched, and of the ends where they stay
+            gathered; gathered_ends: of one block and of the end that is in use.
+        gradients, optimizer: of its shard.
     """
+
+    weights: Num
+    gathered: Num
+    gathered_ends: Num
+    gradients: Num
+    optimizer: Num
+
+
+@formula("", "ZeRO 2020, arXiv:1910.02054, 5", "bytes")
+def states(job: Job, plan: Plan, row: HeldRow, shards: Shards) -> States:
+    """Weights, gradients and optimizer states of one rank after ZeRO."""
     each, framework = state_bytes(job), job.framework
     dense, expert = row.held.dense, row.held.expert
     held = size(job.recipe.base) if job.lora else each.weight
@@ -277,9 +243,24 @@ def _states(job: Job, plan: Plan, row: HeldRow, shards: Shards) -> tuple[Num, Nu
     if job.lora:
         dense, expert = row.held.adapters, 0.0
         weights = weights + each.weight * dense
-    gathered = np.where(plan.zero >= 3, 2.0 * each.gathered * row.largest, 0.0)[()]
+    stashed = SCHEDULES[plan.schedule].stashed(plan.pp, plan.m, plan.v, row.rank)
     on_device = 0.0 if job.workload.offload == "optimizer" else each.optimizer
     optimizer = _divided(on_device + framework.sharded_bytes, dense, expert, shards.optimizer)
     if framework.fixed_bytes:
         optimizer = optimizer + _divided(framework.fixed_bytes, dense, expert, shards.weights)
-    return weights + gathered, _divided(each.gradient, dense, expert, shards.gradients), optimizer
+    gathers = np.where(plan.zero >= 3, each.gathered, 0.0)[()]
+    stay = framework.ends_stay
+    return States(
+        weights * stashed,
+        gathers * (2.0 * row.largest + row.ends if stay else 2.0 * row.largest),
+        gathers * (row.largest + (row.ends if stay else row.widest)),
+        _divided(each.gradient, dense, expert, shards.gradients),
+        optimizer,
+    )
+
+
+def updated(job: Job, row: HeldRow, shards: Shards) -> Num:
+    """Parameters that one rank updates."""
+    if job.lora:
+        return row.held.adapters / shards.optimizer[0]
+    return _divided(1.0, row.held.dense, row.held.expert, shards.optimizer)

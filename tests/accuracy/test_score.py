@@ -33,10 +33,12 @@ def test_the_nearest_alternative_counts() -> None:
 
 
 def test_allocated_memory_leaves_out_the_reserve() -> None:
-    """What PyTorch allocates holds neither context nor slack."""
+    """PyTorch's count holds neither context nor what its allocator cannot use: a tenth of what comes and goes."""
     rows = [row(metric="peak_mem_gb", value="30", notes=note) for note in ("nvidia-smi", "torch max_memory_allocated")]
     seen, allocated = predict(read_corpus(rows).cases)
-    assert seen.peak - allocated.peak == pytest.approx(seen.case.job.framework.reserve)
+    memory = estimate(seen.case.job, seen.plan).memory
+    lost = 0.1 * float(memory.activations + memory.logits + memory.buffers)
+    assert seen.peak - allocated.peak == pytest.approx(seen.case.job.framework.reserve + lost)
 
 
 def test_memory_of_the_first_rank() -> None:

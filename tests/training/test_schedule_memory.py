@@ -8,7 +8,8 @@ from planner.blocks import operators
 from planner.blocks.operator import Share
 from planner.blocks.structure import structure
 from planner.plan import Plan
-from planner.training.memory import late_bytes, rank_memories
+from planner.training.memory import late_bytes
+from planner.training.moments import rank_peaks
 from tests.jobs import job
 
 OF = job("llama3.1-8b", "8xA100", "any", seq=4096, batch=64)
@@ -17,7 +18,7 @@ OF = job("llama3.1-8b", "8xA100", "any", seq=4096, batch=64)
 def held(schedule: str, part: str, v: int = 1) -> list[float]:
     """A part of every row's memory, from the first rank on: four ranks, eight layers each."""
     plan = Plan(pp=4, v=v, dp=2, m=32, b=1, schedule=schedule).floats()
-    return [float(getattr(memory, part)) for memory, _ in rank_memories(OF, plan)]
+    return [float(getattr(peak.memory, part)) for peak in rank_peaks(OF, plan)]
 
 
 def test_versions_of_the_weights() -> None:

@@ -1,0 +1,216 @@
+"""Peak memory of a training plan: over its pipeline ranks and over the moments of a step, the largest.
+
+What one moment needs another has freed: the logits are gone before the last block is computed again, the activations
+before the optimizer's temporaries come. So the peak is a maximum over moments, not a sum of all that ever exists.
+
+| moment         | what is live beside weights and optimizer states                                       |
+|----------------|----------------------------------------------------------------------------------------|
+| load           | nothing                                                                                |
+| loss           | activations of all micro-batches in flight, the logits                                 |
+| backward       | the same activations, what the last block computes again, buffers of traffic           |
+| reduction      | all gradients, what the first block computes again, buffers of traffic                 |
+| optimizer step | all gradients, temporaries of the update                                               |
+
+Weights that ZeRO-3 gathers are live in the passes, not in the step. Gradients that are freed after each update come to
+life with the first backward pass: with one micro-batch they never meet all of its activations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any
+
+import numpy as np
+
+from planner.cost.memory import Memory
+from planner.cost.recompute import recomputed_share
+from planner.formula import formula
+from planner.plan import Num, Plan
+from planner.stages import present
+from planner.training.job import Job
+from planner.training.memory import HeldRow, Shards, States, held_rows, shards_of, state_bytes, states, updated
+
+MOMENTS = ("load", "loss", "backward", "reduction", "optimizer step")
+"""In the order in which they come."""
+
+FP32 = 4.0
+"""Bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Peak:
+    """The fullest moment of the fullest rank: what is live, on which rank, and the moment's place in MOMENTS."""
+
+    memory: Memory
+    rank: Any
+    moment: Any
+
+
+def peak_memory(job: Job, plan: Plan) -> Peak:
+    """The maximum over all ranks and moments; of equal ones the first."""
+    return reduce(_fuller, rank_peaks(job, plan))
+
+
+def rank_peaks(job: Job, plan: Plan) -> list[Peak]:
+    """The fullest moment of each row of equal ranks, on the fullest of them, from the first rank on."""
+    return [reduce(_fuller, _peaks(found, rank)) for found, rank in rank_moments(job, plan)]
+
+
+def _peaks(found: dict[str, Memory], rank: Num) -> Iterator[Peak]:
+    for name, memory in found.items():
+        yield Peak(memory, rank, float(MOMENTS.index(name)))
+
+
+def rank_moments(job: Job, plan: Plan) -> list[tuple[dict[str, Memory], Any]]:
+    """What is live on the fullest of each row of equal ranks, by moment, and which rank it is."""
+    shards = shards_of(plan)
+    return [(moments(job, plan, row, shards), row.rank) for row in held_rows(job, plan)]
+
+
+def peak_bytes(job: Job, plan: Plan) -> Num:
+    """The total of `peak_memory` alone, the same bits: what a search asks of every plan."""
+    return reduce(np.maximum, [m.total for found, _ in rank_moments(job, plan) for m in found.values()])
+
+
+def reserved_bytes(job: Job, found: dict[str, Memory]) -> Num:
+    """What the allocator of one rank holds at most.
+
+    Blocks of gradients that another stream allocated and freed count on: CUDA's caching allocator keeps a pool for each
+    stream (c10/cuda/CUDACachingAllocator.cpp).
+    """
+    gradients, context = found["optimizer step"].gradients, job.framework.reserve
+    return reduce(np.maximum, [one.total - context + (gradients - one.gradients) for one in found.values()])
+
+
+def allocated_bytes(memory: Memory) -> Num:
+    """What tensors take: all but the reserve."""
+    return memory.total - memory.reserve
+
+
+def _fuller(one: Peak, other: Peak) -> Peak:
+    """Plan by plan the one of two that takes more."""
+    more = other.memory.total > one.memory.total
+    pairs = zip(one.memory.parts.values(), other.memory.parts.values(), strict=True)
+    return Peak(
+        Memory(*(np.where(more, y, x)[()] for x, y in pairs)),
+        np.where(more, other.rank, one.rank)[()],
+        np.where(more, other.moment, one.moment)[()],
+    )
+
+
+def moments(job: Job, plan: Plan, row: HeldRow, shards: Shards) -> dict[str, Memory]:
+    """What one rank holds at each moment."""
+    held = states(job, plan, row, shards)
+    live = _live(job, plan, row, held)
+    found = {
+        "load": _load(job, held),
+        "loss": _loss(job, row, held, live),
+        "backward": _backward(job, held, live),
+        "reduction": _reduction(job, held, live),
+        "optimizer step": _step(job, held, _temporaries(job, row, shards)),
+    }
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """Bytes that come and go.
+
+    Attributes:
+        activations: of the micro-batches in flight and of those that wait for their weight gradient.
+        before: gradients that are there when a backward pass begins.
+        working: of one block's backward pass, with what it computes again.
+        traffic: buffers of the pipeline's sends and of the reduction of gradients.
+    """
+
+    activations: Num
+    before: Num
+    working: Num
+    traffic: Num
+
+
+@formula("", "Korthikanti 2022, arXiv:2205.05198, 5", "bytes")
+def _live(job: Job, plan: Plan, row: HeldRow, held: States) -> Live:
+    framework = job.framework
+    kept, again = row.held.kept, recomputed_share(plan.recompute_layers, plan.v, row.layers)
+    boundary = np.where(plan.pp > 1.0, 4.0, 0.0) * row.held.working
+    alone = np.where(plan.m > 1.0, held.gradients, 0.0)[()] if framework.frees_gradients else held.gradients
+    reducing = np.where(plan.zero >= 2, framework.reduced_bytes, 0.0)[()] * row.largest
+    if framework.ends_stay:
+        reducing = reducing + np.where(plan.zero >= 3, state_bytes(job).gathered * row.ends, 0.0)[()]
+    bucket = np.where(plan.zero >= 2, framework.bucket * state_bytes(job).gradient, 0.0)[()]
+    return Live(
+        _activations(row, kept.whole + again * (kept.boundary - kept.whole)),
+        alone,
+        np.where(again > 0.0, kept.working, kept.scores),
+        boundary if job.lora else boundary + reducing + bucket,
+    )
+
+
+def _activations(row: HeldRow, each: Num) -> Num:
+    """Bytes of the micro-batches in flight, `each` of which takes so many, and of those that wait for W."""
+    held = row.flight * each
+    return held + row.waiting * row.held.late if present(row.waiting) else held
+
+
+@formula("load", unit="bytes", scope=True)
+def _load(job: Job, held: States) -> Memory:
+    return _filled(job, held.weights, 0.0, 0.0)
+
+
+@formula("loss", unit="bytes", scope=True)
+def _loss(job: Job, row: HeldRow, held: States, live: Live) -> Memory:
+    weights = held.weights + held.gathered_ends
+    return _filled(job, weights, live.before, held.optimizer, live.activations, row.held.logits)
+
+
+@formula("backward", unit="bytes", scope=True)
+def _backward(job: Job, held: States, live: Live) -> Memory:
+    weights, buffers = held.weights + held.gathered, live.working + live.traffic
+    return _filled(job, weights, live.before, held.optimizer, live.activations, 0.0, buffers)
+
+
+@formula("reduction", unit="bytes", scope=True)
+def _reduction(job: Job, held: States, live: Live) -> Memory:
+    weights, buffers = held.weights + held.gathered, live.working + live.traffic
+    return _filled(job, weights, held.gradients, held.optimizer, 0.0, 0.0, buffers)
+
+
+@formula("optimizer step", unit="bytes", scope=True)
+def _step(job: Job, held: States, temporaries: Num) -> Memory:
+    return _filled(job, held.weights, held.gradients, held.optimizer, 0.0, 0.0, temporaries)
+
+
+def _filled(
+    job: Job,
+    weights: Num,
+    gradients: Num,
+    optimizer: Num,
+    activations: Num = 0.0,
+    logits: Num = 0.0,
+    buffers: Num = 0.0,
+) -> Memory:
+    """With the reserve: what is there whatever runs, and the blocks that the allocator cannot use again."""
+    lost = job.framework.fragmentation * (activations + logits + buffers)
+    return Memory(weights, gradients, optimizer, activations, logits, buffers, job.framework.reserve + lost)
+
+
+@formula("temporaries", unit="bytes")
+def _temporaries(job: Job, row: HeldRow, shards: Shards) -> Num:
+    """Bytes that live in the update only: of every parameter that a rank updates, or of as many as go at a time.
+
+    PyTorch's Adam keeps one temporary of a moment's size for all parameters at once (foreach; torch/optim/adam.py);
+    DeepSpeed turns 16-bit gradients into fp32 for at most `sub_group_size` parameters (runtime/zero/stage3.py).
+    """
+    framework, each = job.framework, state_bytes(job)
+    if job.workload.offload == "optimizer":
+        return 0.0
+    more = each.moments / 2.0 if framework.foreach else 0.0
+    if framework.upcasts and each.master and each.gradient < FP32:
+        more = more + FP32
+    if not more:
+        return 0.0
+    mine = updated(job, row, shards)
+    return more * (np.minimum(mine, framework.sub_group) if framework.sub_group else mine)
