@@ -11,11 +11,12 @@ from planner.blocks.counts import active_parameters, parameters
 from planner.catalog.clusters import cluster_spec
 from planner.questions.train import Ranked, Recommendation
 from planner.report.explain import Line, as_data
-from planner.report.words import largest_part
+from planner.report.words import largest_part, moment
 from planner.schema.hardware import Cluster
 from planner.schema.model import Model
 from planner.stages import layers_per_chunk
 from planner.training.job import Job
+from planner.training.moments import MOMENTS
 from planner.training.space import recompute_name
 
 SCHEMA = "planner.recommendation/1"
@@ -137,6 +138,8 @@ def plan(ranked: Ranked, number: int, capacity: float) -> dict[str, Any]:
         "memory_bytes": {name: float(part) for name, part in memory.parts.items()} | {"total": ranked.need},
         "headroom_bytes": capacity - ranked.need,
         "fullest_rank": int(ranked.estimate.rank),
+        "fullest_moment": moment(ranked),
+        "moments_bytes": dict(zip(MOMENTS, map(float, ranked.estimate.moments), strict=True)),
     }
 
 

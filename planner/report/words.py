@@ -7,6 +7,7 @@ from planner.launch.megatron_layout import layout_string
 from planner.plan import Plan
 from planner.questions.train import RELAXATIONS, Loosened, Ranked, Recommendation
 from planner.training.job import Job
+from planner.training.moments import MOMENTS
 from planner.training.space import recompute_name
 from planner.units import GIB, format_bytes, format_seconds
 
@@ -52,7 +53,7 @@ def summary(ranked: Ranked, capacity: float) -> str:
     return (
         f"{degrees(ranked.plan)} m={ranked.plan.m}, recompute {recompute_name(ranked.job, ranked.plan)}: step "
         f"{with_band(ranked)}, {ranked.mfu:.1%} MFU, {format_bytes(ranked.need)} of {format_bytes(capacity)} on rank "
-        f"{float(ranked.estimate.rank):.0f}"
+        f"{float(ranked.estimate.rank):.0f}, {moment(ranked)}"
     )
 
 
@@ -132,6 +133,11 @@ def band_words(ranked: Ranked) -> str:
     return f"±?, {found.reason}." if found.width is None else f"±{found.width:.0%} holds {found.reason}."
 
 
+def moment(ranked: Ranked) -> str:
+    """The moment of a step at which the fullest rank is fullest."""
+    return MOMENTS[int(ranked.estimate.moment)]
+
+
 def largest_part(ranked: Ranked) -> str:
     """The component that takes most memory on the fullest rank."""
     parts = {name: float(part) for name, part in ranked.estimate.memory.parts.items()}
@@ -145,7 +151,7 @@ def miss(ranked: Ranked, capacity: float) -> str:
     return (
         f"{degrees(ranked.plan)}, recompute {recompute_name(ranked.job, ranked.plan)}: needs "
         f"{format_bytes(ranked.need)}, short by {format_bytes(ranked.need - capacity)} on rank "
-        f"{float(ranked.estimate.rank):.0f} ({part} {format_bytes(size)})"
+        f"{float(ranked.estimate.rank):.0f}, {moment(ranked)} ({part} {format_bytes(size)})"
     )
 
 

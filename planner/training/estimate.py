@@ -66,13 +66,14 @@ class Estimate:
     """What a plan costs: peak memory, on which pipeline rank, the time of a step, and the moment of that peak.
 
     Attributes:
-        moment: place in `MOMENTS`.
+        moment: place in `MOMENTS`; moments: bytes of that rank at each of them.
     """
 
     memory: Memory
     rank: Any
     time: StepTime
     moment: Any = 0.0
+    moments: tuple[Num, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,7 @@ def estimate(job: Job, plan: Plan) -> Estimate:
     """Memory and time of a plan (numbers) or of many (arrays), by the same operations in the same order."""
     plan = plan.floats()
     peak = peak_memory(job, plan)
-    return Estimate(peak.memory, peak.rank, step_time(job, plan), peak.moment)
+    return Estimate(peak.memory, peak.rank, step_time(job, plan), peak.moment, peak.totals)
 
 
 @formula("", unit="s")

@@ -41,11 +41,16 @@ FP32 = 4.0
 
 @dataclass(frozen=True, slots=True)
 class Peak:
-    """The fullest moment of the fullest rank: what is live, on which rank, and the moment's place in MOMENTS."""
+    """The fullest moment of the fullest rank.
+
+    Attributes:
+        memory: what is live; moment: its place in MOMENTS; totals: bytes on this rank at each of them.
+    """
 
     memory: Memory
     rank: Any
     moment: Any
+    totals: tuple[Num, ...]
 
 
 def peak_memory(job: Job, plan: Plan) -> Peak:
@@ -59,8 +64,9 @@ def rank_peaks(job: Job, plan: Plan) -> list[Peak]:
 
 
 def _peaks(found: dict[str, Memory], rank: Num) -> Iterator[Peak]:
-    for name, memory in found.items():
-        yield Peak(memory, rank, float(MOMENTS.index(name)))
+    totals = tuple(memory.total for memory in found.values())
+    for place, memory in enumerate(found.values()):
+        yield Peak(memory, rank, float(place), totals)
 
 
 def rank_moments(job: Job, plan: Plan) -> list[tuple[dict[str, Memory], Any]]:
@@ -97,6 +103,7 @@ def _fuller(one: Peak, other: Peak) -> Peak:
         Memory(*(np.where(more, y, x)[()] for x, y in pairs)),
         np.where(more, other.rank, one.rank)[()],
         np.where(more, other.moment, one.moment)[()],
+        tuple(np.where(more, y, x)[()] for x, y in zip(one.totals, other.totals, strict=True)),
     )
 
 

@@ -130,8 +130,8 @@ def test_what_zero_shards(zero: int, weights: int, gradients: int, optimizer: in
     whole, part = fields(of, dp=8), fields(of, dp=8, zero=zero)
     assert whole.optimizer / part.optimizer == pytest.approx(optimizer)
     assert whole.gradients / part.gradients == pytest.approx(gradients)
-    one = 218_112_000  # 4096*(4096*2 + 1024*2) + 3*4096*14336 + 2*4096, in 16 bit; the head 128256*4096
-    gathered = 2 * (one + 128_256 * 4096) if zero == 3 else 0
+    one = 218_112_000  # 4096*(4096*2 + 1024*2) + 3*4096*14336 + 2*4096, in 16 bit; the head with its norm
+    gathered = 2 * (one + 128_256 * 4096 + 4096) if zero == 3 else 0
     assert part.weights == pytest.approx(whole.weights / weights + gathered, rel=1e-9)
 
 
