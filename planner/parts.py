@@ -19,5 +19,10 @@ class Sum:
         """The sum of the parts, added in order, so that a scalar and a batch agree bit for bit."""
         total: Any = 0.0
         for part in self.parts.values():
-            total = total + part
+            total = part if _zero(total) else total if _zero(part) else total + part
         return total
+
+
+def _zero(value: Any) -> bool:
+    """Whether a sum may leave it out: a plain zero, not an array of them."""
+    return isinstance(value, float) and value == 0.0

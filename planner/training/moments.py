@@ -17,7 +17,7 @@ life with the first backward pass: with one micro-batch they never meet all of i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -76,8 +76,13 @@ def rank_moments(job: Job, plan: Plan) -> list[tuple[dict[str, Memory], Any]]:
 
 
 def peak_bytes(job: Job, plan: Plan) -> Num:
-    """The total of `peak_memory` alone, the same bits: what a search asks of every plan."""
-    return reduce(np.maximum, [m.total for found, _ in rank_moments(job, plan) for m in found.values()])
+    """The total of `peak_memory` alone, the same bits: what a search asks of every plan.
+
+    Two moments are never the fullest: nothing less than loading, and the reduction of gradients that stay.
+    """
+    shards, never = shards_of(plan), {"load"} if job.framework.frees_gradients else {"load", "reduction"}
+    found = [moments(job, plan, row, shards, never) for row in held_rows(job, plan)]
+    return reduce(np.maximum, [one.total for each in found for one in each.values()])
 
 
 def reserved_bytes(job: Job, found: dict[str, Memory]) -> Num:
@@ -107,18 +112,18 @@ def _fuller(one: Peak, other: Peak) -> Peak:
     )
 
 
-def moments(job: Job, plan: Plan, row: HeldRow, shards: Shards) -> dict[str, Memory]:
-    """What one rank holds at each moment."""
+def moments(job: Job, plan: Plan, row: HeldRow, shards: Shards, without: Collection[str] = ()) -> dict[str, Memory]:
+    """What one rank holds at each moment, in order."""
     held = states(job, plan, row, shards)
     live = _live(job, plan, row, held)
-    found = {
-        "load": _load(job, held),
-        "loss": _loss(job, row, held, live),
-        "backward": _backward(job, held, live),
-        "reduction": _reduction(job, held, live),
-        "optimizer step": _step(job, held, _temporaries(job, row, shards)),
+    each: dict[str, Callable[[], Memory]] = {
+        "load": lambda: _load(job, held),
+        "loss": lambda: _loss(job, row, held, live),
+        "backward": lambda: _backward(job, held, live),
+        "reduction": lambda: _reduction(job, held, live),
+        "optimizer step": lambda: _step(job, held, _temporaries(job, row, shards)),
     }
-    return found
+    return {name: of() for name, of in each.items() if name not in without}
 
 
 @dataclass(frozen=True, slots=True)
