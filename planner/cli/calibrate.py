@@ -164,7 +164,7 @@ def _said(request: Request, log: Log, ds_config: Path | None) -> tuple[Said, lis
         name = preset_of(log, cells)
         notes.append(f"{log.path.name} is a log of {log.kind}: preset {name}; --framework names another")
     preset = library.framework(name)
-    fields = ("attention", "method", "optimizer", "offload")
+    fields = ("attention", "method", "optimizer", "offload", "loss")
     workload = {field: getattr(request, field) for field in fields} | adapters(request.method, request.lora_rank)
     layers = _whole("--recompute-layers", request.recompute_layers)
     model = shape.value if shape else None

@@ -81,6 +81,14 @@ class Request:
         str, typer.Option("--optimizer", help="adam, adam-bf16 or adam-8bit", rich_help_panel=_JOB)
     ] = "adam"
     offload: Annotated[str, typer.Option("--offload", help="none or optimizer", rich_help_panel=_JOB)] = "none"
+    loss: Annotated[
+        str | None,
+        typer.Option(
+            "--loss",
+            help="eager, fused, chunked, vocab-parallel or linear (Liger, cut cross-entropy; default: the framework's)",
+            rich_help_panel=_JOB,
+        ),
+    ] = None
     framework: Annotated[
         str,
         typer.Option(

@@ -62,6 +62,7 @@ def ask(
     lora_rank: int | None = None,
     optimizer: str = "adam",
     offload: str = "none",
+    loss: str | None = None,
     framework: str = "megatron-core",
     micro_batch: str | None = None,
     recompute: str | None = None,
@@ -84,7 +85,11 @@ def ask(
     chosen = {"attention": attention, "method": method, "optimizer": optimizer} | adapters(method, lora_rank)
     recipe = library.recipe(precision or default_precision(cluster.value)).value
     workload, defaults = _workload(
-        shape.value, cluster.value, seq, global_batch, chosen | {"offload": offload, "precision": recipe.name}
+        shape.value,
+        cluster.value,
+        seq,
+        global_batch,
+        chosen | {"offload": offload, "loss": loss, "precision": recipe.name},
     )
     check_schedules(preset.value)
     job = Job(shape.value, cluster.value, workload, preset.value, recipe)

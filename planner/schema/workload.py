@@ -9,6 +9,7 @@ from planner.schema.base import Name, Positive, Record
 Method = Literal["full", "lora"]
 Optimizer = Literal["adam", "adam-bf16", "adam-8bit"]
 Offload = Literal["none", "optimizer"]
+LossKernel = Literal["eager", "fused", "chunked", "vocab-parallel", "linear"]
 AttentionKernel = Literal["flash", "flash1", "unfused", "eager"]
 
 
@@ -23,6 +24,7 @@ class Workload(Record):
         method: "full" trains every weight; "lora" freezes the base and trains adapters of `lora_rank`.
         optimizer: "adam" keeps fp32 master and moments, "adam-bf16" bf16 moments and no master,
             "adam-8bit" 8-bit moments.
+        loss: kernel of the loss over the vocabulary (planner/cost/losses.py); None: the framework's.
         offload: "optimizer" keeps optimizer states in host memory and updates on the CPU.
     """
 
@@ -34,3 +36,4 @@ class Workload(Record):
     lora_rank: Positive = 16
     optimizer: Optimizer = "adam"
     offload: Offload = "none"
+    loss: LossKernel | None = None

@@ -13,6 +13,7 @@ from planner.blocks.record import Block, Kind
 from planner.blocks.structure import structure
 from planner.cost import collectives
 from planner.cost import operators as kernels
+from planner.cost.losses import LOSSES
 from planner.formula import formula
 from planner.mesh import Mesh
 from planner.parts import Sum
@@ -161,7 +162,7 @@ def operator_times(job: Job, op: Operator) -> Times:
                 kernels.scan_time(acc, precision, work, fused, "backward"),
             )
         case Logits():
-            each = job.framework.logits_moved or job.framework.logits_bytes
+            each = _moved_per_logit(job)
             once = kernels.streaming_time(acc, each * work.rows * work.columns, LOSS_KERNELS)
             return Times(once, once)
     return Times()
@@ -176,6 +177,12 @@ def _product_times(job: Job, work: Product) -> Times:
         kernels.input_gradient_time(acc, back, work),
         0.0 if job.lora else kernels.weight_gradient_time(acc, weights, work),
     )
+
+
+def _moved_per_logit(job: Job) -> float:
+    """Bytes that one pass of the loss moves, of the kernel that is asked for or of the framework's."""
+    asked = LOSSES.get(job.workload.loss or "")
+    return asked.moved if asked else job.framework.logits_moved or job.framework.logits_bytes
 
 
 def parameters_of(ops: tuple[Operator, ...]) -> tuple[Num, Num]:

@@ -12,6 +12,7 @@ from planner.blocks import operators
 from planner.blocks.operator import Logits, Operator, Product, Share
 from planner.blocks.record import Block, Kind
 from planner.blocks.structure import structure
+from planner.cost.losses import LOSSES, alive
 from planner.cost.memory import StateBytes, adam_states
 from planner.cost.recompute import Kept, kept
 from planner.cost.runs import on_equal
@@ -160,9 +161,13 @@ def _working(ops: tuple[Operator, ...]) -> Num:
 
 
 def _logits(job: Job, work: Logits) -> Num:
-    """Bytes of the logits that are alive at once in the loss; of all tp ranks' where the framework gathers them."""
-    columns = work.columns if job.framework.logits_split else work.columns * work.tp
-    return job.framework.logits_bytes * work.rows * columns
+    """Bytes of the logits that are alive at once in the loss; of all tp ranks' where they are gathered."""
+    framework, loss = job.framework, LOSSES.get(job.workload.loss or "")
+    split = framework.logits_split if loss is None or loss.split is None else loss.split
+    columns = work.columns if split else work.columns * work.tp
+    if loss is None:
+        return framework.logits_bytes * work.rows * columns
+    return alive(loss, work.rows, columns, job.model.hidden)
 
 
 def adapter_parameters(ops: Sequence[Operator], rank: int) -> Num:
