@@ -40,7 +40,9 @@ TRUST = ("exact", "datasheet", "measured", "assumed")
 NAMED = ("fact", "argument", "result")
 """Kinds of numbers that formulas show by name; a result has a formula of its own."""
 
-UNITS = dict.fromkeys(("dense", "expert", "adapters", "largest", "trained", "trained_expert", "count"), "parameters")
+UNITS = dict.fromkeys(
+    ("dense", "expert", "adapters", "largest", "trained", "trained_expert", "count", "narrow"), "parameters"
+)
 UNITS |= dict.fromkeys(("whole", "boundary", "working", "scores", "logits", "bytes", "moved", "sent", "block"), "bytes")
 UNITS |= dict.fromkeys(("latency", "trip", "climb", "seconds", "forward", "backward", "traffic", "compute"), "s")
 UNITS |= dict.fromkeys(("rate", "inside_rate"), "bytes/s")

@@ -6,11 +6,12 @@ A new family is one file with its operators and one line in MIXERS or FEEDS.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from planner.blocks import attention, ends, feed, latent, linear, prediction, state_space
 from planner.blocks.common import addition, norm
-from planner.blocks.operator import Operator, Share
+from planner.blocks.operator import Operator, Product, Share
 from planner.blocks.record import (
     Attention,
     Block,
@@ -54,11 +55,20 @@ def operators(kind: Kind, share: Share) -> tuple[Operator, ...]:
 
 def block(kind: Block, share: Share) -> tuple[Operator, ...]:
     """norm, mixer, addition; norm, feed-forward part, addition; a second norm before each addition of a sandwich."""
+    if kind.wide:
+        return tuple(map(_widened, block(replace(kind, wide=False), replace(share, operand=share.activation))))
     mixer = MIXERS[type(kind.mixer)](kind.mixer, kind.hidden, share) if kind.mixer else ()
     feed = FEEDS[type(kind.feed)](kind.feed, kind.hidden, share) if kind.feed else ()
     return tuple(op for part in (mixer, feed) if part for op in _residual(kind, share, part))
 
 
 def _residual(kind: Block, share: Share, part: tuple[Operator, ...]) -> tuple[Operator, ...]:
-    before = norm(share, kind.hidden, kind.norm_vectors)
-    return (before, *part, *((before,) if kind.sandwich else ()), addition(share, kind.hidden, kind.dropout))
+    """Experts are sent what the norm gives, in 16 bit; a linear layer keeps it as its operand."""
+    linear = part[0].part != "router"
+    before = norm(share, kind.hidden, kind.norm_vectors, share.operand if linear else None)
+    behind = (norm(share, kind.hidden, kind.norm_vectors),) if kind.sandwich else ()
+    return (before, *part, *behind, addition(share, kind.hidden, kind.dropout))
+
+
+def _widened(op: Operator) -> Operator:
+    return replace(op, work=replace(op.work, wide=True)) if isinstance(op.work, Product) else op

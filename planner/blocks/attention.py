@@ -79,14 +79,14 @@ def gate(share: Share, width: Num) -> tuple[Operator, ...]:
 
 
 def projection(share: Share, hidden: int, own: Num, bias: bool) -> Operator:
-    """The output product of `own` columns of this rank's heads: keeps its input, the core's output."""
+    """The output product of `own` columns of this rank's heads: keeps its input, which the core keeps, too."""
     return Operator(
         "projection",
         "attention",
         Product(share.tokens, hidden, own),
         weights=own * hidden + (hidden if bias else 0.0),
-        saved=share.activation * share.tokens * own,
-        traffic=(Traffic("tp", "all_reduce", share.activation * share.tokens * hidden),),
+        saved=(share.activation + share.copied) * share.tokens * own,
+        traffic=(Traffic("tp", "all_reduce", share.joined * share.tokens * hidden),),
     )
 
 

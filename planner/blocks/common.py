@@ -8,15 +8,17 @@ NORM_PASSES = 2.0
 """Accesses of an element: read and written."""
 
 
-def norm(share: Share, hidden: int, vectors: int) -> Operator:
-    """A norm in front of a part: its output is kept; h parameters, or 2*h with a bias, on every rank."""
+def norm(share: Share, hidden: int, vectors: int, each: float | None = None) -> Operator:
+    """A norm: its output is kept, `each` bytes an element (an operand's in front of a linear layer, else an
+    activation's); h parameters, or 2*h with a bias, on every rank.
+    """
     elements = share.tokens * hidden / share.shard
     return Operator(
         "norm",
         "norms",
         Stream(NORM_PASSES * share.activation * elements, 1.0),
         weights=float(vectors * hidden),
-        saved=share.activation * elements,
+        saved=(each or share.activation) * elements,
         modules=("layernorm",),
     )
 

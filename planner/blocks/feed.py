@@ -18,7 +18,7 @@ def dense(feed: Dense, hidden: int, share: Share, part: str = "mlp", module: str
             part,
             Product(t, hidden, width),
             weights=width * hidden + (hidden if feed.bias else 0.0),
-            traffic=(Traffic("tp", "all_reduce", share.activation * t * hidden),),
+            traffic=(Traffic("tp", "all_reduce", share.joined * t * hidden),),
             modules=(module,),
         ),
     )
@@ -44,9 +44,7 @@ def _matrices(
             working=share.activation * (rows * up.n + share.tokens * 2.0 * hidden),
             modules=modules,
         ),
-        Operator(
-            f"{part} activation", part, Stream(moved, 2.0), saved=share.activation * rows * width, modules=modules
-        ),
+        Operator(f"{part} activation", part, Stream(moved, 2.0), saved=share.operand * rows * width, modules=modules),
     )
 
 
@@ -70,7 +68,7 @@ def experts(feed: Experts, hidden: int, share: Share) -> tuple[Operator, ...]:
         Operator(
             "dispatch",
             "experts",
-            saved=share.activation * routed * hidden,
+            saved=share.operand * routed * hidden,
             traffic=(Traffic("ep", "all_to_all", sent, calls=2.0),),
             modules=("moe",),
         ),

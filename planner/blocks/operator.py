@@ -48,6 +48,16 @@ class Share:
         return self.b * self.seq / self.cp
 
     @property
+    def copied(self) -> float:
+        """Bytes of a narrow copy that a linear layer keeps of an element which another operator keeps, too."""
+        return self.operand if self.operand < self.activation else 0.0
+
+    @property
+    def joined(self) -> Num:
+        """Bytes of an element that tensor parallel ranks send: gathered as an operand, scattered as an activation."""
+        return np.where(self.sp > 0, 0.5 * (self.operand + self.activation), self.activation)[()]
+
+    @property
     def shard(self) -> Num:
         """Ranks that share what lies between tensor-parallel parts: tp with sequence parallelism, else 1."""
         return np.where(self.sp > 0, self.tp, 1.0)[()]

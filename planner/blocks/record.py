@@ -158,6 +158,7 @@ class Block:
         sandwich: a second norm stands behind each part, before the addition (Gemma 2).
         hidden: h; norm_vectors: 2 for LayerNorm (weight and bias), 1 for RMSNorm.
         dropout: of both residual additions, with masks kept.
+        wide: its products stay in 16 bit whatever the recipe.
     """
 
     hidden: int
@@ -166,6 +167,7 @@ class Block:
     feed: Dense | Experts | None
     dropout: bool = False
     sandwich: bool = False
+    wide: bool = False
 
     @property
     def parts(self) -> int:
@@ -177,7 +179,7 @@ class Block:
         """As explanations name it: "attention dense layer", "windowed attention experts layer"."""
         held = [type(part).__name__.lower() for part in (self.mixer, self.feed) if part is not None]
         window = ["windowed"] if getattr(self.mixer, "window", None) else []
-        return " ".join([*window, *held, "layer"])
+        return " ".join([*window, *held, "layer", *(["in 16 bit"] if self.wide else [])])
 
 
 @dataclass(frozen=True, slots=True)

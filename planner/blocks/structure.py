@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import lru_cache
 from itertools import cycle, islice
 
@@ -41,17 +41,20 @@ WORDS = {
 
 
 @lru_cache(maxsize=256)
-def structure(model: Model) -> Structure:
+def structure(model: Model, wide: tuple[int, int] = (0, 0)) -> Structure:
     """The distinct blocks of a model in order of appearance, its ends, and which kind every layer is.
 
-    DeepSeek-V3: 3 layers of kind 0 (dense), 58 of kind 1 (experts). Gemma 3: five windowed, one full, and so on.
+    DeepSeek-V3: 3 layers of kind 0 (dense), 58 of kind 1 (experts). Gemma 3: five windowed, one full, and so on. The
+    first and last `wide` layers keep their products in 16 bit.
     """
-    layers = [_block(model, index, letter) for index, letter in enumerate(letters(model))]
+    plain = [_block(model, index, letter) for index, letter in enumerate(letters(model))]
+    first, last = wide[0], model.layers - wide[1]
+    layers = [block if first <= index < last else replace(block, wide=True) for index, block in enumerate(plain)]
     blocks = tuple(dict.fromkeys(layers))
     where = {block: kind for kind, block in enumerate(blocks)}
     order = (*(where[block] for block in layers), *[len(blocks)] * model.mtp_layers)
     heads = [_head(model, tied) for tied in ((False, True) if model.tied_embeddings else (False,))]
-    predictions = [_prediction(model, layers[-1], embeds) for embeds in (False, True) if model.mtp_layers]
+    predictions = [_prediction(model, plain[-1], embeds) for embeds in (False, True) if model.mtp_layers]
     norms = [Norm(model.hidden, _vectors(model))] if model.mtp_layers else []
     kinds: tuple[Kind, ...] = (*blocks, *predictions, _embedding(model), *heads, *norms)
     return Structure(kinds, order, len(blocks) + len(predictions), model.tied_embeddings, model.mtp_layers)

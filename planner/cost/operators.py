@@ -16,6 +16,7 @@ from typing import Literal
 import numpy as np
 
 from planner.blocks.operator import Core, Product, Scan
+from planner.cost.quantize import rate
 from planner.formula import formula, primitive
 from planner.plan import Num
 from planner.schema.formats import COMPUTED, STORED
@@ -63,9 +64,10 @@ def product(accelerator: Accelerator, precision: str, m: Num, n: Num, k: Num, ou
     A100, m = n = k = 4096: e = .80, d0 = 81 give 75.4 % of 312 TFLOP/s: 0.584 ms.
     """
     eff = accelerator.efficiency
-    d0 = eff.gemm_dim
+    share = rate(accelerator, precision)
+    d0 = share.gemm_dim
     saturation = (m / (m + d0)) * (n / (n + d0)) * (k / (k + d0))
-    compute = 2.0 * m * n * k / (peak(accelerator, precision) * eff.gemm * saturation)
+    compute = 2.0 * m * n * k / (peak(accelerator, precision) * share.gemm * saturation)
     moved = STORED[precision] * (m * k + k * n) + out_bytes * m * n
     return smooth_max(compute, moved / (accelerator.bandwidth * eff.memory))
 

@@ -19,7 +19,6 @@ import numpy as np
 
 from planner.bands import band
 from planner.blocks.counts import parameters
-from planner.blocks.structure import structure
 from planner.formula import Trace, Traced, fact, named_in, tracing, written
 from planner.plan import Plan
 from planner.questions.train import Ranked
@@ -81,7 +80,7 @@ def explanation(ranked: Ranked, capacity: float) -> list[Line]:
     """All lines of one plan: the results that its memory, its time and its throughput rest on."""
     with tracing() as trace:
         roots = _roots(trace, ranked)
-    group = _groups(roots, {kind.title for kind in structure(ranked.job.model).kinds})
+    group = _groups(roots, {kind.title for kind in ranked.job.structure.kinds})
     results = [one for one in trace.results if id(one) in group]
     names = Names(results)
     lines = [_line(one, group[id(one)], names) for one in results if names.first(one)]

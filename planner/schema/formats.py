@@ -7,14 +7,14 @@ from typing import Literal
 WeightType = Literal["bf16", "fp16", "fp8", "int8", "int4", "nvfp4", "mxfp4"]
 KvType = Literal["bf16", "fp16", "fp8", "nvfp4"]
 Module = Literal["attention", "mlp", "experts", "shared", "router"]
-Format = Literal["fp32", "bf16", "fp16", "fp8", "fp8-block", "mxfp8", "int8", "int4", "nvfp4", "mxfp4"]
+Format = Literal["fp32", "bf16", "fp16", "fp8", "fp8_block", "mxfp8", "int8", "int4", "nvfp4", "mxfp4"]
 
 STORED: dict[str, float] = {
     "fp32": 4.0,
     "bf16": 2.0,
     "fp16": 2.0,
     "fp8": 1.0,
-    "fp8-block": 1.0 + 4.0 / 128,
+    "fp8_block": 1.0 + 4.0 / 128,
     "mxfp8": 1.0 + 1.0 / 32,
     "int8": 1.0,
     "int4": 0.5 + 2.0 / 128,
@@ -24,13 +24,16 @@ STORED: dict[str, float] = {
 """Bytes per element with its scales: one fp32 per 128 (DeepSeek-V3's blocks), one fp16 per 128 (GPTQ, AWQ), one fp8 per
 16 (NVFP4), one byte per 32 (OCP MX)."""
 
+Narrow = Literal["fp8", "fp8_block", "mxfp8", "nvfp4"]
+"""Formats below 16 bit in which products are trained: one scale per tensor; per 128 or 128 x 128; per 32; per 16."""
+
 Computed = Literal["bf16", "fp16", "fp8", "fp4"]
 
 COMPUTED: dict[str, Computed] = {
     "bf16": "bf16",
     "fp16": "fp16",
     "fp8": "fp8",
-    "fp8-block": "fp8",
+    "fp8_block": "fp8",
     "mxfp8": "fp8",
     "int8": "bf16",
     "int4": "bf16",

@@ -56,6 +56,32 @@ class Efficiency(Record):
     source: Text
 
 
+class ProductRate(Record):
+    """Matrix products in one format narrower than 16 bit on this part.
+
+    Attributes:
+        gemm, gemm_dim: as in `Efficiency`, of the peak that computes the format.
+        transposed: kernels read operands along the inner dimension only (Hopper's TN layout), so that a tensor with one
+            scale is written twice, once transposed.
+        trust, source: as in `Efficiency`.
+    """
+
+    gemm: Fraction
+    gemm_dim: Extent
+    transposed: bool = False
+    trust: Trust
+    source: Text
+
+
+class ProductRates(Record):
+    """Formats that training kernels exist for beside 16 bit; absent: none."""
+
+    fp8: ProductRate | None = None
+    fp8_block: ProductRate | None = None
+    mxfp8: ProductRate | None = None
+    nvfp4: ProductRate | None = None
+
+
 class Shares(Record):
     """Share of the dense peak that a large matrix product reaches, by precision; absent: no kernel."""
 
@@ -143,6 +169,7 @@ class Accelerator(Profile):
         host_rate: to host memory, per direction.
         flash: FlashAttention kernels exist for it (Volta has none: Dao-AILab/flash-attention README, "Requirements").
         node: the plain node that "8x<accelerator>" means.
+        formats: products below 16 bit.
         inference: what serving kernels reach, where that is known; else `efficiency` stands in.
         tested: published training runs on this part are in the accuracy corpus.
     """
@@ -155,6 +182,7 @@ class Accelerator(Profile):
     host_rate: BytesPerSecond
     power: Watts | None = None
     efficiency: Efficiency
+    formats: ProductRates = ProductRates()
     node: Name
     inference: Inference | None = None
     flash: bool = True

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from pydantic import Field
+
 from planner.schema.base import Profile, Record
 from planner.schema.formats import STORED, Format
 
@@ -14,6 +18,24 @@ class Products(Record):
     weight_gradient: Format
 
 
+class Quantize(Record):
+    """How 16-bit tensors become operands of narrow products.
+
+    Attributes:
+        passes: over the tensor: 2 where its largest value is looked for before it is cast, else 1.
+        copies: written: 2 where blocks lie along rows and, a second time, along columns.
+    """
+
+    passes: Annotated[int, Field(ge=1, le=4)]
+    copies: Annotated[int, Field(ge=1, le=2)]
+
+
+class Primary(Record):
+    """Weights that are kept in the products' format alone, and how they travel."""
+
+    gathered: Format
+
+
 class Recipe(Profile):
     """What `--precision` names. Every size of an element in training comes from here.
 
@@ -21,11 +43,13 @@ class Recipe(Profile):
         products: of linear layers inside blocks.
         activations: of everything that operators hand on, send and keep; also of embedding, router, head and the
             stages' boundaries. attention: of both products of the attention core.
-        operands: of the inputs that linear layers keep for their weight gradient; dispatched: of tokens on their way to
-            experts.
+        operands: of the inputs that linear layers keep for their weight gradient, and that tensor parallel ranks gather
+            in front of them; dispatched: of tokens on their way to experts.
         weights: of the copy that is resident; gathered: of weights on the wire; base: of frozen weights under adapters.
         gradients: of the buffer and its reduction; absent: as the framework's preset keeps them.
         master, moments: of the optimizer "adam"; other optimizers have their own.
+        quantize: how operands are made; absent: products read 16 bit. Weights are cast once per step.
+        primary: what --fp8-param-gather makes of the weights of narrow products; absent: nothing.
     """
 
     products: Products
@@ -39,6 +63,8 @@ class Recipe(Profile):
     gradients: Format | None = None
     master: Format
     moments: Format
+    quantize: Quantize | None = None
+    primary: Primary | None = None
 
     def formats(self, wide: bool) -> tuple[Format, Format, Format]:
         """Of a linear layer's products: forward, input gradient, weight gradient; those of activations where `wide`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from planner.schema.base import Name, Positive, Record
+from planner.schema.base import Name, Positive, Record, Whole
 
 Method = Literal["full", "lora"]
 Optimizer = Literal["adam", "adam-bf16", "adam-8bit"]
@@ -25,6 +25,8 @@ class Workload(Record):
         optimizer: "adam" keeps fp32 master and moments, "adam-bf16" bf16 moments and no master,
             "adam-8bit" 8-bit moments.
         loss: kernel of the loss over the vocabulary (planner/cost/losses.py); None: the framework's.
+        fp8_param_gather: weights are kept and gathered in the format of the products.
+        bf16_first, bf16_last: layers at either end whose products stay in 16 bit.
         offload: "optimizer" keeps optimizer states in host memory and updates on the CPU.
     """
 
@@ -37,3 +39,6 @@ class Workload(Record):
     optimizer: Optimizer = "adam"
     offload: Offload = "none"
     loss: LossKernel | None = None
+    fp8_param_gather: bool = False
+    bf16_first: Whole = 0
+    bf16_last: Whole = 0

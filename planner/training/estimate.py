@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from planner.blocks.structure import structure
 from planner.cost import collectives
 from planner.cost.memory import Memory
 from planner.cost.recompute import recomputed_share
@@ -159,7 +158,7 @@ def priced_rows(job: Job, plan: Plan) -> tuple[PricedRow, ...]:
     """The rows of a plan, evaluated once per run of plans that differ in ZeRO stage and recomputed layers only."""
 
     def each(plan: Plan) -> tuple[PricedRow, ...]:
-        of, kinds = structure(job.model), pieces(job, plan)
+        of, kinds = job.structure, pieces(job, plan)
         return tuple(_priced_row(kinds, of.blocks, row) for row in rows(of, plan))
 
     return on_equal(each, plan, STAGE)
@@ -243,14 +242,14 @@ def pipeline_stages(job: Job, plan: Plan) -> Stages:
 def kind_seconds(job: Job, plan: Plan) -> list[float]:
     """Seconds of both passes over each kind of block and end of one plan, what full recomputation repeats included."""
     plan = plan.floats()
-    blocks, again = structure(job.model).blocks, 1.0 if plan.recompute_layers > 0.0 else 0.0
+    blocks, again = job.structure.blocks, 1.0 if plan.recompute_layers > 0.0 else 0.0
     both = [(one.forward.total, one.backward.total) for one in pieces(job, plan)]
     return [float(f + b + again * f * (kind < blocks)) for kind, (f, b) in enumerate(both)]
 
 
 def chunk_works(job: Job, plan: Plan) -> list[list[Work]]:
     """Times of every (rank, chunk) of one plan: of the blocks and ends that it holds."""
-    floats, of = plan.floats(), structure(job.model)
+    floats, of = plan.floats(), job.structure
     kinds, one = pieces(job, floats), replace(floats, v=1.0)
 
     def work(counts: tuple[int, ...]) -> Work:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from planner.blocks.record import Structure
+from planner.blocks.structure import structure
 from planner.catalog.recipes import packaged_recipe
+from planner.cost.quantize import SIXTEEN, computes
 from planner.errors import PlannerError
-from planner.schema.formats import COMPUTED
 from planner.schema.framework import Framework
 from planner.schema.hardware import Accelerator, Cluster
 from planner.schema.model import Model
@@ -20,9 +22,11 @@ class Job:
 
     Attributes:
         own: the record that `workload.precision` names where it is none of the packaged ones.
+        recipe: the format of every class of tensor.
 
     Raises:
-        PlannerError: the accelerator does not compute in the formats of the recipe.
+        PlannerError: the accelerator does not compute in the formats of the recipe, or the recipe has nothing to do for
+            an option.
         UnknownName: no recipe is called so.
     """
 
@@ -31,15 +35,19 @@ class Job:
     workload: Workload
     framework: Framework
     own: Recipe | None = None
+    recipe: Recipe = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        check_formats(self.cluster.accelerator, self.recipe)
+        name = self.workload.precision
+        recipe = self.own if self.own is not None and self.own.name == name else packaged_recipe(name)
+        check_formats(self.cluster.accelerator, recipe)
+        _check_options(recipe, self.workload)
+        object.__setattr__(self, "recipe", recipe)
 
     @property
-    def recipe(self) -> Recipe:
-        """The format of every class of tensor."""
-        name = self.workload.precision
-        return self.own if self.own is not None and self.own.name == name else packaged_recipe(name)
+    def structure(self) -> Structure:
+        """The model as the sequence of what its stages hold, with the layers that stay in 16 bit."""
+        return structure(self.model, (self.workload.bf16_first, self.workload.bf16_last))
 
     @property
     def flash(self) -> bool:
@@ -59,8 +67,17 @@ def check_formats(accelerator: Accelerator, recipe: Recipe) -> None:
         PlannerError: names the format, and what the accelerator has.
     """
     for wanted in (*recipe.formats(True), *recipe.formats(False), recipe.attention):
-        if getattr(accelerator.peak, COMPUTED[wanted]) is None:
-            have = ", ".join(k for k, v in accelerator.peak.model_dump().items() if v)
+        if not computes(accelerator, wanted):
+            known = (*SIXTEEN, *type(accelerator.formats).model_fields)
+            have = ", ".join(one for one in known if computes(accelerator, one))
             raise PlannerError(
                 f"{accelerator.name} has no {wanted}", f"it has {have}: --precision, or the script's own option"
             )
+
+
+def _check_options(recipe: Recipe, workload: Workload) -> None:
+    """Refuse options that a recipe has no use for."""
+    if recipe.wide and (workload.bf16_first or workload.bf16_last):
+        raise PlannerError(f"the recipe {recipe.name} has every layer in 16 bit", "leave out --bf16-first, --bf16-last")
+    if workload.fp8_param_gather and recipe.primary is None:
+        raise PlannerError(f"the recipe {recipe.name} keeps its weights in {recipe.weights}", "no --fp8-param-gather")

@@ -10,10 +10,10 @@ import numpy as np
 from planner.blocks import operators
 from planner.blocks.operator import Core, Logits, Operator, Product, Scan, Share, Stream, Traffic
 from planner.blocks.record import Block, Kind
-from planner.blocks.structure import structure
 from planner.cost import collectives
 from planner.cost import operators as kernels
 from planner.cost.losses import LOSSES
+from planner.cost.quantize import copies, quantize_time
 from planner.formula import formula
 from planner.mesh import Mesh
 from planner.parts import Sum
@@ -88,7 +88,7 @@ def share_of(job: Job, plan: Plan) -> Share:
 def pieces(job: Job, plan: Plan) -> tuple[Piece, ...]:
     """Every kind of the model's structure, priced."""
     share, piped = share_of(job, plan), np.where(plan.pp > 1.0, 1.0, 0.0)[()]
-    return tuple(piece(job, kind, share, piped) for kind in structure(job.model).kinds)
+    return tuple(piece(job, kind, share, piped) for kind in job.structure.kinds)
 
 
 @formula(lambda job, kind, *_: kind.title, unit="s", scope=True)
@@ -169,14 +169,19 @@ def operator_times(job: Job, op: Operator) -> Times:
 
 
 def _product_times(job: Job, work: Product) -> Times:
-    """A linear layer's three products, each in the recipe's format for it."""
+    """A linear layer's three products, each in the recipe's format for it, with the casts of input and gradient.
+
+    Frozen weights need neither tensor along its rows, so that one copy is enough.
+    """
     acc, recipe = job.cluster.accelerator, job.recipe
     forward, back, weights = recipe.formats(work.wide)
-    return Times(
-        kernels.gemm_time(acc, forward, work),
-        kernels.input_gradient_time(acc, back, work),
-        0.0 if job.lora else kernels.weight_gradient_time(acc, weights, work),
-    )
+    times = kernels.gemm_time(acc, forward, work), kernels.input_gradient_time(acc, back, work)
+    if recipe.quantize is not None and not work.wide:
+        written = 1 if job.lora else copies(acc, recipe)
+        sides = (work.count * work.m * side for side in (work.k, work.n))
+        casts = (quantize_time(acc, recipe, elements, written) for elements in sides)
+        times = tuple(time + cast for time, cast in zip(times, casts, strict=True))
+    return Times(*times, 0.0 if job.lora else kernels.weight_gradient_time(acc, weights, work))
 
 
 def _moved_per_logit(job: Job) -> float:
@@ -190,6 +195,11 @@ def parameters_of(ops: tuple[Operator, ...]) -> tuple[Num, Num]:
     dense: Num = sum((op.weights for op in ops if not op.expert), start=0.0)
     expert: Num = sum((op.weights for op in ops if op.expert), start=0.0)
     return dense, expert
+
+
+def narrow_of(ops: tuple[Operator, ...]) -> tuple[Num, Num]:
+    """The same of weights whose products are below 16 bit where the recipe's are."""
+    return parameters_of(tuple(op for op in ops if isinstance(op.work, Product) and not op.work.wide))
 
 
 def _accumulate(job: Job, ops: tuple[Operator, ...]) -> Num:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
-from planner.blocks.structure import structure
 from planner.plan import Plan
 from planner.schedules import SCHEDULES
 from planner.stages import chunk_layers, stage_letters
@@ -83,7 +82,7 @@ def solved(job: Job, plan: Plan) -> Plan:
     Full recomputation stays full. DeepSeek-V3 in 4 ranks of 8 chunks: Ettt, then tt, and t before the prediction block
     and the loss.
     """
-    of, placement = structure(job.model), SCHEDULES[plan.schedule].placement
+    of, placement = job.structure, SCHEDULES[plan.schedule].placement
     if plan.pp == 1 or plan.layout is not None or placement.whole:
         return plan
     layers, stages = len(of.order) - of.predicted, plan.pp * plan.v
@@ -103,7 +102,7 @@ def solved(job: Job, plan: Plan) -> Plan:
 
 
 def _pipeline(job: Job, plan: Plan, stages: int) -> Pipeline:
-    of, placement = structure(job.model), SCHEDULES[plan.schedule].placement
+    of, placement = job.structure, SCHEDULES[plan.schedule].placement
     seconds = kind_seconds(job, plan)
     rank = {placement.stage(r, chunk, plan.pp): r for r in range(plan.pp) for chunk in range(plan.v)}
     return Pipeline(

@@ -14,6 +14,7 @@ from planner.blocks.record import Block, Kind
 from planner.blocks.structure import structure
 from planner.cost.losses import LOSSES, alive
 from planner.cost.memory import StateBytes, adam_states
+from planner.cost.quantize import resident_bytes
 from planner.cost.recompute import Kept, kept
 from planner.cost.runs import on_equal
 from planner.formula import formula
@@ -23,7 +24,7 @@ from planner.schedules import SCHEDULES
 from planner.schema.recipe import size
 from planner.stages import Row, present, rows
 from planner.training.job import Job
-from planner.training.layer import STAGE, parameters_of, share_of
+from planner.training.layer import STAGE, narrow_of, parameters_of, share_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class Held:
     Attributes:
         dense, expert: parameters; adapters: LoRA's.
         kept: activation bytes by policy; late: those that the weight gradient needs, inputs and gradients of outputs.
-        logits: bytes of the loss; working: of its backward pass.
+        logits: bytes of the loss; working: of its backward pass. narrow: parameters of products below 16 bit.
     """
 
     dense: Num
@@ -43,6 +44,7 @@ class Held:
     logits: Num
     working: Num
     late: Num
+    narrow: Num
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +72,14 @@ class HeldRow:
 def held_kinds(job: Job, plan: Plan) -> tuple[Held, ...]:
     """Every kind of the model's structure."""
     share = share_of(job, plan)
-    return tuple(held(job, kind, share, plan.selective) for kind in structure(job.model).kinds)
+    return tuple(held(job, kind, share, plan.selective) for kind in job.structure.kinds)
 
 
 def held_rows(job: Job, plan: Plan) -> tuple[HeldRow, ...]:
     """The rows of a plan, evaluated once per run of plans that differ in ZeRO stage and recomputed layers only."""
 
     def each(plan: Plan) -> tuple[HeldRow, ...]:
-        kinds, of = held_kinds(job, plan), structure(job.model)
+        kinds, of = held_kinds(job, plan), job.structure
         return tuple(one for row in rows(of, plan) for one in _held_rows(plan, kinds, of.blocks, row))
 
     return on_equal(each, plan, STAGE)
@@ -124,6 +126,7 @@ def _held_row(kinds: tuple[Held, ...], blocks: int, row: Row, rank: Num, flight:
             row.sum([one.logits for one in kinds]),
             kinds[0].kept.boundary,
             row.sum([one.late for one in kinds[:blocks]]) if present(waiting) else 0.0,
+            row.sum([one.narrow for one in kinds]),
         ),
     )
 
@@ -136,7 +139,8 @@ def held(job: Job, kind: Kind, share: Share, selective: bool) -> Held:
     policy = _kept(job, kind, ops, share, selective) if isinstance(kind, Block) else Kept()
     logits: Num = sum((_logits(job, op.work) for op in ops if isinstance(op.work, Logits)), start=0.0)
     adapters = adapter_parameters(ops, job.workload.lora_rank)
-    return Held(dense, expert, adapters, policy, logits, _working(ops), late_bytes(ops, share.operand))
+    narrow = sum(narrow_of(ops)) if job.recipe.quantize else 0.0
+    return Held(dense, expert, adapters, policy, logits, _working(ops), late_bytes(ops, share.operand), narrow)
 
 
 def _kept(job: Job, kind: Block, ops: tuple[Operator, ...], share: Share, selective: bool) -> Kept:
@@ -248,6 +252,9 @@ def states(job: Job, plan: Plan, row: HeldRow, shards: Shards) -> States:
     if job.lora:
         dense, expert = row.held.adapters, 0.0
         weights = weights + each.weight * dense
+    if present(row.held.narrow):
+        copies = resident_bytes(job.cluster.accelerator, job.recipe, job.workload.fp8_param_gather)
+        weights = weights + np.where(plan.zero >= 3, 0.0, copies * row.held.narrow)[()]
     stashed = SCHEDULES[plan.schedule].stashed(plan.pp, plan.m, plan.v, row.rank)
     on_device = 0.0 if job.workload.offload == "optimizer" else each.optimizer
     optimizer = _divided(on_device + framework.sharded_bytes, dense, expert, shards.optimizer)

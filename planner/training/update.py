@@ -11,9 +11,9 @@ import numpy as np
 from planner.blocks import operators
 from planner.blocks.operator import Share
 from planner.blocks.record import Kind
-from planner.blocks.structure import structure
 from planner.cost import collectives
 from planner.cost.memory import StateBytes
+from planner.cost.quantize import gathered_bytes, weights_time
 from planner.cost.recompute import recomputed_share
 from planner.cost.runs import on_equal
 from planner.formula import formula
@@ -23,7 +23,7 @@ from planner.schedules import Work
 from planner.schema.hardware import Cluster
 from planner.stages import rows
 from planner.training.job import Job
-from planner.training.layer import STAGE, parameters_of, share_of
+from planner.training.layer import STAGE, narrow_of, parameters_of, share_of
 from planner.training.memory import adapter_parameters, state_bytes
 
 
@@ -33,6 +33,7 @@ class Carried:
 
     Attributes:
         dense, expert: all of them; trained, trained_expert: those that gradients are reduced for; layers: blocks.
+        narrow, narrow_expert: those of products below 16 bit.
     """
 
     dense: Num
@@ -40,6 +41,8 @@ class Carried:
     trained: Num
     trained_expert: Num
     layers: Num
+    narrow: Num
+    narrow_expert: Num
 
 
 @formula("most")
@@ -49,7 +52,7 @@ def carried(job: Job, plan: Plan) -> Carried:
 
 
 def _carried(job: Job, plan: Plan) -> Carried:
-    of, share = structure(job.model), share_of(job, plan)
+    of, share = job.structure, share_of(job, plan)
     kinds, found = [_counted(job, kind, share) for kind in of.kinds], rows(of, plan)
 
     def most(values: Sequence[Num]) -> Num:
@@ -57,24 +60,30 @@ def _carried(job: Job, plan: Plan) -> Carried:
 
     dense, expert = most([one.dense for one in kinds]), most([one.expert for one in kinds])
     layers = reduce(np.maximum, [row.layers(of.blocks) for row in found])
+    narrow = (0.0, 0.0)
+    if job.recipe.quantize is not None:
+        narrow = most([one.narrow for one in kinds]), most([one.narrow_expert for one in kinds])
     if job.lora:
-        return Carried(dense, expert, most([one.adapters for one in kinds]), 0.0, layers)
-    return Carried(dense, expert, dense, expert, layers)
+        return Carried(dense, expert, most([one.adapters for one in kinds]), 0.0, layers, *narrow)
+    return Carried(dense, expert, dense, expert, layers, *narrow)
 
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """Parameters of one block or end on one rank: all but routed experts, these, and LoRA's adapters."""
+    """Parameters of one block or end on one rank: all but routed experts, these, LoRA's adapters; of narrow ones."""
 
     dense: Num
     expert: Num
     adapters: Num
+    narrow: Num
+    narrow_expert: Num
 
 
 @formula(lambda job, kind, *_: kind.title, scope=True)
 def _counted(job: Job, kind: Kind, share: Share) -> Counted:
     ops = operators(kind, share)
-    return Counted(*parameters_of(ops), adapter_parameters(ops, job.workload.lora_rank) if job.lora else 0.0)
+    adapters = adapter_parameters(ops, job.workload.lora_rank) if job.lora else 0.0
+    return Counted(*parameters_of(ops), adapters, *narrow_of(ops))
 
 
 @formula("dp_comm_exposed", "ZeRO 2020, arXiv:1910.02054, 7", "s")
@@ -92,17 +101,18 @@ def data_traffic(job: Job, plan: Plan, slowest: Work, held: Carried) -> Num:
     reduce: Num = 0.0
     gather: Num = 0.0
     all_reduce: Num = 0.0
-    shares = [(held.trained, held.dense, view.group("shard"))]
+    less = gathered_bytes(job.recipe, job.workload.fp8_param_gather)
+    shares = [(held.trained, held.dense, held.narrow, view.group("shard"))]
     if job.model.moe is not None:
-        shares.append((held.trained_expert, held.expert, view.group("edp")))
+        shares.append((held.trained_expert, held.expert, held.narrow_expert, view.group("edp")))
     copies = collectives.group(job.cluster, *view.group("replicate"))
-    for count, frozen, (size, stride) in shares:
+    for count, frozen, narrow, (size, stride) in shares:
         members = collectives.group(job.cluster, size, stride)
         weights: Num = np.where(plan.zero >= 3, frozen, count)
         listed = np.where(plan.zero >= 3, calls * size * framework.host_member, 0.0)[()]
         reduce = reduce + collectives.reduce_scatter(members, each.gradient * count, calls) + listed
         reduce = reduce + collectives.all_reduce(copies, each.gradient * count / size)
-        gather = gather + collectives.all_gather(members, each.gathered * weights, calls) + listed
+        gather = gather + collectives.all_gather(members, each.gathered * weights - less * narrow, calls) + listed
         all_reduce = all_reduce + collectives.all_reduce(members, each.gradient * count)
         all_reduce = all_reduce + collectives.all_reduce(copies, each.gradient * count / size)
     last_backward = slowest.backward
@@ -124,7 +134,7 @@ def _behind(traffic: Num, compute: Num, slowdown: float) -> Num:
 
 @formula("optimizer", unit="s")
 def optimizer_time(job: Job, plan: Plan, held: Carried) -> Num:
-    """Clip and update this rank's share at memory speed; offloaded, at the host's.
+    """Clip and update this rank's share at memory speed; offloaded, at the host's. Cast narrow weights.
 
     Reads every gradient once more for its norm. Offloaded: gradients go down and 16-bit weights come up over the host
     link, and the CPU moves the update's bytes for all the node's accelerators through its own memory (Ren et al. 2021,
@@ -136,8 +146,17 @@ def optimizer_time(job: Job, plan: Plan, held: Carried) -> Num:
     expert_ranks = np.where(plan.zero >= 1, view.edp, 1.0)[()]
     mine = held.trained / ranks + held.trained_expert / expert_ranks
     if job.workload.offload == "none":
-        return (each.traffic + each.gradient) * mine / (acc.bandwidth * acc.efficiency.memory)
-    return mine * offload_seconds_per_parameter(job.cluster, each)
+        return (each.traffic + each.gradient) * mine / (acc.bandwidth * acc.efficiency.memory) + _cast(job, plan, held)
+    return mine * offload_seconds_per_parameter(job.cluster, each) + _cast(job, plan, held)
+
+
+def _cast(job: Job, plan: Plan, held: Carried) -> Num:
+    """Weights cast for products below 16 bit: once per step, or behind both gathers of every micro-batch of ZeRO-3."""
+    if job.recipe.quantize is None or job.lora:
+        return 0.0
+    weights, primary = held.narrow + held.narrow_expert, job.workload.fp8_param_gather
+    once = weights_time(job.cluster.accelerator, job.recipe, weights, primary)
+    return np.where(plan.zero >= 3, 2.0 * plan.m, 1.0)[()] * once
 
 
 def offload_seconds_per_parameter(cluster: Cluster, each: StateBytes) -> float:
