@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from planner.accuracy.machines import Shelf, find_cluster, find_framework
-from planner.accuracy.mapping import APART, DOUBTFUL, FAMILIES, SOURCES, Facts
+from planner.accuracy.mapping import APART, DOUBTFUL, FAMILIES, SOURCES, STACKS, Facts
 from planner.accuracy.plans import find_plans
 from planner.accuracy.rows import Row, Unusable, says, whole
 from planner.accuracy.shapes import find_model
@@ -166,7 +166,8 @@ def _workload(row: Row, model: Model, cluster: Cluster) -> Workload:
     batch = whole(row, "global_batch")
     if batch is None:
         raise Unusable("no global batch")
-    fields = {
+    stack = next((recipes for name, recipes in STACKS.items() if row.get("framework", "").startswith(name)), {})
+    fields = stack.get(wanted, {}) | {
         "seq": whole(row, "seq_len") or model.context,
         "global_batch": batch,
         "precision": wanted,

@@ -16,3 +16,15 @@ def packaged_recipe(name: str) -> Recipe:
         UnknownName: no packaged recipe answers to it.
     """
     return Library((packaged(),)).recipe(name).value
+
+
+def recipe_spelled(framework: str, wanted: object) -> str | None:
+    """Name of the packaged recipe that a framework is asked for in these words, or None.
+
+    Of Megatron-LM's options one is enough: {"fp8-recipe": "tensorwise"}.
+    """
+    for name in Library((packaged(),)).names("recipe"):
+        words = getattr(packaged_recipe(name).spelled, framework)
+        if words == wanted or (isinstance(wanted, dict) and words and wanted.items() <= words.items()):
+            return name
+    return None

@@ -70,6 +70,18 @@ class Request:
             rich_help_panel=_JOB,
         ),
     ] = None
+    fp8_param_gather: Annotated[
+        bool,
+        typer.Option(
+            "--fp8-param-gather", help="Weights are kept and gathered in the products' format", rich_help_panel=_JOB
+        ),
+    ] = False
+    bf16_first: Annotated[
+        int, typer.Option("--bf16-first", help="First layers whose products stay in 16 bit", rich_help_panel=_JOB)
+    ] = 0
+    bf16_last: Annotated[
+        int, typer.Option("--bf16-last", help="Last layers whose products stay in 16 bit", rich_help_panel=_JOB)
+    ] = 0
     attention: Annotated[
         str, typer.Option("--attention", help="flash, flash1, unfused or eager", rich_help_panel=_JOB)
     ] = "flash"

@@ -10,6 +10,7 @@ from planner.launch.program import Flag, Program, Setup, Target, flag_lines, num
 from planner.schema.model import LatentAttention, MixtureOfExperts, Model
 from planner.stages import chunk_layers
 from planner.training.frameworks import FRAMEWORK_RULES
+from planner.training.job import Job
 from planner.training.rule import Rule
 
 ITERATIONS = 20
@@ -172,7 +173,20 @@ def recompute_flags(setup: Setup) -> list[Flag]:
 def precision_flags(setup: Setup) -> list[Flag]:
     """Number format of matrix products, and the attention kernel."""
     kernel = "flash" if setup.job.flash else "unfused"
-    return [(f"--{setup.job.workload.precision}",), number("attention-backend", kernel)]
+    recipe = setup.job.recipe
+    flags: list[Flag] = [(f"--{recipe.activations}",)]
+    flags += [number(option, value) for option, value in (recipe.spelled.megatron or {}).items()]
+    return [*flags, *_narrow_flags(setup.job), number("attention-backend", kernel)]
+
+
+def _narrow_flags(job: Job) -> list[Flag]:
+    """Weights in the products' format, and layers that stay in 16 bit."""
+    w, primary = job.workload, job.recipe.primary
+    flags: list[Flag] = [(f"--{switch}",) for switch in primary.megatron] if w.fp8_param_gather and primary else []
+    if w.bf16_first or w.bf16_last:
+        flags += [("--first-last-layers-bf16",), number("num-layers-at-start-in-bf16", w.bf16_first)]
+        flags += [number("num-layers-at-end-in-bf16", w.bf16_last)]
+    return flags
 
 
 def batch_flags(setup: Setup) -> list[Flag]:

@@ -111,19 +111,34 @@ def groups(setup: Setup) -> dict[str, Any]:
 def transformer(setup: Setup) -> dict[str, Any]:
     """Fields of TransformerConfig."""
     model, plan = setup.job.model, setup.plan
-    dtype = Code("torch.float16" if setup.job.workload.precision == "fp16" else "torch.bfloat16")
+    dtype = Code("torch.float16" if setup.job.recipe.activations == "fp16" else "torch.bfloat16")
     sizes = {name: value for name, value in groups(setup).items() if name != "order"}
     return {
         **shape(model),
         **sizes,
         **placement(setup),
         "sequence_parallel": bool(plan.sp),
-        setup.job.workload.precision: True,
+        setup.job.recipe.activations: True,
+        **narrow(setup),
         "params_dtype": dtype,
         "pipeline_dtype": dtype,
         "attention_backend": Code("AttnBackend.flash" if setup.job.flash else "AttnBackend.unfused"),
         **recompute(setup),
     }
+
+
+def narrow(setup: Setup) -> dict[str, Any]:
+    """Fields of products below 16 bit."""
+    w, recipe = setup.job.workload, setup.job.recipe
+    named = {"fp8-format": "fp8", "fp4-format": "fp4"}
+    options = (recipe.spelled.megatron or {}).items()
+    fields: dict[str, Any] = {named.get(option, option.replace("-", "_")): value for option, value in options}
+    if w.fp8_param_gather:
+        fields["fp4_param" if "fp4" in fields else "fp8_param"] = True
+    if w.bf16_first or w.bf16_last:
+        ends = {"num_layers_at_start_in_bf16": w.bf16_first, "num_layers_at_end_in_bf16": w.bf16_last}
+        fields |= {"first_last_layers_bf16": True} | ends
+    return fields
 
 
 def shape(model: Model) -> dict[str, Any]:
@@ -229,6 +244,8 @@ def gradients(setup: Setup) -> dict[str, Any]:
     stage = setup.plan.zero
     fields: dict[str, Any] = {"grad_reduce_in_fp32": True, "use_distributed_optimizer": stage > 0}
     fields |= {"overlap_grad_reduce": True, "overlap_param_gather": True} if stage else {}
+    primary = setup.job.recipe.primary if setup.job.workload.fp8_param_gather else None
+    fields |= {switch.replace("-", "_"): True for switch in (primary.megatron if primary else ())}
     sharding = {"use_megatron_fsdp": True, "data_parallel_sharding_strategy": SHARDING.get(stage)}
     return fields | (sharding if stage >= 2 else {})
 

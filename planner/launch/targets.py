@@ -50,6 +50,17 @@ MIXERS_WRITTEN = Rule(
 )
 
 
+def _spelled(target: Target) -> Rule:
+    """Recipes below 16 bit are written for frameworks that have a name for them."""
+    framework = target.name.removesuffix("-core")
+    return Rule(
+        "recipe",
+        lambda job, plan: job.recipe.wide or getattr(job.recipe.spelled, framework, None) is not None,
+        f"{target.title} has no name for the recipe {{precision}} that could be written",
+        "spelled in profiles/recipes",
+    )
+
+
 def find_target(name: str | None, framework: Framework) -> Target:
     """The target called `name`, or the one that the framework's preset is for.
 
@@ -88,4 +99,5 @@ def refusal(target: Target, setup: Setup) -> Rule | None:
 
 def rules_of(target: Target) -> tuple[Rule, ...]:
     """What a plan has to obey for a target to write it."""
-    return target.rules if target.name in FROM_LIBRARY else (MIXERS_WRITTEN, *target.rules)
+    rules = (_spelled(target), *target.rules)
+    return rules if target.name in FROM_LIBRARY else (MIXERS_WRITTEN, *rules)

@@ -86,13 +86,30 @@ def config(setup: Setup) -> dict[str, dict[str, Any]]:
     return {
         "job": {"description": f"{setup.job.model.name} on {setup.job.cluster.gpus} GPUs"},
         "metrics": {"log_freq": 1},
-        "model": {"name": name, "flavor": flavor or setup.job.model.name},
+        "model": {"name": name, "flavor": flavor or setup.job.model.name, **converters(setup)},
         "optimizer": {"name": "AdamW"},
         "training": training(setup),
         "parallelism": parallelism(setup),
         "activation_checkpoint": activation_checkpoint(setup),
         "compile": {"enable": setup.job.framework.name == "torchtitan", "components": ["model", "loss"]},
+        **quantize(setup),
     }
+
+
+def converters(setup: Setup) -> dict[str, Any]:
+    """What turns linear layers into ones below 16 bit."""
+    spelled = setup.job.recipe.spelled.torchtitan
+    return {"converters": [spelled[0]]} if spelled else {}
+
+
+def quantize(setup: Setup) -> dict[str, dict[str, Any]]:
+    """The converter's own section; head and router stay in 16 bit."""
+    spelled = setup.job.recipe.spelled.torchtitan
+    if spelled is None:
+        return {}
+    rows: dict[str, Any] = {"recipe_name": spelled[1], "filter_fqns": ["output", "router.gate"]}
+    gathers = {"enable_fsdp_float8_all_gather": True} if setup.job.workload.fp8_param_gather else {}
+    return {spelled[0]: rows | gathers}
 
 
 def registered(model: Model) -> tuple[str, str | None]:
@@ -192,8 +209,8 @@ def notes(setup: Setup) -> tuple[str, ...]:
 JOB_RULES: tuple[Rule, ...] = (
     Rule(
         "torchtitan_precision",
-        lambda j, p: j.workload.precision == "bf16",
-        "torchtitan mixes fp32 with bf16: --precision bf16",
+        lambda j, p: j.recipe.activations == "bf16" and not (j.workload.bf16_first or j.workload.bf16_last),
+        "torchtitan mixes fp32 with bf16, in all layers alike: --precision bf16, without --bf16-first and --bf16-last",
         "torchtitan config/job_config.py",
     ),
     Rule(

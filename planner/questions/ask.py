@@ -63,6 +63,9 @@ def ask(
     optimizer: str = "adam",
     offload: str = "none",
     loss: str | None = None,
+    fp8_param_gather: bool = False,
+    bf16_first: int = 0,
+    bf16_last: int = 0,
     framework: str = "megatron-core",
     micro_batch: str | None = None,
     recompute: str | None = None,
@@ -82,7 +85,8 @@ def ask(
     """
     library = library or open_library(profiles, strict)
     shape, cluster, preset = library.model(model), find_cluster(gpus, library), library.framework(framework)
-    chosen = {"attention": attention, "method": method, "optimizer": optimizer} | adapters(method, lora_rank)
+    narrow = {"fp8_param_gather": fp8_param_gather, "bf16_first": bf16_first, "bf16_last": bf16_last}
+    chosen = narrow | {"attention": attention, "method": method, "optimizer": optimizer} | adapters(method, lora_rank)
     recipe = library.recipe(precision or default_precision(cluster.value)).value
     workload, defaults = _workload(
         shape.value,

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from planner.catalog.recipes import recipe_spelled
 from planner.errors import PlannerError
 from planner.plan import Plan
 from planner.read.megatron_facts import Facts, moe_layers, preset, read_facts
@@ -202,7 +203,7 @@ def _experts(facts: Facts, notes: list[str]) -> dict[str, Any]:
 
 def read_workload(facts: Facts, notes: list[str]) -> dict[str, Any]:
     """Batch, precision, attention kernel, where the optimizer lives."""
-    precision = "fp16" if facts.has("fp16") else "bf16"
+    precision = _recipe(facts, notes) or ("fp16" if facts.has("fp16") else "bf16")
     if not facts.has("fp16", "bf16"):
         notes.append("neither --bf16 nor --fp16: an fp32 run, timed and weighed as bf16")
     return {
@@ -211,7 +212,28 @@ def read_workload(facts: Facts, notes: list[str]) -> dict[str, Any]:
         "precision": precision,
         "attention": _attention(facts),
         "offload": "optimizer" if facts.has("optimizer-cpu-offload") else "none",
+        **(_narrow(facts) if precision not in ("bf16", "fp16") else {}),
     }
+
+
+def _recipe(facts: Facts, notes: list[str]) -> str | None:
+    """The recipe of products below 16 bit, by Megatron's name for it; None where there is none."""
+    if not facts.has("fp8-format", "fp4-format"):
+        return None
+    option, usual = ("fp8-recipe", "delayed") if facts.has("fp8-format") else ("fp4-recipe", "nvfp4")
+    said = facts.text(option, usual)
+    found = recipe_spelled("megatron", {option: said})
+    if found is None:
+        notes.append(f"--{option} {said:.40} is timed and weighed as 16 bit")
+    return found
+
+
+def _narrow(facts: Facts) -> dict[str, Any]:
+    """Where weights are kept in the products' format, and which layers stay in 16 bit (one at each end by default)."""
+    ends = {"bf16_first": "num-layers-at-start-in-bf16", "bf16_last": "num-layers-at-end-in-bf16"}
+    stay = facts.has("first-last-layers-bf16")
+    layers = {name: facts.options.whole(option, 1) or 0 for name, option in ends.items() if stay}
+    return layers | {"fp8_param_gather": facts.has("fp8-param-gather", "fp4-param-gather")}
 
 
 def _attention(facts: Facts) -> str:

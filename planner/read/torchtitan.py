@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from planner.catalog.recipes import recipe_spelled
 from planner.errors import PlannerError
 from planner.launch.shell import LONGEST
 from planner.read.deepspeed import line_of
@@ -78,7 +79,7 @@ def read_torchtitan(text: str, world: int) -> Reading:
     config = modern(read_toml(text), notes)
     degrees, problems = _degrees(config, world), [*_unknown(config, text)]
     seq = _number(config, "training", "seq_len", 2048)
-    workload: dict[str, Any] = {"seq": seq, "attention": "flash", "precision": "bf16"}
+    workload: dict[str, Any] = {"seq": seq, "attention": "flash", "precision": "bf16"} | _recipe(config, notes)
     if _text(config, "training", "dtype", "float32") == "bfloat16":
         workload["optimizer"] = "adam-bf16"
     batch = _batch(config, degrees, workload, problems, text)
@@ -88,6 +89,21 @@ def read_torchtitan(text: str, world: int) -> Reading:
     name = f"{_text(config, 'model', 'name', 'llama3')}-{_text(config, 'model', 'flavor', 'debugmodel')}"
     stages = plan.pop("stages", None)
     return Reading("torchtitan", None, workload, plan, tuple(problems), tuple(notes), (), name.lower(), share, stages)
+
+
+def _recipe(config: dict[str, Any], notes: list[str]) -> dict[str, Any]:
+    """Linear layers below 16 bit, by converter and recipe_name; float8 is scaled per tensor where it does not say."""
+    linear = _section(_section(config, "quantize"), "linear")
+    converters = _section(config, "model").get("converters", [])
+    for name in converters if isinstance(converters, list) else []:
+        usual = {"quantize.linear.float8": "tensorwise", "quantize.linear.mx": "mxfp8_cublas"}.get(str(name))
+        section = _section(linear, str(name).rpartition(".")[2])
+        found = recipe_spelled("torchtitan", (str(name), section.get("recipe_name", usual)))
+        if found is None:
+            notes.append(f"the converter {name!r:.40} is timed and weighed as bf16")
+        else:
+            return {"precision": found, "fp8_param_gather": section.get("enable_fsdp_float8_all_gather") is True}
+    return {}
 
 
 def modern(config: dict[str, Any], notes: list[str]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from planner.schema.base import Profile, Record
+from planner.schema.base import Name, Profile, Record
 from planner.schema.formats import STORED, Format
 
 
@@ -31,9 +31,22 @@ class Quantize(Record):
 
 
 class Primary(Record):
-    """Weights that are kept in the products' format alone, and how they travel."""
+    """Weights that are kept in the products' format alone: how they travel, and Megatron-LM's switches for it."""
 
     gathered: Format
+    megatron: tuple[Name, ...] = ()
+
+
+class Spelling(Record):
+    """How frameworks are asked for a recipe; absent: they cannot be.
+
+    Attributes:
+        megatron: options of Megatron-LM beside --bf16 or --fp16.
+        torchtitan: a converter of [model], and the `recipe_name` of its section.
+    """
+
+    megatron: dict[Name, Name] | None = None
+    torchtitan: tuple[Name, Name] | None = None
 
 
 class Recipe(Profile):
@@ -50,6 +63,7 @@ class Recipe(Profile):
         master, moments: of the optimizer "adam"; other optimizers have their own.
         quantize: how operands are made; absent: products read 16 bit. Weights are cast once per step.
         primary: what --fp8-param-gather makes of the weights of narrow products; absent: nothing.
+        spelled: in the options of frameworks.
     """
 
     products: Products
@@ -65,6 +79,7 @@ class Recipe(Profile):
     moments: Format
     quantize: Quantize | None = None
     primary: Primary | None = None
+    spelled: Spelling = Spelling()
 
     def formats(self, wide: bool) -> tuple[Format, Format, Format]:
         """Of a linear layer's products: forward, input gradient, weight gradient; those of activations where `wide`."""

@@ -63,6 +63,7 @@ def _numbers(job: Job, plan: Plan) -> dict[str, Any]:
         "host_has": format_bytes(job.cluster.node.host_memory or 0.0),
         "node": job.cluster.node.name,
         "optimizer": job.workload.optimizer,
+        "precision": job.workload.precision,
         "method": job.workload.method,
         "model": job.model.name,
         "beyond": beyond_attention(job.model),
