@@ -58,8 +58,13 @@ def quantize_time(accelerator: Accelerator, recipe: Recipe, elements: Num, writt
     if recipe.quantize is None:
         return 0.0
     eff, passes = accelerator.efficiency, float(recipe.quantize.passes)
-    each = passes * size(recipe.activations) + written * size(recipe.products.forward)
-    return passes * eff.kernel + each * elements / (accelerator.bandwidth * eff.memory)
+    return passes * eff.kernel + _moved(recipe, elements, written) / (accelerator.bandwidth * eff.memory)
+
+
+def _moved(recipe: Recipe, elements: Num, written: int) -> Num:
+    """Bytes: 16 bit read in every pass, narrow copies written."""
+    passes = float(recipe.quantize.passes) if recipe.quantize else 0.0
+    return (passes * size(recipe.activations) + written * size(recipe.products.forward)) * elements
 
 
 def resident_bytes(accelerator: Accelerator, recipe: Recipe, primary: bool) -> float:
@@ -79,7 +84,7 @@ def gathered_bytes(recipe: Recipe, primary: bool) -> float:
 def weights_time(accelerator: Accelerator, recipe: Recipe, weights: Num, primary: bool) -> Num:
     """Cast of `weights`; primary ones are only transposed: read and written once in their format."""
     written = copies(accelerator, recipe)
-    if not (primary and recipe.primary):
-        return quantize_time(accelerator, recipe, weights, written)
-    each = 2.0 * size(recipe.products.forward) * (written - 1.0)
-    return each * weights / (accelerator.bandwidth * accelerator.efficiency.memory)
+    moved = _moved(recipe, weights, written)
+    if primary and recipe.primary:
+        moved = 2.0 * size(recipe.products.forward) * (written - 1.0) * weights
+    return moved / (accelerator.bandwidth * accelerator.efficiency.memory)

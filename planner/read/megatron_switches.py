@@ -163,6 +163,25 @@ SWITCHES: tuple[Check, ...] = (
         "arguments",
     ),
     Check(
+        "delayed_scaling",
+        "first-last-layers-bf16",
+        lambda f: (
+            not (f.has("first-last-layers-bf16") and f.has("fp8-format"))
+            or f.text("fp8-recipe", "delayed") != "delayed"
+        ),
+        "--first-last-layers-bf16 goes with every --fp8-recipe but delayed, which is the default",
+        CONFIG,
+        "config",
+    ),
+    Check(
+        "fp4_weights",
+        "fp4-param-gather",
+        lambda f: not f.has("fp4-param-gather") or f.has("fp4-format"),
+        "--fp4-param-gather needs --fp4-format",
+        ARGUMENTS,
+        "arguments",
+    ),
+    Check(
         "optimizer_offload",
         "optimizer-cpu-offload",
         lambda f: not f.has("optimizer-cpu-offload") or f.has("use-precision-aware-optimizer"),

@@ -106,6 +106,8 @@ BREAKS: list[tuple[str, dict[str, str | None]]] = [
     ("param_gather_precision", {"fp8_param_gather": ""}),
     ("one_precision", {"fp16": ""}),
     ("one_low_precision", {"fp8_format": "hybrid", "fp4_format": "e2m1"}),
+    ("delayed_scaling", {"fp8_format": "hybrid", "first_last_layers_bf16": ""}),
+    ("fp4_weights", {"fp4_param_gather": ""}),
     ("position_embedding", {"no_position_embedding": "", "position_embedding_type": "none"}),
     ("main_gradients", {"main_grads_dtype": "bf16"}),
     ("optimizer_offload", {"optimizer_cpu_offload": ""}),

@@ -62,6 +62,10 @@ def drawn(seed: int) -> tuple[Job, Plan]:
     cluster = pick.choice(("8xA100", "4x8xH100", "8x8xMI300X", "4x4xV100"))
     if "V100" in cluster:
         workload["precision"] = "fp16"
+    if "H100" in cluster:
+        workload["precision"] = pick.choice(("bf16", "fp8", "fp8-current", "fp8-blockwise"))
+        if workload["precision"] != "bf16":
+            workload |= {"fp8_param_gather": pick.choice((False, True)), "bf16_first": pick.choice((0, 1))}
     of = job(pick.choice(MODELS), cluster, preset, seq=2048 * pick.choice((1, 2, 4)), batch=256, **workload)
     tp, pp, cp = (pick.choice((1, 1, 2, 4)) for _ in range(3))
     left = max(of.cluster.gpus // (tp * pp * cp), 1)

@@ -21,6 +21,17 @@ def _expert_bias(job: Job, plan: Plan) -> Any:
     return (plan.etp == 1) | (job.model.moe is None) | (job.model.bias != "all")
 
 
+def _param_gather(job: Job, plan: Plan) -> Any:
+    return (not job.workload.fp8_param_gather) | (plan.zero >= 1)
+
+
+def _wide_layers(job: Job, plan: Plan) -> Any:
+    """As many at either end as a stage has, and none beside scales of earlier steps."""
+    most = max(job.workload.bf16_first, job.workload.bf16_last)
+    named = (job.recipe.spelled.megatron or {}).get("fp8-recipe")
+    return (most == 0) | ((most <= job.model.layers // plan.pp) & (named != "delayed"))
+
+
 RULES: tuple[Rule, ...] = (
     Rule(
         "megatron_schedule",
@@ -51,6 +62,18 @@ RULES: tuple[Rule, ...] = (
         lambda j, p: (p.dp_replicate == 1) | (p.zero == 1),
         "copies of the distributed optimizer are those of zero=1, not zero={zero}",
         ARGUMENTS,
+    ),
+    Rule(
+        "megatron_param_gather",
+        _param_gather,
+        "weights below 16 bit are those of the distributed optimizer or FSDP: zero of 1 or more, not zero={zero}",
+        ARGUMENTS,
+    ),
+    Rule(
+        "megatron_wide_layers",
+        _wide_layers,
+        "layers in 16 bit go with any recipe but delayed scaling, at most {layers} / pp={pp} of them at either end",
+        "Megatron-LM core/transformer/transformer_config.py",
     ),
     Rule(
         "megatron_expert_bias",
