@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from planner.accuracy.machines import Shelf, find_cluster, find_framework
-from planner.accuracy.mapping import APART, DOUBTFUL, FAMILIES, SOURCES, STACKS, Facts
+from planner.accuracy.mapping import APART, DOUBTFUL, FAMILIES, NARROW_WEIGHTS, SOURCES, Facts
 from planner.accuracy.plans import find_plans
 from planner.accuracy.rows import Row, Unusable, says, whole
 from planner.accuracy.shapes import find_model
@@ -166,11 +166,11 @@ def _workload(row: Row, model: Model, cluster: Cluster) -> Workload:
     batch = whole(row, "global_batch")
     if batch is None:
         raise Unusable("no global batch")
-    stack = next((recipes for name, recipes in STACKS.items() if row.get("framework", "").startswith(name)), {})
-    fields = stack.get(wanted, {}) | {
+    fields = {
         "seq": whole(row, "seq_len") or model.context,
         "global_batch": batch,
         "precision": wanted,
+        "fp8_param_gather": _narrow_weights(row, wanted),
         "attention": _attention(row),
         "method": "lora" if _is_lora(row) else "full",
         "offload": "optimizer" if says(row, "notes", ("cpu-offloaded adamw",)) else "none",
@@ -195,6 +195,14 @@ def _recipe(row: Row, cluster: Cluster) -> str:
     except PlannerError as error:
         raise Unusable(str(error)) from None
     return wanted
+
+
+def _narrow_weights(row: Row, recipe: str) -> bool:
+    """Whether weights are kept in the products' format: what the row says, else the custom of its framework."""
+    if packaged_recipe(recipe).primary is None:
+        return False
+    custom = row.get("framework", "").startswith(NARROW_WEIGHTS) and recipe != "fp8-blockwise"
+    return custom or says(row, "notes", ("fp8 parameters", "fp8_param_gather=true", "fp8 all-gather"))
 
 
 def _attention(row: Row) -> str:

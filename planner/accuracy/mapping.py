@@ -51,15 +51,9 @@ FRAMEWORKS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
 """(how `framework` begins, what `notes` or `source` contain, presets): the first line that fits; of its presets the
 first that exists. A later one is a stand-in and labels the case `preset:<wanted>`."""
 
-_BRIDGE: dict[str, dict[str, Any]] = {
-    "fp8": {"fp8_param_gather": True},
-    "fp8-current": {"fp8_param_gather": True, "bf16_first": 1, "bf16_last": 1},
-    "mxfp8": {"fp8_param_gather": True},
-    "nvfp4": {"fp8_param_gather": True},
-}
-STACKS: dict[str, dict[str, dict[str, Any]]] = {"Megatron-Bridge": _BRIDGE, "NeMo": _BRIDGE}
-"""What frameworks do beside a recipe, by how `framework` begins: fields of the workload (NVIDIA-NeMo/Megatron-Bridge
-training/mixed_precision.py; NeMo's plugins/mixed_precision.py had the same recipes)."""
+NARROW_WEIGHTS = ("Megatron-Bridge", "NeMo")
+"""How `framework` begins where published runs keep weights in the products' format, blockwise scaling apart, and all
+layers alike (NVIDIA-NeMo/Megatron-Bridge training/mixed_precision.py, perf_recipes/_common.py)."""
 
 FALLBACK_PRESET = "megatron-core"
 """For frameworks that no line above names."""
