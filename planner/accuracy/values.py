@@ -42,7 +42,8 @@ def _seconds(row: Row, job: Job, metric: str, value: float) -> float:
     if metric == "tflops_per_gpu_hardware":
         return narayanan_flops(job) / (value * 1e12 * gpus)
     if metric == "tflops_per_gpu_model":
-        causal = says(row, "notes", ("causal",)) and not says(row, "notes", ("non-causal",))
+        half = says(row, "notes", ("causal",)) or row.get("framework", "").startswith("Megatron-Bridge")
+        causal = half and not says(row, "notes", ("non-causal",))
         return tokens * token_flops(job, causal) / (value * 1e12 * gpus)
     raise Unusable(f"{metric[:40]} is not a time, a speed or a memory")
 

@@ -18,10 +18,11 @@ SIXTEEN = ("bf16", "fp16")
 
 
 class Rate(NamedTuple):
-    """Share of the peak, size of a dimension that halves it, and whether operands are written transposed, too."""
+    """Shares of the peak and, for casts, of the memory bandwidth; the dimension that halves; a transposed copy."""
 
     gemm: float
     gemm_dim: float
+    cast: float
     transposed: bool = False
 
 
@@ -32,7 +33,9 @@ def rate(accelerator: Accelerator, of: str) -> Rate:
     """
     own: ProductRate | None = None if of in SIXTEEN else getattr(accelerator.formats, of)
     eff = accelerator.efficiency
-    return Rate(eff.gemm, eff.gemm_dim) if own is None else Rate(own.gemm, own.gemm_dim, own.transposed)
+    if own is None:
+        return Rate(eff.gemm, eff.gemm_dim, eff.memory)
+    return Rate(own.gemm, own.gemm_dim, own.cast or eff.memory, own.transposed)
 
 
 def computes(accelerator: Accelerator, of: str) -> bool:
@@ -51,14 +54,15 @@ def copies(accelerator: Accelerator, recipe: Recipe) -> int:
 
 @formula("quantisation", "NVIDIA/TransformerEngine common/recipe/__init__.py", "s")
 def quantize_time(accelerator: Accelerator, recipe: Recipe, elements: Num, written: int) -> Num:
-    """Cast of a 16-bit tensor: passes * t_kernel + elements * (passes * 2 + copies * bytes) / (bandwidth * e_mem).
+    """Cast of a 16-bit tensor: passes * t_kernel + elements * (passes * 2 + copies * bytes) / (bandwidth * e_cast).
 
     Nothing in 16 bit. fp8 by the tensor's own maximum: 2 * 2 + 2 * 1 = 6 bytes an element on Hopper.
     """
     if recipe.quantize is None:
         return 0.0
-    eff, passes = accelerator.efficiency, float(recipe.quantize.passes)
-    return passes * eff.kernel + _moved(recipe, elements, written) / (accelerator.bandwidth * eff.memory)
+    passes, reached = float(recipe.quantize.passes), rate(accelerator, recipe.products.forward).cast
+    moved = _moved(recipe, elements, written)
+    return passes * accelerator.efficiency.kernel + moved / (accelerator.bandwidth * reached)
 
 
 def _moved(recipe: Recipe, elements: Num, written: int) -> Num:
@@ -87,4 +91,4 @@ def weights_time(accelerator: Accelerator, recipe: Recipe, weights: Num, primary
     moved = _moved(recipe, weights, written)
     if primary and recipe.primary:
         moved = 2.0 * size(recipe.products.forward) * (written - 1.0) * weights
-    return moved / (accelerator.bandwidth * accelerator.efficiency.memory)
+    return moved / (accelerator.bandwidth * rate(accelerator, recipe.products.forward).cast)

@@ -63,12 +63,14 @@ class ProductRate(Record):
         gemm, gemm_dim: as in `Efficiency`, of the peak that computes the format.
         transposed: kernels read operands along the inner dimension only (Hopper's TN layout), so that a tensor with one
             scale is written twice, once transposed.
+        cast: share of the memory bandwidth that making operands reaches; absent: that of streaming kernels.
         trust, source: as in `Efficiency`.
     """
 
     gemm: Fraction
     gemm_dim: Extent
     transposed: bool = False
+    cast: Fraction | None = None
     trust: Trust
     source: Text
 
