@@ -56,6 +56,33 @@ class Efficiency(Record):
     source: Text
 
 
+class Shares(Record):
+    """Share of the dense peak that a large matrix product reaches, by precision; absent: no kernel."""
+
+    bf16: Fraction
+    fp8: Fraction | None = None
+    fp4: Fraction | None = None
+
+
+class Inference(Record):
+    """How much of the datasheet inference kernels reach: tiles chosen for few tokens, quantised weights, KV reads.
+
+    Attributes:
+        gemm: share of peak of a large product; tokens: rows at which it is halved, m / (m + tokens).
+        memory: share of the memory bandwidth at which weights are read; kv: at which keys and values are.
+        attention: share of the 16-bit peak of a long prefill's attention core.
+        trust, source: as in `Efficiency`; the source says what was fitted to what.
+    """
+
+    gemm: Shares
+    tokens: Extent = 0.0
+    memory: Fraction
+    kv: Fraction
+    attention: Fraction
+    trust: Trust
+    source: Text
+
+
 class ProductRate(Record):
     """Matrix products in one format narrower than 16 bit on this part.
 
@@ -82,33 +109,6 @@ class ProductRates(Record):
     fp8_block: ProductRate | None = None
     mxfp8: ProductRate | None = None
     nvfp4: ProductRate | None = None
-
-
-class Shares(Record):
-    """Share of the dense peak that a large matrix product reaches, by precision; absent: no kernel."""
-
-    bf16: Fraction
-    fp8: Fraction | None = None
-    fp4: Fraction | None = None
-
-
-class Inference(Record):
-    """How much of the datasheet inference kernels reach: tiles chosen for few tokens, quantised weights, KV reads.
-
-    Attributes:
-        gemm: share of peak of a large product; tokens: rows at which it is halved, m / (m + tokens).
-        memory: share of the memory bandwidth at which weights are read; kv: at which keys and values are.
-        attention: share of the 16-bit peak of a long prefill's attention core.
-        trust, source: as in `Efficiency`; the source says what was fitted to what.
-    """
-
-    gemm: Shares
-    tokens: Extent = 0.0
-    memory: Fraction
-    kv: Fraction
-    attention: Fraction
-    trust: Trust
-    source: Text
 
 
 class Link(Profile):
@@ -171,9 +171,9 @@ class Accelerator(Profile):
         host_rate: to host memory, per direction.
         flash: FlashAttention kernels exist for it (Volta has none: Dao-AILab/flash-attention README, "Requirements").
         node: the plain node that "8x<accelerator>" means.
-        formats: products below 16 bit.
         inference: what serving kernels reach, where that is known; else `efficiency` stands in.
         tested: published training runs on this part are in the accuracy corpus.
+        formats: products below 16 bit.
     """
 
     vendor: Text
@@ -184,11 +184,11 @@ class Accelerator(Profile):
     host_rate: BytesPerSecond
     power: Watts | None = None
     efficiency: Efficiency
-    formats: ProductRates = ProductRates()
     node: Name
     inference: Inference | None = None
     flash: bool = True
     tested: bool = False
+    formats: ProductRates = ProductRates()
 
 
 class Price(Record):
