@@ -46,7 +46,7 @@ JOB = "recommend -m llama70b -g 64xA100 -q"
         (f"{JOB} --schedule zigzag", "known: naive, gpipe"),
         (f"{JOB} --recompute selective", "flash attention"),
         (f"{JOB} --recompute some", "known: none"),
-        (f"{JOB} --precision fp64", "bf16"),
+        (f"{JOB} --precision fp64", "fp16"),
         (f"{JOB} --optimizer sgd", "adam"),
         (f"{JOB} --framework megatorn", "did you mean: megatron"),
         (f"{JOB} --ep 2", "has no experts: ep must be 1"),
