@@ -180,7 +180,9 @@ def _cells(request: Request) -> dict[str, str]:
     cells |= {cell: value for cell, value in texts.items() if value is not None}
     if request.sp is not None:
         cells["sequence_parallel"] = "yes" if _whole("--sp", request.sp) else "no"
-    return cells | {"flash_attention": "yes" if request.attention.startswith("flash") else "no"}
+    from planner.schema.workload import STORING
+
+    return cells | {"flash_attention": "no" if request.attention in STORING else "yes"}
 
 
 def _whole(option: str, value: str | int | None) -> int | None:

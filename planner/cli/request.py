@@ -31,6 +31,7 @@ def _range(name: str, text: str) -> Any:
 
 
 _JOB = "The job"
+_KERNELS = "flash (the framework's own), flash1, flash2, flash3, cudnn, triton, ck, unfused or eager"
 _PIN = "Pin or bound"
 _OUT = "Output"
 
@@ -82,9 +83,7 @@ class Request:
     bf16_last: Annotated[
         int, typer.Option("--bf16-last", help="Last layers whose products stay in 16 bit", rich_help_panel=_JOB)
     ] = 0
-    attention: Annotated[
-        str, typer.Option("--attention", help="flash, flash1, unfused or eager", rich_help_panel=_JOB)
-    ] = "flash"
+    attention: Annotated[str, typer.Option("--attention", help=_KERNELS, rich_help_panel=_JOB)] = "flash"
     method: Annotated[str, typer.Option("--method", help="full or lora", rich_help_panel=_JOB)] = "full"
     lora_rank: Annotated[
         int | None, typer.Option("--lora-rank", help="Rank of LoRA adapters (default: 16)", rich_help_panel=_JOB)

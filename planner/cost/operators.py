@@ -11,7 +11,7 @@ Efficiencies come from the accelerator's profile. Seconds throughout.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -20,7 +20,8 @@ from planner.cost.quantize import rate
 from planner.formula import formula, primitive
 from planner.plan import Num
 from planner.schema.formats import COMPUTED, STORED
-from planner.schema.hardware import Accelerator, Inference, Shares
+from planner.schema.hardware import Accelerator, AttentionRate, Inference, Shares
+from planner.schema.workload import STORING
 
 Direction = Literal["forward", "backward"]
 
@@ -30,12 +31,16 @@ SCORE_BYTES = {"unfused": {"forward": 13.0, "backward": 15.0}, "eager": {"forwar
 """Bytes moved per attention score outside both products: one fused kernel for scale, mask and softmax, and dropout; or
 one kernel each, with the softmax in fp32."""
 
-FLASH_KERNELS = {"flash": 1.0, "flash1": 0.72}
-"""Rate of a flash kernel over FlashAttention 2's: the first version reaches 0.72 of it in Hagemann et al. 2023."""
+FLASH1 = 0.72
+"""Rate of FlashAttention's first version over the second's (Hagemann et al. 2023)."""
 
 HEAD_DIM = 20.0
 """Head size at which the work per score (exponentials) costs as much as its products: d / (d + 20) of the rate. Heads
 of 64 then reach 88 % of the rate of 128, as in the forward figures of Dao 2023 (arXiv:2307.08691, section 4.1)."""
+
+NARROW_CORE = 1.3
+"""Rate of an 8-bit attention core over the 16-bit one: 1.22 to 1.40 at 2k to 16k tokens on H100 (NVIDIA aiconfigurator,
+context attention of TensorRT-LLM 1.3); the exponentials stay as they are."""
 
 FLASH_BACKWARD = 2.5
 """FLOPs of a flash backward pass over its forward: five products against two (Dao 2023, arXiv:2307.08691, 4.1)."""
@@ -100,11 +105,29 @@ def streaming_time(accelerator: Accelerator, moved: Num, kernels: float = 1.0) -
     return kernels * eff.kernel + moved / (accelerator.bandwidth * eff.memory)
 
 
-def core_rate(accelerator: Accelerator, precision: str, seq: Num, head_dim: float, kernel: str = "flash") -> Num:
-    """FLOP/s of a flash kernel at an efficiency of 1: peak * s / (s + s0) * d / (d + 20) over 128 / 148."""
-    start = accelerator.efficiency.attention_seq
-    shape = seq / (seq + start) * (head_dim / (head_dim + HEAD_DIM)) * ((128.0 + HEAD_DIM) / 128.0)
-    return peak(accelerator, precision) * shape * FLASH_KERNELS[kernel]
+class FlashRate(NamedTuple):
+    """Shares of the 16-bit peak that a flash kernel reaches, and the sequence length that halves them."""
+
+    forward: float
+    backward: float
+    half: float
+
+
+def flash_rate(accelerator: Accelerator, kernel: str) -> FlashRate:
+    """What a flash kernel reaches on a part: its own record, else that of the part's usual kernel."""
+    own: AttentionRate | None = getattr(accelerator.attention, kernel, None)
+    if own is not None:
+        return FlashRate(own.forward, own.backward, own.half)
+    eff, version = accelerator.efficiency, FLASH1 if kernel == "flash1" else 1.0
+    return FlashRate(version * eff.attention, version * eff.attention_backward, eff.attention_seq)
+
+
+def core_rate(accelerator: Accelerator, precision: str, seq: Num, head_dim: float, half: float) -> Num:
+    """FLOP/s of a flash kernel at an efficiency of 1: 16-bit peak * s / (s + s0) * d / (d + 20) over 128 / 148."""
+    shape = seq / (seq + half) * (head_dim / (head_dim + HEAD_DIM)) * ((128.0 + HEAD_DIM) / 128.0)
+    if COMPUTED.get(precision) == "fp8":
+        return NARROW_CORE * peak(accelerator, "bf16") * shape
+    return peak(accelerator, precision) * shape
 
 
 def flash_time(
@@ -116,16 +139,16 @@ def flash_time(
     direction: Direction,
     kernel: str = "flash",
 ) -> Num:
-    """Causal flash attention: half of the square's FLOPs at the profile's attention efficiency.
+    """Causal flash attention: half of the square's FLOPs at the kernel's efficiency on the part.
 
     The efficiency holds for long sequences and heads of 128, times s / (s + s0) and d / (d + 20) over 128 / 148.
     Backward takes 2.5 times the FLOPs at its own efficiency.
     """
-    eff = accelerator.efficiency
-    rate = core_rate(accelerator, precision, seq, head_dim, kernel)
+    share, fixed = flash_rate(accelerator, kernel), accelerator.efficiency.kernel
+    rate = core_rate(accelerator, precision, seq, head_dim, share.half)
     if direction == "forward":
-        return eff.kernel + 0.5 * square_flops / (rate * eff.attention)
-    return 2.0 * eff.kernel + 0.5 * FLASH_BACKWARD * square_flops / (rate * eff.attention_backward)
+        return fixed + 0.5 * square_flops / (rate * share.forward)
+    return 2.0 * fixed + 0.5 * FLASH_BACKWARD * square_flops / (rate * share.backward)
 
 
 @formula("scan", "mamba_ssm ops/triton/ssd_combined.py", "s")
@@ -147,7 +170,7 @@ def scan_time(accelerator: Accelerator, precision: str, scan: Scan, fused: float
 @formula("attention core", "Dao 2023, arXiv:2307.08691, 3.1 and 4.1", "s")
 def core_time(accelerator: Accelerator, precision: str, core: Core, direction: Direction, kernel: str) -> Num:
     """The attention core by the kernel that a job asks for: a flash kernel, or plain ones."""
-    if kernel in FLASH_KERNELS:
+    if kernel not in STORING:
         head_dim = (core.qk + core.value) / 2
         return flash_time(accelerator, precision, core.square_flops, core.side, head_dim, direction, kernel)
     shape = (core.batch * core.heads, core.rows, core.span, core.qk, core.value)
@@ -214,4 +237,5 @@ def decode_core_time(accelerator: Accelerator, precision: str, cached: Num, flop
 
 def prefill_core_time(accelerator: Accelerator, precision: str, square_flops: Num, seq: Num, head_dim: float) -> Num:
     """Causal attention core of a prompt: half of the square's FLOPs at the inference share of `core_rate`."""
-    return 0.5 * square_flops / (core_rate(accelerator, precision, seq, head_dim) * inference(accelerator).attention)
+    rate = core_rate(accelerator, precision, seq, head_dim, accelerator.efficiency.attention_seq)
+    return 0.5 * square_flops / (rate * inference(accelerator).attention)

@@ -172,11 +172,10 @@ def recompute_flags(setup: Setup) -> list[Flag]:
 
 def precision_flags(setup: Setup) -> list[Flag]:
     """Number format of matrix products, and the attention kernel."""
-    kernel = "flash" if setup.job.flash else "unfused"
     recipe = setup.job.recipe
     flags: list[Flag] = [(f"--{recipe.activations}",)]
     flags += [number(option, value) for option, value in (recipe.spelled.megatron or {}).items()]
-    return [*flags, *_narrow_flags(setup.job), number("attention-backend", kernel)]
+    return [*flags, *_narrow_flags(setup.job), number("attention-backend", backend(setup.job))]
 
 
 def _narrow_flags(job: Job) -> list[Flag]:
@@ -187,6 +186,14 @@ def _narrow_flags(job: Job) -> list[Flag]:
         flags += [("--first-last-layers-bf16",), number("num-layers-at-start-in-bf16", w.bf16_first)]
         flags += [number("num-layers-at-end-in-bf16", w.bf16_last)]
     return flags
+
+
+def backend(job: Job) -> str:
+    """Megatron-LM's name of an attention kernel: core/transformer/enums.py, AttnBackend; "auto" is its own choice."""
+    if not job.flash:
+        return "unfused"
+    named = {"flash": "auto", "cudnn": "fused", "ck": "fused"}
+    return named.get(job.workload.attention, "flash")
 
 
 def batch_flags(setup: Setup) -> list[Flag]:

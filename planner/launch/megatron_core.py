@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from planner.launch import megatron
-from planner.launch.megatron import SHARDING, layer_frequency
+from planner.launch.megatron import SHARDING, backend, layer_frequency
 from planner.launch.megatron_layout import placement_flags
 from planner.launch.program import File, Program, Setup, Target, only_file
 from planner.schema.model import LatentAttention, MixtureOfExperts, Model
@@ -122,7 +122,7 @@ def transformer(setup: Setup) -> dict[str, Any]:
         **narrow(setup),
         "params_dtype": dtype,
         "pipeline_dtype": dtype,
-        "attention_backend": Code("AttnBackend.flash" if setup.job.flash else "AttnBackend.unfused"),
+        "attention_backend": Code(f"AttnBackend.{backend(setup.job)}"),
         **recompute(setup),
     }
 

@@ -19,7 +19,7 @@ from planner.training.rule import Rule
 
 ITERATIONS = 20
 ARGUMENTS = "Megatron-DeepSpeed megatron/arguments.py"
-FLASH = {"flash": "--use-flash-attn-v2", "flash1": "--use-flash-attn-v1"}
+FLASH = {"flash1": "--use-flash-attn-v1", "triton": "--use-flash-attn-triton"}
 
 
 def program(setup: Setup) -> Program:
@@ -129,7 +129,7 @@ def run_flags(setup: Setup) -> list[Flag]:
     """Precision, kernel, batch, length of the run."""
     workload = setup.job.workload
     flags: list[Flag] = [(f"--{workload.precision}",), ("--no-query-key-layer-scaling",)]
-    flags += [(FLASH[workload.attention],)] if setup.job.flash else []
+    flags += [(FLASH.get(workload.attention, "--use-flash-attn-v2"),)] if setup.job.flash else []
     return [
         *flags,
         number("micro-batch-size", setup.plan.b),

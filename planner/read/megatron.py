@@ -19,6 +19,7 @@ from planner.read.reading import Problem, Reading, did_you_mean
 from planner.read.table import table
 from planner.schedules import MEGATRON, run_by
 from planner.schema.model import Model
+from planner.schema.workload import STORING
 from planner.stages import chunk_layers, lettered
 from planner.units import whole_number
 from planner.wording import schema_problem
@@ -33,6 +34,10 @@ VOCABULARIES = {
 }
 """Vocabulary by --tokenizer-type where --vocab-size is not given: GPT-2's merges, Llama's SentencePiece and tiktoken
 files, Megatron's default for TikTokenizer (training/arguments.py)."""
+
+BACKENDS = {"flash": "flash2", "fused": "cudnn", "flash1": "flash1", "triton": "triton"}
+"""Attention kernels by --attention-backend: Dao's package and cuDNN (core/transformer/enums.py); "auto" is Transformer
+Engine's choice. Megatron-DeepSpeed's switches come under their own names."""
 
 UNNAMED = "script"
 """Name of a model of which only the shape is known."""
@@ -55,7 +60,7 @@ def read_megatron(
     workload = read_workload(facts, notes)
     if environment is None and (facts.tp > 1 or facts.cp > 1) and facts.zero < 2:
         notes.append("the environment must have CUDA_DEVICE_MAX_CONNECTIONS=1 before Blackwell; flags do not say")
-    plan = read_plan(facts, model, workload["attention"].startswith("flash"), notes)
+    plan = read_plan(facts, model, workload["attention"] not in STORING, notes)
     return Reading(
         "megatron",
         model,
@@ -240,7 +245,9 @@ def _attention(facts: Facts) -> str:
     """The attention kernel: Transformer Engine picks flash by itself; the local implementation does not."""
     backend = facts.text("attention-backend", "auto")
     local = facts.text("transformer-impl", "transformer_engine") == "local" and not facts.has("use-flash-attn")
-    return "unfused" if backend in ("unfused", "local") or (backend == "auto" and local) else "flash"
+    if backend in ("unfused", "local") or (backend == "auto" and local):
+        return "unfused"
+    return BACKENDS.get(backend, "flash")
 
 
 def read_plan(facts: Facts, model: Model, flash: bool, notes: list[str]) -> dict[str, Any]:

@@ -19,7 +19,14 @@ RENAMED = {
 }
 """Its options that Megatron-LM calls otherwise (deepspeedai/Megatron-DeepSpeed megatron/arguments.py)."""
 
-FLASH = ("use-flash-attn", "use-flash-attn-v1", "use-flash-attn-v2", "use-flash-attn-triton", "use-flash-attn-builder")
+FLASH = {
+    "use-flash-attn-v1": "flash1",
+    "use-flash-attn-triton": "triton",
+    "use-flash-attn-v2": "auto",
+    "use-flash-attn": "auto",
+    "use-flash-attn-builder": "auto",
+}
+"""Attention kernels by switch; without one scores are stored."""
 
 
 def read_megatron_deepspeed(
@@ -82,7 +89,7 @@ def _implied(given: Mapping[str, Option]) -> list[tuple[str, Option]]:
         found.append(("group-query-attention", Option((), given["num-query-groups"].line)))
     if "no-position-embedding" in given:
         found.append(("position-embedding-type", Option(("none",), given["no-position-embedding"].line)))
-    kernel = "flash" if any(name in given for name in FLASH) else "unfused"
+    kernel = next((kernel for switch, kernel in FLASH.items() if switch in given), "unfused")
     found.append(("attention-backend", Option((kernel,), 0)))
     checkpointed = [n for n in ("checkpoint-activations", "deepspeed-activation-checkpointing") if n in given]
     if checkpointed and "recompute-granularity" not in given and "recompute-activations" not in given:

@@ -6,8 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from planner.schema.base import Profile, Trust
+from planner.schema.base import Profile, Record, Trust
+from planner.schema.hardware import Generation
 from planner.schema.quantities import Bytes, Factor, PerItem, Seconds, Share, Used
+from planner.schema.workload import FlashKernel
 
 ZeroStage = Literal[0, 1, 2, 3]
 TargetName = Literal[
@@ -22,6 +24,22 @@ TargetName = Literal[
 ]
 
 
+class AttentionChoice(Record):
+    """The flash kernel that a stack runs on each generation of accelerators; absent: that of `Efficiency`."""
+
+    ampere: FlashKernel | None = None
+    ada: FlashKernel | None = None
+    hopper: FlashKernel | None = None
+    blackwell: FlashKernel | None = None
+    cdna2: FlashKernel | None = None
+    cdna3: FlashKernel | None = None
+    cdna4: FlashKernel | None = None
+
+    def on(self, generation: Generation | None) -> FlashKernel | None:
+        """What it picks there."""
+        return getattr(self, generation, None) if generation else None
+
+
 class Framework(Profile):
     """One preset. Every number is a property of the framework's code, not of a model or a cluster.
 
@@ -32,6 +50,7 @@ class Framework(Profile):
         zero, zero_with_pipeline: what it can run (highest ZeRO stage beside PP > 1).
         uneven_layers: places layer counts that PP does not divide; layouts: is told stage by stage what each holds.
         hybrid_shard: can keep several copies of the sharded states (HSDP).
+        attention: flash kernel that "flash" means, by generation of the accelerator.
         elementwise: memory traffic of element-wise work over that of ideally fused kernels.
         host_layer: host time to launch one layer's forward kernels (floor of the layer's time).
         host_layer_backward: likewise backward; host_collective: for one collective call in it.
@@ -78,6 +97,7 @@ class Framework(Profile):
     hybrid_shard: bool = False
     target: TargetName | None = None
     counts_head: bool = False
+    attention: AttentionChoice = AttentionChoice()
     elementwise: Factor
     host_layer: Seconds
     host_layer_backward: Seconds

@@ -21,6 +21,7 @@ from planner.schema.quantities import (
 )
 
 Precision = Literal["bf16", "fp16", "fp8", "fp4"]
+Generation = Literal["volta", "ampere", "ada", "hopper", "blackwell", "cdna2", "cdna3", "cdna4"]
 
 
 class Peak(Record):
@@ -38,7 +39,8 @@ class Efficiency(Record):
     Attributes:
         gemm: share of peak that an unboundedly large matrix product reaches.
         gemm_dim: size of a GEMM dimension at which that dimension alone halves the rate: x / (x + gemm_dim) each.
-        attention: share of peak of a long flash-attention forward pass at head size 128; attention_backward likewise.
+        attention: share of the 16-bit peak of a long causal forward pass at head size 128 by the kernel that most
+            stacks run there (FlashAttention 2 on NVIDIA parts); attention_backward likewise.
         attention_seq: sequence length at which that share is halved: s / (s + attention_seq).
         memory: share of the memory bandwidth that streaming kernels reach.
         kernel: fixed time per kernel.
@@ -54,6 +56,39 @@ class Efficiency(Record):
     kernel: Seconds
     trust: Trust
     source: Text
+
+
+class AttentionRate(Record):
+    """What one kernel of the attention core reaches on this part.
+
+    Attributes:
+        forward, backward: share of the 16-bit peak, long causal sequences and heads of 128; half: sequence length at
+            which they are halved, s / (s + half).
+        trust, source: as in `Efficiency`.
+    """
+
+    forward: Fraction
+    backward: Fraction
+    half: Extent = 0.0
+    trust: Trust
+    source: Text
+
+
+class AttentionRates(Record):
+    """Kernels of the attention core whose rate is not that of `Efficiency`; absent: it is, or the part has none.
+
+    Attributes:
+        flash2, flash3: FlashAttention by version. cudnn: cuDNN's fused attention, which Transformer Engine and
+            PyTorch call. triton: FlashAttention as written in Triton before version 2. trtllm: TensorRT-LLM's prefill
+            kernels, also behind FlashInfer. ck: AMD's (Composable Kernel, AITER).
+    """
+
+    flash2: AttentionRate | None = None
+    flash3: AttentionRate | None = None
+    cudnn: AttentionRate | None = None
+    triton: AttentionRate | None = None
+    trtllm: AttentionRate | None = None
+    ck: AttentionRate | None = None
 
 
 class Shares(Record):
@@ -169,6 +204,8 @@ class Accelerator(Profile):
         memory: capacity that the driver reports, not the marketed one.
         bandwidth: of device memory.
         host_rate: to host memory, per direction.
+        generation: family of its instruction set, by which frameworks choose kernels; absent: no framework does.
+        attention: kernels of the attention core that differ from `efficiency`.
         flash: FlashAttention kernels exist for it (Volta has none: Dao-AILab/flash-attention README, "Requirements").
         node: the plain node that "8x<accelerator>" means.
         inference: what serving kernels reach, where that is known; else `efficiency` stands in.
@@ -184,6 +221,8 @@ class Accelerator(Profile):
     host_rate: BytesPerSecond
     power: Watts | None = None
     efficiency: Efficiency
+    generation: Generation | None = None
+    attention: AttentionRates = AttentionRates()
     node: Name
     inference: Inference | None = None
     flash: bool = True

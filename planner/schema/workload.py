@@ -10,7 +10,10 @@ Method = Literal["full", "lora"]
 Optimizer = Literal["adam", "adam-bf16", "adam-8bit"]
 Offload = Literal["none", "optimizer"]
 LossKernel = Literal["eager", "fused", "chunked", "vocab-parallel", "linear"]
-AttentionKernel = Literal["flash", "flash1", "unfused", "eager"]
+FlashKernel = Literal["flash1", "flash2", "flash3", "cudnn", "triton", "ck"]
+AttentionKernel = Literal["flash", "flash1", "flash2", "flash3", "cudnn", "triton", "ck", "unfused", "eager"]
+STORING = ("unfused", "eager")
+"""Kernels that store attention scores."""
 
 
 class Workload(Record):
@@ -19,8 +22,10 @@ class Workload(Record):
     Attributes:
         seq: tokens per sequence (s); global_batch: sequences per step (B).
         precision: name of the recipe, which says the format of every class of tensor.
-        attention: "flash" (FlashAttention 2 and later) and "flash1" never store scores; "unfused" stores a*s*s of them
-            per layer and runs a fused softmax over them (Megatron-LM's kernel), "eager" one PyTorch kernel per step.
+        attention: "flash", the kernel that the framework picks on the part, and those by name never store scores
+            ("flash1" to "flash3" FlashAttention by version, "cudnn", "triton", AMD's "ck"); "unfused" stores a*s*s of
+            them per layer and runs a fused softmax over them (Megatron-LM's kernel), "eager" one PyTorch kernel per
+            step.
         method: "full" trains every weight; "lora" freezes the base and trains adapters of `lora_rank`.
         optimizer: "adam" keeps fp32 master and moments, "adam-bf16" bf16 moments and no master,
             "adam-8bit" 8-bit moments.

@@ -13,7 +13,7 @@ from planner.schema.framework import Framework
 from planner.schema.hardware import Accelerator, Cluster
 from planner.schema.model import Model
 from planner.schema.recipe import Recipe
-from planner.schema.workload import Workload
+from planner.schema.workload import STORING, Workload
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,15 @@ class Job:
     @property
     def flash(self) -> bool:
         """True when attention scores are never stored."""
-        return self.workload.attention.startswith("flash")
+        return self.workload.attention not in STORING
+
+    @property
+    def kernel(self) -> str:
+        """The attention kernel: the one asked for by name, else what the framework picks on the part ("flash": the
+        usual one)."""
+        asked: str = self.workload.attention
+        picked = self.framework.attention.on(self.cluster.accelerator.generation)
+        return picked or asked if asked == "flash" else asked
 
     @property
     def lora(self) -> bool:

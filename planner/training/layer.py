@@ -139,7 +139,7 @@ def _launched(work: Pass, host: Num) -> Pass:
 @formula(lambda job, op: op.name, unit="s")
 def operator_times(job: Job, op: Operator) -> Times:
     """What one operator costs; frozen weights (LoRA) have no gradient, what computes nothing no time."""
-    acc, precision, attention = job.cluster.accelerator, job.recipe.attention, job.workload.attention
+    acc, precision, attention = job.cluster.accelerator, job.recipe.attention, job.kernel
     work, fused = op.work, job.framework.elementwise
     match work:
         case Product():
