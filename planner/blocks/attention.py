@@ -28,6 +28,18 @@ def attended(window: int | None, seq: Num) -> Num:
     return 2.0 * w - w * w / seq
 
 
+TILE = 128
+"""Rows of a flash kernel's tile of queries (FlashAttention 2 and 3, cuDNN, head size 128)."""
+
+
+def computed(window: int | None, seq: Num) -> Num:
+    """The same with whole tiles: the keys of a tile of queries are those of its first row to its last, w + 128.
+
+    GPT-OSS, w = 128 at s = 4096: 2*256 - 16 = 496 where `attended` has 252.
+    """
+    return attended(None if window is None else window + TILE, seq)
+
+
 def operators(mixer: Attention, hidden: int, share: Share) -> tuple[Operator, ...]:
     """q, k, v; rotation and split; core; output product, with an all-reduce of b*s*h over tp behind it."""
     t, a, d = share.tokens, mixer.heads, mixer.head_dim
@@ -94,16 +106,16 @@ def core(mixer: Attention | Latent, share: Share, kv_heads: Num) -> tuple[Operat
     """Scores, softmax and values of this rank's heads. Flash keeps one fp32 statistic per row and head.
 
     Stored scores take an activation's bytes, with dropout twice that and a mask of one (Korthikanti 2022,
-    arXiv:2205.05198, 4.1). Over cp, keys and values travel round a ring behind the core (Liu 2023, arXiv:2310.01889).
+    arXiv:2205.05198, 4.1). Over cp, what travels follows from the core (`planner.cost.context`).
     """
     heads, value = mixer.heads / share.tp, mixer.value if isinstance(mixer, Latent) else mixer.head_dim
     rows = share.seq / share.cp
     sinks = heads if isinstance(mixer, Attention) and mixer.sinks else 0.0
-    keys = mixer.indexer.top_k if isinstance(mixer, Latent) and mixer.indexer else mixer.window
-    work = Core(share.b, heads, rows, share.seq, attended(keys, share.seq), mixer.head_dim, value)
+    chosen = mixer.indexer.top_k if isinstance(mixer, Latent) and mixer.indexer else None
+    side = attended(chosen or mixer.window, share.seq)
+    tiled = side if chosen else computed(mixer.window, share.seq)
+    work = Core(share.b, heads, rows, share.seq, side, mixer.head_dim, value, kv_heads, tiled)
     each = 2.0 * share.activation + 1.0 if mixer.dropout else share.activation
     scores = each * share.tokens * share.seq * heads
     saved = STORED["fp32"] * share.tokens * heads if share.flash else scores
-    sent = share.activation * share.tokens * (mixer.head_dim + value) * kv_heads
-    ring = Traffic("cp", "ring", sent, behind_core=True)
-    return (Operator("core", "attention", work, sinks, saved=saved, traffic=(ring,), modules=("core_attn",)),)
+    return (Operator("core", "attention", work, sinks, saved=saved, modules=("core_attn",)),)

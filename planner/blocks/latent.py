@@ -47,7 +47,7 @@ def _indexer(indexer: Indexer, mixer: Latent, hidden: int, share: Share) -> tupl
     t, rank = share.tokens, mixer.query_rank or hidden
     width = indexer.heads * indexer.head_dim
     narrow = indexer.head_dim + indexer.heads
-    scores = Core(share.b, indexer.heads, share.seq / share.cp, share.seq, share.seq, indexer.head_dim, 1)
+    scores = Core(share.b, indexer.heads, share.seq / share.cp, share.seq, share.seq, indexer.head_dim, 1, 1, share.seq)
     chosen = np.minimum(float(indexer.top_k), share.seq)
     kept = (share.activation * t * width, share.activation * t * narrow)
     return (

@@ -93,7 +93,8 @@ class Core:
     Attributes:
         heads: on this rank; rows: query tokens per sequence on this rank; span: keys.
         side: edge of the causal square with as many scores, what a window leaves of `span`.
-        batch: sequences; qk, value: widths of one head.
+        batch: sequences; qk, value: widths of one head; kv_heads: of keys and values on this rank.
+        computed: edge of the square that a flash kernel computes, whose tiles a window's edge cuts.
     """
 
     batch: Num
@@ -103,6 +104,8 @@ class Core:
     side: Num
     qk: int
     value: int
+    kv_heads: Num
+    computed: Num
 
     @property
     def square_flops(self) -> Num:
@@ -153,14 +156,12 @@ class Traffic:
 
     Attributes:
         axis: the group; kind: the collective; bytes: its whole message; calls: how often in a pass.
-        behind_core: the attention core hides it.
     """
 
     axis: Axis
-    kind: Literal["all_reduce", "all_to_all", "ring"]
+    kind: Literal["all_reduce", "all_to_all"]
     bytes: Num
     calls: Num = 1.0
-    behind_core: bool = False
 
 
 @dataclass(frozen=True, slots=True)

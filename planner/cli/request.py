@@ -92,6 +92,14 @@ class Request:
         str, typer.Option("--optimizer", help="adam, adam-bf16 or adam-8bit", rich_help_panel=_JOB)
     ] = "adam"
     offload: Annotated[str, typer.Option("--offload", help="none or optimizer", rich_help_panel=_JOB)] = "none"
+    cp_comm: Annotated[
+        str | None,
+        typer.Option(
+            "--cp-comm",
+            help="p2p (ring), a2a, a2a+p2p or allgather (default: the framework's fastest)",
+            rich_help_panel=_JOB,
+        ),
+    ] = None
     loss: Annotated[
         str | None,
         typer.Option(

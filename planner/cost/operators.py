@@ -168,13 +168,33 @@ def scan_time(accelerator: Accelerator, precision: str, scan: Scan, fused: float
 
 
 @formula("attention core", "Dao 2023, arXiv:2307.08691, 3.1 and 4.1", "s")
-def core_time(accelerator: Accelerator, precision: str, core: Core, direction: Direction, kernel: str) -> Num:
-    """The attention core by the kernel that a job asks for: a flash kernel, or plain ones."""
+def core_time(
+    accelerator: Accelerator, precision: str, core: Core, direction: Direction, kernel: str, pieces: Num = 1.0
+) -> Num:
+    """The attention core by the kernel that a job asks for: a flash kernel, or plain ones.
+
+    A flash kernel may take its keys in `pieces`, a launch for each; every piece but one is merged into the others.
+    """
     if kernel not in STORING:
-        head_dim = (core.qk + core.value) / 2
-        return flash_time(accelerator, precision, core.square_flops, core.side, head_dim, direction, kernel)
+        head_dim, side = (core.qk + core.value) / 2, np.minimum(core.computed, core.span / pieces)
+        flops = core.square_flops * (core.computed / core.side)
+        whole = flash_time(accelerator, precision, flops, side, head_dim, direction, kernel)
+        launch = (1.0 if direction == "forward" else 2.0) * accelerator.efficiency.kernel
+        return whole + (pieces - 1.0) * (launch + streaming_time(accelerator, merged_bytes(core, direction), 1.0))
     shape = (core.batch * core.heads, core.rows, core.span, core.qk, core.value)
     return unfused_time(accelerator, precision, *shape, direction, kernel)
+
+
+def merged_bytes(core: Core, direction: Direction) -> Num:
+    """Bytes to merge one piece into the rest, over three quarters of the rows (the causal halves that it met).
+
+    Forward an output is read in 16 bit and added in fp32; backward gradients of queries, keys and values in 16 bit
+    (Transformer Engine, pytorch/attention/dot_product_attention/context_parallel.py).
+    """
+    rows = 0.75 * core.batch * core.rows
+    if direction == "forward":
+        return rows * core.heads * core.value * (STORED["bf16"] + 2.0 * STORED["fp32"])
+    return rows * (core.heads * core.qk + core.kv_heads * (core.qk + core.value)) * 3.0 * STORED["bf16"]
 
 
 def unfused_time(

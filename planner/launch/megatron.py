@@ -12,6 +12,7 @@ from planner.stages import chunk_layers
 from planner.training.frameworks import FRAMEWORK_RULES
 from planner.training.job import Job
 from planner.training.rule import Rule
+from planner.training.trade import trade
 
 ITERATIONS = 20
 """Iterations of the emitted run: enough for a median behind the warm-up, which `planner calibrate` reads."""
@@ -128,6 +129,7 @@ def parallel_flags(setup: Setup) -> list[Flag]:
         number("tensor-model-parallel-size", plan.tp),
         number("pipeline-model-parallel-size", plan.pp),
         number("context-parallel-size", plan.cp),
+        *context_flags(setup),
         *placement_flags(setup.job.model, plan),
     ]
     if setup.job.model.moe:
@@ -185,6 +187,18 @@ def _narrow_flags(job: Job) -> list[Flag]:
     if w.bf16_first or w.bf16_last:
         flags += [("--first-last-layers-bf16",), number("num-layers-at-start-in-bf16", w.bf16_first)]
         flags += [number("num-layers-at-end-in-bf16", w.bf16_last)]
+    return flags
+
+
+def context_flags(setup: Setup) -> list[Flag]:
+    """How context-parallel ranks trade keys and values, where it is not Megatron-LM's usual ring."""
+    found = trade(setup.job, setup.plan)
+    if found is None or found.kind == "p2p":
+        return []
+    flags: list[Flag] = [number("cp-comm-type", found.kind)]
+    if found.kind == "a2a+p2p":
+        sizes = str(found.inner), str(setup.plan.cp // found.inner)
+        flags.append(("--hierarchical-context-parallel-sizes", *sizes))
     return flags
 
 

@@ -16,6 +16,7 @@ from planner.launch.megatron_layout import placement_flags
 from planner.launch.program import File, Program, Setup, Target, only_file
 from planner.schema.model import LatentAttention, MixtureOfExperts, Model
 from planner.stages import chunk_layers
+from planner.training.trade import trade
 
 SCRIPT = "plan.py"
 FIELDS = {
@@ -104,6 +105,9 @@ def groups(setup: Setup) -> dict[str, Any]:
         "virtual_pipeline_model_parallel_size": plan.v if plan.v > 1 else None,
         "context_parallel_size": plan.cp,
     }
+    found = trade(setup.job, plan)
+    if found and found.kind == "a2a+p2p":
+        sizes |= {"hierarchical_context_parallel_sizes": [found.inner, plan.cp // found.inner]}
     experts = {"expert_model_parallel_size": plan.ep, "expert_tensor_parallel_size": plan.etp}
     return sizes | (experts if setup.job.model.moe else {}) | {"order": "tp-cp-ep-dp-pp"}
 
@@ -113,6 +117,7 @@ def transformer(setup: Setup) -> dict[str, Any]:
     model, plan = setup.job.model, setup.plan
     dtype = Code("torch.float16" if setup.job.recipe.activations == "fp16" else "torch.bfloat16")
     sizes = {name: value for name, value in groups(setup).items() if name != "order"}
+    traded = trade(setup.job, plan)
     return {
         **shape(model),
         **sizes,
@@ -123,6 +128,7 @@ def transformer(setup: Setup) -> dict[str, Any]:
         "params_dtype": dtype,
         "pipeline_dtype": dtype,
         "attention_backend": Code(f"AttnBackend.{backend(setup.job)}"),
+        **({"cp_comm_type": traded.kind} if traded else {}),
         **recompute(setup),
     }
 

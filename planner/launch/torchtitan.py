@@ -15,6 +15,7 @@ from planner.stages import chunk_layers, layers_per_chunk
 from planner.training.frameworks import FRAMEWORK_RULES
 from planner.training.frameworks.torchtitan import SCHEDULES
 from planner.training.rule import Rule
+from planner.training.trade import trade
 
 CONFIG = "train.toml"
 STEPS = 20
@@ -133,6 +134,11 @@ def training(setup: Setup) -> dict[str, Any]:
     }
 
 
+ROTATE = {"p2p": "alltoall", "allgather": "allgather"}
+"""context_parallel_rotate_method by kind: its all-to-all passes blocks round a ring (PyTorch
+distributed/tensor/experimental/_attention.py)."""
+
+
 def parallelism(setup: Setup) -> dict[str, Any]:
     """Degrees, sharding and stages. Sequence parallelism comes with tp."""
     plan = setup.plan
@@ -143,6 +149,7 @@ def parallelism(setup: Setup) -> dict[str, Any]:
         **({"fsdp_reshard_after_forward": "always"} if shard else {}),
         "tensor_parallel_degree": plan.tp,
         "context_parallel_degree": plan.cp,
+        **({"context_parallel_rotate_method": ROTATE[found.kind]} if (found := trade(setup.job, plan)) else {}),
         "pipeline_parallel_degree": plan.pp,
     }
     experts = {"expert_parallel_degree": plan.ep, "expert_tensor_parallel_degree": plan.etp}

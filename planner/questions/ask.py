@@ -63,6 +63,7 @@ def ask(
     optimizer: str = "adam",
     offload: str = "none",
     loss: str | None = None,
+    cp_comm: str | None = None,
     fp8_param_gather: bool = False,
     bf16_first: int = 0,
     bf16_last: int = 0,
@@ -93,7 +94,7 @@ def ask(
         cluster.value,
         seq,
         global_batch,
-        chosen | {"offload": offload, "loss": loss, "precision": recipe.name},
+        chosen | {"offload": offload, "loss": loss, "context": cp_comm, "precision": recipe.name},
     )
     check_schedules(preset.value)
     job = Job(shape.value, cluster.value, workload, preset.value, recipe)

@@ -216,6 +216,7 @@ def read_workload(facts: Facts, notes: list[str]) -> dict[str, Any]:
         "global_batch": facts.B,
         "precision": precision,
         "attention": _attention(facts),
+        "context": _context(facts, notes),
         "offload": "optimizer" if facts.has("optimizer-cpu-offload") else "none",
         **(_narrow(facts) if precision not in ("bf16", "fp16") else {}),
     }
@@ -239,6 +240,14 @@ def _narrow(facts: Facts) -> dict[str, Any]:
     stay = facts.has("first-last-layers-bf16")
     layers = {name: facts.options.whole(option, 1) or 0 for name, option in ends.items() if stay}
     return layers | {"fp8_param_gather": facts.has("fp8-param-gather", "fp4-param-gather")}
+
+
+def _context(facts: Facts, notes: list[str]) -> str | None:
+    """How context-parallel ranks trade keys and values: one kind, or one for each layer, of which the first counts."""
+    kinds = facts.options.texts("cp-comm-type") or ["p2p"]
+    if len(set(kinds)) > 1:
+        notes.append(f"--cp-comm-type {kinds[0]} is counted for all layers")
+    return kinds[0] if facts.cp > 1 else None
 
 
 def _attention(facts: Facts) -> str:

@@ -82,6 +82,9 @@ def read_torchtitan(text: str, world: int) -> Reading:
     workload: dict[str, Any] = {"seq": seq, "attention": "flash", "precision": "bf16"} | _recipe(config, notes)
     if _text(config, "training", "dtype", "float32") == "bfloat16":
         workload["optimizer"] = "adam-bf16"
+    if degrees["cp"] > 1:
+        method = _text(config, "parallelism", "context_parallel_rotate_method", "allgather")
+        workload["context"] = "p2p" if method == "alltoall" else "allgather"
     batch = _batch(config, degrees, workload, problems, text)
     plan = degrees | batch | _stages(config, degrees["pp"])
     share = _recompute(config, notes)

@@ -9,6 +9,7 @@ from planner.questions.train import RELAXATIONS, Loosened, Ranked, Recommendatio
 from planner.training.job import Job
 from planner.training.moments import MOMENTS
 from planner.training.space import recompute_name
+from planner.training.trade import trade
 from planner.units import GIB, format_bytes, format_seconds
 
 PART_NAMES = {
@@ -60,7 +61,7 @@ def summary(ranked: Ranked, capacity: float) -> str:
 def why(ranked: Ranked, capacity: float) -> str:
     """Why a plan is good, and what it pays most for."""
     job, plan, time = ranked.job, ranked.plan, ranked.estimate.time
-    reasons = [_tensor(job, plan), _pipeline(ranked), _recompute(ranked, capacity)]
+    reasons = [_tensor(job, plan), _context(job, plan), _pipeline(ranked), _recompute(ranked, capacity)]
     waste = {k: float(v) for k, v in time.parts.items() if k not in ("forward", "backward")}
     worst = max(waste, key=lambda k: waste[k])
     reasons.append(
@@ -75,6 +76,20 @@ def _tensor(job: Job, plan: Plan) -> str:
     where = "inside" if plan.tp <= job.cluster.domain else "beyond"
     link = job.cluster.scaleup.name if job.cluster.scaleup else "link"
     return f"tp={plan.tp} stays {where} the {job.cluster.domain} GPUs that {link} joins"
+
+
+TRADES = {
+    "p2p": "keys and values go round a ring of {cp} behind the attention core",
+    "a2a": "cp={cp} trades tokens for heads (all-to-all)",
+    "a2a+p2p": "cp={cp} trades tokens for heads over {inner} ranks, and keys and values go round a ring of {ring}",
+    "allgather": "every rank gathers the keys and values of cp={cp}",
+}
+
+
+def _context(job: Job, plan: Plan) -> str:
+    if (found := trade(job, plan)) is None:
+        return ""
+    return TRADES[found.kind].format(cp=plan.cp, inner=found.inner, ring=plan.cp // found.inner)
 
 
 def _pipeline(ranked: Ranked) -> str:

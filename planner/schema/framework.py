@@ -9,7 +9,7 @@ from pydantic import Field
 from planner.schema.base import Profile, Record, Trust
 from planner.schema.hardware import Generation
 from planner.schema.quantities import Bytes, Factor, PerItem, Seconds, Share, Used
-from planner.schema.workload import FlashKernel
+from planner.schema.workload import ContextKind, FlashKernel
 
 ZeroStage = Literal[0, 1, 2, 3]
 TargetName = Literal[
@@ -51,6 +51,7 @@ class Framework(Profile):
         uneven_layers: places layer counts that PP does not divide; layouts: is told stage by stage what each holds.
         hybrid_shard: can keep several copies of the sharded states (HSDP).
         attention: flash kernel that "flash" means, by generation of the accelerator.
+        context: ways in which its context-parallel ranks trade keys and values (`planner.cost.context`).
         elementwise: memory traffic of element-wise work over that of ideally fused kernels.
         host_layer: host time to launch one layer's forward kernels (floor of the layer's time).
         host_layer_backward: likewise backward; host_collective: for one collective call in it.
@@ -98,6 +99,7 @@ class Framework(Profile):
     target: TargetName | None = None
     counts_head: bool = False
     attention: AttentionChoice = AttentionChoice()
+    context: tuple[ContextKind, ...] = ("p2p",)
     elementwise: Factor
     host_layer: Seconds
     host_layer_backward: Seconds

@@ -12,6 +12,7 @@ Offload = Literal["none", "optimizer"]
 LossKernel = Literal["eager", "fused", "chunked", "vocab-parallel", "linear"]
 FlashKernel = Literal["flash1", "flash2", "flash3", "cudnn", "triton", "ck"]
 AttentionKernel = Literal["flash", "flash1", "flash2", "flash3", "cudnn", "triton", "ck", "unfused", "eager"]
+ContextKind = Literal["p2p", "a2a", "a2a+p2p", "allgather"]
 STORING = ("unfused", "eager")
 """Kernels that store attention scores."""
 
@@ -26,6 +27,7 @@ class Workload(Record):
             ("flash1" to "flash3" FlashAttention by version, "cudnn", "triton", AMD's "ck"); "unfused" stores a*s*s of
             them per layer and runs a fused softmax over them (Megatron-LM's kernel), "eager" one PyTorch kernel per
             step.
+        context: how context-parallel ranks trade keys and values; None: the fastest that the framework runs.
         method: "full" trains every weight; "lora" freezes the base and trains adapters of `lora_rank`.
         optimizer: "adam" keeps fp32 master and moments, "adam-bf16" bf16 moments and no master,
             "adam-8bit" 8-bit moments.
@@ -39,6 +41,7 @@ class Workload(Record):
     global_batch: Positive
     precision: Name = "bf16"
     attention: AttentionKernel = "flash"
+    context: ContextKind | None = None
     method: Method = "full"
     lora_rank: Positive = 16
     optimizer: Optimizer = "adam"

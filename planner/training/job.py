@@ -13,7 +13,7 @@ from planner.schema.framework import Framework
 from planner.schema.hardware import Accelerator, Cluster
 from planner.schema.model import Model
 from planner.schema.recipe import Recipe
-from planner.schema.workload import STORING, Workload
+from planner.schema.workload import STORING, ContextKind, Workload
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,17 @@ class Job:
         asked: str = self.workload.attention
         picked = self.framework.attention.on(self.cluster.accelerator.generation)
         return picked or asked if asked == "flash" else asked
+
+    @property
+    def contexts(self) -> tuple[ContextKind, ...]:
+        """Ways in which context-parallel ranks may trade keys and values: the one asked for, else the framework's.
+
+        All-gather is tried where a framework has no other: it takes the memory of all keys, and rarely gains.
+        """
+        if self.workload.context is not None:
+            return (self.workload.context,)
+        tried = tuple(kind for kind in self.framework.context if kind != "allgather")
+        return tried or self.framework.context
 
     @property
     def lora(self) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 from planner.blocks import operators
 from planner.blocks.operator import Core, Logits, Operator, Product, Scan, Share, Stream, Traffic
 from planner.blocks.record import Block, Kind
-from planner.cost import collectives
+from planner.cost import collectives, context
 from planner.cost import operators as kernels
 from planner.cost.losses import LOSSES
 from planner.cost.quantize import copies, quantize_time
@@ -27,6 +27,8 @@ ELEMENTWISE_BACKWARD = 1.7
 
 LOOKUP_BACKWARD = 2.0
 """The same of a look-up, whose backward reads rows, adds and writes them."""
+
+DIRECTIONS: tuple[kernels.Direction, ...] = ("forward", "backward")
 
 LOSS_KERNELS = 4.0
 
@@ -67,11 +69,16 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """Seconds of one operator: forward, the backward for its input, the backward for its weights."""
+    """Seconds of one operator: forward, the backward for its input, the backward for its weights.
+
+    sent, sent_back: what it sends over cp in each pass that it does not hide itself.
+    """
 
     forward: Num = 0.0
     input_gradient: Num = 0.0
     weight_gradient: Num = 0.0
+    sent: Num = 0.0
+    sent_back: Num = 0.0
 
 
 STAGE = ("tp", "cp", "ep", "etp", "sp", "b", "pp", "v", "head", "m")
@@ -99,15 +106,15 @@ def piece(job: Job, kind: Kind, share: Share, piped: Num = 0.0) -> Piece:
     layer).
     """
     ops = operators(kind, share)
-    times = [operator_times(job, op) for op in ops]
+    times = [operator_times(job, share, op) for op in ops]
     accumulated = _accumulate(job, ops) if isinstance(kind, Block) else 0.0
     weight = sum((t.weight_gradient for t in times), start=0.0) + accumulated
     cores = [t for op, t in zip(ops, times, strict=True) if "core_attn" in op.modules]
     core: Num = sum((t.forward for t in cores), start=0.0)
-    back_core: Num = sum((t.input_gradient for t in cores), start=0.0)
-    forward = _work("forward work", sum(t.forward for t in times), _exposed(job, share, ops, core, 1.0))
+    tp, cp, ep = _exposed(job, share, ops)
+    forward = _work("forward work", sum(t.forward for t in times), (tp, cp + sum(t.sent for t in times), ep))
     seconds = sum(t.input_gradient for t in times) + weight
-    backward = _work("backward work", seconds, _exposed(job, share, ops, back_core, 2.0))
+    backward = _work("backward work", seconds, (tp, cp + sum(t.sent_back for t in times), ep))
     if isinstance(kind, Block):
         host = job.framework
         parts = kind.parts / 2
@@ -136,19 +143,16 @@ def _launched(work: Pass, host: Num) -> Pass:
     return work + Pass(kernels.smooth_max(work.total, host) - work.total)
 
 
-@formula(lambda job, op: op.name, unit="s")
-def operator_times(job: Job, op: Operator) -> Times:
+@formula(lambda job, share, op: op.name, unit="s")
+def operator_times(job: Job, share: Share, op: Operator) -> Times:
     """What one operator costs; frozen weights (LoRA) have no gradient, what computes nothing no time."""
-    acc, precision, attention = job.cluster.accelerator, job.recipe.attention, job.kernel
+    acc, precision = job.cluster.accelerator, job.recipe.attention
     work, fused = op.work, job.framework.elementwise
     match work:
         case Product():
             return _product_times(job, work)
         case Core():
-            return Times(
-                kernels.core_time(acc, precision, work, "forward", attention),
-                kernels.core_time(acc, precision, work, "backward", attention),
-            )
+            return _core_times(job, share, work)
         case Stream():
             moved = fused * work.moved
             back = LOOKUP_BACKWARD if op.part == "embedding" else ELEMENTWISE_BACKWARD
@@ -210,17 +214,24 @@ def _accumulate(job: Job, ops: tuple[Operator, ...]) -> Num:
     return kernels.streaming_time(job.cluster.accelerator, moved, 0.0)
 
 
-def _exposed(job: Job, share: Share, ops: tuple[Operator, ...], core: Num, sends: float) -> tuple[Num, Num, Num]:
-    """Traffic of one pass that nothing hides, over tp and etp, cp, and ep.
+def _core_times(job: Job, share: Share, work: Core) -> Times:
+    """The attention core; over cp, as the fastest of the job's ways to trade keys and values runs it."""
+    acc, precision, kernel = job.cluster.accelerator, job.recipe.attention, job.kernel
+    alone = (kernels.core_time(acc, precision, work, one, kernel) for one in DIRECTIONS)
+    if not np.any(share.cp > 1.0):
+        return Times(*alone)
+    ranks = context.Ranks(job.cluster, precision, kernel, share, work)
+    there, back = context.fastest(job.contexts, ranks)
+    return Times(there.core, back.core, sent=there.exposed, sent_back=back.exposed)
 
-    Rings go round behind the attention core: once forward, twice backward (`sends`), with keys, values and gradients.
-    """
+
+def _exposed(job: Job, share: Share, ops: tuple[Operator, ...]) -> tuple[Num, Num, Num]:
+    """Traffic of one pass that nothing hides, over tp and etp, cp, and ep; the attention core's own stands apart."""
     seconds: dict[str, Num] = {"tp": 0.0, "etp": 0.0, "cp": 0.0, "ep": 0.0}
     for op in ops:
         for one in op.traffic:
             seconds[one.axis] = seconds[one.axis] + traffic_time(job, share, one)
-    ring = np.maximum(sends * seconds["cp"] - core, 0.0)
-    return job.framework.tp_exposed * (seconds["tp"] + seconds["etp"]), ring, seconds["ep"]
+    return job.framework.tp_exposed * (seconds["tp"] + seconds["etp"]), seconds["cp"], seconds["ep"]
 
 
 @formula(lambda job, share, traffic: f"{traffic.axis} {traffic.kind}", unit="s")
@@ -237,5 +248,3 @@ def traffic_time(job: Job, share: Share, traffic: Traffic) -> Num:
             return traffic.calls * collectives.all_reduce(members, traffic.bytes)
         case "all_to_all":
             return traffic.calls * collectives.all_to_all(job.cluster, members, traffic.bytes)
-        case "ring":
-            return traffic.calls * collectives.ring_pass(job.cluster, members, traffic.bytes)

@@ -55,6 +55,7 @@ def _numbers(job: Job, plan: Plan) -> dict[str, Any]:
         "seq": job.workload.seq,
         "batch": job.workload.global_batch,
         "framework": job.framework.name,
+        "context": job.contexts[0],
         "schedules": ", ".join(offered(job.framework.schedules)),
         "required": _required(plan),
         "stages": ", ".join(map(str, job.framework.zero)),

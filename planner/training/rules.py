@@ -70,6 +70,14 @@ def _moe_sp(job: Job, plan: Plan) -> Any:
     return (plan.tp == 1) | (plan.sp == 1) | (job.model.moe is None)
 
 
+def _context_heads(job: Job, plan: Plan) -> Any:
+    """Where nothing but an all-to-all may run. Latent attention has a key and a value for every head."""
+    if job.contexts != ("a2a",):
+        return np.asarray(plan.cp) > 0
+    heads = job.model.heads if job.model.mla else job.model.kv_heads
+    return (plan.cp == 1) | (heads % (np.asarray(plan.tp) * plan.cp) == 0)
+
+
 def _sequence(job: Job, plan: Plan) -> Any:
     return (plan.sp == 0) | _divides(plan.cp * plan.tp, job.workload.seq)
 
@@ -168,6 +176,18 @@ RULES: tuple[Rule, ...] = (
         _counted_head,
         "{framework} counts the LM head when it lays layers over ranks: head has to be {worth}, not {head}",
         "framework preset",
+    ),
+    Rule(
+        "context_kind",
+        lambda j, p: (p.cp == 1) | (j.contexts[0] in j.framework.context),
+        "{framework} does not trade keys and values by {context} over cp={cp}",
+        "framework preset",
+    ),
+    Rule(
+        "context_heads",
+        _context_heads,
+        "an all-to-all over cp={cp} needs it to divide the {kv_heads} key/value heads over tp={tp}",
+        "TransformerEngine pytorch/attention/dot_product_attention/context_parallel.py",
     ),
     Rule(
         "framework_schedule",

@@ -195,6 +195,9 @@ def untried(job: Job, bounds: Bounds) -> tuple[tuple[str, str], ...]:
     gpus, found = job.cluster.gpus, []
     if gpus > 1 and not searches_context(job, bounds):
         found.append(("context parallelism", "--cp 1..8"))
+    if gpus > 1 and searches_context(job, bounds) and len(job.contexts) < len(set(job.framework.context)):
+        left = [kind for kind in job.framework.context if kind not in job.contexts]
+        found += [(f"{kind} over cp", f"--cp-comm {kind}") for kind in left if job.workload.context is None]
     if gpus > job.cluster.domain and "tp" not in bounds.ranges:
         found.append((f"tp beyond the {job.cluster.domain} GPUs of a scale-up domain", f"--tp 1..{gpus}"))
     if job.framework.hybrid_shard and gpus > 1 and "dp_replicate" not in bounds.ranges:
