@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from functools import cache
 from typing import Any
 
 
@@ -12,13 +13,14 @@ class Sum:
     @property
     def parts(self) -> dict[str, Any]:
         """The parts by name, in order."""
-        return {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
+        return {name: getattr(self, name) for name in names(type(self))}
 
     @property
     def total(self) -> Any:
         """The sum of the parts, added in order, so that a scalar and a batch agree bit for bit."""
         total: Any = 0.0
-        for part in self.parts.values():
+        for name in names(type(self)):
+            part = getattr(self, name)
             total = part if _zero(total) else total if _zero(part) else total + part
         return total
 
@@ -26,3 +28,9 @@ class Sum:
 def _zero(value: Any) -> bool:
     """Whether a sum may leave it out: a plain zero, not an array of them."""
     return isinstance(value, float) and value == 0.0
+
+
+@cache
+def names(record: type[Any]) -> tuple[str, ...]:
+    """Fields of a record, in order."""
+    return tuple(field.name for field in fields(record))

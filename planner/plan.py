@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from functools import cache
 from math import isqrt, prod
 from typing import Any, TypeAlias
@@ -89,7 +89,8 @@ class Plan:
         return part, mask[rows][:, columns]
 
     def _with(self, columns: dict[str, Any]) -> Plan:
-        return replace(self, **columns)
+        """Other numbers, all of INTEGERS, in a batch of the same kind."""
+        return Plan(**columns, schedule=self.schedule, selective=self.selective, layout=self.layout)
 
     def scalar(self) -> Plan:
         """The same plan with Python ints, for printing."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from operator import attrgetter
 from time import perf_counter
 from typing import Any
 
@@ -13,6 +14,8 @@ from planner.plan import INTEGERS, Mask, Plan
 
 LAYOUT = ("tp", "cp", "ep", "pp", "dp")
 VARIANT = (*LAYOUT, "etp", "dp_replicate", "b", "sp", "v")
+
+_DEGREES, _LAYOUT = attrgetter(*INTEGERS), attrgetter(*LAYOUT)
 
 LARGEST_BLOCK = 2**24
 """Bytes: many arrays of one batch, and below the 32 MiB at which glibc stops to learn."""
@@ -45,7 +48,7 @@ class Candidate:
     @property
     def order(self) -> tuple[Any, ...]:
         """Cheapest first, then leanest, then by degrees: the same input always ranks alike."""
-        return (self.cost, self.need, *(getattr(self.plan, n) for n in INTEGERS), self.plan.schedule)
+        return (self.cost, self.need, *_DEGREES(self.plan), self.plan.schedule)
 
 
 @dataclass(slots=True)
@@ -172,7 +175,8 @@ class _Shortlist:
 
 def layout(plan: Plan) -> tuple[int, ...]:
     """How the accelerators are split: (tp, cp, ep, pp, dp)."""
-    return tuple(getattr(plan, name) for name in LAYOUT)
+    found: tuple[int, ...] = _LAYOUT(plan)
+    return found
 
 
 def _cheapest(cost: Any, need: Any, starts: Any, keep: int | None) -> list[int]:

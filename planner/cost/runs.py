@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import is_dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
 
+from planner.parts import names
 from planner.plan import Plan
 
 T = TypeVar("T")
@@ -33,13 +34,13 @@ def on_runs(function: Callable[..., T], *columns: Any) -> T:
     return expanded
 
 
-def on_equal(function: Callable[[Plan], T], plan: Plan, names: Sequence[str]) -> T:
+def on_equal(function: Callable[[Plan], T], plan: Plan, depends: Sequence[str]) -> T:
     """`function(plan)`, evaluated on one plan of each run of neighbours that agree in the fields it depends on."""
 
     def named(*columns: Any) -> T:
-        return function(replace(plan, **dict(zip(names, columns, strict=True))))
+        return function(replace(plan, **dict(zip(depends, columns, strict=True))))
 
-    return on_runs(named, *(getattr(plan, name) for name in names))
+    return on_runs(named, *(getattr(plan, name) for name in depends))
 
 
 def at(value: T, row: int) -> T:
@@ -53,5 +54,5 @@ def _each(change: Callable[[Any], Any], value: Any) -> Any:
     if isinstance(value, tuple):
         return tuple(_each(change, one) for one in value)
     if is_dataclass(value) and not isinstance(value, type):
-        return type(value)(*(_each(change, getattr(value, f.name)) for f in fields(value)))
-    return change(value) if np.ndim(value) else value
+        return type(value)(*(_each(change, getattr(value, name)) for name in names(type(value))))
+    return change(value) if isinstance(value, np.ndarray) and value.ndim else value

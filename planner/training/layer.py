@@ -46,7 +46,12 @@ class Pass(Sum):
     # so that array * Pass comes to __rmul__ instead of an array of objects
 
     def __add__(self, other: Pass) -> Pass:
-        return Pass(*(x + y for x, y in zip(self.parts.values(), other.parts.values(), strict=True)))
+        return Pass(
+            self.compute + other.compute,
+            self.tp_comm + other.tp_comm,
+            self.cp_comm + other.cp_comm,
+            self.ep_comm + other.ep_comm,
+        )
 
     def __rmul__(self, factor: Num) -> Pass:
         return Pass(*(factor * part if present(part) else 0.0 for part in self.parts.values()))
