@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from functools import cache
 from typing import Any
 
 
@@ -30,7 +29,11 @@ def _zero(value: Any) -> bool:
     return isinstance(value, float) and value == 0.0
 
 
-@cache
+_NAMES: dict[type[Any], tuple[str, ...]] = {}
+
+
 def names(record: type[Any]) -> tuple[str, ...]:
     """Fields of a record, in order."""
-    return tuple(field.name for field in fields(record))
+    if record not in _NAMES:
+        _NAMES[record] = tuple(field.name for field in fields(record))
+    return _NAMES[record]
