@@ -42,7 +42,7 @@ class Bands(Record):
     Attributes:
         coverage: share of held-out runs inside.
         measured: accelerator and preset were both fitted to runs, the source at hand not among them.
-        new_preset: the accelerator was, the preset was not. new_accelerator: the accelerator was not.
+        new_preset: the accelerator was, the preset was not. new_accelerator: the accelerator was not, or the network.
     """
 
     source: Text
@@ -98,9 +98,13 @@ def _kind(job: Job) -> tuple[str, str]:
     accelerator, framework = job.cluster.accelerator, job.framework
     if not accelerator.tested:
         return "new_accelerator", f"an accelerator without measured runs ({accelerator.name})"
+    network = job.cluster.crossed
+    if network is not None and not network.tested:
+        return "new_accelerator", f"{accelerator.name} over a network without measured runs ({network.name})"
+    known = "measured" if network is None or network.trust == "measured" else f"known, {network.name} assumed"
     if framework.trust != "measured":
-        return "new_preset", f"{accelerator.name} measured, the preset {framework.name} not"
-    return "measured", f"{accelerator.name} and {framework.name} measured"
+        return "new_preset", f"{accelerator.name} {known}, the preset {framework.name} not"
+    return "measured", f"{accelerator.name} and {framework.name} {known}"
 
 
 def scale(job: Job) -> tuple[str, str]:

@@ -15,7 +15,7 @@ from types import ModuleType
 
 import pytest
 
-from planner.catalog.library import KINDS, record_of
+from planner.catalog.library import KINDS, Library, record_of
 from planner.catalog.yamlfile import parse_yaml, validate
 from planner.schema.hardware import ClusterFile
 
@@ -117,12 +117,16 @@ YAML_BLOCKS = [(page, text) for page in sorted((ROOT / "docs" / "howto").glob("*
 
 
 @pytest.mark.parametrize(("page", "text"), YAML_BLOCKS, ids=[f"{p.stem}-{t.splitlines()[0]}" for p, t in YAML_BLOCKS])
-def test_example_profiles_validate(page: Path, text: str) -> None:
+def test_example_profiles_validate(page: Path, text: str, tmp_path: Path) -> None:
+    """Each block as the file that its first line names, the others of its page beside it."""
     where = Path(text.splitlines()[0].removeprefix("# "))
     records = {folder: record_of(kind) for kind, (folder, *_) in KINDS.items()}
     record = records.get(where.parent.name, ClusterFile)
-    value, lines = parse_yaml(text, str(where))
-    profile = validate(value, record, str(where), lines)
+    for other in (block for home, block in YAML_BLOCKS if home == page):
+        path = tmp_path / other.splitlines()[0].removeprefix("# ")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(other)
+    profile = Library((tmp_path,)).read(tmp_path / where, record)
     if record is not ClusterFile:
         assert profile.name == where.stem  # type: ignore[attr-defined]
 

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from planner.blocks.counts import Parameters, active_parameters, parameters
+from planner.catalog.library import open_library
 from planner.catalog.names import normalise, spellings
 from planner.schema.model import Model
 
@@ -54,9 +55,13 @@ Profiles leave them out, as theirs are held against all that a token meets.
 """
 
 
+LIBRARY = open_library()
+
+
 def load(path: Path) -> Model:
-    """One profile, read without the catalog."""
-    return Model.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    """One profile, with what it has from the one that it is like."""
+    found: Model = LIBRARY.read(path, Model)
+    return found
 
 
 def names(model: Model) -> set[str]:

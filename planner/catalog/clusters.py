@@ -1,6 +1,6 @@
 """Which accelerators, how many and how joined: from "16x8xH100", "A100-80GB:8", "4xp5.48xlarge" or a YAML file.
 
-gpus = [nodes "x"] count "x" device | device [":" memory] ":" count | [nodes "x"] instance | path.yaml
+gpus = ([nodes "x"] count "x" device | device [":" memory] ":" count | [nodes "x"] instance | path.yaml) ["@" network]
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
+from planner.catalog.fabric import AT, refit
 from planner.catalog.library import Library, Resolved, quote, unknown
 from planner.catalog.names import YAML
 from planner.errors import PlannerError
@@ -28,7 +29,11 @@ GRAMMAR = (
     "A100-80GB:8      8 accelerators",
     "4xp5.48xlarge    4 nodes of that type",
     "cluster.yaml     a cluster written out",
+    "8x8xA100@100GbE  with another network",
 )
+PLAIN = ("generic", "onprem")
+"""Providers of nodes that are no one's offer."""
+
 _LEADING = re.compile(r"([+-]?\d[^x×*:]*)[x×*]\s*(\S.*)", re.DOTALL | re.IGNORECASE)
 _MEMORY = re.compile(r"\d+\s*g(i?b)?", re.IGNORECASE)
 
@@ -50,12 +55,25 @@ def find_cluster(text: str, library: Library) -> Resolved[Cluster]:
         PlannerError: the text is not of the grammar, a count is impossible or a name unknown.
     """
     text = text.strip()
+    if AT in text and not _is_path(text):
+        plain, _, network = text.rpartition(AT)
+        return _refitted(text, find_cluster(plain, library), network, library)
     if _is_path(text):
         return _from_file(Path(text), library)
     found = _instance(text, library) or _device(text, library)
     if found is None:
         raise _no_count(text, library)
     return found
+
+
+def _refitted(text: str, found: Resolved[Cluster], network: str, library: Library) -> Resolved[Cluster]:
+    """The cluster with another network; alone, a node has no use for one."""
+    cluster, name = found.value, "".join(network.split())
+    link = refit(network, cluster.node, library)
+    changed = cluster.model_copy(update={"network": link.value, "fabric": name})
+    alone = cluster.nodes == 1 or cluster.gpus <= cluster.domain
+    idle = (f"{quote(text)}: all in one node or NVLink domain, so that {name} changes nothing",) if alone else ()
+    return Resolved(changed, (*found.assumptions, *link.assumptions, *idle))
 
 
 def _no_count(text: str, library: Library) -> PlannerError:
@@ -101,8 +119,8 @@ def _device(text: str, library: Library) -> Resolved[Cluster] | None:
     if request is None:
         return None
     notes: list[str] = []
-    accelerator, node = _machine(request.device, library, notes)
-    nodes, used = _place(request, node, library, notes)
+    accelerator, plain = _machine(request.device, library, notes)
+    node, nodes, used = _place(request, plain, library, notes)
     return _cluster(text, accelerator, node, (nodes, used), library, notes)
 
 
@@ -160,13 +178,34 @@ def _with_memory(found: Resolved[Accelerator] | None, memory: str) -> Resolved[A
     return found if fits else None
 
 
-def _place(request: _Request, node: Node, library: Library, notes: list[str]) -> tuple[int, int]:
-    """Nodes, and accelerators used of each."""
+def _place(request: _Request, node: Node, library: Library, notes: list[str]) -> tuple[Node, int, int]:
+    """The node, how many of them, and accelerators used of each."""
     if request.nodes is None:
-        return _split(request, node, notes)
-    if request.count > node.count:
+        return node, *_split(request, node, notes)
+    if request.count <= node.count:
+        return node, request.nodes, request.count
+    return _larger(request, node, library, notes) or _trays(request, node, library, notes)
+
+
+def _larger(request: _Request, node: Node, library: Library, notes: list[str]) -> tuple[Node, int, int] | None:
+    """The one plain node that holds as many of these accelerators as were asked for."""
+    names = _nodes_with(node.accelerator, request.count, library)
+    plain = [found for name in names if (found := library.node(name).value).provider in PLAIN]
+    if len(plain) != 1:
+        return None
+    notes.append(f"{request.text}: nodes of {request.count} are {plain[0].name}; {node.name} has {node.count}")
+    return plain[0], request.nodes or 1, request.count
+
+
+def _trays(request: _Request, node: Node, library: Library, notes: list[str]) -> tuple[Node, int, int]:
+    """Several nodes for each that was asked for, where one scale-up domain joins them (GB200 NVL72: trays of 4)."""
+    link = _link(node.scaleup, library, notes)
+    each, rest = divmod(request.count, node.count)
+    if link is None or rest or request.count > (link.domain or node.count):
         raise _too_many(request, node, library)
-    return request.nodes, request.count
+    what = f"{request.count} are {each} nodes of {node.count} ({node.name}), which {link.name} joins"
+    notes.append(f"{request.text}: {what} up to {link.domain}")
+    return node, (request.nodes or 1) * each, node.count
 
 
 def _split(request: _Request, node: Node, notes: list[str]) -> tuple[int, int]:
@@ -219,7 +258,9 @@ def _from_file(path: Path, library: Library) -> Resolved[Cluster]:
     if accelerator.name != node.accelerator and written.accelerator:
         what = f"accelerator: {quote(accelerator.name)}, but the node has {quote(node.accelerator)}"
         raise PlannerError(f"{path}: {what}", "give both the same name")
-    return _cluster(str(path), accelerator, node, (written.nodes, written.gpus_per_node or node.count), library, notes)
+    shape = written.nodes, written.gpus_per_node or node.count
+    found = _cluster(str(path), accelerator, node, shape, library, notes)
+    return found if written.network is None else _refitted(str(path), found, written.network, library)
 
 
 def _cluster(
@@ -258,6 +299,7 @@ def cluster_spec(cluster: Cluster) -> str:
 
     A cluster of a YAML file, or accelerators in another node than their plain one, come back only from that file.
     """
+    network = f"{AT}{cluster.fabric}" if cluster.fabric else ""
     if cluster.used == cluster.node.count:
-        return f"{cluster.nodes}x{cluster.node.name}"
-    return f"{cluster.nodes}x{cluster.used}x{cluster.accelerator.name}"
+        return f"{cluster.nodes}x{cluster.node.name}{network}"
+    return f"{cluster.nodes}x{cluster.used}x{cluster.accelerator.name}{network}"

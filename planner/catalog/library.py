@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pydantic import BaseModel
 
+from planner.catalog.inherit import written
 from planner.catalog.names import YAML, Index, normalise, stem
-from planner.catalog.yamlfile import read_profile
+from planner.catalog.yamlfile import validate
 from planner.errors import AmbiguousName, ProfileError, UnknownName, suggest
 from planner.schema.base import Profile
 from planner.schema.model import Model
@@ -168,7 +169,12 @@ class Library:
         Raises:
             ProfileError: the file cannot be used.
         """
-        return self._once((path, record), lambda: _checked(path, read_profile(path, record)))
+        return self._once((path, record), lambda: _checked(path, self._read(path, record)))
+
+    def _read(self, path: Traversable, record: type[R]) -> R:
+        kind = next((kind for kind, (_, _, name) in KINDS.items() if name == record.__name__), None)
+        value, lines = written(path, lambda name: None if kind is None else self._index(kind).files.get(name))
+        return validate(value, record, str(path), lines)
 
     def _index(self, kind: str) -> Index:
         return self._once(kind, lambda: Index(root / KINDS[kind][0] for root in self.roots))

@@ -150,6 +150,7 @@ def _said(request: Request, log: Log, ds_config: Path | None) -> tuple[Said, lis
     from planner.accuracy.logs import deepspeed_facts
     from planner.accuracy.machines import Shelf
     from planner.catalog.clusters import find_cluster
+    from planner.catalog.fabric import on_network
     from planner.catalog.library import open_library
     from planner.questions.ask import adapters
 
@@ -157,7 +158,7 @@ def _said(request: Request, log: Log, ds_config: Path | None) -> tuple[Said, lis
         raise PlannerError(f"{log.path}: a log does not name its machine", "--gpus 4x8xH100")
     library = open_library(request.profiles, request.strict)
     cells = (deepspeed_facts(ds_config) if ds_config else {}) | _cells(request)
-    cluster = find_cluster(request.gpus, library)
+    cluster = find_cluster(on_network(request.gpus, request.network), library)
     shape = library.model(request.model) if request.model else None
     name, notes = request.framework, [*cluster.assumptions, *(shape.assumptions if shape else ())]
     if not name:

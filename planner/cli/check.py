@@ -23,6 +23,9 @@ _OUT = "Output"
 
 FilePath = Annotated[str, typer.Argument(metavar="FILE", help="Script, flags, JSON or TOML; - for stdin")]
 Gpus = Annotated[str | None, typer.Option("--gpus", "-g", help="Cluster, as for recommend", show_default=False)]
+Network = Annotated[
+    str | None, typer.Option("--network", help="Another network than the node's: 100GbE, NDR", show_default=False)
+]
 ModelName = Annotated[
     str | None,
     typer.Option("--model", "-m", help="Model", autocompletion=complete("model"), rich_help_panel=_SAY),
@@ -67,6 +70,7 @@ PRESETS = {
 def check(
     file: FilePath,
     gpus: Gpus = None,
+    network: Network = None,
     model: ModelName = None,
     framework: FrameworkName = None,
     seq: Seq = None,
@@ -107,7 +111,7 @@ def check(
     said = read_header(text)
     library = open_library(profiles, False)
     given: dict[str, Any] = {"seq": seq, "global_batch": global_batch, "b": micro_batch, "tp": tp, "pp": pp}
-    names = {"model": model, "gpus": gpus, "framework": framework}
+    names = {"model": model, "gpus": gpus, "framework": framework, "network": network}
     setup, reading, assumed = _understood(text, file, library, said, names, given, _settings(variables))
     reading = reading.of_fork() if fork else reading
     assumptions = (*reading.notes, *assumed, *caveats(setup.job, Bounds()))
@@ -179,7 +183,7 @@ def _understood(
 
     if kind_of(text) == "json" and any(f'"{schema}"' in text[:300] for schema in SCHEMAS):
         return _answered(text, library, names)
-    cluster, assumed = _cluster(library, names["gpus"] or said.get("gpus"))
+    cluster, assumed = _cluster(library, names["gpus"] or said.get("gpus"), names["network"])
     shape = _model(library, names["model"], said.get("model"))
     vocabulary = shape.vocab if shape else None
     reading = read_any(text, Context(cluster.gpus, vocabulary, variables, _beside(file)))
@@ -199,17 +203,18 @@ def _answered(text: str, library: Library, names: dict[str, str | None]) -> tupl
     from planner.read.answer import read_answer
     from planner.read.reading import Reading
 
-    job, plan = read_answer(text, library, names["gpus"], names["framework"]).chosen(1)
+    job, plan = read_answer(text, library, names["gpus"], names["framework"], names["network"]).chosen(1)
     target = job.framework.target or "megatron"
     return Setup(job, plan), Reading(target, job.model), ()
 
 
-def _cluster(library: Library, text: str | None) -> tuple[Cluster, tuple[str, ...]]:
+def _cluster(library: Library, text: str | None, network: str | None) -> tuple[Cluster, tuple[str, ...]]:
     from planner.catalog.clusters import find_cluster
+    from planner.catalog.fabric import on_network
 
     if text is None:
         raise PlannerError("--gpus is missing: a script does not say what it runs on", "--gpus 4x8xH100")
-    found = find_cluster(text, library)
+    found = find_cluster(on_network(text, network), library)
     return found.value, found.assumptions
 
 

@@ -106,7 +106,7 @@ def _from_answer(request: Request, answer: str | None, number: int) -> Setup:
     if not text.strip():
         raise PlannerError("nothing came on stdin", EXAMPLES)
     library = open_library(request.profiles, request.strict)
-    found = read_answer(text, library, request.gpus or None, request.framework or None)
+    found = read_answer(text, library, request.gpus or None, request.framework or None, request.network)
     if not found.plans:
         raise PlannerError("this answer holds no plan: nothing fits", "planner recommend says what would")
     job, plan = found.chosen(number)

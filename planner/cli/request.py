@@ -52,6 +52,10 @@ class Request:
     gpus: Annotated[
         str, typer.Option("--gpus", "-g", help="Cluster: 8xA100, 16x8xH100, A100-80GB:8, 4xp5.48xlarge, a YAML file")
     ]
+    network: Annotated[
+        str | None,
+        typer.Option("--network", help="Another network than the node's: 100GbE, 8x200GbE, NDR, RoCE, efa-v2"),
+    ] = None
     global_batch: Annotated[
         int | None,
         typer.Option(

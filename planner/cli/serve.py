@@ -31,6 +31,9 @@ _Model = Annotated[
     ),
 ]
 _Gpus = Annotated[str, typer.Option("--gpus", "-g", help="Cluster: 8xH100, 2x8xH200, 4xp5.48xlarge, a YAML file")]
+_Network = Annotated[
+    str | None, typer.Option("--network", help="Another network than the node's: 100GbE, 8x200GbE, NDR, RoCE, efa-v2")
+]
 _Input = Annotated[int | None, _option("--input", "Prompt tokens of a request (ISL)", _LOAD)]
 _Output = Annotated[int | None, _option("--output", "Output tokens of a request (OSL)", _LOAD)]
 _Prefix = Annotated[int, typer.Option("--prefix", help="Prompt tokens that are cached already", rich_help_panel=_LOAD)]
@@ -73,6 +76,7 @@ _Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No notes on stderr"
 def serve(
     model: _Model,
     gpus: _Gpus,
+    network: _Network = None,
     input: _Input = None,
     output: _Output = None,
     prefix: _Prefix = 0,
@@ -109,16 +113,22 @@ def serve(
     if not 1 <= top <= 1000:
         raise PlannerError(f"--top must be between 1 and 1000, not {top}")
     from planner.cli.serve_launch import check_options
+    from planner.cli.serve_launch import launch as write
 
     check_options(launch, plan, out, as_json)
-    asked: dict[str, Any] = {"input": input, "output": output, "prefix": prefix, "weights": weights, "kv": kv}
+    asked: dict[str, Any] = {
+        "network": network,
+        "input": input,
+        "output": output,
+        "prefix": prefix,
+        "weights": weights,
+        "kv": kv,
+    }
     asked |= {"users": users, "batch": batch, "rate": rate, "ttft": ttft, "tpot": tpot, "statistic": statistic}
     asked |= {"engine": engine, "objective": objective, "profiles": profiles, "strict": strict}
     asked |= {"tp": tp, "ep": ep, "pp": pp, "dp": dp, "prefill": prefill, "decode": decode}
     found = _answer(model, gpus, asked, quiet)
     if launch:
-        from planner.cli.serve_launch import launch as write
-
         write(found, plan or 1, out, quiet)
     else:
         _show(found, top, as_json)

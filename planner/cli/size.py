@@ -51,7 +51,8 @@ _Kv = _text("--kv", "KV cache: bf16, fp8 ...", _SERVE)
 _Engine = Annotated[str, typer.Option("--engine", "-e", help="Preset", rich_help_panel=_SERVE)]
 _Fields = _text("--fields", "Only these fields of the answer: nodes,gpus,instance", _OUT)
 
-_SHARED = ("model", "gpus", "tp", "ep", "pp", "dp", "profiles", "strict", "as_json", "quiet", "framework", "exact")
+_LAYOUT = ("tp", "ep", "pp", "dp")
+_EITHER = ("model", "gpus", "network", *_LAYOUT, "profiles", "strict", "as_json", "quiet", "framework", "exact")
 
 
 def size(
@@ -104,7 +105,7 @@ def size(
 def _training(request: Request) -> dict[str, Any]:
     """Options of a training job that are set."""
     plain = Request(model="", gpus="")
-    names = [f.name for f in fields(Request) if f.name not in _SHARED]
+    names = [f.name for f in fields(Request) if f.name not in _EITHER]
     return {n: getattr(request, n) for n in names if getattr(request, n) != getattr(plain, n)}
 
 
@@ -135,7 +136,7 @@ def _answer_load(request: Request, asked: dict[str, Any], only: str | None) -> N
     from planner.questions.size_serving import ask_load, size_load
     from planner.report.sizing_serving import deployment, load, loads
 
-    job = {name: getattr(request, name) for name in ("tp", "ep", "pp", "dp", "profiles", "strict")}
+    job = {name: getattr(request, name) for name in ("network", *_LAYOUT, "profiles", "strict")}
     question = ask_load(request.model, request.gpus, **asked, **job)
     notes(question.assumptions, request.quiet)
     found = size_load(question)

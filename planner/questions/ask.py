@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from planner.catalog.clusters import find_cluster
+from planner.catalog.fabric import on_network
 from planner.catalog.library import Library, open_library
 from planner.errors import PlannerError, suggest
 from planner.plan import Range
@@ -54,6 +55,7 @@ def ask(
     model: str,
     gpus: str,
     *,
+    network: str | None = None,
     seq: int | None = None,
     global_batch: int | None = None,
     precision: str | None = None,
@@ -79,13 +81,15 @@ def ask(
     """Look up the names, fill in the defaults and check the counts.
 
     `dimensions` are tp, cp, ep, etp, pp, dp, dp_replicate, v, zero, sp, head and recompute_layers as "4", "2..8" or
-    "1,2,4"; None leaves one free. A `library` that is open already goes before `profiles` and `strict`.
+    "1,2,4"; None leaves one free. `network` goes before the node's own. A `library` that is open already goes before
+    `profiles` and `strict`.
 
     Raises:
         PlannerError: whatever is wrong with the question.
     """
     library = library or open_library(profiles, strict)
-    shape, cluster, preset = library.model(model), find_cluster(gpus, library), library.framework(framework)
+    shape, cluster = library.model(model), find_cluster(on_network(gpus, network), library)
+    preset = library.framework(framework)
     narrow = {"fp8_param_gather": fp8_param_gather, "bf16_first": bf16_first, "bf16_last": bf16_last}
     chosen = narrow | {"attention": attention, "method": method, "optimizer": optimizer} | adapters(method, lora_rank)
     recipe = library.recipe(precision or default_precision(cluster.value)).value

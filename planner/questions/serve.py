@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from planner.blocks.structure import beyond_attention
 from planner.catalog.clusters import find_cluster
+from planner.catalog.fabric import on_network
 from planner.catalog.library import open_library
 from planner.errors import NoLegalPlan, PlannerError, UnitError
 from planner.plan import Plan, Range
@@ -87,6 +88,7 @@ def ask_serve(
     model: str,
     gpus: str,
     *,
+    network: str | None = None,
     input: int | None = None,
     output: int | None = None,
     prefix: int = 0,
@@ -115,7 +117,8 @@ def ask_serve(
         PlannerError: whatever is wrong with the question.
     """
     library = open_library(profiles, strict)
-    shape, cluster, preset = library.model(model), find_cluster(gpus, library), library.engine(engine)
+    shape, cluster = library.model(model), find_cluster(on_network(gpus, network), library)
+    preset = library.engine(engine)
     if sum(x is not None for x in (users, batch, rate)) > 1:
         raise PlannerError("--users, --batch and --rate are ways to give one load: leave all but one out")
     asked: dict[str, Any] = {"input": input, "output": output, "prefix": prefix, "weights": weights, "kv": kv}

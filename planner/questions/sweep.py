@@ -13,6 +13,7 @@ from typing import Any
 
 from planner.bands import band
 from planner.catalog.clusters import find_cluster
+from planner.catalog.fabric import on_network
 from planner.catalog.library import Library, open_library
 from planner.catalog.yamlfile import parse_yaml
 from planner.errors import PlannerError, suggest
@@ -177,8 +178,8 @@ def _check_names(sweep: Sweep) -> None:
         library = sweep.shelves.library(profiles)
         for name in sweep.choices["model"]:
             library.model(name)
-        for text in sweep.choices["gpus"]:
-            find_cluster(text, library)
+        for text, network in product(sweep.choices["gpus"], sweep.choices.get("network", (None,))):
+            find_cluster(on_network(text, network), library)
         for name in sweep.choices.get("framework", ()):
             library.framework(name)
 

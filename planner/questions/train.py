@@ -144,6 +144,9 @@ def caveats(job: Job, bounds: Bounds) -> tuple[str, ...]:
         said.append(
             f"{job.cluster.accelerator.name} was never held against measured training runs; times are estimates"
         )
+    network = job.cluster.crossed
+    if network is not None and not network.tested:
+        said.append(f"{network.name} was never held against measured runs; what it reaches is {network.trust}")
     if job.framework.trust == "assumed":
         said.append(f"the preset {job.framework.name} holds assumed constants")
     if job.model.moe is not None:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from planner.catalog.clusters import find_cluster
+from planner.catalog.fabric import on_network
 from planner.catalog.library import Library
 from planner.catalog.yamlfile import dotted
 from planner.errors import PlannerError
@@ -150,7 +151,9 @@ class Answer:
         return job, plan
 
 
-def read_answer(text: str, library: Library, gpus: str | None = None, framework: str | None = None) -> Answer:
+def read_answer(
+    text: str, library: Library, gpus: str | None = None, framework: str | None = None, network: str | None = None
+) -> Answer:
     """The jobs and plans of `planner recommend --json` or `explain --json`; options replace what it says.
 
     Raises:
@@ -167,7 +170,7 @@ def read_answer(text: str, library: Library, gpus: str | None = None, framework:
         raise PlannerError(
             f"this JSON is no whole answer of the planner: {key}{schema_problem(problem)}", "give it unchanged"
         ) from None
-    job = _job(said.inputs, library, gpus, framework)
+    job = _job(said.inputs, library, on_network(gpus or said.inputs.cluster.spec, network), framework)
     plans = (said.plan,) if said.plans is None and said.plan is not None else said.plans or ()
     return Answer(tuple(found.job(job) for found in plans), tuple(found.plan for found in plans))
 
@@ -184,8 +187,8 @@ def read_object(text: str) -> dict[str, Any]:
     return data
 
 
-def _job(said: _Inputs, library: Library, gpus: str | None, framework: str | None) -> Job:
-    cluster = find_cluster(gpus or said.cluster.spec, library).value
-    if gpus is None and cluster.gpus != said.cluster.gpus:
+def _job(said: _Inputs, library: Library, gpus: str, framework: str | None) -> Job:
+    cluster = find_cluster(gpus, library).value
+    if gpus == said.cluster.spec and cluster.gpus != said.cluster.gpus:
         raise PlannerError("the cluster of this answer is in no catalogue", "name it: --gpus")
     return Job(said.model.profile, cluster, said.workload, library.framework(framework or said.framework).value)

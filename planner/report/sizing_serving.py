@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from planner import __version__
+from planner.catalog.fabric import on_network
 from planner.questions.size_serving import LoadAnswer
 from planner.report.grid import Column, tables
 from planner.report.jsonout import inputs_of
@@ -97,6 +98,7 @@ def _same(s: Served) -> list[str]:
     job = s.kind.question.job
     w = job.workload
     gpus = f"{s.nodes}x{job.cluster.node.name}" if s.kind.whole or s.nodes > 1 else f"{s.gpus}x{s.kind.name}"
+    gpus = on_network(gpus, job.cluster.fabric)
     load = ["--rate", f"{w.rate:g}"] if w.rate is not None else ["--users", str(w.users)]
     levels = [f"--{name} {1e3 * x:g}ms" for name in ("ttft", "tpot") if (x := getattr(w, name))]
     return [

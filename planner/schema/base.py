@@ -20,7 +20,7 @@ class Record(BaseModel):
 
 
 class Profile(Record):
-    """A record that users name.
+    """A record that users name. A file with `like: NAME` states only what tells it from that profile of its kind.
 
     Attributes:
         name: canonical name; also the file's stem.

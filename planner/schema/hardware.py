@@ -155,6 +155,7 @@ class Link(Profile):
             "network" joins nodes.
         rate: per accelerator and direction. For a "network" the node's own `network_rate` replaces it.
         pair_rate: per pair and direction (mesh and torus).
+        port: who has a port of a "network" where --network gives no number of them.
         domain: accelerators joined at full rate, where that differs from the node's count (72, or 2 for a bridge).
         socket, socket_rate: accelerators on one processor socket of the host ("pcie"), and what all rings that leave it
             share, per direction.
@@ -166,11 +167,13 @@ class Link(Profile):
         latency: fixed time per collective; hop_latency: added per further member of the ring.
         peer_latency, peer_hop: fixed time, and time per member, of the all-reduce kernel with which serving engines
             join a few KB by reading each other's memory inside one domain; absent: not measured on this link.
+        tested: published training runs over this network are in the accuracy corpus.
     """
 
     kind: Literal["switch", "mesh", "torus", "bridge", "pcie", "network"]
     rate: BytesPerSecond
     pair_rate: BytesPerSecond | None = None
+    port: Literal["accelerator", "node"] = "accelerator"
     domain: Accelerators | None = None
     socket: Accelerators | None = None
     socket_rate: BytesPerSecond | None = None
@@ -183,6 +186,7 @@ class Link(Profile):
     peer_latency: Seconds | None = None
     peer_hop: Seconds = 0.0
     trust: Trust
+    tested: bool = False
 
     @model_validator(mode="after")
     def _mesh_has_pairs(self) -> Link:
@@ -277,6 +281,7 @@ class Cluster(Record):
 
     Attributes:
         network: its rate is the node's network_rate.
+        fabric: the network that was asked for in place of the node's own, in the words of --network.
     """
 
     accelerator: Accelerator
@@ -285,6 +290,7 @@ class Cluster(Record):
     network: Link | None
     nodes: Positive
     used: Positive
+    fabric: Text | None = None
 
     @model_validator(mode="after")
     def _can_be_joined(self) -> Cluster:
@@ -293,6 +299,11 @@ class Cluster(Record):
         if self.network is None and self.domain < self.gpus and self.nodes > 1:
             raise ValueError(f"{self.node.name} has no network: {self.nodes} of them cannot be joined")
         return self
+
+    @property
+    def crossed(self) -> Link | None:
+        """The network, where nodes or scale-up domains have to be joined by it."""
+        return self.network if self.nodes > 1 and self.gpus > self.domain else None
 
     @property
     def gpus(self) -> int:
@@ -311,10 +322,12 @@ class ClusterFile(Record):
     Attributes:
         node: a node by name or written out; nodes: how many of them.
         gpus_per_node: fewer than the node has, if so.
+        network: another network than the node's, as --network has it.
         accelerator: written out, when the node names one that no profile describes.
     """
 
     node: Name | Node
     nodes: Positive = 1
     gpus_per_node: Positive | None = None
+    network: Text | None = None
     accelerator: Accelerator | None = None

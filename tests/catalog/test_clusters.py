@@ -8,7 +8,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from planner.catalog.clusters import MOST, find_cluster
+from planner.catalog.clusters import MOST, cluster_spec, find_cluster
+from planner.catalog.fabric import on_network
 from planner.catalog.library import Library, open_library
 from planner.errors import AmbiguousName, PlannerError, ProfileError, UnknownName
 from planner.schema.hardware import Cluster
@@ -250,6 +251,105 @@ def test_suggestions_come_from_accelerators_and_nodes(library: Library) -> None:
     assert any("planner show nodes" in line for line in caught.value.hint)
 
 
+# nodes of another size
+
+
+def test_a_plain_node_of_the_size_that_is_asked_for(tmp_path: Path, root: Path) -> None:
+    quad = NODE.replace("provider: test", "provider: generic")
+    write(tmp_path, "nodes", "lonely-quad", quad, accelerator="lonely", count=4)
+    found = find_cluster("16x4xlonely", Library((tmp_path, root)))
+    assert shape(found.value) == ("lonely", "lonely-quad", 16, 4)
+    assert found.assumptions == ("16x4xlonely: nodes of 4 are lonely-quad; workstation has 1",)
+
+
+@pytest.mark.parametrize(("text", "nodes"), [("32x8xGB200-NVL72", 64), ("2x72xGB200-NVL72", 36)])
+def test_trays_that_one_domain_joins(library: Library, text: str, nodes: int) -> None:
+    found = find_cluster(text, library)
+    assert shape(found.value) == ("gb200-nvl72", "gb200-tray", nodes, 4)
+    assert "which nvl72 joins up to 72" in found.assumptions[-1]
+
+
+@pytest.mark.parametrize("text", ["2x6xGB200-NVL72", "2x76xGB200-NVL72"])
+def test_trays_are_whole_and_inside_the_domain(library: Library, text: str) -> None:
+    with pytest.raises(PlannerError, match="a node has 4 of these"):
+        find_cluster(text, library)
+
+
+# another network
+
+GBIT = 1e9 / 8
+
+
+@pytest.mark.parametrize(
+    ("network", "name", "gigabits"),
+    [
+        ("ib", "ib", 2400),
+        ("eth", "ethernet", 12.5),
+        ("100GbE", "ethernet", 12.5),
+        ("8x100GbE", "ethernet", 100),
+        ("2 x 400 Gbps", "ethernet", 100),
+        ("4xib", "ib", 1200),
+        ("ib-200G", "ib", 200),
+        ("200Gb/s ib", "ib", 200),
+        ("1xib:400gbit", "ib", 50),
+    ],
+)
+def test_a_network_is_shared_by_the_accelerators_of_a_node(
+    with_ethernet: Library, network: str, name: str, gigabits: float
+) -> None:
+    """The ports of a node, at their rate, over its eight accelerators."""
+    plain, found = (find_cluster(f"4x8xH100{at}", with_ethernet) for at in ("", f"@{network}"))
+    assert found.value.network is not None
+    assert (found.value.network.name, found.value.network.rate) == (name, pytest.approx(gigabits * GBIT))
+    assert found.value.model_copy(update={"network": plain.value.network, "fabric": None}) == plain.value
+    assert any(said.startswith(f"--network {network}: ") for said in found.assumptions)
+    again = find_cluster(cluster_spec(found.value), with_ethernet)
+    assert again.value == found.value
+
+
+@pytest.fixture(scope="module")
+def with_ethernet(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Library:
+    """ "ethernet", of which a node has one port."""
+    own = tmp_path_factory.mktemp("networks")
+    slow = LINK.replace("rate: 300 GB/s", "aliases: [eth]\nrate: 100 Gb/s")
+    write(own, "links", "ethernet", slow, kind="network", extra="port: node")
+    return Library((own, root))
+
+
+@pytest.mark.parametrize(
+    ("network", "message"),
+    [
+        ("nvlink", "nvlink joins accelerators inside a node"),
+        ("ibb", 'no network is called "ibb"'),
+        ("", 'no network is called ""'),
+        ("0GbE", "1 to 1024 ports of 1 to 10,000 Gb/s"),
+        ("2000xib", "1 to 1024 ports"),
+        ("100GbE ib", 'no network is called "100GbE ib"'),
+    ],
+)
+def test_no_other_network_is_taken(with_ethernet: Library, network: str, message: str) -> None:
+    with pytest.raises(PlannerError, match=message):
+        find_cluster(on_network("4x8xH100", network), with_ethernet)
+
+
+def test_a_network_that_joins_nothing_is_said(with_ethernet: Library) -> None:
+    found = find_cluster("8xH100@100GbE", with_ethernet)
+    assert "changes nothing" in found.assumptions[-1]
+
+
+def test_a_slow_port_is_not_what_was_measured(root: Path, tmp_path: Path) -> None:
+    write(tmp_path, "links", "fast", LINK, kind="network", extra="tested: true")
+    library = Library((tmp_path, root))
+    for network, tested in (("fast", True), ("1xfast", False)):
+        link = find_cluster(f"4x8xH100@{network}", library).value.network
+        assert link is not None and link.tested is tested
+
+
+def test_the_option_goes_before_what_the_cluster_says() -> None:
+    assert on_network("4x8xH100@ib", "eth") == "4x8xH100@eth"
+    assert on_network("4x8xH100@ib", None) == "4x8xH100@ib"
+
+
 # a cluster written out
 
 
@@ -277,6 +377,12 @@ nodes: 3
 def test_a_file_names_a_node(tmp_path: Path, library: Library) -> None:
     path = cluster_file(tmp_path, "node: dgx-h100\nnodes: 4\ngpus_per_node: 6\n")
     assert shape(find_cluster(path, library).value) == (H100, "dgx-h100", 4, 6)
+
+
+def test_a_file_names_another_network(tmp_path: Path, with_ethernet: Library) -> None:
+    path = cluster_file(tmp_path, "node: dgx-h100\nnodes: 4\nnetwork: 100GbE\n")
+    found = find_cluster(path, with_ethernet).value
+    assert found.network is not None and found.network.rate == pytest.approx(12.5 * GBIT)
 
 
 def test_a_file_writes_a_node_out(tmp_path: Path, library: Library) -> None:

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from planner.catalog import inherit, names
 from planner.catalog import library as module
-from planner.catalog import names, yamlfile
 from planner.catalog.library import KINDS, Library, Resolved, candidates, open_library
 from planner.catalog.names import normalise
 from planner.catalog.yamlfile import LIMIT, parse_yaml, read_profile
@@ -466,7 +466,7 @@ def test_a_library_reads_each_file_once(root: Path, library: Library, monkeypatc
     """Also those that were named by path; another library sees what has changed since."""
     opened: list[str] = []
     read = names.read_text
-    for reader in (names, yamlfile):
+    for reader in (names, inherit):
         monkeypatch.setattr(reader, "read_text", lambda path: (opened.append(str(path)), read(path))[1])
     own = str(write_model(root / "own", "mine"))
     asked = ("llama70b", "big-one", "qwen2.5-7b", own)
