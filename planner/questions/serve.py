@@ -229,8 +229,9 @@ def _check(job: ServeJob) -> None:
 
 def confidence(job: ServeJob) -> tuple[str, ...]:
     """What the estimates rest on that was not measured."""
-    cluster, said = job.cluster, []
-    if cluster.accelerator.inference is None:
+    cluster, said = job.cluster, list(job.cluster.accelerator.doubts)
+    known = cluster.accelerator.inference
+    if known is None or known.trust == "assumed":
         said.append(f"low confidence: no inference runs on {cluster.accelerator.name} were at hand")
     link = cluster.scaleup
     if link is not None and cluster.gpus > 1 and (link.kind == "pcie" or link.peer_latency is None):

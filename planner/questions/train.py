@@ -139,11 +139,10 @@ def best(job: Job, bounds: Bounds) -> Ranked | None:
 
 def caveats(job: Job, bounds: Bounds) -> tuple[str, ...]:
     """What no published run in the corpus backs: said wherever the numbers are."""
-    said = []
-    if not job.cluster.accelerator.tested:
-        said.append(
-            f"{job.cluster.accelerator.name} was never held against measured training runs; times are estimates"
-        )
+    part = job.cluster.accelerator
+    said = list(part.doubts)
+    if not part.tested:
+        said.append(f"{part.name} was never held against measured training runs; times are estimates")
     network = job.cluster.crossed
     if network is not None and not network.tested:
         said.append(f"{network.name} was never held against measured runs; what it reaches is {network.trust}")

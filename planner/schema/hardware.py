@@ -215,6 +215,7 @@ class Accelerator(Profile):
         inference: what serving kernels reach, where that is known; else `efficiency` stands in.
         tested: published training runs on this part are in the accuracy corpus.
         formats: products below 16 bit.
+        preliminary: announced; its figures are the vendor's intent, and no part of them was measured.
     """
 
     vendor: Text
@@ -232,6 +233,13 @@ class Accelerator(Profile):
     flash: bool = True
     tested: bool = False
     formats: ProductRates = ProductRates()
+    preliminary: bool = False
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What is to be said of its figures, whatever is computed with them."""
+        said = f"{self.name} is announced: its figures are the vendor's, before anybody measured a part"
+        return (said,) if self.preliminary else ()
 
 
 class Price(Record):
