@@ -83,6 +83,7 @@ DENSE_TFLOPS = {
 """bf16, never the sparse figure; MI250X per GCD."""
 
 TESTED = {"a100-sxm4-40gb", "a100-sxm4-80gb", "h100-sxm5-80gb", "v100-sxm2-16gb", "v100-sxm2-32gb", "b200-sxm-180gb"}
+TESTED |= {"a800-sxm4-80gb"}
 
 
 def load(kind: str, path: Path) -> Any:
