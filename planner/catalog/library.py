@@ -1,7 +1,8 @@
 """How a name finds its facts: folders of YAML profiles, searched in order.
 
 A name is matched, in this order, as canonical name (the file's stem), as alias or Hugging Face id, and as an ambiguous
-name that one profile claims with `default_for`. Nothing else matches: a near miss is suggested, never taken.
+name that one profile claims with `default_for`. A model is found by the last part of a path or of another owner's
+repository too, and that is said. Nothing else matches: a near miss is suggested, never taken.
 """
 
 from __future__ import annotations
@@ -128,7 +129,16 @@ class Library:
         path = _given_path(kind, name)
         found = self._by_name(kind, name) if path is None else None
         path = path or (_folder(kind, name) if found is None else None)
+        if path is None and found is None and kind == "model" and not self.strict:
+            found = self._copy(name)
         return Resolved(self._written(kind, path)) if path is not None else found
+
+    def _copy(self, name: str) -> Resolved[Any] | None:
+        """The model of which a repository of another owner, or a folder that is not here, is a copy by its name."""
+        last = re.split(r"[/\\]", name.rstrip("/\\"))[-1]
+        found = self._by_name("model", last) if last != name else None
+        said = f"{quote(name)} is taken for {last}" if found else ""
+        return Resolved(found.value, (*found.assumptions, said)) if found else None
 
     def _by_name(self, kind: str, name: str) -> Resolved[Any] | None:
         """Canonical name, then other spelling, then default; each in the order of the roots."""

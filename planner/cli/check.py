@@ -190,6 +190,7 @@ def _understood(
     if shape is None and reading.model is None and reading.model_name:
         found = library.lookup("model", reading.model_name)
         shape = found.value if found else None
+        assumed += found.assumptions if found else ()
     preset = library.framework(names["framework"] or said.get("framework") or PRESETS[reading.target])
     given = given | {"seq": given["seq"] or whole_number(said.get("seq", ""))}
     given["attention"] = said.get("attention")
