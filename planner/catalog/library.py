@@ -137,8 +137,8 @@ class Library:
         """The model of which a repository of another owner, or a folder that is not here, is a copy by its name."""
         last = re.split(r"[/\\]", name.rstrip("/\\"))[-1]
         found = self._by_name("model", last) if last != name else None
-        said = f"{quote(name)} is taken for {last}" if found else ""
-        return Resolved(found.value, (*found.assumptions, said)) if found else None
+        exact = found is not None and not found.assumptions
+        return Resolved(found.value, (f"{quote(name)} is taken for {last}",)) if found and exact else None
 
     def _by_name(self, kind: str, name: str) -> Resolved[Any] | None:
         """Canonical name, then other spelling, then default; each in the order of the roots."""
