@@ -130,7 +130,7 @@ class TestProfile:
         assert found.aliases[: len(model.aliases)] == model.aliases
 
     def test_says_no_default_and_no_name_twice(self, path: Path) -> None:
-        """A key at its default value and an alias that matches anyway are left out; `like` may need one to be undone."""
+        """A key at its default, unless it undoes what `like` says, and an alias that matches anyway are left out."""
         written = yaml.safe_load(path.read_text(encoding="utf-8"))
         defaults = {key: field.default for key, field in Model.model_fields.items() if not field.is_required()}
         idle = [key for key in written if key in defaults and written[key] == defaults[key]]
