@@ -84,3 +84,17 @@ def test_a_file_of_ones_own_is_like_a_packaged_one(tmp_path: Path) -> None:
     library(tmp_path / "mine", near=NEAR)
     found = Library((tmp_path / "mine", tmp_path / "packaged")).accelerator("near").value
     assert found.memory == 80 * 2**30
+
+
+def test_a_model_has_the_count_of_its_own_shape(tmp_path: Path) -> None:
+    """The other's published parameters are not those of a shape that was changed."""
+    folder = tmp_path / "models"
+    folder.mkdir()
+    shape = "layers: 2\nhidden: 64\nffn: 128\nheads: 4\nkv_heads: 2\nhead_dim: 16\nvocab: 1000\n"
+    rest = "family: llama\ntied_embeddings: false\ncontext: 2048\nmlp: glu\nparameters: 0.2 M\nsource: a test\n"
+    (folder / "small.yaml").write_text(f"name: small\n{shape}{rest}")
+    (folder / "twin.yaml").write_text("name: twin\nlike: small\ncontext: 4096\nsource: a test\n")
+    (folder / "deeper.yaml").write_text("name: deeper\nlike: small\nlayers: 20\nsource: a test\n")
+    assert Library((tmp_path,)).model("twin").value.context == 4096
+    with pytest.raises(ProfileError, match=r"deeper\.yaml:1: parameters: 200 k stated, but"):
+        Library((tmp_path,)).model("deeper")
