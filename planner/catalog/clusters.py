@@ -31,8 +31,6 @@ GRAMMAR = (
     "cluster.yaml     a cluster written out",
     "8x8xA100@100GbE  with another network",
 )
-PLAIN = ("generic", "onprem")
-"""Providers of nodes that are no one's offer."""
 
 _LEADING = re.compile(r"([+-]?\d[^x×*:]*)[x×*]\s*(\S.*)", re.DOTALL | re.IGNORECASE)
 _MEMORY = re.compile(r"\d+\s*g(i?b)?", re.IGNORECASE)
@@ -188,9 +186,9 @@ def _place(request: _Request, node: Node, library: Library, notes: list[str]) ->
 
 
 def _larger(request: _Request, node: Node, library: Library, notes: list[str]) -> tuple[Node, int, int] | None:
-    """The one plain node that holds as many of these accelerators as were asked for."""
+    """The one generic node that holds as many of these accelerators as were asked for."""
     names = _nodes_with(node.accelerator, request.count, library)
-    plain = [found for name in names if (found := library.node(name).value).provider in PLAIN]
+    plain = [found for name in names if (found := library.node(name).value).provider == "generic"]
     if len(plain) != 1:
         return None
     notes.append(f"{request.text}: nodes of {request.count} are {plain[0].name}; {node.name} has {node.count}")

@@ -229,7 +229,7 @@ def _check(job: ServeJob) -> None:
 
 def confidence(job: ServeJob) -> tuple[str, ...]:
     """What the estimates rest on that was not measured."""
-    cluster, said = job.cluster, list(job.cluster.accelerator.doubts)
+    cluster, said = job.cluster, list(job.cluster.doubts)
     known = cluster.accelerator.inference
     if known is None or known.trust == "assumed":
         said.append(f"low confidence: no inference runs on {cluster.accelerator.name} were at hand")

@@ -140,12 +140,9 @@ def best(job: Job, bounds: Bounds) -> Ranked | None:
 def caveats(job: Job, bounds: Bounds) -> tuple[str, ...]:
     """What no published run in the corpus backs: said wherever the numbers are."""
     part = job.cluster.accelerator
-    said = list(part.doubts)
+    said = list(job.cluster.doubts)
     if not part.tested:
         said.append(f"{part.name} was never held against measured training runs; times are estimates")
-    network = job.cluster.crossed
-    if network is not None and not network.tested:
-        said.append(f"{network.name} was never held against measured runs; what it reaches is {network.trust}")
     if job.framework.trust == "assumed":
         said.append(f"the preset {job.framework.name} holds assumed constants")
     if job.model.moe is not None:

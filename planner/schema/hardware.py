@@ -314,6 +314,15 @@ class Cluster(Record):
         return self.network if self.nodes > 1 and self.gpus > self.domain else None
 
     @property
+    def doubts(self) -> tuple[str, ...]:
+        """What is to be said of its figures, whatever is computed with them."""
+        link = self.crossed
+        if link is None or link.tested:
+            return self.accelerator.doubts
+        said = f"{link.name} was never held against measured runs; what it reaches is {link.trust}"
+        return (*self.accelerator.doubts, said)
+
+    @property
     def gpus(self) -> int:
         """Accelerators in all."""
         return self.nodes * self.used

@@ -7,7 +7,29 @@ from hypothesis import strategies as st
 
 from tests.fuzz.kit import MEMORY, ask, cases, kept, weigh
 
-PARTS = ("8", "x", "A100", "H100", "V100", "2x8x", "..", ":", "-80GB", "0", "-1", "1e9", "×", " ", "*", "80GiB", "\x00")
+PARTS = (
+    "8",
+    "x",
+    "@",
+    "GbE",
+    "100",
+    "NDR",
+    "A100",
+    "H100",
+    "V100",
+    "2x8x",
+    "..",
+    ":",
+    "-80GB",
+    "0",
+    "-1",
+    "1e9",
+    "×",
+    " ",
+    "*",
+    "80GiB",
+    "\x00",
+)
 VALUES = (
     "0",
     "1",
@@ -70,6 +92,7 @@ OPTIONS = (
     ),
     *("--width", "--margin", "--weights", "--kv", "--input", "--output", "--concurrency", "--rate", "--ttft", "--tpot"),
     *("--objective", "--tokens", "--days", "--budget", "--compare", "--forward", "--p2p", "--engine", "--set"),
+    "--network",
 )
 FLAGS = (
     "--exact",
