@@ -279,3 +279,14 @@ def test_prices_are_plausible(nodes: dict[str, Node]) -> None:
         assert node.price.usd_per_hour != 700.0, name
         assert 0.1 < node.price.usd_per_hour / node.count < 500, name
     assert not [name for name in priced if name.startswith(("a2-", "a3-", "a4-"))]
+
+
+def test_only_parts_of_the_corpus_are_called_measured(accelerators: dict[str, Accelerator]) -> None:
+    """What a part has from another one is assumed of it."""
+    assert {name for name, part in accelerators.items() if part.efficiency.trust == "measured"} == TESTED
+
+
+def test_a_network_is_tested_where_runs_used_it(links: dict[str, Link]) -> None:
+    """Networks between the nodes of the corpus's dense runs; no other kind of link claims it."""
+    tested = {link.name for link in links.values() if link.tested}
+    assert tested == {"infiniband-edr", "infiniband-hdr", "infiniband-ndr", "roce", "efa-v2", "efa-playbook"}

@@ -513,3 +513,13 @@ def test_packaged_names_are_read_from_one_line(kind: str, monkeypatch: pytest.Mo
         assert spelled.default_for == tuple(value.get("default_for", ()))
         assert set(value.get("aliases", ())) <= set(spelled.aliases)
         assert value.get("hf_id") is None or value["hf_id"] in spelled.aliases
+
+
+def test_a_copy_is_found_by_the_last_part_of_its_name(library: Library) -> None:
+    """Of another owner's repository, or a folder that is not here; never by a default, never under strict."""
+    for name in ("unsloth/llama3-8b", "/data/ckpt/Llama3-8B", "mirror/Meta-Llama-3-8B"):
+        found = library.lookup("model", name)
+        assert found is not None and found.value.name == "llama3-8b"
+        assert found.assumptions[-1].startswith(f'"{name}" is taken for')
+    assert library.lookup("model", "someone/llama70b") is None
+    assert Library(library.roots, strict=True).lookup("model", "unsloth/llama3-8b") is None
