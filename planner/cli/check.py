@@ -191,7 +191,9 @@ def _understood(
         found = library.lookup("model", reading.model_name)
         shape = found.value if found else None
         assumed += found.assumptions if found else ()
-    preset = library.framework(names["framework"] or said.get("framework") or PRESETS[reading.target])
+    preset = library.framework(
+        names["framework"] or said.get("framework") or reading.timed_as or PRESETS[reading.target]
+    )
     given = given | {"seq": given["seq"] or whole_number(said.get("seq", ""))}
     given["attention"] = said.get("attention")
     setup, more = setup_of(reading, cluster, preset.value, shape, **given)

@@ -109,7 +109,7 @@ def _read_command(
     options = read_options(launch.words, _grammar(launch))
     config = _config(options, documents, context)
     if "job.config_file" in options or "job.config-file" in options:
-        return read_torchtitan(_wanted(config, options), context.world)
+        return read_torchtitan(_wanted(config, options), context.world, options)
     if "num-layers" in options or "tensor-model-parallel-size" in options:
         if "deepspeed" in options or "deepspeed_config" in options:
             return read_megatron_deepspeed(options, config, context.world, environment, context.vocabulary)

@@ -124,8 +124,8 @@ def key(option: str) -> str:
 
 
 def same(value: str, other: str) -> bool:
-    """Equal as text of any case, or as numbers."""
-    value, other = value.strip().lower(), other.lower()
+    """Equal as text of any case, as lists with commas or blanks, or as numbers."""
+    value, other = (",".join(text.lower().replace(",", " ").split()) for text in (value, other))
     try:
         return value == other or float(value) == float(other)
     except ValueError:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from planner.catalog.recipes import recipe_spelled
 from planner.errors import PlannerError
 from planner.launch.shell import LONGEST
 from planner.read.deepspeed import line_of
+from planner.read.options import Options
 from planner.read.placement import Stages
 from planner.read.reading import MOST_STRANGE, Problem, Reading, did_you_mean
+from planner.read.table import Given, NotModelled, flat, table
 from planner.schedules import SCHEDULES as CATALOGUE
 from planner.schedules import spelled
 from planner.units import whole_number
@@ -24,60 +28,27 @@ DEFAULT = "1F1B"
 MOST_DOTS = 1_000
 """On one line of a TOML."""
 
-SECTIONS = (
-    "job",
-    "profiling",
-    "metrics",
-    "model",
-    "optimizer",
-    "lr_scheduler",
-    "training",
-    "parallelism",
-    "checkpoint",
-    "activation_checkpoint",
-    "compile",
-    "quantize",
-    "comm",
-    "memory_estimation",
-    "fault_tolerance",
-    "experimental",
-    "validation",
-    "debug",
-)
-PARALLELISM = (
-    "context_parallel_degree",
-    "context_parallel_load_balancer",
-    "context_parallel_rotate_method",
-    "data_parallel_replicate_degree",
-    "data_parallel_shard_degree",
-    "disable_loss_parallel",
-    "enable_async_tensor_parallel",
-    "expert_parallel_degree",
-    "expert_tensor_parallel_degree",
-    "fsdp_reshard_after_forward",
-    "module_fqns_per_model_part",
-    "pipeline_parallel_degree",
-    "pipeline_parallel_expert_parallel_overlap",
-    "pipeline_parallel_first_stage_less_layers",
-    "pipeline_parallel_last_stage_less_layers",
-    "pipeline_parallel_layers_per_stage",
-    "pipeline_parallel_microbatch_size",
-    "pipeline_parallel_schedule",
-    "pipeline_parallel_schedule_csv",
-    "pipeline_parallel_split_points",
-    "tensor_parallel_degree",
-)
+CALLED = {
+    "deepseek_v3-16b": "deepseek-v2-lite",
+    "deepseek_v3-236b": "deepseek-v2",
+    "deepseek_v3-671b": "deepseek-v3",
+    "llama3-405b": "llama3.1-405b",
+    "llama4-17bx16e": "llama4-scout",
+    "llama4-17bx128e": "llama4-maverick",
+}
+"""Models by torchtitan's name and flavor, where the catalogue calls them otherwise (models/*/__init__.py)."""
 
 
-def read_torchtitan(text: str, world: int) -> Reading:
-    """The plan of a configuration; its model is a name that the catalogue may know.
+def read_torchtitan(text: str, world: int, options: Options | None = None) -> Reading:
+    """The plan of a configuration; its model is a name that the catalogue may know. Options of the command win.
 
     Raises:
         PlannerError: no TOML, or a value of a wrong kind.
     """
     notes: list[str] = []
-    config = modern(read_toml(text), notes)
-    degrees, problems = _degrees(config, world), [*_unknown(config, text)]
+    written = overridden(read_toml(text), options)
+    config, given = modern(written, notes), given_in(written, text, options)
+    degrees, problems = _degrees(config, world), unknown(given)
     seq = _number(config, "training", "seq_len", 2048)
     workload: dict[str, Any] = {"seq": seq, "attention": "flash", "precision": "bf16"} | _recipe(config, notes)
     if _text(config, "training", "dtype", "float32") == "bfloat16":
@@ -87,11 +58,24 @@ def read_torchtitan(text: str, world: int) -> Reading:
         workload["context"] = "p2p" if method == "alltoall" else "allgather"
     batch = _batch(config, degrees, workload, problems, text)
     plan = degrees | batch | _stages(config, degrees["pp"])
-    share = _recompute(config, notes)
+    share = _recompute(config)
     problems += _rules(config, plan, seq, world, text)
     name = f"{_text(config, 'model', 'name', 'llama3')}-{_text(config, 'model', 'flavor', 'debugmodel')}"
     stages = plan.pop("stages", None)
-    return Reading("torchtitan", None, workload, plan, tuple(problems), tuple(notes), (), name.lower(), share, stages)
+    return Reading(
+        "torchtitan",
+        None,
+        workload,
+        plan,
+        tuple(problems),
+        tuple(notes),
+        model_name=CALLED.get(name.lower(), name.lower()),
+        recomputed=share,
+        stages=stages,
+        not_modelled=(*table("torchtitan").not_modelled(given), *kept_weights(config, plan, text)),
+        preset=preset(config, plan),
+        timed_as="torchtitan" if _flag(config, "compile", "enable", "training", "compile") else "torchtitan-eager",
+    )
 
 
 def _recipe(config: dict[str, Any], notes: list[str]) -> dict[str, Any]:
@@ -125,6 +109,68 @@ def modern(config: dict[str, Any], notes: list[str]) -> dict[str, Any]:
         moved["data_parallel_shard_degree"] = moved.pop("data_parallel_degree")
     training = _section(config, "training") | ({} if batch is None else {"local_batch_size": batch})
     return config | {"parallelism": moved | _section(config, "parallelism"), "training": training}
+
+
+def overridden(config: dict[str, Any], options: Options | None) -> dict[str, Any]:
+    """The configuration with "--section.key value" of the command in place of the file's (config/manager.py)."""
+    found = {name: dict(section) if isinstance(section, dict) else section for name, section in config.items()}
+    if options is None:
+        return found
+    for name in options.given:
+        *sections, last = name.replace("-", "_").split(".")
+        if not sections or name.replace("-", "_") == "job.config_file":
+            continue
+        negated = last.startswith("no_") and not options.texts(name)
+        place = found
+        for section in sections:
+            below = place.get(section)
+            place[section] = dict(below) if isinstance(below, dict) else {}
+            place = place[section]
+        place[last.removeprefix("no_") if negated else last] = False if negated else _typed(options.texts(name))
+    return found
+
+
+def _typed(words: tuple[str, ...]) -> Any:
+    """Words of a command as TOML would have them; a switch is true."""
+    text = " ".join(words)
+    plain = {"": True, "true": True, "false": False, "none": None}
+    if text.lower() in plain:
+        return plain[text.lower()]
+    number = whole_number(text.lstrip("-"))
+    return text if number is None else -number if text.startswith("-") else number
+
+
+def given_in(config: dict[str, Any], text: str, options: Options | None) -> list[Given]:
+    """Every key that file and command give, with its line in either."""
+    said = (
+        {name.replace("-", "_").replace(".no_", "."): options.line(name) for name in options.given} if options else {}
+    )
+    return [
+        replace(one, line=said.get(one.option) or line_of(text, one.option.rpartition(".")[2])) for one in flat(config)
+    ]
+
+
+def kept_weights(config: dict[str, Any], plan: dict[str, Any], text: str) -> tuple[NotModelled, ...]:
+    """In a pipeline, weights that stay gathered and gradients that stay whole between micro-batches: named."""
+    name = "fsdp_reshard_after_forward"
+    policy = _text(config, "parallelism", name, "default")
+    if plan["pp"] == 1 or plan["zero"] < 3 or policy == "always":
+        return ()
+    why = "weights and gradients of a pipeline are sharded and gathered anew for every micro-batch"
+    return (NotModelled(f"parallelism.{name}", policy, ("memory", "time"), why, line_of(text, name)),)
+
+
+def preset(config: dict[str, Any], plan: dict[str, Any]) -> dict[str, Any]:
+    """Fields of Framework that the file sets. "default" keeps weights gathered in a pipeline only (fsdp_config)."""
+    policy = _text(config, "parallelism", "fsdp_reshard_after_forward", "default")
+    kept = policy == "never" or (policy == "default" and plan["pp"] > 1)
+    found: dict[str, Any] = {"reshards": False} if kept else {}
+    return found | ({"logits_split": False} if _flag(config, "parallelism", "disable_loss_parallel") else {})
+
+
+def _flag(config: dict[str, Any], *paths: str) -> bool:
+    """Whether any of these, pairs of section and key, is true."""
+    return any(_section(config, a).get(b) is True for a, b in zip(paths[::2], paths[1::2], strict=True))
 
 
 def read_toml(text: str) -> dict[str, Any]:
@@ -216,7 +262,7 @@ def _layers_of(part: Any) -> int:
     return sum(str(name).startswith("layers.") for name in part) if isinstance(part, list) else 0
 
 
-def _recompute(config: dict[str, Any], notes: list[str]) -> float:
+def _recompute(config: dict[str, Any]) -> float:
     """Share of layers recomputed: 0, one in n, 1. Selective "op" keeps matrix products: half stands in for it."""
     mode = _text(config, "activation_checkpoint", "mode", "selective")
     option = _text(config, "activation_checkpoint", "selective_ac_option", "2")
@@ -224,19 +270,21 @@ def _recompute(config: dict[str, Any], notes: list[str]) -> float:
         return float(mode == "full")
     if mode == "selective" and (every := whole_number(option)):
         return 1.0 / every
-    notes.append(f"activation_checkpoint {mode} {option}: taken as every second layer recomputed")
     return 0.5
 
 
-def _unknown(config: dict[str, Any], text: str) -> list[Problem]:
+def unknown(given: Sequence[Given]) -> list[Problem]:
     """Sections and keys that torchtitan refuses, the first MOST_STRANGE of them."""
-    named: list[tuple[str, str, tuple[str, ...]]] = [(key, key, SECTIONS) for key in config]
-    named += [(f"parallelism.{key}", key, PARALLELISM) for key in _section(config, "parallelism")]
+    known = table("torchtitan")
     found: list[Problem] = []
-    for shown, key, known in [one for one in named if one[1] not in one[2]][:MOST_STRANGE]:
-        hint = did_you_mean(key, known, 0.6, len(found))
-        said = f"{shown:.80} is unknown to torchtitan 0.2{hint and f'; {hint}'}"
-        found.append(Problem("unknown_key", said, line_of(text, key), "torchtitan config/manager.py"))
+    for one in [one for one in given if known.group(one.option) is None][:MOST_STRANGE]:
+        section = one.option.partition(".")[0]
+        strange = not any(key.startswith(f"{section}.") for key in known.rows)
+        near = [key.partition(".")[0] if strange else key for key, _ in known.rows.values()]
+        hint = did_you_mean(section if strange else one.option, near, 0.6, len(found))
+        said = f"{section if strange else one.option:.80} is unknown to torchtitan 0.2{hint and f'; {hint}'}"
+        if said not in [problem.message for problem in found]:
+            found.append(Problem("unknown_key", said, one.line, "torchtitan config/manager.py"))
     return found
 
 

@@ -62,6 +62,7 @@ class Framework(Profile):
         host_member: host time per rank of such a collective, where its pieces are a list (0: one flat tensor).
         gathers_block: computation waits for every gather, none is prefetched; regathers: recomputing a layer and its
             backward pass each gather its weights.
+        reshards: ZeRO-3 gives gathered weights back after a forward pass; else they stay until the backward is through.
         fsdp_slowdown: share of hidden FSDP traffic that slows compute down.
         p2p_exposed: share of interleaved point-to-point time left exposed; p2p_blocking: 1F1B waits for each send.
         accumulate: bytes moved per parameter and micro-batch to add into the gradient buffer.
@@ -112,6 +113,7 @@ class Framework(Profile):
     host_member: Seconds = 0.0
     gathers_block: bool = False
     regathers: bool = False
+    reshards: bool = True
     fsdp_slowdown: Share
     p2p_blocking: bool
     p2p_exposed: Share

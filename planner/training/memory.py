@@ -229,7 +229,7 @@ class States:
 
     Attributes:
         weights: that it keeps; gathered: of two blocks, one in use and one prefetched, and of the ends where they stay
-            gathered; gathered_ends: of one block and of the end that is in use.
+            gathered; gathered_ends: of one block and of the end that is in use. Where nothing is given back, of all.
         gradients, optimizer: of its shard.
     """
 
@@ -261,11 +261,15 @@ def states(job: Job, plan: Plan, row: HeldRow, shards: Shards) -> States:
     if framework.fixed_bytes:
         optimizer = optimizer + _divided(framework.fixed_bytes, dense, expert, shards.weights)
     gathers = np.where(plan.zero >= 3, each.gathered, 0.0)[()]
-    stay = framework.ends_stay
+    blocks, ends = 2.0 * row.largest, row.largest + row.widest
+    if not framework.reshards:
+        blocks = ends = row.held.dense + row.held.expert
+    elif framework.ends_stay:
+        blocks, ends = blocks + row.ends, row.largest + row.ends
     return States(
         weights * stashed,
-        gathers * (2.0 * row.largest + row.ends if stay else 2.0 * row.largest),
-        gathers * (row.largest + (row.ends if stay else row.widest)),
+        gathers * blocks,
+        gathers * ends,
         _divided(each.gradient, dense, expert, shards.gradients),
         optimizer,
     )

@@ -122,7 +122,8 @@ def data_traffic(job: Job, plan: Plan, slowest: Work, held: Carried) -> Num:
     slowdown = 1.0 if framework.gathers_block else framework.fsdp_slowdown
     each_pass = _behind(forward, slowest.forward, slowdown)
     again = recomputed_share(plan.recompute_layers, plan.v, held.layers) if framework.regathers else 0.0
-    each_pass = each_pass + _behind(reduce + (1.0 + again) * forward, last_backward, slowdown)
+    gathers = 1.0 + again if framework.reshards else 0.0
+    each_pass = each_pass + _behind(reduce + gathers * forward, last_backward, slowdown)
     gathered_once = np.where(plan.zero >= 3, 0.0, gather)
     return np.where(plan.zero >= 2, plan.m * each_pass + gathered_once, at_end)[()]
 
