@@ -9,6 +9,7 @@ from planner.read.deepspeed import read_deepspeed
 from planner.read.megatron import read_megatron, strange_options
 from planner.read.options import Option, Options
 from planner.read.reading import Reading
+from planner.read.table import table
 from planner.schedules import run_by
 
 RENAMED = {
@@ -49,6 +50,7 @@ def read_megatron_deepspeed(
         list(reading.notes),
         dict(reading.workload),
     )
+    named, preset = table("megatron-deepspeed").not_modelled(options.everything()), {}
     if config is None:
         notes.append("its DeepSpeed JSON is not beside it: ZeRO stage and offload are taken from the options")
     else:
@@ -56,6 +58,7 @@ def read_megatron_deepspeed(
         plan["zero"] = engine.plan["zero"] if stage is None else stage
         workload |= {key: engine.workload[key] for key in ("offload", "optimizer") if key in engine.workload}
         problems, notes = (*problems, *engine.problems), [*notes, *engine.notes]
+        named, preset = (*named, *engine.not_modelled), engine.preset
     if "cpu-optimizer" in options:
         workload["offload"] = "optimizer"
     return replace(
@@ -65,6 +68,8 @@ def read_megatron_deepspeed(
         workload=workload,
         problems=problems,
         notes=tuple(dict.fromkeys(notes)),
+        not_modelled=named,
+        preset=preset,
     )
 
 
