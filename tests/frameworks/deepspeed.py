@@ -20,6 +20,12 @@ def deepspeed_accepts(config: Mapping[str, Any], dp_world: int) -> Verdict:
     return _worker().judge(op="config", config=dict(config), dp_world=dp_world)
 
 
+def deepspeed_keys() -> dict[str, str]:
+    """Keys of the JSON's sections by their dotted names, and their defaults; "" where that is no plain value."""
+    found: dict[str, str] = _worker().ask(op="keys")["keys"]
+    return found
+
+
 def deepspeed_initialize(config: Mapping[str, Any], stages: int, dp_world: int = 1, tp: int = 1) -> Verdict:
     """`deepspeed.initialize` on rank 0 of stages x dp_world x tp; stages 0 is a model without a pipeline."""
     return _worker().judge(op="initialize", config=dict(config), stages=stages, dp_world=dp_world, tp=tp)

@@ -4,6 +4,7 @@ config      config, dp_world           -> a verdict; refused at "unread" if a ke
 initialize  config, stages, dp_world, tp  -> a verdict of `deepspeed.initialize` with a small PipelineModule (or a plain
                                           module where stages is 0), over a fake process group
 schedule    micro_batches, stages      -> operations of every stage
+keys                                   -> every key of the JSON that a pydantic model reads, and its default
 launcher    arguments, hostfile        -> the `deepspeed` command's own parser, and the hosts it reads
 """
 
@@ -87,6 +88,33 @@ def config(question: Answer) -> Answer:
     names = ("train_batch_size", "train_micro_batch_size_per_gpu", "gradient_accumulation_steps", "gradient_clipping")
     values = {name: getattr(made, name) for name in (*names, "world_size", "zero_optimization_stage")}
     return {"ok": True, "args": values, "config": {"zero_optimization": made.zero_config.model_dump()}}
+
+
+MODELS = {
+    "zero_optimization": ("zero.config", "DeepSpeedZeroConfig"),
+    "zero_optimization.offload_param": ("zero.offload_config", "DeepSpeedZeroOffloadParamConfig"),
+    "zero_optimization.offload_optimizer": ("zero.offload_config", "DeepSpeedZeroOffloadOptimizerConfig"),
+    "bf16": ("precision_config", "DeepSpeedBF16Config"),
+    "fp16": ("precision_config", "DeepSpeedFP16Config"),
+    "tensor_parallel": ("tensor_parallel.config", "TPTrainingConfig"),
+    "hybrid_engine": ("config", "HybridEngineConfig"),
+    "compile": ("compile", "CompileConfig"),
+}
+"""Sections of the JSON, and the classes under deepspeed.runtime that read them."""
+
+
+def keys(_: Answer) -> Answer:
+    """Dotted names, by alias where there is one; a section or a list has no default."""
+    from importlib import import_module
+
+    found: dict[str, str] = {}
+    for section, (module, name) in MODELS.items():
+        where = "deepspeed.compile.config" if module == "compile" else f"deepspeed.runtime.{module}"
+        for key, one in getattr(import_module(where), name).model_fields.items():
+            plain = isinstance(one.default, bool | int | float | str)
+            value = int(one.default) if type(one.default).__name__ == "pp_int" else one.default
+            found[f"{section}.{one.alias or key}"] = str(value) if plain else ""
+    return {"ok": True, "keys": found}
 
 
 def optimizer_of(given: Mapping[str, Any]) -> Any:
@@ -175,7 +203,7 @@ def launcher(question: Answer) -> Answer:
     return {"ok": True, "args": vars(args) | {"hosts": {host: len(slots) for host, slots in chosen.items()}}}
 
 
-OPERATIONS = {"config": config, "initialize": initialize, "schedule": schedule, "launcher": launcher}
+OPERATIONS = {"config": config, "keys": keys, "initialize": initialize, "schedule": schedule, "launcher": launcher}
 
 if __name__ == "__main__":
     serve(lambda question: OPERATIONS[question["op"]](question))

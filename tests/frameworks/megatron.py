@@ -100,6 +100,11 @@ class MegatronValidator:
         """Of megatron-core."""
         return str(self._worker.ask(op="version")["version"])
 
+    def options(self) -> dict[str, str]:
+        """Every option of the parser, without dashes, and its default."""
+        found: dict[str, str] = self._worker.ask(op="options")["options"]
+        return found
+
     def check(self, flags: Sequence[str], world: int, env: Mapping[str, str] | None = None, arch: int = 9) -> Verdict:
         """Flags as a user would type them, on so many ranks; arch 9 is Hopper, 10 Blackwell."""
         return self._worker.judge(op="check", **_flags(flags, world, env, arch))

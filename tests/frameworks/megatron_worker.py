@@ -6,6 +6,7 @@ check       flags, world, env, arch      -> a verdict with every parsed value
 parameters  (flags, ... | shape, layout), rank  -> parameters of each model chunk of that rank
 layers      (flags, ... | shape, layout) -> layers of each chunk of each pipeline rank
 groups      layout, token, expert        -> groups of ranks
+options                                  -> every option of the parser, and its default
 version                                  -> megatron-core's
 """
 
@@ -153,7 +154,31 @@ def version(_: Answer) -> Answer:
     return {"ok": True, "version": megatron.core.__version__}
 
 
-OPERATIONS = {"check": check, "parameters": parameters, "layers": layers, "groups": groups, "version": version}
+def options(_: Answer) -> Answer:
+    """As text; an enumeration by its name, a list by its entries."""
+    from argparse import ArgumentParser
+
+    from megatron.training.arguments import add_megatron_arguments
+
+    actions = add_megatron_arguments(ArgumentParser(allow_abbrev=False))._actions
+    names = {name[2:]: action for action in actions for name in action.option_strings if name.startswith("--")}
+    return {"ok": True, "options": {name: said(one.default) for name, one in names.items()}}
+
+
+def said(value: Any) -> str:
+    """As a command would have it."""
+    value = getattr(value, "name", value)
+    return " ".join(map(said, value)) if isinstance(value, list | tuple) else str(value)
+
+
+OPERATIONS = {
+    "check": check,
+    "parameters": parameters,
+    "layers": layers,
+    "groups": groups,
+    "options": options,
+    "version": version,
+}
 
 if __name__ == "__main__":
     megatron_path.open_path(sys.argv[1] if len(sys.argv) > 1 else None)
