@@ -55,6 +55,22 @@ def parse(text: object, dimension: str) -> float:
     return value
 
 
+_LENGTH = re.compile(r"(-?[0-9]{1,12}|[0-9]{1,6}\.[0-9]{1,3})([kKmM]?)")
+
+
+def tokens(text: str) -> int:
+    """A length in tokens as people write it: "4096", "32k" is 32 x 1,024, "1M" is 1,048,576.
+
+    Raises:
+        UnitError: no such number, or no whole one.
+    """
+    match = _LENGTH.fullmatch(text.strip().replace(",", "").replace("_", ""))
+    value = float(match[1]) * {"": 1, "k": 2**10, "m": 2**20}[match[2].lower()] if match else 0.5
+    if value != int(value):
+        raise UnitError(f"{text!r:.40} is no number of tokens", "a whole number, 32k (32,768) or 1M (1,048,576)")
+    return int(value)
+
+
 def whole_number(text: str) -> int | None:
     """A text of one to nine digits as a number; None for any other."""
     return int(text) if re.fullmatch(r"[0-9]{1,9}", text) else None

@@ -14,6 +14,7 @@ from planner.cli.commands import register
 from planner.cli.streams import ReaderGone, guarded
 from planner.cli.usage import run
 from planner.errors import EXIT_BAD_INPUT, EXIT_BUG, EXIT_FITS, EXIT_INTERRUPTED, PlannerError
+from planner.questions.option_names import ours_of
 
 app = typer.Typer(
     help="Ranks parallel plans, of training and of inference, for a real model on a real cluster.",
@@ -71,7 +72,7 @@ def _outcome(words: list[str], debug: bool) -> int:
 def _run(words: list[str]) -> int:
     """The exit code that the command asks for, once its answer has arrived."""
     code: object = EXIT_FITS
-    words = words or ["--help"]
+    words = ours_of(words) or ["--help"]
     register(app, words)
     try:
         code = run(app, words)

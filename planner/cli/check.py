@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from planner.cli.request import complete
+from planner.cli.request import complete, length
 from planner.errors import EXIT_BAD_INPUT, EXIT_NOTHING_FITS, PlannerError, UnitError
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ FrameworkName = Annotated[
         "--framework", "-f", help="Preset of its speed", autocompletion=complete("framework"), rich_help_panel=_SAY
     ),
 ]
-Seq = Annotated[int | None, typer.Option("--seq", help="Tokens per sequence", min=1, rich_help_panel=_SAY)]
+Seq = Annotated[int | None, length("--seq", "Tokens per sequence", _SAY)]
 Batch = Annotated[int | None, typer.Option("--global-batch", help="Sequences per step", min=1, rich_help_panel=_SAY)]
 MicroBatch = Annotated[int | None, typer.Option("--micro-batch", help="b", min=1, rich_help_panel=_SAY)]
 Tp = Annotated[int | None, typer.Option("--tp", help="Tensor parallel", min=1, rich_help_panel=_SAY)]

@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
+from planner.errors import UnitError
+from planner.units import tokens
+
 if TYPE_CHECKING:
     from planner.questions.ask import Question
 
@@ -28,6 +31,18 @@ def complete(kind: str) -> Callable[[str], list[str]]:
 
 def _range(name: str, text: str) -> Any:
     return Annotated[str | None, typer.Option(name, help=f"{text}: 4, 2..8 or 1,2,4", rich_help_panel="Pin or bound")]
+
+
+def length(name: str, text: str, panel: str) -> Any:
+    """An option that counts tokens."""
+
+    def read(text: str) -> int:
+        try:
+            return tokens(text)
+        except UnitError as error:
+            raise UnitError(f"{name}: {error}", error.hint) from None
+
+    return typer.Option(name, help=text, parser=read, metavar="TOKENS", rich_help_panel=panel)
 
 
 _JOB = "The job"
@@ -62,9 +77,14 @@ class Request:
             "--global-batch", help="Sequences per optimizer step (default: about 4 M tokens)", rich_help_panel=_JOB
         ),
     ] = None
+    batch_tokens: Annotated[
+        int | None, length("--batch-tokens", "Tokens per optimizer step, instead: 4M is 4,194,304", _JOB)
+    ] = None
+    gradient_accumulation_steps: Annotated[
+        int | None, typer.Option("--gradient-accumulation-steps", hidden=True, rich_help_panel=_JOB)
+    ] = None
     seq: Annotated[
-        int | None,
-        typer.Option("--seq", help="Tokens per sequence (default: the context, at most 8192)", rich_help_panel=_JOB),
+        int | None, length("--seq", "Tokens per sequence: 4096, 32k (default: the context, at most 8192)", _JOB)
     ] = None
     precision: Annotated[
         str | None,

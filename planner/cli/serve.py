@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from planner.cli.request import complete
+from planner.cli.request import complete, length
 from planner.errors import EXIT_FITS, EXIT_NOTHING_FITS, PlannerError
 
 if TYPE_CHECKING:
@@ -34,8 +34,8 @@ _Gpus = Annotated[str, typer.Option("--gpus", "-g", help="Cluster: 8xH100, 2x8xH
 _Network = Annotated[
     str | None, typer.Option("--network", help="Another network than the node's: 100GbE, 8x200GbE, NDR, RoCE, efa-v2")
 ]
-_Input = Annotated[int | None, _option("--input", "Prompt tokens of a request (ISL)", _LOAD)]
-_Output = Annotated[int | None, _option("--output", "Output tokens of a request (OSL)", _LOAD)]
+_Input = Annotated[int | None, length("--input", "Prompt tokens of a request (ISL)", _LOAD)]
+_Output = Annotated[int | None, length("--output", "Output tokens of a request (OSL)", _LOAD)]
 _Prefix = Annotated[int, typer.Option("--prefix", help="Prompt tokens that are cached already", rich_help_panel=_LOAD)]
 _Users = Annotated[int | None, _option("--users", "Requests in flight (closed loop)", _LOAD)]
 _Batch = Annotated[int | None, _option("--batch", "Requests that must run at once", _LOAD)]

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from planner.cli.request import Request, job_options, takes_request
+from planner.cli.request import Request, job_options, length, takes_request
 from planner.errors import EXIT_FITS, EXIT_NOTHING_FITS, PlannerError
 
 _LIMITS, _FAIL, _SERVE, _OUT = "Limits", "Failures", "With --serve", "Output"
@@ -40,8 +40,8 @@ _Requests = Annotated[
     str | None,
     typer.Option("--requests", "--rate", help="Requests per second: 20/s", rich_help_panel=_SERVE),
 ]
-_Input = Annotated[int | None, typer.Option("--input", help="Prompt tokens of a request", rich_help_panel=_SERVE)]
-_Output = Annotated[int | None, typer.Option("--output", help="Output tokens of a request", rich_help_panel=_SERVE)]
+_Input = Annotated[int | None, length("--input", "Prompt tokens of a request", _SERVE)]
+_Output = Annotated[int | None, length("--output", "Output tokens of a request", _SERVE)]
 _Users = Annotated[int | None, typer.Option("--users", help="Requests in flight", rich_help_panel=_SERVE)]
 _Ttft = _text("--ttft", "Longest time to first token: 1s", _SERVE)
 _Tpot = _text("--tpot", "Longest time per output token: 30ms", _SERVE)

@@ -14,6 +14,7 @@ from planner.catalog.fabric import on_network
 from planner.catalog.library import Library, open_library
 from planner.errors import PlannerError, suggest
 from planner.plan import Range
+from planner.questions.batch import sequences
 from planner.schedules import ALL, SCHEDULES, offered
 from planner.schema.framework import Framework
 from planner.schema.hardware import Cluster
@@ -58,6 +59,8 @@ def ask(
     network: str | None = None,
     seq: int | None = None,
     global_batch: int | None = None,
+    batch_tokens: int | None = None,
+    gradient_accumulation_steps: int | None = None,
     precision: str | None = None,
     attention: str = "flash",
     method: str = "full",
@@ -81,8 +84,9 @@ def ask(
     """Look up the names, fill in the defaults and check the counts.
 
     `dimensions` are tp, cp, ep, etp, pp, dp, dp_replicate, v, zero, sp, head and recompute_layers as "4", "2..8" or
-    "1,2,4"; None leaves one free. `network` goes before the node's own. A `library` that is open already goes before
-    `profiles` and `strict`.
+    "1,2,4"; None leaves one free. The batch is said in one of three ways: sequences or tokens per step, or micro-batches
+    that are accumulated. `network` goes before the node's own. A `library` that is open already goes before `profiles`
+    and `strict`.
 
     Raises:
         PlannerError: whatever is wrong with the question.
@@ -93,23 +97,29 @@ def ask(
     narrow = {"fp8_param_gather": fp8_param_gather, "bf16_first": bf16_first, "bf16_last": bf16_last}
     chosen = narrow | {"attention": attention, "method": method, "optimizer": optimizer} | adapters(method, lora_rank)
     recipe = library.recipe(precision or default_precision(cluster.value)).value
+    ranges = {name: parse_range(name, text) for name, text in dimensions.items() if text is not None}
+    if micro_batch is not None:
+        ranges["b"] = parse_range("b", micro_batch)
+    length = seq or default_sequence(shape.value)
+    batch, reckoned = sequences(
+        global_batch, batch_tokens, gradient_accumulation_steps, length, cluster.value.gpus, ranges
+    )
     workload, defaults = _workload(
         shape.value,
         cluster.value,
         seq,
-        global_batch,
+        batch,
         chosen | {"offload": offload, "loss": loss, "context": cp_comm, "precision": recipe.name},
     )
     check_schedules(preset.value)
     job = Job(shape.value, cluster.value, workload, preset.value, recipe)
-    ranges = {name: parse_range(name, text) for name, text in dimensions.items() if text is not None}
-    if micro_batch is not None:
-        ranges["b"] = parse_range("b", micro_batch)
     limits = Bounds(
         ranges, _names("schedule", schedule, offered((ALL,), SCHEDULES)), _names("recompute", recompute, POLICIES)
     )
     return Question(
-        job, limits, (*shape.assumptions, *cluster.assumptions, *preset.assumptions, *defaults, *_kernels(job))
+        job,
+        limits,
+        (*shape.assumptions, *cluster.assumptions, *preset.assumptions, *reckoned, *defaults, *_kernels(job)),
     )
 
 

@@ -11,6 +11,7 @@ from planner.catalog.clusters import find_cluster
 from planner.catalog.library import Library, open_library
 from planner.errors import PlannerError
 from planner.questions.ask import Question, ask
+from planner.questions.batch import BATCHES
 from planner.questions.size import illegal, types_of
 from planner.questions.train import Recommendation, recommend
 from planner.schema.hardware import Cluster
@@ -70,7 +71,8 @@ def ask_curve(model: str, gpus: str, **job: Any) -> CurveQuestion:
         raise PlannerError(f"{gpus!r:.60} runs backwards: {low.gpus:,} to {high.gpus:,} GPUs", "8xA100..128xA100")
     question = ask(model, ends[1], library=library, **job)
     whole = low.used == low.node.count and not _counts_accelerators(gpus, library)
-    kind = Kind(high.accelerator.name, question.job, question.bounds, whole, job.get("global_batch") is not None)
+    batch = any(job.get(name) is not None for name in BATCHES)
+    kind = Kind(high.accelerator.name, question.job, question.bounds, whole, batch)
     notes = tuple(s for s in question.assumptions if not s.startswith("global batch"))
     said = () if kind.batch else ("global batch of about 4 M tokens per step at every size; --global-batch sets it",)
     return CurveQuestion(kind, sizes(high, whole, low.gpus), (*notes, *said))

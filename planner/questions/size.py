@@ -12,6 +12,7 @@ from typing import Any
 from planner.catalog.library import Library, open_library, unknown
 from planner.errors import NoLegalPlan, PlannerError
 from planner.questions.ask import ask
+from planner.questions.batch import BATCHES
 from planner.questions.pins import no_legal_plan
 from planner.questions.train import Ranked, caveats, problem, usable_memory
 from planner.search import search
@@ -212,7 +213,7 @@ def kind(
     if not device and library.lookup("node", name) is None:
         raise unknown(library, ("accelerator", "node"), name)
     question = ask(model, f"{name}:1" if device else f"1x{name}", library=library, **job)
-    given = job.get("global_batch") is not None
+    given = any(job.get(name) is not None for name in BATCHES)
     node = question.job.cluster.node
     room(name, node.count if not device else 1, most)
     types = types_of(question.job.cluster.accelerator.name, library) if device else (node,)

@@ -18,6 +18,7 @@ from planner.catalog.library import Library, open_library
 from planner.catalog.yamlfile import parse_yaml
 from planner.errors import PlannerError, suggest
 from planner.questions.ask import ask
+from planner.questions.option_names import ours
 from planner.questions.train import Ranked, best, usable_memory
 from planner.training.job import Job
 from planner.training.space import recompute_name
@@ -26,7 +27,7 @@ PINS = ("tp", "cp", "ep", "etp", "pp", "dp", "dp_replicate", "v", "zero", "sp", 
 OPTIONS = (*(name for name in signature(ask).parameters if name not in ("library", "dimensions")), *PINS)
 """What a sweep may vary: the options of `recommend`, with dashes or underscores."""
 
-WHOLE = {"seq", "global_batch", "lora_rank"}
+WHOLE = {"seq", "global_batch", "batch_tokens", "gradient_accumulation_steps", "lora_rank"}
 """Options that are whole numbers; the rest is text, as on the command line."""
 
 MOST_CELLS = 1_000_000
@@ -144,7 +145,7 @@ _EXAMPLE = ("model: [llama3.1-8b, llama3.1-70b]", "gpus: [8xH100, 2x8xH100]", "g
 
 def _option(key: str, where: str) -> str:
     """The option that a key names; "models" and "clusters" are taken for what they are."""
-    name = key.replace("-", "_")
+    name = ours(key).replace("-", "_")
     name = {"models": "model", "clusters": "gpus", "cluster": "gpus", "batch": "global_batch"}.get(name, name)
     if name not in OPTIONS:
         near = suggest(name, OPTIONS)
