@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from planner.accuracy.diagnose import Suspect, suspects
 from planner.bands import band
+from planner.catalog.recipes import packaged_recipe
 from planner.errors import PlannerError
 from planner.launch.nearest import Change, nearest
 from planner.launch.program import Setup, Target
@@ -109,7 +110,8 @@ def setup_of(
     workload, more = _workload(reading, shape, cluster, plan, given)
     m = max(workload.global_batch // (plan.b * plan.dp), 1)
     preset = framework.model_copy(update=reading.preset)
-    return Setup(Job(shape, cluster, workload, preset), replace(plan, m=m)), (*other, *notes, *more)
+    recipe = packaged_recipe(workload.precision).model_copy(update=reading.recipe) if reading.recipe else None
+    return Setup(Job(shape, cluster, workload, preset, recipe), replace(plan, m=m)), (*other, *notes, *more)
 
 
 def _named(read: Model, named: Model) -> tuple[Model, tuple[str, ...]]:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from planner.catalog.recipes import recipe_spelled
 from planner.errors import PlannerError
 from planner.plan import Plan
-from planner.read.megatron_facts import Facts, moe_layers, preset, read_facts
+from planner.read.megatron_facts import Facts, formats, mixed_moments, moe_layers, preset, read_facts
 from planner.read.megatron_rules import PARALLEL
 from planner.read.megatron_switches import GONE, SWITCHES
 from planner.read.options import Options, known_options
@@ -68,8 +68,9 @@ def read_megatron(
         plan,
         problems(facts),
         tuple(notes),
-        not_modelled=table("megatron").not_modelled(options.everything()),
+        not_modelled=(*table("megatron").not_modelled(options.everything()), *mixed_moments(facts)),
         preset=preset(facts),
+        recipe=formats(facts),
     )
 
 
@@ -208,7 +209,7 @@ def _experts(facts: Facts, notes: list[str]) -> dict[str, Any]:
 
 def read_workload(facts: Facts, notes: list[str]) -> dict[str, Any]:
     """Batch, precision, attention kernel, where the optimizer lives."""
-    precision = _recipe(facts, notes) or ("fp16" if facts.has("fp16") else "bf16")
+    precision = _recipe(facts) or ("fp16" if facts.has("fp16") else "bf16")
     if not facts.has("fp16", "bf16"):
         notes.append("neither --bf16 nor --fp16: an fp32 run, timed and weighed as bf16")
     return {
@@ -218,20 +219,23 @@ def read_workload(facts: Facts, notes: list[str]) -> dict[str, Any]:
         "attention": _attention(facts),
         "context": _context(facts, notes),
         "offload": "optimizer" if facts.has("optimizer-cpu-offload") else "none",
+        **({"loss": "fused"} if _fused_loss(facts) else {}),
         **(_narrow(facts) if precision not in ("bf16", "fp16") else {}),
     }
 
 
-def _recipe(facts: Facts, notes: list[str]) -> str | None:
+def _fused_loss(facts: Facts) -> bool:
+    """Transformer Engine's loss; the native fusion has the bytes of the unfused one."""
+    return facts.has("cross-entropy-loss-fusion") and facts.text("cross-entropy-fusion-impl", "native") == "te"
+
+
+def _recipe(facts: Facts) -> str | None:
     """The recipe of products below 16 bit, by Megatron's name for it; None where there is none."""
     if not facts.has("fp8-format", "fp4-format"):
         return None
     option, usual = ("fp8-recipe", "delayed") if facts.has("fp8-format") else ("fp4-recipe", "nvfp4")
     said = facts.text(option, usual)
-    found = recipe_spelled("megatron", {option: said})
-    if found is None:
-        notes.append(f"--{option} {said:.40} is timed and weighed as 16 bit")
-    return found
+    return recipe_spelled("megatron", {option: said})
 
 
 def _narrow(facts: Facts) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from typing import Any
 from planner.errors import PlannerError
 from planner.launch.megatron_layout import read_layout
 from planner.read.options import Options
+from planner.read.table import NotModelled
+from planner.schema.formats import STORED
 
 COUNTS = {
     "tp": ("tensor-model-parallel-size", 1),
@@ -162,6 +164,31 @@ def preset(facts: Facts) -> dict[str, Any]:
         copied = not facts.has("use-precision-aware-optimizer")
         found |= {"gradient_bytes": 2.0, "sharded_bytes": 4.0 if copied else 0.0}
     return found
+
+
+DTYPES = {"exp-avg-dtype": "moments", "exp-avg-sq-dtype": "moments", "main-params-dtype": "master"}
+"""Options of the precision-aware optimizer, and the tensors of a recipe whose format they set."""
+
+
+def formats(facts: Facts) -> dict[str, Any]:
+    """Fields of Recipe that the options set; the wider format, where both moments have their own."""
+    found: dict[str, Any] = {}
+    for option, tensor in DTYPES.items():
+        said = facts.text(option, "fp32")
+        if STORED.get(said, 0.0) >= STORED.get(found.get(tensor, ""), 0.0):
+            found[tensor] = said
+    return {tensor: said for tensor, said in found.items() if said != "fp32"}
+
+
+def mixed_moments(facts: Facts) -> tuple[NotModelled, ...]:
+    """Named where one moment is narrower than the other."""
+    one, other = (facts.text(name, "fp32") for name in ("exp-avg-dtype", "exp-avg-sq-dtype"))
+    narrow = "exp-avg-dtype" if STORED.get(one, 0.0) < STORED.get(other, 0.0) else "exp-avg-sq-dtype"
+    if STORED.get(one) == STORED.get(other):
+        return ()
+    why = "both moments are weighed in the wider format of the two"
+    line = facts.options.line(narrow)
+    return (NotModelled(f"--{narrow}", facts.text(narrow), ("memory", "time"), why, line),)
 
 
 def _stages(options: Options) -> tuple[str, ...]:

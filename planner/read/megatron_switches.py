@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from planner.read.megatron_facts import Facts
+from planner.read.megatron_facts import DTYPES, Facts
 from planner.read.megatron_rules import ARGUMENTS, CONFIG, Check
 
 
@@ -200,8 +200,12 @@ SWITCHES: tuple[Check, ...] = (
     Check(
         "main_gradients",
         "main-grads-dtype",
-        lambda f: f.text("main-grads-dtype", "fp32") == "fp32" or f.has("use-precision-aware-optimizer"),
-        "--main-grads-dtype other than fp32 needs --use-precision-aware-optimizer",
+        lambda f: (
+            f.has("use-precision-aware-optimizer")
+            or all(f.text(name, "fp32") == "fp32" for name in ("main-grads-dtype", *DTYPES))
+        ),
+        "--main-grads-dtype, --main-params-dtype, --exp-avg-dtype and --exp-avg-sq-dtype other than fp32 need "
+        "--use-precision-aware-optimizer",
         "core/optimizer/optimizer_config.py",
         "build",
     ),

@@ -52,6 +52,7 @@ class Reading:
         problems: checks of the framework that it fails.
         notes: what was assumed. not_modelled: options that memory, time or legality do not account for.
         preset: fields of Framework that its options set otherwise than the preset has them.
+        recipe: fields of Recipe that its options set otherwise than the recipe has them.
         timed_as: the preset whose speed is its, where its options tell; "": that of the target.
         ignored: (line, what) that could not be read.
         model_name: what the file calls its model, where it does not hold the shape.
@@ -71,6 +72,7 @@ class Reading:
     stages: Stages | None = None
     not_modelled: tuple[NotModelled, ...] = ()
     preset: dict[str, Any] = field(default_factory=dict)
+    recipe: dict[str, Any] = field(default_factory=dict)
     timed_as: str = ""
 
     def of_fork(self) -> Reading:

@@ -50,7 +50,7 @@ def read_torchtitan(text: str, world: int, options: Options | None = None) -> Re
     config, given = modern(written, notes), given_in(written, text, options)
     degrees, problems = _degrees(config, world), unknown(given)
     seq = _number(config, "training", "seq_len", 2048)
-    workload: dict[str, Any] = {"seq": seq, "attention": "flash", "precision": "bf16"} | _recipe(config, notes)
+    workload: dict[str, Any] = {"seq": seq, "attention": "flash", "precision": "bf16"} | _recipe(config)
     if _text(config, "training", "dtype", "float32") == "bfloat16":
         workload["optimizer"] = "adam-bf16"
     if degrees["cp"] > 1:
@@ -78,17 +78,16 @@ def read_torchtitan(text: str, world: int, options: Options | None = None) -> Re
     )
 
 
-def _recipe(config: dict[str, Any], notes: list[str]) -> dict[str, Any]:
+def _recipe(config: dict[str, Any]) -> dict[str, Any]:
     """Linear layers below 16 bit, by converter and recipe_name; float8 is scaled per tensor where it does not say."""
     linear = _section(_section(config, "quantize"), "linear")
     converters = _section(config, "model").get("converters", [])
-    for name in converters if isinstance(converters, list) else []:
-        usual = {"quantize.linear.float8": "tensorwise", "quantize.linear.mx": "mxfp8_cublas"}.get(str(name))
-        section = _section(linear, str(name).rpartition(".")[2])
-        found = recipe_spelled("torchtitan", (str(name), section.get("recipe_name", usual)))
-        if found is None:
-            notes.append(f"the converter {name!r:.40} is timed and weighed as bf16")
-        else:
+    for said in converters if isinstance(converters, list) else str(converters).split(","):
+        name = f"quantize.linear.{said}" if said in ("float8", "mx") else str(said)
+        usual = {"quantize.linear.float8": "tensorwise", "quantize.linear.mx": "mxfp8_cublas"}.get(name)
+        section = _section(linear, name.rpartition(".")[2])
+        found = recipe_spelled("torchtitan", (name, section.get("recipe_name", usual)))
+        if found is not None:
             return {"precision": found, "fp8_param_gather": section.get("enable_fsdp_float8_all_gather") is True}
     return {}
 

@@ -20,6 +20,12 @@ SELECTIVE = {"recompute-granularity": "selective", "attention-backend": "unfused
 FULL = {"recompute-granularity": "full", "recompute-method": "uniform", "recompute-num-layers": "1"}
 WINDOW = {"window-size": "1024,0"}
 
+STATES = {"use-precision-aware-optimizer": "", "use-distributed-optimizer": ""}
+FP8 = {"fp8-format": "hybrid"}
+MXFP8 = {"fp8-format": "e4m3", "fp8-recipe": "mxfp8"}
+ALONE = {"tensor-model-parallel-size": "1", "pipeline-model-parallel-size": "1", "sequence-parallel": None}
+SPREAD = MOE | {"expert-model-parallel-size": "2", "moe-grouped-gemm": "", "moe-token-dispatcher-type": "alltoall"}
+
 Changes = dict[str, str | None]
 
 TOGGLES: dict[str, tuple[Changes, str | None]] = {
@@ -101,6 +107,36 @@ TOGGLES: dict[str, tuple[Changes, str | None]] = {
     "use-flash-attn": ({"transformer-impl": "local"}, ""),
     "optimizer-cpu-offload": ({"use-precision-aware-optimizer": "", "use-distributed-optimizer": ""}, ""),
     "main-grads-dtype": ({"use-precision-aware-optimizer": "", "use-distributed-optimizer": ""}, "bf16"),
+    "exp-avg-dtype": (STATES | {"exp-avg-sq-dtype": "bf16"}, "bf16"),
+    "exp-avg-sq-dtype": (STATES | {"exp-avg-dtype": "bf16"}, "bf16"),
+    "main-params-dtype": (STATES, "fp16"),
+    "cross-entropy-loss-fusion": (ALONE | {"cross-entropy-fusion-impl": "te"}, ""),
+    "cross-entropy-fusion-impl": (ALONE | {"cross-entropy-loss-fusion": ""}, "te"),
+    "fp8-format": ({}, "hybrid"),
+    "fp4-format": ({}, "e2m1"),
+    "fp8-recipe": (FP8, "blockwise"),
+    "fp4-recipe": ({"fp4-format": "e2m1"}, "custom"),
+    "fp8-param-gather": (FP8 | {"use-distributed-optimizer": ""}, ""),
+    "fp4-param-gather": ({"fp4-format": "e2m1", "use-distributed-optimizer": ""}, ""),
+    "reuse-grad-buf-for-mxfp8-param-ag": (MXFP8 | {"fp8-param-gather": "", "use-distributed-optimizer": ""}, ""),
+    "first-last-layers-bf16": (FP8, ""),
+    "num-layers-at-start-in-bf16": (FP8 | {"first-last-layers-bf16": ""}, "3"),
+    "num-layers-at-end-in-bf16": (FP8 | {"first-last-layers-bf16": ""}, "3"),
+    "recompute-modules": ({"recompute-granularity": "selective"}, "mlp"),
+    "moe-layer-recompute": (SPREAD, ""),
+    "moe-token-dispatcher-type": (SPREAD, "flex"),
+    "moe-flex-dispatcher-backend": (SPREAD | {"moe-token-dispatcher-type": "flex"}, "hybridep"),
+    "overlap-moe-expert-parallel-comm": (SPREAD | {"num-virtual-stages-per-pipeline-rank": "2"}, ""),
+    "cuda-graph-impl": ({}, "local"),
+    "cuda-graph-scope": ({"enable-cuda-graph": ""}, "attn"),
+    "enable-cuda-graph": ({}, ""),
+    "external-cuda-graph": ({}, ""),
+    "moe-router-num-groups": (SPREAD | {"moe-router-group-topk": "1"}, "4"),
+    "moe-router-group-topk": (SPREAD | {"moe-router-num-groups": "4"}, "1"),
+    "moe-expert-capacity-factor": (SPREAD, "2.0"),
+    "moe-pad-expert-input-to-capacity": (SPREAD | {"moe-expert-capacity-factor": "2.0"}, ""),
+    "cp-comm-type": ({"context-parallel-size": "2"}, "a2a"),
+    "flash-attention-version": ({}, "3"),
     "grad-reduce-in-bf16": ({}, ""),
     "accumulate-allreduce-grads-in-fp32": ({"bf16": None, "fp16": ""}, ""),
     "microbatch-group-size-per-virtual-pipeline-stage": ({"num-virtual-stages-per-pipeline-rank": "2"}, "3"),
@@ -111,7 +147,8 @@ TOGGLES: dict[str, tuple[Changes, str | None]] = {
     "use-precision-aware-optimizer": ({"optimizer-cpu-offload": "", "use-distributed-optimizer": ""}, ""),
     "no-position-embedding": ({"position-embedding-type": "none"}, ""),
 }
-"""For every modelled option: what stands beside it, and the value that it gets; None takes it away."""
+"""For every modelled option, and some that may become so: what stands beside it, and the value that it gets; None
+takes it away."""
 
 MEGATRON, DEEPSPEED = table("megatron"), table("megatron-deepspeed")
 
@@ -119,7 +156,7 @@ MEGATRON, DEEPSPEED = table("megatron"), table("megatron-deepspeed")
 def numbers(reading: Reading) -> tuple[float, float, tuple[str, ...]]:
     """Seconds, bytes, and the checks that fail."""
     broken = tuple(sorted(p.rule for p in reading.problems))
-    setup, _ = setup_of(reading, cluster("4x8xA100"), framework("megatron-core"))
+    setup, _ = setup_of(reading, cluster("4x8xB200"), framework("megatron-core"))
     found = rank(setup.job, Candidate(setup.plan, 0.0, 0.0))
     return found.step_time, found.need, broken
 
@@ -127,6 +164,7 @@ def numbers(reading: Reading) -> tuple[float, float, tuple[str, ...]]:
 @pytest.mark.parametrize("option", [o for g in MEGATRON.groups if g.kind == "modelled" for o in g.options])
 def test_modelled_moves_the_estimate(option: str) -> None:
     """Or breaks or mends a check."""
+    assert option in TOGGLES, f"say in TOGGLES what toggles --{option}"
     beside, value = TOGGLES[option]
     name = option.replace("-", "_")
     named = {n.replace("-", "_"): v for n, v in beside.items()}
