@@ -143,16 +143,21 @@ _SPLIT = ("train_micro_batch_size_per_gpu", "gradient_accumulation_steps")
 
 def _precision(config: dict[str, Any], notes: list[str]) -> dict[str, Any]:
     """Precision, optimizer states, offload."""
-    half, brain = (_value(config, name, "enabled") is True for name in ("fp16", "bf16"))
+    half, brain = _enabled(config, "fp16"), _enabled(config, "bf16", "bfloat16")
     if not half and not brain and "auto" not in (_raw(config, "fp16"), _raw(config, "bf16")):
         notes.append("neither bf16 nor fp16 is enabled: an fp32 run, timed and weighed as bf16")
     fields: dict[str, Any] = {"precision": "fp16" if half and not brain else "bf16"}
     if _value(config, "bf16", "bf16_optimizer_states") is True:
         fields["optimizer"] = "adam-bf16"
     device = _value(config, "zero_optimization", "offload_optimizer", "device")
-    if device in ("cpu", "nvme"):
+    if device in ("cpu", "nvme") or _value(config, "zero_optimization", "cpu_offload") is True:
         fields["offload"] = "optimizer"
     return fields
+
+
+def _enabled(config: dict[str, Any], *names: str) -> bool:
+    """Whether a section is switched on, by any of its names."""
+    return any(_value(config, name, "enabled") is True for name in names)
 
 
 def _raw(config: dict[str, Any], name: str) -> Any:
@@ -188,7 +193,7 @@ def _ignored_keys(config: dict[str, Any], text: str) -> tuple[Problem, ...]:
 def _section_problems(config: dict[str, Any], plan: dict[str, Any], text: str) -> tuple[Problem, ...]:
     """Conditions between sections."""
     found = []
-    if all(_value(config, name, "enabled") is True for name in ("fp16", "bf16")):
+    if _enabled(config, "fp16") and _enabled(config, "bf16", "bfloat16"):
         said = "fp16 and bf16 are both enabled; one of them"
         found.append(Problem("one_precision", said, line_of(text, "fp16"), "DeepSpeed runtime/config.py"))
     ratio = _value(config, "zero_optimization", "offload_optimizer", "ratio")
