@@ -217,7 +217,7 @@ def read_workload(facts: Facts, notes: list[str]) -> dict[str, Any]:
         "global_batch": facts.B,
         "precision": precision,
         "attention": _attention(facts),
-        "context": _context(facts, notes),
+        "context": _context(facts),
         "offload": "optimizer" if facts.has("optimizer-cpu-offload") else "none",
         **({"loss": "fused"} if _fused_loss(facts) else {}),
         **(_narrow(facts) if precision not in ("bf16", "fp16") else {}),
@@ -246,11 +246,9 @@ def _narrow(facts: Facts) -> dict[str, Any]:
     return layers | {"fp8_param_gather": facts.has("fp8-param-gather", "fp4-param-gather")}
 
 
-def _context(facts: Facts, notes: list[str]) -> str | None:
+def _context(facts: Facts) -> str | None:
     """How context-parallel ranks trade keys and values: one kind, or one for each layer, of which the first counts."""
     kinds = facts.options.texts("cp-comm-type") or ["p2p"]
-    if len(set(kinds)) > 1:
-        notes.append(f"--cp-comm-type {kinds[0]} is counted for all layers")
     return kinds[0] if facts.cp > 1 else None
 
 
@@ -260,7 +258,8 @@ def _attention(facts: Facts) -> str:
     local = facts.text("transformer-impl", "transformer_engine") == "local" and not facts.has("use-flash-attn")
     if backend in ("unfused", "local") or (backend == "auto" and local):
         return "unfused"
-    return BACKENDS.get(backend, "flash")
+    version = {"2": "flash2", "3": "flash3"}.get(facts.text("flash-attention-version"), "")
+    return version if version and backend in ("flash", "auto") else BACKENDS.get(backend, "flash")
 
 
 def read_plan(facts: Facts, model: Model, flash: bool, notes: list[str]) -> dict[str, Any]:

@@ -136,7 +136,7 @@ TOGGLES: dict[str, tuple[Changes, str | None]] = {
     "moe-expert-capacity-factor": (SPREAD, "2.0"),
     "moe-pad-expert-input-to-capacity": (SPREAD | {"moe-expert-capacity-factor": "2.0"}, ""),
     "cp-comm-type": ({"context-parallel-size": "2"}, "a2a"),
-    "flash-attention-version": ({}, "3"),
+    "flash-attention-version": ({}, "2"),
     "grad-reduce-in-bf16": ({}, ""),
     "accumulate-allreduce-grads-in-fp32": ({"bf16": None, "fp16": ""}, ""),
     "microbatch-group-size-per-virtual-pipeline-stage": ({"num-virtual-stages-per-pipeline-rank": "2"}, "3"),

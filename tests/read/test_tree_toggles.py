@@ -85,6 +85,7 @@ TITAN_TOGGLES: dict[str, tuple[Tree, Any]] = {
     "quantize.linear.float8.recipe_name": (FLOAT8, "rowwise"),
     "quantize.linear.mx.recipe_name": ({"model.converters": ["quantize.linear.mx"]}, "mxfp8_cublas"),
     "quantize.linear.float8.enable_fsdp_float8_all_gather": (FLOAT8, True),
+    "parallelism.context_parallel_rotate_method": ({"parallelism.context_parallel_degree": 2}, "alltoall"),
     "compile.enable": ({}, True),
     "training.batch_size": ({"training.local_batch_size": None}, 2),
     "training.compile": ({}, True),
