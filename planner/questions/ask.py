@@ -84,8 +84,8 @@ def ask(
     """Look up the names, fill in the defaults and check the counts.
 
     `dimensions` are tp, cp, ep, etp, pp, dp, dp_replicate, v, zero, sp, head and recompute_layers as "4", "2..8" or
-    "1,2,4"; None leaves one free. The batch is said in one of three ways: sequences or tokens per step, or micro-batches
-    that are accumulated. `network` goes before the node's own. A `library` that is open already goes before `profiles`
+    "1,2,4"; None leaves one free. The batch is said in one of three ways: sequences or tokens per step, or as
+    micro-batches that are accumulated. `network` goes before the node's own. A `library` that is open already goes before `profiles`
     and `strict`.
 
     Raises:
