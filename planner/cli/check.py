@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -178,7 +179,8 @@ def _understood(
     """The job and plan of the file; options go before what the file's own header says."""
     from planner.launch.check import setup_of
     from planner.read.answer import SCHEMAS
-    from planner.read.script import Context, kind_of, read_any
+    from planner.read.context import Context
+    from planner.read.script import kind_of, read_any
     from planner.units import whole_number
 
     if kind_of(text) == "json" and any(f'"{schema}"' in text[:300] for schema in SCHEMAS):
@@ -186,18 +188,61 @@ def _understood(
     cluster, assumed = _cluster(library, names["gpus"] or said.get("gpus"), names["network"])
     shape = _model(library, names["model"], said.get("model"))
     vocabulary = shape.vocab if shape else None
-    reading = read_any(text, Context(cluster.gpus, vocabulary, variables, _beside(file)))
-    if shape is None and reading.model is None and reading.model_name:
-        found = library.lookup("model", reading.model_name)
-        shape = found.value if found else None
-        assumed += found.assumptions if found else ()
-    preset = library.framework(
-        names["framework"] or said.get("framework") or reading.timed_as or PRESETS[reading.target]
+    known = Context(
+        cluster.gpus, vocabulary, variables, _beside(file), cluster.nodes, partial(_known, library), given["seq"]
     )
+    reading = read_any(text, known)
+    if shape is None and reading.model is None and reading.model_name:
+        shape, called = _named(library, reading.model_name)
+        assumed = (*assumed, *called)
+    timed = reading.timed_as or _preset(library, reading, cluster.gpus)
+    preset = library.framework(names["framework"] or said.get("framework") or timed)
     given = given | {"seq": given["seq"] or whole_number(said.get("seq", ""))}
     given["attention"] = said.get("attention")
     setup, more = setup_of(reading, cluster, preset.value, shape, **given)
     return setup, reading, (*assumed, *more)
+
+
+def _preset(library: Library, reading: Reading, gpus: int) -> str:
+    """Whose speed the file is timed with."""
+    if not reading.form:
+        return PRESETS[reading.target]
+    from planner.read.format import find_format
+
+    own = ("deepspeed-zero3",) if reading.target == "deepspeed" and reading.plan.get("zero") == 3 and gpus > 1 else ()
+    first, *rest = find_format(reading.form).presets
+    known = library.names("framework")
+    return next((name for name in (first, *own, *rest) if name in known), "any")
+
+
+def _known(library: Library, name: str) -> Model | None:
+    """A model by what a file calls it, None where nobody knows it."""
+    try:
+        return _named(library, name)[0]
+    except PlannerError:
+        return None
+
+
+def _named(library: Library, name: str) -> tuple[Model, tuple[str, ...]]:
+    """The model that a file names, by its name, its Hugging Face id or the last part of its path.
+
+    Raises:
+        UnknownName: none of them is known; says what comes near.
+    """
+    last = name.rstrip("/").rpartition("/")[2]
+    for one in dict.fromkeys((name, last)):
+        found = library.lookup("model", one) if one else None
+        if found is not None:
+            model: Model = found.value
+            same = one == name or name.count("/") == 1
+            return model, found.assumptions if same else (f"{name:.80} is taken as {model.name}, by its last part",)
+    from planner.catalog.library import unknown
+
+    error = unknown(library, ("model",), last or name)
+    raise type(error)(
+        f"the file trains {name!r:.80}, which is no model that is known here",
+        (*error.hint[:1], "name it: --model llama3.1-8b, or a config.json"),
+    )
 
 
 def _answered(text: str, library: Library, names: dict[str, str | None]) -> tuple[Setup, Reading, tuple[str, ...]]:

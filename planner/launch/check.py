@@ -26,6 +26,7 @@ from planner.schema.workload import Workload
 from planner.search import Candidate
 from planner.stages import chunk_layers, lettered
 from planner.training.defaults import default_global_batch, default_precision, default_sequence
+from planner.training.frameworks import FRAMEWORK_RULES
 from planner.training.job import Job
 from planner.training.rules import rules_of
 from planner.training.space import Bounds
@@ -33,6 +34,9 @@ from planner.wording import schema_problem
 
 WORTH = 0.10
 """Share of the step that an edit must save to be proposed to a script that runs."""
+
+DEGREES = ("tp", "cp", "ep", "etp", "pp", "v", "dp_replicate")
+"""Settings that are left alone where the file's format has no key for them."""
 
 PLANS = 3
 """Edits proposed."""
@@ -175,13 +179,15 @@ def check(
 ) -> Verdict:
     """Legal, fits, how fast, what to change."""
     job, plan = setup.job, setup.plan
-    problems = (*reading.problems, *_broken(target, setup))
+    problems = (*reading.problems, *_broken(reading, target, setup))
     sound = plan.gpus == job.cluster.gpus and plan.b * plan.m * plan.dp == job.workload.global_batch
     ranked = rank(job, Candidate(plan, 0.0, 0.0)) if sound else None
     capacity = usable_memory(job)
     runs = ranked is not None and not problems and ranked.need <= capacity * (1.0 - margin)
     limit = ranked.step_time * (1.0 - WORTH) if ranked is not None and runs else float("inf")
-    found = nearest(job, plan, target.rules, margin, limit, PLANS)
+    rules = FRAMEWORK_RULES.get(target.name, ()) if reading.form else target.rules
+    held = [name for name in DEGREES if reading.form and name not in reading.keys]
+    found = nearest(job, plan, rules, margin, limit, PLANS, held)
     best = recommend(job, Bounds(), 1, exact=True, tick=tick).ranked
     return Verdict(reading, setup, ranked, problems, capacity, margin, tuple(found), best[0] if best else None)
 
@@ -197,12 +203,13 @@ def compared(verdict: Verdict, step: float | None, memory: float | None) -> Verd
     return replace(verdict, measured=Measured(step, memory, outside, found))
 
 
-def _broken(target: Target, setup: Setup) -> tuple[Problem, ...]:
+def _broken(reading: Reading, target: Target, setup: Setup) -> tuple[Problem, ...]:
     """Rules of the planner that the script breaks and its framework's own checks, where there are any, do not cover.
 
-    Where a framework's checks were read off its options, only what the planner knows besides is added.
+    Where a framework's checks were read off its options, only what the planner knows besides is added; what a target
+    cannot write says nothing of a file in another format.
     """
     job, plan = setup.job, setup.plan
-    rules = (*target.rules, *(() if target.name == "megatron" else rules_of(job)))
+    rules = (*(() if reading.form else target.rules), *(() if target.name == "megatron" else rules_of(job)))
     broken = {r.name: r for r in rules if not r.holds(job, plan)}
     return tuple(Problem(r.name, r.message(job, plan), 0, r.source) for r in broken.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -29,9 +30,10 @@ def changes(plan: Plan, reference: Plan) -> Num:
     return sum((mask.astype(float) for mask in differ), start=np.full(np.shape(plan.tp), policy))
 
 
-def around(plan: Plan) -> Bounds:
-    """The space about a plan: its context parallel degree is kept, since none other is searched."""
-    return Bounds({"cp": Range(plan.cp, plan.cp)} if plan.cp > 1 else {})
+def around(plan: Plan, held: Iterable[str] = ()) -> Bounds:
+    """The space about a plan: its context parallel degree is kept, since none other is searched, and what is held."""
+    kept = {*held, *(("cp",) if plan.cp > 1 else ())}
+    return Bounds({name: Range(getattr(plan, name), getattr(plan, name)) for name in kept})
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +45,17 @@ class Change:
 
 
 def nearest(
-    job: Job, plan: Plan, rules: tuple[Rule, ...] = (), margin: float = 0.0, limit: float = np.inf, keep: int = 3
+    job: Job,
+    plan: Plan,
+    rules: tuple[Rule, ...] = (),
+    margin: float = 0.0,
+    limit: float = np.inf,
+    keep: int = 3,
+    held: Iterable[str] = (),
 ) -> list[Change]:
     """Plans that obey the rules, fit with a margin and step in less than `limit` seconds: fewest changes first.
 
-    Among equally many changes the fastest comes first.
+    Among equally many changes the fastest comes first; settings that are `held` stay as they are.
     """
     asked = problem(job)
 
@@ -58,7 +66,7 @@ def nearest(
     wanted = replace(
         asked, legal=lambda found: legal(job, found, rules), capacity=asked.capacity * (1.0 - margin), cost=cost
     )
-    tried = (replace(batch, layout=plan.layout) for batch in plans(job, around(plan)))
+    tried = (replace(batch, layout=plan.layout) for batch in plans(job, around(plan, held)))
     found = search(tried, wanted, keep).best
     return [_change(job, plan, candidate) for candidate in found if np.isfinite(candidate.cost)]
 

@@ -54,6 +54,8 @@ class Reading:
         preset: fields of Framework that its options set otherwise than the preset has them.
         recipe: fields of Recipe that its options set otherwise than the recipe has them.
         timed_as: the preset whose speed is its, where its options tell; "": that of the target.
+        form: the format that it was read by, a name of `planner.read.format`; "" where the target has its own reader.
+        keys: field of the plan -> key and value that say it in the file, or the key that would, with "".
         ignored: (line, what) that could not be read.
         model_name: what the file calls its model, where it does not hold the shape.
         recomputed: share of each chunk's layers that is recomputed, where their number takes the model to know.
@@ -74,6 +76,8 @@ class Reading:
     preset: dict[str, Any] = field(default_factory=dict)
     recipe: dict[str, Any] = field(default_factory=dict)
     timed_as: str = ""
+    form: str = ""
+    keys: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     def of_fork(self) -> Reading:
         """The reading with options that the framework does not have as notes instead of problems."""

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import PurePosixPath
 
 from planner.errors import PlannerError
 from planner.launch.shell import Launch, Script, read_arguments, read_script, strip_launcher
+from planner.read.configured import Asked, asked, documents_first, read_asked, read_configuration
+from planner.read.context import Context
 from planner.read.deepspeed import read_deepspeed
+from planner.read.format import detect
 from planner.read.megatron import read_megatron
 from planner.read.megatron_deepspeed import read_megatron_deepspeed
 from planner.read.options import Options, known_options, read_options
 from planner.read.reading import Reading
 from planner.read.torchtitan import read_torchtitan
-from planner.read.trainer import BATCH, is_trainer, read_trainer
+from planner.read.tree import is_toml, is_yaml, read_values, tree_of, without_comments
+from planner.wording import NotRead
 
 READABLE = (
     "a launch script or flags of Megatron-LM or Megatron-DeepSpeed",
     "a DeepSpeed JSON, or a script that names one",
     "a torchtitan TOML, or a script that names one",
+    "YAML, JSON or a command of LLaMA-Factory, Transformers, TRL, Accelerate, Axolotl or ms-swift",
     "a JSON answer of planner recommend or explain",
 )
 
@@ -32,28 +36,15 @@ TALK = ("echo", "printf", "cat", "tee")
 """Commands that show options and do not run them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
-    """What is known beside the text.
-
-    Attributes:
-        world: accelerators of the cluster. vocabulary: of the model that the user named.
-        variables: that the user sets. beside: text of a file next to the script, None if there is none.
-    """
-
-    world: int
-    vocabulary: int | None = None
-    variables: Mapping[str, str] = field(default_factory=dict)
-    beside: Callable[[str], str | None] = lambda name: None
-
-
 def kind_of(text: str) -> str:
-    """ "json", "toml", "flags" or "script", by how the text looks."""
-    start = re.sub(r"(?m)^[^\S\n]*#.*\n?", "", text).lstrip()
+    """ "json", "toml", "yaml", "flags" or "script", by how the text looks."""
+    start = without_comments(text)
     if start.startswith("{"):
         return "json"
-    if re.match(r"\[+\s*[\w.\"]+\s*\]+\s*$", start.partition("\n")[0].split("#")[0].rstrip()):
+    if is_toml(start):
         return "toml"
+    if is_yaml(start):
+        return "yaml"
     return "flags" if start.startswith("--") else "script"
 
 
@@ -64,6 +55,8 @@ def read_any(text: str, context: Context) -> Reading:
         PlannerError: nothing that can be read, or what is missing in it.
     """
     kind = kind_of(text)
+    if kind == "yaml" or (kind == "json" and not is_deepspeed(text)):
+        return read_configuration(text, "the file", context, READABLE)
     if kind == "json":
         return read_deepspeed(text, context.world)
     if kind == "toml":
@@ -74,21 +67,32 @@ def read_any(text: str, context: Context) -> Reading:
     return read_command(script, context)
 
 
+def is_deepspeed(text: str) -> bool:
+    """Whether a JSON says nothing that tells another format."""
+    try:
+        return detect(tree_of(read_values(text, "the file")[0])) is None
+    except NotRead:
+        return True
+
+
 def read_command(script: Script, context: Context) -> Reading:
     """The training command of a script: the one with most options that some framework knows."""
-    launches = [launch for launch in map(strip_launcher, script.commands) if launch is not None]
-    best = max(launches, key=lambda launch: (launch.program not in TALK, _known(launch)), default=None)
-    if best is None or _known(best) == 0:
+    beside = documents_first(script.documents, context.beside)
+    launches = [(launch, asked(launch, beside)) for launch in map(strip_launcher, script.commands)]
+    best, said = max(
+        launches, key=lambda one: (one[0].program not in TALK, _known(one[0]) + one[1].score), default=(None, None)
+    )
+    if best is None or said is None or _known(best) + said.score == 0:
         lines = [f"line {n}: {why}" for n, why in script.ignored[:5]]
         raise PlannerError("no training command that can be read", [*(f"wanted: {x}" for x in READABLE), *lines])
-    reading = _read_command(best, script.documents, context, best.environment)
+    reading = _read_command(best, script.documents, context, best.environment, said)
     return replace(reading, ignored=(*reading.ignored, *script.ignored), notes=(*_sizes(best, context), *reading.notes))
 
 
 def _known(launch: Launch) -> int:
     """How many words are options of a framework that can be read."""
     names = known_options("megatron").keys() | known_options("megatron-deepspeed").keys()
-    names |= {f"--{name}" for name in (*CONFIGS, *BATCH)}
+    names |= {f"--{name}" for name in CONFIGS}
     return sum(word.text.partition("=")[0] in names for word in launch.words)
 
 
@@ -103,7 +107,11 @@ def _sizes(launch: Launch, context: Context) -> tuple[str, ...]:
 
 
 def _read_command(
-    launch: Launch, documents: Mapping[str, str], context: Context, environment: Mapping[str, str] | None
+    launch: Launch,
+    documents: Mapping[str, str],
+    context: Context,
+    environment: Mapping[str, str] | None,
+    said: Asked | None = None,
 ) -> Reading:
     """One command by its framework; `environment` is None where it is not known."""
     options = read_options(launch.words, _grammar(launch))
@@ -114,9 +122,10 @@ def _read_command(
         if "deepspeed" in options or "deepspeed_config" in options:
             return read_megatron_deepspeed(options, config, context.world, environment, context.vocabulary)
         return read_megatron(options, context.world, environment, context.vocabulary)
-    if is_trainer(options):
-        missing = config is None and any(name in options and options.given[name].values for name in CONFIGS)
-        return read_trainer(options, _wanted(config, options) if missing else config, context.world)
+    beside = documents_first(documents, context.beside)
+    said = said or asked(launch, beside)
+    if said.form is not None:
+        return read_asked(said, replace(context, beside=beside), environment)
     if "deepspeed" in options or "deepspeed_config" in options:
         return read_deepspeed(_wanted(config, options), context.world)
     raise PlannerError("these options belong to no framework that can be read", [f"wanted: {x}" for x in READABLE])

@@ -95,14 +95,24 @@ class Table:
     rows: Mapping[str, tuple[str, Group]] = field(repr=False)
 
     def group(self, option: str) -> Group | None:
-        """The group of an option; of "a.b.c" also what the table says of "a.b.*" or "a.*"."""
+        """The group of an option; of "a.b.c" also what the table says of "a.b.*" or "a.*", of "a_b" of "a_*"."""
         return (self._row(option) or (None, None))[1]
 
     def _row(self, option: str) -> tuple[str, Group] | None:
         path = key(option)
         while path not in self.rows and path:
+            if row := self._begun(path):
+                return row
             path = (path.removesuffix(".*").rpartition(".")[0] + ".*").removeprefix(".*")
         return self.rows.get(path)
+
+    def _begun(self, path: str) -> tuple[str, Group] | None:
+        """What the table says of "save*" or "save_*", for "save_steps"."""
+        if path.endswith("*"):
+            return None
+        cuts = [place for place, char in enumerate(path) if char == "_"]
+        tried = [f"{path}*", *(f"{path[:at]}{end}" for at in reversed(cuts) for end in ("_*", "*"))]
+        return next((self.rows[name] for name in tried if name in self.rows), None)
 
     def not_modelled(self, given: Iterable[Given]) -> tuple[NotModelled, ...]:
         """Those that the estimate does not account for, in the order given; values that are the default are not."""

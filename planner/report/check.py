@@ -10,11 +10,12 @@ from typing import Any
 from planner import __version__
 from planner.blocks.counts import parameters
 from planner.launch.check import Verdict
-from planner.launch.nearest import Change
+from planner.launch.nearest import SETTINGS, Change
 from planner.launch.program import Setup
 from planner.launch.targets import TARGETS, refusal
 from planner.plan import Plan
 from planner.questions.train import Ranked
+from planner.read.format import find_format
 from planner.read.megatron import UNNAMED
 from planner.report.jsonout import inputs
 from planner.report.jsonout import plan as plan_data
@@ -36,12 +37,17 @@ def text(name: str, verdict: Verdict) -> list[str]:
     return [f"{what:<9} {said}" if said else "" for what, said in rows]
 
 
+def title_of(verdict: Verdict) -> str:
+    """Whose file it is, as people call it."""
+    return find_format(verdict.reading.form).title if verdict.reading.form else TARGETS[verdict.reading.target].title
+
+
 def _script(name: str, verdict: Verdict) -> str:
     job = verdict.setup.job
     known = job.model.name != UNNAMED
     model = job.model.name if known else f"{float(parameters(job.model).total) / 1e9:.3g} B parameters"
     return (
-        f"{name}: {TARGETS[verdict.reading.target].title}, {model}, {job.cluster.gpus:,} × "
+        f"{name}: {title_of(verdict)}, {model}, {job.cluster.gpus:,} × "
         f"{job.cluster.accelerator.name}, {job.workload.global_batch:,} sequences of {job.workload.seq:,} tokens"
     )
 
@@ -51,7 +57,7 @@ def _plan(setup: Setup) -> str:
 
 
 def _legal(verdict: Verdict) -> list[tuple[str, str]]:
-    title = TARGETS[verdict.reading.target].title
+    title = title_of(verdict)
     if verdict.legal:
         return [("legal", f"yes, for {title}{_limited(verdict, 'legality')}")]
     shown = verdict.problems[:MOST_PROBLEMS]
@@ -160,7 +166,9 @@ def difference(before: Plan, after: Plan, setup: Setup, ranked: Ranked) -> str:
 
 
 def edits(verdict: Verdict, change: Change) -> list[str]:
-    """Lines of the target's own language that go (-) and come (+)."""
+    """Lines of the file's own language that go (-) and come (+)."""
+    if verdict.reading.form:
+        return keyed(verdict, change)
     target = TARGETS[verdict.reading.target]
     after = Setup(change.ranked.job, change.ranked.plan)
     if refusal(target, verdict.setup) is not None or refusal(target, after) is not None:
@@ -170,6 +178,20 @@ def edits(verdict: Verdict, change: Change) -> list[str]:
     for kind, i, j, k, end in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
         if kind != "equal":
             found += [f"- {line.strip()}" for line in old[i:j]] + [f"+ {line.strip()}" for line in new[k:end]]
+    return found
+
+
+def keyed(verdict: Verdict, change: Change) -> list[str]:
+    """Changes of keys that the file has, or "add" for those that it does not have; nothing where a key is not known."""
+    before, after, keys = verdict.setup.plan, change.ranked.plan, verdict.reading.keys
+    policy = recompute_name(change.ranked.job, after)
+    differ = [(name, getattr(after, name)) for name in SETTINGS if getattr(before, name) != getattr(after, name)]
+    found: list[str] = []
+    for name, value in differ:
+        key, old = keys.get("recompute" if name == "recompute_layers" else name, ("", ""))
+        new = ({"full": "true", "none": "false"}.get(policy, policy)) if name == "recompute_layers" else value
+        if key:
+            found += [f"- {key}: {old:.60}", f"+ {key}: {new}"] if old else [f"add {key}: {new}"]
     return found
 
 

@@ -1,0 +1,140 @@
+"""A job in the frameworks' shared fields as a reading: the plan and workload that `planner check` weighs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from planner.plan import INTEGERS
+from planner.read.job import WHY, Job, modelled, truth
+from planner.read.reading import Problem, Reading
+from planner.read.sharding import engine, fully_sharded
+from planner.read.table import text_of
+from planner.read.tree import Beside, Tree
+
+
+def reading_of(job: Job, tree: Tree, beside: Beside, world: int, nodes: int = 1) -> Reading:
+    """The plan and workload of a job.
+
+    Raises:
+        PlannerError: a file that it names is missing, or cannot be read.
+    """
+    deepspeed = engine(job, tree, beside, world)
+    shared = fully_sharded(job, tree, beside, nodes)
+    base = deepspeed or Reading("deepspeed" if run_by_deepspeed(job) else job.format.target, None)
+    if deepspeed is not None:
+        shared = {"zero": deepspeed.plan["zero"]}
+    elif shared is None:
+        shared = {"zero": job.get("zero", 0)}
+    plan = degrees(job) | shared | {k: v for k, v in base.plan.items() if k in ("tp", "pp") and v > 1}
+    if (replicas := job.get("dp_replicate")) and plan["zero"]:
+        plan["dp_replicate"] = replicas
+    plan, batch = batched(job, plan, base, world)
+    workload = work(job, base, plan["zero"]) | ({"global_batch": batch} if batch else {})
+    problems = (*base.problems, *quantised_without_adapters(job))
+    notes = tuple(note for note in base.notes if "fp32" not in note and "accumulation" not in note)
+    return replace(
+        base,
+        form=job.format.name,
+        workload=workload,
+        plan=plan,
+        problems=problems,
+        notes=(*job.notes, *notes),
+        model_name=job.get("model"),
+        recomputed=float(job.get("recompute", "none") == "full") or base.recomputed,
+        not_modelled=(*job.not_modelled, *base.not_modelled),
+        keys=written(job),
+    )
+
+
+def run_by_deepspeed(job: Job) -> bool:
+    """Whether DeepSpeed shares the states although no JSON says how: by a switch, or by Accelerate."""
+    switch = job.said.get("deepspeed")
+    return (switch is not None and truth(switch)) or job.get("engine") == "deepspeed"
+
+
+def degrees(job: Job) -> dict[str, Any]:
+    """Fields of Plan that stand in the file, and selective recomputation."""
+    found = {name: job.get(name) for name in ("tp", "cp", "pp", "ep", "etp", "v", "dp") if job.get(name)}
+    found = {"tp": 1, "pp": 1} | {name: value for name, value in found.items() if name in INTEGERS}
+    found["sp"] = int(bool(job.get("sp")) and found["tp"] > 1)
+    if job.get("recompute") == "selective":
+        found["selective"] = job.get("attention") == "eager"
+        if "recompute" in job.said:
+            job.name(job.said["recompute"], ("memory", "time"), "only the attention core is recomputed in the estimate")
+    return found
+
+
+def batched(job: Job, plan: dict[str, Any], base: Reading, world: int) -> tuple[dict[str, Any], int | None]:
+    """b, and sequences a step: micro-batch x accumulation x dp, or as stated."""
+    dp = max(world // (plan["tp"] * plan["pp"] * plan.get("cp", 1)), 1)
+    b, m, batch = job.get("b"), job.get("m"), job.get("batch") or base.workload.get("global_batch")
+    if "b" not in job.said:
+        b = base.plan.get("b") or (max(batch // (m * dp), 1) if batch and m and "m" in job.said else b)
+    if b is None:
+        return plan, batch
+    if batch is None or ("b" in job.said and "batch" not in job.said and "m" in job.said):
+        batch = b * (m or 1) * dp
+    return plan | {"b": b}, batch
+
+
+def work(job: Job, base: Reading, zero: int) -> dict[str, Any]:
+    """Fields of Workload; what it has no words for yet is named."""
+    fields: dict[str, Any] = {name: job.get(name) for name in ("seq", "precision", "attention") if job.get(name)}
+    fields |= adapters(job)
+    optimizer = base.workload.get("optimizer") or job.get("optimizer", "adam")
+    pure = job.get("pure") or (job.get("pure16") and not zero)
+    if optimizer == "adam" and pure and fields.get("method", "full") == "full":
+        optimizer = "adam-bf16"
+    fields["optimizer"] = optimizer
+    fields["offload"] = base.workload.get("offload") or job.get("offload", "none")
+    if base.target == "deepspeed" and "precision" not in job.said and "precision" in base.workload:
+        fields["precision"] = base.workload["precision"]
+    if job.get("loss") == "fused":
+        fields |= expressed(job, "loss", "fused", {})
+    return fields
+
+
+def adapters(job: Job) -> dict[str, Any]:
+    """The method: LoRA where it is named or has a rank, on a base of 4 bits QLoRA."""
+    method, rank, bits = job.get("method", "full"), job.get("rank"), job.get("bits")
+    if "method" not in job.said and "rank" in job.said and job.get("ranked", True):
+        method = "lora" if rank else "full"
+    if method == "lora" and bits == 4:
+        method = "qlora"
+    found = {"lora_rank": rank} if method != "full" and rank else {}
+    if method == "lora" and bits and "bits" in job.said:
+        job.name(job.said["bits"], *WHY["qlora"])
+    if method == "qlora":
+        return found | expressed(job, "method", "qlora", {"method": "lora"})
+    return found | {"method": method}
+
+
+def expressed(job: Job, name: str, value: str, instead: dict[str, Any]) -> dict[str, Any]:
+    """A field of Workload; what stands in for it, and its name in the answer, where Workload does not have it."""
+    if modelled(name, value):
+        return {name: value}
+    leaf = job.said.get(name) or job.said.get("bits")
+    touches, why = WHY.get(value, WHY.get(name, (("memory", "time"), "")))
+    if leaf is not None:
+        job.name(leaf, touches, f"{value}: {why}")
+    return instead
+
+
+def written(job: Job) -> dict[str, tuple[str, str]]:
+    """Key and value of each field as the file has them, or the key that would set it, with no value."""
+    known: dict[str, tuple[str, str]] = {}
+    for group in job.format.table.groups:
+        name = group.to.partition("=")[0]
+        if group.kind == "modelled" and name not in known:
+            known[name] = (next(iter(group.options)), "")
+    return known | {name: (leaf.key, text_of(leaf.value)) for name, leaf in job.said.items()}
+
+
+def quantised_without_adapters(job: Job) -> tuple[Problem, ...]:
+    """A base of few bits trains with adapters only: every framework here refuses it otherwise."""
+    leaf = job.said.get("bits")
+    if leaf is None or not job.get("bits") or job.get("bits") > 8 or adapters(job).get("method", "full") != "full":
+        return ()
+    said = f"{leaf.key}: a quantised base is trained through adapters only, and none are asked for"
+    return (Problem("quantised_base", said, leaf.line, job.format.table.source.split()[0]),)

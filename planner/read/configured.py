@@ -1,0 +1,154 @@
+"""Configurations of training frameworks, alone or behind the command that reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from planner.errors import PlannerError
+from planner.read.asked import reading_of
+from planner.read.bash.unwrap import Launch
+from planner.read.context import Context
+from planner.read.format import Format, detect, find_format, formats, nearest
+from planner.read.job import Job, read_job
+from planner.read.megatron_tree import read_megatron_tree
+from planner.read.reading import Reading
+from planner.read.sharding import accelerate_tree
+from planner.read.tree import CONFIGS, Beside, Given, Tree, read_tree, read_words
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A command as one configuration.
+
+    Attributes:
+        form: whose it is; None where no key tells. tree: its options over the files that it names.
+        missing: files that it names and that are not there. launcher: what `accelerate launch` is told.
+    """
+
+    form: Format | None
+    tree: Tree
+    missing: tuple[str, ...] = ()
+    launcher: Tree = field(default_factory=Tree)
+
+    @property
+    def score(self) -> int:
+        """How sure it is that this trains."""
+        return 0 if self.form is None else 1 + self.form.score(self.tree)[0] + len(self.tree.leaves)
+
+
+def asked(launch: Launch, beside: Beside) -> Asked:
+    """What a command says, with the files that it names.
+
+    Raises:
+        PlannerError: a file that it names is no configuration.
+    """
+    given = read_words(launch.words)
+    form, tree, missing = by_command(launch, given), given.tree, []
+    for option, name in given.files:
+        if option and option not in CONFIGS:
+            continue
+        text = beside(name)
+        if text is None:
+            missing.append(name)
+        else:
+            tree = tree.over(read_tree(text, name, beside))
+    return Asked(form or detect(tree), tree, tuple(missing), launched(launch, given, beside))
+
+
+def by_command(launch: Launch, given: Given) -> Format | None:
+    """The format of a program that reads no other: `axolotl train`, `swift sft`."""
+    program = launch.program.rpartition("/")[2]
+    verb = f"{program} {given.stray[0]}" if given.stray else program
+    for form in formats():
+        if any((launch.program.endswith(one) and "/" in one) or one in (program, verb) for one in form.commands):
+            return form
+    return None
+
+
+def launched(launch: Launch, given: Given, beside: Beside) -> Tree:
+    """What `accelerate launch` is told, by its options and its file."""
+    names = [word.text.rpartition("/")[2] for word in launch.launcher]
+    start = next((place for place, name in enumerate(names) if name.startswith("accelerate")), -1)
+    if start < 0:
+        packaged = given.tree.get("accelerate_config")
+        return Tree() if packaged is None else accelerate_tree(str(packaged), beside)
+    said = read_words(launch.launcher[start + 1 :])
+    tree = said.tree
+    for option, name in said.files:
+        if option == "config_file":
+            tree = tree.over(accelerate_tree(name, beside))
+    if "config_file" in said.tree and not said.files:
+        tree = tree.over(accelerate_tree(str(said.tree.get("config_file")), beside))
+    return tree.flat()
+
+
+def read_asked(one: Asked, context: Context, environment: Mapping[str, str] | None) -> Reading:
+    """The reading of a command.
+
+    Raises:
+        PlannerError: a file is missing, or a value cannot be.
+    """
+    assert one.form is not None
+    if one.missing and not len(one.tree.leaves) > len(one.missing) + 1:
+        name = one.missing[0]
+        hint = "run planner check in its directory, or check the file itself"
+        raise PlannerError(f"{name:.80}: this file is not beside the script", hint)
+    reading = read_format(one.tree, one.form, context, one.launcher, environment)
+    gone = tuple((0, f"{name} is not beside the file: what it says is not known") for name in one.missing)
+    return replace(reading, ignored=(*reading.ignored, *gone))
+
+
+def read_format(
+    tree: Tree,
+    form: Format,
+    context: Context,
+    launcher: Tree | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Reading:
+    """A configuration of a known format.
+
+    Raises:
+        PlannerError: as `read_job` and `reading_of`.
+    """
+    if form.target == "megatron":
+        return read_megatron_tree(tree, form, context, environment)
+    job = read_job(tree, form)
+    if launcher is not None and launcher.leaves:
+        join(job, read_job(launcher, find_format("accelerate")))
+    return reading_of(job, tree, context.beside, context.world, context.nodes)
+
+
+def join(job: Job, below: Job) -> None:
+    """What the launcher says, where the job itself is silent."""
+    for name, leaf in below.said.items():
+        if name not in job.said:
+            job.values[name], job.said[name] = below.values[name], leaf
+    job.not_modelled += below.not_modelled
+    if job.get("engine") == "deepspeed" and "deepspeed" not in job.said:
+        job.values.setdefault("zero", 0)
+
+
+def read_configuration(text: str, where: str, context: Context, wanted: tuple[str, ...]) -> Reading:
+    """A YAML or JSON file by its keys.
+
+    Raises:
+        PlannerError: it is of no format that is read; says which comes nearest.
+    """
+    tree = read_tree(text, where, context.beside)
+    form = detect(tree)
+    if form is None:
+        near = nearest(tree)
+        hints = ([f"it comes nearest to {near}"] if near else []) + [f"wanted: {x}" for x in wanted]
+        raise PlannerError("this file is in no format that is read", hints)
+    return read_format(tree, form, context)
+
+
+def documents_first(documents: Mapping[str, str], beside: Beside) -> Beside:
+    """Files that a script writes itself, then those beside it."""
+
+    def text_of(name: str) -> str | None:
+        names = {key.rpartition("/")[2]: text for key, text in documents.items()}
+        return documents.get(name) or names.get(name.rpartition("/")[2]) or beside(name)
+
+    return text_of

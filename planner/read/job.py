@@ -1,0 +1,215 @@
+"""What a configuration says of a job, in fields that all frameworks share, before a cluster is known."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, get_args
+
+from planner.errors import PlannerError
+from planner.read.format import Format
+from planner.read.table import Given, NotModelled, text_of
+from planner.read.tree import Leaf, Tree
+from planner.schema.workload import Workload
+
+WHOLE = [
+    "seq",
+    "b",
+    "m",
+    "batch",
+    "tp",
+    "cp",
+    "pp",
+    "ep",
+    "etp",
+    "v",
+    "dp",
+    "dp_replicate",
+    "dp_shard",
+    "zero",
+    "rank",
+    "bits",
+    "nodes",
+    "per_node",
+    "processes",
+    "fsdp_version",
+    "k",
+]
+"""Fields that are whole numbers: those of Plan and Workload under their names; m micro-batches a step, batch sequences
+a step, dp_shard ranks that share the states, bits of a quantised base, nodes, processes on each and in all."""
+
+FLAGS = ("sp", "reshard", "tied")
+
+BOTH = ("memory", "time")
+WORDS: dict[str, tuple[tuple[str, Any], ...]] = {
+    "method": (
+        (r"q-?lora", "qlora"),
+        (r"lora|dora|rslora|lora_.*|sft-lora|peft", "lora"),
+        (r"full|none|null|ft|sft|pretrain|all", "full"),
+    ),
+    "optimizer": (
+        (r".*(8bit|8_bit|int8).*", "adam-8bit"),
+        (
+            r"(.*[._])?(paged_|fused_?|decoupled_?|cpu|deepspeedcpu|distributed_fused_)?adamw?(_(hf|torch|torch_fused|32bit|torch_xla|apex_fused|torch_npu_fused))?",
+            "adam",
+        ),
+    ),
+    "attention": (
+        (
+            r"(.*[/_.-])?(flash|fa|fa2|fa3|fa4|sdpa|sdp|flex|auto|xformers|kernels|te|varlen|cudnn|fused).*|true",
+            "flash",
+        ),
+        (r"eager|torch|local|unfused|disabled|naive|global|standard|false", "eager"),
+    ),
+    "precision": (
+        (r"(amp_)?(bf16|bfloat16|torch\.bfloat16)([_-].*)?|auto|true", "bf16"),
+        (r"no|false|none|null", None),
+        (r"(amp_)?(fp16|float16|half|16|torch\.float16)([_-].*)?", "fp16"),
+    ),
+    "recompute": (
+        (r"true|full|unsloth|always|uniform|block|hf|1|everything|all|offload", "full"),
+        (r"selective|op|memory_budget", "selective"),
+        (r"false|none|no|0|null", "none"),
+    ),
+    "sharding": (
+        (r"1|full_shard.*|.*\bfull_shard\b.*|fsdp2?|optim_grads_params", 3),
+        (r"2|shard_grad_op.*|.*\bshard_grad_op\b.*|optim_grads", 2),
+        (r"3|no_shard|ddp|none|false", 0),
+        (r"[45]|hybrid_shard.*|.*\bhybrid_shard\b.*|_hybrid.*|hsdp.*", "hybrid"),
+        (r"optim|zero1", 1),
+    ),
+    "stage": ((r"sft|pt|pretrain.*|finetune.*|cpt|causal_lm|train|sft_loss|none|null|ft", "sft"),),
+}
+"""Values by what they mean; whatever matches none is named as not modelled."""
+
+STAND_IN = {"optimizer": "adam", "precision": "bf16", "attention": "flash", "stage": "sft", "method": "full"}
+"""What is weighed and timed instead of a value that nobody models."""
+
+WHY = {
+    "optimizer": (BOTH, "its states and step are weighed and timed as Adam's"),
+    "precision": (BOTH, "weighed and timed as bf16"),
+    "attention": (BOTH, "weighed and timed as FlashAttention"),
+    "stage": (BOTH, "one model on whole sequences is what is weighed and timed: no reference, reward or rollout"),
+    "method": (BOTH, "weighed and timed as if every weight were trained"),
+    "qlora": (BOTH, "the frozen base is weighed in 16 bits"),
+    "loss": (BOTH, "logits are weighed and timed as a separate loss makes them"),
+}
+
+
+@dataclass(slots=True)
+class Job:
+    """Fields with the leaf that says each.
+
+    Attributes:
+        values: by field, the format's defaults included. said: by field, what the file itself gives.
+        not_modelled, notes: what the answer does not account for, what was assumed.
+    """
+
+    format: Format
+    values: dict[str, Any]
+    said: dict[str, Leaf] = field(default_factory=dict)
+    not_modelled: list[NotModelled] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """A field, or the default."""
+        found = self.values.get(name)
+        return default if found is None else found
+
+    def name(self, option: Leaf, touches: Iterable[str], why: str) -> None:
+        """Something that is left out of account, once."""
+        one = NotModelled(option.key.lstrip("-"), text_of(option.value), tuple(touches), why, option.line)
+        if all(old.option != one.option for old in self.not_modelled):
+            self.not_modelled.append(one)
+
+
+def read_job(tree: Tree, form: Format) -> Job:
+    """Every key of a configuration by its format's table: into a field, aside, or by name.
+
+    Raises:
+        PlannerError: a value that a field cannot have, or a variable that nothing sets.
+    """
+    job, seen = Job(form, dict(form.defaults)), form.shaped(tree)
+    spelled = []
+    for path, leaf in seen.leaves.items():
+        group = form.table.group(path)
+        if group is not None and group.kind == "modelled":
+            _take(job, group.to, leaf)
+        spelled.append((path, leaf))
+    named = form.table.not_modelled(Given(path, text_of(leaf.value), leaf.line) for path, leaf in spelled)
+    known = {one.option for one in job.not_modelled}
+    job.not_modelled += [one for one in named if one.option not in known]
+    return job
+
+
+def _take(job: Job, to: str, leaf: Leaf) -> None:
+    """One value into its field; what the file says first stays."""
+    name, switch, fixed = to.partition("=")
+    if name in job.said or leaf.value is None or name == "set":
+        return
+    if switch:
+        if not truth(leaf):
+            if name == "recompute" and fixed == "full":
+                job.values[name], job.said[name] = "none", leaf
+            return
+        found: Any = int(fixed) if fixed.isdigit() else fixed
+    else:
+        found = _value(job, name, leaf)
+    if found is not None:
+        job.values[name], job.said[name] = found, leaf
+
+
+def _value(job: Job, name: str, leaf: Leaf) -> Any:
+    if name in WHOLE:
+        return whole(leaf)
+    if name in FLAGS:
+        return truth(leaf)
+    if name not in WORDS:
+        return leaf.value
+    text = text_of(leaf.value).strip().lower()
+    for pattern, meaning in WORDS[name]:
+        if re.fullmatch(pattern, text):
+            return meaning
+    if text not in ("auto", "default"):
+        touches, why = WHY.get(name, (BOTH, "this value is not modelled"))
+        job.name(leaf, touches, why)
+    return STAND_IN.get(name)
+
+
+def truth(leaf: Leaf) -> bool:
+    """Whether a switch is on: true, 1, yes, or anything that is not off."""
+    return text_of(leaf.value).strip().lower() not in ("false", "0", "no", "off", "none", "null", "")
+
+
+def whole(leaf: Leaf) -> int | None:
+    """A whole number; None for what is left open: auto, -1, null.
+
+    Raises:
+        PlannerError: no number, or a variable that nothing sets.
+    """
+    text = text_of(leaf.value).strip()
+    if "$" in text:
+        where, name = f"line {leaf.line}: " if leaf.line else "", text.strip("${}")
+        hint = f"give it a value: --set {name if name.isidentifier() else 'NAME'}=VALUE"
+        raise PlannerError(f"{where}{leaf.key} needs {text:.60}, which nothing sets", hint)
+    if re.fullmatch(r"auto|null|none|-1|default|true|false|", text.lower()):
+        return None
+    try:
+        number = float(text.replace("_", ""))
+    except ValueError:
+        number = -1.0
+    if number != int(min(max(number, -1.0), 1e15)) or number < 0:
+        where = f"line {leaf.line}: " if leaf.line else ""
+        raise PlannerError(f"{where}{leaf.key} wants a whole number, not {text!r:.40}")
+    return int(number)
+
+
+def modelled(name: str, value: Any) -> bool:
+    """Whether a field of Workload can have a value."""
+    known = Workload.model_fields.get(name)
+    if known is None:
+        return False
+    options = [one for part in (known.annotation, *get_args(known.annotation)) for one in get_args(part)]
+    words = [one for one in options if isinstance(one, str)]
+    return not words or value in words

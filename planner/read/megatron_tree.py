@@ -1,0 +1,205 @@
+"""Megatron-LM's options under other names: YAML of Primus, FlagScale, the MoE model zoo, NeMo; `megatron sft`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from planner.errors import PlannerError
+from planner.launch.megatron import attention_flags, mlp_flags
+from planner.read.context import Context
+from planner.read.format import Format
+from planner.read.job import Job, read_job, truth
+from planner.read.megatron import read_megatron
+from planner.read.options import Option, Options, known_options
+from planner.read.reading import Problem, Reading
+from planner.read.table import text_of
+from planner.read.tree import Leaf, Tree
+from planner.schema.model import Model
+
+Lookup = Callable[[str], "Model | None"]
+"""A model by what a file calls it, None where nobody knows it."""
+
+ALIASES = {
+    "virtual_pipeline_model_parallel_size": "num-virtual-stages-per-pipeline-rank",
+    "num_moe_experts": "num-experts",
+    "encoder_seq_length": "seq-length",
+    "max_length": "seq-length",
+    "max_sequence_length": "seq-length",
+    "max_total_sequence_length": "seq-length",
+    "train_micro_batch_size": "micro-batch-size",
+    "train_global_batch_size": "global-batch-size",
+    "activations_checkpoint_granularity": "recompute-granularity",
+    "activations_checkpoint_method": "recompute-method",
+    "activations_checkpoint_num_layers": "recompute-num-layers",
+    "moe_layer_recompute": "moe-layer-recompute",
+    "num_layers_in_first_pipeline_stage": "decoder-first-pipeline-num-layers",
+    "num_layers_in_last_pipeline_stage": "decoder-last-pipeline-num-layers",
+    "gated_linear_unit": "swiglu",
+    "attn_backend": "attention-backend",
+}
+"""Names of NeMo, Megatron-Bridge, NeMo-RL and ms-swift for options of Megatron-LM."""
+
+WHEN_FALSE = {
+    "add_bias_linear": "disable-bias-linear",
+    "bias": "disable-bias-linear",
+    "share_embeddings_and_output_weights": "untie-embeddings-and-output-weights",
+    "add_position_embedding": "no-position-embedding",
+}
+"""Settings that an option of Megatron-LM switches off under another name than --no-..."""
+
+IMPLIED = {"num_query_groups": "group-query-attention"}
+"""Options that follow from another one outside Megatron's own parser."""
+
+VALUES = {
+    "activation": {"fast-swiglu": "swiglu", "swiglu": "swiglu", "squared-relu": "squared-relu"},
+    "activation_func": {"swiglu": "swiglu", "squaredrelu": "squared-relu"},
+    "activation_function": {"swiglu": "swiglu"},
+    "precision": {"bf16": "bf16", "bf16-mixed": "bf16", "16": "fp16", "16-mixed": "fp16", "bfloat16": "bf16"},
+    "mixed_precision": {"bf16_mixed": "bf16", "bf16": "bf16", "fp16": "fp16", "16_mixed": "fp16"},
+    "torch_dtype": {"bfloat16": "bf16", "float16": "fp16"},
+    "normalization": {"rmsnorm": "normalization RMSNorm", "layernorm1p": "normalization LayerNorm"},
+}
+"""Values that stand for an option."""
+
+MUST = ("num-layers", "hidden-size", "num-attention-heads")
+
+
+def read_megatron_tree(
+    tree: Tree, form: Format, context: Context, environment: Mapping[str, str] | None = None
+) -> Reading:
+    """The plan of a configuration in Megatron-LM's names.
+
+    Raises:
+        PlannerError: as `read_megatron`; no shape and no name of a model that is known.
+    """
+    seen = form.shaped(tree)
+    given = options_of(seen, form)
+    job = read_job(Tree({key: leaf for key, leaf in seen.leaves.items() if not is_option(key)}), form)
+    if context.seq and "seq-length" not in given:
+        given["seq-length"] = Option((str(context.seq),), 0)
+    name = _model(job, seen)
+    shape = None if all(one in given for one in MUST) else _shape(name, context.lookup, given)
+    if shape is not None:
+        given = shape_options(shape) | given
+    options = Options(given)
+    named = context.vocabulary or (shape.vocab if shape else None) or _vocabulary(seen, context.lookup)
+    reading = read_megatron(options, context.world, environment, named)
+    ours = {one.option for one in reading.not_modelled}
+    reading = replace(
+        reading,
+        form=form.name,
+        model=None if shape is not None else reading.model,
+        model_name=name if shape is not None else None,
+        workload=reading.workload | _adapters(job),
+        problems=tuple(map(spelled, reading.problems)),
+        notes=(*job.notes, *reading.notes),
+        not_modelled=(*(one for one in job.not_modelled if one.option not in ours), *reading.not_modelled),
+    )
+    return reading
+
+
+def is_option(key: str) -> bool:
+    """Whether a key is one of Megatron-LM's, under whatever name."""
+    known, name = known_options("megatron"), ALIASES.get(key, key.replace("_", "-"))
+    named = any(f"--{one}" in known for one in (name, f"no-{name}", f"disable-{name}"))
+    return named or key in WHEN_FALSE or key in VALUES
+
+
+def spelled(problem: Problem) -> Problem:
+    """A message in the names of the file: without dashes in front, "_" within."""
+    words = problem.message.split(" ")
+    said = " ".join(w.lstrip("-").replace("-", "_") if w.startswith("--") else w for w in words)
+    return replace(problem, message=said)
+
+
+def options_of(tree: Tree, form: Format) -> dict[str, Option]:
+    """Those keys that are options of Megatron-LM, as its parser would have them; format defaults below them."""
+    known = known_options("megatron")
+    found: dict[str, Option] = {}
+    for key, value in form.defaults.items():
+        if f"--{key.replace('_', '-')}" in known:
+            found |= option_of(key, Leaf(value), known)
+    for key, leaf in tree.leaves.items():
+        for name, option in option_of(key, leaf, known).items():
+            found[name] = option
+    _switched_off(tree, found)
+    return found
+
+
+def _switched_off(tree: Tree, found: dict[str, Option]) -> None:
+    """Defaults that the file sets to false."""
+    for key, leaf in tree.leaves.items():
+        if leaf.value is False and (name := ALIASES.get(key, key.replace("_", "-"))) in found:
+            del found[name]
+
+
+def option_of(key: str, leaf: Leaf, known: Mapping[str, str]) -> dict[str, Option]:
+    """One key as options: none where it is no option, or leaves one off."""
+    value, line = leaf.value, leaf.line
+    if key in VALUES and isinstance(value, str | int) and not isinstance(value, bool):
+        name, _, word = VALUES[key].get(str(value).lower(), "").partition(" ")
+        if name:
+            return {name: Option((word,) if word else (), line)}
+    name = ALIASES.get(key, key.replace("_", "-"))
+    if value is None or value == "":
+        return {}
+    if value is False:
+        off = WHEN_FALSE.get(key) or next((o for o in (f"no-{name}", f"disable-{name}") if f"--{o}" in known), "")
+        return {off: Option((), line)} if off else {}
+    count = known.get(f"--{name}")
+    if count is None:
+        return {}
+    if count == "0":
+        return {name: Option((), line)} if truth(leaf) else {}
+    more = {IMPLIED[key]: Option((), line)} if key in IMPLIED else {}
+    values = tuple(map(text_of, value)) if isinstance(value, list) else (text_of(value),)
+    unknown = tuple(text for text in values if "${" in text or text.startswith("$"))
+    return {name: Option(values, line, unknown)} | more
+
+
+def shape_options(model: Model) -> dict[str, Option]:
+    """A model of the catalogue in Megatron's options."""
+    plain = {
+        "num-layers": model.layers,
+        "hidden-size": model.hidden,
+        "ffn-hidden-size": model.ffn,
+        "num-attention-heads": model.heads,
+        "max-position-embeddings": model.context,
+        "vocab-size": model.vocab,
+        "hidden-dropout": 0.0,
+    }
+    found = {name: Option((str(value),), 0) for name, value in plain.items()}
+    found |= {} if model.tied_embeddings else {"untie-embeddings-and-output-weights": Option((), 0)}
+    found |= {"disable-bias-linear": Option((), 0)} if model.bias in ("none", "qkv") else {}
+    for name, *values in (*attention_flags(model), *mlp_flags(model)):
+        found[name.removeprefix("--")] = Option(tuple(values), 0)
+    return found
+
+
+def _model(job: Job, tree: Tree) -> str | None:
+    named = job.get("model") or tree.get("tokenizer_model")
+    return str(named).removesuffix(".yaml") if isinstance(named, str) else None
+
+
+def _shape(name: str | None, lookup: Lookup, given: Mapping[str, Option]) -> Model:
+    found = lookup(name) if name else None
+    if found is None:
+        missing = ", ".join(one.replace("-", "_") for one in MUST if one not in given)
+        why = f"and {name!r:.80} is no model that is known here" if name else "and no model is named"
+        raise PlannerError(f"{missing}: missing, {why}", "name it: --model llama3.1-8b, or a config.json")
+    return found
+
+
+def _vocabulary(tree: Tree, lookup: Lookup) -> int | None:
+    named = tree.get("tokenizer_model") or tree.get("hf_checkpoint")
+    found = lookup(named) if isinstance(named, str) and "vocab_size" not in tree else None
+    return found.vocab if found else None
+
+
+def _adapters(job: Job) -> dict[str, Any]:
+    from planner.read.asked import adapters
+
+    found = adapters(job)
+    return {} if found.get("method", "full") == "full" else found
