@@ -97,7 +97,7 @@ def work(job: Job, base: Reading, zero: int) -> dict[str, Any]:
 
 def adapters(job: Job) -> dict[str, Any]:
     """The method: LoRA where it is named or has a rank, on a base of 4 bits QLoRA."""
-    method, rank, bits = job.get("method", "full"), job.get("rank"), job.get("bits")
+    method, rank, bits = job.get("method", "full"), job.get("rank") or job.get("lora_dim"), job.get("bits")
     if "method" not in job.said and "rank" in job.said and job.get("ranked", True):
         method = "lora" if rank else "full"
     if method == "lora" and bits == 4:

@@ -10,9 +10,11 @@ from planner.read.asked import reading_of
 from planner.read.bash.unwrap import Launch
 from planner.read.context import Context
 from planner.read.format import Format, detect, find_format, formats, nearest
+from planner.read.habits import HABITS
 from planner.read.job import Job, read_job
 from planner.read.megatron_tree import read_megatron_tree
 from planner.read.reading import Reading
+from planner.read.shapes import model_of
 from planner.read.sharding import accelerate_tree
 from planner.read.tree import CONFIGS, Beside, Given, Tree, read_tree, read_words
 
@@ -111,12 +113,15 @@ def read_format(
     Raises:
         PlannerError: as `read_job` and `reading_of`.
     """
-    if form.target == "megatron":
+    if form.megatron:
         return read_megatron_tree(tree, form, context, environment)
     job = read_job(tree, form)
     if launcher is not None and launcher.leaves:
         join(job, read_job(launcher, find_format("accelerate")))
-    return reading_of(job, tree, context.beside, context.world, context.nodes)
+    if form.name in HABITS:
+        HABITS[form.name](job, tree)
+    reading = reading_of(job, tree, context.beside, context.world, context.nodes)
+    return replace(reading, model=model_of(job, tree))
 
 
 def join(job: Job, below: Job) -> None:
@@ -135,7 +140,7 @@ def read_configuration(text: str, where: str, context: Context, wanted: tuple[st
     Raises:
         PlannerError: it is of no format that is read; says which comes nearest.
     """
-    tree = read_tree(text, where, context.beside)
+    tree = read_tree(text, where, context.beside, context.variables)
     form = detect(tree)
     if form is None:
         near = nearest(tree)

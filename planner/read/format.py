@@ -11,8 +11,11 @@ from typing import Any
 from planner.read.table import Table, key, table
 from planner.read.tree import Tree
 
-FORMATS = ("llamafactory", "axolotl", "swift", "swift-megatron", "megatron-tree", "accelerate", "transformers")
-"""Tables in planner/read/tables that are formats of whole jobs, those with the most peculiar keys first."""
+FORMATS = (
+    *("llamafactory", "axolotl", "swift", "swift-megatron", "torchtune", "automodel", "verl", "nemo-rl", "openrlhf"),
+    *("nanotron", "neox", "foundry", "megatron-tree", "accelerate", "transformers"),
+)
+"""Tables in planner/read/tables that are formats of whole jobs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +28,8 @@ class Format:
         target: whose edits and rules come nearest, of `planner.launch.targets`. presets: whose speed, the first known.
         telling: keys that only this format has, and words that tell it from others that have them too.
         defaults: fields as the framework takes them where the file is silent.
-        flat: sections carry no meaning: a key is looked up by its last part.
-        commands: programs that read it.
+        flat: sections carry no meaning: a key is looked up by its last part. general: others share its telling keys.
+        megatron: its keys are options of Megatron-LM. commands: programs that read it.
     """
 
     table: Table
@@ -35,6 +38,8 @@ class Format:
     telling: tuple[str, ...]
     defaults: dict[str, Any]
     flat: bool = False
+    general: bool = False
+    megatron: bool = False
     commands: tuple[str, ...] = ()
 
     @property
@@ -79,6 +84,8 @@ def find_format(name: str) -> Format:
         tuple(map(key, said["telling"].split())),
         said.get("defaults") or {},
         bool(said.get("flat")),
+        bool(said.get("general")),
+        said.get("reader") == "megatron",
         tuple(str(said.get("commands", "")).split()),
     )
 
@@ -90,8 +97,9 @@ def formats() -> Iterator[Format]:
 
 def detect(tree: Tree) -> Format | None:
     """The format whose keys a tree has; None where no telling key of any is there."""
-    ranked = sorted(formats(), key=lambda one: one.score(tree), reverse=True)
-    return ranked[0] if ranked and ranked[0].score(tree)[0] else None
+    scored = [(one, *one.score(tree)) for one in formats()]
+    told = [(not one.general, told, known, one) for one, told, known in scored if told]
+    return max(told, key=lambda row: row[:3])[3] if told else None
 
 
 def nearest(tree: Tree) -> str:

@@ -13,29 +13,10 @@ from planner.read.table import Given, NotModelled, text_of
 from planner.read.tree import Leaf, Tree
 from planner.schema.workload import Workload
 
-WHOLE = [
-    "seq",
-    "b",
-    "m",
-    "batch",
-    "tp",
-    "cp",
-    "pp",
-    "ep",
-    "etp",
-    "v",
-    "dp",
-    "dp_replicate",
-    "dp_shard",
-    "zero",
-    "rank",
-    "bits",
-    "nodes",
-    "per_node",
-    "processes",
-    "fsdp_version",
-    "k",
-]
+WHOLE = (
+    *("seq", "b", "m", "batch", "tp", "cp", "pp", "ep", "etp", "v", "dp", "dp_replicate", "dp_shard", "zero", "rank"),
+    *("bits", "nodes", "per_node", "processes", "fsdp_version", "lora_dim", "prompt", "response", "rollouts"),
+)
 """Fields that are whole numbers: those of Plan and Workload under their names; m micro-batches a step, batch sequences
 a step, dp_shard ranks that share the states, bits of a quantised base, nodes, processes on each and in all."""
 
@@ -78,6 +59,12 @@ WORDS: dict[str, tuple[tuple[str, Any], ...]] = {
         (r"3|no_shard|ddp|none|false", 0),
         (r"[45]|hybrid_shard.*|.*\bhybrid_shard\b.*|_hybrid.*|hsdp.*", "hybrid"),
         (r"optim|zero1", 1),
+    ),
+    "offload": ((r"cpu|nvme", "optimizer"), (r"none|false|null", "none")),
+    "engine": (
+        (r"fsdp.*|_?megatron_fsdp.*", "fsdp"),
+        (r"deepspeed.*", "deepspeed"),
+        (r"multi_.*|no|ddp|none|single.*", "ddp"),
     ),
     "stage": ((r"sft|pt|pretrain.*|finetune.*|cpt|causal_lm|train|sft_loss|none|null|ft", "sft"),),
 }

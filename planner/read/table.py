@@ -110,8 +110,9 @@ class Table:
         """What the table says of "save*" or "save_*", for "save_steps"."""
         if path.endswith("*"):
             return None
-        cuts = [place for place, char in enumerate(path) if char == "_"]
-        tried = [f"{path}*", *(f"{path[:at]}{end}" for at in reversed(cuts) for end in ("_*", "*"))]
+        cuts = [place for place, char in enumerate(path) if char in "_."]
+        ends = {"_": ("_*", "*"), ".": ("*",)}
+        tried = [f"{path}*", *(f"{path[:at]}{end}" for at in reversed(cuts) for end in ends[path[at]])]
         return next((self.rows[name] for name in tried if name in self.rows), None)
 
     def not_modelled(self, given: Iterable[Given]) -> tuple[NotModelled, ...]:

@@ -98,7 +98,7 @@ def tree_of(
 
 
 def _walk(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
-    if isinstance(value, Mapping) and (value or not path):
+    if isinstance(value, Mapping):
         for key, inner in value.items():
             yield from _walk(inner, (*path, str(key)))
     else:
@@ -164,13 +164,18 @@ def is_yaml(start: str) -> bool:
     return re.match(r"---\s*(#.*)?$|(\"[^\"]+\"|'[^']+'|[\w.+/-]+)\s*:(\s|$)", first) is not None
 
 
-def read_tree(text: str, where: str, beside: Beside = lambda name: None) -> Tree:
-    """A configuration with what it includes, its references resolved.
+def read_tree(
+    text: str, where: str, beside: Beside = lambda name: None, variables: Mapping[str, str] | None = None
+) -> Tree:
+    """A configuration with what it includes, its references resolved; `variables` are those of the user.
 
     Raises:
         PlannerError: no such text, includes outside its folder, or in circles.
     """
-    return resolved(_with_includes(text, where, beside, [where]))
+    tree = _with_includes(text, where, beside, [where])
+    outside = Tree({plain(name): Leaf(scalar(value)) for name, value in (variables or {}).items()})
+    whole = resolved(tree.over(outside))
+    return replace(whole, leaves={key: leaf for key, leaf in whole.leaves.items() if key in tree})
 
 
 def _with_includes(text: str, where: str, beside: Beside, seen: list[str]) -> Tree:
@@ -204,7 +209,10 @@ def _included(values: Mapping[str, Any], where: str) -> Iterator[tuple[str, str]
         if not isinstance(name, str):
             continue
         if name.startswith(("/", "~")) or ".." in PurePosixPath(name).parts:
-            raise PlannerError(f"{where}: {name[:80]!r} lies outside the folder of this file: it is not read")
+            raise PlannerError(
+                f"{where}: {name[:80]!r} lies outside the folder of this file: it is not read",
+                "copy it beside the file, or give the merged configuration",
+            )
         yield name, section
 
 

@@ -1,0 +1,94 @@
+"""What a framework does with its keys beyond a table: sums of lengths, names of builders, one engine or another."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from planner.read.job import Job, truth
+from planner.read.tree import Tree
+
+CALLED = {"phi4_14b": "phi-4", "llama4_scout_17b_16e": "llama4-scout", "llama4_maverick_17b_128e": "llama4-maverick"}
+"""Builders of torchtune whose models the catalogue calls otherwise."""
+
+
+def torchtune(job: Job, tree: Tree) -> None:
+    """Model and method are in the builder's name: lora_llama3_1_8b; qlora is a 4-bit base."""
+    name = str(job.get("component", "")).rpartition(".")[2]
+    found = re.fullmatch(r"(?:(q?lora|dora)_)?(\w+?)(?:_(?:instruct|base))?", name)
+    if found is None or "component" not in job.said:
+        return
+    leaf = job.said["component"]
+    if found[1]:
+        job.values |= {"method": "lora", **({"bits": 4} if found[1] == "qlora" else {})}
+        job.said |= {"method": leaf} | ({"bits": leaf} if found[1] == "qlora" else {})
+    job.values["model"], job.said["model"] = CALLED.get(found[2], found[2]), leaf
+    if "rank" not in job.said and found[1]:
+        job.values["rank"] = 8
+    chunked(job, tree)
+
+
+def chunked(job: Job, tree: Tree) -> None:
+    """Losses that never hold all logits."""
+    name = str(job.get("loss_component", "")).lower()
+    if re.search(r"linearcrossentropy|chunked|fusedlinear|fused_linear|cut_", name):
+        job.values["loss"], job.said["loss"] = "fused", job.said["loss_component"]
+
+
+def reinforcement(job: Job, tree: Tree) -> None:
+    """Sequences are prompt and response; a step takes a mini-batch of prompts, each sampled n times."""
+    if job.get("prompt") and job.get("response"):
+        job.values["seq"] = job.get("prompt") + job.get("response")
+    mini = tree.leaves.get("actor_rollout_ref.actor.ppo_mini_batch_size")
+    if mini is not None and str(mini.value).isdigit():
+        job.values["batch"], job.said["batch"] = int(mini.value) * (job.get("rollouts") or 1), mini
+    if any(key.startswith("actor_rollout_ref.actor.megatron.") for key in tree.leaves):
+        job.values |= {"zero": 1} | ({} if "recompute" in job.said else {"recompute": "none"})
+
+
+MEGATRON = {
+    "tensor_model_parallel_size": "tp",
+    "pipeline_model_parallel_size": "pp",
+    "context_parallel_size": "cp",
+    "expert_model_parallel_size": "ep",
+    "expert_tensor_parallel_size": "etp",
+}
+
+
+def nemo_rl(job: Job, tree: Tree) -> None:
+    """policy.megatron_cfg instead of policy.dtensor_cfg where it is enabled."""
+    part = tree.under("policy.megatron_cfg")
+    if "enabled" not in part or not truth(part.leaves["enabled"]):
+        return
+    for key, name in MEGATRON.items():
+        value = part.get(key)
+        if isinstance(value, int):
+            job.values[name], job.said[name] = value, part.leaves[key]
+    on = part.get("activation_checkpointing") is True
+    job.values |= {"zero": 1, "recompute": str(part.get("recompute_granularity", "full")) if on else "none"}
+    job.values["sp"] = part.get("sequence_parallel") is True
+    if part.get("optimizer.optimizer_cpu_offload") is True:
+        job.values["offload"] = "optimizer"
+
+
+def foundry(job: Job, tree: Tree) -> None:
+    """FSDP is on where its section is there."""
+    if any(key.startswith("fsdp_config.") for key in tree.leaves):
+        job.values["engine"] = "fsdp"
+
+
+def nanotron(job: Job, tree: Tree) -> None:
+    """Reduce-scatter is sequence parallelism."""
+    job.values["sp"] = str(job.get("tp_mode", "")).upper() == "REDUCE_SCATTER"
+
+
+HABITS: dict[str, Callable[[Job, Tree], None]] = {
+    "torchtune": torchtune,
+    "automodel": chunked,
+    "verl": reinforcement,
+    "openrlhf": reinforcement,
+    "nemo-rl": nemo_rl,
+    "foundry": foundry,
+    "nanotron": nanotron,
+}
+"""By format."""
