@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from planner.errors import PlannerError
 from planner.read.bash.expansion import fields
@@ -38,13 +38,16 @@ def scope_of(environment: Mapping[str, str], lines: tuple[str, ...]) -> Scope:
     return scope
 
 
-def read_script(text: str, environment: Mapping[str, str] | None = None) -> Script:
+def read_script(
+    text: str, environment: Mapping[str, str] | None = None, beside: Callable[[str], str | None] | None = None
+) -> Script:
     """What a bash script would do, as far as its text tells.
 
     Variables that nobody sets stay in the words as written, and ${A:-default} takes its default. Where a condition is
     not known all branches are read, their commands marked as conditional.
 
     Args:
+        beside: the text of a file that the script sources or runs, None if there is none.
         environment: variables set before the script starts, and by number its arguments: {"TP": "4", "1": "8B"}.
 
     Raises:
@@ -52,7 +55,7 @@ def read_script(text: str, environment: Mapping[str, str] | None = None) -> Scri
     """
     text = checked(text)
     lines = directives(text)
-    reader = Reader(scope_of(environment or {}, lines))
+    reader = Reader(scope_of(environment or {}, lines), beside=beside)
     reader.script(Source.of(((Part(text, 1)),)))
     scalars = {name: items["0"] for name, v in reader.scope.variables.items() if list(items := v.items) == ["0"]}
     return Script(

@@ -53,8 +53,12 @@ def asked(launch: Launch, beside: Beside) -> Asked:
         text = beside(name)
         if text is None:
             missing.append(name)
-        else:
+            continue
+        try:
             tree = tree.over(read_tree(text, name, beside))
+        except PlannerError:
+            if form is not None:
+                raise
     return Asked(form or detect(tree), tree, tuple(missing), launched(launch, given, beside))
 
 

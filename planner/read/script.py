@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 
 from planner.errors import PlannerError
 from planner.launch.shell import Launch, Script, read_arguments, read_script, strip_launcher
+from planner.read.completed import completed, rollouts, words_of
 from planner.read.configured import Asked, asked, documents_first, read_asked, read_configuration
 from planner.read.context import Context
 from planner.read.deepspeed import read_deepspeed
@@ -63,7 +64,7 @@ def read_any(text: str, context: Context) -> Reading:
         return read_torchtitan(text, context.world)
     if kind == "flags":
         return _read_command(Launch("", read_arguments(text).words, None, None, {}), {}, context, None)
-    script = read_script(text, context.variables)
+    script = read_script(text, context.variables, context.beside)
     return read_command(script, context)
 
 
@@ -85,7 +86,11 @@ def read_command(script: Script, context: Context) -> Reading:
     if best is None or said is None or _known(best) + said.score == 0:
         lines = [f"line {n}: {why}" for n, why in script.ignored[:5]]
         raise PlannerError("no training command that can be read", [*(f"wanted: {x}" for x in READABLE), *lines])
-    reading = _read_command(best, script.documents, context, best.environment, said)
+    try:
+        reading = _read_command(best, script.documents, context, best.environment, said)
+    except PlannerError as error:
+        causes = [f"line {n}: {why}" for n, why in script.ignored if "not read" in why or "not beside" in why]
+        raise PlannerError(str(error), (*error.hint, *causes[:5])) from None
     return replace(reading, ignored=(*reading.ignored, *script.ignored), notes=(*_sizes(best, context), *reading.notes))
 
 
@@ -121,7 +126,9 @@ def _read_command(
     if "num-layers" in options or "tensor-model-parallel-size" in options:
         if "deepspeed" in options or "deepspeed_config" in options:
             return read_megatron_deepspeed(options, config, context.world, environment, context.vocabulary)
-        return read_megatron(options, context.world, environment, context.vocabulary)
+        vocabulary, notes = words_of(options, context)
+        reading = read_megatron(completed(options, context), context.world, environment, vocabulary)
+        return rollouts(options, replace(reading, notes=(*notes, *reading.notes)))
     beside = documents_first(documents, context.beside)
     said = said or asked(launch, beside)
     if said.form is not None:

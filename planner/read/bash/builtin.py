@@ -166,7 +166,9 @@ def output(words: Sequence[str]) -> str | None:
     if name == "echo":
         return echoed(rest)
     if name == "expr":
-        result = arithmetic(" ".join(rest), lambda _: None, lambda *_: None) if len(rest) == 3 else None
+        result = (
+            arithmetic(" ".join(rest), lambda _: None, lambda *_: None) if len(rest) % 2 and len(rest) > 1 else None
+        )
         return None if result is None else str(result)
     if name == "basename" and 1 <= len(rest) <= 2 and not rest[0].startswith("-"):
         base = posixpath.basename(rest[0].rstrip("/")) or "/"

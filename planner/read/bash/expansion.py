@@ -12,6 +12,16 @@ from planner.read.bash.expressions import arithmetic, changed
 from planner.read.bash.lexer import CUT, HALVES, NAME, PARAMETER, SPECIAL, ansi, braces, closing, raw_words
 from planner.read.bash.words import LONGEST_VALUE, At, Part, Piece, Scope, Value, known, names_of, text_of
 
+FOLDER = {"cd", "dirname", "readlink", "realpath", "pwd", "f", "P", "L", "BASH_SOURCE", "0", "1", "/dev/null"}
+FOLDER |= set("\"'$({})[]&>;-")
+
+
+def own_folder(inner: str) -> bool:
+    """Whether a substitution says the folder of the script itself, where files beside it are looked for."""
+    words = re.findall(r"/dev/null|\w+|\S", inner[:200])
+    itself = "BASH_SOURCE" in words or "$0" in inner or "${0}" in inner
+    return len(inner) <= 200 and "dirname" in words and itself and set(words) <= FOLDER
+
 
 def fields(scope: Scope, text: str, at: At) -> list[Value]:
     """The words that a piece of script becomes: expanded, split, quotes removed."""
@@ -178,6 +188,8 @@ class Scan:
 
     def printed(self, inner: str, start: int) -> str | None:
         """What a substitution gives, if its command needs nothing but its arguments."""
+        if own_folder(inner):
+            return "."
         if re.search(r"[|;&<>\n]", inner):
             return None
         words = [known(value) for value in fields(self.scope, inner, lambda i: self.at(start + i))]
@@ -257,6 +269,8 @@ class Scan:
         every = name if name in ("@", "*") else index
         if default:
             self.default(raw, name, values, default, start)
+        elif values is None and index in ("@", "*") and not self.scope.partial and not self.scope.elsewhere(name):
+            self.emit([], every)
         elif values is None:
             self.add(raw, name)
         elif not rest:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 SHELLS = {"bash", "sh", "zsh", "dash", "ksh"}
+SCRIPTS = (".sh", ".bash", ".slurm", ".sbatch", ".sub")
 SSH_WITH_VALUE = frozenset("BbcDEeFIiJLlmOopQRSWw")
 
 
@@ -40,6 +41,20 @@ def inner_script(texts: Sequence[str]) -> Inner | None:
             return Inner(place, place, place + 1, len(texts), len("--wrap="))
         if text == "--wrap" and "sbatch" in texts[:place] and place + 1 < len(texts):
             return Inner(place, place + 1, place + 2, len(texts))
+    return None
+
+
+def script_file(texts: Sequence[str]) -> int | None:
+    """The place of a script's file among the words that run it: bash [options] file, sbatch [options] file, ./file."""
+    names = [text.rpartition("/")[2] for text in texts]
+    start = next((i for i, name in enumerate(names) if name in SHELLS or name == "sbatch"), -1)
+    if start < 0:
+        return 0 if texts and texts[0].endswith(SCRIPTS) else None
+    for place in range(start + 1, len(texts)):
+        if texts[place].endswith(SCRIPTS) and not texts[place].startswith("-"):
+            return place
+        if not texts[place].startswith("-") and names[start] in SHELLS:
+            return place
     return None
 
 

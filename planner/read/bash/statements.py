@@ -165,6 +165,9 @@ class Statements(Simple):
             self.targets([], files, None, self.line(node))
             return status
         words = self.words(body, more)
+        if text is not None and words and known(words[0]) == "read":
+            self.scope.write(text_of(words[-1]), text)
+            return True
         status = self.invoke(body, more)
         self.targets(words, files, text, self.line(node))
         if text is not None:
@@ -198,8 +201,8 @@ class Statements(Simple):
         name = known(words[0]) if words else None
         if name == "tee":
             self.teed(words, text, node)
-        elif name in ("bash", "sh", "ssh") and all(
-            text_of(word) in ("-s", "-e", "-x") for word in words[1:] if name != "ssh"
+        elif name in ("bash", "sh", "ssh", "sbatch") and all(
+            text_of(word) in ("-s", "-e", "-x") for word in words[1:] if name in ("bash", "sh")
         ):
             self.nested(text, self.line(node))
         for child in node.children:
@@ -215,6 +218,8 @@ class Statements(Simple):
                 words = self.words(child, ())
                 if copied and words and known(words[0]) == "tee":
                     self.teed(words, text, child)
+                elif copied and words and known(words[0]) in ("sbatch", "bash", "sh") and len(text):
+                    self.nested(text, self.line(child))
                 else:
                     self.run(child)
 

@@ -89,6 +89,15 @@ CONTAINER = kind(
     operands=1,
     verbs="run exec start",
 )
+TUNE = kind(
+    "--standalone --no-python --run-path",
+    "nodes=--nnodes per_node=--nproc_per_node per_node=--nproc-per-node",
+    verbs="run",
+    starts=True,
+)
+COMPOSER = kind("", "per_node=-n per_node=--nproc processes=--world_size", starts=True)
+UV = kind("--no-sync --frozen --locked --isolated --active --no-project -q -v --no-dev --all-extras", verbs="run")
+RAY = kind("--no-wait -v --verbose", verbs="job submit")
 COLOSSAL = kind("", "nodes=--num_nodes per_node=--nproc_per_node", verbs="run", starts=True)
 PLAIN = kind("-p -v -i - -E -H -n")
 KINDS = {
@@ -99,6 +108,7 @@ KINDS = {
     **dict.fromkeys(
         ("env", "exec", "nohup", "time", "sudo", "command", "nice", "stdbuf", "taskset", "unbuffer"), PLAIN
     ),
+    **{"tune": TUNE, "composer": COMPOSER, "ray": RAY, **dict.fromkeys(("uv", "poetry", "pixi", "conda"), UV)},
     "numactl": kind("-l --localalloc -s -H --show --hardware"),
     "nsys": kind("", verbs="profile launch"),
     "timeout": kind("", operands=1),
@@ -136,11 +146,20 @@ class Peel:
                 key, _, value = text.partition("=")
                 self.own[key] = value
                 self.at += 1
+            elif self.words[self.at].unknown and self.launches(1):
+                self.at += 1
             elif name in KINDS:
                 self.at += 1
                 self.options(KINDS[name], name)
             elif not PYTHON.fullmatch(text) or not self.python():
                 break
+
+    def launches(self, ahead: int) -> bool:
+        """Whether what follows a word that nobody knows is a launcher; before it the word can only be one as well."""
+        while self.at + ahead < len(self.words) and self.words[self.at + ahead].unknown:
+            ahead += 1
+        text = self.text(ahead)
+        return text.rpartition("/")[2] in KINDS or PYTHON.fullmatch(text) is not None
 
     def python(self) -> bool:
         """python: True when a module that launches follows."""
@@ -163,7 +182,8 @@ class Peel:
             self.counts.pop("processes", None)
         if kind is TORCHRUN:
             self.counts.setdefault("nodes", 1)
-        self.at += self.text() in kind.verbs
+        while self.text() in kind.verbs:
+            self.at += 1
         start = self.at
         while self.text().startswith("-") and self.text() != "--":
             if kind.starts and self.text() in ("-m", "--module"):

@@ -119,6 +119,7 @@ class Scope:
         variables: what the script and its environment set.
         fallbacks: read when no variable of the name is set.
         arguments: positional parameters; None when they are not known.
+        partial: whether a file that may set variables was not read.
         elsewhere: whether a variable is set by someone else, though nobody knows to what.
     """
 
@@ -126,6 +127,7 @@ class Scope:
     fallbacks: dict[str, str] = field(default_factory=dict)
     arguments: tuple[Value, ...] | None = None
     elsewhere: Callable[[str], bool] = ALWAYS_SET.__contains__
+    partial: bool = False
     steps: int = 0
     depth: int = 0
 
