@@ -276,7 +276,7 @@ def _model(library: Library, named: str | None, said: str | None) -> Model | Non
 
 
 def _beside(file: str) -> Any:
-    """Reads files that a script names, where they lie beside it or under the working directory."""
+    """Reads files that a script names, where they lie beside it or under the working directory, and no others."""
     from planner.cli.infile import read_text
 
     places = [Path()] if file == "-" else [Path(file).parent, Path()]
@@ -284,8 +284,17 @@ def _beside(file: str) -> Any:
     def text_of(name: str) -> str | None:
         for place in places:
             for path in (place / name, place / Path(name).name):
-                if path.is_file():
+                if _inside(path, places) and path.is_file():
                     return read_text(str(path))
         return None
 
     return text_of
+
+
+def _inside(path: Path, places: list[Path]) -> bool:
+    """Whether a path leads to somewhere below one of the places."""
+    try:
+        whole = path.resolve()
+        return any(whole.is_relative_to(place.resolve()) for place in places)
+    except (OSError, RuntimeError, ValueError):
+        return False

@@ -144,7 +144,15 @@ def read_configuration(text: str, where: str, context: Context, wanted: tuple[st
     Raises:
         PlannerError: it is of no format that is read; says which comes nearest.
     """
-    tree = read_tree(text, where, context.beside, context.variables)
+    return read_tree_of(read_tree(text, where, context.beside, context.variables), context, wanted)
+
+
+def read_tree_of(tree: Tree, context: Context, wanted: tuple[str, ...]) -> Reading:
+    """A configuration by its keys.
+
+    Raises:
+        PlannerError: it is of no format that is read; says which comes nearest.
+    """
     form = detect(tree)
     if form is None:
         near = nearest(tree)

@@ -124,7 +124,11 @@ def read_job(tree: Tree, form: Format) -> Job:
         if group is not None and group.kind == "modelled":
             _take(job, group.to, leaf)
         spelled.append((path, leaf))
-    named = form.table.not_modelled(Given(path, text_of(leaf.value), leaf.line) for path, leaf in spelled)
+    named = form.table.not_modelled(
+        Given(path, text_of(leaf.value), leaf.line)
+        for path, leaf in spelled
+        if form.table.group(path) is not None or truth(leaf)
+    )
     known = {one.option for one in job.not_modelled}
     job.not_modelled += [one for one in named if one.option not in known]
     return job

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -79,6 +80,7 @@ def read_megatron_tree(
     job = read_job(Tree({key: leaf for key, leaf in seen.leaves.items() if not is_option(key)}), form)
     if context.seq and "seq-length" not in given:
         given["seq-length"] = Option((str(context.seq),), 0)
+    recipe(job, seen)
     name = _model(job, seen)
     shape = None if all(one in given for one in MUST) else _shape(name, context.lookup, given)
     if shape is not None:
@@ -176,6 +178,23 @@ def shape_options(model: Model) -> dict[str, Option]:
     for name, *values in (*attention_flags(model), *mlp_flags(model)):
         found[name.removeprefix("--")] = Option(tuple(values), 0)
     return found
+
+
+RECIPE = re.compile(r"(\w+?)_(pretrain|sft|peft|finetune|lora|dora)(?:_\w+)?")
+"""Recipes of NeMo and Megatron-Bridge: llama3_70b_pretrain_config, qwen3_30b_a3b_sft_8gpu_h100_bf16_config."""
+
+
+def recipe(job: Job, tree: Tree) -> None:
+    """The model and the method in a recipe's name; what else it sets is not in the file."""
+    leaf = tree.leaves.get("recipe") or tree.leaves.get("model_recipe_name")
+    if leaf is None or not isinstance(leaf.value, str):
+        return
+    found = RECIPE.fullmatch(leaf.value.rpartition(".")[2])
+    job.values.setdefault("model", found[1] if found else leaf.value)
+    if found and found[2] in ("peft", "lora", "dora"):
+        job.values["method"], job.said["method"] = "lora", leaf
+    why = "what the recipe sets and the file does not is taken at Megatron-LM's default"
+    job.name(leaf, ("memory", "time", "legality"), why)
 
 
 def _model(job: Job, tree: Tree) -> str | None:

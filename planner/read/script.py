@@ -9,13 +9,14 @@ from pathlib import PurePosixPath
 from planner.errors import PlannerError
 from planner.launch.shell import Launch, Script, read_arguments, read_script, strip_launcher
 from planner.read.completed import completed, rollouts, words_of
-from planner.read.configured import Asked, asked, documents_first, read_asked, read_configuration
+from planner.read.configured import Asked, asked, documents_first, read_asked, read_configuration, read_tree_of
 from planner.read.context import Context
 from planner.read.deepspeed import read_deepspeed
 from planner.read.format import detect
 from planner.read.megatron import read_megatron
 from planner.read.megatron_deepspeed import read_megatron_deepspeed
 from planner.read.options import Options, known_options, read_options
+from planner.read.python_args import is_python, python_tree
 from planner.read.reading import Reading
 from planner.read.torchtitan import read_torchtitan
 from planner.read.tree import is_toml, is_yaml, read_values, tree_of, without_comments
@@ -25,7 +26,8 @@ READABLE = (
     "a launch script or flags of Megatron-LM or Megatron-DeepSpeed",
     "a DeepSpeed JSON, or a script that names one",
     "a torchtitan TOML, or a script that names one",
-    "YAML, JSON or a command of LLaMA-Factory, Transformers, TRL, Accelerate, Axolotl or ms-swift",
+    "YAML or a command of LLaMA-Factory, Transformers, TRL, Accelerate, Axolotl, ms-swift, torchtune, verl, OpenRLHF",
+    "YAML of Megatron-LM (Primus, FlagScale, NeMo, Bridge), Automodel, NeMo RL, nanotron, GPT-NeoX, llm-foundry",
     "a JSON answer of planner recommend or explain",
 )
 
@@ -38,8 +40,10 @@ TALK = ("echo", "printf", "cat", "tee")
 
 
 def kind_of(text: str) -> str:
-    """ "json", "toml", "yaml", "flags" or "script", by how the text looks."""
+    """ "json", "toml", "yaml", "python", "flags" or "script", by how the text looks."""
     start = without_comments(text)
+    if is_python(text):
+        return "python"
     if start.startswith("{"):
         return "json"
     if is_toml(start):
@@ -58,6 +62,8 @@ def read_any(text: str, context: Context) -> Reading:
     kind = kind_of(text)
     if kind == "yaml" or (kind == "json" and not is_deepspeed(text)):
         return read_configuration(text, "the file", context, READABLE)
+    if kind == "python":
+        return read_tree_of(python_tree(text), context, READABLE)
     if kind == "json":
         return read_deepspeed(text, context.world)
     if kind == "toml":
