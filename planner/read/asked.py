@@ -90,8 +90,8 @@ def work(job: Job, base: Reading, zero: int) -> dict[str, Any]:
     fields["offload"] = base.workload.get("offload") or job.get("offload", "none")
     if base.target == "deepspeed" and "precision" not in job.said and "precision" in base.workload:
         fields["precision"] = base.workload["precision"]
-    if job.get("loss") == "fused":
-        fields |= expressed(job, "loss", "fused", {})
+    if job.get("loss"):
+        fields |= expressed(job, "loss", job.get("loss"), {})
     return fields
 
 

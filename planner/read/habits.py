@@ -12,6 +12,14 @@ CALLED = {"phi4_14b": "phi-4", "llama4_scout_17b_16e": "llama4-scout", "llama4_m
 """Builders of torchtune whose models the catalogue calls otherwise."""
 
 
+LOSSES = (
+    (r"linearcrossentropy|fusedlinear|fused_linear|cut_", "linear"),
+    (r"chunked", "chunked"),
+    (r"maskedcrossentropy", "eager"),
+)
+"""Kernels of the loss by the names of torchtune's and Automodel's classes."""
+
+
 def torchtune(job: Job, tree: Tree) -> None:
     """Model and method are in the builder's name: lora_llama3_1_8b; qlora is a 4-bit base."""
     name = str(job.get("component", "")).rpartition(".")[2]
@@ -31,8 +39,9 @@ def torchtune(job: Job, tree: Tree) -> None:
 def chunked(job: Job, tree: Tree) -> None:
     """Losses that never hold all logits."""
     name = str(job.get("loss_component", "")).lower()
-    if re.search(r"linearcrossentropy|chunked|fusedlinear|fused_linear|cut_", name):
-        job.values["loss"], job.said["loss"] = "fused", job.said["loss_component"]
+    found = next((kind for pattern, kind in LOSSES if re.search(pattern, name)), None)
+    if found:
+        job.values["loss"], job.said["loss"] = found, job.said["loss_component"]
 
 
 def reinforcement(job: Job, tree: Tree) -> None:

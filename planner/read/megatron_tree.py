@@ -190,7 +190,8 @@ def recipe(job: Job, tree: Tree) -> None:
     if leaf is None or not isinstance(leaf.value, str):
         return
     found = RECIPE.fullmatch(leaf.value.rpartition(".")[2])
-    job.values.setdefault("model", found[1] if found else leaf.value)
+    name = re.sub(r"^(llama3|qwen2|glm4)([1-7])_", r"\1_\2_", found[1]) if found else leaf.value
+    job.values.setdefault("model", re.sub(r"_\d+b$", "", name) if name.startswith("glm4") else name)
     if found and found[2] in ("peft", "lora", "dora"):
         job.values["method"], job.said["method"] = "lora", leaf
     why = "what the recipe sets and the file does not is taken at Megatron-LM's default"
