@@ -27,6 +27,8 @@ def completed(options: Options, context: Context) -> Options:
         options = replace(options, strange=())
     if context.seq and "seq-length" not in given:
         given["seq-length"] = Option((str(context.seq),), 0)
+    if is_slime(options) and "seq-length" in given:
+        given.setdefault("max-position-embeddings", given["seq-length"])
     return replace(options, given=given)
 
 

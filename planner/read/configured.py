@@ -16,7 +16,7 @@ from planner.read.megatron_tree import read_megatron_tree
 from planner.read.reading import Reading
 from planner.read.shapes import model_of
 from planner.read.sharding import accelerate_tree
-from planner.read.tree import CONFIGS, Beside, Given, Tree, read_tree, read_words
+from planner.read.tree import CONFIGS, SUFFIXES, Beside, Given, Tree, read_tree, read_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +100,10 @@ def read_asked(one: Asked, context: Context, environment: Mapping[str, str] | No
         name = one.missing[0]
         hint = "run planner check in its directory, or check the file itself"
         raise PlannerError(f"{name:.80}: this file is not beside the script", hint)
+    shipped = one.tree.get("config")
+    if one.form.name == "torchtune" and isinstance(shipped, str) and not shipped.endswith(SUFFIXES):
+        hint = f"tune cp {shipped:.80} run.yaml, then: planner check run.yaml"
+        raise PlannerError(f"--config {shipped:.80} is a recipe that torchtune ships, and not beside the script", hint)
     reading = read_format(one.tree, one.form, context, one.launcher, environment)
     gone = tuple((0, f"{name} is not beside the file: what it says is not known") for name in one.missing)
     return replace(reading, ignored=(*reading.ignored, *gone))

@@ -85,9 +85,12 @@ def read_megatron_tree(
     shape = None if all(one in given for one in MUST) else _shape(name, context.lookup, given)
     if shape is not None:
         given = shape_options(shape) | given
+    if "seq-length" in given:
+        given = {"max-position-embeddings": given["seq-length"]} | given
     options = Options(given)
     named = context.vocabulary or (shape.vocab if shape else None) or _vocabulary(seen, context.lookup)
-    reading = read_megatron(options, context.world, environment, named)
+    own = environment if form.general else None
+    reading = read_megatron(options, context.world, own, named)
     ours = {one.option for one in reading.not_modelled}
     reading = replace(
         reading,
@@ -96,7 +99,7 @@ def read_megatron_tree(
         model_name=name if shape is not None else None,
         workload=reading.workload | _adapters(job),
         problems=tuple(map(spelled, reading.problems)),
-        notes=(*job.notes, *reading.notes),
+        notes=(*job.notes, *(note for note in reading.notes if own is not None or "CONNECTIONS" not in note)),
         not_modelled=(*(one for one in job.not_modelled if one.option not in ours), *reading.not_modelled),
     )
     return reading

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 
 from planner.errors import PlannerError
 from planner.launch.shell import Launch, Script, read_arguments, read_script, strip_launcher
-from planner.read.completed import completed, rollouts, words_of
+from planner.read.completed import completed, is_slime, rollouts, words_of
 from planner.read.configured import Asked, asked, documents_first, read_asked, read_configuration, read_tree_of
 from planner.read.context import Context
 from planner.read.deepspeed import read_deepspeed
@@ -133,6 +133,7 @@ def _read_command(
         if "deepspeed" in options or "deepspeed_config" in options:
             return read_megatron_deepspeed(options, config, context.world, environment, context.vocabulary)
         vocabulary, notes = words_of(options, context)
+        environment = None if is_slime(options) else environment
         reading = read_megatron(completed(options, context), context.world, environment, vocabulary)
         return rollouts(options, replace(reading, notes=(*notes, *reading.notes)))
     beside = documents_first(documents, context.beside)

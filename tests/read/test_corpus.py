@@ -1,0 +1,169 @@
+"""Samples are read as a person reads them; unknown, wrong and hostile files are refused with the reason."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import PurePosixPath
+from typing import Any
+
+import pytest
+
+from planner.catalog.library import open_library
+from planner.cli.check import _known
+from planner.errors import PlannerError
+from planner.launch.check import setup_of
+from planner.launch.program import Setup
+from planner.read.context import Context
+from planner.read.format import formats
+from planner.read.reading import Reading
+from planner.read.script import read_any
+from tests.jobs import cluster, framework
+from tests.read.corpus import SAMPLES, Sample
+
+LIBRARY = open_library()
+
+
+def read(text: str, gpus: str, files: dict[str, str]) -> Reading:
+    """A text with files beside it, found by path or by name alone."""
+    names = {PurePosixPath(name).name: content for name, content in files.items()}
+
+    def beside(name: str) -> str | None:
+        return files.get(name, names.get(PurePosixPath(name).name))
+
+    machines = cluster(gpus)
+    known = partial(_known, LIBRARY)
+    return read_any(text, Context(machines.gpus, None, {}, beside, machines.nodes, known))
+
+
+def understood(sample: Sample) -> tuple[Reading, Setup]:
+    """The reading of a sample, and the job and plan that it means."""
+    reading = read(sample.text, sample.gpus, sample.files)
+    model = _known(LIBRARY, reading.model_name) if reading.model is None and reading.model_name else None
+    return reading, setup_of(reading, cluster(sample.gpus), framework("any"), model)[0]
+
+
+def found(setup: Setup) -> dict[str, Any]:
+    """All that a sample may expect, by name."""
+    job, plan = setup.job, setup.plan
+    return {
+        **plan.degrees,
+        **job.workload.model_dump(),
+        "batch": job.workload.global_batch,
+        "model": job.model.name,
+        "layers": job.model.layers,
+        "vocab": job.model.vocab,
+        "recompute": plan.recompute_layers > 0,
+    }
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=[sample.name for sample in SAMPLES])
+def test_read_as_a_person_reads_it(sample: Sample) -> None:
+    """Degrees, batch, method, model; what is not modelled is named, and nothing else is illegal."""
+    reading, setup = understood(sample)
+    said = found(setup)
+    assert {key: said[key] for key in sample.expect} == sample.expect
+    named = {one.option.lstrip("-") for one in reading.not_modelled}
+    assert set(sample.named) <= named
+    assert not reading.problems
+
+
+def test_every_format_has_samples() -> None:
+    """Two each, by the table that read them."""
+    read_by = [understood(sample)[0].form for sample in SAMPLES]
+    few = {form.name for form in formats() if read_by.count(form.name) < 2} - {"accelerate"}
+    assert not few
+
+
+UNKNOWN = [
+    ("recipe: pasta\nwater: 1\nsalt: 2\n", "no format that is read"),
+    ("name: x\nsteps:\n  - a\n  - b\n", "no format that is read"),
+    ("model_name_or_path: Qwen/Qwen2.5-7B\nlr: 1\n", "2 of 2 keys: model_name_or_path, lr"),
+]
+"""Files of no format, with what is said of them."""
+
+
+@pytest.mark.parametrize(("text", "says"), UNKNOWN, ids=["recipe", "workflow", "half"])
+def test_unknown_files_are_refused_with_what_comes_near(text: str, says: str) -> None:
+    """The formats that are read, and the nearest with the keys it shares."""
+    with pytest.raises(PlannerError) as caught:
+        read(text, "8xA100", {})
+    said = " ".join([str(caught.value), *caught.value.hint])
+    assert says in said and "wanted: " in said
+
+
+WRONG = [
+    ("base_model: Qwen/Qwen3-8B\nsequence_len: long\nmicro_batch_size: 1\n", "sequence_len wants a whole number"),
+    ("base_model: Qwen/Qwen3-8B\nsequence_len: 4096\nmicro_batch_size: 1.5\n", "micro_batch_size wants a whole number"),
+    (
+        "base_model: x\nsequence_len: 1\nmicro_batch_size: 1\ndeepspeed: mine.json\n",
+        "mine.json: this file is not beside",
+    ),
+    ("finetuning_type: lora\ntemplate: a\nper_device_train_batch_size: $B\n", "needs $B, which nothing sets"),
+    ("finetuning_type: lora\nfinetuning_type: full\n", "written twice"),
+    ("llamafactory-cli train gone.yaml\n", "gone.yaml: this file is not beside the script"),
+    ("tune run lora_finetune_distributed --config llama3_1/8B_lora\n", "tune cp"),
+    ("accelerate launch --config_file gone.yaml train.py --per_device_train_batch_size 1\n", "gone.yaml"),
+    ("tensor_model_parallel_size: 2\nseq_length: 4096\nbf16: true\nmodel: nobody/knows\n", "num_layers, hidden_size"),
+    ("parallelism:\n  dp: 1\n  pp_engine: 1f1b\ntokens:\n  micro_batch_size: 1\n", "num_attention_heads is missing"),
+    ("step_scheduler:\n  local_batch_size: -2\n", "wants a whole number"),
+    ("policy:\n  model_name: a\n  train_micro_batch_size: many\n", "wants a whole number"),
+    ("pipe_parallel_size: 1\nmodel_parallel_size: two\n", "wants a whole number"),
+    ("global_train_batch_size: 8\ndevice_train_microbatch_size: 1\nmodel:\n  d_model: 0\n  n_heads: 1\n", "shape"),
+    (
+        "python -m verl.trainer.main_ppo data.train_batch_size=x actor_rollout_ref.model.path=a\n",
+        "wants a whole number",
+    ),
+    ("swift sft --model a --per_device_train_batch_size $B\n", "needs $B, which nothing sets"),
+    ("from trl import SFTConfig\nSFTConfig(per_device_train_batch_size='a')\n", "wants a whole number"),
+    ("from trl import SFTConfig\nSFTConfig(per_device_train_batch_size=\n", "no Python that can be read"),
+]
+"""Files of a known format with something wrong in them, and what is said of it."""
+
+
+@pytest.mark.parametrize(("text", "says"), WRONG, ids=[str(n) for n in range(len(WRONG))])
+def test_wrong_files_are_refused_with_the_reason(text: str, says: str) -> None:
+    """What, where, and the next step."""
+    with pytest.raises(PlannerError) as caught:
+        read(text, "8xA100", {})
+    assert says in " ".join([str(caught.value), *caught.value.hint])
+
+
+DEEP = "base_model: a\n" + "".join(f"{' ' * n}k:\n" for n in range(60))
+HOSTILE = {
+    "alias": ("base_model: &a x\nsequence_len: 1\nadapter: *a\n", "anchors"),
+    "laughs": ("a: &a [x, x]\nb: &b [*a, *a]\nbase_model: y\n", "anchors"),
+    "tag": ("base_model: !!python/object/apply:os.system ['id']\nsequence_len: 1\n", "tag"),
+    "deep": (DEEP, "levels deep"),
+    "large": ("base_model: x\n" + "a: b\n" * 60_000, "no configuration"),
+    "keys": ("base_model: x\n" + "".join(f"k{n}:\n" for n in range(25_000)), "20,000 keys"),
+    "outside": (
+        "policy:\n  model_name: x\n  train_micro_batch_size: 1\ndefaults: ../../etc/passwd\n",
+        "outside the folder",
+    ),
+    "absolute": ("policy:\n  model_name: x\ndefaults: /etc/passwd\n", "outside the folder"),
+    "circle": ("policy:\n  model_name: x\ndefaults: a.yaml\n", "in a circle"),
+    "dots": ("[" + "a." * 2_000 + "b]\nx = 1\n", "dots"),
+    "python": ("import os\nfrom trl import SFTConfig\nSFTConfig(" + "(" * 5_000, "no Python"),
+}
+"""Files that would cost time, run something or lead elsewhere."""
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_files_are_refused_or_bounded(name: str) -> None:
+    """Nothing is run, nothing outside is read, nothing takes long."""
+    text, says = HOSTILE[name]
+    with pytest.raises(PlannerError) as caught:
+        read(text, "8xA100", {"a.yaml": "defaults: a.yaml\npolicy:\n  model_name: y\n"})
+    assert says in " ".join([str(caught.value), *caught.value.hint])
+
+
+def test_substitutions_of_a_command_are_text() -> None:
+    """What only a shell could tell stays unknown, and is named."""
+    with pytest.raises(PlannerError, match="which nothing sets"):
+        read("swift sft --model a --per_device_train_batch_size $(rm -rf x)\n", "8xA100", {})
+
+
+def test_references_end() -> None:
+    """A reference to itself is left as it is."""
+    text = "policy:\n  model_name: ${policy.model_name}\n  train_micro_batch_size: 1\n"
+    assert read(text, "8xA100", {}).model_name == "${policy.model_name}"
