@@ -85,8 +85,8 @@ def ask(
 
     `dimensions` are tp, cp, ep, etp, pp, dp, dp_replicate, v, zero, sp, head and recompute_layers as "4", "2..8" or
     "1,2,4"; None leaves one free. The batch is said in one of three ways: sequences or tokens per step, or as
-    micro-batches that are accumulated. `network` goes before the node's own. A `library` that is open already goes before `profiles`
-    and `strict`.
+    micro-batches that are accumulated. `network` goes before the node's own. A `library` that is open already goes
+    before `profiles` and `strict`.
 
     Raises:
         PlannerError: whatever is wrong with the question.
