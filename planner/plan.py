@@ -35,7 +35,10 @@ class Plan:
 
     Attributes that hold for the whole batch of plans:
         schedule: name of the pipeline schedule.
-        selective: recomputes the attention core (Korthikanti 2022, section 5).
+        modules: parts of a layer that are recomputed, by Megatron-LM's names (`planner.cost.recompute`): core_attn is
+            the attention core (Korthikanti 2022, section 5).
+        dispatcher: how tokens reach their experts (`planner.cost.dispatch`).
+        overlap: traffic of experts runs beside the computation of another micro-batch.
         layout: what every stage holds, in the order in which a micro-batch meets them, in Megatron-LM's letters: E
             embedding, t layer, m prediction (MTP), L head and loss. It holds for plans of as many stages, pp*v; None,
             and other plans: layers are split as evenly as can be.
@@ -56,7 +59,9 @@ class Plan:
     recompute_layers: Num = 0
     head: Num = 0
     schedule: str = "1f1b"
-    selective: bool = False
+    modules: tuple[str, ...] = ()
+    dispatcher: str = "alltoall"
+    overlap: bool = False
     layout: tuple[str, ...] | None = None
 
     @property
@@ -90,7 +95,7 @@ class Plan:
 
     def _with(self, columns: dict[str, Any]) -> Plan:
         """Other numbers, all of INTEGERS, in a batch of the same kind."""
-        return Plan(**columns, schedule=self.schedule, selective=self.selective, layout=self.layout)
+        return Plan(**columns, **{name: getattr(self, name) for name in WHOLE})
 
     def scalar(self) -> Plan:
         """The same plan with Python ints, for printing."""
@@ -109,6 +114,11 @@ class Plan:
     def gpus(self) -> Num:
         """Accelerators that the plan occupies."""
         return self.tp * self.cp * self.pp * self.dp
+
+    @property
+    def policy(self) -> tuple[Any, ...]:
+        """What all plans of one record have in common, beside a layout."""
+        return self.schedule, self.modules, self.dispatcher, self.overlap
 
     @property
     def placed(self) -> Any:
@@ -135,11 +145,14 @@ def _cut(column: Any, rows: Any, columns: Any) -> Any:
     return column[:, columns] if column.shape[1] > 1 else column
 
 
-INTEGERS = tuple(f.name for f in fields(Plan) if f.name not in ("schedule", "selective", "layout"))
+WHOLE = ("schedule", "modules", "dispatcher", "overlap", "layout")
+"""Fields that hold for a whole batch of plans."""
+
+INTEGERS = tuple(f.name for f in fields(Plan) if f.name not in WHOLE)
 
 
 def rows_of(plans: Sequence[Plan]) -> Plan:
-    """Plans of one schedule and selective policy as rows of one."""
+    """Plans of one policy as rows of one."""
     return plans[0]._with({name: np.array([getattr(plan, name) for plan in plans]) for name in INTEGERS})
 
 

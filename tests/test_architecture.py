@@ -71,7 +71,8 @@ def bytes_of(
     """What a policy keeps of some layers, in bytes."""
     of = model(name)
     everything, scores = saved(of, b, tp, float(sp), flash)
-    one = kept(everything, scores, 2.0 * b * SEQ * of.hidden / (tp if sp else 1.0), policy == "selective")
+    freed = scores if policy == "selective" else 0.0
+    one = kept(everything, freed, 2.0 * b * SEQ * of.hidden / (tp if sp else 1.0))
     return layers * (one.boundary if policy == "full" else one.whole)
 
 

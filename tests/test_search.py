@@ -15,6 +15,7 @@ from planner.questions.train import problem as recommend_problem
 from planner.schedules import offered
 from planner.search import Candidate, Problem, layout, search
 from planner.training.job import Job
+from planner.training.policies import policies
 from planner.training.rules import RULES, first_broken, legal
 from planner.training.space import ANY, BLOCK, Bounds, Range, plans
 from tests.jobs import cluster, framework, job, small_model
@@ -181,10 +182,10 @@ def nested_loops(of: Job, cps: tuple[int, ...]) -> Iterator[Plan]:
         ).T
         degrees = {"tp": tp, "cp": cp, "ep": ep, "etp": etp, "pp": pp, "dp": dp, "dp_replicate": 1}
         fixed = {name: np.full(len(v), x) for name, x in degrees.items()}
-        for schedule, selective in product(offered(of.framework.schedules), (False, True)):
+        for schedule, policy in product(offered(of.framework.schedules), policies(of, Bounds())):
             if pp > 1 or schedule == of.framework.schedules[0]:
                 plan = Plan(**fixed, v=v, b=b, m=m, sp=sp, zero=zero, recompute_layers=k, head=head)
-                plan = Plan(**{n: getattr(plan, n) for n in INTEGERS}, schedule=schedule, selective=selective)
+                plan = Plan(**{n: getattr(plan, n) for n in INTEGERS}, schedule=schedule, **policy)
                 yield plan[np.flatnonzero(legal(of, plan)[0])]
 
 
@@ -205,7 +206,7 @@ def test_enumeration_is_what_the_rules_allow(of: Job, cps: tuple[int, ...]) -> N
 def keys(plan: Plan) -> list[tuple[Any, ...]]:
     """Hashable rows."""
     columns = zip(*(getattr(plan, n).tolist() for n in INTEGERS), strict=True)
-    return [(*row, plan.schedule, plan.selective) for row in columns]
+    return [(*row, *plan.policy) for row in columns]
 
 
 @pytest.mark.parametrize(
@@ -281,7 +282,7 @@ BREAKS: dict[str, tuple[Job, Plan, str]] = {
     "zero_ranks": (SMALL, Plan(tp=8, m=16, zero=1), "ZeRO 1"),
     "zero_pipeline": (DEEPSPEED, Plan(pp=2, dp=4, m=4, zero=2), "ZeRO 1 at most, not 2"),
     "recompute_layers": (SMALL, Plan(pp=2, dp=4, m=4, recompute_layers=5), "k=5"),
-    "selective": (SMALL, Plan(selective=True, **BATCH_16), "flash"),
+    "selective": (SMALL, Plan(modules=("core_attn",), **BATCH_16), "flash"),
     "host_memory": (OFFLOAD, Plan(**BATCH_16), "host memory .* dgx-a100-80gb has 1.* MiB"),
     "dense": (SMALL, Plan(ep=2, **BATCH_16), "no experts: ep must be 1, not 2"),
     "experts": (SMALL_MOE, Plan(ep=8, **BATCH_16), "ep=8 .* 4 experts"),

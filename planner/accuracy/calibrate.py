@@ -276,10 +276,10 @@ def _times(job: Job, plans: Plan) -> Floats:
 
 
 def _batches(cases: Sequence[Case]) -> list[tuple[Job, Plan, Floats]]:
-    """Cases that can be evaluated together: one job, schedule and policy."""
+    """Cases that can be evaluated together: one job and policy."""
     groups: dict[tuple[object, ...], list[Case]] = {}
     for case in cases:
-        groups.setdefault((id(case.job), case.plan.schedule, case.plan.selective, case.plan.layout), []).append(case)
+        groups.setdefault((id(case.job), case.plan.policy, case.plan.layout), []).append(case)
     return [
         (same[0].job, stack([c.plan for c in same]), np.array([c.step for c in same], dtype=np.float64))
         for same in groups.values()

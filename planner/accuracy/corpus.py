@@ -18,6 +18,7 @@ from planner.accuracy.machines import Shelf, find_cluster, find_framework
 from planner.accuracy.mapping import APART, DOUBTFUL, FAMILIES, NARROW_WEIGHTS, SOURCES, Facts
 from planner.accuracy.plans import find_plans
 from planner.accuracy.rows import Row, Unusable, says, whole
+from planner.accuracy.settings import capacity, graphs
 from planner.accuracy.shapes import find_model
 from planner.accuracy.values import measured
 from planner.catalog.library import Library, open_library
@@ -149,7 +150,7 @@ def find_case(shelf: Shelf, row: Row, jobs: dict[tuple[Any, ...], Job] | None = 
     job = Job(model, cluster, workload, framework)
     if jobs is not None:
         job = jobs.setdefault(tuple(map(_hashable, key)), job)
-    plans, plan_labels = find_plans(row, job)
+    plans, plan_labels = find_plans(row, job, source)
     value = measured(row, job)
     labels = {*facts.labels, *shape_labels, *cluster_labels, *framework_labels, *plan_labels, *_kinds(row, job)}
     case = Case(row["id"], source, job, plans[0], plans[1:], labels=frozenset(labels), notes=row.get("notes", ""))
@@ -174,6 +175,8 @@ def _workload(row: Row, model: Model, cluster: Cluster) -> Workload:
         "attention": _attention(row),
         "method": "lora" if _is_lora(row) else "full",
         "offload": "optimizer" if says(row, "notes", ("cpu-offloaded adamw",)) else "none",
+        "graphs": graphs(row)[0] if model.moe else "none",
+        "capacity": capacity(row) if model.moe else None,
     }
     try:
         return Workload.model_validate(fields)
@@ -224,7 +227,7 @@ def _kinds(row: Row, job: Job) -> Iterable[str]:
     """Labels that the row itself calls for: those scored apart, and facts that no field of a job can hold."""
     notes, recipe = row.get("notes", ""), job.recipe
     yield from (() if recipe.wide else {COMPUTED[recipe.products.forward], recipe.name})
-    yield from (("moe",) if job.model.moe else ())
+    yield from (("moe", *graphs(row)[1]) if job.model.moe else ())
     yield from (("lora",) if job.lora else ())
     yield from (("offload",) if job.workload.offload != "none" else ())
     yield from (("derived",) if "derived" in notes else ())

@@ -30,13 +30,17 @@ FRAMEWORKS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("AA-Scaling", "", ("aa-scaling", "megatron-deepspeed")),
     ("NeMo AutoModel", "", ("torchtitan",)),
     ("NeMo Automodel", "", ("torchtitan",)),
+    ("NeMo", "tag v25.05", ("nemo-25.05", "megatron-core-tuned")),
     ("NeMo", "", ("megatron-core-tuned", "megatron-core")),
     ("Megatron-Bridge", "", ("megatron-core-tuned", "megatron-core")),
     ("Megatron-LM 0.", "", ("megatron-core-te", "megatron-core")),
     ("Megatron-LM", "", ("megatron-core",)),
     ("Megatron", "", ("megatron-core",)),
     ("MegaScale", "", ("megatron-core-tuned", "megatron-core")),
-    ("Primus", "", ("megatron-core",)),
+    ("Primus", "baseline;", ("primus-unfused",)),
+    ("Primus", "+ loss fusion;", ("primus-unfused",)),
+    ("Primus", "+ DeepEP;", ("primus-unfused",)),
+    ("Primus", "", ("primus", "megatron-core")),
     ("OneFlow", "", ("oneflow", "megatron-core")),
     ("PyTorch FSDP (Composer)", "", ("llm-foundry", "torchtitan")),
     ("fms-fsdp", "", ("torchtitan",)),
@@ -118,10 +122,12 @@ class Facts:
     """What holds for every row of a source and stands in no column.
 
     Attributes:
-        shape: fields of Model. row: cells that the row leaves empty or "unknown". labels: put on every case.
+        shape: fields of Model. routing: fields of its experts. row: cells that the row leaves empty or "unknown".
+        labels: put on every case.
     """
 
     shape: dict[str, Any] = field(default_factory=dict)
+    routing: dict[str, int] = field(default_factory=dict)
     row: dict[str, str] = field(default_factory=dict)
     labels: tuple[str, ...] = ()
 
@@ -165,6 +171,10 @@ SOURCES: dict[str, Facts] = {
     "aa": Facts(row={"zero_stage": "1"}, labels=("assumed-zero",)),
     # TransformerEngine's fused attention on H100; the tables do not name the kernel
     "mlmex": Facts(row={"flash_attention": "yes"}),
+    # its cut DeepSeek-V2 and V3 have one dense layer; drop and pad to capacity 1 (docs/b200 of SimuMax v1.2)
+    "simumax": Facts(routing={"dense_layers": 1}),
+    # its "even" routing sends all eight copies of a token to experts of one rank of eight
+    "primusq": Facts(routing={"groups": 8, "top_groups": 1}),
     # torchtitan runs scaled_dot_product_attention
     "tt": Facts(row={"flash_attention": "yes", "sequence_parallel": "yes"}),
 }

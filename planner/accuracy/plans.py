@@ -6,7 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 from planner.accuracy.rows import Row, Unusable, whole
+from planner.accuracy.settings import experts, modules, stages
 from planner.plan import Plan
+from planner.read.placement import placed
 from planner.schedules import MEGATRON, SCHEDULES, run_by, runs
 from planner.stages import chunk_layers
 from planner.training.job import Job
@@ -22,7 +24,7 @@ EMPTY_ENDS = 2
 """Chunks that may hold no layer: the first with the embedding alone, the last with the head (Zero Bubble)."""
 
 
-def find_plans(row: Row, job: Job) -> tuple[tuple[Plan, ...], tuple[str, ...]]:
+def find_plans(row: Row, job: Job, source: str = "") -> tuple[tuple[Plan, ...], tuple[str, ...]]:
     """The plans that a row may mean, one unless it leaves the recomputation open, and labels for what was assumed.
 
     Raises:
@@ -53,7 +55,10 @@ def find_plans(row: Row, job: Job) -> tuple[tuple[Plan, ...], tuple[str, ...]]:
         "sp": sp,
         "zero": zero,
     }
-    plan = Plan(**degrees, head=_head(job, pp, v), schedule=schedule)
+    settings, assumed = experts(row, job, source)
+    labels += assumed
+    where = placed(stages(row, job, pp * v, source), job.model, pp, v) or {"head": _head(job, pp, v)}
+    plan = Plan(**degrees, **settings, **where, schedule=schedule)
     return _recomputed(row, job, plan, labels), tuple(labels)
 
 
@@ -129,17 +134,20 @@ def _sequence_parallel(row: Row, job: Job, tp: int, labels: list[str]) -> int:
 def _recomputed(row: Row, job: Job, plan: Plan, labels: list[str]) -> tuple[Plan, ...]:
     """The plan under the row's recomputation; under each that is plausible when the row does not say.
 
-    "selective" with stored scores recomputes the attention core (Korthikanti 2022). Under flash attention there are no
-    scores; there it is PyTorch's selective checkpointing as torchtitan runs it, every second layer or every second
-    matrix product, for which half of the layers in full stand in, and of Megatron's nothing is left to do.
+    "selective" is of the modules that the row names. Where it names none, it is of the attention core with stored
+    scores (Korthikanti 2022). Under flash attention there are no scores; there it is PyTorch's selective checkpointing
+    as torchtitan runs it, every second layer or every second matrix product, for which half of the layers in full stand
+    in, and of Megatron's nothing is left to do.
     """
     said = row.get("recompute", "")
     chunk = int(chunk_layers(job.model.layers, plan))
     choices: dict[str, dict[str, Any]] = {
         "none": {"recompute_layers": 0},
         "full": {"recompute_layers": chunk},
-        "selective": {"selective": True} if not job.flash else {"recompute_layers": 0},
+        "selective": {"modules": ("core_attn",)} if not job.flash else {"recompute_layers": 0},
     }
+    if named := modules(row):
+        return (_with(plan, {"modules": named}),)
     if job.flash and job.framework.shard_is_master:
         choices["selective"] = {"recompute_layers": -(-chunk // 2)}
     if said in choices:

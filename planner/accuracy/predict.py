@@ -79,9 +79,9 @@ def _evaluate(
     job: Job, entries: Entries, cases: Sequence[Case], done: list[Prediction | None], estimator: Estimator
 ) -> None:
     """Fill in the predictions of one job; of alternatives the one that comes nearest to what was measured."""
-    categories = {(plan.schedule, plan.selective, plan.layout or ()) for _, plan in entries}
+    categories = {(plan.policy, plan.layout or ()) for _, plan in entries}
     for category in sorted(categories):
-        chosen = [(i, p) for i, p in entries if (p.schedule, p.selective, p.layout or ()) == category]
+        chosen = [(i, p) for i, p in entries if (p.policy, p.layout or ()) == category]
         plans = stack([plan for _, plan in chosen])
         result = estimator(job, plans)
         read = readings(job, plans)
@@ -146,7 +146,7 @@ def _miss(one: Prediction) -> float:
 
 
 def stack(plans: Sequence[Plan]) -> Plan:
-    """Plans of one schedule, policy and layout as one record of arrays."""
+    """Plans of one policy and layout as one record of arrays."""
     columns: dict[str, Any] = {
         name: np.array([getattr(plan, name) for plan in plans], dtype=np.float64) for name in INTEGERS
     }

@@ -57,15 +57,25 @@ def block(kind: Block, share: Share) -> tuple[Operator, ...]:
     """norm, mixer, addition; norm, feed-forward part, addition; a second norm before each addition of a sandwich."""
     if kind.wide:
         return tuple(map(_widened, block(replace(kind, wide=False), replace(share, operand=share.activation))))
-    mixer = MIXERS[type(kind.mixer)](kind.mixer, kind.hidden, share) if kind.mixer else ()
-    feed = FEEDS[type(kind.feed)](kind.feed, kind.hidden, share) if kind.feed else ()
-    return tuple(op for part in (mixer, feed) if part for op in _residual(kind, share, part))
+    parts = ((MIXERS, kind.mixer), (FEEDS, kind.feed))
+    return tuple(
+        op
+        for table, part in parts
+        if part is not None
+        for op in _residual(kind, share, table[type(part)](part, kind.hidden, share), isinstance(part, LOOSE))
+    )
 
 
-def _residual(kind: Block, share: Share, part: tuple[Operator, ...]) -> tuple[Operator, ...]:
+LOOSE = (Latent, Experts)
+"""Parts whose norm is a kernel of its own; before others it is one with their first product and is not run again
+(NVIDIA/Megatron-LM core/models/gpt/gpt_layer_specs.py, core/transformer/transformer_layer.py)."""
+
+
+def _residual(kind: Block, share: Share, part: tuple[Operator, ...], loose: bool) -> tuple[Operator, ...]:
     """Experts are sent what the norm gives, in 16 bit; a linear layer keeps it as its operand."""
     linear = part[0].part != "router"
     before = norm(share, kind.hidden, kind.norm_vectors, share.operand if linear else None)
+    before = replace(before, modules=("layernorm",)) if loose else before
     behind = (norm(share, kind.hidden, kind.norm_vectors),) if kind.sandwich else ()
     return (before, *part, *behind, addition(share, kind.hidden, kind.dropout))
 

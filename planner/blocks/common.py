@@ -19,7 +19,6 @@ def norm(share: Share, hidden: int, vectors: int, each: float | None = None) -> 
         Stream(NORM_PASSES * share.activation * elements, 1.0),
         weights=float(vectors * hidden),
         saved=(each or share.activation) * elements,
-        modules=("layernorm",),
     )
 
 

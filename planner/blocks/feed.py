@@ -6,20 +6,26 @@ from dataclasses import replace
 
 from planner.blocks.operator import Operator, Product, Share, Stream, Traffic
 from planner.blocks.record import Dense, Experts
+from planner.plan import Num
+
+SHARED = ("moe", "shared_experts")
+"""Recompute modules that run the shared part again."""
 
 
-def dense(feed: Dense, hidden: int, share: Share, part: str = "mlp", module: str = "mlp") -> tuple[Operator, ...]:
+def dense(
+    feed: Dense, hidden: int, share: Share, part: str = "mlp", modules: tuple[str, ...] = ("mlp",)
+) -> tuple[Operator, ...]:
     """Up (and gate), activation function, down with an all-reduce of b*s*h over tp behind it."""
     t, width = share.tokens, feed.width / share.tp
     return (
-        *_matrices(feed, hidden, share, Product(t, (feed.matrices - 1) * width, hidden), part, (module,)),
+        *_matrices(feed, hidden, share, Product(t, (feed.matrices - 1) * width, hidden), part, modules),
         Operator(
             f"{part} down",
             part,
             Product(t, hidden, width),
             weights=width * hidden + (hidden if feed.bias else 0.0),
             traffic=(Traffic("tp", "all_reduce", share.joined * t * hidden),),
-            modules=(module,),
+            modules=modules,
         ),
     )
 
@@ -49,29 +55,32 @@ def _matrices(
 
 
 def experts(feed: Experts, hidden: int, share: Share) -> tuple[Operator, ...]:
-    """Router, dispatch, this rank's experts, combine, shared experts: routing balanced.
+    """Router, dispatch, this rank's experts, combine, shared experts: of the rank that gets `skew` times its share.
 
     The tp ranks send a part each of b*s/cp tokens to their experts and back over ep; where experts are split over etp
     ranks, these gather what each of them got and scatter the results (Megatron-LM
     core/transformer/moe/token_dispatcher.py). So E/ep experts on a rank meet `routed` = tokens*k*etp/tp rows together.
     """
     t, one = share.tokens, feed.expert
-    routed = t * feed.top_k * share.etp / share.tp
+    routed = share.skew * t * feed.top_k * share.etp / share.tp
     local, width = feed.count / share.ep, one.width / share.etp
+    routing = (feed.top_k, feed.groups, feed.top_groups)
+    ways, sent = (share.dispatched, share.activation), share.skew * t * (feed.latent or hidden) / share.tp
     wide, hidden = hidden, feed.latent or hidden
-    sent = share.dispatched * t * feed.top_k * hidden / share.tp
     gathered = Traffic("etp", "all_reduce", share.activation * routed * hidden)
     held = feed.count * (wide + 1 if feed.bias else wide)
+    router = Product(t, feed.count, wide, fused=0, wide=True)
     return (
-        Operator("router", "router", Product(t, feed.count, wide, fused=0, wide=True), weights=float(held)),
+        Operator("router", "router", router, weights=float(held), modules=("moe",)),
         *(_between(wide, hidden, share) if feed.latent else ()),
         Operator(
             "dispatch",
             "experts",
             saved=share.operand * routed * hidden,
-            traffic=(Traffic("ep", "all_to_all", sent, calls=2.0),),
+            traffic=tuple(Traffic("ep", "dispatch", each * sent, 1.0, *routing) for each in ways),
             modules=("moe",),
         ),
+        Operator("permutation", "experts", _permutation(share, routed * hidden), modules=("moe",)),
         *_routed(feed, hidden, share, Product(routed / local, (one.matrices - 1) * width, hidden, local)),
         Operator(
             "experts down",
@@ -84,6 +93,11 @@ def experts(feed: Experts, hidden: int, share: Share) -> tuple[Operator, ...]:
         ),
         *_shared(feed, wide, share),
     )
+
+
+def _permutation(share: Share, elements: Num) -> Stream:
+    """Rows sorted by expert on their way there and back again: read and written each time, backward alike."""
+    return Stream(4.0 * share.activation * elements, 4.0, mirrored=True)
 
 
 def _between(hidden: int, latent: int, share: Share) -> tuple[Operator, ...]:
@@ -106,6 +120,7 @@ def _shared(feed: Experts, hidden: int, share: Share) -> tuple[Operator, ...]:
     if not feed.shared:
         return ()
     wide = replace(feed.expert, width=feed.shared)
-    one = Operator("shared gate", "shared", Product(share.tokens, 1, hidden, fused=0, wide=True), float(hidden))
-    part = dense(wide, hidden, share, "shared", "shared_experts")
+    gate = Product(share.tokens, 1, hidden, fused=0, wide=True)
+    one = Operator("shared gate", "shared", gate, float(hidden), modules=SHARED)
+    part = dense(wide, hidden, share, "shared", SHARED)
     return (*part, one) if feed.shared_gate else part

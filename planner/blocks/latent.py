@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from planner.blocks.attention import core, projection
-from planner.blocks.operator import Core, Operator, Product, Share, Stream
+from planner.blocks.operator import Core, Operator, Product, Share, Stream, Traffic
 from planner.blocks.record import Indexer, Latent
 
 
 def operators(mixer: Latent, hidden: int, share: Share) -> tuple[Operator, ...]:
-    """Down to the latents (copied on every tp rank), up to this rank's heads, core, output product."""
+    """Down to the latents (copied on every tp rank), up to this rank's heads, core, output product.
+
+    With sequence parallelism each rank brings its own tokens down and keeps their latents; what tp gathers before the
+    products up are latents instead of hidden states (Megatron-LM core/transformer/multi_latent_attention.py).
+    """
     t, heads = share.tokens, mixer.heads / share.tp
+    own = t / share.shard
     up = heads * (mixer.nope + mixer.value)
     latent = mixer.kv_rank + mixer.rope
     return (
@@ -19,9 +26,9 @@ def operators(mixer: Latent, hidden: int, share: Share) -> tuple[Operator, ...]:
         Operator(
             "kv down",
             "attention",
-            Product(t, latent, hidden),
+            Product(own, latent, hidden),
             weights=hidden * latent + mixer.kv_rank,
-            saved=share.activation * t * latent,
+            saved=share.activation * own * latent,
         ),
         Operator(
             "kv up",
@@ -31,10 +38,25 @@ def operators(mixer: Latent, hidden: int, share: Share) -> tuple[Operator, ...]:
             saved=share.activation * t * heads * (mixer.head_dim + mixer.value),
             modules=("mla_up_proj",),
         ),
-        Operator("rotation", "attention", Stream(2.0 * share.activation * t * 3.0 * heads * mixer.head_dim, 2.0)),
+        Operator(
+            "rotation",
+            "attention",
+            Stream(2.0 * share.activation * t * 3.0 * heads * mixer.head_dim, 2.0),
+            modules=("mla_up_proj",),
+        ),
         *(_indexer(mixer.indexer, mixer, hidden, share) if mixer.indexer else ()),
         *core(mixer, share, heads),
-        projection(share, hidden, heads * mixer.value, False),
+        replace(projection(share, hidden, heads * mixer.value, False), traffic=_joined(mixer, hidden, share)),
+    )
+
+
+def _joined(mixer: Latent, hidden: int, share: Share) -> tuple[Traffic, ...]:
+    """All-reduce of b*s*h over tp; with sequence parallelism scattered only, and the narrow latents gathered."""
+    scattered = np.where(share.shard > 1.0, 0.5, 1.0)[()]
+    widths = mixer.kv_rank + mixer.rope + (mixer.query_rank or hidden)
+    return (
+        Traffic("tp", "all_reduce", share.joined * share.tokens * hidden, calls=scattered),
+        Traffic("tp", "all_reduce", share.activation * share.tokens * widths, calls=1.0 - scattered),
     )
 
 
@@ -76,9 +98,9 @@ def _queries(mixer: Latent, hidden: int, share: Share) -> tuple[Operator, ...]:
         Operator(
             "query down",
             "attention",
-            Product(share.tokens, rank, hidden),
+            Product(share.tokens / share.shard, rank, hidden),
             weights=float(rank * (hidden + 1)),
-            saved=share.activation * share.tokens * rank,
+            saved=share.activation * share.tokens / share.shard * rank,
         ),
         Operator(
             "query up",

@@ -27,6 +27,8 @@ class Share:
         flash: attention scores are never stored.
         activation: bytes of one element that operators hand on, keep and send; operand: of a linear layer's kept input;
             dispatched: of tokens sent to experts. padded: the vocabulary is, for tp and its kernels.
+        skew: tokens that the fullest rank of experts gets, over their mean.
+        dispatcher: how tokens reach experts; overlap: beside the computation of another micro-batch.
     """
 
     b: Num
@@ -41,6 +43,9 @@ class Share:
     operand: float = STORED["bf16"]
     dispatched: float = STORED["bf16"]
     padded: bool = True
+    skew: float = 1.0
+    dispatcher: str = "alltoall"
+    overlap: bool = False
 
     @property
     def tokens(self) -> Num:
@@ -115,10 +120,15 @@ class Core:
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """Element-wise work: `moved` bytes forward if ideally fused, in `kernels` launches."""
+    """Element-wise work: `moved` bytes forward if ideally fused, in `kernels` launches.
+
+    Attributes:
+        mirrored: backward moves as much as forward.
+    """
 
     moved: Num
     kernels: float
+    mirrored: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,12 +166,17 @@ class Traffic:
 
     Attributes:
         axis: the group; kind: the collective; bytes: its whole message; calls: how often in a pass.
+        copies: of a dispatch, experts that each token visits, in `among` of `groups` of them; its bytes are one copy of
+            this rank's tokens.
     """
 
     axis: Axis
-    kind: Literal["all_reduce", "all_to_all"]
+    kind: Literal["all_reduce", "all_to_all", "dispatch"]
     bytes: Num
     calls: Num = 1.0
+    copies: int = 1
+    groups: int = 1
+    among: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,3 +201,7 @@ class Operator:
     working: Num = 0.0
     traffic: tuple[Traffic, ...] = ()
     modules: tuple[str, ...] = ()
+
+    def within(self, modules: tuple[str, ...]) -> bool:
+        """Whether one of these recompute modules runs it again."""
+        return any(name in modules for name in self.modules)

@@ -139,6 +139,7 @@ class Experts:
         shared_gate: the shared part's output is multiplied by one learned sigmoid (Qwen2-MoE).
         latent: width to which tokens are brought down before they are sent to experts (Nemotron-3 Super).
         bias: the router has one per expert.
+        groups, top_groups: experts lie in groups, of which a token's are in so many.
     """
 
     count: int
@@ -148,6 +149,8 @@ class Experts:
     shared_gate: bool = False
     latent: int | None = None
     bias: bool = False
+    groups: int = 1
+    top_groups: int = 1
 
 
 @dataclass(frozen=True, slots=True)

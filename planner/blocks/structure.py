@@ -143,7 +143,8 @@ def _experts(model: Model) -> Experts:
     moe = model.moe
     assert moe is not None
     one = _dense(model, moe.ffn)
-    return Experts(moe.experts, moe.top_k, one, moe.shared_width, moe.shared_gate, moe.latent, moe.router_bias)
+    shared = (moe.shared_width, moe.shared_gate, moe.latent)
+    return Experts(moe.experts, moe.top_k, one, *shared, moe.router_bias, moe.groups, moe.top_groups)
 
 
 def _embedding(model: Model) -> Embedding:

@@ -41,12 +41,15 @@ def deepseek_moe(config: Config) -> MixtureOfExperts | None:
         return None
     if config.whole("moe_layer_freq", 1) != 1:
         raise config.refuse("moe_layer_freq", "only 1 is read")
+    groups, chosen = config.whole("n_group") or 1, config.whole("topk_group") or 1
     return MixtureOfExperts(
         experts=config.need("experts"),
         top_k=config.need("top_k"),
         ffn=config.need("moe_intermediate_size"),
         shared_experts=config.whole("n_shared_experts") or config.whole("num_shared_experts"),
         dense_layers=_leading_dense(config),
+        groups=groups,
+        top_groups=min(chosen, groups),
     )
 
 

@@ -116,7 +116,8 @@ def check(
     names = {"model": model, "gpus": gpus, "framework": framework, "network": network}
     setup, reading, assumed = _understood(text, file, library, said, names, given, _settings(variables))
     reading = reading.of_fork() if fork else reading
-    assumptions = (*reading.notes, *assumed, *caveats(setup.job, Bounds()))
+    asked = Bounds(dispatchers=frozenset({setup.plan.dispatcher}))
+    assumptions = (*reading.notes, *assumed, *caveats(setup.job, asked))
     notes(assumptions, quiet)
     with progress(quiet) as tick:
         verdict = compared(judge(reading, setup, TARGETS[reading.target], share, tick), step, peak)

@@ -132,6 +132,23 @@ class Request:
             rich_help_panel=_JOB,
         ),
     ] = None
+    cuda_graphs: Annotated[
+        str, typer.Option("--cuda-graphs", help="none, partial or full (a whole iteration)", rich_help_panel=_JOB)
+    ] = "none"
+    imbalance: Annotated[
+        float | None,
+        typer.Option(
+            "--imbalance",
+            help="Tokens of the fullest rank of experts over their mean (default: 1)",
+            rich_help_panel=_JOB,
+        ),
+    ] = None
+    capacity_factor: Annotated[
+        float | None,
+        typer.Option(
+            "--capacity-factor", help="Tokens that every expert takes, padded (default: all)", rich_help_panel=_JOB
+        ),
+    ] = None
     framework: Annotated[
         str,
         typer.Option(
@@ -159,6 +176,14 @@ class Request:
         str | None,
         typer.Option("--recompute", help="none, selective, full, block; several with commas", rich_help_panel=_PIN),
     ] = None
+    recompute_modules: Annotated[
+        str | None,
+        typer.Option(
+            "--recompute-modules",
+            help="What selective recomputes: core_attn, mla_up_proj, layernorm, moe_act, mlp, moe, shared_experts",
+            rich_help_panel=_PIN,
+        ),
+    ] = None
     recompute_layers: _range("--recompute-layers", "Layers recomputed per chunk (k)") = None  # type: ignore[valid-type]
     schedule: Annotated[
         str | None,
@@ -166,6 +191,13 @@ class Request:
             "--schedule", help="naive, gpipe, 1f1b, interleaved ...; several with commas", rich_help_panel=_PIN
         ),
     ] = None
+    dispatcher: Annotated[
+        str | None,
+        typer.Option(
+            "--dispatcher", help="alltoall, allgather, deepep, hybridep; several with commas", rich_help_panel=_PIN
+        ),
+    ] = None
+    expert_overlap: _range("--expert-overlap", "Expert traffic beside another micro-batch, 0 or 1") = None  # type: ignore[valid-type]
     exact: Annotated[bool, typer.Option("--exact", help="Do not relax a job that does not fit")] = False
     strict: Annotated[bool, typer.Option("--strict", help="An ambiguous name is an error, not a default")] = False
     profiles: Annotated[

@@ -157,6 +157,14 @@ def own_port_rate(cluster: Cluster, members: Group) -> Num:
     return rate
 
 
+def exchange_rate(cluster: Cluster, members: Group) -> Num:
+    """Rate inside a domain where every accelerator sends to every other one; that of rings where none was measured."""
+    fast = cluster.scaleup
+    if fast is None or fast.exchange is None:
+        return members.inside_rate
+    return members.inside_rate * (fast.exchange / fast.efficiency)
+
+
 @formula("all-to-all", unit="s")
 def all_to_all(cluster: Cluster, members: Group, sent: Num) -> Num:
     """Exchange of `sent` bytes per rank in equal parts: what leaves the domain goes through the rank's own port.
@@ -166,7 +174,7 @@ def all_to_all(cluster: Cluster, members: Group, sent: Num) -> Num:
     """
     n = members.size
     inside = n / members.domains
-    near = (inside - 1.0) / n * sent / members.inside_rate
+    near = (inside - 1.0) / n * sent / exchange_rate(cluster, members)
     far = (n - inside) / n * sent / own_port_rate(cluster, members)
     return np.where(n > 1.0, np.maximum(near, far) + members.latency, 0.0)[()]
 

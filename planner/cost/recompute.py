@@ -3,12 +3,13 @@
 | policy    | kept per layer                        | run again                  |
 |-----------|---------------------------------------|----------------------------|
 | none      | everything                            | nothing                    |
-| selective | everything but the attention scores   | the attention core         |
+| selective | everything but what modules store     | those modules              |
 | full      | its input, 2*s*b*h bytes              | the whole forward          |
 | block k   | full for k layers of each chunk, the policy above for the others                   |
 
-Korthikanti et al. 2022 (arXiv:2205.05198), sections 4.1 and 5. Flash attention never stores scores, so that selective
-recomputation of the core frees nothing beside it.
+Korthikanti et al. 2022 (arXiv:2205.05198), sections 4.1 and 5. Modules are Megatron-LM's (--recompute-modules,
+core/transformer/transformer_config.py). Flash attention never stores scores: running its core again frees next to
+nothing.
 """
 
 from __future__ import annotations
@@ -20,26 +21,31 @@ import numpy as np
 from planner.formula import formula
 from planner.plan import Num
 
+MODULES = ("core_attn", "mla_up_proj", "layernorm", "moe_act", "mlp", "moe", "shared_experts")
+"""Parts of a layer that can be run again by themselves; `planner.blocks.operator.Operator.modules` says which is in."""
+
+LIGHT = ("mla_up_proj", "layernorm", "moe_act")
+"""Those that cost next to no time: element-wise passes and the products out of MLA's narrow latents."""
+
 
 @dataclass(frozen=True, slots=True)
 class Kept:
     """Activation bytes of one layer and micro-batch.
 
     Attributes:
-        whole: of a layer that recomputes nothing, or its attention core only.
+        whole: of a layer that recomputes nothing, or modules of it.
         boundary: of a recomputed layer: its input.
-        working: what comes back to life while one layer is recomputed in full; scores: by selective recomputation.
+        working: what comes back to life while one layer is recomputed in full; freed: while its modules are.
     """
 
     whole: Num = 0.0
     boundary: Num = 0.0
     working: Num = 0.0
-    scores: Num = 0.0
+    freed: Num = 0.0
 
 
-def kept(everything: Num, scores: Num, boundary: Num, selective: bool) -> Kept:
-    """Split a layer's activations by what the policy keeps."""
-    freed = scores if selective else 0.0
+def kept(everything: Num, freed: Num, boundary: Num) -> Kept:
+    """Split a layer's activations by what the policy keeps; `freed` bytes are those that its modules store."""
     return Kept(everything - freed, boundary, everything, freed)
 
 

@@ -5,8 +5,10 @@ Names and defaults: NVIDIA/Megatron-LM training/arguments.py and core/transforme
 
 from __future__ import annotations
 
+from planner.cost.dispatch import ONE_COPY
 from planner.launch.megatron_layout import placement_flags
 from planner.launch.program import Flag, Program, Setup, Target, flag_lines, number
+from planner.plan import Plan
 from planner.schema.model import LatentAttention, MixtureOfExperts, Model
 from planner.stages import chunk_layers
 from planner.training.frameworks import FRAMEWORK_RULES
@@ -97,12 +99,13 @@ def moe_flags(model: Model, moe: MixtureOfExperts) -> list[Flag]:
         number("num-experts", moe.experts),
         number("moe-router-topk", moe.top_k),
         number("moe-ffn-hidden-size", moe.ffn),
-        number("moe-token-dispatcher-type", "alltoall"),
         number("moe-router-load-balancing-type", "aux_loss"),
         number("moe-aux-loss-coeff", 0.01),
         ("--moe-grouped-gemm",),
     ]
     flags += [("--moe-router-pre-softmax",)] if moe.top_k == 1 else []
+    if moe.groups > 1:
+        flags += [number("moe-router-num-groups", moe.groups), number("moe-router-group-topk", moe.top_groups)]
     if moe.shared_experts:
         flags.append(number("moe-shared-expert-intermediate-size", moe.shared_experts * moe.ffn))
     if moe.dense_layers or moe.every > 1:
@@ -134,8 +137,35 @@ def parallel_flags(setup: Setup) -> list[Flag]:
     ]
     if setup.job.model.moe:
         flags += [number("expert-model-parallel-size", plan.ep), number("expert-tensor-parallel-size", plan.etp)]
+        flags += dispatch_flags(plan) + capacity_flags(setup)
     flags += [("--sequence-parallel",)] if plan.sp else []
     return flags + sharding_flags(setup)
+
+
+def dispatch_flags(plan: Plan) -> list[Flag]:
+    """How tokens reach experts; DeepEP and HybridEP are backends of one dispatcher and want fp32 router weights."""
+    flags = [number("moe-token-dispatcher-type", "flex" if plan.dispatcher in ONE_COPY else plan.dispatcher)]
+    if plan.dispatcher in ONE_COPY:
+        flags += [number("moe-flex-dispatcher-backend", plan.dispatcher), number("moe-router-dtype", "fp32")]
+    return flags + ([("--overlap-moe-expert-parallel-comm",), ("--delay-wgrad-compute",)] if plan.overlap else [])
+
+
+def capacity_flags(setup: Setup) -> list[Flag]:
+    """Every expert's share of tokens, padded."""
+    factor = setup.job.workload.capacity
+    padded: Flag = ("--moe-pad-expert-input-to-capacity",)
+    return [] if factor is None else [number("moe-expert-capacity-factor", factor), padded]
+
+
+def graph_flags(setup: Setup) -> list[Flag]:
+    """CUDA graphs of parts of a layer, or of a whole iteration."""
+    graphs = setup.job.workload.graphs
+    if graphs == "none":
+        return []
+    if graphs == "full":
+        return [number("cuda-graph-impl", "local"), number("cuda-graph-scope", "full_iteration")]
+    parts = ("attn", "moe_router", "moe_preprocess") if setup.job.model.moe else ("attn", "mlp")
+    return [number("cuda-graph-impl", "transformer_engine"), ("--cuda-graph-scope", *parts)]
 
 
 def sharding_flags(setup: Setup) -> list[Flag]:
@@ -158,11 +188,11 @@ def sharding_flags(setup: Setup) -> list[Flag]:
 
 
 def recompute_flags(setup: Setup) -> list[Flag]:
-    """Nothing, the attention core, k layers of each chunk, or every layer."""
+    """Nothing, modules, k layers of each chunk, or every layer."""
     plan = setup.plan
     if plan.recompute_layers == 0:
-        chosen = [number("recompute-granularity", "selective"), number("recompute-modules", "core_attn")]
-        return chosen if plan.selective else []
+        chosen = [number("recompute-granularity", "selective"), ("--recompute-modules", *plan.modules)]
+        return chosen if plan.modules else []
     full = plan.recompute_layers >= chunk_layers(setup.job.model.layers, plan)
     method, layers = ("uniform", 1) if full else ("block", plan.recompute_layers)
     return [
@@ -177,7 +207,7 @@ def precision_flags(setup: Setup) -> list[Flag]:
     recipe = setup.job.recipe
     flags: list[Flag] = [(f"--{recipe.activations}",)]
     flags += [number(option, value) for option, value in (recipe.spelled.megatron or {}).items()]
-    return [*flags, *_narrow_flags(setup.job), number("attention-backend", backend(setup.job))]
+    return [*flags, *_narrow_flags(setup.job), number("attention-backend", backend(setup.job)), *graph_flags(setup)]
 
 
 def _narrow_flags(job: Job) -> list[Flag]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from planner.cost.dispatch import ONE_COPY
 from planner.launch import megatron
 from planner.launch.megatron import SHARDING, backend, layer_frequency
 from planner.launch.megatron_layout import placement_flags
@@ -130,6 +131,8 @@ def transformer(setup: Setup) -> dict[str, Any]:
         "attention_backend": Code(f"AttnBackend.{backend(setup.job)}"),
         **({"cp_comm_type": traded.kind} if traded else {}),
         **recompute(setup),
+        **(dispatching(setup) if model.moe else {}),
+        **graphs(setup),
     }
 
 
@@ -145,6 +148,28 @@ def narrow(setup: Setup) -> dict[str, Any]:
         ends = {"num_layers_at_start_in_bf16": w.bf16_first, "num_layers_at_end_in_bf16": w.bf16_last}
         fields |= {"first_last_layers_bf16": True} | ends
     return fields
+
+
+def dispatching(setup: Setup) -> dict[str, Any]:
+    """How tokens reach experts, and how many each takes."""
+    plan, factor = setup.plan, setup.job.workload.capacity
+    kind = "flex" if plan.dispatcher in ONE_COPY else plan.dispatcher
+    fields: dict[str, Any] = {"moe_token_dispatcher_type": kind}
+    if factor is not None:
+        fields |= {"moe_expert_capacity_factor": factor, "moe_pad_expert_input_to_capacity": True}
+    if plan.dispatcher in ONE_COPY:
+        fields |= {"moe_flex_dispatcher_backend": plan.dispatcher, "moe_router_dtype": "fp32"}
+    return fields | ({"overlap_moe_expert_parallel_comm": True, "delay_wgrad_compute": True} if plan.overlap else {})
+
+
+def graphs(setup: Setup) -> dict[str, Any]:
+    """CUDA graphs."""
+    flags = megatron.graph_flags(setup)
+    return {name.removeprefix("--").replace("-", "_"): _value(values) for name, *values in flags}
+
+
+def _value(values: list[str]) -> str | list[str]:
+    return values[0] if len(values) == 1 else values
 
 
 def shape(model: Model) -> dict[str, Any]:
@@ -200,7 +225,7 @@ def experts(model: Model, moe: MixtureOfExperts) -> dict[str, Any]:
         **shared,
         **({"moe_layer_freq": Code(layer_frequency(model.layers, moe))} if some else {}),
         **({"moe_router_pre_softmax": True} if moe.top_k == 1 else {}),
-        "moe_token_dispatcher_type": "alltoall",
+        **({"moe_router_num_groups": moe.groups, "moe_router_group_topk": moe.top_groups} if moe.groups > 1 else {}),
         "moe_router_load_balancing_type": "aux_loss",
         "moe_aux_loss_coeff": 0.01,
         "moe_grouped_gemm": True,
@@ -215,10 +240,10 @@ def placement(setup: Setup) -> dict[str, Any]:
 
 
 def recompute(setup: Setup) -> dict[str, Any]:
-    """Nothing, the attention core, k layers of each chunk, or every layer."""
+    """Nothing, modules, k layers of each chunk, or every layer."""
     plan = setup.plan
     if plan.recompute_layers == 0:
-        return {"recompute_granularity": "selective", "recompute_modules": ["core_attn"]} if plan.selective else {}
+        return {"recompute_granularity": "selective", "recompute_modules": [*plan.modules]} if plan.modules else {}
     full = plan.recompute_layers >= chunk_layers(setup.job.model.layers, plan)
     return {
         "recompute_granularity": "full",

@@ -114,7 +114,7 @@ def recompute_flags(setup: Setup) -> list[Flag]:
     """Nothing, the attention core, every layer, or without a pipeline k layers."""
     plan, job = setup.plan, setup.job
     if plan.recompute_layers == 0:
-        return [number("recompute-granularity", "selective")] if plan.selective else []
+        return [number("recompute-granularity", "selective")] if plan.modules else []
     full = plan.recompute_layers >= chunk_layers(job.model.layers, plan)
     method, layers = ("uniform", 1) if full else ("block", plan.recompute_layers)
     return [

@@ -19,6 +19,9 @@ from planner.training.space import Bounds, plans
 SETTINGS = ("tp", "cp", "ep", "etp", "pp", "dp_replicate", "v", "b", "sp", "zero", "head", "recompute_layers")
 """What a user sets; dp, m and the schedule follow."""
 
+POLICY = ("modules", "dispatcher", "overlap")
+"""Settings that all plans of a batch share."""
+
 DECISIVE = 1e7
 """Seconds that one change more weighs in the search: longer than any step."""
 
@@ -26,7 +29,7 @@ DECISIVE = 1e7
 def changes(plan: Plan, reference: Plan) -> Num:
     """How many settings differ. A number, or one for each of an array of plans."""
     differ = [np.asarray(getattr(plan, name)) != getattr(reference, name) for name in SETTINGS]
-    policy = float(plan.selective != reference.selective)
+    policy = float(sum(getattr(plan, name) != getattr(reference, name) for name in POLICY))
     return sum((mask.astype(float) for mask in differ), start=np.full(np.shape(plan.tp), policy))
 
 

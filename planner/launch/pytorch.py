@@ -129,7 +129,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "pytorch_recompute",
-        lambda j, p: not p.selective,
+        lambda j, p: not p.modules,
         "the skeleton recomputes whole layers, not the attention core",
         "PyTorch torch/utils/checkpoint.py",
     ),

@@ -12,6 +12,8 @@ from pydantic import ValidationError
 from planner.catalog.clusters import find_cluster
 from planner.catalog.fabric import on_network
 from planner.catalog.library import Library, open_library
+from planner.cost.dispatch import DISPATCHERS
+from planner.cost.recompute import MODULES
 from planner.errors import PlannerError, suggest
 from planner.plan import Range
 from planner.questions.batch import sequences
@@ -25,6 +27,10 @@ from planner.training.job import Job
 from planner.training.space import Bounds
 from planner.wording import schema_problem
 
+_LIMITS = {"zero": (0, 3), "sp": (0, 1), "expert_overlap": (0, 1), "recompute_layers": (0, 10**6), "head": (0, 10**6)}
+SPELLED = {"graphs": "cuda-graphs", "capacity": "capacity-factor"}
+"""Fields of Workload whose option has another name."""
+
 POLICIES = ("none", "selective", "full", "block")
 """Names of recomputation policies."""
 
@@ -35,7 +41,6 @@ METHODS = dict.fromkeys(("grpo", "ppo", "dpo", "rlhf", "rloo", "kto", "orpo"), _
 }
 """What to say of methods that are asked for by other names, or that are not there."""
 
-_LIMITS = {"zero": (0, 3), "sp": (0, 1), "recompute_layers": (0, 10**6), "head": (0, 10**6)}
 _RANGE = re.compile(r"(\d{0,11})\.\.(\d{0,11})")
 
 
@@ -79,14 +84,13 @@ def ask(
     profiles: str | Path | None = None,
     strict: bool = False,
     library: Library | None = None,
-    **dimensions: str | None,
+    **options: Any,
 ) -> Question:
     """Look up the names, fill in the defaults and check the counts.
 
-    `dimensions` are tp, cp, ep, etp, pp, dp, dp_replicate, v, zero, sp, head and recompute_layers as "4", "2..8" or
-    "1,2,4"; None leaves one free. The batch is said in one of three ways: sequences or tokens per step, or as
-    micro-batches that are accumulated. `network` goes before the node's own. A `library` that is open already goes
-    before `profiles` and `strict`.
+    `options` are those of `EXPERTS`, and tp, cp, ep, etp, pp, dp, dp_replicate, v, zero, sp, head, expert_overlap and
+    recompute_layers as "4", "2..8" or "1,2,4". The batch is said in one of three ways: sequences or tokens per step, or
+    as micro-batches that are accumulated. `network` and an open `library` go before the node's own and `profiles`.
 
     Raises:
         PlannerError: whatever is wrong with the question.
@@ -95,32 +99,48 @@ def ask(
     shape, cluster = library.model(model), find_cluster(on_network(gpus, network), library)
     preset = library.framework(framework)
     narrow = {"fp8_param_gather": fp8_param_gather, "bf16_first": bf16_first, "bf16_last": bf16_last}
-    chosen = narrow | {"attention": attention, "method": method, "optimizer": optimizer} | adapters(method, lora_rank)
+    chosen: dict[str, Any] = narrow | {"attention": attention, "method": method, "optimizer": optimizer}
+    modules, dispatcher, experts = _experts(options)
     recipe = library.recipe(precision or default_precision(cluster.value)).value
-    ranges = {name: parse_range(name, text) for name, text in dimensions.items() if text is not None}
+    ranges = {name: parse_range(name, text) for name, text in options.items() if text is not None}
     if micro_batch is not None:
         ranges["b"] = parse_range("b", micro_batch)
     length = seq or default_sequence(shape.value)
-    batch, reckoned = sequences(
-        global_batch, batch_tokens, gradient_accumulation_steps, length, cluster.value.gpus, ranges
-    )
-    workload, defaults = _workload(
-        shape.value,
-        cluster.value,
-        seq,
-        batch,
-        chosen | {"offload": offload, "loss": loss, "context": cp_comm, "precision": recipe.name},
-    )
+    counts = (global_batch, batch_tokens, gradient_accumulation_steps)
+    batch, reckoned = sequences(*counts, length, cluster.value.gpus, ranges)
+    chosen |= {"offload": offload, "loss": loss, "context": cp_comm, "precision": recipe.name}
+    chosen |= adapters(method, lora_rank) | experts
+    workload, defaults = _workload(shape.value, cluster.value, seq, batch, chosen)
     check_schedules(preset.value)
     job = Job(shape.value, cluster.value, workload, preset.value, recipe)
-    limits = Bounds(
-        ranges, _names("schedule", schedule, offered((ALL,), SCHEDULES)), _names("recompute", recompute, POLICIES)
-    )
-    return Question(
-        job,
-        limits,
-        (*shape.assumptions, *cluster.assumptions, *preset.assumptions, *reckoned, *defaults, *_kernels(job)),
-    )
+    limits = _bounds(ranges, schedule, recompute, modules, dispatcher)
+    said = (*shape.assumptions, *cluster.assumptions, *preset.assumptions, *reckoned, *defaults, *_kernels(job))
+    return Question(job, limits, said)
+
+
+EXPERTS = ("recompute_modules", "dispatcher", "cuda_graphs", "imbalance", "capacity_factor")
+"""Options of layers with experts, which are text or numbers."""
+
+
+def _experts(options: dict[str, Any]) -> tuple[str | None, str | None, dict[str, Any]]:
+    """Modules and dispatcher as asked for, and fields of Workload: taken out of the options."""
+    modules, dispatcher, graphs, imbalance, capacity = (options.pop(name, None) for name in EXPERTS)
+    fields = {"graphs": graphs or "none", "imbalance": 1.0 if imbalance is None else imbalance, "capacity": capacity}
+    return modules, dispatcher, fields
+
+
+def _bounds(
+    ranges: dict[str, Range],
+    schedule: str | None,
+    recompute: str | None,
+    modules: str | None,
+    dispatcher: str | None,
+) -> Bounds:
+    """What the options pin: ranges of numbers, and names."""
+    names = _names("schedule", schedule, offered((ALL,), SCHEDULES))
+    chosen = _modules(recompute, modules)
+    policies = _names("recompute", recompute, POLICIES) if chosen is None else frozenset({"selective"})
+    return Bounds(ranges, names, policies, chosen, _names("dispatcher", dispatcher, DISPATCHERS))
 
 
 def check_schedules(preset: Framework) -> None:
@@ -157,7 +177,8 @@ def _workload(
         return Workload(**chosen), tuple(notes)
     except ValidationError as error:
         problem = error.errors()[0]
-        option = f"--{str(problem['loc'][0]).replace('_', '-')}"
+        field = str(problem["loc"][0])
+        option = f"--{SPELLED.get(field, field).replace('_', '-')}"
         hint = METHODS.get(str(problem["input"]).lower(), ()) if option == "--method" else ()
         raise PlannerError(f"{option} {problem['input']!r}: {schema_problem(problem)}", hint) from None
 
@@ -206,6 +227,18 @@ def parse_range(name: str, text: str) -> Range:
         usage = f"{limits}: {option} {max(low, 1)}" + ("" if high < 10 else f", {option} 2..8 or {option} 1,2,4")
         raise PlannerError(f"{option} {text!r:.40} is not understood", usage)
     return result
+
+
+def _modules(recompute: str | None, text: str | None) -> tuple[str, ...] | None:
+    """The modules that are to be recomputed, in the order of `MODULES`.
+
+    Raises:
+        PlannerError: unknown ones, or another recomputation beside them.
+    """
+    named = _names("recompute-modules", text, MODULES)
+    if named is not None and recompute not in (None, "selective"):
+        raise PlannerError(f"--recompute-modules is of --recompute selective, not {recompute!r:.40}", "leave out one")
+    return None if named is None else tuple(name for name in MODULES if name in named)
 
 
 def _between(text: str, low: int) -> tuple[list[int], Range] | None:

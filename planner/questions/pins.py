@@ -14,15 +14,21 @@ from planner.search import Outcome
 from planner.sizing.ladder import joined, multiples, rungs, sized
 from planner.training.defaults import default_global_batch
 from planner.training.job import Job
+from planner.training.policies import dispatchers
 from planner.training.rules import rules_of
 from planner.training.space import Bounds
 
-POLICIES = ("schedule", "recompute")
-"""Pins that are names; the rest are ranges of numbers."""
+POLICIES = {
+    "schedule": "schedules",
+    "recompute": "recompute",
+    "recompute_modules": "modules",
+    "dispatcher": "dispatchers",
+}
+"""Pins that are names, and the field of Bounds that holds each; the rest are ranges of numbers."""
 
 KEPT = (
-    *("schedule", "tp", "cp", "ep", "etp", "pp", "dp", "dp_replicate", "v", "sp", "head"),
-    *("b", "zero", "recompute_layers", "recompute"),
+    *("schedule", "tp", "cp", "ep", "etp", "pp", "dp", "dp_replicate", "v", "sp", "head", "dispatcher"),
+    *("expert_overlap", "b", "zero", "recompute_layers", "recompute_modules", "recompute"),
 )
 """Pins in the order in which they are kept: a way to save memory is given up before a degree."""
 
@@ -32,13 +38,17 @@ DEGREES = ("tp", "cp", "pp", "dp")
 
 def pinned(bounds: Bounds) -> list[str]:
     """Names of what the bounds pin or bound, those to be kept first."""
-    names = {"schedule": bounds.schedules, "recompute": bounds.recompute} | dict(bounds.ranges)
+    names = _words(bounds) | dict(bounds.ranges)
     return sorted((n for n, value in names.items() if value is not None), key=lambda n: (*KEPT, n).index(n))
+
+
+def _words(bounds: Bounds) -> dict[str, Any]:
+    return {name: getattr(bounds, field) for name, field in POLICIES.items()}
 
 
 def flags(bounds: Bounds, names: Iterable[str]) -> tuple[str, ...]:
     """Pins as a user types them: "--micro-batch 64"."""
-    words = {"schedule": bounds.schedules, "recompute": bounds.recompute}
+    words = _words(bounds)
     return tuple(
         f"--{'micro-batch' if n == 'b' else n.replace('_', '-')} "
         + (",".join(sorted(words[n] or ())) if n in words else bounds[n].describe())
@@ -50,8 +60,8 @@ def keeping(bounds: Bounds, names: Iterable[str]) -> Bounds:
     """The bounds with these pins only; a context parallel degree that is not kept may be any."""
     kept = set(names)
     ranges = {n: r if n in kept else Range(1) for n, r in bounds.ranges.items() if n in kept or n == "cp"}
-    schedules = bounds.schedules if "schedule" in kept else None
-    return Bounds(ranges, schedules, bounds.recompute if "recompute" in kept else None)
+    words = {POLICIES[name]: value for name, value in _words(bounds).items() if name in kept}
+    return Bounds(ranges, **words)
 
 
 def loosened(bounds: Bounds, fits: Callable[[Bounds], bool]) -> list[str]:
@@ -80,7 +90,7 @@ def lean(bounds: Bounds) -> Bounds:
         ranges.setdefault("v", Range(only=frozenset(one.chunks for one in known if one.chunks)))
     if "recompute_layers" not in ranges and (policies is None or "full" in policies):
         policies = frozenset({"none", "full"}) & (policies or {"none", "full"})
-    return Bounds(ranges, schedules, policies)
+    return replace(bounds, ranges=ranges, schedules=schedules, recompute=policies)
 
 
 def whole(bounds: Bounds) -> int:
@@ -128,7 +138,10 @@ def pinned_plan(job: Job, bounds: Bounds) -> Plan | None:
     """The plan that pinned options spell out, the rest at their plainest: what an impossible request asked for."""
     pins: dict[str, Any] = {name: r.low for name, r in bounds.ranges.items() if r.low == r.high}
     schedule = min(bounds.schedules or {run_by(MEGATRON, pins.get("v", 1))})
-    plan = Plan(**pins, schedule=schedule, selective=bounds.recompute == frozenset({"selective"}))
+    chosen: dict[str, Any] = {"overlap": bool(pins.pop("expert_overlap", 0)), "dispatcher": dispatchers(job, bounds)[0]}
+    if bounds.recompute == frozenset({"selective"}):
+        chosen["modules"] = bounds.modules or ("core_attn",)
+    plan = Plan(**pins, schedule=schedule, **chosen)
     free = next((name for name in ("dp", "pp", "tp") if name not in pins), None)
     if free is not None:
         plan = replace(plan, **{free: max(1, job.cluster.gpus // plan.gpus)})

@@ -8,6 +8,7 @@ from itertools import groupby
 from typing import Any
 
 from planner.blocks.structure import beyond_attention
+from planner.cost.dispatch import ONE_COPY
 from planner.cost.runs import at
 from planner.plan import Plan, rows_of
 from planner.questions.finalists import finished
@@ -21,6 +22,7 @@ from planner.sizing.ladder import joined
 from planner.training.estimate import estimate, step_time
 from planner.training.job import Job
 from planner.training.moments import peak_bytes
+from planner.training.policies import usual_dispatcher
 from planner.training.rules import legal
 from planner.training.space import Bounds, plans, searches_context, untried
 from planner.training.throughput import throughput
@@ -146,7 +148,7 @@ def caveats(job: Job, bounds: Bounds) -> tuple[str, ...]:
     if job.framework.trust == "assumed":
         said.append(f"the preset {job.framework.name} holds assumed constants")
     if job.model.moe is not None:
-        said.append("mixture-of-experts times (balanced routing, exposed all-to-all) were never held against runs")
+        said.extend(_expert_caveats(job, bounds))
     if job.model.text_only:
         said.append(f"{job.model.name}: its text decoder only, without the encoders of images or sound before it")
     if beyond := beyond_attention(job.model):
@@ -156,6 +158,17 @@ def caveats(job: Job, bounds: Bounds) -> tuple[str, ...]:
     if job.cluster.gpus > 4096:
         said.append("networks are taken as full bisection; beyond 4,096 GPUs no measured run in the corpus checks that")
     return (*said, *_schedule_caveats(job, bounds))
+
+
+def _expert_caveats(job: Job, bounds: Bounds) -> Iterator[str]:
+    """What the times of experts rest on, and what the user has to have for them."""
+    w = job.workload
+    if w.capacity is None and w.imbalance == 1.0:
+        yield "experts: balanced routing (natural routing took 8 to 20 % longer); --imbalance says what yours is"
+    if w.graphs == "none" and job.framework.expert_wait:
+        yield "experts: no CUDA graphs; --cuda-graphs partial or full takes the host's part out of a layer"
+    if bounds.dispatchers is None and (used := usual_dispatcher(job)) in ONE_COPY:
+        yield f"experts: tokens are sent by {used}, which has to be installed; --dispatcher alltoall needs nothing"
 
 
 def _schedule_caveats(job: Job, bounds: Bounds) -> Iterator[str]:
@@ -181,10 +194,10 @@ def rank(job: Job, candidate: Candidate) -> Ranked:
 
 
 def _numbered(job: Job, candidates: list[Candidate], relaxations: tuple[str, ...] = ()) -> list[Ranked]:
-    """All numbers of some plans, in their order; those of one schedule and selective policy are estimated at once."""
+    """All numbers of some plans, in their order; those of one policy are estimated at once."""
     found: dict[Plan, Ranked] = {}
-    plans = sorted((c.plan for c in candidates), key=_batch)
-    for _, alike in groupby(plans, key=_batch):
+    plans = sorted((c.plan for c in candidates), key=lambda plan: plan.policy)
+    for _, alike in groupby(plans, key=lambda plan: plan.policy):
         group = list(alike)
         results = estimate(job, rows_of(group))
         for i, plan in enumerate(group):
@@ -192,11 +205,6 @@ def _numbered(job: Job, candidates: list[Candidate], relaxations: tuple[str, ...
             tokens, mfu = throughput(job, float(result.time.total))
             found[plan] = Ranked(job, plan, relaxations, result, tokens, mfu)
     return [found[c.plan] for c in candidates]
-
-
-def _batch(plan: Plan) -> tuple[str, bool]:
-    """What all plans of a batch have in common."""
-    return plan.schedule, plan.selective
 
 
 def problem(job: Job) -> Problem:

@@ -14,6 +14,7 @@ from planner.catalog.yamlfile import dotted
 from planner.errors import PlannerError
 from planner.plan import Plan
 from planner.schedules import SCHEDULES
+from planner.schema.framework import DispatcherName, ModuleName
 from planner.schema.model import Model
 from planner.schema.workload import Method, Offload, Optimizer, Workload
 from planner.training.job import Job
@@ -51,6 +52,9 @@ class PlanRecord(_Read):
     schedule: Word
     recompute: Literal["none", "selective", "full", "block"]
     recompute_layers: Layers
+    recompute_modules: tuple[ModuleName, ...] | None = None
+    dispatcher: DispatcherName = "alltoall"
+    expert_overlap: Annotated[bool, Field(strict=True)] = False
     head_layers: Layers
     optimizer: Optimizer
     method: Method
@@ -62,6 +66,8 @@ class PlanRecord(_Read):
             raise ValueError(f"schedule {self.schedule!r:.40} is unknown; known: {', '.join(SCHEDULES)}")
         if (self.recompute in ("full", "block")) != (self.recompute_layers > 0):
             raise ValueError(f"recompute is {self.recompute}, but recompute_layers {self.recompute_layers}")
+        if self.recompute_modules and self.recompute != "selective":
+            raise ValueError(f"recompute is {self.recompute}, but recompute_modules {self.recompute_modules[0]}")
         return self
 
     @property
@@ -83,7 +89,9 @@ class PlanRecord(_Read):
             recompute_layers=self.recompute_layers,
             head=self.head_layers,
             schedule=self.schedule,
-            selective=self.recompute == "selective",
+            modules=(self.recompute_modules or ("core_attn",)) if self.recompute == "selective" else (),
+            dispatcher=self.dispatcher,
+            overlap=self.expert_overlap,
         )
 
     def job(self, asked: Job) -> Job:

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from planner.catalog.recipes import recipe_spelled
 from planner.errors import PlannerError
 from planner.plan import Plan
+from planner.read.megatron_experts import capacity, dispatch, graphs, groups, modules
 from planner.read.megatron_facts import Facts, formats, mixed_moments, moe_layers, preset, read_facts
 from planner.read.megatron_rules import PARALLEL
 from planner.read.megatron_switches import GONE, SWITCHES
@@ -19,7 +20,6 @@ from planner.read.reading import Problem, Reading, did_you_mean
 from planner.read.table import table
 from planner.schedules import MEGATRON, run_by
 from planner.schema.model import Model
-from planner.schema.workload import STORING
 from planner.stages import chunk_layers, lettered
 from planner.units import whole_number
 from planner.wording import schema_problem
@@ -60,7 +60,7 @@ def read_megatron(
     workload = read_workload(facts, notes)
     if environment is None and (facts.tp > 1 or facts.cp > 1) and facts.zero < 2:
         notes.append("the environment must have CUDA_DEVICE_MAX_CONNECTIONS=1 before Blackwell; flags do not say")
-    plan = read_plan(facts, model, workload["attention"] not in STORING, notes)
+    plan = read_plan(facts, model, notes)
     return Reading(
         "megatron",
         model,
@@ -204,6 +204,7 @@ def _experts(facts: Facts, notes: list[str]) -> dict[str, Any]:
         "shared_experts": -(-shared // width),
         "dense_layers": dense,
         "every": max(every, 1),
+        **groups(facts),
     }
 
 
@@ -221,6 +222,8 @@ def read_workload(facts: Facts, notes: list[str]) -> dict[str, Any]:
         "offload": "optimizer" if facts.has("optimizer-cpu-offload") else "none",
         **({"loss": "fused"} if _fused_loss(facts) else {}),
         **(_narrow(facts) if precision not in ("bf16", "fp16") else {}),
+        "graphs": graphs(facts),
+        **capacity(facts, notes),
     }
 
 
@@ -262,7 +265,7 @@ def _attention(facts: Facts) -> str:
     return version if version and backend in ("flash", "auto") else BACKENDS.get(backend, "flash")
 
 
-def read_plan(facts: Facts, model: Model, flash: bool, notes: list[str]) -> dict[str, Any]:
+def read_plan(facts: Facts, model: Model, notes: list[str]) -> dict[str, Any]:
     """The fields of Plan."""
     degrees: dict[str, Any] = {name: getattr(facts, name) for name in ("tp", "cp", "pp", "v", "dp", "b", "m", "zero")}
     where = placed(_stages(facts), model, facts.pp, facts.v)
@@ -273,7 +276,7 @@ def read_plan(facts: Facts, model: Model, flash: bool, notes: list[str]) -> dict
     degrees["dp_replicate"] = facts.options.whole("num-distributed-optimizer-instances") or 1
     degrees["schedule"] = run_by(MEGATRON, facts.v)
     chunk = int(chunk_layers(model.layers, Plan(**degrees)))
-    return degrees | _recompute(facts, chunk, flash, notes)
+    return degrees | _recompute(facts, chunk, notes) | dispatch(facts, notes)
 
 
 def _stages(facts: Facts) -> tuple[str, ...]:
@@ -294,13 +297,11 @@ def _sizes(facts: Facts) -> list[int]:
     return sizes
 
 
-def _recompute(facts: Facts, chunk: int, flash: bool, notes: list[str]) -> dict[str, Any]:
-    """k layers recomputed per chunk; under flash attention the attention core has nothing to recompute."""
+def _recompute(facts: Facts, chunk: int, notes: list[str]) -> dict[str, Any]:
+    """k layers recomputed per chunk, or modules of all of them."""
     if facts.granularity == "full":
         if facts.text("recompute-method") == "uniform" and facts.recompute_layers > 1:
             notes.append("uniform recomputation in groups is weighed as of single layers")
         block = facts.text("recompute-method") == "block"
         return {"recompute_layers": min(facts.recompute_layers, chunk) if block else chunk}
-    if facts.granularity == "selective":
-        return {"selective": not flash and "core_attn" in facts.modules}
-    return {}
+    return {"modules": modules(facts, notes)}

@@ -76,7 +76,8 @@ class Facts:
     @property
     def modules(self) -> tuple[str, ...]:
         """What selective recomputation covers."""
-        return self.options.texts("recompute-modules") or ("core_attn",)
+        said = self.options.texts("recompute-modules")
+        return tuple(name for text in said for name in text.split()) or ("core_attn",)
 
     @property
     def sp(self) -> bool:

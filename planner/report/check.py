@@ -20,7 +20,7 @@ from planner.read.megatron import UNNAMED
 from planner.report.jsonout import inputs
 from planner.report.jsonout import plan as plan_data
 from planner.report.words import PART_NAMES, degrees, largest_part, with_band
-from planner.training.space import recompute_name
+from planner.training.space import recompute_words
 from planner.units import format_bytes, format_seconds
 
 SCHEMA = "planner.check/1"
@@ -53,7 +53,7 @@ def _script(name: str, verdict: Verdict) -> str:
 
 
 def _plan(setup: Setup) -> str:
-    return f"{degrees(setup.plan)} m={setup.plan.m}, recompute {recompute_name(setup.job, setup.plan)}"
+    return f"{degrees(setup.plan)} m={setup.plan.m}, recompute {recompute_words(setup.job, setup.plan)}"
 
 
 def _legal(verdict: Verdict) -> list[tuple[str, str]]:
@@ -161,7 +161,7 @@ def difference(before: Plan, after: Plan, setup: Setup, ranked: Ranked) -> str:
     said = [
         f"{n} {getattr(before, n)} -> {getattr(after, n)}" for n in names if getattr(before, n) != getattr(after, n)
     ]
-    policies = recompute_name(setup.job, before), recompute_name(ranked.job, after)
+    policies = recompute_words(setup.job, before), recompute_words(ranked.job, after)
     return ", ".join(said + ([f"recompute {policies[0]} -> {policies[1]}"] if policies[0] != policies[1] else []))
 
 
@@ -184,7 +184,7 @@ def edits(verdict: Verdict, change: Change) -> list[str]:
 def keyed(verdict: Verdict, change: Change) -> list[str]:
     """Changes of keys that the file has, or "add" for those that it does not have; nothing where a key is not known."""
     before, after, keys = verdict.setup.plan, change.ranked.plan, verdict.reading.keys
-    policy = recompute_name(change.ranked.job, after)
+    policy = recompute_words(change.ranked.job, after)
     differ = [(name, getattr(after, name)) for name in SETTINGS if getattr(before, name) != getattr(after, name)]
     found: list[str] = []
     for name, value in differ:
@@ -214,7 +214,7 @@ def _best(verdict: Verdict) -> list[tuple[str, str]]:
     best = verdict.best
     if best is None:
         return []
-    plan = f"{degrees(best.plan)}, recompute {recompute_name(best.job, best.plan)}"
+    plan = f"{degrees(best.plan)}, recompute {recompute_words(best.job, best.plan)}"
     return [
         ("best", f"{plan}: step {format_seconds(best.step_time)}{_faster(verdict, best)}, {format_bytes(best.need)}")
     ]

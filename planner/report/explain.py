@@ -29,7 +29,7 @@ from planner.stages import total
 from planner.training.estimate import step_time
 from planner.training.job import Job
 from planner.training.moments import rank_moments
-from planner.training.space import recompute_name
+from planner.training.space import recompute_words
 from planner.training.throughput import throughput
 from planner.units import format_bytes, format_count, format_flops, format_rate, format_seconds
 
@@ -238,7 +238,7 @@ def text(ranked: Ranked, capacity: float, lines: list[Line]) -> str:
     job, cluster = ranked.job, ranked.job.cluster
     out = [
         f"{job.model.name} on {cluster.gpus:,} × {cluster.accelerator.name}: {degrees(ranked.plan)} m={ranked.plan.m}, "
-        f"{ranked.plan.schedule}, recompute {recompute_name(job, ranked.plan)}",
+        f"{ranked.plan.schedule}, recompute {recompute_words(job, ranked.plan)}",
     ]
     if ranked.relaxations:
         out.append(f"relaxed: {relaxation(ranked.relaxations)}")

@@ -86,7 +86,10 @@ def _fit(found: Confusion) -> dict[str, Any]:
     return shares | asdict(found)
 
 
-PLAN_COLUMNS = ("tp", "cp", "ep", "pp", "v", "dp", "b", "m", "sp", "zero", "recompute_layers", "schedule", "selective")
+PLAN_COLUMNS = (
+    *("tp", "cp", "ep", "etp", "pp", "v", "dp", "b", "m", "sp", "zero", "recompute_layers", "schedule"),
+    *("modules", "dispatcher", "overlap"),
+)
 
 
 def row_table(predictions: Sequence[Prediction]) -> str:
@@ -104,7 +107,8 @@ def row_table(predictions: Sequence[Prediction]) -> str:
 def _row(p: Prediction) -> list[Any]:
     case, job = p.case, p.case.job
     cells: list[Any] = [case.id, case.source, case.group, job.framework.name, job.cluster.accelerator.name]
-    cells += [job.cluster.gpus, *(getattr(p.plan, name) for name in PLAN_COLUMNS)]
+    columns = (getattr(p.plan, name) for name in PLAN_COLUMNS)
+    cells += [job.cluster.gpus, *("+".join(one) if isinstance(one, tuple) else one for one in columns)]
     value, guess = (case.step, p.step) if case.step else (case.peak, p.peak)
     cells += [case.step or "", f"{p.step:.5g}", f"{guess / value - 1:+.4f}" if value else ""]
     cells += [f"{case.peak / GIB:.2f}" if case.peak else "", f"{p.peak / GIB:.2f}", case.fit or "", int(p.fits)]

@@ -8,7 +8,7 @@ from planner.plan import Plan
 from planner.questions.train import RELAXATIONS, Loosened, Ranked, Recommendation
 from planner.training.job import Job
 from planner.training.moments import MOMENTS
-from planner.training.space import recompute_name
+from planner.training.space import recompute_words
 from planner.training.trade import trade
 from planner.units import GIB, format_bytes, format_seconds
 
@@ -46,13 +46,14 @@ def degrees(plan: Plan) -> str:
     shown += [f"pp={plan.pp}", f"dp={plan.dp}"] + ([f"v={plan.v}"] if plan.v > 1 else []) + [f"b={plan.b}"]
     shown += [f"dp_replicate={plan.dp_replicate}"] if plan.dp_replicate > 1 else []
     shown += [f"ZeRO-{plan.zero}"] if plan.zero else []
+    shown += [plan.dispatcher + (", overlapped" if plan.overlap else "")] if plan.ep > 1 else []
     return " ".join(shown + ([layout_string(plan.layout)] if plan.layout is not None else []))
 
 
 def summary(ranked: Ranked, capacity: float) -> str:
     """A plan in a line: degrees, recomputation, step time with its band, memory of the fullest rank."""
     return (
-        f"{degrees(ranked.plan)} m={ranked.plan.m}, recompute {recompute_name(ranked.job, ranked.plan)}: step "
+        f"{degrees(ranked.plan)} m={ranked.plan.m}, recompute {recompute_words(ranked.job, ranked.plan)}: step "
         f"{with_band(ranked)}, {ranked.mfu:.1%} MFU, {format_bytes(ranked.need)} of {format_bytes(capacity)} on rank "
         f"{float(ranked.estimate.rank):.0f}, {moment(ranked)}"
     )
@@ -103,11 +104,13 @@ def _pipeline(ranked: Ranked) -> str:
 
 
 def _recompute(ranked: Ranked, capacity: float) -> str:
-    name, spare = recompute_name(ranked.job, ranked.plan), format_bytes(capacity - ranked.need)
+    name, spare = recompute_words(ranked.job, ranked.plan), format_bytes(capacity - ranked.need)
     if name == "none":
         return f"no recomputation needed ({spare} to spare)"
     if name == "selective":
         return f"only the attention core is recomputed ({spare} to spare)"
+    if ranked.plan.modules:
+        return f"{name} are recomputed ({spare} to spare)"
     return f"recomputation of {name if name == 'full' else name + ' layers per chunk'} makes it fit ({spare} to spare)"
 
 
@@ -164,7 +167,7 @@ def miss(ranked: Ranked, capacity: float) -> str:
     part = largest_part(ranked)
     size = float(ranked.estimate.memory.parts[part])
     return (
-        f"{degrees(ranked.plan)}, recompute {recompute_name(ranked.job, ranked.plan)}: needs "
+        f"{degrees(ranked.plan)}, recompute {recompute_words(ranked.job, ranked.plan)}: needs "
         f"{format_bytes(ranked.need)}, short by {format_bytes(ranked.need - capacity)} on rank "
         f"{float(ranked.estimate.rank):.0f}, {moment(ranked)} ({part} {format_bytes(size)})"
     )

@@ -12,6 +12,8 @@ from planner.schema.quantities import Bytes, Factor, PerItem, Seconds, Share, Us
 from planner.schema.workload import ContextKind, FlashKernel
 
 ZeroStage = Literal[0, 1, 2, 3]
+DispatcherName = Literal["alltoall", "allgather", "deepep", "hybridep"]
+ModuleName = Literal["core_attn", "mla_up_proj", "layernorm", "moe_act", "mlp", "moe", "shared_experts"]
 TargetName = Literal[
     "megatron",
     "megatron-core",
@@ -55,6 +57,15 @@ class Framework(Profile):
         elementwise: memory traffic of element-wise work over that of ideally fused kernels.
         host_layer: host time to launch one layer's forward kernels (floor of the layer's time).
         host_layer_backward: likewise backward; host_collective: for one collective call in it.
+        expert_wait: time per layer of experts and micro-batch, both passes, in which the device waits: the host reads
+            the number of tokens of every expert before it launches products over them; expert_wait_fused: likewise with
+            dispatchers that count and permute on the way (DeepEP, HybridEP); expert_wait_graphs: where the rest of the
+            layer is in CUDA graphs (nothing is left where the whole iteration is); expert_wait_narrow: added without
+            graphs where operands are cast, which is more kernels.
+        expert_token: time per token in such a layer of unfused kernels round the router; none with a full graph.
+        dispatchers: how tokens reach experts, the plainest first (`planner.cost.dispatch`).
+        expert_overlap: share of expert traffic hidden beside another micro-batch, on request; 0: it cannot.
+        recompute_modules: parts of a layer that can be recomputed by themselves (`planner.cost.recompute`).
         piped_floor, piped_floor_tp: added to the host's floor of a layer's forward and backward together in a pipeline
             over several nodes with tp > 1: piped_floor + tp * piped_floor_tp (nanotron; 0 elsewhere).
         tp_exposed, dp_hidden: share of TP traffic left exposed; share of the last backward that hides DP traffic.
@@ -105,6 +116,14 @@ class Framework(Profile):
     host_layer: Seconds
     host_layer_backward: Seconds
     host_collective: Seconds = 0.0
+    expert_wait: Seconds = 0.0
+    expert_wait_fused: Seconds = 0.0
+    expert_wait_graphs: Seconds = 0.0
+    expert_wait_narrow: Seconds = 0.0
+    expert_token: Seconds = 0.0
+    expert_overlap: Share = 0.0
+    dispatchers: tuple[DispatcherName, ...] = ("alltoall",)
+    recompute_modules: tuple[ModuleName, ...] = ("core_attn",)
     piped_floor: Seconds = 0.0
     piped_floor_tp: Seconds = 0.0
     tp_exposed: Share

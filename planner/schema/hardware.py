@@ -160,6 +160,8 @@ class Link(Profile):
         socket, socket_rate: accelerators on one processor socket of the host ("pcie"), and what all rings that leave it
             share, per direction.
         efficiency: share of `rate` that large ring collectives reach (bus bandwidth over rate).
+        exchange: the same where every accelerator sends to every other (all-to-all, dispatch of tokens); absent: as in
+            rings.
         congestion: domains over which a network's rate is halved: rate / (1 + (domains - 1) / congestion); absent: a
             full-bisection network.
         stall, stall_nodes: time that a point-to-point send loses on clusters of at least so many nodes (seen on one
@@ -178,6 +180,7 @@ class Link(Profile):
     socket: Accelerators | None = None
     socket_rate: BytesPerSecond | None = None
     efficiency: Fraction
+    exchange: Fraction | None = None
     latency: Seconds
     hop_latency: Seconds
     congestion: Domains | None = None

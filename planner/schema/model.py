@@ -26,6 +26,8 @@ class MixtureOfExperts(Record):
         shared_gate: the shared part is multiplied by one learned sigmoid (Qwen2-MoE, Qwen3-Next).
         router_bias: the router is a linear layer with a bias (gpt-oss).
         latent: width to which tokens are brought down for the experts (Nemotron-3 Super).
+        groups, top_groups: the router first chooses so many groups of experts, and experts inside them (DeepSeek-V3:
+            4 of 8).
     """
 
     experts: Experts
@@ -38,6 +40,8 @@ class MixtureOfExperts(Record):
     shared_gate: bool = False
     router_bias: bool = False
     latent: Width | None = None
+    groups: Positive = 1
+    top_groups: Positive = 1
 
     @property
     def shared_width(self) -> int:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from planner.schema.base import Name, Positive, Record, Whole
 
@@ -10,11 +12,15 @@ Method = Literal["full", "lora"]
 Optimizer = Literal["adam", "adam-bf16", "adam-8bit"]
 Offload = Literal["none", "optimizer"]
 LossKernel = Literal["eager", "fused", "chunked", "vocab-parallel", "linear"]
+Graphs = Literal["none", "partial", "full"]
 FlashKernel = Literal["flash1", "flash2", "flash3", "cudnn", "triton", "ck"]
 AttentionKernel = Literal["flash", "flash1", "flash2", "flash3", "cudnn", "triton", "ck", "unfused", "eager"]
 ContextKind = Literal["p2p", "a2a", "a2a+p2p", "allgather"]
 STORING = ("unfused", "eager")
 """Kernels that store attention scores."""
+
+
+Skew = Annotated[float, Field(ge=0.1, le=100.0)]
 
 
 class Workload(Record):
@@ -34,6 +40,10 @@ class Workload(Record):
         loss: kernel of the loss over the vocabulary (planner/cost/losses.py); None: the framework's.
         fp8_param_gather: weights are kept and gathered in the format of the products.
         bf16_first, bf16_last: layers at either end whose products stay in 16 bit.
+        imbalance: tokens that the fullest rank of experts gets, over their mean (1: balanced routing).
+        capacity: tokens that every expert takes over their mean, more are dropped and missing ones padded; None: all.
+        graphs: CUDA graphs: "none"; "partial", of parts of a layer (Megatron-LM --cuda-graph-impl transformer_engine);
+            "full", of a whole iteration.
         offload: "optimizer" keeps optimizer states in host memory and updates on the CPU.
     """
 
@@ -50,3 +60,11 @@ class Workload(Record):
     fp8_param_gather: bool = False
     bf16_first: Whole = 0
     bf16_last: Whole = 0
+    imbalance: Annotated[float, Field(ge=1.0, le=100.0)] = 1.0
+    capacity: Skew | None = None
+    graphs: Graphs = "none"
+
+    @property
+    def skew(self) -> float:
+        """Rows that the fullest rank of experts computes, over their mean."""
+        return self.imbalance if self.capacity is None else self.capacity

@@ -81,7 +81,7 @@ class PricedRow:
 
     Attributes:
         first, ranks, layers: which ranks, and their blocks.
-        blocks: forward passes of the blocks alone, which full recomputation runs again; core: of attention cores.
+        blocks: forward passes of the blocks alone, which full recomputation runs again; again: of recomputed modules.
         weight: the part of the backward that computes weight gradients.
     """
 
@@ -91,7 +91,7 @@ class PricedRow:
     forward: Pass
     backward: Pass
     blocks: Pass
-    core: Num
+    again: Pass
     weight: Num
 
 
@@ -174,7 +174,7 @@ def _priced_row(kinds: tuple[Piece, ...], blocks: int, row: Row) -> PricedRow:
         row.sum([one.forward for one in kinds], zero),
         row.sum([one.backward for one in kinds], zero),
         row.sum([one.forward for one in kinds[:blocks]], zero),
-        row.sum([one.core for one in kinds]),
+        row.sum([one.again for one in kinds[:blocks]], zero),
         row.sum([one.weight for one in kinds]),
     )
 
@@ -187,8 +187,8 @@ def _stage(plan: Plan, row: PricedRow) -> StagePass:
     """
     again = recomputed_share(plan.recompute_layers, plan.v, row.layers)
     recompute = again * row.blocks
-    if plan.selective:
-        recompute = recompute + Pass((1.0 - again) * row.core)
+    if plan.modules:
+        recompute = recompute + (1.0 - again) * row.again
     pipelines = SCHEDULES[plan.schedule].copies(plan.v)
     if not np.any(np.asarray(pipelines) != 1):
         return StagePass(row.forward, row.backward, recompute, row.weight)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 
 from planner.blocks import operators
 from planner.blocks.operator import Core, Logits, Operator, Product, Scan, Share, Stream, Traffic
-from planner.blocks.record import Block, Kind
+from planner.blocks.record import Block, Experts, Kind
 from planner.cost import collectives, context
 from planner.cost import operators as kernels
+from planner.cost.dispatch import ONE_COPY, dispatch
 from planner.cost.losses import LOSSES
 from planner.cost.quantize import copies, quantize_time
 from planner.formula import formula
@@ -62,13 +64,13 @@ class Piece:
     """Both passes of a block or an end.
 
     Attributes:
-        core: forward time of the attention core, which selective recomputation runs again.
+        again: what recomputation of modules runs again of it.
         weight: the part of the backward that computes weight gradients, which zero-bubble schedules run apart.
     """
 
     forward: Pass
     backward: Pass
-    core: Num = 0.0
+    again: Pass
     weight: Num = 0.0
 
 
@@ -94,17 +96,18 @@ def share_of(job: Job, plan: Plan) -> Share:
     """One rank's share of a micro-batch of the job."""
     recipe, degrees = job.recipe, (plan.tp, plan.cp, plan.ep, plan.etp, plan.sp)
     sizes = (size(recipe.activations), size(recipe.operands), size(recipe.dispatched))
-    return Share(plan.b, 1.0 * job.workload.seq, *degrees, job.flash, *sizes)
+    whole = Share(plan.b, 1.0 * job.workload.seq, *degrees, job.flash, *sizes)
+    return replace(whole, skew=job.workload.skew, dispatcher=plan.dispatcher, overlap=plan.overlap)
 
 
 def pieces(job: Job, plan: Plan) -> tuple[Piece, ...]:
     """Every kind of the model's structure, priced."""
     share, piped = share_of(job, plan), np.where(plan.pp > 1.0, 1.0, 0.0)[()]
-    return tuple(piece(job, kind, share, piped) for kind in job.structure.kinds)
+    return tuple(piece(job, kind, share, piped, plan.modules) for kind in job.structure.kinds)
 
 
 @formula(lambda job, kind, *_: kind.title, unit="s", scope=True)
-def piece(job: Job, kind: Kind, share: Share, piped: Num = 0.0) -> Piece:
+def piece(job: Job, kind: Kind, share: Share, piped: Num = 0.0, modules: tuple[str, ...] = ()) -> Piece:
     """The operators of one kind, both ways, and their exposed traffic.
 
     A block's pass takes no less than the host needs to launch it (rounded maximum with the framework's host time per
@@ -114,18 +117,35 @@ def piece(job: Job, kind: Kind, share: Share, piped: Num = 0.0) -> Piece:
     times = [operator_times(job, share, op) for op in ops]
     accumulated = _accumulate(job, ops) if isinstance(kind, Block) else 0.0
     weight = sum((t.weight_gradient for t in times), start=0.0) + accumulated
-    cores = [t for op, t in zip(ops, times, strict=True) if "core_attn" in op.modules]
-    core: Num = sum((t.forward for t in cores), start=0.0)
-    tp, cp, ep = _exposed(job, share, ops)
-    forward = _work("forward work", sum(t.forward for t in times), (tp, cp + sum(t.sent for t in times), ep))
+    forward = _forward("forward work", job, share, ops, times)
+    again = _again(job, share, ops, times, modules)
     seconds = sum(t.input_gradient for t in times) + weight
+    tp, cp, ep = _exposed(job, share, ops)
     backward = _work("backward work", seconds, (tp, cp + sum(t.sent_back for t in times), ep))
     if isinstance(kind, Block):
         host = job.framework
         parts = kind.parts / 2
         forward = _launched(forward, parts * _floor(job, share.tp, piped, host.host_layer, 1 / 3))
         backward = _launched(backward, parts * _floor(job, share.tp, piped, host.host_layer_backward, 2 / 3))
-    return Piece(forward, backward, core, weight)
+        if isinstance(kind.feed, Experts):
+            wait = _expert_wait(job, share)
+            forward, backward = forward + Pass(wait / 3.0), backward + Pass(wait / 1.5)
+            again = again + Pass(wait / 3.0) if "moe" in modules else again
+    return Piece(forward, backward, again, weight)
+
+
+def _forward(name: str, job: Job, share: Share, ops: Sequence[Operator], times: Sequence[Times]) -> Pass:
+    """Forward pass of some operators, with what they send."""
+    tp, cp, ep = _exposed(job, share, ops)
+    return _work(name, sum(t.forward for t in times), (tp, cp + sum(t.sent for t in times), ep))
+
+
+def _again(job: Job, share: Share, ops: Sequence[Operator], times: Sequence[Times], modules: tuple[str, ...]) -> Pass:
+    """The forward pass of these modules once more, with its traffic."""
+    chosen = [(op, t) for op, t in zip(ops, times, strict=True) if op.within(modules)]
+    if not chosen:
+        return Pass(0.0)
+    return _forward("modules again", job, share, [op for op, _ in chosen], [t for _, t in chosen])
 
 
 @formula(lambda name, *_: name, unit="s")
@@ -138,9 +158,31 @@ def _work(name: str, compute: Num, traffic: tuple[Num, Num, Num]) -> Pass:
 def _floor(job: Job, tp: Num, piped: Num, host: float, part: float) -> Num:
     """Least time of a layer's pass: the host's launches and collective calls, or its part of the pipelined floor."""
     framework = job.framework
+    if job.workload.graphs == "full":
+        return 0.0
     calls = np.where(tp > 1.0, 2.0 * framework.host_collective, 0.0)
     across = np.where((piped > 0.0) & (tp > 1.0), float(job.cluster.nodes > 1), 0.0)
     return (host + calls + across * part * (framework.piped_floor + tp * framework.piped_floor_tp))[()]
+
+
+@formula("expert wait", unit="s")
+def _expert_wait(job: Job, share: Share) -> Num:
+    """What a layer of experts takes beyond its kernels, both passes: a third of it forward.
+
+    The host reads how many tokens each expert got before it can launch products of that size, and the device runs dry
+    meanwhile; with a capacity it knows them. Kernels round the router that are not fused take their time by the token.
+    A graph of the whole iteration has neither.
+    """
+    framework, graphs = job.framework, job.workload.graphs
+    if graphs == "full":
+        return 0.0
+    wait = framework.expert_wait_graphs
+    if graphs == "none":
+        wait = framework.expert_wait_fused if share.dispatcher in ONE_COPY else framework.expert_wait
+        wait = wait if job.recipe.wide else wait + framework.expert_wait_narrow
+    if job.workload.capacity is not None:
+        wait = 0.0
+    return wait + framework.expert_token * share.tokens / share.shard
 
 
 def _launched(work: Pass, host: Num) -> Pass:
@@ -160,7 +202,7 @@ def operator_times(job: Job, share: Share, op: Operator) -> Times:
             return _core_times(job, share, work)
         case Stream():
             moved = fused * work.moved
-            back = LOOKUP_BACKWARD if op.part == "embedding" else ELEMENTWISE_BACKWARD
+            back = LOOKUP_BACKWARD if op.part == "embedding" else 1.0 if work.mirrored else ELEMENTWISE_BACKWARD
             return Times(
                 kernels.streaming_time(acc, moved, work.kernels),
                 kernels.streaming_time(acc, back * moved, work.kernels),
@@ -230,13 +272,14 @@ def _core_times(job: Job, share: Share, work: Core) -> Times:
     return Times(there.core, back.core, sent=there.exposed, sent_back=back.exposed)
 
 
-def _exposed(job: Job, share: Share, ops: tuple[Operator, ...]) -> tuple[Num, Num, Num]:
+def _exposed(job: Job, share: Share, ops: Sequence[Operator]) -> tuple[Num, Num, Num]:
     """Traffic of one pass that nothing hides, over tp and etp, cp, and ep; the attention core's own stands apart."""
     seconds: dict[str, Num] = {"tp": 0.0, "etp": 0.0, "cp": 0.0, "ep": 0.0}
     for op in ops:
         for one in op.traffic:
             seconds[one.axis] = seconds[one.axis] + traffic_time(job, share, one)
-    return job.framework.tp_exposed * (seconds["tp"] + seconds["etp"]), seconds["cp"], seconds["ep"]
+    ep = seconds["ep"] * (1.0 - job.framework.expert_overlap) if share.overlap else seconds["ep"]
+    return job.framework.tp_exposed * (seconds["tp"] + seconds["etp"]), seconds["cp"], ep
 
 
 @formula(lambda job, share, traffic: f"{traffic.axis} {traffic.kind}", unit="s")
@@ -253,3 +296,6 @@ def traffic_time(job: Job, share: Share, traffic: Traffic) -> Num:
             return traffic.calls * collectives.all_reduce(members, traffic.bytes)
         case "all_to_all":
             return traffic.calls * collectives.all_to_all(job.cluster, members, traffic.bytes)
+        case "dispatch":
+            routing = (traffic.copies, traffic.groups, traffic.among)
+            return traffic.calls * dispatch(job.cluster, members, traffic.bytes, routing, share.dispatcher)

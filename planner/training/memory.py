@@ -56,7 +56,7 @@ class HeldRow:
             weight gradient is all that is missing.
         layers: blocks; largest: parameters of the largest of them; ends: of embedding, head and final norm; widest: of
             the largest of these.
-        kept: sums of whole and boundary, the largest working and scores.
+        kept: sums of whole and boundary, the largest working and freed.
     """
 
     rank: Num
@@ -72,7 +72,7 @@ class HeldRow:
 def held_kinds(job: Job, plan: Plan) -> tuple[Held, ...]:
     """Every kind of the model's structure."""
     share = share_of(job, plan)
-    return tuple(held(job, kind, share, plan.selective) for kind in job.structure.kinds)
+    return tuple(held(job, kind, share, plan.modules) for kind in job.structure.kinds)
 
 
 def held_rows(job: Job, plan: Plan) -> tuple[HeldRow, ...]:
@@ -108,7 +108,7 @@ def _held_row(kinds: tuple[Held, ...], blocks: int, row: Row, rank: Num, flight:
         row.sum([one.kept.whole for one in kinds]),
         row.sum([one.kept.boundary for one in kinds]),
         row.largest([one.kept.working + one.working for one in kinds]),
-        row.largest([one.kept.scores + one.working for one in kinds]),
+        row.largest([one.kept.freed + one.working for one in kinds]),
     )
     return HeldRow(
         rank,
@@ -132,22 +132,22 @@ def _held_row(kinds: tuple[Held, ...], blocks: int, row: Row, rank: Num, flight:
 
 
 @formula(lambda job, kind, *_: kind.title, "Korthikanti 2022, arXiv:2205.05198, 4.1", scope=True)
-def held(job: Job, kind: Kind, share: Share, selective: bool) -> Held:
+def held(job: Job, kind: Kind, share: Share, modules: tuple[str, ...]) -> Held:
     """Sums over the operators of one kind. Activations are those of blocks, times the framework's factor."""
     ops = operators(kind, share)
     dense, expert = parameters_of(ops)
-    policy = _kept(job, kind, ops, share, selective) if isinstance(kind, Block) else Kept()
+    policy = _kept(job, kind, ops, share, modules) if isinstance(kind, Block) else Kept()
     logits: Num = sum((_logits(job, op.work) for op in ops if isinstance(op.work, Logits)), start=0.0)
     adapters = adapter_parameters(ops, job.workload.lora_rank)
     narrow = sum(narrow_of(ops)) if job.recipe.quantize else 0.0
     return Held(dense, expert, adapters, policy, logits, _working(ops), late_bytes(ops, share.operand), narrow)
 
 
-def _kept(job: Job, kind: Block, ops: tuple[Operator, ...], share: Share, selective: bool) -> Kept:
+def _kept(job: Job, kind: Block, ops: tuple[Operator, ...], share: Share, modules: tuple[str, ...]) -> Kept:
     elements, factor = share.tokens * kind.hidden / share.shard, job.framework.activation_factor
     everything = sum(op.saved for op in ops) + job.framework.norm_bytes * elements
-    scores = sum(op.saved for op in ops if "core_attn" in op.modules and not share.flash)
-    return kept(factor * everything, factor * scores, factor * share.activation * elements, selective)
+    freed: Num = sum((op.saved for op in ops if op.within(modules)), start=0.0)
+    return kept(factor * everything, factor * freed, factor * share.activation * elements)
 
 
 def late_bytes(ops: Sequence[Operator], each: float) -> Num:

@@ -156,7 +156,7 @@ def _live(job: Job, plan: Plan, row: HeldRow, held: States) -> Live:
     return Live(
         _activations(row, kept.whole + again * (kept.boundary - kept.whole)),
         alone,
-        np.where(again > 0.0, kept.working, kept.scores),
+        np.where(again > 0.0, kept.working, kept.freed),
         boundary if job.lora else boundary + reducing + bucket,
     )
 

@@ -15,6 +15,7 @@ from planner.plan import Plan, divisors
 from planner.schedules import SCHEDULES, offered
 from planner.training.job import Job
 from planner.training.memory import all_adapters
+from planner.training.policies import recomputable
 from planner.units import format_bytes
 
 
@@ -56,6 +57,9 @@ def _numbers(job: Job, plan: Plan) -> dict[str, Any]:
         "batch": job.workload.global_batch,
         "framework": job.framework.name,
         "context": job.contexts[0],
+        "modules": ", ".join(plan.modules),
+        "recomputable": ", ".join(recomputable(job)) or "nothing",
+        "dispatchers": ", ".join(job.framework.dispatchers),
         "schedules": ", ".join(offered(job.framework.schedules)),
         "required": _required(plan),
         "stages": ", ".join(map(str, job.framework.zero)),

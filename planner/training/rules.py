@@ -12,6 +12,7 @@ from planner.schedules import SCHEDULES, offered
 from planner.stages import chunk_layers, short_chunks
 from planner.training.frameworks import FRAMEWORK_RULES
 from planner.training.job import Job
+from planner.training.policies import dispatcher_runs, overlap_runs, recomputable
 from planner.training.rule import Rule, head_worth, host_bytes
 
 
@@ -227,9 +228,46 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "selective",
-        lambda j, p: (not p.selective) | (not j.flash),
+        lambda j, p: (p.modules != ("core_attn",)) | (not j.flash),
         "selective recomputation of the attention core saves nothing under flash attention",
         "Korthikanti 2022, section 5; Dao 2022",
+    ),
+    Rule(
+        "recompute_together",
+        lambda j, p: (p.modules in ((), ("core_attn",))) | (p.recompute_layers == 0),
+        "modules are recomputed instead of whole layers, not beside k={recompute_layers} of them",
+        f"{MEGATRON} core/transformer/transformer_config.py",
+    ),
+    Rule(
+        "recompute_modules",
+        lambda j, p: set(p.modules) <= set(recomputable(j)),
+        "of {model} {framework} recomputes {recomputable} by themselves, not {modules}",
+        f"framework preset; {MEGATRON} core/transformer/transformer_config.py",
+    ),
+    Rule(
+        "dispatcher",
+        lambda j, p: p.dispatcher in j.framework.dispatchers,
+        "{framework} has no dispatcher {dispatcher}; it has {dispatchers}",
+        "framework preset",
+    ),
+    Rule(
+        "dispatcher_links",
+        dispatcher_runs,
+        "{dispatcher} needs accelerators from Hopper and MI300 on that NVLink or xGMI joins",
+        "DeepEP README.md",
+    ),
+    Rule(
+        "framework_overlap",
+        lambda j, p: (not p.overlap) | (j.framework.expert_overlap > 0),
+        "{framework} does not overlap expert traffic with another micro-batch",
+        "framework preset",
+    ),
+    Rule(
+        "expert_overlap",
+        lambda j, p: (not p.overlap) | overlap_runs(p),
+        "overlapped expert traffic needs ep > 1, v > 1 in a pipeline, a dispatcher other than allgather, and "
+        "recomputation of neither whole layers nor moe; ep={ep}, pp={pp}, v={v}, k={recompute_layers}",
+        f"{MEGATRON} core/transformer/transformer_config.py",
     ),
     Rule(
         "host_memory",

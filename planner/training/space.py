@@ -19,6 +19,7 @@ from planner.plan import ANY, Plan, Range, divisors
 from planner.schedules import SCHEDULES, Schedule, offered
 from planner.stages import chunk_layers, short_chunks
 from planner.training.job import Job
+from planner.training.policies import policies, untried_policies
 from planner.training.rule import head_worth
 
 BLOCK = 32768
@@ -39,26 +40,29 @@ class Bounds:
         ranges: by field name of `Plan` (tp, cp, ep, pp, v, dp, b, m, sp, zero, recompute_layers, head).
         schedules: admitted names, or None for the framework's.
         recompute: admitted policies among none, selective, full, block; None for all.
+        modules: what "selective" recomputes; dispatchers: admitted names; None: those of `planner.training.policies`.
     """
 
     ranges: dict[str, Range] = field(default_factory=dict)
     schedules: frozenset[str] | None = None
     recompute: frozenset[str] | None = None
+    modules: tuple[str, ...] | None = None
+    dispatchers: frozenset[str] | None = None
 
     def __getitem__(self, name: str) -> Range:
         return self.ranges.get(name, ANY)
 
 
 def plans(job: Job, bounds: Bounds) -> Iterator[Plan]:
-    """All plans inside the bounds, in batches of one schedule and selective policy: large grids, the rest as rows."""
-    for schedule, selective in product(_schedules(job, bounds), _selective(job, bounds)):
+    """All plans inside the bounds, in batches of one schedule and policy: large grids, the rest as rows."""
+    for schedule, policy in product(_schedules(job, bounds), policies(job, bounds)):
         small: list[Grid] = []
-        for grid in _grids(job, bounds, schedule, selective):
+        for grid in _grids(job, bounds, schedule, policy):
             if grid.size < LEAST:
                 small.append(grid)
             else:
-                yield from (replace(part.plan, schedule=schedule, selective=selective) for part in grid.parts())
-        yield from (replace(plan, schedule=schedule, selective=selective) for plan in _rows(small))
+                yield from (replace(part.plan, schedule=schedule, **policy) for part in grid.parts())
+        yield from (replace(plan, schedule=schedule, **policy) for plan in _rows(small))
 
 
 def _schedules(job: Job, bounds: Bounds) -> list[str]:
@@ -74,13 +78,6 @@ def _unpiped(job: Job, bounds: Bounds) -> str:
 def _awkward(schedule: Schedule) -> tuple[bool, bool, bool]:
     """Orders schedules by how well they stand for no pipeline: one chunk, many micro-batches, the usual optimizer."""
     return schedule.chunks != 1, schedule.undivided, schedule.asynchronous
-
-
-def _selective(job: Job, bounds: Bounds) -> list[bool]:
-    policies = bounds.recompute
-    if policies is None:
-        return [False] if job.flash else [False, True]
-    return [s for s in (False, True) if (("selective" in policies) if s else bool(policies - {"selective"}))]
 
 
 FIXED = ("tp", "cp", "ep", "etp", "pp", "dp", "dp_replicate", "b", "m", "sp")
@@ -140,7 +137,7 @@ def _joined(parts: list[Any]) -> Plan:
     return Plan(**dict(zip((*FIXED, *INNER), columns, strict=True)))
 
 
-def _grids(job: Job, bounds: Bounds, schedule: str, selective: bool) -> Iterator[Grid]:
+def _grids(job: Job, bounds: Bounds, schedule: str, policy: dict[str, Any]) -> Iterator[Grid]:
     """Grids of every (tp, cp, ep, dp, b, sp) and every (v, k, ZeRO, head), one per pp and per set of the latter."""
     outer: dict[tuple[int, bool], list[tuple[int, ...]]] = {}
     for degrees in layouts(job, bounds):
@@ -151,7 +148,7 @@ def _grids(job: Job, bounds: Bounds, schedule: str, selective: bool) -> Iterator
         rows = outer.setdefault((pp, dp * cp > 1), [])
         rows += [(*degrees, b, m, sp) for b, m in _batches(job, bounds, schedule, pp, dp) for sp in sps]
     for (pp, sharded), fixed in outer.items():
-        inner = _inner(job, bounds, schedule, selective, pp, sharded)
+        inner = _inner(job, bounds, schedule, policy, pp, sharded)
         if fixed and len(inner):
             yield Grid(np.array(fixed), inner)
 
@@ -202,7 +199,7 @@ def untried(job: Job, bounds: Bounds) -> tuple[tuple[str, str], ...]:
         found.append((f"tp beyond the {job.cluster.domain} GPUs of a scale-up domain", f"--tp 1..{gpus}"))
     if job.framework.hybrid_shard and gpus > 1 and "dp_replicate" not in bounds.ranges:
         found.append(("copies of sharded states", f"--dp-replicate 1..{gpus}"))
-    return tuple(found)
+    return (*found, *untried_policies(job, bounds))
 
 
 def _experts(job: Job, bounds: Bounds, tp: int, ranks: int) -> list[tuple[int, int]]:
@@ -213,7 +210,7 @@ def _experts(job: Job, bounds: Bounds, tp: int, ranks: int) -> list[tuple[int, i
     return [(ep, etp) for ep in eps for etp in etps if ranks % (ep * etp) == 0]
 
 
-def _inner(job: Job, bounds: Bounds, schedule: str, selective: bool, pp: int, sharded: bool) -> Any:
+def _inner(job: Job, bounds: Bounds, schedule: str, policy: dict[str, Any], pp: int, sharded: bool) -> Any:
     """Rows (v, k, ZeRO stage, head) for a pipeline depth."""
     layers = job.model.layers
     zeros = bounds["zero"].keep(_zero_stages(job, pp, sharded)) or bounds["zero"].keep(range(4))
@@ -223,7 +220,7 @@ def _inner(job: Job, bounds: Bounds, schedule: str, selective: bool, pp: int, sh
     chunks = np.broadcast_to(chunk_layers(layers, every), len(pairs)).astype(int)
     rows = [np.empty((0, 4), dtype=int)]
     for (v, head), chunk in zip(pairs, chunks.tolist(), strict=True):
-        ks = _recomputed(bounds, chunk, selective)
+        ks = _recomputed(bounds, chunk, policy)
         table = np.empty((len(ks), len(zeros), 4), dtype=int)
         table[..., 0], table[..., 1], table[..., 2], table[..., 3] = v, np.reshape(ks, (-1, 1)), zeros, head
         rows.append(table.reshape(-1, 4))
@@ -255,14 +252,19 @@ def _zero_stages(job: Job, pp: int, sharded: bool) -> list[int]:
     return [z for z in job.framework.zero if z <= deepest]
 
 
-def _recomputed(bounds: Bounds, chunk: int, selective: bool) -> list[int]:
-    """k, layers recomputed per chunk: 0, some (block) or all (full), as the policies admit."""
-    policies = bounds.recompute
-    free = policies is None
-    ks = [0] if free or "none" in policies or selective else []  # type: ignore[operator]
-    if free or "block" in policies:  # type: ignore[operator]
+def _recomputed(bounds: Bounds, chunk: int, policy: dict[str, Any]) -> list[int]:
+    """k, layers recomputed per chunk: 0, some (block) or all (full), as the policies admit.
+
+    Beside modules other than the attention core, and beside overlapped expert traffic, there are none.
+    """
+    admitted, modules = bounds.recompute, policy["modules"]
+    free = admitted is None
+    ks = [0] if free or "none" in admitted or modules else []  # type: ignore[operator]
+    if modules not in ((), ("core_attn",)) or policy["overlap"]:
+        return bounds["recompute_layers"].keep(ks)
+    if free or "block" in admitted:  # type: ignore[operator]
         ks += range(1, chunk)
-    if free or "full" in policies:  # type: ignore[operator]
+    if free or "full" in admitted:  # type: ignore[operator]
         ks.append(chunk)
     return bounds["recompute_layers"].keep(ks)
 
@@ -271,5 +273,11 @@ def recompute_name(job: Job, plan: Plan) -> str:
     """none, selective, full, or "3 of 10" layers of each chunk."""
     chunk = int(chunk_layers(job.model.layers, plan))
     if plan.recompute_layers == 0:
-        return "selective" if plan.selective else "none"
+        return "selective" if plan.modules else "none"
     return "full" if plan.recompute_layers >= chunk else f"{plan.recompute_layers} of {chunk}"
+
+
+def recompute_words(job: Job, plan: Plan) -> str:
+    """The same with the names of recomputed modules: "layernorm, moe_act"."""
+    name = recompute_name(job, plan)
+    return ", ".join(plan.modules) if name == "selective" and plan.modules != ("core_attn",) else name

@@ -21,7 +21,7 @@ def test_a_full_row() -> None:
     assert (cluster.accelerator.name, cluster.nodes, cluster.used) == ("a100-sxm4-80gb", 8, 8)
     assert cluster.network is not None and cluster.network.rate == 200e9 / 8
     assert (plan.tp, plan.pp, plan.dp, plan.b, plan.m, plan.v) == (8, 4, 2, 4, 8, 1)
-    assert (plan.recompute_layers, plan.selective, plan.zero, plan.sp) == (12, False, 0, 0)
+    assert (plan.recompute_layers, plan.modules, plan.zero, plan.sp) == (12, (), 0, 0)
     assert (one.job.workload.attention, one.job.workload.precision) == ("unfused", "fp16")
     assert (one.step, one.peak, one.fit, one.source) == (5.0, None, None, "paper")
     assert one.main and not one.alternatives
@@ -71,19 +71,19 @@ class TestRecompute:
 
     def test_selective_with_stored_scores(self) -> None:
         plan = case(recompute="selective").plan
-        assert plan.selective and plan.recompute_layers == 0
+        assert plan.modules == ("core_attn",) and plan.recompute_layers == 0
 
     def test_selective_under_flash_attention(self) -> None:
         """Megatron has nothing left to recompute; torchtitan recomputes every second layer or product."""
         plan = case(recompute="selective", flash_attention="yes").plan
-        assert not plan.selective and plan.recompute_layers == 0
+        assert not plan.modules and plan.recompute_layers == 0
         titan = case(recompute="selective", flash_attention="yes", framework="torchtitan 2024")
         assert titan.plan.recompute_layers == 6 and "selective-ac" in titan.labels
 
     def test_unknown_is_every_plausible_setting_and_scored_apart(self) -> None:
         one = case(recompute="unknown")
-        assert [(p.recompute_layers, p.selective) for p in (one.plan, *one.alternatives)] == [
-            (0, False), (0, True), (12, False),
+        assert [(p.recompute_layers, p.modules) for p in (one.plan, *one.alternatives)] == [
+            (0, ()), (0, ("core_attn",)), (12, ()),
         ]  # fmt: skip
         assert not one.main and "unknown-recompute" in one.labels
 

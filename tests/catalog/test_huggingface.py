@@ -46,6 +46,8 @@ DEEPSEEK_V3: dict[str, Any] = {
     "num_experts_per_tok": 8,
     "moe_layer_freq": 1,
     "first_k_dense_replace": 3,
+    "n_group": 8,
+    "topk_group": 4,
     "kv_lora_rank": 512,
     "q_lora_rank": 1536,
     "qk_nope_head_dim": 128,

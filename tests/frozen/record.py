@@ -92,7 +92,8 @@ def draw(seed: int) -> dict[str, Any]:
 
 def drawn(row: dict[str, Any]) -> tuple[Job, Plan]:
     """The job and the plan of a drawn row."""
-    return job(**row["job"]), Plan(**row["plan"])
+    plan = {name: value for name, value in row["plan"].items() if name != "selective"}
+    return job(**row["job"]), Plan(**plan, modules=("core_attn",) if row["plan"].get("selective") else ())
 
 
 def said(on: Job, plan: Plan) -> dict[str, float]:

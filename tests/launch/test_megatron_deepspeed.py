@@ -54,7 +54,7 @@ def test_recomputation() -> None:
     assert (every["--recompute-method"], every["--recompute-num-layers"]) == ("uniform", "1")
     some = flags(setup(dense(), "8xA100", recompute_layers=5))
     assert (some["--recompute-method"], some["--recompute-num-layers"]) == ("block", "5")
-    core = flags(setup(dense(), "8xA100", selective=True, attention="unfused"))
+    core = flags(setup(dense(), "8xA100", modules=("core_attn",), attention="unfused"))
     assert core["--recompute-granularity"] == "selective"
     assert "--use-flash-attn-v2" not in core
 

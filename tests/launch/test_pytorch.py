@@ -115,7 +115,7 @@ def test_four_processes(plan: dict[str, Any], tmp_path: Path) -> None:
         ({"pp": 4, "v": 2, "schedule": "zb-v"}, "pytorch_vee", "2*4 has to divide the 12 layers"),
         ({"zero": 1}, "pytorch_zero", "0, 2 or 3, not 1"),
         ({"cp": 2}, "pytorch_context", "cp=2"),
-        ({"selective": True, "attention": "unfused"}, "pytorch_recompute", "attention core"),
+        ({"modules": ("core_attn",), "attention": "unfused"}, "pytorch_recompute", "attention core"),
         ({"precision": "fp16"}, "pytorch_precision", "bf16"),
         ({"optimizer": "adam-8bit"}, "pytorch_optimizer", "adam or adam-bf16"),
         ({"offload": "optimizer", "zero": 3}, "pytorch_offload", "states alone"),

@@ -78,7 +78,12 @@ def drawn(seed: int) -> tuple[Job, Plan]:
     batch = {"b": pick.choice((1, 2)), "m": pick.choice((1, 2, 4)) * pp, "sp": pick.choice((0, 1)) if tp > 1 else 0}
     zero = pick.choice((0, 1, 2, 3))
     return of, Plan(
-        **split, **batch, zero=zero, recompute_layers=layers, schedule=schedule, selective=pick.choice((False, True))
+        **split,
+        **batch,
+        zero=zero,
+        recompute_layers=layers,
+        schedule=schedule,
+        modules=pick.choice(((), ("core_attn",))),
     )
 
 

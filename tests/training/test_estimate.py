@@ -42,12 +42,13 @@ def draw(of: Job, rows: int) -> list[Plan]:
     pools: dict[tuple[str, bool], list[Plan]] = {}
     for batch in plans(of, Bounds(ranges={"cp": ANY, "dp_replicate": ANY})):
         mask = legal(of, batch)[0]
-        pools.setdefault((batch.schedule, batch.selective), []).append(batch[mask])
+        pools.setdefault(batch.policy, []).append(batch[mask])
     drawn = []
-    for (schedule, selective), batches in pools.items():
+    for (schedule, modules, dispatcher, overlap), batches in pools.items():
         columns = {n: np.concatenate([getattr(b, n) for b in batches]) for n in INTEGERS}
         pick = rng.permutation(len(columns["tp"]))[: -(-rows // len(pools)) * 2]
-        drawn.append(Plan(**{n: c[pick] for n, c in columns.items()}, schedule=schedule, selective=selective))
+        whole = {"schedule": schedule, "modules": modules, "dispatcher": dispatcher, "overlap": overlap}
+        drawn.append(Plan(**{n: c[pick] for n, c in columns.items()}, **whole))
     return drawn
 
 
@@ -184,16 +185,18 @@ def test_a_higher_zero_stage_never_costs_states() -> None:
             assert (np.diff(result.gradients + result.optimizer) <= 0).all()
 
 
-@pytest.mark.parametrize("selective", [False, True])
+@pytest.mark.parametrize("modules", [(), ("core_attn",)])
 @pytest.mark.parametrize(
     ("pp", "v", "schedule"), [(1, 1, "1f1b"), (4, 1, "1f1b"), (4, 2, "interleaved"), (4, 1, "gpipe")]
 )
-def test_more_recomputation_saves_memory_and_costs_time(selective: bool, pp: int, v: int, schedule: str) -> None:
+def test_more_recomputation_saves_memory_and_costs_time(
+    modules: tuple[str, ...], pp: int, v: int, schedule: str
+) -> None:
     """Stored bytes fall with every layer; the first one needs room to work in: one layer and an input at most."""
     of = JOBS["GPT, dropout, unfused attention"]
     k = np.arange(40 // (pp * v) + 1)
     same = {"pp": pp, "v": v, "tp": 2, "m": 16, "b": 2}
-    plan = Plan(**{n: k * 0 + x for n, x in same.items()}, recompute_layers=k, schedule=schedule, selective=selective)
+    plan = Plan(**{n: k * 0 + x for n, x in same.items()}, recompute_layers=k, schedule=schedule, modules=modules)
     result = estimate(of, plan)
     assert (np.diff(result.memory.activations) < 0).all()
     assert (np.diff(result.memory.total)[1:] < 0).all()

@@ -24,7 +24,7 @@ def _even_chunks(job: Job, plan: Plan) -> Any:
 
 def _recompute(job: Job, plan: Plan) -> Any:
     some = (plan.recompute_layers > 0) & (plan.recompute_layers < job.model.layers)
-    return (not plan.selective) & ((plan.pp > 1) | np.logical_not(some))
+    return (not plan.modules) & ((plan.pp > 1) | np.logical_not(some))
 
 
 def _context(job: Job, plan: Plan) -> Any:

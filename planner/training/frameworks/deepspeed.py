@@ -25,7 +25,7 @@ ENGINE = "DeepSpeed runtime/pipe/engine.py"
 def whole_recompute(job: Job, plan: Plan) -> Any:
     """Nothing or every layer."""
     every = plan.recompute_layers >= chunk_layers(job.model.layers, plan)
-    return (not plan.selective) & ((plan.recompute_layers == 0) | every)
+    return (not plan.modules) & ((plan.recompute_layers == 0) | every)
 
 
 def _own_stages(job: Job, plan: Plan) -> Any:

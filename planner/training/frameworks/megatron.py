@@ -41,7 +41,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "megatron_recompute",
-        lambda j, p: (not p.selective) | (p.recompute_layers == 0),
+        lambda j, p: (not p.modules) | (p.recompute_layers == 0),
         "--recompute-granularity is full or selective, not both: k={recompute_layers}",
         ARGUMENTS,
     ),

@@ -30,7 +30,7 @@ RULES: tuple[Rule, ...] = (
     *SHARED,
     Rule(
         "megatron_deepspeed_granularity",
-        lambda j, p: (not p.selective) | (p.recompute_layers == 0),
+        lambda j, p: (not p.modules) | (p.recompute_layers == 0),
         "--recompute-granularity is full or selective, not both: k={recompute_layers}",
         "Megatron-DeepSpeed megatron/arguments.py",
     ),

@@ -40,7 +40,7 @@ def _recompute(job: Job, plan: Plan) -> Any:
     chunk = chunk_layers(job.model.layers, plan)
     ends = (plan.recompute_layers == 0) | (plan.recompute_layers >= chunk)
     even = (plan.head == 0) & (np.asarray(job.model.layers) % (plan.pp * plan.v) == 0)
-    return (not plan.selective) & (ends | (even & (chunk % np.maximum(plan.recompute_layers, 1) == 0)))
+    return (not plan.modules) & (ends | (even & (chunk % np.maximum(plan.recompute_layers, 1) == 0)))
 
 
 RULES: tuple[Rule, ...] = (

@@ -1,0 +1,141 @@
+"""Layers of experts: what is run again, what it frees, what the host adds, what skew costs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from planner.cost.recompute import MODULES
+from planner.plan import Plan
+from planner.training.estimate import estimate
+from planner.training.job import Job
+from planner.training.layer import pieces
+from planner.training.memory import held_kinds
+from planner.training.policies import light_modules, module_sets, policies, recomputable, usual_dispatcher
+from planner.training.rules import legal
+from planner.training.space import Bounds
+from tests.jobs import job
+
+QWEN = job("qwen3-30b-a3b", "2x8xH100", seq=4096, batch=1024)
+PLAN = Plan(ep=16, dp=16, m=64, zero=1, dispatcher="deepep")
+DEEPSEEK = job("deepseek-v3", "128x8xH100", seq=4096, batch=1024)
+
+
+def changed(of: Job, **workload: Any) -> Job:
+    return replace(of, workload=of.workload.model_copy(update=workload))
+
+
+def kept(of: Job, *modules: str) -> float:
+    """Bytes that a layer of experts keeps of one micro-batch."""
+    kinds = held_kinds(of, replace(PLAN, modules=modules).floats())
+    return float(kinds[0].kept.whole)
+
+
+def test_bytes_of_recomputed_modules() -> None:
+    """Qwen3-30B, one token: the activation's output is 8 * 768 elements, the norm before the router 2048 of 2 bytes."""
+    tokens = 4096.0
+    assert kept(QWEN) - kept(QWEN, "moe_act") == pytest.approx(tokens * 8 * 768 * 2)
+    assert kept(QWEN) - kept(QWEN, "layernorm") == pytest.approx(tokens * 2048 * 2)
+    assert kept(QWEN) - kept(QWEN, "moe") == pytest.approx(tokens * 8 * (2048 + 3 * 768) * 2)
+    assert kept(QWEN, "moe", "moe_act") == kept(QWEN, "moe")
+
+
+def test_latents_keep_what_they_are_made_of() -> None:
+    """DeepSeek-V3 at tp = 1: 128 heads of q (192), k (192) and v (128) are made again out of latents."""
+    plan = Plan(pp=16, ep=64, dp=64, m=16, zero=1)
+    whole, light = (
+        float(held_kinds(DEEPSEEK, replace(plan, modules=modules).floats())[1].kept.whole)
+        for modules in ((), ("mla_up_proj",))
+    )
+    assert whole - light == pytest.approx(4096.0 * 128 * (192 + 192 + 128) * 2)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_recomputed_modules_cost_their_forward_pass(module: str) -> None:
+    """More time than without, less than all of the layer; every module of the layer saves memory or nothing."""
+    plan = Plan(pp=16, ep=64, dp=64, m=16, zero=1, modules=(module,)).floats()
+    piece = pieces(DEEPSEEK, plan)[1]
+    assert (module == "mlp") == (piece.again.total == 0.0)
+    assert piece.again.total < piece.forward.total
+    freed, none = (estimate(DEEPSEEK, replace(plan, modules=one)).memory.activations for one in ((module,), ()))
+    assert freed <= none
+
+
+def test_recomputing_experts_sends_tokens_again() -> None:
+    """Two of four dispatches of a micro-batch are of the forward pass: half as many again."""
+    plain, again = (estimate(QWEN, replace(PLAN, modules=modules)).time for modules in ((), ("moe",)))
+    assert again.ep_comm == pytest.approx(1.5 * plain.ep_comm)
+
+
+@pytest.mark.parametrize(("graphs", "wait"), [("none", 1.0e-3), ("partial", 1.0e-3), ("full", None)])
+def test_what_the_host_adds(graphs: str, wait: float | None) -> None:
+    """48 layers, 64 micro-batches: the preset's wait each and 0.1 us a token, nothing in a graph of the iteration."""
+    framework = QWEN.framework.model_copy(update={"host_layer": 0.0, "host_layer_backward": 0.0})
+    bare = framework.model_copy(update=dict.fromkeys(("expert_wait_fused", "expert_wait_graphs", "expert_token"), 0.0))
+    of = changed(QWEN, graphs=graphs)
+    times = [float(estimate(replace(of, framework=one), PLAN).time.total) for one in (framework, bare)]
+    expected = 0.0 if wait is None else 48 * 64 * (wait + 4096 * 0.1e-6)
+    assert times[0] - times[1] == pytest.approx(expected, rel=1e-6, abs=1e-9)
+
+
+def test_all_to_all_waits_longer_and_a_capacity_not_at_all() -> None:
+    plain, fused = (estimate(QWEN, replace(PLAN, dispatcher=name)).time for name in ("alltoall", "deepep"))
+    assert plain.forward + plain.backward - fused.forward - fused.backward == pytest.approx(48 * 64 * 2e-3, rel=0.01)
+    padded = estimate(changed(QWEN, capacity=1.0), PLAN).time
+    assert fused.forward + fused.backward - padded.forward - padded.backward == pytest.approx(48 * 64 * 1e-3, rel=0.01)
+
+
+def test_overlap_hides_a_measured_share() -> None:
+    """36.6 % of HybridEP's traffic on 2 nodes of H100 (Megatron-Bridge)."""
+    alone, beside = (float(estimate(QWEN, replace(PLAN, overlap=on)).time.ep_comm) for on in (False, True))
+    assert 1.0 - beside / alone == pytest.approx(0.366, abs=0.01)
+
+
+def test_skew_reaches_time_and_memory() -> None:
+    """A rank with half as many tokens again: so many more rows to send, compute and keep."""
+    even, skewed = (estimate(changed(QWEN, imbalance=x), PLAN) for x in (1.0, 1.5))
+    assert skewed.time.ep_comm == pytest.approx(1.5 * even.time.ep_comm, rel=0.02)
+    assert skewed.time.forward > even.time.forward
+    rows = 48 * 4096.0 * 8 * (2048 + 3 * 768) * 2
+    assert skewed.memory.activations - even.memory.activations == pytest.approx(0.5 * rows, rel=1e-6)
+    cut = estimate(changed(QWEN, imbalance=1.5, capacity=1.0), PLAN)
+    assert cut.memory.activations == even.memory.activations
+
+
+class TestPolicies:
+    """What is searched, and what is refused."""
+
+    def test_modules_of_a_model(self) -> None:
+        assert recomputable(QWEN) == ("core_attn", "layernorm", "moe_act", "moe")
+        assert light_modules(DEEPSEEK) == ("mla_up_proj", "layernorm", "moe_act")
+        assert light_modules(job("llama3.1-8b", "8xH100", seq=4096, batch=64)) == ()
+
+    def test_defaults(self) -> None:
+        """Nothing or what is cheap; the fastest dispatcher of the machine; with and without overlap."""
+        assert module_sets(QWEN, Bounds()) == [(), ("layernorm", "moe_act")]
+        assert len(list(policies(QWEN, Bounds()))) == 4
+        machines = {"8xA100": "alltoall", "8xH100": "deepep", "64xGB200": "hybridep", "8xMI300X": "alltoall"}
+        jobs = {on: job("qwen3-30b-a3b", on, seq=4096, batch=1024) for on in machines}
+        assert {on: usual_dispatcher(of) for on, of in jobs.items()} == machines
+
+    def test_asked(self) -> None:
+        bounds = Bounds(recompute=frozenset({"selective"}), modules=("moe",), dispatchers=frozenset({"alltoall"}))
+        assert {(one["modules"], one["dispatcher"]) for one in policies(QWEN, bounds)} == {(("moe",), "alltoall")}
+
+    @pytest.mark.parametrize(
+        ("on", "changes", "rule"),
+        [
+            ("2x8xH100", {"modules": ("mla_up_proj",)}, "recompute_modules"),
+            ("2x8xH100", {"modules": ("moe",), "recompute_layers": 1}, "recompute_together"),
+            ("2x8xA100", {"dispatcher": "deepep"}, "dispatcher_links"),
+            ("2x8xH100", {"overlap": True, "dispatcher": "allgather"}, "expert_overlap"),
+            ("2x8xH100", {"overlap": True, "ep": 1}, "expert_overlap"),
+        ],
+    )
+    def test_refused(self, on: str, changes: dict[str, Any], rule: str) -> None:
+        of = job("qwen3-30b-a3b", on, seq=4096, batch=1024)
+        plan = replace(PLAN, **{"dispatcher": "alltoall"} | changes)
+        mask, broken = legal(of, plan)
+        assert not mask and rule in broken
