@@ -93,6 +93,7 @@ class Corpus:
 
     Attributes:
         jobs: records that several rows share, so that their plans can be evaluated together.
+        fuller: ids of rows, and of the row that tells the same run more fully (its `existing_id`).
     """
 
     shelf: Shelf = field(default_factory=lambda: Shelf(open_library()))
@@ -100,6 +101,7 @@ class Corpus:
     skipped: list[Skipped] = field(default_factory=list)
     jobs: dict[tuple[Any, ...], Job] = field(default_factory=dict)
     seen: set[tuple[Any, ...]] = field(default_factory=set)
+    fuller: dict[str, str] = field(default_factory=dict)
 
     def add(self, rows: Iterable[Row]) -> None:
         """Read more rows; a figure that came before, in this or another file, is not counted twice."""
@@ -108,8 +110,20 @@ class Corpus:
                 self._keep(find_case(self.shelf, row, self.jobs))
             except Unusable as reason:
                 self.skipped.append(Skipped(row.get("id", ""), str(reason)))
+            else:
+                self._supersede(row.get("existing_id", "").partition(" ")[0], row["id"])
+
+    def _supersede(self, older: str, newer: str) -> None:
+        """Leave out the row of another file that a fuller one names as the same run."""
+        if older:
+            self.fuller[older] = newer
+            gone = [case.id for case in self.cases if case.id == older]
+            self.cases = [case for case in self.cases if case.id != older]
+            self.skipped += [Skipped(id, f"the same run is told more fully by {newer}") for id in gone]
 
     def _keep(self, case: Case) -> None:
+        if case.id in self.fuller:
+            raise Unusable(f"the same run is told more fully by {self.fuller[case.id]}")
         value = case.step or case.peak or case.fit
         figure = (case.layout, case.tool, f"{value:.4g}" if isinstance(value, float) else value)
         if figure in self.seen:

@@ -196,6 +196,7 @@ DOUBTFUL: dict[str, str] = {
 
 APART = (
     "moe",
+    "known-graphs",
     "fp8",
     "fp4",
     "lora",

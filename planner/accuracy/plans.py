@@ -32,6 +32,8 @@ def find_plans(row: Row, job: Job, source: str = "") -> tuple[tuple[Plan, ...], 
     """
     labels: list[str] = []
     tp, pp, cp, ep = (whole(row, name, least=0) or 1 for name in ("tp", "pp", "cp", "ep"))
+    if job.model.moe is not None and job.cluster.gpus > 1 and whole(row, "ep", least=0) is None:
+        raise Unusable("no expert parallel degree")
     dp, b = _ranks(row, job, tp * pp * cp), whole(row, "micro_batch")
     if b is None:
         raise Unusable("no micro-batch size")

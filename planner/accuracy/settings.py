@@ -31,12 +31,12 @@ def modules(row: Row) -> tuple[str, ...]:
 
 
 def graphs(row: Row) -> tuple[str, tuple[str, ...]]:
-    """The mode of CUDA graphs: the column, else the notes; a label where neither says, and none is taken."""
+    """The mode of CUDA graphs: the column, else the notes, else none; and a label that says whether it is known."""
     said = row.get("cuda_graphs", "")
     if said in ("none", "partial", "full"):
-        return said, ()
+        return said, ("known-graphs",)
     found = next((mode for words, mode in GRAPHS if says(row, "notes", (words,))), None)
-    return found or "none", () if found else ("unknown-graphs",)
+    return found or "none", ("known-graphs",) if found else ("unknown-graphs",)
 
 
 def capacity(row: Row) -> float | None:
