@@ -206,7 +206,7 @@ def test_caveats_name_what_was_never_measured() -> None:
     assert caveats(llama("8x8xA100"), Bounds()) == ()
     of = job("mixtral-8x7b", "8x8xA100", seq=4096, batch=512)
     said = " ".join(caveats(of, Bounds(ranges={"cp": Range(1, 8)})))
-    assert "mixture-of-experts" in said and "context-parallel" in said
+    assert "balanced routing" in said and "CUDA graphs" in said and "context-parallel" in said
 
 
 @pytest.mark.parametrize(("seq", "tried"), [(8192, False), (32768, True)])
