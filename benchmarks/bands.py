@@ -12,6 +12,9 @@ without each source in turn is not done here; three stand-ins for it are:
 - new accelerator: the source predicted with the efficiencies of another generation; parts that no source ever measured
   (A100 PCIe, H200) as they are.
 
+Of peaks nothing is fitted but a preset's reserve, so that runs are predicted as packaged: by preset those with ENOUGH
+peaks, all presets together, and mixtures of experts.
+
 A width is the 80 % quantile of |log(predicted/measured)|: the larger of the one in which all sources and the one in
 which all runs weigh the same; never smaller for a larger scale or a class farther from what was measured.
 Without --write the numbers are printed alone.
@@ -24,6 +27,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import yaml
@@ -76,7 +80,10 @@ WIDE = 1.0
 """Prior width, in logarithms, of a preset's constants when they are fitted anew."""
 
 ENOUGH = 5
-"""Runs of other sources without which a preset is not fitted anew."""
+"""Runs of other sources without which a preset is not fitted anew; peaks without which it has no band of its own."""
+
+MOE_LABELS = frozenset({"moe", "catalog-shape", "selective-flash"})
+"""What may be said of a mixture of experts whose peak counts: it ran with the preset that it is predicted with."""
 
 MOST = 60
 """Runs of a source that are looked at, evenly taken: more say no more about a source."""
@@ -163,6 +170,26 @@ def quantile(found: Sequence[Residual]) -> float:
     return max(by_source, float(np.quantile([r.size for r in found], COVERAGE, method="higher")))
 
 
+def peak_widths(paths: Sequence[Path]) -> dict[str, Any]:
+    """Half-widths of peaks, rounded up to whole per cents; the same law as for times."""
+    cases = [c for c in read([MEASURED, *paths]).cases if c.peak is not None and not c.alternatives]
+    dense = [c for c in cases if c.main]
+    moe = [c for c in cases if c.labels and c.labels <= MOE_LABELS]
+    by_preset: dict[str, list[Case]] = defaultdict(list)
+    for case in dense:
+        by_preset[case.job.framework.name].append(case)
+    presets = {name: peak_width(ones) for name, ones in sorted(by_preset.items()) if len(ones) >= ENOUGH}
+    return {"presets": presets, "other": peak_width(dense), "moe": peak_width(moe)}
+
+
+def peak_width(cases: Sequence[Case]) -> float:
+    """The quantile of |log(predicted/measured)| of some peaks."""
+    found = [
+        Residual("peak", p.case.source, "", float(abs(np.log(p.peak / (p.case.peak or 0.0))))) for p in predict(cases)
+    ]
+    return float(np.ceil(round(quantile(found) * 100.0, 6)) / 100.0)
+
+
 def widths(found: Sequence[Residual]) -> dict[str, dict[str, float]]:
     """By class and scale, never smaller for a farther class or a larger scale; rounded up to whole per cents."""
     table: dict[str, dict[str, float]] = {}
@@ -212,7 +239,8 @@ def run(arguments: Sequence[str]) -> None:
     if "--write" in arguments:
         sources = ", ".join(sorted({c.source for c in cases}))
         said = f"benchmarks/bands.py over {len(cases)} runs of {sources}; what is held out how: there"
-        text = yaml.safe_dump({"source": said, "coverage": COVERAGE} | table, sort_keys=False, width=118)
+        peaks = {"peaks": peak_widths([Path(a) for a in arguments if a != "--write"])}
+        text = yaml.safe_dump({"source": said, "coverage": COVERAGE} | table | peaks, sort_keys=False, width=118)
         TARGET.write_text(text, encoding="utf-8")
         page = replaced(PAGE.read_text(encoding="utf-8"), "widths", widest)
         PAGE.write_text(replaced(page, "coverage", inside), encoding="utf-8")

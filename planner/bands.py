@@ -2,8 +2,9 @@
 
 Half-widths are of |log(predicted/measured)|, so that the measured time lies between predicted*exp(-w) and
 predicted*exp(w) in four cases of five; for small w that is predicted ± w. `benchmarks/bands.py` makes the numbers
-(`profiles/accuracy/bands.yaml`) out of the corpus and says how; they hold for dense models in 16 bit without context
-parallelism. Other kinds were never held against enough runs and get no band.
+(`profiles/accuracy/bands.yaml`) out of the corpus and says how; those of times hold for dense models in 16 bit without
+context parallelism, those of peaks for full training in 16 bit. Other kinds were never held against enough runs and get
+no band.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from math import log
+from math import exp, log
 from typing import Annotated
 
 from pydantic import Field
@@ -36,6 +37,19 @@ class Widths(Record):
     many: Width
 
 
+class PeakWidths(Record):
+    """Half-widths of peaks.
+
+    Attributes:
+        presets: of dense models, by preset with measured peaks; other: of presets without any.
+        moe: of mixtures of experts.
+    """
+
+    presets: dict[str, Width]
+    other: Width
+    moe: Width
+
+
 class Bands(Record):
     """The content of bands.yaml.
 
@@ -43,6 +57,7 @@ class Bands(Record):
         coverage: share of held-out runs inside.
         measured: accelerator and preset were both fitted to runs, the source at hand not among them.
         new_preset: the accelerator was, the preset was not. new_accelerator: the accelerator was not, or the network.
+        peaks: the same of memory.
     """
 
     source: Text
@@ -50,6 +65,7 @@ class Bands(Record):
     measured: Widths
     new_preset: Widths
     new_accelerator: Widths
+    peaks: PeakWidths
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +108,49 @@ def unmeasured(job: Job, plan: Plan) -> Iterator[str]:
         yield "offload"
     if not job.recipe.wide:
         yield job.workload.precision
+
+
+def memory_band(job: Job) -> Band:
+    """The band of the peak of a plan of a job: by preset; none for kinds whose peaks were never measured."""
+    untested = list(_unweighed(job))
+    if untested:
+        return Band(None, f"untested: {', '.join(untested)}")
+    widths, name = bands().peaks, job.framework.name
+    inside = f"{bands().coverage:.0%} of measured peaks"
+    if job.model.moe is not None:
+        return Band(widths.moe, f"{inside} of mixtures of experts")
+    if name in widths.presets:
+        return Band(widths.presets[name], f"{inside} of {name}")
+    return Band(widths.other, f"{inside} of all presets; of {name} there is none")
+
+
+def _unweighed(job: Job) -> Iterator[str]:
+    if job.lora:
+        yield "LoRA"
+    if job.workload.offload != "none":
+        yield "offload"
+    if job.workload.precision not in ("bf16", "fp16"):
+        yield job.workload.precision
+
+
+def upper(job: Job) -> float:
+    """Upper end of a peak's band over its prediction; where there is no band, that of the widest."""
+    width, widths = memory_band(job).width, bands().peaks
+    return exp(max(widths.other, widths.moe, *widths.presets.values()) if width is None else width)
+
+
+def memory_range(job: Job, need: float) -> tuple[float, float] | None:
+    """Both ends of the band of a peak in bytes; None where there is none."""
+    width = memory_band(job).width
+    return None if width is None else (need * exp(-width), need * exp(width))
+
+
+def fit_verdict(job: Job, need: float, capacity: float) -> str:
+    """ "fits", "tight" (the limit lies between the peak and the upper end of its band) or "does not fit"."""
+    if need > capacity:
+        return "does not fit"
+    found = memory_range(job, need)
+    return "tight" if found is not None and found[1] > capacity else "fits"
 
 
 def _kind(job: Job) -> tuple[str, str]:

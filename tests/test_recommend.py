@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from itertools import groupby
 
 import pytest
 
-from planner.errors import NoLegalPlan
+from planner.bands import fit_verdict
+from planner.errors import NoLegalPlan, PlannerError
+from planner.questions.ask import ask
 from planner.questions.pins import grown
 from planner.questions.train import (
     RELAXATIONS,
+    Ranked,
     Recommendation,
     caveats,
     recommend,
     relax,
+    roomiest_first,
     smallest_cluster,
     usable_memory,
 )
@@ -228,3 +233,48 @@ def test_what_an_option_opens_is_no_longer_named() -> None:
         (p.tp, p.cp, p.dp_replicate) for batch in plans(of, wide) for p in (batch[i] for i in range(len(batch)))
     }
     assert all(max(column) > 1 for column in zip(*plans_of, strict=True)) and max(tp for tp, _, _ in plans_of) == 16
+
+
+def test_a_margin_keeps_memory_free() -> None:
+    """A tenth of what is usable; the header says so, and every plan obeys."""
+    asked = ask("llama3.1-8b", "8xA100", seq=2048, global_batch=64, margin="10%")
+    plain = ask("llama3.1-8b", "8xA100", seq=2048, global_batch=64)
+    assert usable_memory(asked.job) == pytest.approx(0.9 * usable_memory(plain.job))
+    assert any("10.0% of the usable memory" in said for said in asked.assumptions)
+    told = recommend(asked.job, asked.bounds)
+    assert told.ranked and all(one.need <= 0.9 * usable_memory(plain.job) for one in told.ranked)
+
+
+def test_strictly_nothing_is_tight() -> None:
+    """The band of the peak counts as used."""
+    asked = ask("llama3.1-70b", "64xA100", strict_fit=True)
+    plain = ask("llama3.1-70b", "64xA100")
+    told = recommend(asked.job, asked.bounds)
+    assert told.ranked
+    for one in told.ranked:
+        assert fit_verdict(one.job, one.need, usable_memory(plain.job)) == "fits"
+
+
+@pytest.mark.parametrize("text", ["100%", "-1%", "x", "1.5"])
+def test_a_margin_is_a_share(text: str) -> None:
+    """Below all of it."""
+    with pytest.raises(PlannerError, match="no share of the memory"):
+        ask("llama3.1-8b", "8xA100", margin=text)
+
+
+def with_need(one: Ranked, need: float, slower: float) -> Ranked:
+    """The same plan with another peak, in one part, and another step, by its overhead."""
+    memory, time = one.estimate.memory, one.estimate.time
+    more = (slower - 1.0) * float(time.total)
+    found = replace(one.estimate, memory=replace(memory, weights=memory.weights + need - one.need))
+    return replace(one, estimate=replace(found, time=replace(time, overhead=time.overhead + more)))
+
+
+def test_room_decides_between_ties() -> None:
+    """A tight plan leads only where it is faster by more than a hundredth."""
+    told = answer("8x8xA100")
+    first, capacity = told.ranked[0], told.capacity
+    quick = with_need(first, capacity / 1.01, 1.0)
+    for step, leads in ((1.009, True), (1.011, False)):
+        slow = with_need(first, capacity / 2, step)
+        assert (roomiest_first([quick, slow], capacity)[0] is slow) == leads

@@ -56,6 +56,7 @@ Fork = Annotated[
     typer.Option("--fork", help="Options that the framework does not have are your fork's own", rich_help_panel=_SAY),
 ]
 Margin = Annotated[str, typer.Option("--margin", help="Share of memory that must stay free: 8%")]
+StrictFit = Annotated[bool, typer.Option("--strict-fit", help="Tight is a failure: the limit lies inside the band")]
 Profiles = Annotated[Path | None, typer.Option("--profiles", help="Directory of your own profiles")]
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout", rich_help_panel=_OUT)]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No notes on stderr", rich_help_panel=_OUT)]
@@ -83,6 +84,7 @@ def check(
     variables: Set = None,
     fork: Fork = False,
     margin: Margin = "0%",
+    strict_fit: StrictFit = False,
     measured_step: Step = None,
     measured_memory: Peak = None,
     profiles: Profiles = None,
@@ -94,7 +96,6 @@ def check(
     Reads Megatron-LM and Megatron-DeepSpeed scripts and flags, DeepSpeed JSON, torchtitan TOML, and answers of
     recommend and explain. Scripts are read, never run. Exit codes: 0 legal and fits, 1 does not fit, 2 illegal.
     """
-    share = _share(margin)
     step, peak = _quantity("--measured-step", measured_step, "second"), _quantity("--measured-memory", measured_memory)
     from planner.catalog.library import open_library
     from planner.cli.infile import read_text
@@ -103,13 +104,14 @@ def check(
     from planner.launch.check import compared
     from planner.launch.header import read_header
     from planner.launch.targets import TARGETS
+    from planner.questions.ask import share_of_memory
     from planner.questions.train import caveats
     from planner.report.check import document
     from planner.report.check import text as shown
     from planner.report.jsonout import write
     from planner.training.space import Bounds
 
-    text = read_text(file)
+    share, text = share_of_memory(margin), read_text(file)
     said = read_header(text)
     library = open_library(profiles, False)
     given: dict[str, Any] = {"seq": seq, "global_batch": global_batch, "b": micro_batch, "tp": tp, "pp": pp}
@@ -127,20 +129,8 @@ def check(
         show(shown(file, verdict))
     if not verdict.legal:
         raise typer.Exit(EXIT_BAD_INPUT)
-    if not verdict.fits:
+    if not verdict.fits or (strict_fit and verdict.tight):
         raise typer.Exit(EXIT_NOTHING_FITS)
-
-
-def _share(text: str) -> float:
-    """ "8%" or "0.08" as a number below 1."""
-    number = text.strip().removesuffix("%")
-    try:
-        value = float(number) / (100.0 if text.strip().endswith("%") else 1.0)
-    except ValueError:
-        value = -1.0
-    if not 0.0 <= value < 1.0:
-        raise PlannerError(f"--margin {text!r:.20} is no share of the memory", "--margin 8%")
-    return value
 
 
 def _quantity(option: str, text: str | None, dimension: str = "byte") -> float | None:

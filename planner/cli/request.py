@@ -149,6 +149,13 @@ class Request:
             "--capacity-factor", help="Tokens that every expert takes, padded (default: all)", rich_help_panel=_JOB
         ),
     ] = None
+    margin: Annotated[
+        str, typer.Option("--margin", help="Share of memory that must stay free: 8%", rich_help_panel=_JOB)
+    ] = "0%"
+    strict_fit: Annotated[
+        bool,
+        typer.Option("--strict-fit", help="A plan whose limit lies inside its band does not fit", rich_help_panel=_JOB),
+    ] = False
     framework: Annotated[
         str,
         typer.Option(

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from planner.accuracy.diagnose import Suspect, suspects
-from planner.bands import band
+from planner.bands import band, fit_verdict
 from planner.catalog.recipes import packaged_recipe
 from planner.errors import PlannerError
 from planner.launch.nearest import Change, nearest
@@ -92,6 +92,12 @@ class Verdict:
     def fits(self) -> bool:
         """Whether the fullest rank has the memory, margin included."""
         return self.ranked is not None and self.headroom >= 0.0
+
+    @property
+    def tight(self) -> bool:
+        """Whether the limit lies inside the band of the peak."""
+        one, limit = self.ranked, self.capacity * (1.0 - self.margin)
+        return one is not None and fit_verdict(one.job, one.need, limit) == "tight"
 
 
 def setup_of(

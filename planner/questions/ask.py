@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from planner.bands import upper
 from planner.catalog.clusters import find_cluster
 from planner.catalog.fabric import on_network
 from planner.catalog.library import Library, open_library
@@ -77,6 +78,8 @@ def ask(
     fp8_param_gather: bool = False,
     bf16_first: int = 0,
     bf16_last: int = 0,
+    margin: str = "0%",
+    strict_fit: bool = False,
     framework: str = "megatron-core",
     micro_batch: str | None = None,
     recompute: str | None = None,
@@ -112,9 +115,17 @@ def ask(
     chosen |= adapters(method, lora_rank) | experts
     workload, defaults = _workload(shape.value, cluster.value, seq, batch, chosen)
     check_schedules(preset.value)
-    job = Job(shape.value, cluster.value, workload, preset.value, recipe)
+    job = kept_free(Job(shape.value, cluster.value, workload, preset.value, recipe), margin, strict_fit)
     limits = _bounds(ranges, schedule, recompute, modules, dispatcher)
-    said = (*shape.assumptions, *cluster.assumptions, *preset.assumptions, *reckoned, *defaults, *_kernels(job))
+    said = (
+        *shape.assumptions,
+        *cluster.assumptions,
+        *preset.assumptions,
+        *reckoned,
+        *defaults,
+        *_kernels(job),
+        *_kept_free(job),
+    )
     return Question(job, limits, said)
 
 
@@ -183,6 +194,28 @@ def _workload(
         raise PlannerError(f"{option} {problem['input']!r}: {schema_problem(problem)}", hint) from None
 
 
+def kept_free(job: Job, margin: str, strict_fit: bool) -> Job:
+    """The job with a margin of its memory; strictly, with the peak's band as well, so that nothing tight counts."""
+    share = share_of_memory(margin)
+    return replace(job, margin=1.0 - (1.0 - share) / upper(job) if strict_fit else share)
+
+
+def share_of_memory(text: str) -> float:
+    """ "8%" or "0.08" as a number below 1.
+
+    Raises:
+        PlannerError: neither.
+    """
+    number = text.strip().removesuffix("%")
+    try:
+        value = float(number) / (100.0 if text.strip().endswith("%") else 1.0)
+    except ValueError:
+        value = -1.0
+    if not 0.0 <= value < 1.0:
+        raise PlannerError(f"--margin {text!r:.20} is no share of the memory", "--margin 8%")
+    return value
+
+
 def adapters(method: str, rank: int | None) -> dict[str, int]:
     """The rank of LoRA adapters as a field of Workload, where one is given.
 
@@ -192,6 +225,11 @@ def adapters(method: str, rank: int | None) -> dict[str, int]:
     if rank is not None and method != "lora":
         raise PlannerError(f"--lora-rank {rank}: the method {method!r:.20} has no adapters", "--method lora")
     return {} if rank is None else {"lora_rank": rank}
+
+
+def _kept_free(job: Job) -> tuple[str, ...]:
+    """A sentence where some memory is to stay free."""
+    return (f"{job.margin:.1%} of the usable memory is kept free",) if job.margin else ()
 
 
 def _kernels(job: Job) -> tuple[str, ...]:

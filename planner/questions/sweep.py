@@ -27,6 +27,7 @@ PINS = ("tp", "cp", "ep", "etp", "pp", "dp", "dp_replicate", "v", "zero", "sp", 
 OPTIONS = (*(name for name in signature(ask).parameters if name not in ("library", "dimensions")), *PINS)
 """What a sweep may vary: the options of `recommend`, with dashes or underscores."""
 
+SWITCHES = {"strict", "strict_fit"}
 WHOLE = {"seq", "global_batch", "batch_tokens", "gradient_accumulation_steps", "lora_rank"}
 """Options that are whole numbers; the rest is text, as on the command line."""
 
@@ -160,7 +161,7 @@ def _values(key: str, found: object, where: str) -> tuple[Any, ...]:
         raise PlannerError(f"{where}: {key} has no values")
     for value in values:
         if not _is_value(name, value):
-            kind = "true or false" if name == "strict" else "a whole number" if name in WHOLE else "a word or a number"
+            kind = "true or false" if name in SWITCHES else "a whole number" if name in WHOLE else "a word or a number"
             raise PlannerError(f"{where}: {key}: {value!r:.40} is not {kind}")
     plain = (value if name in WHOLE or isinstance(value, bool) else str(value) for value in values)
     return tuple(dict.fromkeys(plain))
@@ -168,8 +169,8 @@ def _values(key: str, found: object, where: str) -> tuple[Any, ...]:
 
 def _is_value(name: str, value: object) -> bool:
     """Whether an option can have it. A word has no line breaks: a record is a line."""
-    if name == "strict" or isinstance(value, bool):
-        return name == "strict" and isinstance(value, bool)
+    if name in SWITCHES or isinstance(value, bool):
+        return name in SWITCHES and isinstance(value, bool)
     return isinstance(value, int) or (name not in WHOLE and isinstance(value, str) and value.isprintable())
 
 

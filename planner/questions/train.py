@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
+from planner.bands import fit_verdict
 from planner.blocks.structure import beyond_attention
 from planner.cost.dispatch import ONE_COPY
 from planner.cost.runs import at
@@ -40,6 +41,9 @@ DISAGREEMENT = 0.03
 
 LARGEST_CLUSTER = 131072
 """Accelerators beyond which the smallest fitting cluster is not searched."""
+
+TIE = 0.01
+"""Shares of a step between plans that the room in memory decides."""
 
 FINE = 128
 """Sizes that are tried between two rungs of the ladder."""
@@ -107,7 +111,7 @@ def recommend(
     outcome = search(plans(job, bounds), problem(job), top, tick=tick)
     if not outcome.legal:
         raise no_legal_plan(job, bounds, outcome)
-    ranked = finished(_numbered(job, outcome.best), usable_memory(job))
+    ranked = roomiest_first(finished(_numbered(job, outcome.best), usable_memory(job)), usable_memory(job))
     misses = _numbered(job, outcome.near[:3])
     dropped: dict[str, str] = {}
     smallest, wider, outcomes = Larger(), None, [outcome]
@@ -131,6 +135,19 @@ def recommend(
         sum(o.seconds for o in outcomes),
         outcome.broken,
     )
+
+
+def roomiest_first(ranked: list[Ranked], capacity: float) -> list[Ranked]:
+    """The first plan that fits beyond its band leads where those before it are no more than TIE faster.
+
+    Memory is known to its band, time hardly to TIE: a tight plan that wins by less has not won.
+    """
+    for one in ranked:
+        if one.step_time > (1.0 + TIE) * ranked[0].step_time:
+            break
+        if fit_verdict(one.job, one.need, capacity) == "fits":
+            return [one, *(other for other in ranked if other is not one)]
+    return ranked
 
 
 def best(job: Job, bounds: Bounds) -> Ranked | None:
@@ -184,8 +201,9 @@ def _schedule_caveats(job: Job, bounds: Bounds) -> Iterator[str]:
 
 
 def usable_memory(job: Job) -> float:
-    """Bytes that a plan may use: what the driver reports, times the share that the framework's allocator fills."""
-    return job.cluster.accelerator.memory * job.framework.usable
+    """Bytes that a plan may use: what the driver reports, times what the allocator fills of it, less the margin."""
+    usable = job.cluster.accelerator.memory * job.framework.usable
+    return usable * (1.0 - job.margin) if job.margin else usable
 
 
 def rank(job: Job, candidate: Candidate) -> Ranked:

@@ -114,6 +114,7 @@ class _Inputs(_Read):
     cluster: _Machines
     workload: Workload
     framework: Word
+    memory_margin: float = Field(default=0.0, ge=0.0, lt=1.0)
 
 
 class _Answer(_Read):
@@ -199,4 +200,5 @@ def _job(said: _Inputs, library: Library, gpus: str, framework: str | None) -> J
     cluster = find_cluster(gpus, library).value
     if gpus == said.cluster.spec and cluster.gpus != said.cluster.gpus:
         raise PlannerError("the cluster of this answer is in no catalogue", "name it: --gpus")
-    return Job(said.model.profile, cluster, said.workload, library.framework(framework or said.framework).value)
+    preset = library.framework(framework or said.framework).value
+    return Job(said.model.profile, cluster, said.workload, preset, margin=said.memory_margin)

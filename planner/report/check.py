@@ -19,7 +19,7 @@ from planner.read.format import find_format
 from planner.read.megatron import UNNAMED
 from planner.report.jsonout import inputs
 from planner.report.jsonout import plan as plan_data
-from planner.report.words import PART_NAMES, degrees, largest_part, with_band
+from planner.report.words import PART_NAMES, degrees, largest_part, memory_words, moment, with_band
 from planner.training.space import recompute_words
 from planner.units import format_bytes, format_seconds
 
@@ -77,9 +77,9 @@ def _numbers(verdict: Verdict) -> list[tuple[str, str]]:
         return [("fits", "not known: degrees and batch of the script do not make a plan of this cluster")]
     part = largest_part(ranked)
     size = format_bytes(float(ranked.estimate.memory.parts[part]))
-    used = f"{format_bytes(ranked.need)} of {format_bytes(verdict.capacity)} on rank {float(ranked.estimate.rank):.0f}"
+    used = f"{memory_words(ranked, verdict.capacity)} on rank {float(ranked.estimate.rank):.0f}, {moment(ranked)}"
     kept = f" with {verdict.margin:.0%} kept free" if verdict.margin else ""
-    answer = f"yes{kept}, {format_bytes(verdict.headroom)} to spare"
+    answer = f"{'tight' if verdict.tight else 'yes'}{kept}, {format_bytes(verdict.headroom)} to spare"
     if not verdict.fits:
         answer = f"no{kept}, short by {format_bytes(-verdict.headroom)}"
     time = {k: float(v) for k, v in ranked.estimate.time.parts.items()}

@@ -21,7 +21,7 @@ from planner.bands import band
 from planner.blocks.counts import parameters
 from planner.formula import Trace, Traced, fact, named_in, tracing, written
 from planner.plan import Plan
-from planner.questions.train import Ranked
+from planner.questions.train import Ranked, usable_memory
 from planner.report.advice import schedule_lines, sensitivity_lines
 from planner.report.facts import traced_job, traced_plan
 from planner.report.words import PART_NAMES, degrees, relaxation
@@ -103,7 +103,7 @@ def _roots(trace: Trace, ranked: Ranked) -> dict[str, list[Traced]]:
     parts = [fact(value, name, "parameters", job.model.source) for name, value in counts if value]
     whole = result(total(parts), "N, parameters", "parameters", job.model.source)
     found = next(found for found, at in rank_moments(job, plan) if int(at) == rank)
-    usable = job.cluster.accelerator.memory * job.framework.usable
+    usable = usable_memory(job)
     held = [one for name, memory in found.items() for one in result(memory.total, name, "bytes", "sum of the parts")]
     held += result(reduce(np.maximum, held), f"peak, rank {rank}", "bytes", "the largest of the moments")
     held += result(usable, "usable memory", "bytes", job.framework.source)

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from planner import __version__
-from planner.bands import band
+from planner.bands import band, fit_verdict, memory_band, memory_range
 from planner.blocks.counts import active_parameters, parameters
 from planner.catalog.clusters import cluster_spec
 from planner.questions.train import Ranked, Recommendation
@@ -70,6 +70,7 @@ def inputs(job: Job) -> dict[str, Any]:
     return inputs_of(job.model, job.cluster) | {
         "workload": job.workload.model_dump(mode="json"),
         "framework": job.framework.name,
+        "memory_margin": job.margin,
     }
 
 
@@ -101,7 +102,7 @@ def inputs_of(model: Model, cluster: Cluster) -> dict[str, Any]:
 def plan(ranked: Ranked, number: int, capacity: float) -> dict[str, Any]:
     """One plan with its numbers."""
     p, time, memory = ranked.plan, ranked.estimate.time, ranked.estimate.memory
-    found = band(ranked.job, p)
+    found, ends = band(ranked.job, p), memory_range(ranked.job, ranked.need)
     return {
         "rank": number,
         "tp": p.tp,
@@ -142,6 +143,9 @@ def plan(ranked: Ranked, number: int, capacity: float) -> dict[str, Any]:
         "headroom_bytes": capacity - ranked.need,
         "fullest_rank": int(ranked.estimate.rank),
         "fullest_moment": moment(ranked),
+        "memory_band": None if ends is None else dict(zip(("low_bytes", "high_bytes"), ends, strict=True)),
+        "memory_band_reason": memory_band(ranked.job).reason,
+        "verdict": fit_verdict(ranked.job, ranked.need, capacity),
         "moments_bytes": dict(zip(MOMENTS, map(float, ranked.estimate.moments), strict=True)),
     }
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Sequence
 
+from planner.bands import fit_verdict
 from planner.blocks.counts import parameters
 from planner.questions.train import DISAGREEMENT, Ranked, Recommendation
 from planner.report.grid import GREEN, RED, YELLOW, Column, paint, prose, tables
 from planner.report.words import (
     CURES,
     band_words,
+    fit_words,
     largest_part,
     loses,
+    memory_words,
     miss,
     relaxation,
     where_it_fits,
@@ -22,7 +25,7 @@ from planner.report.words import (
 )
 from planner.training.job import Job
 from planner.training.space import recompute_name
-from planner.units import GIB, format_bytes, format_count, format_rate, format_seconds
+from planner.units import format_bytes, format_count, format_rate, format_seconds
 
 BAR = 12
 """Cells of the memory bar."""
@@ -138,7 +141,7 @@ def _cells(number: int, ranked: Ranked, answer: Recommendation) -> dict[str, str
         "tokens/s": f"{ranked.tokens_per_second:,.0f}",
         "MFU": f"{ranked.mfu:.1%}",
         "bubble": f"{float(estimate.time.bubble_fraction):.1%}",
-        "fullest rank": f"{ranked.need / GIB:5.1f} / {answer.capacity / GIB:.1f} GiB",
+        "fullest rank": memory_words(ranked, answer.capacity),
         "bar": memory_bar(ranked.need / answer.capacity),
         "rank": f"rank {float(estimate.rank):.0f}",
         **({} if answer.fits else {"relaxed": ", ".join(ranked.relaxations)}),
@@ -156,6 +159,7 @@ def reasons(answer: Recommendation) -> list[str]:
     """Why the first plan wins and what the next two lose; what the relaxed ones give up."""
     first = answer.ranked[0]
     lines = [f"Why 1   {why(first, answer.capacity)}", f"Band    {band_words(first)}"]
+    lines += [f"Memory  {fit_words(first, answer.capacity)}.", *safer(answer)]
     lines += [replay_line(n, r) for n, r in enumerate(answer.ranked, start=1) if abs(r.disagreement) > DISAGREEMENT]
     if first.replay is not None:
         lines.append(f"Replay  {replay_words(first)}")
@@ -168,6 +172,19 @@ def reasons(answer: Recommendation) -> list[str]:
     for number, ranked in enumerate(answer.ranked, start=1):
         seen.setdefault(ranked.relaxations, number)
     return lines + [f"Relaxed {', '.join(names)}: {relaxation(names)} (from #{n})" for names, n in seen.items()]
+
+
+def safer(answer: Recommendation) -> Iterator[str]:
+    """Of a tight first plan: which plan of the ranking is not, and what it costs."""
+    first, others = answer.ranked[0], enumerate(answer.ranked[1:], start=2)
+    if fit_verdict(first.job, first.need, answer.capacity) != "tight":
+        return
+    for number, one in others:
+        if fit_verdict(one.job, one.need, answer.capacity) == "fits":
+            room = format_bytes(first.need - one.need)
+            yield f"Safer   plan {number} takes {one.step_time / first.step_time - 1:+.1%} time and {room} less."
+            return
+    yield "Safer   no plan of these; --strict-fit ranks only plans that fit beyond their band."
 
 
 def replay_words(ranked: Ranked) -> str:

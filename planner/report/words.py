@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from planner.bands import band, tied
+from planner.bands import band, fit_verdict, memory_band, memory_range, tied
 from planner.launch.megatron_layout import layout_string
 from planner.plan import Plan
 from planner.questions.train import RELAXATIONS, Loosened, Ranked, Recommendation
@@ -54,7 +54,7 @@ def summary(ranked: Ranked, capacity: float) -> str:
     """A plan in a line: degrees, recomputation, step time with its band, memory of the fullest rank."""
     return (
         f"{degrees(ranked.plan)} m={ranked.plan.m}, recompute {recompute_words(ranked.job, ranked.plan)}: step "
-        f"{with_band(ranked)}, {ranked.mfu:.1%} MFU, {format_bytes(ranked.need)} of {format_bytes(capacity)} on rank "
+        f"{with_band(ranked)}, {ranked.mfu:.1%} MFU, {memory_words(ranked, capacity)} on rank "
         f"{float(ranked.estimate.rank):.0f}, {moment(ranked)}"
     )
 
@@ -143,6 +143,23 @@ def with_band(ranked: Ranked) -> str:
     """A step time with its 80 % band: "13.9 s ±7%", "13.9 s ±?" where nothing like it was measured."""
     width = band(ranked.job, ranked.plan).width
     return f"{format_seconds(ranked.step_time)} {'±?' if width is None else f'±{width:.0%}'}"
+
+
+def memory_words(ranked: Ranked, capacity: float) -> str:
+    """A peak with its band and the limit: "71.2 ± 5.9 of 78.0 GiB", "71.2 ± ? of 78.0 GiB"."""
+    ends = memory_range(ranked.job, ranked.need)
+    wide = "?" if ends is None else f"{(ends[1] - ranked.need) / GIB:.1f}"
+    return f"{ranked.need / GIB:.1f} ± {wide} of {capacity / GIB:.1f} GiB"
+
+
+def fit_words(ranked: Ranked, capacity: float) -> str:
+    """What the band says of a plan's fit, in a sentence."""
+    found = memory_band(ranked.job)
+    if found.width is None:
+        return f"peak ± ?, {found.reason}"
+    said = f"peak ±{found.width:.0%} holds {found.reason}"
+    tight = fit_verdict(ranked.job, ranked.need, capacity) == "tight"
+    return f"{said}; tight: the limit lies inside (--margin or --strict-fit keeps clear of it)" if tight else said
 
 
 def band_words(ranked: Ranked) -> str:

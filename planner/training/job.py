@@ -22,6 +22,7 @@ class Job:
 
     Attributes:
         own: the record that `workload.precision` names where it is none of the packaged ones.
+        margin: share of the usable memory that is to stay free.
         recipe: the format of every class of tensor.
 
     Raises:
@@ -35,6 +36,7 @@ class Job:
     workload: Workload
     framework: Framework
     own: Recipe | None = None
+    margin: float = 0.0
     recipe: Recipe = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

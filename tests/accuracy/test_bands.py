@@ -14,7 +14,7 @@ from planner.accuracy.corpus import Corpus
 from planner.accuracy.predict import predict
 from planner.accuracy.rows import read_folder
 from planner.accuracy.score import main
-from planner.bands import Widths, band, bands, tied
+from planner.bands import Widths, band, bands, fit_verdict, memory_band, memory_range, tied, upper
 from planner.catalog.clusters import find_cluster
 from planner.catalog.library import open_library
 from planner.plan import Plan
@@ -114,3 +114,44 @@ def test_a_stranger_to_the_corpus_is_wider() -> None:
     plain = job()
     assumed = replace(plain, framework=plain.framework.model_copy(update={"trust": "assumed"}))
     assert (band(assumed, Plan()).width or 0) > (band(plain, Plan()).width or 0)
+
+
+def test_bands_of_peaks() -> None:
+    """By preset where its peaks were measured, wider where none were; mixtures of experts have one of their own."""
+    peaks = bands().peaks
+    own, other = memory_band(job()), memory_band(job(framework="torchtitan"))
+    assert own.width == peaks.presets["megatron-core"] < peaks.other == other.width
+    assert "megatron-core" in own.reason and "torchtitan there is none" in other.reason
+    assert memory_band(job(model="mixtral-8x7b")).width == peaks.moe
+
+
+@pytest.mark.parametrize("asked", [{"method": "lora"}, {"offload": "optimizer"}])
+def test_no_band_where_no_peak_was_measured(asked: dict[str, Any]) -> None:
+    """And no verdict that needs one; strictly, the widest counts."""
+    of = job(**asked)
+    assert memory_band(of).width is None and memory_range(of, 1e9) is None
+    assert fit_verdict(of, 0.999, 1.0) == "fits"
+    assert upper(of) == np.exp(bands().peaks.other if bands().peaks.other > 0.25 else 0.25)
+
+
+def test_verdicts() -> None:
+    """Fits, tight where the limit lies inside the band, does not fit."""
+    of = job()
+    low, high = memory_range(of, 70.0) or (0.0, 0.0)
+    assert low * high == pytest.approx(70.0**2) and high / 70.0 == pytest.approx(upper(of))
+    assert [fit_verdict(of, 70.0, limit) for limit in (high, high - 0.1, 70.0, 69.9)] == [
+        "fits",
+        "tight",
+        "tight",
+        "does not fit",
+    ]
+
+
+def test_measured_peaks_lie_inside() -> None:
+    """Of the committed peaks of each source, three of five at least; four of five of all."""
+    corpus = Corpus()
+    for table in read_folder(MEASURED)[0]:
+        corpus.add(table.rows)
+    cases = [case for case in main(predict(corpus.cases)) if case.case.peak is not None]
+    inside = [bool(abs(np.log(p.peak / (p.case.peak or 0))) <= (memory_band(p.case.job).width or 0)) for p in cases]
+    assert len(inside) > 60 and np.mean(inside) >= 0.75

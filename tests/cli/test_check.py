@@ -47,7 +47,7 @@ def test_a_script_that_runs_out_of_memory(shell: Shell, script: Path) -> None:
     """Exit 1; on which rank, by how much, what takes most; the fewest edits come first and are Megatron's flags."""
     found = shell(f"check {edited(script, ('--micro-batch-size 1', '--micro-batch-size 4'))}")
     assert found.code == 1
-    assert "fits      no, short by" in found.out and "on rank 0, most of it activations" in found.out
+    assert "fits      no, short by" in found.out and "on rank 0, backward, most of it activations" in found.out
     first = found.out.split("change ")[1]
     assert "b 4 -> " in first and "- --micro-batch-size 4" in first
 
