@@ -113,9 +113,14 @@ class Request:
         int | None, typer.Option("--lora-rank", help="Rank of LoRA adapters (default: 16)", rich_help_panel=_JOB)
     ] = None
     optimizer: Annotated[
-        str, typer.Option("--optimizer", help="adam, adam-bf16 or adam-8bit", rich_help_panel=_JOB)
+        str,
+        typer.Option(
+            "--optimizer", help="adam, adam-bf16, adam-8bit, adam-paged, adafactor, muon, sgd ...", rich_help_panel=_JOB
+        ),
     ] = "adam"
-    offload: Annotated[str, typer.Option("--offload", help="none or optimizer", rich_help_panel=_JOB)] = "none"
+    offload: Annotated[
+        str, typer.Option("--offload", help="none, optimizer, parameters or activations", rich_help_panel=_JOB)
+    ] = "none"
     cp_comm: Annotated[
         str | None,
         typer.Option(

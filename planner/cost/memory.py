@@ -36,6 +36,7 @@ class StateBytes:
     Attributes:
         weight: the resident copy; gradient: the buffer micro-batches add into.
         master: fp32 weights; moments: both of Adam's; gathered: of the weight on the wire.
+        ends: further moments of embedding and head; paged: moments are moved in and out for the update.
     """
 
     weight: float
@@ -43,11 +44,18 @@ class StateBytes:
     master: float
     moments: float
     gathered: float = STORED["bf16"]
+    ends: float = 0.0
+    paged: bool = False
 
     @property
     def optimizer(self) -> float:
         """Master weights and moments."""
         return self.master + self.moments
+
+    @property
+    def resident(self) -> float:
+        """Those of them that stay on the device."""
+        return self.master if self.paged else self.optimizer
 
     @property
     def traffic(self) -> float:
@@ -58,20 +66,61 @@ class StateBytes:
         return self.gradient + 2.0 * self.optimizer + self.weight * (1.0 if self.master else 2.0)
 
 
-def adam_states(optimizer: str, gradient_bytes: float, recipe: Recipe) -> StateBytes:
+@dataclass(frozen=True, slots=True)
+class Optimizer:
+    """What an optimizer keeps of every trained parameter.
+
+    Attributes:
+        words: as headers say it; source: whose code or paper.
+        moments: bytes per parameter of a matrix; None: two in the recipe's format. ends: further ones of embedding and
+            head, which matrix optimizers leave to Adam.
+        master: fp32 weights beside those of the products; without, gradients are in 16 bit as well.
+        paged: moments lie in memory that the driver moves between host and device.
+    """
+
+    words: str
+    source: str
+    moments: float | None = None
+    ends: float = 0.0
+    master: bool = True
+    paged: bool = False
+
+
+BLOCKWISE = 2.0 * (STORED["int8"] + STORED["fp32"] / 256.0)
+"""Two 8-bit moments with one fp32 scale per 256 elements (Dettmers et al. 2021, arXiv:2110.02861)."""
+
+_MEGATRON, _BITSANDBYTES = "Megatron-LM core/optimizer/optimizer_config.py", "bitsandbytes optim/adamw.py"
+
+OPTIMIZERS = {
+    "adam": Optimizer("Adam with fp32 states", "Megatron-LM training/theoretical_memory_usage.py"),
+    "adam-bf16": Optimizer("Adam with bf16 states", "PyTorch torch/optim/adamw.py", 4.0, master=False),
+    "adam-bf16-sr": Optimizer(
+        "Adam with bf16 states, rounded stochastically", "torchao optim/adam.py", 4.0, master=False
+    ),
+    "adam-bf16-moments": Optimizer("Adam with fp32 master weights and bf16 moments", _MEGATRON, 4.0),
+    "adam-fp8-moments": Optimizer("Adam with fp32 master weights and fp8 moments", _MEGATRON, 2.0),
+    "adam-8bit": Optimizer("8-bit Adam", _BITSANDBYTES, BLOCKWISE, master=False),
+    "adam-paged": Optimizer("paged Adam", _BITSANDBYTES, 8.0, master=False, paged=True),
+    "adam-8bit-paged": Optimizer("paged 8-bit Adam", _BITSANDBYTES, BLOCKWISE, master=False, paged=True),
+    "adafactor": Optimizer("Adafactor", "Shazeer 2018, arXiv:1804.04235", 0.0, master=False),
+    "muon": Optimizer("Muon, Adam for embedding and head", "Liu 2025, arXiv:2502.16982, 2.2", 4.0, ends=4.0),
+    "sgd": Optimizer("SGD", "PyTorch torch/optim/sgd.py", 0.0, master=False),
+}
+"""By name. Adafactor's rows and columns of a second moment are a few in ten thousand of a matrix and left out."""
+
+
+def optimizer_states(optimizer: str, gradient_bytes: float, recipe: Recipe) -> StateBytes:
     """Itemised bytes per parameter of an optimizer.
 
-    "adam": 2 + 4 + 4 + 8 = 18 with fp32 gradients (Megatron-LM training/theoretical_memory_usage.py). "adam-bf16": no
-    master, 16-bit gradients and moments, 2 + 2 + 0 + 4 = 8. "adam-8bit": block-wise 8-bit moments with one fp32 scale
-    per 256 elements as bitsandbytes has them, 2 + 2 + 0 + 2.03 (Dettmers et al. 2021, arXiv:2110.02861).
+    "adam": 2 + 4 + 4 + 8 = 18 with fp32 gradients. "adam-bf16": no master, 16-bit gradients and moments, 2 + 2 + 0 + 4
+    = 8. "adam-8bit": 2 + 2 + 0 + 2.03.
     """
-    weight, wire = size(recipe.weights), size(recipe.gathered)
-    gradient, half = size(recipe.gradients) if recipe.gradients else gradient_bytes, STORED["bf16"]
-    return {
-        "adam": StateBytes(weight, gradient, size(recipe.master), 2.0 * size(recipe.moments), wire),
-        "adam-bf16": StateBytes(weight, half, 0.0, 2.0 * half, wire),
-        "adam-8bit": StateBytes(weight, half, 0.0, 2.0 * (STORED["int8"] + STORED["fp32"] / 256.0), wire),
-    }[optimizer]
+    one, weight, wire = OPTIMIZERS[optimizer], size(recipe.weights), size(recipe.gathered)
+    moments = 2.0 * size(recipe.moments) if one.moments is None else one.moments
+    if not one.master:
+        return StateBytes(weight, STORED["bf16"], 0.0, moments, wire, one.ends, one.paged)
+    gradient = size(recipe.gradients) if recipe.gradients else gradient_bytes
+    return StateBytes(weight, gradient, size(recipe.master), moments, wire, one.ends, one.paged)
 
 
 def sharded(whole: Num, zero: Num, stage: int, ranks: Num) -> Num:

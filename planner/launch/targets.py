@@ -50,6 +50,15 @@ MIXERS_WRITTEN = Rule(
 )
 
 
+OFFLOAD_WRITTEN = Rule(
+    "offload_written",
+    lambda j, p: j.workload.offload in ("none", "optimizer"),
+    "scripts offload the optimizer at most: --offload optimizer",
+    "definition",
+)
+"""What no target writes yet."""
+
+
 def _spelled(target: Target) -> Rule:
     """Recipes below 16 bit are written for frameworks that have a name for them."""
     framework = target.name.removesuffix("-core")
@@ -100,4 +109,4 @@ def refusal(target: Target, setup: Setup) -> Rule | None:
 def rules_of(target: Target) -> tuple[Rule, ...]:
     """What a plan has to obey for a target to write it."""
     rules = (_spelled(target), *target.rules)
-    return rules if target.name in FROM_LIBRARY else (MIXERS_WRITTEN, *rules)
+    return (OFFLOAD_WRITTEN, *rules) if target.name in FROM_LIBRARY else (OFFLOAD_WRITTEN, MIXERS_WRITTEN, *rules)

@@ -228,8 +228,13 @@ def adapters(method: str, rank: int | None) -> dict[str, int]:
 
 
 def _kept_free(job: Job) -> tuple[str, ...]:
-    """A sentence where some memory is to stay free."""
-    return (f"{job.margin:.1%} of the usable memory is kept free",) if job.margin else ()
+    """Sentences on memory to stay free, and on what is weighed and not written or timed."""
+    said = [f"{job.margin:.1%} of the usable memory is kept free"] if job.margin else []
+    if job.workload.loss:
+        said.append(f"the loss is the kernel {job.workload.loss}; scripts are written with the framework's own")
+    if job.workload.optimizer == "muon":
+        said.append("Muon's orthogonalisation is not timed")
+    return tuple(said)
 
 
 def _kernels(job: Job) -> tuple[str, ...]:

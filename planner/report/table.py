@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from planner.bands import fit_verdict
 from planner.blocks.counts import parameters
+from planner.cost.memory import OPTIMIZERS
 from planner.questions.train import DISAGREEMENT, Ranked, Recommendation
 from planner.report.grid import GREEN, RED, YELLOW, Column, paint, prose, tables
 from planner.report.words import (
@@ -65,11 +66,11 @@ def training(job: Job) -> str:
     """The model and how it is trained, in one line."""
     w = job.workload
     method = "LoRA rank " + str(w.lora_rank) if w.method == "lora" else "training"
-    states = {"adam": "Adam with fp32 states", "adam-bf16": "Adam with bf16 states", "adam-8bit": "8-bit Adam"}
-    offload = ", optimizer offloaded" if w.offload == "optimizer" else ""
+    away = {"none": "", "parameters": ", parameters and optimizer offloaded"}
+    offload = away.get(w.offload, f", {w.offload} offloaded")
     return (
         f"{job.model.name} · {format_count(parameters(job.model).total)} parameters · {method}, {w.precision}, "
-        f"{states[w.optimizer]}{offload}, {w.attention} attention"
+        f"{OPTIMIZERS[w.optimizer].words}{offload}, {w.attention} attention"
     )
 
 

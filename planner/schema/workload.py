@@ -9,8 +9,20 @@ from pydantic import Field
 from planner.schema.base import Name, Positive, Record, Whole
 
 Method = Literal["full", "lora"]
-Optimizer = Literal["adam", "adam-bf16", "adam-8bit"]
-Offload = Literal["none", "optimizer"]
+Optimizer = Literal[
+    "adam",
+    "adam-bf16",
+    "adam-bf16-sr",
+    "adam-bf16-moments",
+    "adam-fp8-moments",
+    "adam-8bit",
+    "adam-paged",
+    "adam-8bit-paged",
+    "adafactor",
+    "muon",
+    "sgd",
+]
+Offload = Literal["none", "optimizer", "parameters", "activations"]
 LossKernel = Literal["eager", "fused", "chunked", "vocab-parallel", "linear"]
 Graphs = Literal["none", "partial", "full"]
 FlashKernel = Literal["flash1", "flash2", "flash3", "cudnn", "triton", "ck"]
@@ -35,8 +47,7 @@ class Workload(Record):
             step.
         context: how context-parallel ranks trade keys and values; None: the fastest that the framework runs.
         method: "full" trains every weight; "lora" freezes the base and trains adapters of `lora_rank`.
-        optimizer: "adam" keeps fp32 master and moments, "adam-bf16" bf16 moments and no master,
-            "adam-8bit" 8-bit moments.
+        optimizer: what it keeps of every parameter stands in `OPTIMIZERS` (planner/cost/memory.py).
         loss: kernel of the loss over the vocabulary (planner/cost/losses.py); None: the framework's.
         fp8_param_gather: weights are kept and gathered in the format of the products.
         bf16_first, bf16_last: layers at either end whose products stay in 16 bit.
@@ -44,7 +55,8 @@ class Workload(Record):
         capacity: tokens that every expert takes over their mean, more are dropped and missing ones padded; None: all.
         graphs: CUDA graphs: "none"; "partial", of parts of a layer (Megatron-LM --cuda-graph-impl transformer_engine);
             "full", of a whole iteration.
-        offload: "optimizer" keeps optimizer states in host memory and updates on the CPU.
+        offload: "optimizer" keeps optimizer states in host memory and updates on the CPU; "parameters" the weights of a
+            ZeRO-3 shard as well; "activations" what blocks keep for the backward pass, all but two blocks' worth.
     """
 
     seq: Positive

@@ -19,7 +19,7 @@ from planner.schema.recipe import size
 from planner.stages import Row, chunk_table, rows
 from planner.training.job import Job
 from planner.training.layer import STAGE, Pass, Piece, pieces
-from planner.training.moments import peak_memory
+from planner.training.moments import activations_kept, peak_memory
 from planner.training.update import carried, data_traffic, optimizer_time
 
 
@@ -145,8 +145,19 @@ def step_time(job: Job, plan: Plan) -> StepTime:
         bubble=np.maximum(pipeline - busy, 0.0),
         dp_comm_exposed=data_traffic(job, plan, slowest.work, held),
         optimizer=optimizer_time(job, plan, held),
-        overhead=job.framework.step + np.where(plan.pp > 1.0, job.framework.jitter * pipeline, 0.0),
+        overhead=_offloading(job, plan, slowest)
+        + job.framework.step
+        + np.where(plan.pp > 1.0, job.framework.jitter * pipeline, 0.0),
     )
+
+
+def _offloading(job: Job, plan: Plan, slowest: StagePass) -> Num:
+    """What activations cost that go to the host behind the forward pass and come back behind the backward."""
+    if job.workload.offload != "activations":
+        return 0.0
+    trip = activations_kept(job, plan) / job.cluster.accelerator.host_rate
+    passes = (slowest.forward.total, slowest.backward.total)
+    return plan.m * sum(np.maximum(trip - one, 0.0) for one in passes)
 
 
 @formula("pipeline", lambda plan, stages: SCHEDULES[plan.schedule].source, "s")

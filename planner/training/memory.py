@@ -13,7 +13,7 @@ from planner.blocks.operator import Logits, Operator, Product, Share
 from planner.blocks.record import Block, Kind
 from planner.blocks.structure import structure
 from planner.cost.losses import LOSSES, alive
-from planner.cost.memory import StateBytes, adam_states
+from planner.cost.memory import StateBytes, optimizer_states
 from planner.cost.quantize import resident_bytes
 from planner.cost.recompute import Kept, kept
 from planner.cost.runs import on_equal
@@ -193,7 +193,7 @@ def all_adapters(job: Job) -> float:
 
 def state_bytes(job: Job) -> StateBytes:
     """Bytes per trained parameter in this job."""
-    return adam_states(job.workload.optimizer, job.framework.gradient_bytes, job.recipe)
+    return optimizer_states(job.workload.optimizer, job.framework.gradient_bytes, job.recipe)
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,9 +255,14 @@ def states(job: Job, plan: Plan, row: HeldRow, shards: Shards) -> States:
     if present(row.held.narrow):
         copies = resident_bytes(job.cluster.accelerator, job.recipe, job.workload.fp8_param_gather)
         weights = weights + np.where(plan.zero >= 3, 0.0, copies * row.held.narrow)[()]
+    if job.workload.offload == "parameters":
+        weights = np.where(plan.zero >= 3, 0.0, weights)[()]
     stashed = SCHEDULES[plan.schedule].stashed(plan.pp, plan.m, plan.v, row.rank)
-    on_device = 0.0 if job.workload.offload == "optimizer" else each.optimizer
+    away = job.workload.offload in ("optimizer", "parameters")
+    on_device = 0.0 if away else each.resident
     optimizer = _divided(on_device + framework.sharded_bytes, dense, expert, shards.optimizer)
+    if each.ends and not away and not job.lora:
+        optimizer = optimizer + _divided(each.ends, row.ends, 0.0, shards.optimizer)
     if framework.fixed_bytes:
         optimizer = optimizer + _divided(framework.fixed_bytes, dense, expert, shards.weights)
     gathers = np.where(plan.zero >= 3, each.gathered, 0.0)[()]

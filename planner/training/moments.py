@@ -154,17 +154,46 @@ def _live(job: Job, plan: Plan, row: HeldRow, held: States) -> Live:
         reducing = reducing + np.where(plan.zero >= 3, state_bytes(job).gathered * row.ends, 0.0)[()]
     bucket = np.where(plan.zero >= 2, framework.bucket * state_bytes(job).gradient, 0.0)[()]
     return Live(
-        _activations(row, kept.whole + again * (kept.boundary - kept.whole)),
+        on_device(job, row, again),
         alone,
         np.where(again > 0.0, kept.working, kept.freed),
         boundary if job.lora else boundary + reducing + bucket,
     )
 
 
-def _activations(row: HeldRow, each: Num) -> Num:
-    """Bytes of the micro-batches in flight, `each` of which takes so many, and of those that wait for W."""
-    held = row.flight * each
+def offloaded_activations(job: Job, plan: Plan) -> Num:
+    """Bytes of activations of the rank with most, which lie in host memory where they are offloaded."""
+    plan = plan.floats()
+    rows = held_rows(job, plan)
+    return reduce(
+        np.maximum, [stored(row, recomputed_share(plan.recompute_layers, plan.v, row.layers)) for row in rows]
+    )
+
+
+def activations_kept(job: Job, plan: Plan) -> Num:
+    """Bytes that the rank with most keeps of one micro-batch."""
+    shares = [(row, recomputed_share(plan.recompute_layers, plan.v, row.layers)) for row in held_rows(job, plan)]
+    return reduce(np.maximum, [_each(row, again) for row, again in shares])
+
+
+def on_device(job: Job, row: HeldRow, again: Num) -> Num:
+    """Bytes of activations on the device: all, or two blocks' worth where they are offloaded."""
+    held = stored(row, again)
+    if job.workload.offload != "activations":
+        return held
+    return np.minimum(held, 2.0 * _each(row, again) / np.maximum(row.layers, 1.0))
+
+
+def stored(row: HeldRow, again: Num) -> Num:
+    """Bytes of the micro-batches in flight, and of those that wait for their weight gradient."""
+    held = row.flight * _each(row, again)
     return held + row.waiting * row.held.late if present(row.waiting) else held
+
+
+def _each(row: HeldRow, again: Num) -> Num:
+    """Bytes that a rank keeps of one micro-batch."""
+    kept = row.held.kept
+    return kept.whole + again * (kept.boundary - kept.whole)
 
 
 @formula("load", unit="bytes", scope=True)
@@ -217,7 +246,7 @@ def _temporaries(job: Job, row: HeldRow, shards: Shards) -> Num:
     DeepSpeed turns 16-bit gradients into fp32 for at most `sub_group_size` parameters (runtime/zero/stage3.py).
     """
     framework, each = job.framework, state_bytes(job)
-    if job.workload.offload == "optimizer":
+    if job.workload.offload in ("optimizer", "parameters"):
         return 0.0
     more = each.moments / 2.0 if framework.foreach else 0.0
     if framework.upcasts and each.master and each.gradient < FP32:

@@ -14,7 +14,8 @@ from planner.blocks.structure import beyond_attention
 from planner.plan import Plan, divisors
 from planner.schedules import SCHEDULES, offered
 from planner.training.job import Job
-from planner.training.memory import all_adapters
+from planner.training.memory import all_adapters, state_bytes
+from planner.training.moments import offloaded_activations
 from planner.training.policies import recomputable
 from planner.units import format_bytes
 
@@ -102,10 +103,14 @@ MOST_HEAD = 64
 
 
 def host_bytes(job: Job, plan: Plan) -> Any:
-    """Host memory per node that offloaded states take: every rank's share, a copy each without ZeRO."""
+    """Host memory per node of what is offloaded: activations, or each rank's share of states, a copy without ZeRO."""
+    each, away = state_bytes(job), job.workload.offload
+    kept = {"optimizer": HOST_BYTES, "parameters": HOST_BYTES + each.gathered}.get(away, 0.0)
+    kept = each.moments if each.paged and not kept else kept
     trained = all_adapters(job) if job.lora else parameters(job.model).total
     sharded = np.where(np.asarray(plan.zero) >= 1, plan.dp * plan.cp, 1)
-    return job.cluster.used * HOST_BYTES * trained / (plan.tp * plan.pp * sharded)
+    states = kept * trained / (plan.tp * plan.pp * sharded)
+    return job.cluster.used * (states + offloaded_activations(job, plan) if away == "activations" else states)
 
 
 HOST_BYTES = 16.0

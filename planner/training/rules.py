@@ -12,6 +12,7 @@ from planner.schedules import SCHEDULES, offered
 from planner.stages import chunk_layers, short_chunks
 from planner.training.frameworks import FRAMEWORK_RULES
 from planner.training.job import Job
+from planner.training.memory import state_bytes
 from planner.training.policies import dispatcher_runs, overlap_runs, recomputable
 from planner.training.rule import Rule, head_worth, host_bytes
 
@@ -97,7 +98,8 @@ def _schedule_fits(job: Job, plan: Plan) -> Any:
 
 def _host_memory(job: Job, plan: Plan) -> Any:
     limit = job.cluster.node.host_memory
-    return True if job.workload.offload == "none" or limit is None else host_bytes(job, plan) <= limit
+    used = job.workload.offload != "none" or state_bytes(job).paged
+    return host_bytes(job, plan) <= limit if used and limit is not None else True
 
 
 MEGATRON = "Megatron-LM"
@@ -268,6 +270,12 @@ RULES: tuple[Rule, ...] = (
         "overlapped expert traffic needs ep > 1, v > 1 in a pipeline, a dispatcher other than allgather, and "
         "recomputation of neither whole layers nor moe; ep={ep}, pp={pp}, v={v}, k={recompute_layers}",
         f"{MEGATRON} core/transformer/transformer_config.py",
+    ),
+    Rule(
+        "offload_parameters",
+        lambda j, p: (p.zero == 3) | (j.workload.offload != "parameters"),
+        "parameters are offloaded under ZeRO-3 only, not zero={zero}",
+        "DeepSpeed runtime/zero/config.py (offload_param)",
     ),
     Rule(
         "host_memory",

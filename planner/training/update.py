@@ -113,6 +113,8 @@ def data_traffic(job: Job, plan: Plan, slowest: Work, held: Carried) -> Num:
         reduce = reduce + collectives.reduce_scatter(members, each.gradient * count, calls) + listed
         reduce = reduce + collectives.all_reduce(copies, each.gradient * count / size)
         gather = gather + collectives.all_gather(members, each.gathered * weights - less * narrow, calls) + listed
+        if job.workload.offload == "parameters":
+            gather = gather + each.gathered * weights / size / job.cluster.accelerator.host_rate
         all_reduce = all_reduce + collectives.all_reduce(members, each.gradient * count)
         all_reduce = all_reduce + collectives.all_reduce(copies, each.gradient * count / size)
     last_backward = slowest.backward
@@ -137,17 +139,19 @@ def _behind(traffic: Num, compute: Num, slowdown: float) -> Num:
 def optimizer_time(job: Job, plan: Plan, held: Carried) -> Num:
     """Clip and update this rank's share at memory speed; offloaded, at the host's. Cast narrow weights.
 
-    Reads every gradient once more for its norm. Offloaded: gradients go down and 16-bit weights come up over the host
-    link, and the CPU moves the update's bytes for all the node's accelerators through its own memory (Ren et al. 2021,
-    arXiv:2101.06840, section 4).
+    Reads every gradient once more for its norm. Paged moments come up and go down over the host link. Offloaded:
+    gradients go down and 16-bit weights come up over the host link, and the CPU moves the update's bytes for all the
+    node's accelerators through its own memory (Ren et al. 2021, arXiv:2101.06840, section 4).
     """
     acc, each = job.cluster.accelerator, state_bytes(job)
     view = mesh(plan)
     ranks = np.where(plan.zero >= 1, view.group("shard").size, 1.0)[()]
     expert_ranks = np.where(plan.zero >= 1, view.edp, 1.0)[()]
     mine = held.trained / ranks + held.trained_expert / expert_ranks
-    if job.workload.offload == "none":
-        return (each.traffic + each.gradient) * mine / (acc.bandwidth * acc.efficiency.memory) + _cast(job, plan, held)
+    if job.workload.offload in ("none", "activations"):
+        paged = 2.0 * each.moments * mine / acc.host_rate if each.paged else 0.0
+        moved = (each.traffic + each.gradient) * mine / (acc.bandwidth * acc.efficiency.memory)
+        return moved + paged + _cast(job, plan, held)
     return mine * offload_seconds_per_parameter(job.cluster, each) + _cast(job, plan, held)
 
 
