@@ -80,13 +80,13 @@ def held_rows(job: Job, plan: Plan) -> tuple[HeldRow, ...]:
 
     def each(plan: Plan) -> tuple[HeldRow, ...]:
         kinds, of = held_kinds(job, plan), job.structure
-        return tuple(one for row in rows(of, plan) for one in _held_rows(plan, kinds, of.blocks, row))
+        return tuple(one for row in rows(of, plan) for one in rows_held(plan, kinds, of.blocks, row))
 
     return on_equal(each, plan, STAGE)
 
 
-def _held_rows(plan: Plan, kinds: tuple[Held, ...], blocks: int, row: Row) -> list[HeldRow]:
-    """The fullest rank of a row; where weight gradients wait, which weigh otherwise, its first rank and its last."""
+def rows_held(plan: Plan, kinds: tuple[Held, ...], blocks: int, row: Row) -> list[HeldRow]:
+    """The fullest rank of a row; where weight gradients wait, its first rank and its last, at two times of a step."""
     schedule, ends = SCHEDULES[plan.schedule], (row.first, row.first + np.maximum(row.ranks - 1.0, 0.0))
     early, late = (schedule.in_flight(plan.pp, plan.m, plan.v, rank) for rank in ends)
     pipelines = schedule.copies(plan.v)
@@ -95,10 +95,23 @@ def _held_rows(plan: Plan, kinds: tuple[Held, ...], blocks: int, row: Row) -> li
             _held_row(kinds, blocks, row, np.where(late > early, ends[1], ends[0])[()], np.maximum(early, late), 0.0)
         ]
     behind = [schedule.waiting(plan.pp, plan.m, plan.v, rank) for rank in ends]
-    return [
+    fullest = [
         _held_row(kinds, blocks, row, rank, (flight - waits) / pipelines, waits / pipelines)
         for rank, flight, waits in zip(ends, (early, late), behind, strict=True)
     ]
+    return [*fullest, *(after_input_gradient(one, 1.0 / schedule.cuts(plan.v) / pipelines) for one in fullest)]
+
+
+def after_input_gradient(row: HeldRow, one: Num) -> HeldRow:
+    """A rank that has just run an input gradient: one more waits, which weighs more where blocks are recomputed."""
+    whole = np.maximum(row.flight - one, 0.0)
+    return replace(resting(row), flight=whole, waiting=row.waiting + (row.flight - whole))
+
+
+def resting(row: HeldRow) -> HeldRow:
+    """A rank between its passes: no block is computed again, no loss is there."""
+    kept = replace(row.held.kept, working=0.0, scores=0.0)
+    return replace(row, held=replace(row.held, kept=kept, logits=0.0))
 
 
 @formula(lambda kinds, blocks, row, *_: f"rank {row.first:g}", scope=True)
