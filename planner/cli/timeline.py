@@ -79,6 +79,7 @@ Blocking = Annotated[
 PlanNumber = Annotated[
     int | None, typer.Option("--plan", help="Which plan of the ranking (default: 1)", rich_help_panel=_OUT)
 ]
+Memory = Annotated[bool, typer.Option("--memory", help="Bytes of every rank over the step", rich_help_panel=_OUT)]
 Form = Annotated[
     str | None,
     typer.Option("--format", help="terminal, svg, html, trace (default: what --out ends in)", rich_help_panel=_OUT),
@@ -98,6 +99,7 @@ def timeline(
     p2p: Hop = None,
     blocking: Blocking = False,
     plan: PlanNumber = None,
+    memory: Memory = False,
     form: Form = None,
     out: Out = None,
     width: Width = None,
@@ -111,8 +113,9 @@ def timeline(
     _check_output(request, form, out, width)
     times = {"--forward": forward, "--backward": backward, "--weight": weight, "--p2p": p2p}
     given = {"-m": micro_batches, **times, "--blocking": blocking or None}
-    if _wants_plan(request, name, compare, plan, [flag for flag, value in given.items() if value is not None]):
-        figure, fits, as_asked = _of_plan(request, 1 if plan is None else plan)
+    theirs = ["--plan"] * (plan is not None) + ["--memory"] * memory
+    if _wants_plan(request, name, compare, theirs, [flag for flag, value in given.items() if value is not None]):
+        figure, fits, as_asked = _of_plan(request, 1 if plan is None else plan, memory)
     else:
         from planner.cli.named import figure_of_names
 
@@ -141,14 +144,14 @@ def _check_output(request: Request, form: str | None, out: Path | None, width: i
         raise PlannerError("--json and --format both want stdout", "give the drawing a file: --out FILE")
 
 
-def _wants_plan(request: Request, name: str | None, compare: str | None, plan: int | None, given: list[str]) -> bool:
+def _wants_plan(request: Request, name: str | None, compare: str | None, plan: list[str], given: list[str]) -> bool:
     """Whether a plan is to be drawn; options of one kind of drawing are refused beside the other.
 
     Raises:
         PlannerError: neither kind was asked for, or both.
     """
     ours = (["a schedule by name"] if name is not None else []) + (["--compare"] if compare is not None else []) + given
-    theirs = _problem_options(request) + (["--plan"] if plan is not None else [])
+    theirs = _problem_options(request) + plan
     if request.model or request.gpus:
         if ours:
             raise PlannerError(
@@ -173,10 +176,11 @@ def _problem_options(request: Request) -> list[str]:
     return ["--" + name.replace("_", "-") for name in changed]
 
 
-def _of_plan(request: Request, number: int) -> tuple[Figure, bool, bool]:
+def _of_plan(request: Request, number: int, memory: bool) -> tuple[Figure, bool, bool]:
     """Plan `number` of the ranking with its stage times, whether it fits, and whether it is what was asked."""
     one = chosen(request, number)
     from planner.cli.named import check_size
+    from planner.questions.occupancy import occupancy
     from planner.report.jsonout import inputs
     from planner.report.jsonout import plan as as_data
     from planner.report.panels import Figure, Panel
@@ -191,7 +195,10 @@ def _of_plan(request: Request, number: int) -> tuple[Figure, bool, bool]:
         f"{ranked.job.model.name} on {ranked.job.cluster.gpus:,} × {ranked.job.cluster.accelerator.name} · {degrees}"
     )
     asked = inputs(ranked.job) | {"plan": as_data(ranked, number, one.capacity)}
-    return Figure((Panel(title, caption, replay_plan(ranked.job, p)),), False, asked), one.fits, one.as_asked
+    ran = replay_plan(ranked.job, p)
+    held = occupancy(ranked.job, p, ran) if memory else ()
+    panel = Panel(title, caption, ran, held, one.capacity if memory else 0.0)
+    return Figure((panel,), False, asked), one.fits, one.as_asked
 
 
 def _deliver(figure: Figure, style: str, request: Request, out: Path | None, width: int | None) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 from planner.plan import Plan
 from planner.schedules import SCHEDULES
@@ -58,6 +59,7 @@ def _rank(job: Job, plan: Plan, rank: int, tasks: Sequence[Task]) -> Occupancy:
     unit = (1.0 if schedule.placement.whole else 1.0 / float(plan.v)) / float(schedule.copies(plan.v))
     ends = [any(count * one.logits for count, one in zip(chunk, kinds, strict=True)) for chunk in chunks]
 
+    @cache
     def level(moment: str, whole: int, part: int) -> float:
         now = replace(fullest, flight=whole * unit, waiting=part * unit)
         now = resting(now) if moment in RESTING else now
@@ -73,6 +75,7 @@ def _levels(tasks: Sequence[Task], ends: Sequence[bool], level: Callable[[str, i
     While a weight gradient runs, and between operations, nothing comes back.
     """
     whole = part = 0
+    yield 0.0, level("between", whole, part)
     for task in tasks:
         if task.kind == "F":
             whole += 1

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from math import floor, log10
 from typing import Any
 
+from planner.questions.occupancy import Occupancy
 from planner.simulate import Task, Timeline
-from planner.units import format_seconds
+from planner.units import GIB, format_bytes, format_seconds
 
 KINDS = {"F": "forward", "B": "backward", "I": "input gradient", "W": "weight gradient"}
 """Letters of the tasks, in the order of a legend."""
@@ -22,11 +23,31 @@ LISTED = 16
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One timeline with its heading and a line of what was assumed."""
+    """One timeline with its heading and a line of what was assumed.
+
+    Attributes:
+        memory: bytes of every rank, where they are asked for; limit: that a rank may use.
+    """
 
     title: str
     caption: str
     timeline: Timeline
+    memory: tuple[Occupancy, ...] = ()
+    limit: float = 0.0
+
+    @property
+    def holds(self) -> Sequence[Sequence[tuple[float, float]]]:
+        """Per rank, from when on it holds how much: bytes, or micro-batches' worth of activations."""
+        return [rank.levels for rank in self.memory] or self.timeline.held
+
+    @property
+    def peaks(self) -> list[float]:
+        """The most that each rank holds."""
+        return [max(level for _, level in rank) for rank in self.holds]
+
+    def amount(self, held: float) -> str:
+        """As people read it: "71.2 GiB", "4 micro-batches"."""
+        return format_bytes(held) if self.memory else f"{round(held, 2):g} micro-batches"
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +198,7 @@ def facts(panel: Panel, clock: Clock) -> list[tuple[str, str]]:
         ("makespan", clock.say(n.makespan)),
         ("longest stage", clock.say(n.longest_stage)),
         ("peak activations per rank", per_rank(n.peaks)),
+        *([("peak GiB per rank", per_rank([round(peak / GIB, 1) for peak in panel.peaks]))] if panel.memory else []),
     ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import ceil
 from statistics import median
 from textwrap import wrap
@@ -70,6 +71,7 @@ def drawing(panels: Sequence[Panel], clock: Clock, width: int) -> list[str]:
     for panel in panels:
         lines += [*_heading(panel, width), *([] if table else _facts(panel, clock, width))]
         lines += [*_rows(panel, scale, margin), axis(panel, scale, clock, margin, width)]
+        lines += memory_rows(panel, scale, margin, width) if panel.memory else []
         lines += [""]
     lines += [*legend(panels, scale, clock, width)]
     if len(panels) > 1:
@@ -121,6 +123,26 @@ def _rows(panel: Panel, scale: Scale, margin: int) -> Iterator[str]:
             row += [IDLE * (column - filled), paint(text, style) if style else text]
             filled = column + len(text)
         yield "".join(row) + IDLE * (scale.at(panel.timeline.makespan) - filled)
+
+
+LEVELS = " ▁▂▃▄▅▆▇█"
+
+
+def memory_rows(panel: Panel, scale: Scale, margin: int, width: int) -> list[str]:
+    """A row per rank: the most memory in every column, in eighths of the limit (or of the most, where that is more)."""
+    begin, full = first_start(panel.timeline), max(panel.limit, *panel.peaks)
+    count = max(scale.at(panel.timeline.makespan), 1)
+    lines = wrap(f"memory, a full block is {panel.amount(full)}", width)
+    for rank, levels in enumerate(panel.holds):
+        most, last = [0.0] * count, 0.0
+        edges = [*((min(scale.at(time - begin), count - 1), held) for time, held in levels), (count - 1, 0.0)]
+        for (start, held), (end, _) in pairwise(edges):
+            for column in range(start, end + 1):
+                most[column] = max(most[column], held if column > start or end == start else max(held, last))
+            last = held
+        cells = "".join(LEVELS[min(ceil(8 * held / full - 1e-9), 8)] for held in most)
+        lines.append(f"rank {rank}".ljust(margin) + cells)
+    return lines
 
 
 Piece = tuple[int, str, str]

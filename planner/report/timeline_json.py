@@ -33,4 +33,6 @@ def _timeline(panel: Panel, unit: str) -> dict[str, Any]:
         f"longest_stage_{unit}": n.longest_stage,
         f"idle_per_rank_{unit}": list(n.idle),
         "peak_activations_per_rank_micro_batches": list(n.peaks),
+        "peak_memory_per_rank_bytes": panel.peaks if panel.memory else None,
+        "usable_memory_bytes": panel.limit or None,
     }

@@ -18,7 +18,6 @@ from planner.report.panels import (
     kinds,
     label,
     lanes,
-    numbers,
     shade,
     ticks,
 )
@@ -98,7 +97,7 @@ def _sheet(panels: Sequence[Panel]) -> Sheet:
     span = max(panel.timeline.makespan for panel in panels)
     wanted = (max(len(f"F{panel.timeline.m}") for panel in panels) * GLYPH + 8) / lengths[len(lengths) // 20]
     area = min(max(wanted * span, NARROWEST), WIDEST)
-    return Sheet(area / span, area, max(peak for panel in panels for peak in numbers(panel.timeline).peaks))
+    return Sheet(area / span, area, max(max(panel.limit, *panel.peaks) for panel in panels))
 
 
 def _texts(panels: Sequence[Panel], clock: Clock) -> int:
@@ -136,7 +135,8 @@ def _panel(panel: Panel, sheet: Sheet, clock: Clock, y: float, details: bool) ->
     for rank, tasks in enumerate(panel.timeline.tasks):
         lines += _rank(panel, rank, tasks, sheet, clock, top + rank * ROW)
     strips = top + p * ROW + 44
-    lines.append(_text(PAD, strips - 7, "activations held, in micro-batches, with the peak of every rank", "faint"))
+    what = "memory" if panel.memory else "activations held, in micro-batches"
+    lines.append(_text(PAD, strips - 7, f"{what}, with the peak of every rank", "faint"))
     lines += [line for rank in range(p) for line in _strip(panel, rank, sheet, strips + rank * STRIP)]
     return lines, strips + p * STRIP + 18
 
@@ -197,16 +197,22 @@ def tooltip(task: Task, v: int, begin: float, clock: Clock) -> str:
 def _strip(panel: Panel, rank: int, sheet: Sheet, y: float) -> Iterator[str]:
     """What a rank holds over time, as steps, with its peak."""
     timeline, base = panel.timeline, y + STRIP - 4
-    peak, scale = timeline.peak(rank), (STRIP - 4) / max(sheet.peak, 1e-9)
+    peak, scale = panel.peaks[rank], (STRIP - 4) / max(sheet.peak, 1e-9)
     begin, end = first_start(timeline), sheet.x(timeline.makespan)
-    steps = "".join(f"H{sheet.x(time - begin):.2f}V{base - held * scale:.2f}" for time, held in timeline.held[rank])
+    steps = "".join(f"H{sheet.x(time - begin):.2f}V{base - held * scale:.2f}" for time, held in panel.holds[rank])
     yield _text(LEFT - 8, base - 3, f"rank {rank}", "end faint")
     yield (
         f'<path class="held" d="M{LEFT} {base:.2f}{steps}H{end:.2f}V{base:.2f}Z">'
-        f"<title>rank {rank} holds the activations of at most {peak:g} micro-batches</title></path>"
+        f"<title>{_most(panel, rank, peak)}</title></path>"
     )
     yield f'<path class="grid" d="M{LEFT} {base:.2f}H{end:.2f}"/>'
-    yield _text(end + 6, base - 3, f"{round(peak, 2):g}", "faint")
+    yield _text(end + 6, base - 3, panel.amount(peak).removesuffix(" micro-batches"), "faint")
+
+
+def _most(panel: Panel, rank: int, peak: float) -> str:
+    if panel.memory:
+        return f"rank {rank} takes at most {panel.amount(peak)}"
+    return f"rank {rank} holds the activations of at most {peak:g} micro-batches"
 
 
 def _legend(panels: Sequence[Panel], y: float) -> Iterator[str]:

@@ -34,9 +34,17 @@ def _rank(panel: Panel, rank: int, pid: int, scale: float) -> Iterator[dict[str,
     yield {"ph": "M", "name": "process_sort_index", "pid": pid, "tid": 0, "args": {"sort_index": pid}}
     yield {"ph": "M", "name": "thread_name", "pid": pid, "tid": 0, "args": {"name": f"rank {rank}"}}
     yield from (_task(task, panel.timeline.v, pid, scale) for task in panel.timeline.tasks[rank])
-    for time, held in panel.timeline.held[rank]:
-        counter = {"ph": "C", "name": "held activations", "pid": pid, "tid": 0, "ts": round(time * scale, 3)}
-        yield counter | {"args": {"micro-batches": held}}
+    yield from _counter("held activations", "micro-batches", panel.timeline.held[rank], pid, scale)
+    if panel.memory:
+        yield from _counter("memory", "bytes", panel.holds[rank], pid, scale)
+
+
+def _counter(
+    name: str, unit: str, levels: Sequence[tuple[float, float]], pid: int, scale: float
+) -> Iterator[dict[str, Any]]:
+    for time, held in levels:
+        counter = {"ph": "C", "name": name, "pid": pid, "tid": 0, "ts": round(time * scale, 3)}
+        yield counter | {"args": {unit: held}}
 
 
 def _task(task: Task, v: int, pid: int, scale: float) -> dict[str, Any]:

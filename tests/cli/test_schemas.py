@@ -25,6 +25,7 @@ def holds(shell: Shell, name: str, *words: str) -> None:
         "timeline 1f1b --pp 4 -m 8 --json -q",
         "timeline --compare 1f1b,zb-h1 --forward 10ms --json -q",
         "timeline --model llama3-8b --gpus 2x8xA100 --json -q",
+        "timeline --model llama3-8b --gpus 2x8xA100 --memory --json -q",
     ],
 )
 def test_timeline(shell: Shell, words: str) -> None:
