@@ -21,7 +21,7 @@ from tests.jobs import job
 
 TRAINED = [name for name, schedule in SCHEDULES.items() if schedule.trains]
 
-BOUNDED = {"v-half": 0.15, "v-min": 0.15}
+BOUNDED = {"v-half": 0.25, "v-min": 0.25}
 """Schedules whose closed form of micro-batches in flight is a bound."""
 
 
