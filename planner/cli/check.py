@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from planner.cli.request import complete, length
-from planner.errors import EXIT_BAD_INPUT, EXIT_NOTHING_FITS, PlannerError, UnitError
+from planner.errors import EXIT_BAD_INPUT, EXIT_FITS, EXIT_NOTHING_FITS, PlannerError, UnitError
 
 if TYPE_CHECKING:
     from planner.catalog.library import Library
@@ -51,6 +51,7 @@ Set = Annotated[
 ]
 Step = Annotated[str | None, typer.Option("--measured-step", help="What a step took: 29.4s; what would explain it?")]
 Peak = Annotated[str | None, typer.Option("--measured-memory", help="Peak of the fullest rank: 71GiB")]
+Oom = Annotated[bool, typer.Option("--oom", help="It ran out of memory: why, and what cures it?")]
 Fork = Annotated[
     bool,
     typer.Option("--fork", help="Options that the framework does not have are your fork's own", rich_help_panel=_SAY),
@@ -87,6 +88,7 @@ def check(
     strict_fit: StrictFit = False,
     measured_step: Step = None,
     measured_memory: Peak = None,
+    oom: Oom = False,
     profiles: Profiles = None,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -122,15 +124,13 @@ def check(
     assumptions = (*reading.notes, *assumed, *caveats(setup.job, asked))
     notes(assumptions, quiet)
     with progress(quiet) as tick:
-        verdict = compared(judge(reading, setup, TARGETS[reading.target], share, tick), step, peak)
+        verdict = compared(judge(reading, setup, TARGETS[reading.target], share, tick), step, peak, oom)
     if as_json:
         sys.stdout.write(write(document(verdict, file, assumptions)))
     else:
         show(shown(file, verdict))
-    if not verdict.legal:
-        raise typer.Exit(EXIT_BAD_INPUT)
-    if not verdict.fits or (strict_fit and verdict.tight):
-        raise typer.Exit(EXIT_NOTHING_FITS)
+    failed = not verdict.fits or (strict_fit and verdict.tight)
+    raise typer.Exit(EXIT_BAD_INPUT if not verdict.legal else EXIT_NOTHING_FITS if failed else EXIT_FITS)
 
 
 def _quantity(option: str, text: str | None, dimension: str = "byte") -> float | None:

@@ -10,11 +10,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from planner.accuracy.diagnose import Suspect, suspects
-from planner.bands import band, fit_verdict
+from planner.accuracy.diagnose_memory import Cause, causes
+from planner.bands import band, fit_verdict, memory_range
 from planner.catalog.recipes import packaged_recipe
 from planner.errors import PlannerError
 from planner.launch.nearest import Change, nearest
 from planner.launch.program import Setup, Target
+from planner.launch.targets import TARGETS
 from planner.plan import Plan
 from planner.questions.train import Ranked, rank, recommend, usable_memory
 from planner.read.placement import NO_PLACEMENT, placed
@@ -38,6 +40,9 @@ WORTH = 0.10
 DEGREES = ("tp", "cp", "ep", "etp", "pp", "v", "dp_replicate")
 """Settings that are left alone where the file's format has no key for them."""
 
+LESS = 0.95
+"""Share of the memory of a plan that ran out which its cure may take."""
+
 PLANS = 3
 """Edits proposed."""
 
@@ -49,12 +54,17 @@ class Measured:
     Attributes:
         outside: whether the step lies outside the band of its prediction, or there is no band.
         suspects: then the constants that alone would explain it, the likeliest first; maybe none would.
+        ran_out: the run ended for want of memory; strange: the peak lies outside its band, or there is none; causes:
+            what would explain either.
     """
 
     step: float | None = None
     memory: float | None = None
     outside: bool = False
     suspects: tuple[Suspect, ...] = ()
+    ran_out: bool = False
+    strange: bool = False
+    causes: tuple[Cause, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,22 +201,47 @@ def check(
     capacity = usable_memory(job)
     runs = ranked is not None and not problems and ranked.need <= capacity * (1.0 - margin)
     limit = ranked.step_time * (1.0 - WORTH) if ranked is not None and runs else float("inf")
-    rules = FRAMEWORK_RULES.get(target.name, ()) if reading.form else target.rules
-    held = [name for name in DEGREES if reading.form and name not in reading.keys]
-    found = nearest(job, plan, rules, margin, limit, PLANS, held)
+    found = _nearest(reading, target, setup, margin, limit)
     best = recommend(job, Bounds(), 1, exact=True, tick=tick).ranked
     return Verdict(reading, setup, ranked, problems, capacity, margin, tuple(found), best[0] if best else None)
 
 
-def compared(verdict: Verdict, step: float | None, memory: float | None) -> Verdict:
-    """The verdict with what was measured beside it."""
+def _nearest(
+    reading: Reading, target: Target, setup: Setup, margin: float, limit: float = float("inf")
+) -> list[Change]:
+    """The fewest edits that the file's format has words for."""
+    rules = FRAMEWORK_RULES.get(target.name, ()) if reading.form else target.rules
+    held = [name for name in DEGREES if reading.form and name not in reading.keys]
+    return nearest(setup.job, setup.plan, rules, margin, limit, PLANS, held)
+
+
+def compared(verdict: Verdict, step: float | None, memory: float | None, ran_out: bool = False) -> Verdict:
+    """The verdict with what was measured beside it, and of a run that ran out of memory what explains and cures it."""
     ranked = verdict.ranked
-    if (step is None and memory is None) or ranked is None:
+    if (step is None and memory is None and not ran_out) or ranked is None:
         return verdict
     width = band(ranked.job, ranked.plan).width
     outside = step is not None and (width is None or abs(log(step / ranked.step_time)) > width)
     found = tuple(suspects(ranked.job, ranked.plan, step)) if step is not None and outside else ()
-    return replace(verdict, measured=Measured(step, memory, outside, found))
+    ends = memory_range(ranked.job, ranked.need)
+    strange = memory is not None and (ends is None or not ends[0] <= memory <= ends[1])
+    why = _why(verdict, ranked, memory, ran_out, strange)
+    measured = Measured(step, memory, outside, found, ran_out, strange, why)
+    return replace(verdict, measured=measured, changes=_cures(verdict, ranked) if ran_out else verdict.changes)
+
+
+def _why(verdict: Verdict, ranked: Ranked, memory: float | None, ran_out: bool, strange: bool) -> tuple[Cause, ...]:
+    """Causes of a run that ran out, or of a peak outside its band."""
+    job, plan = ranked.job, ranked.plan
+    if ran_out:
+        return tuple(causes(job, plan, max(verdict.capacity, memory or 0.0), True)) if verdict.fits else ()
+    return tuple(causes(job, plan, memory)) if memory is not None and strange else ()
+
+
+def _cures(verdict: Verdict, ranked: Ranked) -> tuple[Change, ...]:
+    """The fewest edits that need LESS of what did not suffice."""
+    room = min(LESS * ranked.need / verdict.capacity, 1.0 - verdict.margin)
+    return tuple(_nearest(verdict.reading, TARGETS[verdict.reading.target], verdict.setup, 1.0 - room))
 
 
 def _broken(reading: Reading, target: Target, setup: Setup) -> tuple[Problem, ...]:

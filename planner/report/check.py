@@ -9,7 +9,7 @@ from typing import Any
 
 from planner import __version__
 from planner.blocks.counts import parameters
-from planner.launch.check import Verdict
+from planner.launch.check import Measured, Verdict
 from planner.launch.nearest import SETTINGS, Change
 from planner.launch.program import Setup
 from planner.launch.targets import TARGETS, refusal
@@ -119,6 +119,7 @@ def _measured(verdict: Verdict) -> list[tuple[str, str]]:
     if found.memory is not None:
         against = f"{found.memory / ranked.need - 1:+.0%} on the prediction"
         rows.append(("measured", f"{format_bytes(found.memory)} on the fullest rank, {against}"))
+    rows += _causes(verdict, found)
     if found.outside and not found.suspects:
         rows.append(("suspect", "no constant by itself: another plan, data loading, a failing GPU or node?"))
     return rows + [
@@ -127,7 +128,22 @@ def _measured(verdict: Verdict) -> list[tuple[str, str]]:
     ]
 
 
+def _causes(verdict: Verdict, found: Measured) -> list[tuple[str, str]]:
+    """What would explain a peak outside its band, or that the run ran out."""
+    rows = []
+    if found.ran_out and not verdict.fits:
+        rows.append(("why", "as predicted: the plan does not fit"))
+    elif found.ran_out and verdict.tight:
+        rows.append(("why", "the plan is tight: the limit lies inside the band of its peak"))
+    rows += [("why", f"{one.words}: {format_bytes(one.need)}") for one in found.causes[:MOST_SUSPECTS]]
+    if not rows and (found.ran_out or found.strange):
+        rows.append(("why", "no setting by itself: other processes on the device, a leak, growth over steps?"))
+    return rows
+
+
 def _changes(verdict: Verdict) -> list[tuple[str, str]]:
+    if not verdict.changes and verdict.measured is not None and verdict.measured.ran_out:
+        return [("change", "no plan of this job takes clearly less")]
     if not verdict.changes:
         runs = verdict.legal and verdict.fits
         said = "none makes it 10 % faster" if runs else "no plan of this job fits this cluster"
@@ -277,6 +293,8 @@ def _measured_data(verdict: Verdict) -> dict[str, Any] | None:
         "step_time_s": found.step,
         "peak_memory_bytes": found.memory,
         "outside_band": found.outside,
+        "ran_out_of_memory": found.ran_out,
+        "memory_causes": [{"name": c.name, "meaning": c.words, "peak_bytes": c.need} for c in found.causes],
         "suspects": [
             {"name": s.name, "meaning": s.words, "factor": s.factor, "spreads": s.spreads} for s in found.suspects
         ],

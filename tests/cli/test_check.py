@@ -186,3 +186,31 @@ def test_nothing_is_run(shell: Shell, script: Path, tmp_path: Path, monkeypatch:
     harmful = f'touch {marker}; X="$(touch {marker})"; eval "touch {marker}"\nset -euo pipefail'
     found = shell(f"check {edited(script, ('set -euo pipefail', harmful))}")
     assert found.code == 0 and not marker.exists()
+
+
+def test_why_it_ran_out(shell: Shell, script: Path) -> None:
+    """Explanations that take more than there is, and plans that take less than the script's."""
+    found = shell(f"check {script} --oom")
+    assert "why " in found.out
+    answer = shell(f"check {script} --oom --json").json
+    jsonschema.validate(answer, json.loads(SCHEMA.read_text()))
+    measured, need = answer["measured"], answer["plan"]["memory_bytes"]["total"]
+    assert measured["ran_out_of_memory"]
+    assert all(one["peak_bytes"] > answer["usable_memory_bytes"] for one in measured["memory_causes"])
+    assert all(one["plan"]["memory_bytes"]["total"] < need for one in answer["changes"])
+
+
+def test_why_it_takes_more(shell: Shell, script: Path) -> None:
+    """Outside the band of the peak the nearest explanations; inside none."""
+    peak = shell(f"check {script} --json").json["plan"]["memory_bytes"]["total"]
+    near, far = (
+        shell(f"check {script} --measured-memory {factor * peak / 2**30}GiB --json").json for factor in (1.01, 1.4)
+    )
+    assert near["measured"]["memory_causes"] == [] and far["measured"]["memory_causes"]
+
+
+def test_strictly_tight_is_a_failure(shell: Shell, script: Path) -> None:
+    """The exit code of a gate: 1 where the limit lies inside the band."""
+    plan = shell(f"check {script} --json").json["plan"]
+    assert plan["verdict"] == "tight"
+    assert (shell(f"check {script}").code, shell(f"check {script} --strict-fit").code) == (0, 1)
