@@ -65,8 +65,8 @@ def _all(job: Job, plan: Plan, seen: float) -> Iterator[Cause]:
 
 def _policies(job: Job, plan: Plan) -> Iterator[tuple[str, str, Job, Plan]]:
     """Of the plan: what may not be in effect, or be although nobody said so."""
-    if plan.recompute_layers or plan.selective:
-        bare = replace(plan, recompute_layers=0, selective=False)
+    if plan.recompute_layers or plan.modules:
+        bare = replace(plan, recompute_layers=0, modules=())
         yield (
             "recompute",
             "recomputation is not in effect (or off again under gradient checkpointing's flags)",

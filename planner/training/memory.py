@@ -110,7 +110,7 @@ def after_input_gradient(row: HeldRow, one: Num) -> HeldRow:
 
 def resting(row: HeldRow) -> HeldRow:
     """A rank between its passes: no block is computed again, no loss is there."""
-    kept = replace(row.held.kept, working=0.0, scores=0.0)
+    kept = replace(row.held.kept, working=0.0, freed=0.0)
     return replace(row, held=replace(row.held, kept=kept, logits=0.0))
 
 
