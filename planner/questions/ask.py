@@ -105,28 +105,19 @@ def ask(
     chosen: dict[str, Any] = narrow | {"attention": attention, "method": method, "optimizer": optimizer}
     modules, dispatcher, experts = _experts(options)
     recipe = library.recipe(precision or default_precision(cluster.value)).value
-    ranges = {name: parse_range(name, text) for name, text in options.items() if text is not None}
-    if micro_batch is not None:
-        ranges["b"] = parse_range("b", micro_batch)
-    length = seq or default_sequence(shape.value)
-    counts = (global_batch, batch_tokens, gradient_accumulation_steps)
-    batch, reckoned = sequences(*counts, length, cluster.value.gpus, ranges)
+    ranges = {
+        name: parse_range(name, text) for name, text in (options | {"b": micro_batch}).items() if text is not None
+    }
+    said = (global_batch, batch_tokens, gradient_accumulation_steps, seq or default_sequence(shape.value))
+    batch, reckoned = sequences(*said, cluster.value.gpus, ranges)
     chosen |= {"offload": offload, "loss": loss, "context": cp_comm, "precision": recipe.name}
     chosen |= adapters(method, lora_rank) | experts
     workload, defaults = _workload(shape.value, cluster.value, seq, batch, chosen)
     check_schedules(preset.value)
     job = kept_free(Job(shape.value, cluster.value, workload, preset.value, recipe), margin, strict_fit)
     limits = _bounds(ranges, schedule, recompute, modules, dispatcher)
-    said = (
-        *shape.assumptions,
-        *cluster.assumptions,
-        *preset.assumptions,
-        *reckoned,
-        *defaults,
-        *_kernels(job),
-        *_kept_free(job),
-    )
-    return Question(job, limits, said)
+    named = (*shape.assumptions, *cluster.assumptions, *preset.assumptions)
+    return Question(job, limits, (*named, *reckoned, *defaults, *_kernels(job), *_kept_free(job)))
 
 
 EXPERTS = ("recompute_modules", "dispatcher", "cuda_graphs", "imbalance", "capacity_factor")

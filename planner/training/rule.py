@@ -19,6 +19,13 @@ from planner.training.moments import offloaded_activations
 from planner.training.policies import recomputable
 from planner.units import format_bytes
 
+MEGATRON = "Megatron-LM"
+
+
+def divides(divisor: Any, number: Any) -> Any:
+    """Without a rest."""
+    return np.asarray(number) % divisor == 0
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:

@@ -10,29 +10,26 @@ from planner.masks import first_of, obeying
 from planner.plan import Plan
 from planner.schedules import SCHEDULES, offered
 from planner.stages import chunk_layers, short_chunks
+from planner.training.expert_rules import EXPERT_RULES
 from planner.training.frameworks import FRAMEWORK_RULES
 from planner.training.job import Job
 from planner.training.memory import state_bytes
-from planner.training.policies import dispatcher_runs, overlap_runs, recomputable
-from planner.training.rule import Rule, head_worth, host_bytes
-
-
-def _divides(divisor: Any, number: Any) -> Any:
-    return np.asarray(number) % divisor == 0
+from planner.training.policies import recomputable
+from planner.training.rule import MEGATRON, Rule, divides, head_worth, host_bytes
 
 
 def _kv_heads(job: Job, plan: Plan) -> Any:
-    return _divides(plan.tp, job.model.kv_heads) | _divides(job.model.kv_heads, plan.tp)
+    return divides(plan.tp, job.model.kv_heads) | divides(job.model.kv_heads, plan.tp)
 
 
 def _ffn(job: Job, plan: Plan) -> Any:
     moe = job.model.moe
     widths = [job.model.ffn] if moe is None else [job.model.ffn, moe.shared_width]
-    return np.logical_and.reduce([_divides(plan.tp, width) for width in widths])
+    return np.logical_and.reduce([divides(plan.tp, width) for width in widths])
 
 
 def _uneven(job: Job, plan: Plan) -> Any:
-    return _divides(_pieces(plan), job.model.layers) | job.framework.uneven_layers
+    return divides(_pieces(plan), job.model.layers) | job.framework.uneven_layers
 
 
 def _head(job: Job, plan: Plan) -> Any:
@@ -51,25 +48,8 @@ def _chunks(job: Job, plan: Plan) -> Any:
     return (SCHEDULES[plan.schedule].cuts(plan.v) == 1) | (missing <= short_chunks(plan.pp)) | plan.placed
 
 
-def _experts(job: Job, plan: Plan) -> Any:
-    return True if job.model.moe is None else _divides(plan.ep, job.model.moe.experts)
-
-
-def _expert_ranks(job: Job, plan: Plan) -> Any:
-    ranks = np.asarray(plan.dp) // plan.dp_replicate * plan.cp * plan.tp
-    return _divides(plan.ep * plan.etp, ranks)
-
-
-def _expert_split(job: Job, plan: Plan) -> Any:
-    return (plan.etp == 1) if job.model.moe is None else _divides(plan.etp, job.model.moe.ffn)
-
-
 def _replicas(job: Job, plan: Plan) -> Any:
-    return (plan.dp_replicate == 1) | (_divides(plan.dp_replicate, plan.dp) & (plan.zero >= 1))
-
-
-def _moe_sp(job: Job, plan: Plan) -> Any:
-    return (plan.tp == 1) | (plan.sp == 1) | (job.model.moe is None)
+    return (plan.dp_replicate == 1) | (divides(plan.dp_replicate, plan.dp) & (plan.zero >= 1))
 
 
 def _context_heads(job: Job, plan: Plan) -> Any:
@@ -81,7 +61,7 @@ def _context_heads(job: Job, plan: Plan) -> Any:
 
 
 def _sequence(job: Job, plan: Plan) -> Any:
-    return (plan.sp == 0) | _divides(plan.cp * plan.tp, job.workload.seq)
+    return (plan.sp == 0) | divides(plan.cp * plan.tp, job.workload.seq)
 
 
 def _pieces(plan: Plan) -> Any:
@@ -102,11 +82,10 @@ def _host_memory(job: Job, plan: Plan) -> Any:
     return host_bytes(job, plan) <= limit if used and limit is not None else True
 
 
-MEGATRON = "Megatron-LM"
 RULES: tuple[Rule, ...] = (
     Rule(
         "heads",
-        lambda j, p: _divides(p.tp, j.model.heads),
+        lambda j, p: divides(p.tp, j.model.heads),
         "tp={tp} does not divide the {heads} attention heads; legal: {legal_tp}",
         f"{MEGATRON} core/transformer/transformer_config.py",
     ),
@@ -116,7 +95,7 @@ RULES: tuple[Rule, ...] = (
         "tp={tp} neither divides nor is a multiple of the {kv_heads} key/value heads",
         f"{MEGATRON} core/transformer/transformer_config.py",
     ),
-    Rule("hidden", lambda j, p: _divides(p.tp, j.model.hidden), "tp={tp} does not divide hidden {hidden}", MEGATRON),
+    Rule("hidden", lambda j, p: divides(p.tp, j.model.hidden), "tp={tp} does not divide hidden {hidden}", MEGATRON),
     Rule(
         "ffn",
         _ffn,
@@ -143,7 +122,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "context_parallel",
-        lambda j, p: (p.cp == 1) | _divides(2 * p.cp, j.workload.seq),
+        lambda j, p: (p.cp == 1) | divides(2 * p.cp, j.workload.seq),
         "2*cp = 2*{cp} does not divide the sequence of {seq} (each rank takes two slices, for balance)",
         f"{MEGATRON} training/arguments.py",
     ),
@@ -247,31 +226,6 @@ RULES: tuple[Rule, ...] = (
         f"framework preset; {MEGATRON} core/transformer/transformer_config.py",
     ),
     Rule(
-        "dispatcher",
-        lambda j, p: p.dispatcher in j.framework.dispatchers,
-        "{framework} has no dispatcher {dispatcher}; it has {dispatchers}",
-        "framework preset",
-    ),
-    Rule(
-        "dispatcher_links",
-        dispatcher_runs,
-        "{dispatcher} needs accelerators from Hopper and MI300 on that NVLink or xGMI joins",
-        "DeepEP README.md",
-    ),
-    Rule(
-        "framework_overlap",
-        lambda j, p: (not p.overlap) | (j.framework.expert_overlap > 0),
-        "{framework} does not overlap expert traffic with another micro-batch",
-        "framework preset",
-    ),
-    Rule(
-        "expert_overlap",
-        lambda j, p: (not p.overlap) | overlap_runs(p),
-        "overlapped expert traffic needs ep > 1, v > 1 in a pipeline, a dispatcher other than allgather, and "
-        "recomputation of neither whole layers nor moe; ep={ep}, pp={pp}, v={v}, k={recompute_layers}",
-        f"{MEGATRON} core/transformer/transformer_config.py",
-    ),
-    Rule(
         "offload_parameters",
         lambda j, p: (p.zero == 3) | (j.workload.offload != "parameters"),
         "parameters are offloaded under ZeRO-3 only, not zero={zero}",
@@ -282,25 +236,6 @@ RULES: tuple[Rule, ...] = (
         _host_memory,
         "offloaded states need {host_need} of host memory per node, {node} has {host_has}",
         "arithmetic; DeepSpeed runtime/zero/stage_1_and_2.py",
-    ),
-    Rule(
-        "dense",
-        lambda j, p: (p.ep == 1) | (j.model.moe is not None),
-        "{model} has no experts: ep must be 1, not {ep}",
-        f"{MEGATRON} training/arguments.py",
-    ),
-    Rule("experts", _experts, "ep={ep} does not divide the {experts} experts", f"{MEGATRON} training/arguments.py"),
-    Rule(
-        "expert_ranks",
-        _expert_ranks,
-        "ep*etp = {ep}*{etp} does not divide dp*cp*tp/dp_replicate = {dp}*{cp}*{tp}/{dp_replicate}",
-        f"{MEGATRON} core/parallel_state.py",
-    ),
-    Rule(
-        "expert_split",
-        _expert_split,
-        "etp={etp} does not divide the experts' width {expert_ffn}",
-        f"{MEGATRON} core/transformer/moe/experts.py",
     ),
     Rule(
         "replicas",
@@ -314,12 +249,7 @@ RULES: tuple[Rule, ...] = (
         "{framework} shards over all of dp: dp_replicate has to be 1, not {dp_replicate}",
         "framework preset",
     ),
-    Rule(
-        "experts_need_sp",
-        _moe_sp,
-        "mixture of experts with tp > 1 needs sequence parallelism",
-        f"{MEGATRON} core/transformer/moe/moe_layer.py",
-    ),
+    *EXPERT_RULES,
 )
 
 

@@ -108,7 +108,6 @@ def test_one_plan_or_many(preset: str) -> None:
     """The same bits; the peak is the largest of all moments of all ranks, and the one that is named."""
     of = job("llama3.1-8b", "4x8xH100", preset, seq=8192, batch=128)
     columns = {n: np.array([plan.get(n, d) for plan in PLANS]) for n, d in Plan().degrees.items() if isinstance(d, int)}
-    del columns["selective"]
     many = peak_memory(of, Plan(**columns).floats())
     bytes = peak_bytes(of, Plan(**columns).floats())
     for row, plan in enumerate(PLANS):
