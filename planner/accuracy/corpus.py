@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from planner.accuracy.machines import Shelf, find_cluster, find_framework
-from planner.accuracy.mapping import APART, DOUBTFUL, FAMILIES, NARROW_WEIGHTS, SOURCES, Facts
+from planner.accuracy.mapping import APART, DOUBTFUL, FAMILIES, HALF_GRADIENTS, NARROW_WEIGHTS, SOURCES, Facts
 from planner.accuracy.plans import find_plans
 from planner.accuracy.rows import Row, Unusable, says, whole
 from planner.accuracy.settings import capacity, graphs
@@ -25,7 +25,8 @@ from planner.catalog.library import Library, open_library
 from planner.catalog.recipes import packaged_recipe
 from planner.errors import PlannerError, UnknownName
 from planner.plan import Plan
-from planner.schema.formats import COMPUTED
+from planner.schema.formats import COMPUTED, STORED
+from planner.schema.framework import Framework
 from planner.schema.hardware import Cluster
 from planner.schema.model import Model
 from planner.schema.workload import Workload
@@ -159,8 +160,11 @@ def find_case(shelf: Shelf, row: Row, jobs: dict[tuple[Any, ...], Job] | None = 
     model, shape_labels = find_model(shelf, row, facts)
     cluster, cluster_labels = find_cluster(shelf, row)
     framework, framework_labels = find_framework(shelf, row)
+    framework = _half_gradients(row, framework)
     workload = _workload(row, model, cluster)
-    key = (model, workload, framework.name, row["gpu"], cluster.nodes, cluster.used, row.get("interconnect", ""))
+    preset = framework.name, framework.gradient_bytes
+    place = cluster.nodes, cluster.used, row.get("interconnect", "")
+    key = (model, workload, *preset, row["gpu"], *place)
     job = Job(model, cluster, workload, framework)
     if jobs is not None:
         job = jobs.setdefault(tuple(map(_hashable, key)), job)
@@ -169,6 +173,12 @@ def find_case(shelf: Shelf, row: Row, jobs: dict[tuple[Any, ...], Job] | None = 
     labels = {*facts.labels, *shape_labels, *cluster_labels, *framework_labels, *plan_labels, *_kinds(row, job)}
     case = Case(row["id"], source, job, plans[0], plans[1:], labels=frozenset(labels), notes=row.get("notes", ""))
     return replace(case, group=_group(row), **value)
+
+
+def _half_gradients(row: Row, framework: Framework) -> Framework:
+    """The preset with gradients in bf16, where the row or the custom of its framework says so."""
+    half = row.get("framework", "").startswith(HALF_GRADIENTS) or says(row, "notes", ("grad_reduce_in_fp32=false",))
+    return framework.model_copy(update={"gradient_bytes": STORED["bf16"]}) if half else framework
 
 
 def _hashable(part: Any) -> Any:

@@ -59,6 +59,10 @@ NARROW_WEIGHTS = ("Megatron-Bridge", "NeMo")
 """How `framework` begins where published runs keep weights in the products' format, blockwise scaling apart, and all
 layers alike (NVIDIA-NeMo/Megatron-Bridge training/mixed_precision.py, perf_recipes/_common.py)."""
 
+HALF_GRADIENTS = ("Megatron-Bridge",)
+"""How `framework` begins where published runs keep and reduce gradients in bf16 (grad_reduce_in_fp32 = False in
+NVIDIA-NeMo/Megatron-Bridge perf_recipes/_common.py); other rows say so in their notes."""
+
 FALLBACK_PRESET = "megatron-core"
 """For frameworks that no line above names."""
 

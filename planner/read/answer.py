@@ -200,5 +200,5 @@ def _job(said: _Inputs, library: Library, gpus: str, framework: str | None) -> J
     cluster = find_cluster(gpus, library).value
     if gpus == said.cluster.spec and cluster.gpus != said.cluster.gpus:
         raise PlannerError("the cluster of this answer is in no catalogue", "name it: --gpus")
-    preset = library.framework(framework or said.framework).value
-    return Job(said.model.profile, cluster, said.workload, preset, margin=said.memory_margin)
+    preset, recipe = library.framework(framework or said.framework).value, library.recipe(said.workload.precision).value
+    return Job(said.model.profile, cluster, said.workload, preset, recipe, margin=said.memory_margin)

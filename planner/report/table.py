@@ -68,8 +68,10 @@ def training(job: Job) -> str:
     method = "LoRA rank " + str(w.lora_rank) if w.method == "lora" else "training"
     away = {"none": "", "parameters": ", parameters and optimizer offloaded"}
     offload = away.get(w.offload, f", {w.offload} offloaded")
+    narrow = ", weights below 16 bit" if w.fp8_param_gather else ""
+    narrow += f", {w.bf16_first} + {w.bf16_last} layers in 16 bit" if w.bf16_first or w.bf16_last else ""
     return (
-        f"{job.model.name} · {format_count(parameters(job.model).total)} parameters · {method}, {w.precision}, "
+        f"{job.model.name} · {format_count(parameters(job.model).total)} parameters · {method}, {w.precision}{narrow}, "
         f"{OPTIMIZERS[w.optimizer].words}{offload}, {w.attention} attention"
     )
 
