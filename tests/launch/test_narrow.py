@@ -53,7 +53,9 @@ def test_megatrons_defaults() -> None:
         "bf16_first": 1,
         "bf16_last": 1,
     }
-    assert "custom" in " ".join(read(flags(fp8_format="e4m3", fp8_recipe="custom")).notes)
+    custom = read(flags(fp8_format="e4m3", fp8_recipe="custom"))
+    assert custom.workload["precision"] == "bf16"
+    assert [one.said for one in custom.not_modelled if "16 bit" in one.why] == ["--fp8-recipe custom"]
 
 
 def test_weights_need_the_distributed_optimizer() -> None:
