@@ -207,7 +207,7 @@ def test_impossible_options(ranges: dict[str, Range], says: str) -> None:
 
 
 def test_caveats_name_what_was_never_measured() -> None:
-    """Experts and context parallelism have no published run behind them; plain training on A100 has."""
+    """Experts have no published run behind them, context parallelism few; plain training on A100 has."""
     assert caveats(llama("8x8xA100"), Bounds()) == ()
     of = job("mixtral-8x7b", "8x8xA100", seq=4096, batch=512)
     said = " ".join(caveats(of, Bounds(ranges={"cp": Range(1, 8)})))
@@ -228,7 +228,9 @@ def test_what_an_option_opens_is_no_longer_named() -> None:
     of = job("llama3.1-8b", "2x8xH100", seq=4096, batch=32)
     assert [option.split()[0] for _, option in untried(of, Bounds())] == ["--cp", "--tp", "--dp-replicate"]
     wide = Bounds(ranges={name: Range(1) for name in ("cp", "tp", "dp_replicate")})
-    assert untried(of, wide) == ()
+    assert untried(of, wide) == (("allgather over cp", "--cp-comm allgather"),)
+    pinned = of.workload.model_copy(update={"context": "allgather"})
+    assert untried(replace(of, workload=pinned), wide) == ()
     plans_of = {
         (p.tp, p.cp, p.dp_replicate) for batch in plans(of, wide) for p in (batch[i] for i in range(len(batch)))
     }

@@ -171,7 +171,7 @@ def caveats(job: Job, bounds: Bounds) -> tuple[str, ...]:
     if beyond := beyond_attention(job.model):
         said.append(f"{beyond}: their times were never held against runs")
     if searches_context(job, bounds):
-        said.append("context-parallel times were never held against measured runs")
+        said.append("context-parallel times were held against measured runs of cp=2 alone")
     if job.cluster.gpus > 4096:
         said.append("networks are taken as full bisection; beyond 4,096 GPUs no measured run in the corpus checks that")
     return (*said, *_schedule_caveats(job, bounds))
