@@ -41,11 +41,11 @@ FAMILIES = {
 """Accelerators that share one set of shares."""
 
 STARTS: dict[str, dict[str, float]] = {
-    "a100": {"bf16": 0.82, "memory": 0.84, "kv": 0.82, "attention": 0.6, "tokens": 96},
-    "hopper": {"bf16": 0.72, "fp8": 0.62, "memory": 0.88, "kv": 0.82, "attention": 0.55, "tokens": 96},
-    "blackwell": {"bf16": 0.75, "fp8": 0.64, "fp4": 0.48, "memory": 0.82, "kv": 0.8, "attention": 0.45, "tokens": 80},
-    "rtx-pro-6000": {"fp4": 0.6, "memory": 0.85, "tokens": 64},
-    "l40s": {"fp8": 0.62, "memory": 0.85},
+    "a100": {"memory": 0.84, "kv": 0.82, "tokens": 96},
+    "hopper": {"memory": 0.88, "kv": 0.82, "tokens": 96},
+    "blackwell": {"memory": 0.82, "kv": 0.8, "tokens": 80},
+    "rtx-pro-6000": {"memory": 0.85, "tokens": 64},
+    "l40s": {"memory": 0.85},
     "vllm": {"host_request": 1e-5, "host": 2.1e-3, "kernel": 2.5e-6, "collective": 1.4, "quantise": 0.5},
     "vllm-2024": {"host_request": 1e-5, "host": 1.5e-3, "kernel": 5.5e-6, "collective": 1.8},
     "tensorrt-llm": {"host_request": 1e-5, "host": 8e-4, "host_pipeline": 3e-3, "kernel": 2e-6, "collective": 1.8}
@@ -65,8 +65,7 @@ FIRST_TOKEN: dict[str, dict[str, float]] = {
 }
 """Start values of what delays a first token."""
 
-WIDTHS = {"bf16": 0.08, "fp8": 0.1, "fp4": 0.2, "memory": 0.05, "kv": 0.06, "attention": 0.15, "tokens": 0.7}
-WIDTHS |= {"collective": 0.3, "reserve": 0.3, "host_request": 0.8}
+WIDTHS = {"memory": 0.05, "kv": 0.06, "tokens": 0.7, "collective": 0.3, "reserve": 0.3, "host_request": 0.8}
 """Standard deviations of the priors, of logarithms; 0.7 for what is not named."""
 
 SCALE, ROUNDS, NUDGE = 0.1, 7, 0.02
@@ -86,9 +85,7 @@ def with_constants(case: ServeCase, values: dict[tuple[str, str], float]) -> Ser
     shares = accelerator.inference
     assert shares is not None
     mine = {key: value for (owner, key), value in values.items() if owner == family}
-    gemm = shares.gemm.model_copy(update={k: v for k, v in mine.items() if k in ("bf16", "fp8", "fp4")})
-    rest = {k: v for k, v in mine.items() if k not in ("bf16", "fp8", "fp4")}
-    part = accelerator.model_copy(update={"inference": shares.model_copy(update={"gemm": gemm, **rest})})
+    part = accelerator.model_copy(update={"inference": shares.model_copy(update=mine)})
     preset = case.job.engine.model_copy(update={key: v for (owner, key), v in values.items() if owner == engine})
     cluster = case.job.cluster.model_copy(update={"accelerator": part})
     return replace(case, job=replace(case.job, cluster=cluster, engine=preset))

@@ -20,7 +20,7 @@ from planner.cost.quantize import rate
 from planner.formula import formula, primitive
 from planner.plan import Num
 from planner.schema.formats import COMPUTED, STORED
-from planner.schema.hardware import Accelerator, AttentionRate, Inference, Shares
+from planner.schema.hardware import Accelerator, AttentionRate, Inference
 from planner.schema.workload import STORING
 
 Direction = Literal["forward", "backward"]
@@ -220,42 +220,50 @@ def unfused_time(
 
 
 def inference(accelerator: Accelerator) -> Inference:
-    """What inference kernels reach; the training efficiencies where the profile does not say."""
-    eff = accelerator.efficiency
+    """What kernels of inference reach; the bandwidth of training kernels where the profile does not say."""
     if accelerator.inference is not None:
         return accelerator.inference
-    shares = Shares(bf16=eff.gemm, fp8=eff.gemm, fp4=eff.gemm)
-    source = "efficiency of training kernels"
-    return Inference(
-        gemm=shares, memory=eff.memory, kv=eff.memory, attention=eff.attention, trust="assumed", source=source
-    )
+    memory = accelerator.efficiency.memory
+    return Inference(memory=memory, kv=memory, trust="assumed", source="efficiency of training kernels")
 
 
-def linear_time(accelerator: Accelerator, precision: str, gemm: Product, stored: float) -> tuple[Num, Num]:
+def linear_time(
+    accelerator: Accelerator, of: str, gemm: Product, stored: float, tile: float | None = None
+) -> tuple[Num, Num]:
     """A linear layer of inference: time to read weights of `stored` bytes per element, and what computing adds to it.
 
-    t_memory = (stored*n*k + 2*m*(n + k)) / (bandwidth * e_mem), t_compute = 2*(m + m0)*n*k / (peak * e); together
-    their rounded maximum. Tiles are chosen for few rows, so that m0 is smaller than the `gemm_dim` of `product`.
+    t_memory = (stored*n*k + 2*m*(n + k)) / (bandwidth * e_mem)
+    t_compute = 2*(m + m0)*(n + d0)*(k + d0) / (peak * e), together their rounded maximum. e and d0 are those of
+    `product`; tiles are chosen for few rows, whose half-size m0 is smaller: the part's, or an engine's own `tile`.
     """
-    share = inference(accelerator)
-    e = getattr(share.gemm, "bf16" if precision == "fp16" else precision) or share.gemm.bf16
+    share, reached = inference(accelerator), rate(accelerator, FORMATS.get(of, of))
     moved = gemm.count * (stored * gemm.n * gemm.k + STORED["bf16"] * gemm.m * (gemm.n + gemm.k))
     memory = moved / (accelerator.bandwidth * share.memory)
-    flops = 2.0 * (gemm.m + share.tokens) * gemm.n * gemm.k * gemm.count
-    return memory, smooth_max(flops / (peak(accelerator, precision) * e), memory) - memory
+    few = share.tokens if tile is None else tile
+    d0 = reached.gemm_dim
+    flops = 2.0 * (gemm.m + few) * (gemm.n + d0) * (gemm.k + d0) * gemm.count
+    return memory, smooth_max(flops / (peak(accelerator, of) * reached.gemm), memory) - memory
 
 
-def decode_core_time(accelerator: Accelerator, precision: str, cached: Num, flops: Num) -> tuple[Num, Num]:
+FORMATS = {"fp4": "nvfp4"}
+"""Formats of products whose record in a profile has another name than the peak."""
+
+
+def decode_core_time(
+    accelerator: Accelerator, precision: str, cached: Num, flops: Num, kernel: str = "flash"
+) -> tuple[Num, Num]:
     """Attention of one new token per sequence: time to read `cached` bytes of keys and values, and what computing adds.
 
-    t_memory = bytes / (bandwidth * e_kv), t_compute = FLOPs / (peak * e_attention).
+    t_memory = bytes / (bandwidth * e_kv), t_compute = FLOPs / (peak * e_forward).
     """
-    share = inference(accelerator)
-    memory = cached / (accelerator.bandwidth * share.kv)
-    return memory, smooth_max(flops / (peak(accelerator, precision) * share.attention), memory) - memory
+    memory = cached / (accelerator.bandwidth * inference(accelerator).kv)
+    compute = flops / (peak(accelerator, precision) * flash_rate(accelerator, kernel).forward)
+    return memory, smooth_max(compute, memory) - memory
 
 
-def prefill_core_time(accelerator: Accelerator, precision: str, square_flops: Num, seq: Num, head_dim: float) -> Num:
-    """Causal attention core of a prompt: half of the square's FLOPs at the inference share of `core_rate`."""
-    rate = core_rate(accelerator, precision, seq, head_dim, accelerator.efficiency.attention_seq)
-    return 0.5 * square_flops / (rate * inference(accelerator).attention)
+def prefill_core_time(
+    accelerator: Accelerator, precision: str, square_flops: Num, seq: Num, head_dim: float, kernel: str = "flash"
+) -> Num:
+    """Causal attention core of a prompt: half of the square's FLOPs at the kernel's forward rate."""
+    share = flash_rate(accelerator, kernel)
+    return 0.5 * square_flops / (core_rate(accelerator, precision, seq, head_dim, share.half) * share.forward)

@@ -6,7 +6,8 @@ from typing import Literal
 
 from planner.schema.base import Profile, Trust
 from planner.schema.formats import WeightType
-from planner.schema.quantities import Bytes, Factor, PerItem, Requests, Seconds, Share, Tokens, Used
+from planner.schema.framework import AttentionChoice
+from planner.schema.quantities import Bytes, Extent, Factor, PerItem, Requests, Seconds, Share, Tokens, Used
 
 EngineTarget = Literal["vllm", "sglang", "tensorrt-llm"]
 
@@ -23,7 +24,10 @@ class Engine(Profile):
         host_pipeline: as host per stage and micro-batch of a pipeline; absent: `host`.
         kernel: fixed time per kernel; small_kernels: kernels of a layer beside matrix products and attention core.
         routing: kernels of a mixture-of-experts layer beside its products (router, sort, gather, combine).
+        expert_tile: rows at which the rate of a grouped product of experts is halved, where the engine's kernel pads to
+            small tiles; absent: the accelerator's `tokens`.
         quantise: kernels per quantised matrix product that scale its input, where they are not fused.
+        attention: kernel of the attention core, by generation of the accelerator; absent: the usual one there.
         collective: time of a small all-reduce inside the engine over that of the kernel alone (skew, launch, waiting);
             peer: it has the kernel that reads peers' memory; else every collective is NCCL's.
         chunk: tokens of one prefill step (vLLM max_num_batched_tokens, TensorRT-LLM max_num_tokens).
@@ -48,7 +52,9 @@ class Engine(Profile):
     kernel: Seconds
     small_kernels: PerItem
     routing: PerItem = 0.0
+    expert_tile: Extent | None = None
     quantise: PerItem = 0.0
+    attention: AttentionChoice = AttentionChoice()
     collective: Factor
     peer: bool = True
     chunk: Tokens

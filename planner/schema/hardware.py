@@ -91,29 +91,18 @@ class AttentionRates(Record):
     ck: AttentionRate | None = None
 
 
-class Shares(Record):
-    """Share of the dense peak that a large matrix product reaches, by precision; absent: no kernel."""
-
-    bf16: Fraction
-    fp8: Fraction | None = None
-    fp4: Fraction | None = None
-
-
 class Inference(Record):
-    """How much of the datasheet inference kernels reach: tiles chosen for few tokens, quantised weights, KV reads.
+    """What kernels reach that serving runs and training does not: products of few rows, and reads of keys and values.
 
     Attributes:
-        gemm: share of peak of a large product; tokens: rows at which it is halved, m / (m + tokens).
+        tokens: rows at which a product's rate is halved, m / (m + tokens): tiles are chosen for few rows.
         memory: share of the memory bandwidth at which weights are read; kv: at which keys and values are.
-        attention: share of the 16-bit peak of a long prefill's attention core.
         trust, source: as in `Efficiency`; the source says what was fitted to what.
     """
 
-    gemm: Shares
     tokens: Extent = 0.0
     memory: Fraction
     kv: Fraction
-    attention: Fraction
     trust: Trust
     source: Text
 
@@ -215,7 +204,7 @@ class Accelerator(Profile):
         attention: kernels of the attention core that differ from `efficiency`.
         flash: FlashAttention kernels exist for it (Volta has none: Dao-AILab/flash-attention README, "Requirements").
         node: the plain node that "8x<accelerator>" means.
-        inference: what serving kernels reach, where that is known; else `efficiency` stands in.
+        inference: what kernels reach that only serving runs, where that is known; else `efficiency` stands in.
         tested: published training runs on this part are in the accuracy corpus.
         formats: products below 16 bit.
         preliminary: announced; its figures are the vendor's intent, and no part of them was measured.

@@ -41,10 +41,13 @@ def stage(job: ServeJob, plan: Plan, tokens: Tokens) -> Work:
 
 
 def cycle(job: ServeJob, plan: Plan, tokens: Tokens) -> DecodeStep:
-    """One micro-batch's time on one stage: its work, the host's, and the send to the next stage."""
+    """One micro-batch's time on one stage: its work, the host's, and the send to the next stage.
+
+    Copies of the attention have a process each, which looks after its own requests beside the others.
+    """
     engine = job.engine
     piped = engine.host if engine.host_pipeline is None else engine.host_pipeline
-    host = np.where(plan.pp > 1, piped, engine.host)[()] + engine.host_request * tokens.decode
+    host = np.where(plan.pp > 1, piped, engine.host)[()] + engine.host_request * tokens.decode / copies(plan)
     moved = 2.0 * tokens.all * job.model.hidden / (copies(plan) * plan.tp)
     send = np.where(plan.pp > 1, collectives.hop(job.cluster, moved, width(plan), plan.pp), 0.0)[()]
     return DecodeStep(**stage(job, plan, tokens).parts, host=host, p2p=send)

@@ -73,6 +73,16 @@ class ServeJob:
         return weights in self.engine.widens and accelerator.vendor == "nvidia" and accelerator.peak.bf16 is not None
 
     @property
+    def kernel(self) -> str:
+        """The kernel of the attention core."""
+        return self.engine.attention.on(self.cluster.accelerator.generation) or "flash"
+
+    @property
+    def prompted(self) -> str:
+        """Precision of a prompt's attention core: TensorRT-LLM's kernels multiply in fp8 where the cache is in it."""
+        return "fp8" if self.kernel == "trtllm" and self.workload.kv == "fp8" and self.multiplies("fp8") else self.wide
+
+    @property
     def wide(self) -> str:
         """The 16-bit precision of attention and LM head: bf16 where the accelerator has it."""
         return "bf16" if self.cluster.accelerator.peak.bf16 is not None else "fp16"

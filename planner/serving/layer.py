@@ -83,7 +83,7 @@ def layer(job: ServeJob, plan: Plan, tokens: Tokens) -> Work:
         work = work + share * _experts(job, plan, tokens.all)
     moved = rows * elementwise_bytes(job.model, plan.tp, 1.0)
     acc = job.cluster.accelerator
-    streamed = moved / (acc.bandwidth * operators.inference(acc).memory)
+    streamed = operators.streaming_time(acc, moved, 0.0)
     small = job.engine.small_kernels * job.engine.kernel
     return work + Work(compute=streamed, all_reduce=_traffic(job, plan, rows), kernels=small)
 
@@ -92,9 +92,10 @@ def _products(job: ServeJob, module: Module, gemms: dict[str, Gemm]) -> Work:
     """Linear layers of one class, each with one kernel and those that scale its input."""
     total = Work()
     computed, stored = job.computed(module), job.stored(module)
+    tile = job.engine.expert_tile if module == "experts" else None
     launch = job.engine.kernel * (1.0 + (job.engine.quantise if computed in ("fp8", "fp4") else 0.0))
     for gemm in gemms.values():
-        weights, compute = operators.linear_time(job.cluster.accelerator, computed, gemm, stored)
+        weights, compute = operators.linear_time(job.cluster.accelerator, computed, gemm, stored, tile)
         total = total + Work(weights=weights, compute=compute, kernels=launch)
     return total
 
@@ -127,11 +128,13 @@ def _core(job: ServeJob, plan: Plan, tokens: Tokens) -> Work:
     model, acc, own = job.model, job.cluster.accelerator, copies(plan)
     sequences, context = tokens.decode / own, kept_context(model, tokens.context)
     cached = sequences * context * kv_elements(model, plan.tp) * job.cached
-    kv, compute = operators.decode_core_time(acc, job.wide, cached, _decode_flops(job, plan, sequences * context))
+    kv, compute = operators.decode_core_time(
+        acc, job.wide, cached, _decode_flops(job, plan, sequences * context), job.kernel
+    )
     side = float(job.workload.fresh + 2 * job.workload.prefix)
     square = score_flops(model, tokens.prefill / own, side, plan.tp)
     head_dim = (model.head_dim + value_dim(model)) / 2
-    prompt = operators.prefill_core_time(acc, job.wide, square, attended(model, side), head_dim)
+    prompt = operators.prefill_core_time(acc, job.prompted, square, attended(model, side), head_dim, job.kernel)
     return Work(kv=kv, compute=compute + prompt, kernels=job.engine.kernel)
 
 
@@ -147,8 +150,8 @@ def _decode_flops(job: ServeJob, plan: Plan, keys: Num) -> Num:
 def _traffic(job: ServeJob, plan: Plan, rows: Num) -> Num:
     """Collectives of one layer: an all-reduce of 2*m*h bytes behind attention and one behind the feed-forward part.
 
-    Where attention is copied (ep > tp), tokens travel to their experts and back instead: two all-to-alls of
-    2*m*top_k*h bytes for the MoE layers.
+    Where attention is copied (ep > tp), tokens travel to their experts and back instead: two all-to-alls for the MoE
+    layers, of 2*m*h bytes to each of the n*(1 - (1 - 1/n)^top_k) ranks that top_k experts, drawn alike, lie on.
     """
     model, cluster, engine = job.model, job.cluster, job.engine
     group = collectives.group(cluster, plan.tp, 1.0)
@@ -156,7 +159,9 @@ def _traffic(job: ServeJob, plan: Plan, rows: Num) -> Num:
     if model.moe is None:
         return 2.0 * once
     wide = collectives.group(cluster, width(plan), 1.0)
-    sent = 2.0 * rows * model.moe.top_k * model.hidden / plan.tp
+    ranks = width(plan)
+    met = ranks * (1.0 - np.power(1.0 - 1.0 / ranks, float(model.moe.top_k)))
+    sent = 2.0 * rows * met * model.hidden / plan.tp
     exchange = 2.0 * engine.collective * collectives.all_to_all(cluster, wide, sent)
     share = moe_layers(model) / model.layers
     behind = np.where(copies(plan) > 1.0, share * exchange + (1.0 - share) * once, once)[()]

@@ -101,10 +101,13 @@ def request_tokens(job: ServeJob) -> float:
 
 
 def most_running(job: ServeJob, plan: Plan) -> Num:
-    """Requests that one replica can run together: by KV cache, at most the engine's limit; less than 1: none."""
+    """Requests that one replica can run together: by KV cache, at most the engine's limit; less than 1: none.
+
+    Every copy of the attention has a scheduler with a limit of its own (TensorRT-LLM: max_batch_size per rank).
+    """
     free = kv_tokens(job, plan) - copies(plan) * job.workload.prefix
     by_cache = np.maximum(free, 0.0) / request_tokens(job)
-    return np.minimum(by_cache, job.engine.most)
+    return np.minimum(by_cache, job.engine.most * copies(plan))
 
 
 def memory(job: ServeJob, plan: Plan) -> ServeMemory:

@@ -123,9 +123,15 @@ class TestInference:
     def test_many_rows_compute(self) -> None:
         """Far beyond the ridge the time is FLOPs over the reached rate."""
         memory, compute = operators.linear_time(self.part, "fp8", Gemm(1e5, 8192, 8192), 1.0)
-        inference = self.part.inference
-        rows = 1e5 + inference.tokens
-        assert memory + compute == pytest.approx(2 * rows * 8192**2 / (1979e12 * inference.gemm.fp8), rel=0.01)
+        rows, reached = 1e5 + self.part.inference.tokens, self.part.formats.fp8
+        sides = (8192 + reached.gemm_dim) ** 2
+        assert memory + compute == pytest.approx(2 * rows * sides / (1979e12 * reached.gemm), rel=0.01)
+
+    def test_one_rate_for_training_and_serving(self) -> None:
+        """A product so large that sizes do not matter takes the same time in both."""
+        large = Gemm(2.0**20, 2.0**20, 2.0**20)
+        serving = sum(operators.linear_time(self.part, "bf16", large, 2.0))
+        assert serving == pytest.approx(operators.gemm_time(self.part, "bf16", large), rel=0.001)
 
     def test_stored_bytes_count_not_computed_ones(self) -> None:
         """Four-bit weights are read in a quarter of the time of 16-bit ones, whatever computes them."""
@@ -136,5 +142,5 @@ class TestInference:
         """And says that it is assumed."""
         plain = self.part.model_copy(update={"inference": None})
         found = operators.inference(plain)
-        assert (found.memory, found.gemm.bf16) == (plain.efficiency.memory, plain.efficiency.gemm)
+        assert found.memory == found.kv == plain.efficiency.memory
         assert found.trust == "assumed"
