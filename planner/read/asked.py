@@ -22,6 +22,8 @@ def reading_of(job: Job, tree: Tree, beside: Beside, world: int, nodes: int = 1)
     deepspeed = engine(job, tree, beside, world)
     shared = fully_sharded(job, tree, beside, nodes)
     base = deepspeed or Reading("deepspeed" if run_by_deepspeed(job) else job.format.target, None)
+    if deepspeed is not None and "fsdp" in job.said and truth(job.said["fsdp"]):
+        job.name(job.said["fsdp"], ("memory", "time", "legality"), "DeepSpeed shares the states")
     if deepspeed is not None:
         shared = {"zero": deepspeed.plan["zero"]}
     elif shared is None:

@@ -70,6 +70,9 @@ WORDS: dict[str, tuple[tuple[str, Any], ...]] = {
 }
 """Values by what they mean; whatever matches none is named as not modelled."""
 
+ONE = ("seq", "b", "m", "zero", "precision", "method")
+"""Fields of which a second key with another value is named: the first is taken."""
+
 STAND_IN = {"optimizer": "adam", "precision": "bf16", "attention": "flash", "stage": "sft", "method": "full"}
 """What is weighed and timed instead of a value that nobody models."""
 
@@ -129,6 +132,8 @@ def read_job(tree: Tree, form: Format) -> Job:
         for path, leaf in spelled
         if form.table.group(path) is not None or truth(leaf)
     )
+    if "precision" not in job.said and (plain := _switched_off(seen, form)):
+        job.name(plain, BOTH, "a run in fp32 is weighed and timed as one in bf16")
     known = {one.option for one in job.not_modelled}
     job.not_modelled += [one for one in named if one.option not in known]
     return job
@@ -136,19 +141,36 @@ def read_job(tree: Tree, form: Format) -> Job:
 
 def _take(job: Job, to: str, leaf: Leaf) -> None:
     """One value into its field; what the file says first stays."""
-    name, switch, fixed = to.partition("=")
-    if name in job.said or leaf.value is None or name == "set":
+    name, _, fixed = to.partition("=")
+    if leaf.value is None or name == "set":
         return
-    if switch:
-        if not truth(leaf):
-            if name == "recompute" and fixed == "full":
-                job.values[name], job.said[name] = "none", leaf
-            return
-        found: Any = int(fixed) if fixed.isdigit() else fixed
-    else:
-        found = _value(job, name, leaf)
+    if name in job.said:
+        if name in ONE and _meant(job, to, leaf) not in (None, job.values[name]):
+            job.name(leaf, (*BOTH, "legality"), f"{job.said[name].key} is taken")
+        return
+    if name == "recompute" and fixed == "full" and not truth(leaf):
+        job.values[name], job.said[name] = "none", leaf
+        return
+    found = _meant(job, to, leaf)
     if found is not None:
         job.values[name], job.said[name] = found, leaf
+
+
+def _meant(job: Job, to: str, leaf: Leaf) -> Any:
+    """What a key would make of a field; None where it is switched off or says nothing."""
+    name, switch, fixed = to.partition("=")
+    if switch:
+        return (int(fixed) if fixed.isdigit() else fixed) if truth(leaf) else None
+    return _value(job, name, leaf)
+
+
+def _switched_off(seen: Tree, form: Format) -> Leaf | None:
+    """A switch of a precision below fp32 that is off."""
+    for path, leaf in seen.leaves.items():
+        group = form.table.group(path)
+        if group is not None and group.to.startswith("precision=") and leaf.value is not None and not truth(leaf):
+            return leaf
+    return None
 
 
 def _value(job: Job, name: str, leaf: Leaf) -> Any:
@@ -159,6 +181,8 @@ def _value(job: Job, name: str, leaf: Leaf) -> Any:
     if name not in WORDS:
         return leaf.value
     text = text_of(leaf.value).strip().lower()
+    if name == "optimizer" and "paged" in text:
+        job.name(leaf, BOTH, "its states are weighed on the device, none paged out")
     for pattern, meaning in WORDS[name]:
         if re.fullmatch(pattern, text):
             return meaning

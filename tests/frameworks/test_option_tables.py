@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 
 import pytest
 
@@ -12,6 +13,7 @@ from planner.read.table import Given, Table, flat, key, table
 from tests.frameworks.deepspeed import deepspeed_keys
 from tests.frameworks.heavy.torchtitan import torchtitan_accepts
 from tests.frameworks.megatron import MegatronValidator
+from tests.frameworks.verdict import need
 
 OPEN = ("", "None", "==SUPPRESS==")
 """Defaults that say nothing."""
@@ -73,3 +75,26 @@ def test_source_and_version_are_stated(name: str) -> None:
     """As docs print them."""
     found = table(name)
     assert found.version and found.source and found.framework
+
+
+def test_accelerate() -> None:
+    """Every option of `accelerate launch`, and every key of its configuration file."""
+    need("torch", "accelerate")
+    from accelerate.commands.config.config_args import ClusterConfig
+    from accelerate.commands.launch import launch_command_parser
+
+    actions = launch_command_parser()._actions
+    options = {name[2:]: str(one.default) for one in actions for name in one.option_strings if name.startswith("--")}
+    options |= {field.name: str(field.default) for field in fields(ClusterConfig) if field.name not in SECTIONS}
+    found = table("accelerate")
+    assert not without_row(found, {name: value for name, value in options.items() if key(name) not in ELSEWHERE})
+    plain = {name: value for name, value in options.items() if value not in (*OPEN, "False") and "MISSING" not in value}
+    assert named_defaults(found, plain, set()) == {}
+
+
+SECTIONS = ("fp8_config", "deepspeed_config", "fsdp_config", "parallelism_config", "megatron_lm_config")
+SECTIONS += ("mpirun_config", "dynamo_config")
+"""Of the file: read key by key, flat."""
+
+ELSEWHERE = ("help", "aws_access_key_id", "aws_secret_access_key", "command_file", "commands")
+"""Of other clouds than those that the planner knows."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.resources import files
+
 import pytest
 
 from planner.read.table import TOUCHES, UNKNOWN, Given, flat, table
@@ -57,3 +59,65 @@ def test_a_tree_as_options() -> None:
     """As a command line would spell them."""
     tree = {"a": {"b": True, "c": {"d": [1, 2]}}, "e": None}
     assert [(one.option, one.value) for one in flat(tree)] == [("a.b", "true"), ("a.c.d", "1 2"), ("e", "null")]
+
+
+TABLES = sorted(path.name.removesuffix(".yaml") for path in (files("planner.read") / "tables").iterdir())
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_every_row_says_what_it_has_to(name: str) -> None:
+    """One fate per option; a field, or what it touches and why; no condition on what has no effect."""
+    groups = table(name).groups
+    options = [option for group in groups for option in group.options]
+    assert len(options) == len(set(options))
+    for group in groups:
+        assert set(group.touches) <= set(TOUCHES)
+        if group.kind == "modelled":
+            assert group.to and (bool(group.touches) == any(group.options.values()) == bool(group.why))
+        elif group.kind == "not_modelled":
+            assert group.touches and group.why
+        else:
+            assert group.why and not group.touches and not any(group.options.values())
+
+
+TRAINER = table("transformers")
+
+
+@pytest.mark.parametrize(
+    "option, value",
+    [
+        ("lora_target_modules", "q_proj v_proj"),
+        ("modules_to_save", "lm_head"),
+        ("bnb_4bit_quant_storage", "bfloat16"),
+        ("auto_find_batch_size", "true"),
+        ("torch_dtype", "float32"),
+        ("fsdp_config.limit_all_gathers", "false"),
+        ("full_determinism", "true"),
+        ("group_by_length", "true"),
+        ("torch_compile", "true"),
+        ("sequence_parallel_size", "4"),
+        ("use_dora", "true"),
+        ("ref_model", "x"),
+    ],
+)
+def test_trainer_names(option: str, value: str) -> None:
+    """Options of Transformers, PEFT, TRL and their neighbours that move memory or time."""
+    assert TRAINER.not_modelled([Given(option, value)])
+
+
+@pytest.mark.parametrize(
+    "option, value",
+    [
+        ("lora_target_modules", "all-linear"),
+        ("lora_alpha", "32"),
+        ("bnb_4bit_quant_type", "nf4"),
+        ("torch_dtype", "bfloat16"),
+        ("max_steps", "10"),
+        ("report_to", "wandb"),
+        ("fsdp_config.state_dict_type", "FULL_STATE_DICT"),
+        ("dataloader_num_workers", "4"),
+    ],
+)
+def test_trainer_is_quiet(option: str, value: str) -> None:
+    """What changes nothing."""
+    assert not TRAINER.not_modelled([Given(option, value)])
