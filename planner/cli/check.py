@@ -95,8 +95,10 @@ def check(
 ) -> None:
     """Read a launch script or configuration: legal? fits? how fast? what to change?
 
-    Reads Megatron-LM and Megatron-DeepSpeed scripts and flags, DeepSpeed JSON, torchtitan TOML, and answers of
-    recommend and explain. Scripts are read, never run. Exit codes: 0 legal and fits, 1 does not fit, 2 illegal.
+    Reads scripts, flags and configurations of Megatron-LM and what is built on it (Primus, FlagScale, NeMo, Bridge),
+    DeepSpeed, torchtitan, Transformers, TRL, Accelerate, LLaMA-Factory, Axolotl, ms-swift, torchtune, Automodel, verl,
+    NeMo RL, OpenRLHF, slime, nanotron, GPT-NeoX and llm-foundry, literal arguments in Python, and answers of recommend
+    and explain. Scripts are read, never run. Exit codes: 0 legal and fits, 1 does not fit, 2 illegal.
     """
     step, peak = _quantity("--measured-step", measured_step, "second"), _quantity("--measured-memory", measured_memory)
     from planner.catalog.library import open_library

@@ -18,6 +18,10 @@ FORMATS = (
 """Tables in planner/read/tables that are formats of whole jobs."""
 
 
+PECULIAR = 4
+"""Telling keys of a general format that weigh as much as one that no other has."""
+
+
 @dataclass(frozen=True, slots=True)
 class Format:
     """How one framework writes a job.
@@ -98,7 +102,9 @@ def formats() -> Iterator[Format]:
 def detect(tree: Tree) -> Format | None:
     """The format whose keys a tree has; None where no telling key of any is there."""
     scored = [(one, *one.score(tree)) for one in formats()]
-    told = [(not one.general, told, known, one) for one, told, known in scored if told]
+    told = [
+        (told * (1 if one.general else PECULIAR), not one.general, known, one) for one, told, known in scored if told
+    ]
     return max(told, key=lambda row: row[:3])[3] if told else None
 
 

@@ -101,6 +101,7 @@ def read_megatron_tree(
         problems=tuple(map(spelled, reading.problems)),
         notes=(*job.notes, *(note for note in reading.notes if own is not None or "CONNECTIONS" not in note)),
         not_modelled=(*(one for one in job.not_modelled if one.option not in ours), *reading.not_modelled),
+        keys=keys(seen, form),
     )
     return reading
 
@@ -110,6 +111,31 @@ def is_option(key: str) -> bool:
     known, name = known_options("megatron"), ALIASES.get(key, key.replace("_", "-"))
     named = any(f"--{one}" in known for one in (name, f"no-{name}", f"disable-{name}"))
     return named or key in WHEN_FALSE or key in VALUES
+
+
+FIELDS = {
+    "tp": "tensor_model_parallel_size",
+    "pp": "pipeline_model_parallel_size",
+    "cp": "context_parallel_size",
+    "ep": "expert_model_parallel_size",
+    "etp": "expert_tensor_parallel_size",
+    "v": "num_virtual_stages_per_pipeline_rank",
+    "b": "micro_batch_size",
+    "sp": "sequence_parallel",
+    "dp_replicate": "num_distributed_optimizer_instances",
+}
+"""Settings of a plan that an edit may name, by Megatron-LM's option for them."""
+
+
+def keys(tree: Tree, form: Format) -> dict[str, tuple[str, str]]:
+    """Key and value of each setting as the file has them, or the key that would set it."""
+    said = {
+        ALIASES.get(key, key.replace("_", "-")): (leaf.key, text_of(leaf.value)) for key, leaf in tree.leaves.items()
+    }
+    return {
+        name: said.get(option.replace("_", "-"), (form.table.spelled.format(option), ""))
+        for name, option in FIELDS.items()
+    }
 
 
 def spelled(problem: Problem) -> Problem:
