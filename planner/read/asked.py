@@ -29,7 +29,7 @@ def reading_of(job: Job, tree: Tree, beside: Beside, world: int, nodes: int = 1)
     elif shared is None:
         shared = {"zero": job.get("zero", 0)}
     plan = degrees(job) | shared | {k: v for k, v in base.plan.items() if k in ("tp", "pp") and v > 1}
-    if (replicas := job.get("dp_replicate")) and plan["zero"]:
+    if (replicas := _replicas(job, plan, world)) and plan["zero"]:
         plan["dp_replicate"] = replicas
     plan, batch = batched(job, plan, base, world)
     workload = work(job, base, plan["zero"]) | ({"global_batch": batch} if batch else {})
@@ -41,7 +41,7 @@ def reading_of(job: Job, tree: Tree, beside: Beside, world: int, nodes: int = 1)
         workload=workload,
         plan=plan,
         problems=problems,
-        notes=(*job.notes, *notes),
+        notes=(*started(job, world), *job.notes, *notes),
         model_name=job.get("model"),
         recomputed=float(job.get("recompute", "none") == "full") or base.recomputed,
         not_modelled=(*job.not_modelled, *base.not_modelled),
@@ -53,6 +53,23 @@ def run_by_deepspeed(job: Job) -> bool:
     """Whether DeepSpeed shares the states although no JSON says how: by a switch, or by Accelerate."""
     switch = job.said.get("deepspeed")
     return (switch is not None and truth(switch)) or job.get("engine") == "deepspeed"
+
+
+def _replicas(job: Job, plan: dict[str, Any], world: int) -> int | None:
+    """Copies of the sharded states: as said, or as many as the ranks that share them leave."""
+    shared = job.get("dp_shard")
+    if job.get("dp_replicate") or not shared:
+        replicas: int | None = job.get("dp_replicate")
+        return replicas
+    return max(world // (plan["tp"] * plan["pp"] * plan.get("cp", 1) * shared), 1)
+
+
+def started(job: Job, world: int) -> tuple[str, ...]:
+    """A note where the file starts another number of processes than the cluster has accelerators."""
+    count = job.get("processes") or (job.get("per_node") or 0) * (job.get("nodes") or 1)
+    if not count or count == world:
+        return ()
+    return (f"the launcher starts {count} processes, --gpus says {world}: counted with {world}",)
 
 
 def degrees(job: Job) -> dict[str, Any]:

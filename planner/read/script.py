@@ -97,7 +97,11 @@ def read_command(script: Script, context: Context) -> Reading:
     except PlannerError as error:
         causes = [f"line {n}: {why}" for n, why in script.ignored if "not read" in why or "not beside" in why]
         raise PlannerError(str(error), (*error.hint, *causes[:5])) from None
-    return replace(reading, ignored=(*reading.ignored, *script.ignored), notes=(*_sizes(best, context), *reading.notes))
+    return replace(
+        reading,
+        ignored=(*reading.ignored, *script.ignored),
+        notes=tuple(dict.fromkeys((*_sizes(best, context), *reading.notes))),
+    )
 
 
 def _known(launch: Launch) -> int:
