@@ -57,11 +57,10 @@ def run_by_deepspeed(job: Job) -> bool:
 
 def _replicas(job: Job, plan: dict[str, Any], world: int) -> int | None:
     """Copies of the sharded states: as said, or as many as the ranks that share them leave."""
-    shared = job.get("dp_shard")
-    if job.get("dp_replicate") or not shared:
-        replicas: int | None = job.get("dp_replicate")
-        return replicas
-    return max(world // (plan["tp"] * plan["pp"] * plan.get("cp", 1) * shared), 1)
+    shared, replicas = job.values.get("dp_shard"), job.values.get("dp_replicate")
+    if replicas or not shared:
+        return int(replicas) if replicas else None
+    return max(world // int(plan["tp"] * plan["pp"] * plan.get("cp", 1) * shared), 1)
 
 
 def started(job: Job, world: int) -> tuple[str, ...]:

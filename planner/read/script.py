@@ -18,6 +18,7 @@ from planner.read.megatron_deepspeed import read_megatron_deepspeed
 from planner.read.options import Options, known_options, read_options
 from planner.read.python_args import is_python, python_tree
 from planner.read.reading import Reading
+from planner.read.titan_registry import is_registered, read_registered
 from planner.read.torchtitan import read_torchtitan
 from planner.read.tree import is_toml, is_yaml, read_values, tree_of, without_comments
 from planner.wording import NotRead
@@ -107,7 +108,7 @@ def read_command(script: Script, context: Context) -> Reading:
 def _known(launch: Launch) -> int:
     """How many words are options of a framework that can be read."""
     names = known_options("megatron").keys() | known_options("megatron-deepspeed").keys()
-    names |= {f"--{name}" for name in CONFIGS}
+    names |= {f"--{name}" for name in (*CONFIGS, "module", "config")}
     return sum(word.text.partition("=")[0] in names for word in launch.words)
 
 
@@ -133,6 +134,8 @@ def _read_command(
     config = _config(options, documents, context)
     if "job.config_file" in options or "job.config-file" in options:
         return read_torchtitan(_wanted(config, options), context.world, options)
+    if is_registered(options) and launch.program.startswith("torchtitan"):
+        return read_registered(options, context.world)
     if "num-layers" in options or "tensor-model-parallel-size" in options:
         if "deepspeed" in options or "deepspeed_config" in options:
             return read_megatron_deepspeed(options, config, context.world, environment, context.vocabulary)
@@ -153,7 +156,7 @@ def _grammar(launch: Launch) -> dict[str, str]:
     """How many values each option takes: by the parser of the framework whose words these are."""
     words = {word.text.partition("=")[0] for word in launch.words}
     deepspeed = words & {"--deepspeed", "--deepspeed_config", "--deepspeed-config"}
-    own = {"--job.config_file": "1", "--job.config-file": "1"}
+    own = {f"--{name}": "1" for name in ("job.config_file", "job.config-file", "module", "config")}
     if deepspeed and "--num-layers" in words:
         return known_options("megatron-deepspeed")
     return known_options("megatron") | own | ({"--deepspeed": "*", "--deepspeed_config": "1"} if deepspeed else {})

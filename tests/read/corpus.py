@@ -492,6 +492,22 @@ SAMPLES = [
         {"model": "gpt2-xl", "zero": 0, "b": 8, "m": 1},
     ),
     Sample(
+        "torchtitan-registry",
+        "NGPU=8 MODULE=llama3 CONFIG=llama3_8b\ntorchrun --nproc_per_node=8 -m torchtitan.train --module ${MODULE} "
+        "--config ${CONFIG} --parallelism.tensor_parallel_degree 2 --training.max_context_length 4096 "
+        "--training.num_tokens_per_microbatch_per_dp_rank 16384 --parallelism.num_pp_microbatches 4\n",
+        {"model": "llama3-8b", "tp": 2, "zero": 3, "b": 4, "m": 1, "seq": 4096},
+        named=("parallelism.num_pp_microbatches",),
+        gpus="8xH100",
+    ),
+    Sample(
+        "torchtitan-registry-moe",
+        "torchrun --nproc_per_node=8 -m torchtitan.train --module qwen3 --config qwen3_30b_a3b "
+        "--parallelism.expert_parallel_degree=8 --training.local_batch_size=1\n",
+        {"model": "qwen3-30b-a3b", "ep": 8, "zero": 3, "b": 1, "seq": 4096, "recompute": True},
+        gpus="8xH100",
+    ),
+    Sample(
         "wrapper-arguments",
         "export CUDA_DEVICE_MAX_CONNECTIONS=1\nSEQ=8192 bash inner.sh 4 2 --recompute-activations\n",
         {"layers": 32, "tp": 4, "b": 2, "batch": 64, "seq": 8192, "vocab": 128256},

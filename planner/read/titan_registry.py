@@ -1,0 +1,114 @@
+"""torchtitan of 2026: `--module llama3 --config llama3_70b`, whose base stands in its code, and overrides behind it.
+
+Bases and names: pytorch/torchtitan at b5bcd76c, models/*/config_registry.py, config/configs.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from planner.errors import PlannerError, suggest
+from planner.read.options import Option, Options
+from planner.read.reading import Reading
+from planner.read.table import TOUCHES, NotModelled, table
+from planner.read.torchtitan import read_torchtitan
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """One function of a config registry.
+
+    Attributes:
+        name, flavor: of the model. length: tokens of a sequence; local: sequences of a rank's micro-batch.
+        policy: of recomputation. degrees: options of [parallelism] with their values.
+    """
+
+    name: str
+    flavor: str
+    length: int
+    local: int
+    policy: str = "selective"
+    degrees: str = ""
+
+    @property
+    def toml(self) -> str:
+        """The same as a configuration of torchtitan 0.2."""
+        return (
+            f'[model]\nname = "{self.name}"\nflavor = "{self.flavor}"\n[training]\nlocal_batch_size = {self.local}\n'
+            f"seq_len = {self.length}\n[parallelism]\n{self.degrees.replace(' ', chr(10)).replace('=', ' = ')}\n"
+            f'[activation_checkpoint]\nmode = "{self.policy}"\nselective_ac_option = "op"\n'
+        )
+
+
+TENSOR = "tensor_parallel_degree=8"
+SWAPPED = 'pipeline_parallel_schedule="Interleaved1F1B"'
+
+REGISTRY = {
+    "llama3_8b": Base("llama3", "8B", 8192, 1),
+    "llama3_70b": Base("llama3", "70B", 8192, 8, "full", TENSOR),
+    "llama3_405b": Base("llama3", "405B", 8192, 2, "full", TENSOR),
+    "deepseek_v3_16b": Base("deepseek_v3", "16B", 4096, 4, "selective", f"{SWAPPED} expert_parallel_degree=8"),
+    "deepseek_v3_671b": Base("deepseek_v3", "671B", 4096, 4, "selective", f"{SWAPPED} expert_parallel_degree=2"),
+    "qwen3_0_6b": Base("qwen3", "0.6B", 4096, 4),
+    "qwen3_1_7b": Base("qwen3", "1.7B", 4096, 4),
+    "sft_qwen3_8b_math": Base("qwen3", "8B", 2048, 1),
+    "qwen3_14b": Base("qwen3", "14B", 4096, 4, "full"),
+    "qwen3_30b_a3b": Base("qwen3", "30B-A3B", 4096, 2, "full"),
+    "qwen3_32b": Base("qwen3", "32B", 4096, 2, "full"),
+    "gpt_oss_20b": Base("gpt_oss", "20b", 8192, 1, "full"),
+    "gpt_oss_120b": Base("gpt_oss", "120b", 8192, 1, "full"),
+    "moonlight_16b_a3b": Base("moonlight", "16B-A3B", 4096, 4, "full", "expert_parallel_degree=8"),
+    "kimi_k2_5": Base("kimi", "k2", 4096, 4, "full", f"{SWAPPED} expert_parallel_degree=8"),
+}
+"""By the name of the function."""
+
+RENAMED = {"training.max_context_length": "training.seq_len"}
+TOKENS = {
+    "training.num_tokens_per_microbatch_per_dp_rank": "training.local_batch_size",
+    "training.num_tokens_per_train_step": "training.global_batch_size",
+}
+"""Options of today that count tokens where 0.2 counts sequences."""
+
+OWN = ("module", "config", "help")
+
+
+def is_registered(options: Options) -> bool:
+    """Whether a command asks torchtitan for a base of its registry."""
+    return "module" in options and "config" in options
+
+
+def read_registered(options: Options, world: int) -> Reading:
+    """The plan of a base with what the command sets over it.
+
+    Raises:
+        PlannerError: a base that is not known here, or as `read_torchtitan`.
+    """
+    name = options.text("config")
+    base = REGISTRY.get(name)
+    if base is None:
+        near = suggest(name, list(REGISTRY), 3) or list(REGISTRY)
+        raise PlannerError(
+            f"--config {name:.60} is no base of torchtitan that is known here", f"known: {', '.join(near)}"
+        )
+    translated = in_sequences(options, base)
+    known = table("torchtitan")
+    left = [one for one in translated if known.group(one) is None]
+    kept = {one: option for one, option in translated.items() if one not in left}
+    reading = read_torchtitan(base.toml, world, replace(options, given=kept, strange=()))
+    why = "of torchtitan after 0.2, whose options are those that are modelled"
+    named = [
+        NotModelled(o, " ".join(options.texts(o)), ("memory", "time", "legality"), why, options.line(o)) for o in left
+    ]
+    note = f"{name} is read as torchtitan has it in b5bcd76c; options of the command win"
+    return replace(reading, notes=(note, *reading.notes), not_modelled=(*named, *reading.not_modelled))
+
+
+def in_sequences(options: Options, base: Base) -> dict[str, Option]:
+    """The options under the names of 0.2."""
+    given = {RENAMED.get(name, name): option for name, option in options.given.items() if name not in OWN}
+    length = options.whole("training.max_context_length") or options.whole("training.seq_len") or base.length
+    for name, ours in TOKENS.items():
+        if name in given:
+            tokens = options.whole(name) or 0
+            given[ours] = replace(given.pop(name), values=(str(max(tokens // max(length, 1), 1)),))
+    return given
