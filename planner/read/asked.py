@@ -60,7 +60,7 @@ def _replicas(job: Job, plan: dict[str, Any], world: int) -> int | None:
     shared, replicas = job.values.get("dp_shard"), job.values.get("dp_replicate")
     if replicas or not shared:
         return int(replicas) if replicas else None
-    return max(world // int(plan["tp"] * plan["pp"] * plan.get("cp", 1) * shared), 1)
+    return int(max(world // (plan["tp"] * plan["pp"] * plan.get("cp", 1) * shared), 1))
 
 
 def started(job: Job, world: int) -> tuple[str, ...]:
