@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from planner.errors import PlannerError, suggest
 from planner.read.options import Option, Options
 from planner.read.reading import Reading
-from planner.read.table import TOUCHES, NotModelled, table
+from planner.read.table import NotModelled, table
 from planner.read.torchtitan import read_torchtitan
 
 
