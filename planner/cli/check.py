@@ -206,7 +206,11 @@ def _preset(library: Library, reading: Reading, gpus: int) -> str:
     own = ("deepspeed-zero3",) if reading.target == "deepspeed" and reading.plan.get("zero") == 3 and gpus > 1 else ()
     first, *rest = find_format(reading.form).presets
     known = library.names("framework")
-    return next((name for name in (first, *own, *rest) if name in known), "any")
+    zero = reading.plan.get("zero", 0)
+    for name in (first, *own, *rest):
+        if name in known and zero in library.framework(name).value.zero:
+            return str(name)
+    return "any"
 
 
 def _known(library: Library, name: str) -> Model | None:

@@ -104,8 +104,8 @@ def work(job: Job, base: Reading, zero: int) -> dict[str, Any]:
     pure = job.get("pure") or (job.get("pure16") and not zero)
     if optimizer == "adam" and pure and fields.get("method", "full") == "full":
         optimizer = "adam-bf16"
-    fields["optimizer"] = optimizer
-    fields["offload"] = base.workload.get("offload") or job.get("offload", "none")
+    fields |= expressed(job, "optimizer", optimizer, {"optimizer": "adam"})
+    fields |= expressed(job, "offload", base.workload.get("offload") or job.get("offload", "none"), {})
     if base.target == "deepspeed" and "precision" not in job.said and "precision" in base.workload:
         fields["precision"] = base.workload["precision"]
     if job.get("loss"):
@@ -143,10 +143,13 @@ def written(job: Job) -> dict[str, tuple[str, str]]:
     """Key and value of each field as the file has them, or the key that would set it, with no value."""
     known: dict[str, tuple[str, str]] = {}
     for group in job.format.table.groups:
-        name = group.to.partition("=")[0]
+        name, _, fixed = group.to.partition("=")
         if group.kind == "modelled" and name not in known:
-            known[name] = (next(iter(group.options)), "")
-    return known | {name: (leaf.key, text_of(leaf.value)) for name, leaf in job.said.items()}
+            known[name] = (("!" if fixed == "none" else "") + next(iter(group.options)), "")
+    for name, leaf in job.said.items():
+        inverted = "!" if known.get(name, ("", ""))[0] == f"!{leaf.key}" else ""
+        known[name] = (f"{inverted}{leaf.key}", text_of(leaf.value))
+    return known
 
 
 def quantised_without_adapters(job: Job) -> tuple[Problem, ...]:

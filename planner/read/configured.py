@@ -46,7 +46,9 @@ def asked(launch: Launch, beside: Beside) -> Asked:
         PlannerError: a file that it names is no configuration.
     """
     given = read_words(launch.words)
-    form, tree, missing = by_command(launch, given), given.tree, []
+    form, missing = by_command(launch, given), list[str]()
+    named = {option for option, _ in given.files if option in CONFIGS}
+    tree = Tree({key: leaf for key, leaf in given.tree.leaves.items() if key not in named})
     for option, name in given.files:
         if option and option not in CONFIGS:
             continue

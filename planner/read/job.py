@@ -30,9 +30,15 @@ WORDS: dict[str, tuple[tuple[str, Any], ...]] = {
         (r"full|none|null|ft|sft|pretrain|all", "full"),
     ),
     "optimizer": (
-        (r".*(8bit|8_bit|int8).*", "adam-8bit"),
+        (r"(.*[._])?(paged_?adamw?_?8bit|adamw?_8bit_paged)", "adam-8bit-paged"),
+        (r".*adam.*(8bit|8_bit|int8).*|.*(8bit|8_bit)adamw?", "adam-8bit"),
+        (r"(.*[._])?paged_?adamw?(_?32bit)?", "adam-paged"),
+        (r"(.*[._])?adafactor", "adafactor"),
+        (r"(.*[._])?(dist_?)?muon", "muon"),
+        (r"(.*[._])?sgd", "sgd"),
         (
-            r"(.*[._])?(paged_|fused_?|decoupled_?|cpu|deepspeedcpu|distributed_fused_)?adamw?(_(hf|torch|torch_fused|32bit|torch_xla|apex_fused|torch_npu_fused))?",
+            r"(.*[._])?(fused_?|decoupled_?|cpu|deepspeedcpu|distributed_fused_)?adamw?"
+            r"(_(hf|torch|torch_fused|torch_xla|apex_fused|torch_npu_fused))?",
             "adam",
         ),
     ),
@@ -70,7 +76,7 @@ WORDS: dict[str, tuple[tuple[str, Any], ...]] = {
 }
 """Values by what they mean; whatever matches none is named as not modelled."""
 
-ONE = ("seq", "b", "m", "zero", "precision", "method")
+ONE = ("seq", "b", "m", "zero", "precision", "method", "offload")
 """Fields of which a second key with another value is named: the first is taken."""
 
 STAND_IN = {"optimizer": "adam", "precision": "bf16", "attention": "flash", "stage": "sft", "method": "full"}
@@ -181,8 +187,6 @@ def _value(job: Job, name: str, leaf: Leaf) -> Any:
     if name not in WORDS:
         return leaf.value
     text = text_of(leaf.value).strip().lower()
-    if name == "optimizer" and "paged" in text:
-        job.name(leaf, BOTH, "its states are weighed on the device, none paged out")
     for pattern, meaning in WORDS[name]:
         if re.fullmatch(pattern, text):
             return meaning

@@ -129,8 +129,7 @@ def _options(job: Job, word: Leaf) -> None:
     text = " ".join(map(str, word.value)) if isinstance(word.value, list) else str(word.value)
     lowered = text.lower()
     if "offload" in lowered.split():
-        job.values["offload"] = "optimizer"
-        job.name(word, ("memory", "time"), "weights and gradients are weighed on the device")
+        job.values["offload"], job.said["offload"] = "parameters", word
     meaning = next((value for pattern, value in WORDS["sharding"] if re.fullmatch(pattern, lowered)), None)
     if meaning is not None and "sharding" not in job.said and job.get("fsdp_version") != 2 and lowered != "true":
         job.values["sharding"] = meaning

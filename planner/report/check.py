@@ -205,7 +205,10 @@ def keyed(verdict: Verdict, change: Change) -> list[str]:
     found: list[str] = []
     for name, value in differ:
         key, old = keys.get("recompute" if name == "recompute_layers" else name, ("", ""))
-        new = ({"full": "true", "none": "false"}.get(policy, policy)) if name == "recompute_layers" else value
+        new = {"full": "true", "none": "false"}.get(policy, policy) if name == "recompute_layers" else f"{value}"
+        new = {"1": "true", "0": "false"}[new] if name == "sp" else new
+        if key.startswith("!"):
+            key, new = key[1:], {"true": "false", "false": "true"}.get(new, new)
         if key:
             found += [f"- {key}: {old:.60}", f"+ {key}: {new}"] if old else [f"add {key}: {new}"]
     return found

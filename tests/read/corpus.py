@@ -144,7 +144,15 @@ SAMPLES = [
         "base_model: NousResearch/Meta-Llama-3.1-8B\nsequence_len: 8192\nsample_packing: true\nmicro_batch_size: 1\n"
         "gradient_accumulation_steps: 8\noptimizer: paged_adamw_8bit\nbf16: auto\ngradient_checkpointing: true\n"
         "flash_attention: true\nnum_epochs: 1\n",
-        {"model": "llama3.1-8b", "b": 1, "m": 8, "seq": 8192, "optimizer": "adam-8bit", "recompute": True, "zero": 0},
+        {
+            "model": "llama3.1-8b",
+            "b": 1,
+            "m": 8,
+            "seq": 8192,
+            "optimizer": "adam-8bit-paged",
+            "recompute": True,
+            "zero": 0,
+        },
         named=("sample_packing",),
         gpus="1xA100",
     ),

@@ -96,7 +96,7 @@ class Statements(Simple):
         name = next((child for child in node.children if child.type == "command_name"), None)
         for child in node.children:
             if child.type == "variable_assignment":
-                if name is None:
+                if name is None or self.apart(child.end_byte, name.start_byte):
                     self.assignment(child.start_byte, child.end_byte)
                 else:
                     own |= self.prefixed(child)
@@ -106,6 +106,10 @@ class Statements(Simple):
         status = self.simple(words, own, self.line(name or node))
         self.tested = text_of(words[0]) in ("[", "test", "let", "false", "true")
         return status
+
+    def apart(self, end: int, start: int) -> bool:
+        """Whether a line ends between two places: `A=1 B=2` on a line of its own belongs to no command."""
+        return "\n" in self.source.text[end:start].replace("\\\n", "")
 
     def prefixed(self, node: Node) -> dict[str, str]:
         """FOO=1 before a command."""
