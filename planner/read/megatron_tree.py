@@ -242,8 +242,8 @@ def _shape(name: str | None, lookup: Lookup, given: Mapping[str, Option]) -> Mod
 
 
 def _vocabulary(tree: Tree, lookup: Lookup) -> int | None:
-    named = tree.get("tokenizer_model") or tree.get("hf_checkpoint")
-    found = lookup(named) if isinstance(named, str) and "vocab_size" not in tree else None
+    named = [tree.get(key) for key in ("tokenizer_model", "hf_checkpoint", "type") if "vocab_size" not in tree]
+    found = next((model for name in named if isinstance(name, str) and (model := lookup(name))), None)
     return found.vocab if found else None
 
 
