@@ -122,12 +122,9 @@ class Link(Profile):
         socket, socket_rate: accelerators on one processor socket of the host ("pcie"), and what all rings that leave it
             share, per direction.
         efficiency: share of `rate` that large ring collectives reach (bus bandwidth over rate).
-        exchange: the same where every accelerator sends to every other (all-to-all, dispatch of tokens); absent: as in
-            rings.
-        congestion: domains over which a network's rate is halved: rate / (1 + (domains - 1) / congestion); absent: a
-            full-bisection network.
-        stall, stall_nodes: time that a point-to-point send loses on clusters of at least so many nodes (seen on one
-            cluster; 0 elsewhere).
+        exchange: the same where every accelerator sends to every other; absent: as in rings.
+        congestion: domains that halve a network's rate: rate / (1 + (domains - 1) / congestion); absent: none do.
+        stall, stall_nodes: time that a send loses on clusters of at least so many nodes (seen on one; 0 elsewhere).
         latency: fixed time per collective; hop_latency: added per further member of the ring.
         peer_latency, peer_hop: fixed time, and time per member, of the all-reduce kernel with which serving engines
             join a few KB by reading each other's memory inside one domain; absent: not measured on this link.

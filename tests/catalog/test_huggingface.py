@@ -347,6 +347,8 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "num_attention_heads": 64,
         "num_key_value_heads": 64,
         "n_routed_experts": 384,
+        "n_group": 1,
+        "topk_group": 1,
         "first_k_dense_replace": 1,
         "vocab_size": 163840,
         "max_position_embeddings": 131072,
