@@ -17,19 +17,21 @@ from planner.catalog.fabric import on_network
 from planner.catalog.library import Library, open_library
 from planner.catalog.yamlfile import parse_yaml
 from planner.errors import PlannerError, suggest
-from planner.questions.ask import ask
+from planner.questions.ask import EXPERTS, ask
 from planner.questions.option_names import ours
 from planner.questions.train import Ranked, best, usable_memory
 from planner.training.job import Job
 from planner.training.space import recompute_name
 
 PINS = ("tp", "cp", "ep", "etp", "pp", "dp", "dp_replicate", "v", "zero", "sp", "head", "recompute_layers")
-OPTIONS = (*(name for name in signature(ask).parameters if name not in ("library", "dimensions")), *PINS)
+NAMED = tuple(name for name in signature(ask).parameters if name not in ("library", "options"))
+OPTIONS = (*NAMED, *EXPERTS, *PINS, "expert_overlap")
 """What a sweep may vary: the options of `recommend`, with dashes or underscores."""
 
 SWITCHES = {"strict", "strict_fit"}
 WHOLE = {"seq", "global_batch", "batch_tokens", "gradient_accumulation_steps", "lora_rank"}
-"""Options that are whole numbers; the rest is text, as on the command line."""
+REAL = {"imbalance", "capacity_factor"}
+"""Options that are whole numbers, and other numbers; the rest is text, as on the command line."""
 
 MOST_CELLS = 1_000_000
 
@@ -163,7 +165,7 @@ def _values(key: str, found: object, where: str) -> tuple[Any, ...]:
         if not _is_value(name, value):
             kind = "true or false" if name in SWITCHES else "a whole number" if name in WHOLE else "a word or a number"
             raise PlannerError(f"{where}: {key}: {value!r:.40} is not {kind}")
-    plain = (value if name in WHOLE or isinstance(value, bool) else str(value) for value in values)
+    plain = (value if name in WHOLE | REAL or isinstance(value, bool) else str(value) for value in values)
     return tuple(dict.fromkeys(plain))
 
 
@@ -171,6 +173,8 @@ def _is_value(name: str, value: object) -> bool:
     """Whether an option can have it. A word has no line breaks: a record is a line."""
     if name in SWITCHES or isinstance(value, bool):
         return name in SWITCHES and isinstance(value, bool)
+    if name in REAL:
+        return isinstance(value, int | float)
     return isinstance(value, int) or (name not in WHOLE and isinstance(value, str) and value.isprintable())
 
 
@@ -212,6 +216,8 @@ def _results(job: Job, found: Ranked) -> dict[str, Any]:
         "plan_zero": p.zero,
         "plan_schedule": p.schedule,
         "plan_recompute": recompute_name(job, p),
+        "plan_dispatcher": p.dispatcher,
+        "plan_expert_overlap": p.overlap,
     }
 
 
@@ -229,6 +235,6 @@ RESULTS = (
         "plan_micro_batch",
         "plan_micro_batches",
     ),
-    *("plan_zero", "plan_schedule", "plan_recompute"),
+    *("plan_zero", "plan_schedule", "plan_recompute", "plan_dispatcher", "plan_expert_overlap"),
 )
 """Fields of a record behind the cell's own options, in order."""

@@ -27,11 +27,6 @@ def divides(divisor: Any, number: Any) -> Any:
     return np.asarray(number) % divisor == 0
 
 
-def divides(divisor: Any, number: Any) -> Any:
-    """Whether a number is a multiple; a bool, or one for each of an array."""
-    return np.asarray(number) % divisor == 0
-
-
 @dataclass(frozen=True, slots=True)
 class Rule:
     """A condition on plans.
