@@ -13,7 +13,7 @@ without each source in turn is not done here; three stand-ins for it are:
   (A100 PCIe, H200) as they are.
 
 Of peaks nothing is fitted but a preset's reserve, so that runs are predicted as packaged: by preset those with ENOUGH
-peaks, all presets together, and mixtures of experts.
+peaks, all presets together, mixtures of experts, and recipes with fp8.
 
 A width is the 80 % quantile of |log(predicted/measured)|: the larger of the one in which all sources and the one in
 which all runs weigh the same; never smaller for a larger scale or a class farther from what was measured.
@@ -81,9 +81,6 @@ WIDE = 1.0
 
 ENOUGH = 5
 """Runs of other sources without which a preset is not fitted anew; peaks without which it has no band of its own."""
-
-MOE_LABELS = frozenset({"moe", "catalog-shape", "selective-flash"})
-"""What may be said of a mixture of experts whose peak counts: it ran with the preset that it is predicted with."""
 
 MOST = 60
 """Runs of a source that are looked at, evenly taken: more say no more about a source."""
@@ -174,12 +171,13 @@ def peak_widths(paths: Sequence[Path]) -> dict[str, Any]:
     """Half-widths of peaks, rounded up to whole per cents; the same law as for times."""
     cases = [c for c in read([MEASURED, *paths]).cases if c.peak is not None and not c.alternatives]
     dense = [c for c in cases if c.main]
-    moe = [c for c in cases if c.labels and c.labels <= MOE_LABELS]
+    moe = [c for c in cases if "moe" in c.labels and c.job.recipe.wide]
+    narrow = [c for c in cases if "fp8" in c.labels]
     by_preset: dict[str, list[Case]] = defaultdict(list)
     for case in dense:
         by_preset[case.job.framework.name].append(case)
     presets = {name: peak_width(ones) for name, ones in sorted(by_preset.items()) if len(ones) >= ENOUGH}
-    return {"presets": presets, "other": peak_width(dense), "moe": peak_width(moe)}
+    return {"presets": presets, "other": peak_width(dense), "moe": peak_width(moe), "narrow": peak_width(narrow)}
 
 
 def peak_width(cases: Sequence[Case]) -> float:

@@ -42,12 +42,13 @@ class PeakWidths(Record):
 
     Attributes:
         presets: of dense models, by preset with measured peaks; other: of presets without any.
-        moe: of mixtures of experts.
+        moe: of mixtures of experts; narrow: of recipes with products in fp8.
     """
 
     presets: dict[str, Width]
     other: Width
     moe: Width
+    narrow: Width
 
 
 class Bands(Record):
@@ -117,6 +118,8 @@ def memory_band(job: Job) -> Band:
         return Band(None, f"untested: {', '.join(untested)}")
     widths, name = bands().peaks, job.framework.name
     inside = f"{bands().coverage:.0%} of measured peaks"
+    if not job.recipe.wide:
+        return Band(max(widths.narrow, widths.moe if job.model.moe else 0.0), f"{inside} of recipes with fp8")
     if job.model.moe is not None:
         return Band(widths.moe, f"{inside} of mixtures of experts")
     if name in widths.presets:
@@ -129,14 +132,14 @@ def _unweighed(job: Job) -> Iterator[str]:
         yield "LoRA"
     if job.workload.offload != "none":
         yield "offload"
-    if job.workload.precision not in ("bf16", "fp16"):
+    if not job.recipe.wide and "fp8" not in job.workload.precision:
         yield job.workload.precision
 
 
 def upper(job: Job) -> float:
     """Upper end of a peak's band over its prediction; where there is no band, that of the widest."""
     width, widths = memory_band(job).width, bands().peaks
-    return exp(max(widths.other, widths.moe, *widths.presets.values()) if width is None else width)
+    return exp(max(widths.other, widths.moe, widths.narrow, *widths.presets.values()) if width is None else width)
 
 
 def memory_range(job: Job, need: float) -> tuple[float, float] | None:

@@ -28,7 +28,7 @@ from planner.report.words import PART_NAMES, degrees, relaxation
 from planner.stages import total
 from planner.training.estimate import step_time
 from planner.training.job import Job
-from planner.training.moments import rank_moments
+from planner.training.moments import MOMENTS, allocated_bytes, rank_moments
 from planner.training.space import recompute_words
 from planner.training.throughput import throughput
 from planner.units import format_bytes, format_count, format_flops, format_rate, format_seconds
@@ -106,6 +106,8 @@ def _roots(trace: Trace, ranked: Ranked) -> dict[str, list[Traced]]:
     usable = usable_memory(job)
     held = [one for name, memory in found.items() for one in result(memory.total, name, "bytes", "sum of the parts")]
     held += result(reduce(np.maximum, held), f"peak, rank {rank}", "bytes", "the largest of the moments")
+    fullest = found[MOMENTS[int(ranked.estimate.moment)]]
+    held += result(allocated_bytes(fullest), f"allocated, rank {rank}", "bytes", "torch.cuda.max_memory_allocated")
     held += result(usable, "usable memory", "bytes", job.framework.source)
     time = step_time(job, plan)
     step = result(time.total, "step", "s", "sum of the parts")

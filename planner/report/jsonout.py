@@ -140,6 +140,8 @@ def plan(ranked: Ranked, number: int, capacity: float) -> dict[str, Any]:
         "bubble_fraction": float(time.bubble_fraction),
         "bubble_overhead": float(time.bubble_overhead),
         "memory_bytes": {name: float(part) for name, part in memory.parts.items()} | {"total": ranked.need},
+        "allocated_bytes": ranked.need - float(memory.reserve),
+        "reserved_bytes": ranked.need - ranked.job.framework.reserve,
         "headroom_bytes": capacity - ranked.need,
         "fullest_rank": int(ranked.estimate.rank),
         "fullest_moment": moment(ranked),
