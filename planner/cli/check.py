@@ -115,12 +115,10 @@ def check(
     from planner.report.jsonout import write
     from planner.training.space import Bounds
 
-    share, text = share_of_memory(margin), read_text(file)
-    said = read_header(text)
-    library = open_library(profiles, False)
+    share, text, library = share_of_memory(margin), read_text(file), open_library(profiles, False)
     given: dict[str, Any] = {"seq": seq, "global_batch": global_batch, "b": micro_batch, "tp": tp, "pp": pp}
     names = {"model": model, "gpus": gpus, "framework": framework, "network": network}
-    setup, reading, assumed = _understood(text, file, library, said, names, given, _settings(variables))
+    setup, reading, assumed = _understood(text, file, library, read_header(text), names, given, _settings(variables))
     reading = reading.of_fork() if fork else reading
     asked = Bounds(dispatchers=frozenset({setup.plan.dispatcher}))
     assumptions = (*reading.notes, *assumed, *caveats(setup.job, asked))
