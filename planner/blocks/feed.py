@@ -81,11 +81,11 @@ def experts(feed: Experts, hidden: int, share: Share) -> tuple[Operator, ...]:
             modules=("moe",),
         ),
         Operator("permutation", "experts", _permutation(share, routed * hidden), modules=("moe",)),
-        *_routed(feed, hidden, share, Product(routed / local, (one.matrices - 1) * width, hidden, local)),
+        *_routed(feed, hidden, share, Product(routed / local, (one.matrices - 1) * width, hidden, local, grouped=True)),
         Operator(
             "experts down",
             "experts",
-            Product(routed / local, hidden, width, local),
+            Product(routed / local, hidden, width, local, grouped=True),
             weights=(width * hidden + (hidden if one.bias else 0.0)) * local,
             expert=True,
             traffic=(gathered,),

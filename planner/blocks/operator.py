@@ -75,7 +75,7 @@ class Product:
     Attributes:
         fused: matrices that lie side by side in it (q, k, v are three), each with an adapter of its own under LoRA;
             0: adapters leave it alone.
-        wide: stays in 16 bit whatever the recipe (head, router).
+        wide: stays in 16 bit whatever the recipe (head, router). grouped: one for each expert.
     """
 
     m: Num
@@ -84,6 +84,7 @@ class Product:
     count: Num = 1.0
     fused: int = 1
     wide: bool = False
+    grouped: bool = False
 
     @property
     def flops(self) -> Num:

@@ -61,7 +61,9 @@ def peak(accelerator: Accelerator, precision: str) -> float:
     return value
 
 
-def product(accelerator: Accelerator, precision: str, m: Num, n: Num, k: Num, out_bytes: float) -> Num:
+def product(
+    accelerator: Accelerator, precision: str, m: Num, n: Num, k: Num, out_bytes: float, grouped: bool = False
+) -> Num:
     """Time of one product [m, k] x [k, n] without its kernel's fixed cost.
 
     t_compute = 2*m*n*k / (peak * e * x(m)*x(n)*x(k)), x(d) = d / (d + d0): a dimension of size d0 halves the rate.
@@ -69,7 +71,7 @@ def product(accelerator: Accelerator, precision: str, m: Num, n: Num, k: Num, ou
     A100, m = n = k = 4096: e = .80, d0 = 81 give 75.4 % of 312 TFLOP/s: 0.584 ms.
     """
     eff = accelerator.efficiency
-    share = rate(accelerator, precision)
+    share = rate(accelerator, precision, grouped)
     d0 = share.gemm_dim
     saturation = (m / (m + d0)) * (n / (n + d0)) * (k / (k + d0))
     compute = 2.0 * m * n * k / (peak(accelerator, precision) * share.gemm * saturation)
@@ -80,21 +82,21 @@ def product(accelerator: Accelerator, precision: str, m: Num, n: Num, k: Num, ou
 @formula("product", ROOFLINE, "s")
 def gemm_time(accelerator: Accelerator, precision: str, gemm: Product) -> Num:
     """Forward time of a linear layer; products that come in a group share one kernel launch."""
-    once = product(accelerator, precision, gemm.m, gemm.n, gemm.k, STORED["bf16"])
+    once = product(accelerator, precision, gemm.m, gemm.n, gemm.k, STORED["bf16"], gemm.grouped)
     return accelerator.efficiency.kernel + gemm.count * once
 
 
 @formula("product, input gradient", ROOFLINE, "s")
 def input_gradient_time(accelerator: Accelerator, precision: str, gemm: Product) -> Num:
     """Backward time of a linear layer for its input: the product with the transposed weight."""
-    once = product(accelerator, precision, gemm.m, gemm.k, gemm.n, STORED["bf16"])
+    once = product(accelerator, precision, gemm.m, gemm.k, gemm.n, STORED["bf16"], gemm.grouped)
     return accelerator.efficiency.kernel + gemm.count * once
 
 
 @formula("product, weight gradient", ROOFLINE, "s")
 def weight_gradient_time(accelerator: Accelerator, precision: str, gemm: Product) -> Num:
     """Backward time of a linear layer for its weight: output in fp32, read and written."""
-    once = product(accelerator, precision, gemm.k, gemm.n, gemm.m, 2.0 * STORED["fp32"])
+    once = product(accelerator, precision, gemm.k, gemm.n, gemm.m, 2.0 * STORED["fp32"], gemm.grouped)
     return accelerator.efficiency.kernel + gemm.count * once
 
 

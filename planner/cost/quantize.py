@@ -27,12 +27,14 @@ class Rate(NamedTuple):
     transposed: bool = False
 
 
-def rate(accelerator: Accelerator, of: str) -> Rate:
+def rate(accelerator: Accelerator, of: str, grouped: bool = False) -> Rate:
     """How much of its peak a format's products reach: the format's record, in 16 bit that of `Efficiency`.
 
-    Where only the datasheet knows fp8, its products are taken to reach the share that 16-bit ones do.
+    Products of experts, `grouped` by them, have a record of their own in 16 bit where they were measured. Where only
+    the datasheet knows fp8, its products are taken to reach the share that 16-bit ones do.
     """
-    own: ProductRate | None = None if of in SIXTEEN else getattr(accelerator.formats, of)
+    wide = accelerator.formats.experts if grouped else None
+    own: ProductRate | None = wide if of in SIXTEEN else getattr(accelerator.formats, of)
     eff = accelerator.efficiency
     if own is None:
         return Rate(eff.gemm, eff.gemm_dim, eff.memory)

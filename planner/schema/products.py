@@ -26,9 +26,10 @@ class ProductRate(Record):
 
 
 class ProductRates(Record):
-    """Formats that training kernels exist for beside 16 bit; absent: none."""
+    """Formats that training kernels exist for beside 16 bit; absent: none. experts: 16-bit products, one for each."""
 
     fp8: ProductRate | None = None
     fp8_block: ProductRate | None = None
     mxfp8: ProductRate | None = None
     nvfp4: ProductRate | None = None
+    experts: ProductRate | None = None
