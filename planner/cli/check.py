@@ -109,19 +109,17 @@ def check(
     from planner.launch.header import read_header
     from planner.launch.targets import TARGETS
     from planner.questions.ask import share_of_memory
-    from planner.questions.train import caveats
+    from planner.questions.train import caveats_of
     from planner.report.check import document
     from planner.report.check import text as shown
     from planner.report.jsonout import write
-    from planner.training.space import Bounds
 
     share, text, library = share_of_memory(margin), read_text(file), open_library(profiles, False)
     given: dict[str, Any] = {"seq": seq, "global_batch": global_batch, "b": micro_batch, "tp": tp, "pp": pp}
     names = {"model": model, "gpus": gpus, "framework": framework, "network": network}
     setup, reading, assumed = _understood(text, file, library, read_header(text), names, given, _settings(variables))
     reading = reading.of_fork() if fork else reading
-    asked = Bounds(dispatchers=frozenset({setup.plan.dispatcher}))
-    assumptions = (*reading.notes, *assumed, *caveats(setup.job, asked))
+    assumptions = (*reading.notes, *assumed, *caveats_of(setup.job, setup.plan))
     notes(assumptions, quiet)
     with progress(quiet) as tick:
         verdict = compared(judge(reading, setup, TARGETS[reading.target], share, tick), step, peak, oom)

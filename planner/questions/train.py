@@ -177,6 +177,11 @@ def caveats(job: Job, bounds: Bounds) -> tuple[str, ...]:
     return (*said, *_schedule_caveats(job, bounds))
 
 
+def caveats_of(job: Job, plan: Plan) -> tuple[str, ...]:
+    """The same of one plan that somebody has."""
+    return caveats(job, Bounds(dispatchers=frozenset({plan.dispatcher})))
+
+
 def _expert_caveats(job: Job, bounds: Bounds) -> Iterator[str]:
     """What the times of experts rest on, and what the user has to have for them."""
     w = job.workload
