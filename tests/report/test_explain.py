@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from planner.cost.dispatch import DISPATCHERS
 from planner.formula import fact, formula, tracing, written
 from planner.plan import Plan
 from planner.questions.train import Ranked
@@ -83,7 +84,9 @@ def drawn(seed: int) -> tuple[Job, Plan]:
         zero=zero,
         recompute_layers=layers,
         schedule=schedule,
-        modules=pick.choice(((), ("core_attn",))),
+        modules=pick.choice(((), ("core_attn",), ("mla_up_proj", "layernorm", "moe_act"), ("mlp", "moe"))),
+        dispatcher=pick.choice(DISPATCHERS),
+        overlap=pick.choice((False, True)),
     )
 
 
