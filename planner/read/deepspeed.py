@@ -152,6 +152,10 @@ def _precision(config: dict[str, Any], notes: list[str]) -> dict[str, Any]:
     device = _value(config, "zero_optimization", "offload_optimizer", "device")
     if device in ("cpu", "nvme") or _value(config, "zero_optimization", "cpu_offload") is True:
         fields["offload"] = "optimizer"
+    if str(_value(config, "optimizer", "type")).lower() == "muon":
+        fields["optimizer"] = "muon"
+    if _value(config, "zero_optimization", "offload_param", "device") in ("cpu", "nvme") and _stage(config) == 3:
+        fields["offload"] = "parameters"
     return fields
 
 

@@ -219,6 +219,7 @@ def read_workload(facts: Facts, notes: list[str]) -> dict[str, Any]:
         "precision": precision,
         "attention": _attention(facts),
         "context": _context(facts),
+        "optimizer": "muon" if facts.text("optimizer").endswith("muon") else "adam",
         "offload": "optimizer" if facts.has("optimizer-cpu-offload") else "none",
         **({"loss": "fused"} if _fused_loss(facts) else {}),
         **(_narrow(facts) if precision not in ("bf16", "fp16") else {}),

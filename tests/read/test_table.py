@@ -18,7 +18,7 @@ DEEPSPEED = table("deepspeed")
         ("zero_optimization.overlap_comm", "false"),
         ("zero_optimization.zero_quantized_weights", "true"),
         ("zero_optimization.sub_group_size", "100000000"),
-        ("optimizer.type", "Muon"),
+        ("optimizer.type", "Lamb"),
         ("compile.deepcompile", "true"),
         ("zero_optimization.leaf_module.classes", "Experts"),
     ],

@@ -42,6 +42,11 @@ DEEPSPEED_TOGGLES: dict[str, tuple[Tree, Any]] = {
     "bfloat16.enabled": ({"bf16.enabled": None, "fp16.enabled": True}, True),
     "fp16.enabled": ({"bf16.enabled": None}, True),
     "bf16.bf16_optimizer_states": ({}, True),
+    "optimizer.type": ({}, "Muon"),
+    "zero_optimization.offload_param.device": (
+        {"zero_optimization.stage": 3, "zero_optimization.offload_optimizer.device": "cpu"},
+        "cpu",
+    ),
     "data_types.grad_accum_dtype": ({}, "fp32"),
     "tensor_parallel.autotp_size": ({}, 2),
     "pipeline.stages": ({"zero_optimization.stage": 1}, 2),
