@@ -104,8 +104,7 @@ def check(
     from planner.catalog.library import open_library
     from planner.cli.infile import read_text
     from planner.cli.screen import notes, progress, show
-    from planner.launch.check import check as judge
-    from planner.launch.check import compared
+    from planner.launch import check as judged
     from planner.launch.header import read_header
     from planner.launch.targets import TARGETS
     from planner.questions.ask import share_of_memory
@@ -122,13 +121,13 @@ def check(
     assumptions = (*reading.notes, *assumed, *caveats_of(setup.job, setup.plan))
     notes(assumptions, quiet)
     with progress(quiet) as tick:
-        verdict = compared(judge(reading, setup, TARGETS[reading.target], share, tick), step, peak, oom)
+        verdict = judged.compared(judged.check(reading, setup, TARGETS[reading.target], share, tick), step, peak, oom)
     if as_json:
         sys.stdout.write(write(document(verdict, file, assumptions)))
     else:
         show(shown(file, verdict))
-    failed = not verdict.fits or (strict_fit and verdict.tight)
-    raise typer.Exit(EXIT_BAD_INPUT if not verdict.legal else EXIT_NOTHING_FITS if failed else EXIT_FITS)
+    fits = verdict.fits and not (strict_fit and verdict.tight)
+    raise typer.Exit(EXIT_BAD_INPUT if not verdict.legal else EXIT_FITS if fits else EXIT_NOTHING_FITS)
 
 
 def _quantity(option: str, text: str | None, dimension: str = "byte") -> float | None:

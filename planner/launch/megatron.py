@@ -37,6 +37,12 @@ def program(setup: Setup) -> Program:
     )
 
 
+MASK = 2**30
+"""Bytes of s x s per sequence from which on the data loader is told to make no mask, which flash attention ignores."""
+
+NO_MASK: Flag = ("--no-create-attention-mask-in-dataloader",)
+
+
 def shape_flags(setup: Setup) -> list[Flag]:
     """The model's shape. Megatron's defaults are GPT-2's: biases, LayerNorm, tied embeddings, dropout 0.1."""
     model, seq = setup.job.model, setup.job.workload.seq
@@ -207,6 +213,7 @@ def precision_flags(setup: Setup) -> list[Flag]:
     recipe = setup.job.recipe
     flags: list[Flag] = [(f"--{recipe.activations}",)]
     flags += [number(option, value) for option, value in (recipe.spelled.megatron or {}).items()]
+    flags += [] if setup.plan.b * setup.job.workload.seq**2 < MASK or not setup.job.flash else [NO_MASK]
     return [*flags, *_narrow_flags(setup.job), number("attention-backend", backend(setup.job)), *graph_flags(setup)]
 
 

@@ -70,11 +70,19 @@ def read_deepspeed(text: str, world: int, tp: int = 1, pp: int = 1) -> Reading:
 
 
 def left_out(config: dict[str, Any], text: str) -> tuple[NotModelled, ...]:
-    """Keys that the estimate does not account for; a section that is switched off says nothing."""
+    """Keys that the estimate does not account for; a section that is switched off says nothing.
+
+    Communication runs beside computation with ZeRO-3, and not below, unless the file says (runtime/zero/config.py).
+    """
     live = {
         key: value for key, value in config.items() if not (isinstance(value, dict) and value.get("enabled") is False)
     }
-    given = [Given(one.option, one.value, line_of(text, one.option.rpartition(".")[2])) for one in flat(live)]
+    usual = {"zero_optimization.overlap_comm": "true" if _stage(config) == 3 else "false"}
+    given = [
+        Given(one.option, one.value, line_of(text, one.option.rpartition(".")[2]))
+        for one in flat(live)
+        if usual.get(one.option) != one.value
+    ]
     return table("deepspeed").not_modelled(given)
 
 

@@ -11,7 +11,7 @@ from planner.catalog.recipes import recipe_spelled
 from planner.errors import PlannerError
 from planner.plan import Plan
 from planner.read.megatron_experts import capacity, dispatch, graphs, groups, modules
-from planner.read.megatron_facts import Facts, formats, mixed_moments, moe_layers, preset, read_facts
+from planner.read.megatron_facts import Facts, dense_mask, formats, mixed_moments, moe_layers, preset, read_facts
 from planner.read.megatron_rules import PARALLEL
 from planner.read.megatron_switches import GONE, SWITCHES
 from planner.read.options import Options, known_options
@@ -68,7 +68,7 @@ def read_megatron(
         plan,
         problems(facts),
         tuple(notes),
-        not_modelled=(*table("megatron").not_modelled(options.everything()), *mixed_moments(facts)),
+        not_modelled=(*table("megatron").not_modelled(options.everything()), *mixed_moments(facts), *dense_mask(facts)),
         preset=preset(facts),
         recipe=formats(facts),
     )

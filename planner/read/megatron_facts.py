@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from planner.errors import PlannerError
+from planner.launch.megatron import MASK
 from planner.launch.megatron_layout import read_layout
 from planner.read.options import Options
 from planner.read.table import NotModelled
 from planner.schema.formats import STORED
+from planner.units import format_bytes
 
 COUNTS = {
     "tp": ("tensor-model-parallel-size", 1),
@@ -179,6 +181,16 @@ def formats(facts: Facts) -> dict[str, Any]:
         if STORED.get(said, 0.0) >= STORED.get(found.get(tensor, ""), 0.0):
             found[tensor] = said
     return {tensor: said for tensor, said in found.items() if said != "fp32"}
+
+
+def dense_mask(facts: Facts) -> tuple[NotModelled, ...]:
+    """The mask of s x s bytes that the data loader makes of every micro-batch unless told not to, where it is large."""
+    size = facts.n["b"] * facts.n["seq"] ** 2
+    if size < MASK or facts.has("no-create-attention-mask-in-dataloader"):
+        return ()
+    why = f"without --no-create-attention-mask-in-dataloader a mask of {format_bytes(size)} is made of each micro-batch"
+    line = facts.options.line("seq-length")
+    return (NotModelled("--seq-length", str(facts.n["seq"]), ("memory", "time", "legality"), why, line),)
 
 
 def mixed_moments(facts: Facts) -> tuple[NotModelled, ...]:

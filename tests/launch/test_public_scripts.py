@@ -54,7 +54,7 @@ FACTS: list[tuple[str, str, str, dict[str, Any], dict[str, Any], dict[str, Any]]
         "8xH100",
         "megatron",
         {"tp": 1, "pp": 1, "dp": 8, "b": 1, "m": 16, "zero": 1},
-        {"seq": 8192, "global_batch": 128, "precision": "bf16", "attention": "flash"},
+        {"seq": 8192, "global_batch": 128, "precision": "fp8", "attention": "flash"},
         {"layers": 32, "hidden": 4096, "ffn": 14336, "kv_heads": 8, "mlp": "glu", "bias": "none"},
     ),
     (

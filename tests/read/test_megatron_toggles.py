@@ -226,3 +226,12 @@ def test_unknown_to_all() -> None:
     found = read(f"{flags()} --my-own-switch").of_fork()
     assert not found.problems
     assert [(one.option, one.why) for one in found.not_modelled] == [("--my-own-switch", UNKNOWN)]
+
+
+def test_a_mask_of_a_long_sequence_is_named() -> None:
+    """Megatron-LM's data loader makes one of s x s bytes: 1 GiB at 32,768 tokens."""
+    long = {"seq_length": "32768", "max_position_embeddings": "32768"}
+    (one,) = read(flags(**long)).not_modelled
+    assert one.option == "--seq-length" and "1.00 GiB" in one.why
+    assert not read(flags(**long, no_create_attention_mask_in_dataloader="")).not_modelled
+    assert not read(flags(seq_length="16384", max_position_embeddings="16384")).not_modelled

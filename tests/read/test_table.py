@@ -34,7 +34,6 @@ def test_not_modelled_is_named(option: str, value: str) -> None:
     "option, value",
     [
         ("zero_optimization.zero_hpz_partition_size", "1"),
-        ("zero_optimization.overlap_comm", "true"),
         ("zero_optimization.zero_quantized_weights", "false"),
         ("zero_optimization.sub_group_size", "1e9"),
         ("zero_optimization.stage3_prefetch_bucket_size", "auto"),

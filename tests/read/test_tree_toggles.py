@@ -198,3 +198,12 @@ def test_torchtitan_names(option: str, group: Group) -> None:
     words = [Word(f"--{key.replace('_', '-')}", 9), Word("x", 9)]
     (other,) = read_torchtitan(toml(TITAN), 16, read_options(words, {})).not_modelled
     assert (other.option, other.line) == (key, 9)
+
+
+@pytest.mark.parametrize(
+    ("stage", "value", "named"), [(3, True, False), (3, False, True), (1, False, False), (1, True, True)]
+)
+def test_overlap_is_the_stages(stage: int, value: bool, named: bool) -> None:
+    """What DeepSpeed does by itself is not named."""
+    found = deepspeed(DEEPSPEED | {"zero_optimization.stage": stage, "zero_optimization.overlap_comm": value})
+    assert bool(found.not_modelled) == named
