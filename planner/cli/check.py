@@ -95,10 +95,8 @@ def check(
 ) -> None:
     """Read a launch script or configuration: legal? fits? how fast? what to change?
 
-    Reads scripts, flags and configurations of Megatron-LM and what is built on it (Primus, FlagScale, NeMo, Bridge),
-    DeepSpeed, torchtitan, Transformers, TRL, Accelerate, LLaMA-Factory, Axolotl, ms-swift, torchtune, Automodel, verl,
-    NeMo RL, OpenRLHF, slime, nanotron, GPT-NeoX and llm-foundry, literal arguments in Python, and answers of recommend
-    and explain. Scripts are read, never run. Exit codes: 0 legal and fits, 1 does not fit, 2 illegal.
+    Reads files of Megatron-LM, DeepSpeed, torchtitan, Transformers and the trainers built on them, and answers of
+    recommend and explain; scripts are never run. Exit codes: 0 legal and fits, 1 does not fit, 2 illegal.
     """
     step, peak = _quantity("--measured-step", measured_step, "second"), _quantity("--measured-memory", measured_memory)
     from planner.catalog.library import open_library
