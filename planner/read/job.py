@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any, get_args
 
 from planner.errors import PlannerError
@@ -19,6 +20,8 @@ WHOLE = (
 )
 """Fields that are whole numbers: those of Plan and Workload under their names; m micro-batches a step, batch sequences
 a step, dp_shard ranks that share the states, bits of a quantised base, nodes, processes on each and in all."""
+
+MAY_BE_ZERO = ("rank", "lora_dim", "bits", "fsdp_version", "prompt", "response")
 
 FLAGS = ("sp", "reshard", "tied")
 
@@ -181,7 +184,9 @@ def _switched_off(seen: Tree, form: Format) -> Leaf | None:
 
 def _value(job: Job, name: str, leaf: Leaf) -> Any:
     if name in WHOLE:
-        return whole(leaf)
+        return _within(name, whole(leaf), leaf)
+    if name == "model" and not isinstance(leaf.value, str):
+        raise PlannerError(f"{_where(leaf)}{leaf.key} wants the name of a model, not {text_of(leaf.value)!r:.40}")
     if name in FLAGS:
         return truth(leaf)
     if name not in WORDS:
@@ -194,6 +199,23 @@ def _value(job: Job, name: str, leaf: Leaf) -> Any:
         touches, why = WHY.get(name, (BOTH, "this value is not modelled"))
         job.name(leaf, touches, why)
     return STAND_IN.get(name)
+
+
+def _within(name: str, number: int | None, leaf: Leaf) -> int | None:
+    """The number, which is positive but for ranks, bits and stages.
+
+    Raises:
+        PlannerError: it is not.
+    """
+    low, high = (0, 3) if name == "zero" else (0 if name in MAY_BE_ZERO else 1, 10**12)
+    if number is not None and not low <= number <= high:
+        limits = f"from {low} to {high}" if high < 10 else "positive"
+        raise PlannerError(f"{_where(leaf)}{leaf.key} must be {limits}, not {number}")
+    return number
+
+
+def _where(leaf: Leaf) -> str:
+    return f"line {leaf.line}: " if leaf.line else ""
 
 
 def truth(leaf: Leaf) -> bool:
@@ -209,18 +231,17 @@ def whole(leaf: Leaf) -> int | None:
     """
     text = text_of(leaf.value).strip()
     if "$" in text:
-        where, name = f"line {leaf.line}: " if leaf.line else "", text.strip("${}")
+        name = text.strip("${}")
         hint = f"give it a value: --set {name if name.isidentifier() else 'NAME'}=VALUE"
-        raise PlannerError(f"{where}{leaf.key} needs {text:.60}, which nothing sets", hint)
+        raise PlannerError(f"{_where(leaf)}{leaf.key} needs {text:.60}, which nothing sets", hint)
     if re.fullmatch(r"auto|null|none|-1|default|true|false|", text.lower()):
         return None
     try:
         number = float(text.replace("_", ""))
     except ValueError:
         number = -1.0
-    if number != int(min(max(number, -1.0), 1e15)) or number < 0:
-        where = f"line {leaf.line}: " if leaf.line else ""
-        raise PlannerError(f"{where}{leaf.key} wants a whole number, not {text!r:.40}")
+    if not isfinite(number) or number != int(min(max(number, -1.0), 1e15)) or number < 0:
+        raise PlannerError(f"{_where(leaf)}{leaf.key} wants a whole number, not {text!r:.40}")
     return int(number)
 
 

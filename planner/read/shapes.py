@@ -45,6 +45,8 @@ def _count(tree: Tree, key: str, default: int | None = None) -> int:
     found = whole(leaf) if leaf is not None else None
     if found is None and default is None:
         raise PlannerError(f"{key} is missing: the shape of the model needs it")
+    if found == 0:
+        raise PlannerError(f"{key} must be positive, not 0: the shape of the model")
     return found if found is not None else default or 0
 
 
@@ -114,7 +116,7 @@ def _foundry(tree: Tree, job: Job) -> dict[str, Any] | None:
     alibi, rope = _on(part, "attn_config.alibi", False), _on(part, "attn_config.rope", False)
     kind = str(part.get("attn_config.attn_type", "multihead_attention"))
     shared = 1 if kind.startswith("multiquery") else _count(part, "attn_config.kv_n_heads", heads)
-    width = int(float(part.get("expansion_ratio", 4)) * hidden)
+    width = _count(part, "expansion_ratio", 4) * hidden
     return {
         "layers": _count(part, "n_layers"),
         "hidden": hidden,
