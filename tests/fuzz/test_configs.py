@@ -1,14 +1,16 @@
-"""config.json with any value under any key."""
+"""config.json, and configurations of frameworks, with any value under any key."""
 
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.fuzz.kit import ask, cases, kept
+from tests.read.corpus import SAMPLES, Sample
 
 SIZES = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4}
 MORE = {"num_key_value_heads": 2, "vocab_size": 1000, "max_position_embeddings": 512}
@@ -50,3 +52,23 @@ def test_no_json(content: str | bytes) -> None:
     """Any bytes."""
     data = content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content
     kept(ask(["recommend", "-m", "config.json", "-g", "2xA100", "-q"], {"config.json": data}))
+
+
+ODD = ("-1", "0", "null", "true", "[1, 2]", "{}", "1e400", "9" * 21, '"x"', "auto", "${a}", "$X", "nan", "''", "0x10")
+"""Values that a key may have by mistake."""
+
+
+@given(
+    sample=st.sampled_from(SAMPLES),
+    places=st.lists(st.tuples(st.floats(0, 0.999), st.sampled_from(ODD)), min_size=1, max_size=3),
+)
+@cases(12)
+def test_configurations_of_frameworks(sample: Sample, places: list[tuple[float, str]]) -> None:
+    """Any value anywhere: an answer or one screen."""
+    text = sample.text
+    for share, odd in places:
+        words = list(re.finditer(r"(?<=[ =:])[\w./\"-]+", text))
+        if words:
+            word = words[int(share * len(words))]
+            text = f"{text[: word.start()]}{odd}{text[word.end() :]}"
+    kept(ask(["check", "main.txt", "--gpus", sample.gpus, "--json"], {**sample.files, "main.txt": text}))
