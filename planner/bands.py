@@ -104,7 +104,7 @@ def unmeasured(job: Job, plan: Plan) -> Iterator[str]:
     if plan.cp > 1:
         yield "context parallelism"
     if job.lora:
-        yield "LoRA"
+        yield "QLoRA" if job.workload.method == "qlora" else "LoRA"
     if job.workload.offload != "none":
         yield "offload"
     if not job.recipe.wide:

@@ -108,9 +108,17 @@ class Request:
         int, typer.Option("--bf16-last", help="Last layers whose products stay in 16 bit", rich_help_panel=_JOB)
     ] = 0
     attention: Annotated[str, typer.Option("--attention", help=_KERNELS, rich_help_panel=_JOB)] = "flash"
-    method: Annotated[str, typer.Option("--method", help="full or lora", rich_help_panel=_JOB)] = "full"
+    method: Annotated[str, typer.Option("--method", help="full, lora or qlora", rich_help_panel=_JOB)] = "full"
     lora_rank: Annotated[
         int | None, typer.Option("--lora-rank", help="Rank of LoRA adapters (default: 16)", rich_help_panel=_JOB)
+    ] = None
+    lora_targets: Annotated[
+        str | None,
+        typer.Option("--lora-targets", help="Layers with adapters: all-linear, attention or mlp", rich_help_panel=_JOB),
+    ] = None
+    base: Annotated[
+        str | None,
+        typer.Option("--base", help="Frozen weights under qlora: nf4, int4 or int8", rich_help_panel=_JOB),
     ] = None
     optimizer: Annotated[
         str,

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from planner.launch.program import File, Program, Setup, Target, only_file
+from planner.launch.program import File, Program, Setup, Target, adapters_said, only_file
 from planner.plan import Plan
 from planner.training.frameworks import FRAMEWORK_RULES
 from planner.training.rule import Rule
@@ -89,8 +89,8 @@ def notes(setup: Setup) -> tuple[str, ...]:
         said.append("call model.gradient_checkpointing_enable()")
     if workload.optimizer == "adam-bf16":
         said.append("load the model in bfloat16: mixed precision is off so that no fp32 copy is made")
-    if workload.method == "lora":
-        said.append("wrap the model with peft before accelerator.prepare")
+    if setup.job.lora:
+        said.append(f"wrap the model with peft before accelerator.prepare: {adapters_said(setup.job)}")
     return tuple(said)
 
 

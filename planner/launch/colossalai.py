@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from planner.launch.program import File, Program, Setup, Target, only_file
+from planner.launch.program import File, Program, Setup, Target, adapters_said, only_file
 from planner.plan import Plan
 from planner.schedules import spelled
 from planner.stages import layers_per_chunk
@@ -107,8 +107,8 @@ def notes(setup: Setup) -> tuple[str, ...]:
         said.append(f"the dataloader gives b={plan.b} sequences; accumulate m={plan.m} of them under booster.no_sync")
     if plan.recompute_layers:
         said.append("call model.gradient_checkpointing_enable() before booster.boost")
-    if setup.job.workload.method == "lora":
-        said.append("call booster.enable_lora(model, lora_config=...) before booster.boost")
+    if setup.job.lora:
+        said.append(f"call booster.enable_lora(model, lora_config=...) first: {adapters_said(setup.job)}")
     return tuple(said)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from planner.launch.program import File, Program, Setup, Target, only_file
+from planner.launch.program import File, Program, Setup, Target, adapters_said, only_file
 from planner.plan import Plan
 from planner.training.frameworks import FRAMEWORK_RULES
 from planner.training.frameworks.deepspeed import EXPERT_PRESETS
@@ -151,8 +151,8 @@ def notes(setup: Setup) -> tuple[str, ...]:
         said.append(
             f"train_batch_size ({workload.global_batch}) is left out: DeepSpeed would count the tp ranks into it"
         )
-    if workload.method == "lora":
-        said.append("wrap the model in your LoRA adapters before deepspeed.initialize")
+    if setup.job.lora:
+        said.append(f"give the model {adapters_said(setup.job)} before deepspeed.initialize")
     return tuple(said)
 
 

@@ -26,6 +26,13 @@ class File:
     text: str
 
 
+def adapters_said(job: Job) -> str:
+    """What a model is to be before it is handed on: LoRA's adapters on a base in 16 bit, or in fewer."""
+    work = job.workload
+    said = f"LoRA adapters of rank {work.lora_rank} on {work.lora_targets} layers"
+    return said if work.method == "lora" else f"{said}, over weights loaded in {work.base}"
+
+
 Flag = tuple[str, ...]
 """One option with its values, as they stand on one line: ("--tensor-model-parallel-size", "8")."""
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from planner.launch.program import File, Program, Setup, Target, only_file
+from planner.launch.program import File, Program, Setup, Target, adapters_said, only_file
 from planner.plan import Plan
 from planner.schedules import SCHEDULES as CATALOGUE
 from planner.schedules import demanded, spelled
@@ -73,8 +73,8 @@ def stages(setup: Setup) -> tuple[int, ...]:
 def notes(setup: Setup) -> tuple[str, ...]:
     """What stays with the user."""
     said = ["replace Layer, Stage.embed, Stage.head, batch() and the learning rate in train.py by your own"]
-    if setup.job.workload.method == "lora":
-        said.append("freeze the base weights and add adapters in Layer")
+    if setup.job.lora:
+        said.append(f"freeze the base weights and add in Layer {adapters_said(setup.job)}")
     if setup.job.model.moe:
         said.append("Layer stands for a dense layer: put your experts in it")
     return tuple(said)

@@ -23,7 +23,7 @@ from planner.schema.framework import Framework
 from planner.schema.hardware import Cluster
 from planner.schema.model import Model
 from planner.schema.workload import Workload
-from planner.training.defaults import default_global_batch, default_precision, default_sequence
+from planner.training.defaults import SEQUENCES_PER_GPU, default_global_batch, default_precision, default_sequence
 from planner.training.job import Job
 from planner.training.space import Bounds
 from planner.wording import schema_problem
@@ -37,7 +37,6 @@ POLICIES = ("none", "selective", "full", "block")
 
 _LATER = "reinforcement and preference learning (several models on one cluster) are not supported yet"
 METHODS = dict.fromkeys(("grpo", "ppo", "dpo", "rlhf", "rloo", "kto", "orpo"), _LATER) | {
-    "qlora": "a quantised base is not supported yet; --method lora has one in 16 bit",
     **dict.fromkeys(("sft", "sft-full", "pretrain", "pretraining"), "--method full trains every weight, on any data"),
 }
 """What to say of methods that are asked for by other names, or that are not there."""
@@ -104,6 +103,7 @@ def ask(
     narrow = {"fp8_param_gather": fp8_param_gather, "bf16_first": bf16_first, "bf16_last": bf16_last}
     chosen: dict[str, Any] = narrow | {"attention": attention, "method": method, "optimizer": optimizer}
     modules, dispatcher, experts = _experts(options)
+    trained = adapters(method, lora_rank, options.pop("lora_targets", None), options.pop("base", None))
     recipe = library.recipe(precision or default_precision(cluster.value)).value
     ranges = {
         name: parse_range(name, text) for name, text in (options | {"b": micro_batch}).items() if text is not None
@@ -111,8 +111,8 @@ def ask(
     said = (global_batch, batch_tokens, gradient_accumulation_steps, seq or default_sequence(shape.value))
     batch, reckoned = sequences(*said, cluster.value.gpus, ranges)
     chosen |= {"offload": offload, "loss": loss, "context": cp_comm, "precision": recipe.name}
-    chosen |= adapters(method, lora_rank) | experts
-    workload, defaults = _workload(shape.value, cluster.value, seq, batch, chosen)
+    chosen |= trained | experts
+    workload, defaults = _workload(shape.value, cluster.value, seq, batch, chosen, preset.value.tunes)
     check_schedules(preset.value)
     job = kept_free(Job(shape.value, cluster.value, workload, preset.value, recipe), margin, strict_fit)
     limits = _bounds(ranges, schedule, recompute, modules, dispatcher)
@@ -159,7 +159,7 @@ def check_schedules(preset: Framework) -> None:
 
 
 def _workload(
-    model: Model, cluster: Cluster, seq: int | None, batch: int | None, chosen: dict[str, Any]
+    model: Model, cluster: Cluster, seq: int | None, batch: int | None, chosen: dict[str, Any], tunes: bool = False
 ) -> tuple[Workload, tuple[str, ...]]:
     """The workload, and a sentence for every default in it."""
     for name, value in (("seq", seq), ("global-batch", batch), ("lora-rank", chosen.get("lora_rank"))):
@@ -170,8 +170,10 @@ def _workload(
         seq = default_sequence(model)
         notes.append(f"sequence {seq:,} tokens (the model's context, at most 8,192); --seq sets it")
     if batch is None:
-        batch = default_global_batch(seq, cluster.gpus)
-        notes.append(f"global batch {batch:,} sequences (about 4 M tokens per step); --global-batch sets it")
+        tuned = chosen["method"] != "full" or tunes
+        batch = SEQUENCES_PER_GPU * cluster.gpus if tuned else default_global_batch(seq, cluster.gpus)
+        why = f"{SEQUENCES_PER_GPU} per GPU, as fine-tuning has it" if tuned else "about 4 M tokens per step"
+        notes.append(f"global batch {batch:,} sequences ({why}); --global-batch sets it")
     if seq > model.context:
         notes.append(f"{seq:,} tokens exceed the {model.context:,} that {model.name} was published with")
     chosen = chosen | {"seq": seq, "global_batch": batch}
@@ -207,15 +209,21 @@ def share_of_memory(text: str) -> float:
     return value
 
 
-def adapters(method: str, rank: int | None) -> dict[str, int]:
-    """The rank of LoRA adapters as a field of Workload, where one is given.
+def adapters(method: str, rank: int | None, targets: str | None = None, base: str | None = None) -> dict[str, Any]:
+    """What is said of adapters and of the weights under them, as fields of Workload.
 
     Raises:
         PlannerError: it is given, and the method has no adapters.
     """
-    if rank is not None and method != "lora":
-        raise PlannerError(f"--lora-rank {rank}: the method {method!r:.20} has no adapters", "--method lora")
-    return {} if rank is None else {"lora_rank": rank}
+    said = {"lora_rank": rank, "lora_targets": targets, "base": base}
+    given = {name: value for name, value in said.items() if value is not None}
+    for name, value in given.items():
+        option = f"--{name.replace('_', '-')} {value}"
+        if method == "full":
+            raise PlannerError(f"{option}: the method {method!r:.20} has no adapters", "--method lora")
+        if name == "base" and method == "lora":
+            raise PlannerError(f"{option}: LoRA freezes weights in the recipe's own format", "--method qlora")
+    return given
 
 
 def _kept_free(job: Job) -> tuple[str, ...]:

@@ -28,6 +28,7 @@ OURS: dict[str, str] = {
     "recompute-layers": "recompute-num-layers",
     "schedule": "pipeline-parallel-schedule",
     "lora-rank": "lora-r lora-dim",
+    "lora-targets": "lora-target target-modules lora-target-modules",
     "attention": "attn-implementation attn-impl",
     "precision": "mixed-precision",
 }

@@ -29,6 +29,9 @@ OPTIONS = (*NAMED, *EXPERTS, *PINS, "expert_overlap")
 """What a sweep may vary: the options of `recommend`, with dashes or underscores."""
 
 SWITCHES = {"strict", "strict_fit"}
+ADAPTERS = {"lora_rank", "lora_targets", "base"}
+"""Options that a cell without adapters leaves to the others."""
+
 WHOLE = {"seq", "global_batch", "batch_tokens", "gradient_accumulation_steps", "lora_rank"}
 REAL = {"imbalance", "capacity_factor"}
 """Options that are whole numbers, and other numbers; the rest is text, as on the command line."""
@@ -105,8 +108,8 @@ class Sweep:
         """The best plan of a cell as one flat record: fits, or why not."""
         options = dict(cell.options)
         record = {"cell": cell.id, **options, **dict.fromkeys(RESULTS)}
-        if "lora" in self.choices.get("method", ()) and options["method"] != "lora":
-            options.pop("lora_rank", None)  # of the cells beside it
+        if {"lora", "qlora"} & set(self.choices.get("method", ())) and options["method"] == "full":
+            options = {name: value for name, value in options.items() if name not in ADAPTERS}  # of the cells beside it
         try:
             library = self.shelves.library(options.pop("profiles", None), options.pop("strict", False))
             question = ask(options.pop("model"), options.pop("gpus"), library=library, **options)

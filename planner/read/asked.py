@@ -113,18 +113,22 @@ def work(job: Job, base: Reading, zero: int) -> dict[str, Any]:
     return fields
 
 
+BASES = {4: "nf4", 8: "int8"}
+"""Formats of a frozen base by bits of a weight, as bitsandbytes has them."""
+
+
 def adapters(job: Job) -> dict[str, Any]:
-    """The method: LoRA where it is named or has a rank, on a base of 4 bits QLoRA."""
+    """The method: LoRA where it is named or has a rank, on a base of 4 or 8 bits QLoRA."""
     method, rank, bits = job.get("method", "full"), job.get("rank") or job.get("lora_dim"), job.get("bits")
     if "method" not in job.said and "rank" in job.said and job.get("ranked", True):
         method = "lora" if rank else "full"
-    if method == "lora" and bits == 4:
+    if method == "lora" and bits in BASES:
         method = "qlora"
     found = {"lora_rank": rank} if method != "full" and rank else {}
+    if method == "qlora" and bits in BASES:
+        found["base"] = BASES[bits]
     if method == "lora" and bits and "bits" in job.said:
-        job.name(job.said["bits"], *WHY["qlora"])
-    if method == "qlora":
-        return found | expressed(job, "method", "qlora", {"method": "lora"})
+        job.name(job.said["bits"], *WHY["bits"])
     return found | {"method": method}
 
 

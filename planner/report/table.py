@@ -65,7 +65,10 @@ def header(answer: Recommendation) -> list[str]:
 def training(job: Job) -> str:
     """The model and how it is trained, in one line."""
     w = job.workload
-    method = "LoRA rank " + str(w.lora_rank) if w.method == "lora" else "training"
+    base = f"QLoRA on {w.base} rank" if w.method == "qlora" else "LoRA rank"
+    method = f"{base} {w.lora_rank}" if job.lora else "training"
+    if job.lora and w.lora_targets != "all-linear":
+        method += f" of {w.lora_targets}"
     away = {"none": "", "parameters": ", parameters and optimizer offloaded"}
     offload = away.get(w.offload, f", {w.offload} offloaded")
     narrow = ", weights below 16 bit" if w.fp8_param_gather else ""

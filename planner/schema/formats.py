@@ -7,7 +7,7 @@ from typing import Literal
 WeightType = Literal["bf16", "fp16", "fp8", "int8", "int4", "nvfp4", "mxfp4"]
 KvType = Literal["bf16", "fp16", "fp8", "nvfp4"]
 Module = Literal["attention", "mlp", "experts", "shared", "router"]
-Format = Literal["fp32", "bf16", "fp16", "fp8", "fp8_block", "mxfp8", "int8", "int4", "nvfp4", "mxfp4"]
+Format = Literal["fp32", "bf16", "fp16", "fp8", "fp8_block", "mxfp8", "int8", "int4", "nvfp4", "mxfp4", "nf4"]
 
 STORED: dict[str, float] = {
     "fp32": 4.0,
@@ -20,9 +20,11 @@ STORED: dict[str, float] = {
     "int4": 0.5 + 2.0 / 128,
     "nvfp4": 0.5 + 1.0 / 16,
     "mxfp4": 0.5 + 1.0 / 32,
+    "nf4": 0.5 + 1.0 / 64 + 4.0 / (64 * 256),
 }
 """Bytes per element with its scales: one fp32 per 128 (DeepSeek-V3's blocks), one fp16 per 128 (GPTQ, AWQ), one fp8 per
-16 (NVFP4), one byte per 32 (OCP MX)."""
+16 (NVFP4), one byte per 32 (OCP MX); one byte per 64 and an fp32 per 256 of those (NF4 with double quantisation,
+Dettmers 2023, arXiv:2305.14314, 3)."""
 
 Narrow = Literal["fp8", "fp8_block", "mxfp8", "nvfp4"]
 """Formats below 16 bit in which products are trained: one scale per tensor; per 128 or 128 x 128; per 32; per 16."""
@@ -39,5 +41,6 @@ COMPUTED: dict[str, Computed] = {
     "int4": "bf16",
     "nvfp4": "fp4",
     "mxfp4": "bf16",
+    "nf4": "bf16",
 }
-"""Precision of the products; int8, int4 and mxfp4 weights are widened inside a 16-bit kernel."""
+"""Precision of the products; int8, int4, nf4 and mxfp4 weights are widened inside a 16-bit kernel."""

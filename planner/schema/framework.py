@@ -93,12 +93,15 @@ class Framework(Profile):
             backward (the root unit of PyTorch's FSDP 1).
         logits_bytes: bytes per logit element alive at once in the loss; logits_split: over tp; logits_moved: bytes that
             its passes move each (0: as many).
+        adapter_saved: bytes per element of the input that every adapter keeps a copy of (0: it shares the layer's).
+        unfused_gate: gated feed-forwards keep their activation's output beside its product with the other half.
         norm_bytes: further bytes per token and hidden unit that a layer stores (unfused fp32 norms).
         shard_is_master: under ZeRO-3 the sharded fp32 weight is the optimizer's master (PyTorch FSDP), so that no
             16-bit shard is kept beside it.
         usable: share of the reported memory that a run can fill before the allocator fails.
         reserve: memory held by context and communication buffers.
         fragmentation: what the allocator holds and cannot use, as a share of the tensors that come and go.
+        tunes: it is a trainer for fine-tuning, whose batches count sequences.
         activation_factor: stored activations over the analytic sum.
     """
 
@@ -153,9 +156,12 @@ class Framework(Profile):
     logits_split: bool = True
     logits_moved: PerItem = 0.0
     norm_bytes: PerItem = 0.0
+    adapter_saved: PerItem = 0.0
+    unfused_gate: bool = False
     activation_factor: Factor
     shard_is_master: bool
     usable: Used
     reserve: Bytes
     fragmentation: Share = 0.1
+    tunes: bool = False
     trust: Trust

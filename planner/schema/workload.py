@@ -8,7 +8,9 @@ from pydantic import Field
 
 from planner.schema.base import Name, Positive, Record, Whole
 
-Method = Literal["full", "lora"]
+Method = Literal["full", "lora", "qlora"]
+Base = Literal["nf4", "int4", "int8"]
+Targets = Literal["all-linear", "attention", "mlp"]
 Optimizer = Literal[
     "adam",
     "adam-bf16",
@@ -46,7 +48,9 @@ class Workload(Record):
             them per layer and runs a fused softmax over them (Megatron-LM's kernel), "eager" one PyTorch kernel per
             step.
         context: how context-parallel ranks trade keys and values; None: the fastest that the framework runs.
-        method: "full" trains every weight; "lora" freezes the base and trains adapters of `lora_rank`.
+        method: "full" trains every weight; "lora" freezes the base and trains adapters of `lora_rank`; "qlora" keeps
+            the frozen weights of linear layers in the format `base`.
+        lora_targets: linear layers that have adapters.
         optimizer: what it keeps of every parameter stands in `OPTIMIZERS` (planner/cost/memory.py).
         loss: kernel of the loss over the vocabulary (planner/cost/losses.py); None: the framework's.
         fp8_param_gather: weights are kept and gathered in the format of the products.
@@ -66,6 +70,8 @@ class Workload(Record):
     context: ContextKind | None = None
     method: Method = "full"
     lora_rank: Positive = 16
+    lora_targets: Targets = "all-linear"
+    base: Base = "nf4"
     optimizer: Optimizer = "adam"
     offload: Offload = "none"
     loss: LossKernel | None = None

@@ -10,6 +10,9 @@ from planner.schema.model import Model
 TOKENS_PER_STEP = 2**22
 """About 4 M tokens per optimizer step: Llama 2 and 3 pre-trained with 4 M (arXiv:2307.09288, 2.2; 2407.21783, 3.4)."""
 
+SEQUENCES_PER_GPU = 8
+"""Of one step of fine-tuning: per_device_train_batch_size of Transformers' Trainer (training_args.py)."""
+
 LONGEST_SEQUENCE = 8192
 """Longer contexts are trained in a short last phase; the bulk of pre-training runs at 8k or less (2407.21783, 3.4)."""
 

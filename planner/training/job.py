@@ -9,6 +9,7 @@ from planner.blocks.structure import structure
 from planner.catalog.recipes import packaged_recipe
 from planner.cost.quantize import SIXTEEN, computes
 from planner.errors import PlannerError
+from planner.schema.formats import Format
 from planner.schema.framework import Framework
 from planner.schema.hardware import Accelerator, Cluster
 from planner.schema.model import Model
@@ -78,7 +79,12 @@ class Job:
     @property
     def lora(self) -> bool:
         """True when only adapters are trained."""
-        return self.workload.method == "lora"
+        return self.workload.method != "full"
+
+    @property
+    def base(self) -> Format:
+        """The format of the frozen weights of linear layers; embeddings, head, router and norms keep the recipe's."""
+        return self.workload.base if self.workload.method == "qlora" else self.recipe.base
 
 
 def check_formats(accelerator: Accelerator, recipe: Recipe) -> None:

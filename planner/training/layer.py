@@ -22,6 +22,7 @@ from planner.parts import Sum
 from planner.plan import Num, Plan
 from planner.schema.recipe import size
 from planner.stages import present
+from planner.training.adapters import widening_time
 from planner.training.job import Job
 
 ELEMENTWISE_BACKWARD = 1.7
@@ -232,6 +233,8 @@ def _product_times(job: Job, work: Product) -> Times:
         sides = (work.count * work.m * side for side in (work.k, work.n))
         casts = (quantize_time(acc, recipe, elements, written) for elements in sides)
         times = tuple(time + cast for time, cast in zip(times, casts, strict=True))
+    if job.lora and not work.wide:
+        times = tuple(time + widening_time(job, acc, work) for time in times)
     return Times(*times, 0.0 if job.lora else kernels.weight_gradient_time(acc, weights, work))
 
 

@@ -11,7 +11,6 @@ import numpy as np
 from planner.blocks import operators
 from planner.blocks.operator import Logits, Operator, Product, Share
 from planner.blocks.record import Block, Kind
-from planner.blocks.structure import structure
 from planner.cost.losses import LOSSES, alive
 from planner.cost.memory import StateBytes, optimizer_states
 from planner.cost.quantize import resident_bytes
@@ -23,6 +22,14 @@ from planner.plan import Num, Plan
 from planner.schedules import SCHEDULES
 from planner.schema.recipe import size
 from planner.stages import Row, present, rows
+from planner.training.adapters import (
+    adapter_parameters,
+    frozen_bytes,
+    narrowed,
+    saved_bytes,
+    unfused_bytes,
+    widened_bytes,
+)
 from planner.training.job import Job
 from planner.training.layer import STAGE, narrow_of, parameters_of, share_of
 
@@ -32,7 +39,7 @@ class Held:
     """What memory needs to know of one block or end on one rank.
 
     Attributes:
-        dense, expert: parameters; adapters: LoRA's.
+        dense, expert: parameters; adapters: LoRA's; frozen, frozen_expert: bytes of the base under them.
         kept: activation bytes by policy; late: those that the weight gradient needs, inputs and gradients of outputs.
         logits: bytes of the loss; working: of its backward pass. narrow: parameters of products below 16 bit.
     """
@@ -45,6 +52,8 @@ class Held:
     working: Num
     late: Num
     narrow: Num
+    frozen: Num = 0.0
+    frozen_expert: Num = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +149,8 @@ def _held_row(kinds: tuple[Held, ...], blocks: int, row: Row, rank: Num, flight:
             kinds[0].kept.boundary,
             row.sum([one.late for one in kinds[:blocks]]) if present(waiting) else 0.0,
             row.sum([one.narrow for one in kinds]),
+            row.sum([one.frozen for one in kinds]),
+            row.sum([one.frozen_expert for one in kinds]),
         ),
     )
 
@@ -151,16 +162,24 @@ def held(job: Job, kind: Kind, share: Share, modules: tuple[str, ...]) -> Held:
     dense, expert = parameters_of(ops)
     policy = _kept(job, kind, ops, share, modules) if isinstance(kind, Block) else Kept()
     logits: Num = sum((_logits(job, op.work) for op in ops if isinstance(op.work, Logits)), start=0.0)
-    adapters = adapter_parameters(ops, job.workload.lora_rank)
+    adapters = adapter_parameters(ops, job.workload.lora_rank, job.workload.lora_targets)
     narrow = sum(narrow_of(ops)) if job.recipe.quantize else 0.0
-    return Held(dense, expert, adapters, policy, logits, _working(ops), late_bytes(ops, share.operand), narrow)
+    late, working = late_bytes(ops, share.operand), _working(ops)
+    if not job.lora:
+        return Held(dense, expert, adapters, policy, logits, working, late, narrow)
+    working = working + widened_bytes(job, ops)
+    return Held(dense, expert, adapters, policy, logits, working, late, narrow, *frozen_bytes(job, ops))
 
 
 def _kept(job: Job, kind: Block, ops: tuple[Operator, ...], share: Share, modules: tuple[str, ...]) -> Kept:
     elements, factor = share.tokens * kind.hidden / share.shard, job.framework.activation_factor
-    everything = sum(op.saved for op in ops) + job.framework.norm_bytes * elements
+    everything = sum(op.saved for op in ops) + job.framework.norm_bytes * elements + unfused_bytes(job, ops)
     freed: Num = sum((op.saved for op in ops if op.within(modules)), start=0.0)
-    return kept(factor * everything, factor * freed, factor * share.activation * elements)
+    each = kept(factor * everything, factor * freed, factor * share.activation * elements)
+    if not job.lora:
+        return each
+    beyond, inside = saved_bytes(job, ops)
+    return replace(each, whole=each.whole + beyond, working=each.working + inside)
 
 
 def late_bytes(ops: Sequence[Operator], each: float) -> Num:
@@ -185,23 +204,6 @@ def _logits(job: Job, work: Logits) -> Num:
     if loss is None:
         return framework.logits_bytes * work.rows * columns
     return alive(loss, work.rows, columns, job.model.hidden)
-
-
-def adapter_parameters(ops: Sequence[Operator], rank: int) -> Num:
-    """LoRA parameters on one rank: rank * (inputs + outputs) of every linear part, router and head aside.
-
-    Of column-parallel parts (q, k, v, up, gate) the outputs are split over tp, of row-parallel ones (projection, down)
-    the inputs; the other factor is copied. Llama 2 7B at rank 16: 39,976,960 (Hu et al. 2021, arXiv:2106.09685).
-    """
-    works = [op.work for op in ops if isinstance(op.work, Product) and op.work.fused]
-    return rank * sum((w.count * (w.fused * w.k + w.n) for w in works), start=0.0)
-
-
-def all_adapters(job: Job) -> float:
-    """LoRA parameters of the whole model."""
-    of, share = structure(job.model), Share(1.0, 1.0)
-    each = [adapter_parameters(operators(kind, share), job.workload.lora_rank) for kind in of.kinds]
-    return float(sum(each[kind] for kind in of.order))
 
 
 def state_bytes(job: Job) -> StateBytes:
@@ -258,8 +260,10 @@ def states(job: Job, plan: Plan, row: HeldRow, shards: Shards) -> States:
     """Weights, gradients and optimizer states of one rank after ZeRO."""
     each, framework = state_bytes(job), job.framework
     dense, expert = row.held.dense, row.held.expert
-    held = size(job.recipe.base) if job.lora else each.weight
-    weights = _divided(held, dense, expert, shards.weights)
+    if job.lora:
+        weights = _divided(1.0, row.held.frozen, row.held.frozen_expert, shards.weights)
+    else:
+        weights = _divided(each.weight, dense, expert, shards.weights)
     if framework.shard_is_master and each.master and not job.lora:
         weights = np.where(plan.zero >= 3, 0.0, weights)[()]
     if job.lora:
@@ -279,11 +283,12 @@ def states(job: Job, plan: Plan, row: HeldRow, shards: Shards) -> States:
     if framework.fixed_bytes:
         optimizer = optimizer + _divided(framework.fixed_bytes, dense, expert, shards.weights)
     gathers = np.where(plan.zero >= 3, each.gathered, 0.0)[()]
-    blocks, ends = 2.0 * row.largest, row.largest + row.widest
+    largest = row.largest * (size(job.base) / size(job.recipe.base)) if narrowed(job) else row.largest
+    blocks, ends = 2.0 * largest, largest + row.widest
     if not framework.reshards:
         blocks = ends = row.held.dense + row.held.expert
     elif framework.ends_stay:
-        blocks, ends = blocks + row.ends, row.largest + row.ends
+        blocks, ends = blocks + row.ends, largest + row.ends
     return States(
         weights * stashed,
         gathers * blocks,

@@ -13,8 +13,9 @@ from planner.blocks.counts import active_parameters, parameters
 from planner.blocks.structure import beyond_attention
 from planner.plan import Plan, divisors
 from planner.schedules import SCHEDULES, offered
+from planner.training.adapters import all_adapters
 from planner.training.job import Job
-from planner.training.memory import all_adapters, state_bytes
+from planner.training.memory import state_bytes
 from planner.training.moments import offloaded_activations
 from planner.training.policies import recomputable
 from planner.units import format_bytes

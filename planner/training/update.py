@@ -22,9 +22,10 @@ from planner.plan import Num, Plan
 from planner.schedules import Work
 from planner.schema.hardware import Cluster
 from planner.stages import rows
+from planner.training.adapters import adapter_parameters, narrowed, narrower_bytes
 from planner.training.job import Job
 from planner.training.layer import STAGE, narrow_of, parameters_of, share_of
-from planner.training.memory import adapter_parameters, state_bytes
+from planner.training.memory import state_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ def _carried(job: Job, plan: Plan) -> Carried:
     dense, expert = most([one.dense for one in kinds]), most([one.expert for one in kinds])
     layers = reduce(np.maximum, [row.layers(of.blocks) for row in found])
     narrow = (0.0, 0.0)
-    if job.recipe.quantize is not None:
+    if job.recipe.quantize is not None or narrowed(job):
         narrow = most([one.narrow for one in kinds]), most([one.narrow_expert for one in kinds])
     if job.lora:
         return Carried(dense, expert, most([one.adapters for one in kinds]), 0.0, layers, *narrow)
@@ -82,7 +83,7 @@ class Counted:
 @formula(lambda job, kind, *_: kind.title, scope=True)
 def _counted(job: Job, kind: Kind, share: Share) -> Counted:
     ops = operators(kind, share)
-    adapters = adapter_parameters(ops, job.workload.lora_rank) if job.lora else 0.0
+    adapters = adapter_parameters(ops, job.workload.lora_rank, job.workload.lora_targets) if job.lora else 0.0
     return Counted(*parameters_of(ops), adapters, *narrow_of(ops))
 
 
@@ -101,7 +102,7 @@ def data_traffic(job: Job, plan: Plan, slowest: Work, held: Carried) -> Num:
     reduce: Num = 0.0
     gather: Num = 0.0
     all_reduce: Num = 0.0
-    less = gathered_bytes(job.recipe, job.workload.fp8_param_gather)
+    less = gathered_bytes(job.recipe, job.workload.fp8_param_gather) + narrower_bytes(job)
     shares = [(held.trained, held.dense, held.narrow, view.group("shard"))]
     if job.model.moe is not None:
         shares.append((held.trained_expert, held.expert, held.narrow_expert, view.group("edp")))
