@@ -15,6 +15,7 @@ from planner.launch import (
     megatron_deepspeed,
     pytorch,
     torchtitan,
+    transformers,
 )
 from planner.launch.program import Setup, Target
 from planner.masks import first_of
@@ -34,12 +35,13 @@ TARGETS: dict[str, Target] = {
         pytorch,
         colossalai,
         accelerate,
+        transformers,
     )
 }
 """By name. A new one is a file with a TARGET and its line here; docs/launch.md shows how."""
 
 
-FROM_LIBRARY = ("deepspeed", "pytorch", "accelerate")
+FROM_LIBRARY = ("deepspeed", "pytorch", "accelerate", "transformers")
 """Targets whose programs take the model from a library of classes instead of writing its shape."""
 
 MIXERS_WRITTEN = Rule(

@@ -23,6 +23,7 @@ TargetName = Literal[
     "pytorch",
     "colossalai",
     "accelerate",
+    "transformers",
 ]
 
 

@@ -40,7 +40,7 @@ def test_bytes_by_format() -> None:
 
 
 def test_a_frozen_layer_keeps_no_input() -> None:
-    """Without adapters on the feed-forward its inputs are not kept: 2 h of the norm, 2 f of the activation per token."""
+    """Without adapters on the feed-forward its inputs are not kept: h of the norm, f of the activation."""
     plain = Plan(tp=1, pp=1, dp=1, b=1, m=1)
     every, some = (
         estimate(job("lora", lora_targets=targets), plain.floats()).memory.activations

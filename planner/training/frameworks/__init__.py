@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from planner.training.frameworks import accelerate, colossalai, deepspeed, megatron, megatron_deepspeed, torchtitan
+from planner.training.frameworks import (
+    accelerate,
+    colossalai,
+    deepspeed,
+    megatron,
+    megatron_deepspeed,
+    torchtitan,
+    transformers,
+)
 from planner.training.rule import Rule
 
 FRAMEWORK_RULES: dict[str, tuple[Rule, ...]] = {
@@ -13,5 +21,6 @@ FRAMEWORK_RULES: dict[str, tuple[Rule, ...]] = {
     "torchtitan": torchtitan.RULES,
     "colossalai": colossalai.RULES,
     "accelerate": accelerate.RULES,
+    "transformers": transformers.RULES,
 }
 """By target of the framework's preset; a preset without one is held to the shared rules only."""

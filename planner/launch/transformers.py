@@ -1,0 +1,86 @@
+"""Hugging Face Transformers: options of the Trainer for one plan, with the file of DeepSpeed or FSDP beside them.
+
+Names: huggingface/transformers src/transformers/training_args.py, trainer_utils.py, integrations/deepspeed.py.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from planner.launch import deepspeed
+from planner.launch.program import File, Flag, Program, Setup, Target, adapters_said, flag_lines
+from planner.training.frameworks import FRAMEWORK_RULES
+from planner.training.frameworks.transformers import OPTIMIZERS
+
+FSDP = "fsdp.json"
+
+
+def program(setup: Setup) -> Program:
+    """The user's train.py, which hands its options to HfArgumentParser and the Trainer."""
+    return Program("train.py", flags(setup), files=files(setup), notes=notes(setup))
+
+
+def flags(setup: Setup) -> tuple[Flag, ...]:
+    """Batch, precision, checkpointing, optimizer, loss, and what shards the states."""
+    plan, work = setup.plan, setup.job.workload
+    pairs = {
+        "model_name_or_path": setup.job.model.hf_id or setup.job.model.name,
+        "per_device_train_batch_size": plan.b,
+        "gradient_accumulation_steps": plan.m,
+        "gradient_checkpointing": plan.recompute_layers > 0,
+        work.precision: True,
+        "optim": OPTIMIZERS[work.optimizer],
+        **({"use_liger_kernel": True} if work.loss == "linear" else {}),
+        **_sharding(setup),
+    }
+    return tuple((f"--{name}", f"{value}") for name, value in pairs.items())
+
+
+def _sharding(setup: Setup) -> dict[str, Any]:
+    if setup.plan.zero == 0:
+        return {}
+    if setup.job.framework.shard_is_master:
+        way = "full_shard" if setup.plan.zero == 3 else "shard_grad_op"
+        return {"fsdp": f"{way} auto_wrap", "fsdp_config": FSDP}
+    return {"deepspeed": deepspeed.CONFIG}
+
+
+def files(setup: Setup) -> tuple[File, ...]:
+    """The file that --deepspeed or --fsdp_config names; what both state is left to the Trainer ("auto")."""
+    if setup.plan.zero == 0:
+        return ()
+    if setup.job.framework.shard_is_master:
+        return (File(FSDP, deepspeed.json_text({"fsdp_version": 2, "state_dict_type": "SHARDED_STATE_DICT"})),)
+    auto = dict.fromkeys(deepspeed.batch_sizes(setup), "auto")
+    section = deepspeed.zero_optimization(setup)
+    if setup.job.workload.offload == "parameters":
+        place = {"device": "cpu", "pin_memory": True}
+        section |= {"offload_optimizer": place, "offload_param": place}
+    config = {**auto, "gradient_clipping": "auto", "bf16": {"enabled": "auto"}, "fp16": {"enabled": "auto"}}
+    return (File(deepspeed.CONFIG, deepspeed.json_text(config | {"zero_optimization": section})),)
+
+
+def notes(setup: Setup) -> tuple[str, ...]:
+    """What stays with the user."""
+    work = setup.job.workload
+    said = [
+        f"train.py is your script: it reads TrainingArguments, gives samples of {work.seq} tokens and calls"
+        " Trainer.train()"
+    ]
+    if work.optimizer == "adam-bf16":
+        said.append("load the model with torch_dtype=bfloat16: weights and moments stay in 16 bit")
+    if setup.job.lora:
+        said.append(f"give the Trainer a PEFT model: {adapters_said(setup.job)}")
+    if work.loss not in (None, "eager", "linear"):
+        said.append(f"the loss {work.loss} is a kernel of your own: the Trainer has its model's")
+    return tuple(said)
+
+
+TARGET = Target(
+    "transformers",
+    "Transformers Trainer",
+    "transformers 5.3",
+    FRAMEWORK_RULES["transformers"],
+    program,
+    flag_lines,
+)

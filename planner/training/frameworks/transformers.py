@@ -1,0 +1,66 @@
+"""What Transformers' Trainer cannot run of a plan, beyond the rules that all frameworks share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from planner.plan import Plan
+from planner.training.frameworks.deepspeed import whole_recompute
+from planner.training.job import Job
+from planner.training.rule import Rule
+
+ARGUMENTS = "Transformers training_args.py"
+
+OPTIMIZERS = {
+    "adam": "adamw_torch",
+    "adam-bf16": "adamw_torch",
+    "adam-8bit": "adamw_bnb_8bit",
+    "adam-paged": "paged_adamw_32bit",
+    "adam-8bit-paged": "paged_adamw_8bit",
+    "adafactor": "adafactor",
+    "sgd": "sgd",
+}
+"""--optim by our optimizers."""
+
+
+def _data_parallel(job: Job, plan: Plan) -> Any:
+    return (plan.tp == 1) & (plan.pp == 1) & (plan.cp == 1) & (plan.ep == 1)
+
+
+def _zero(job: Job, plan: Plan) -> Any:
+    return (plan.zero != 1) if job.framework.shard_is_master else True
+
+
+def _offload(job: Job, plan: Plan) -> Any:
+    if job.workload.offload == "none":
+        return True
+    return (job.workload.offload != "activations") & (not job.framework.shard_is_master) & (plan.zero >= 1)
+
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "hf_parallelism",
+        _data_parallel,
+        "the Trainer shards states only: tp={tp}, pp={pp}, cp={cp} and ep={ep} have to be 1",
+        "Transformers trainer.py",
+    ),
+    Rule("hf_zero", _zero, "FSDP shards gradients with the optimizer: zero is 0, 2 or 3, not {zero}", ARGUMENTS),
+    Rule(
+        "hf_recompute",
+        whole_recompute,
+        "gradient checkpointing recomputes every layer or none, not k={recompute_layers} nor some modules",
+        "Transformers modeling_layers.py",
+    ),
+    Rule(
+        "hf_optimizer",
+        lambda j, p: j.workload.optimizer in OPTIMIZERS,
+        f"--optim has {', '.join(OPTIMIZERS)}, not {{optimizer}}",
+        ARGUMENTS,
+    ),
+    Rule(
+        "hf_offload",
+        _offload,
+        "DeepSpeed offloads the optimizer, and the weights, under ZeRO 1 to 3: not {offload} with zero={zero}",
+        "Transformers integrations/deepspeed.py",
+    ),
+)
