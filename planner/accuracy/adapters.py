@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
+from planner.accuracy.finetune import COLUMNS, finetune
 from planner.schedules import MEGATRON, run_by
 
 Row = dict[str, str]
@@ -182,6 +183,7 @@ def _number(family: str, row: Row) -> str:
 ADAPTERS: tuple[tuple[frozenset[str], Callable[[Row], Iterator[Row]]], ...] = (
     (frozenset({"grad_accum", "status", "tokens_per_sec_per_gpu", "peak_mem_gb"}), playbook),
     (frozenset({"metric", "measured", "mbs", "gbs", "zero", "predicted"}), simumax),
+    (COLUMNS, finetune),
     (frozenset({"suite", "case", "hw", "iter_s", "num-layers"}), golden),
 )
 """Columns that tell a published layout, and what turns its rows into rows of the common format."""

@@ -197,7 +197,8 @@ def _workload(row: Row, model: Model, cluster: Cluster) -> Workload:
         "precision": wanted,
         "fp8_param_gather": _narrow_weights(row, wanted),
         "attention": _attention(row),
-        "method": "lora" if _is_lora(row) else "full",
+        "method": row.get("method") or ("lora" if _is_lora(row) else "full"),
+        **{name: row[name] for name in TUNED if row.get(name)},
         "offload": "optimizer" if says(row, "notes", ("cpu-offloaded adamw",)) else "none",
         "graphs": graphs(row)[0] if model.moe else "none",
         "capacity": capacity(row) if model.moe else None,
@@ -207,6 +208,10 @@ def _workload(row: Row, model: Model, cluster: Cluster) -> Workload:
     except ValidationError as error:
         problem = error.errors()[0]
         raise Unusable(f"{problem['loc'][0]}: {schema_problem(problem)}") from None
+
+
+TUNED = ("lora_rank", "lora_targets", "base", "optimizer", "loss")
+"""Columns of fine-tuning that are fields of Workload; empty ones are its defaults."""
 
 
 def _recipe(row: Row, cluster: Cluster) -> str:
@@ -253,6 +258,7 @@ def _kinds(row: Row, job: Job) -> Iterable[str]:
     yield from (() if recipe.wide else {COMPUTED[recipe.products.forward], recipe.name})
     yield from (("moe", *graphs(row)[1]) if job.model.moe else ())
     yield from (("lora",) if job.lora else ())
+    yield from (("finetune",) if job.framework.tunes else ())
     yield from (("offload",) if job.workload.offload != "none" else ())
     yield from (("derived",) if "derived" in notes else ())
     yield from (("doubtful",) if says(row, "notes", ("doubtful", "suspect")) or row["id"] in DOUBTFUL else ())

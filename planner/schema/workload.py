@@ -25,7 +25,7 @@ Optimizer = Literal[
     "sgd",
 ]
 Offload = Literal["none", "optimizer", "parameters", "activations"]
-LossKernel = Literal["eager", "fused", "chunked", "vocab-parallel", "linear"]
+LossKernel = Literal["eager", "in-place", "fused", "chunked", "vocab-parallel", "linear"]
 Graphs = Literal["none", "partial", "full"]
 FlashKernel = Literal["flash1", "flash2", "flash3", "cudnn", "triton", "trtllm", "ck"]
 AttentionKernel = Literal["flash", "flash1", "flash2", "flash3", "cudnn", "triton", "ck", "unfused", "eager"]
