@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 from operator import attrgetter
 from time import perf_counter
 from typing import Any
@@ -83,26 +84,67 @@ def search(
     Memory is checked first; the cost is computed for the plans that fit. `first_fit` stops at the first batch with one.
     `tick` is told the number of plans done after every batch.
     """
-    started, outcome = perf_counter(), Outcome()
+    return search_each(batches, [problem], keep, first_fit, tick)[0]
+
+
+def search_each(
+    batches: Iterable[Plan],
+    problems: Sequence[Problem],
+    keep: int,
+    first_fit: bool = False,
+    tick: Callable[[int], None] | None = None,
+) -> list[Outcome]:
+    """Like `search`, of several problems about the same plans: each is asked of a batch before the next batch comes.
+
+    Problems whose rules leave the same plans are given the same `Plan`, so that they can share what they find of it.
+    """
+    started = perf_counter()
     _hold_memory()
-    best, near = _Shortlist(keep), _Shortlist(keep)
+    ledgers = [_Ledger(problem, Outcome(), _Shortlist(keep), _Shortlist(keep)) for problem in problems]
     for batch in batches:
-        mask, broken = problem.legal(batch)
-        outcome.plans += len(batch)
-        for name, count in broken.items():
-            outcome.broken[name] = outcome.broken.get(name, 0) + count
-        plan, obeys = batch.around(mask)
-        plan = plan if obeys.all() else batch[mask]
-        if len(plan):
-            outcome.legal += len(plan)
-            outcome.feasible += _score(plan, problem, best, near)
+        for plan, asking in _obeying(batch, ledgers):
+            _score(plan, asking)
         if tick is not None:
-            tick(outcome.plans)
-        if first_fit and outcome.feasible:
+            tick(sum(one.outcome.plans for one in ledgers))
+        if first_fit and all(one.outcome.feasible for one in ledgers):
             break
-    outcome.best, outcome.near = best.ranked(), near.ranked(without=best.layouts)
-    outcome.seconds = perf_counter() - started
-    return outcome
+    for one in ledgers:
+        one.outcome.best, one.outcome.near = one.best.ranked(), one.near.ranked(without=one.best.layouts)
+        one.outcome.seconds = (perf_counter() - started) / len(ledgers)
+    return [one.outcome for one in ledgers]
+
+
+@dataclass(frozen=True, slots=True)
+class _Ledger:
+    """A problem, and what is known of its answer so far."""
+
+    problem: Problem
+    outcome: Outcome
+    best: _Shortlist
+    near: _Shortlist
+
+
+def _obeying(batch: Plan, ledgers: Sequence[_Ledger]) -> list[tuple[Plan, list[_Ledger]]]:
+    """The legal plans of a batch, and the problems in which they are."""
+    found: list[tuple[Any, list[_Ledger]]] = []
+    for one in ledgers:
+        mask, broken = one.problem.legal(batch)
+        one.outcome.plans += len(batch)
+        one.outcome.legal += int(np.count_nonzero(mask))
+        for name, count in broken.items():
+            one.outcome.broken[name] = one.outcome.broken.get(name, 0) + count
+        alike = next((asking for known, asking in found if np.array_equal(known, mask)), None)
+        if alike is None:
+            found.append((mask, [one]))
+        else:
+            alike.append(one)
+    return [(_legal(batch, mask), asking) for mask, asking in found if mask.any()]
+
+
+def _legal(batch: Plan, mask: Mask) -> Plan:
+    """The plans under a mask, as a grid where they are one."""
+    plan, obeys = batch.around(mask)
+    return plan if obeys.all() else batch[mask]
 
 
 def _hold_memory() -> None:
@@ -115,23 +157,29 @@ def _hold_memory() -> None:
     np.empty(LARGEST_BLOCK, dtype=np.uint8)
 
 
-def _score(plan: Plan, problem: Problem, best: _Shortlist, near: _Shortlist) -> int:
-    """Score one legal batch; returns how many fit."""
-    need = np.broadcast_to(problem.need(plan), plan.shape)
-    fits = need <= problem.capacity
+def _score(plan: Plan, ledgers: Sequence[_Ledger]) -> None:
+    """Score one legal batch in every problem."""
     runs = (_runs(plan, LAYOUT), _runs(plan, VARIANT))
-    near.offer(plan, ~fits, need[~fits], need[~fits], runs)
-    if fits.any():
-        best.offer(plan, fits, _cost(plan, fits, problem), need[fits], runs)
-    return int(np.count_nonzero(fits))
+    needs = [np.broadcast_to(one.problem.need(plan), plan.shape) for one in ledgers]
+    fitting = [need <= one.problem.capacity for one, need in zip(ledgers, needs, strict=True)]
+    for one, need, fits in zip(ledgers, needs, fitting, strict=True):
+        one.near.offer(plan, ~fits, need[~fits], need[~fits], runs)
+    wanted = reduce(np.logical_or, fitting)
+    part, places = _part(plan, wanted)
+    for one, need, fits in zip(ledgers, needs, fitting, strict=True):
+        if found := int(np.count_nonzero(fits)):
+            one.outcome.feasible += found
+            cost = np.broadcast_to(one.problem.cost(part), places.shape)[places]
+            one.best.offer(plan, fits, cost[fits[wanted]], need[fits], runs)
 
 
-def _cost(plan: Plan, fits: Mask, problem: Problem) -> Any:
-    """Cost of the plans that fit; of a grid, all of it is priced where at least half fits."""
-    part, mask = plan.around(fits)
-    if 2 * np.count_nonzero(mask) < mask.size:
-        return problem.cost(plan[fits])
-    return np.broadcast_to(problem.cost(part), mask.shape)[mask]
+def _part(plan: Plan, wanted: Mask) -> tuple[Plan, Mask]:
+    """What is priced so that the plans under a mask are, and they in it: of a grid all, if at least half is wanted."""
+    part, places = plan.around(wanted)
+    if places.all() or 2 * np.count_nonzero(places) >= places.size:
+        return part, places
+    rows = plan[wanted]
+    return rows, np.ones(len(rows), dtype=bool)
 
 
 class _Shortlist:

@@ -9,7 +9,9 @@ from itertools import groupby
 import pytest
 
 from planner.bands import fit_verdict
+from planner.cost.runs import at
 from planner.errors import NoLegalPlan, PlannerError
+from planner.plan import rows_of
 from planner.questions.ask import ask
 from planner.questions.pins import grown
 from planner.questions.train import (
@@ -17,12 +19,15 @@ from planner.questions.train import (
     Ranked,
     Recommendation,
     caveats,
+    problem,
     recommend,
     relax,
     roomiest_first,
     smallest_cluster,
     usable_memory,
 )
+from planner.search import search
+from planner.training.estimate import estimate
 from planner.training.job import Job
 from planner.training.moments import peak_memory
 from planner.training.rules import first_broken
@@ -119,6 +124,18 @@ class TestDoesNotFit:
             assert ranked.job == relax(told.job, ranked.relaxations[0]) != told.job
             assert first_broken(ranked.job, ranked.plan) is None
             assert float(peak_memory(ranked.job, ranked.plan.floats()).memory.total) <= told.capacity
+
+    @pytest.mark.parametrize("name", ["llama3.1-70b", "mixtral-8x22b"])
+    def test_relaxations_that_are_searched_together_are_those_searched_alone(self, name: str) -> None:
+        """The same plans tried and fitting, and the numbers of each relaxed job by itself, bit for bit."""
+        of = job(name, "8xA100", seq=4096, batch=64)
+        told = recommend(of, Bounds())
+        alone = {key: search(plans(relax(of, key), Bounds()), problem(relax(of, key)), 10) for key in RELAXATIONS}
+        assert told.feasible == sum(one.feasible for one in alone.values())
+        assert told.plans == sum(one.plans for one in alone.values()) + sum(map(len, plans(of, Bounds())))
+        for ranked in told.ranked:
+            assert ranked.plan in {candidate.plan for candidate in alone[ranked.relaxations[0]].best}
+            assert repr(ranked.estimate) == repr(at(estimate(ranked.job, rows_of([ranked.plan])), 0))
 
     def test_exact_gives_up_nothing(self) -> None:
         """Nothing ranked; the nearest misses and the smallest cluster are still told."""

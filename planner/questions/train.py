@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
 from typing import Any
 
 from planner.bands import fit_verdict
 from planner.blocks.structure import beyond_attention
 from planner.cost.dispatch import ONE_COPY
-from planner.cost.runs import at
-from planner.plan import Plan, rows_of
+from planner.plan import Plan
 from planner.questions.finalists import finished
+from planner.questions.numbers import numbered, sharing
 from planner.questions.pins import fixes_the_size, flags, grown, keeping, larger, lean, loosened, no_legal_plan, pinned
 from planner.questions.ranked import Ranked as Ranked
 from planner.schedules import SCHEDULES, offered
 from planner.schema.hardware import Cluster
 from planner.schema.workload import Workload
-from planner.search import Candidate, Outcome, Problem, search
+from planner.search import Candidate, Outcome, Problem, search, search_each
 from planner.sizing.ladder import joined
-from planner.training.estimate import estimate, step_time
+from planner.training.estimate import Ranks, step_time
 from planner.training.job import Job
 from planner.training.moments import peak_bytes
 from planner.training.policies import usual_dispatcher
 from planner.training.rules import legal
 from planner.training.space import Bounds, plans, searches_context, untried
-from planner.training.throughput import throughput
 
 RELAXATIONS: dict[str, tuple[str, dict[str, str]]] = {
     "adam-bf16": ("16-bit gradients and Adam moments, no fp32 master weights", {"optimizer": "adam-bf16"}),
@@ -111,8 +109,9 @@ def recommend(
     outcome = search(plans(job, bounds), problem(job), top, tick=tick)
     if not outcome.legal:
         raise no_legal_plan(job, bounds, outcome)
-    ranked = roomiest_first(finished(_numbered(job, outcome.best), usable_memory(job)), usable_memory(job))
-    misses = _numbered(job, outcome.near[:3])
+    first = numbered([(job, (), outcome.best)])
+    ranked = roomiest_first(finished(first, usable_memory(job)), usable_memory(job))
+    misses = numbered([(job, (), outcome.near[:3])])
     dropped: dict[str, str] = {}
     smallest, wider, outcomes = Larger(), None, [outcome]
     if not ranked:
@@ -213,31 +212,29 @@ def usable_memory(job: Job) -> float:
 
 def rank(job: Job, candidate: Candidate) -> Ranked:
     """All numbers of one plan."""
-    return _numbered(job, [candidate])[0]
-
-
-def _numbered(job: Job, candidates: list[Candidate], relaxations: tuple[str, ...] = ()) -> list[Ranked]:
-    """All numbers of some plans, in their order; those of one policy are estimated at once."""
-    found: dict[Plan, Ranked] = {}
-    plans = sorted((c.plan for c in candidates), key=lambda plan: plan.policy)
-    for _, alike in groupby(plans, key=lambda plan: plan.policy):
-        group = list(alike)
-        results = estimate(job, rows_of(group))
-        for i, plan in enumerate(group):
-            result = at(results, i)
-            tokens, mfu = throughput(job, float(result.time.total))
-            found[plan] = Ranked(job, plan, relaxations, result, tokens, mfu)
-    return [found[c.plan] for c in candidates]
+    return numbered([(job, (), [candidate])])[0]
 
 
 def problem(job: Job) -> Problem:
     """The search problem of a training job: peak memory against capacity, step time as cost."""
-    return Problem(
-        legal=lambda plan: legal(job, plan),
-        need=lambda plan: peak_bytes(job, plan.floats()),
-        capacity=usable_memory(job),
-        cost=lambda plan: step_time(job, plan.floats()).total,
-    )
+    return problems([job])[0]
+
+
+def problems(jobs: Sequence[Job]) -> list[Problem]:
+    """Search problems of jobs that differ in their workload."""
+    return [_problem(job, ranks) for job, ranks in zip(jobs, sharing(jobs), strict=True)]
+
+
+def _problem(job: Job, ranks: Callable[[Plan], Ranks]) -> Problem:
+    def need(plan: Plan) -> Any:
+        known = ranks(plan)
+        return peak_bytes(job, known.plan, known.held)
+
+    def cost(plan: Plan) -> Any:
+        known = ranks(plan)
+        return step_time(job, known.plan, known).total
+
+    return Problem(lambda plan: legal(job, plan), need, usable_memory(job), cost)
 
 
 def relax(job: Job, name: str) -> Job:
@@ -250,28 +247,18 @@ def _relaxed(
     job: Job, bounds: Bounds, top: int, tick: Callable[[int], None] | None
 ) -> tuple[list[Ranked], dict[str, str], list[Outcome]]:
     """What runs with one relaxation at a time: grouped in the documented order, fastest first in each group."""
-    groups: list[tuple[Job, str, list[Candidate]]] = []
+    eased = {name: changed for name in RELAXATIONS if (changed := relax(job, name)).workload != job.workload}
+    outcomes = search_each(plans(job, bounds), problems([*eased.values()]), top, tick=tick)
     dropped: dict[str, str] = {}
-    outcomes = []
-    for name in RELAXATIONS:
-        eased = relax(job, name)
-        if eased.workload == job.workload:
-            continue
-        outcome = search(plans(eased, bounds), problem(eased), top, tick=tick)
-        outcomes.append(outcome)
-        groups.append((eased, name, outcome.best))
+    for name, outcome in zip(eased, outcomes, strict=True):
         if not outcome.legal:
             dropped[name] = f"breaks the rule {max(outcome.broken, key=lambda rule: outcome.broken[rule])}"
         elif not outcome.feasible:
-            short = outcome.near[0].need - usable_memory(eased)
+            short = outcome.near[0].need - usable_memory(job)
             dropped[name] = f"short by {short / 2**30:,.1f} GiB at best"
-    places = _share([len(best) for _, _, best in groups], top)
-    ranked = [
-        one
-        for (eased, name, best), count in zip(groups, places, strict=True)
-        for one in _numbered(eased, best[:count], (name,))
-    ]
-    return ranked, dropped, outcomes
+    places = _share([len(outcome.best) for outcome in outcomes], top)
+    both = zip(eased.items(), outcomes, places, strict=True)
+    return numbered([(of, (name,), found.best[:count]) for (name, of), found, count in both]), dropped, outcomes
 
 
 def _share(sizes: list[int], top: int) -> list[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,9 @@ from planner.schema.recipe import size
 from planner.stages import Row, chunk_table, rows
 from planner.training.job import Job
 from planner.training.layer import STAGE, Pass, Piece, pieces
+from planner.training.memory import HeldRow, held_rows
 from planner.training.moments import activations_kept, peak_memory
-from planner.training.update import carried, data_traffic, optimizer_time
+from planner.training.update import Carried, carried, data_traffic, optimizer_time
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,21 +113,47 @@ class StagePass:
         return Work(self.forward.total, self.backward.total + self.recompute.total, self.weight)
 
 
-def estimate(job: Job, plan: Plan) -> Estimate:
+class Ranks:
+    """What the pipeline ranks of a plan or of many hold and do in their passes, evaluated when it is asked for, once.
+
+    Jobs that differ in how the weights are updated share it.
+    """
+
+    def __init__(self, job: Job, plan: Plan) -> None:
+        self.job, self.plan = job, plan.floats()
+
+    @cached_property
+    def held(self) -> tuple[HeldRow, ...]:
+        """What they hold."""
+        return held_rows(self.job, self.plan)
+
+    @cached_property
+    def priced(self) -> tuple[PricedRow, ...]:
+        """What they do for a micro-batch."""
+        return priced_rows(self.job, self.plan)
+
+    @cached_property
+    def carried(self) -> Carried:
+        """The most parameters on any of them."""
+        return carried(self.job, self.plan)
+
+
+def estimate(job: Job, plan: Plan, ranks: Ranks | None = None) -> Estimate:
     """Memory and time of a plan (numbers) or of many (arrays), by the same operations in the same order."""
-    plan = plan.floats()
-    peak = peak_memory(job, plan)
-    return Estimate(peak.memory, peak.rank, step_time(job, plan), peak.moment, peak.totals)
+    ranks = ranks or Ranks(job, plan)
+    peak = peak_memory(job, ranks.plan, ranks.held)
+    return Estimate(peak.memory, peak.rank, step_time(job, ranks.plan, ranks), peak.moment, peak.totals)
 
 
 @formula("", unit="s")
-def step_time(job: Job, plan: Plan) -> StepTime:
+def step_time(job: Job, plan: Plan, ranks: Ranks | None = None) -> StepTime:
     """T = T_pipeline(stages, m, v) + p2p + exposed DP traffic + optimizer + overhead.
 
     T_pipeline is the schedule's closed form over uneven stages; what exceeds m micro-batches on the slowest rank is
     bubble.
     """
-    slowest, stages = _stages(plan, priced_rows(job, plan))
+    ranks = ranks or Ranks(job, plan)
+    slowest, stages = _stages(plan, ranks.priced)
     schedule = SCHEDULES[plan.schedule]
     pipeline = _pipeline(plan, stages)
     busy = plan.m * slowest.work.total
@@ -133,7 +161,7 @@ def step_time(job: Job, plan: Plan) -> StepTime:
         plan.pp, plan.m, plan.v, hop_time(job, plan), job.framework.p2p_blocking, job.framework.p2p_exposed
     )
     total = slowest.forward + slowest.backward + slowest.recompute
-    held = carried(job, plan)
+    held = ranks.carried
     return StepTime(
         forward=plan.m * slowest.forward.compute,
         backward=plan.m * slowest.backward.compute,

@@ -53,14 +53,14 @@ class Peak:
     totals: tuple[Num, ...]
 
 
-def peak_memory(job: Job, plan: Plan) -> Peak:
-    """The maximum over all ranks and moments; of equal ones the first."""
-    return reduce(_fuller, rank_peaks(job, plan))
+def peak_memory(job: Job, plan: Plan, held: tuple[HeldRow, ...] = ()) -> Peak:
+    """The maximum over all ranks and moments; of equal ones the first. `held`: `held_rows`, where they are known."""
+    return reduce(_fuller, rank_peaks(job, plan, held))
 
 
-def rank_peaks(job: Job, plan: Plan) -> list[Peak]:
+def rank_peaks(job: Job, plan: Plan, held: tuple[HeldRow, ...] = ()) -> list[Peak]:
     """The fullest moment of each row of equal ranks, on the fullest of them, from the first rank on."""
-    return [reduce(_fuller, _peaks(found, rank)) for found, rank in rank_moments(job, plan)]
+    return [reduce(_fuller, _peaks(found, rank)) for found, rank in rank_moments(job, plan, held)]
 
 
 def _peaks(found: dict[str, Memory], rank: Num) -> Iterator[Peak]:
@@ -69,19 +69,19 @@ def _peaks(found: dict[str, Memory], rank: Num) -> Iterator[Peak]:
         yield Peak(memory, rank, float(place), totals)
 
 
-def rank_moments(job: Job, plan: Plan) -> list[tuple[dict[str, Memory], Any]]:
+def rank_moments(job: Job, plan: Plan, held: tuple[HeldRow, ...] = ()) -> list[tuple[dict[str, Memory], Any]]:
     """What is live on the fullest of each row of equal ranks, by moment, and which rank it is."""
     shards = shards_of(plan)
-    return [(moments(job, plan, row, shards), row.rank) for row in held_rows(job, plan)]
+    return [(moments(job, plan, row, shards), row.rank) for row in held or held_rows(job, plan)]
 
 
-def peak_bytes(job: Job, plan: Plan) -> Num:
+def peak_bytes(job: Job, plan: Plan, held: tuple[HeldRow, ...] = ()) -> Num:
     """The total of `peak_memory` alone, the same bits: what a search asks of every plan.
 
     Two moments are never the fullest: nothing less than loading, and the reduction of gradients that stay.
     """
     shards, never = shards_of(plan), {"load"} if job.framework.frees_gradients else {"load", "reduction"}
-    found = [moments(job, plan, row, shards, never) for row in held_rows(job, plan)]
+    found = [moments(job, plan, row, shards, never) for row in held or held_rows(job, plan)]
     return reduce(np.maximum, [one.total for each in found for one in each.values()])
 
 
