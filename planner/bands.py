@@ -10,7 +10,6 @@ no band.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 from math import exp, log
 from typing import Annotated
@@ -19,6 +18,7 @@ from pydantic import Field
 
 from planner.catalog.library import packaged
 from planner.catalog.yamlfile import read_profile
+from planner.frozen import frozen
 from planner.plan import Plan
 from planner.schema.base import Record, Text
 from planner.training.job import Job
@@ -69,7 +69,7 @@ class Bands(Record):
     peaks: PeakWidths
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Band:
     """Relative half-width of the 80 % band, None where nothing like the plan was measured; and why."""
 

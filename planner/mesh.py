@@ -9,9 +9,9 @@ views of the same accelerators:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from planner.frozen import frozen
 from planner.plan import Num, Plan
 
 Axis = Literal["tp", "cp", "shard", "replicate", "pp", "etp", "ep", "edp"]
@@ -24,7 +24,7 @@ class Members(NamedTuple):
     stride: Num
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Mesh:
     """Degrees of parallelism, numbers or arrays.
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from planner.frozen import frozen
 from planner.plan import INTEGERS, Mask, Plan
 
 LAYOUT = ("tp", "cp", "ep", "pp", "dp")
@@ -22,7 +23,7 @@ LARGEST_BLOCK = 2**24
 """Bytes: many arrays of one batch, and below the 32 MiB at which glibc stops to learn."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Problem:
     """What a search needs to know of a batch of plans.
 
@@ -38,7 +39,7 @@ class Problem:
     cost: Callable[[Plan], Any]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Candidate:
     """One plan with its score: seconds if it fits, bytes that it needs."""
 
@@ -114,7 +115,7 @@ def search_each(
     return [one.outcome for one in ledgers]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Ledger:
     """A problem, and what is known of its answer so far."""
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 from typing import NamedTuple
 
 from planner.cost.collectives import members_per_domain
 from planner.errors import PlannerError
+from planner.frozen import frozen
 from planner.plan import Plan
 from planner.schedules import SCHEDULES, Schedule, Work
 from planner.schedules.clock import Clock, Hop, Span, cells
@@ -36,7 +37,7 @@ class Task(NamedTuple):
     end: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Timeline:
     """A replayed step: the tasks of every rank in the order they ran.
 
@@ -220,7 +221,7 @@ def hops(inside: float, across: float, per_node: int, wrap: float | None = None)
     return hop
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Replayed:
     """A plan's pipeline twice: replayed with every rank's own times and hops, and as the search computes it.
 

@@ -7,7 +7,6 @@ A rank's bytes and seconds are its row of counts times what each kind costs. Nei
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache, reduce
 from itertools import accumulate, groupby
 from typing import Any
@@ -18,13 +17,14 @@ from planner.blocks import operators
 from planner.blocks.operator import Share
 from planner.blocks.record import Structure
 from planner.blocks.structure import structure
+from planner.frozen import frozen
 from planner.plan import Num, Plan
 from planner.schedules import SCHEDULES
 from planner.schedules.ops import LOOP, Placement
 from planner.schema.model import Model
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Row:
     """Neighbouring ranks that hold the same.
 
@@ -218,7 +218,7 @@ def short_chunks(p: Num) -> Num:
     return np.maximum(p - 1, 2)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Split:
     """Layers per rank: `middle` on long interior ranks, one less on `short` interior ranks and, first, on the ends.
 

@@ -15,6 +15,7 @@ MODULES = sorted(ROOT.rglob("*.py"))
 
 STOREYS = (
     ("errors",),
+    ("frozen",),
     ("units", "parts", "formula", "wording"),
     ("schema",),
     ("plan",),

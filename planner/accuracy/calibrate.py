@@ -9,7 +9,7 @@ which the data do not show.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from planner.accuracy.corpus import Case
 from planner.accuracy.fitting import Floats, fit
 from planner.accuracy.predict import predict, stack
 from planner.errors import PlannerError
+from planner.frozen import frozen
 from planner.plan import Plan
 from planner.training.estimate import step_time
 from planner.training.job import Job
@@ -40,7 +41,7 @@ RESERVE_WIDTH = 4.0
 Change = Callable[[Job, float], Job]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Constant:
     """One number that can be fitted.
 
@@ -114,7 +115,7 @@ two, compute where one run leaves a third of a 15 % slow box at most. Networks: 
 accumulation and element-wise factors: between sources that share a preset, 0.64, 0.31, 0.38 and 0.45."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Fitted:
     """What became of one constant.
 
@@ -130,7 +131,7 @@ class Fitted:
     determined: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Run:
     """One measurement against the packaged and the fitted constants; seconds, or bytes of peak memory."""
 
@@ -146,7 +147,7 @@ class Run:
         return self.before / self.measured - 1.0, self.after / self.measured - 1.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Calibration:
     """The answer.
 

@@ -24,6 +24,7 @@ from planner.accuracy.values import measured
 from planner.catalog.library import Library, open_library
 from planner.catalog.recipes import packaged_recipe
 from planner.errors import PlannerError, UnknownName
+from planner.frozen import frozen
 from planner.plan import Plan
 from planner.schema.formats import COMPUTED, STORED
 from planner.schema.framework import Framework
@@ -80,7 +81,7 @@ class Case:
         return (self.source, self.plan, shape, run, kernel)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Skipped:
     """A row that cannot be scored."""
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from math import exp, log
 
 from planner.accuracy.calibrate import CONSTANTS, with_factors
+from planner.frozen import frozen
 from planner.plan import Plan
 from planner.training.estimate import step_time
 from planner.training.job import Job
@@ -17,7 +17,7 @@ FARTHEST = 3.0
 HALVINGS = 50
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Suspect:
     """One constant that would explain a measured time by itself.
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import log
 
 from planner.blocks.counts import parameters
 from planner.cost.losses import LOSSES
+from planner.frozen import frozen
 from planner.plan import Plan
 from planner.training.job import Job
 from planner.training.moments import peak_memory
@@ -25,7 +26,7 @@ FRAGMENTED = 0.3
 """Share of what comes and goes that an allocator loses at worst; about three times what it does as a rule."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Cause:
     """One explanation.
 

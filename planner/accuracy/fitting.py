@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from planner.frozen import frozen
 
 Floats = NDArray[np.float64]
 Residuals = Callable[[Floats], Floats]
@@ -24,7 +25,7 @@ ENOUGH = 1e-4
 """Decrease of the cost at which the minimum counts as found: a hundredth of a standard deviation."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Fit:
     """Where the cost is least.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -16,6 +16,7 @@ from planner.accuracy.plans import find_plans
 from planner.accuracy.rows import Row, Unusable, whole
 from planner.accuracy.shapes import find_model
 from planner.errors import PlannerError
+from planner.frozen import frozen
 from planner.plan import Plan
 from planner.schema.framework import Framework
 from planner.schema.hardware import Cluster
@@ -38,7 +39,7 @@ NEEDED = {
 """Cells without which a run cannot be predicted, and the options that give them."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Said:
     """What stands in no log.
 

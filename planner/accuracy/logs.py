@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -23,6 +22,7 @@ from typing import Any
 from planner.accuracy.rows import Row
 from planner.catalog.textfile import MIB, read_bytes
 from planner.errors import PlannerError
+from planner.frozen import frozen
 from planner.wording import NotRead, load_json
 
 LARGEST = 64 * MIB
@@ -38,7 +38,7 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _FLOAT = r"([0-9][0-9,]*(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Log:
     """What one log says.
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from planner.accuracy.mapping import FALLBACK_PRESET, FRAMEWORKS, MACHINES, NETWORKS, NODE_RATES, Machine
 from planner.accuracy.rows import Row, Unusable, whole
 from planner.catalog.library import Library
 from planner.errors import AmbiguousName
+from planner.frozen import frozen
 from planner.schema.framework import Framework
 from planner.schema.hardware import Accelerator, Cluster, Link, Node
 
@@ -17,7 +18,7 @@ LARGEST_MESH = 8
 """Accelerators that NVLink joins without a switch (DGX-1)."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Shelf:
     """A library that reads each profile once."""
 

@@ -6,8 +6,10 @@ outside the row.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
+
+from planner.frozen import frozen
 
 FAMILIES: tuple[tuple[str, str], ...] = (
     ("aao-", "aa"),
@@ -68,7 +70,7 @@ FALLBACK_PRESET = "megatron-core"
 """For frameworks that no line above names."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Machine:
     """What a GPU name of the corpus means.
 
@@ -122,7 +124,7 @@ NODE_RATES: tuple[tuple[str, float], ...] = (
 """Clusters whose row names them without a rate: bytes per second and node, per direction."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Facts:
     """What holds for every row of a source and stands in no column.
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from planner.frozen import frozen
 
 Floats = NDArray[np.float64]
 
@@ -16,7 +16,7 @@ LEAST_SPREAD = 1.1
 """Worst over best measured time below which a group ranks noise."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Errors:
     """Relative errors of n predictions, e = predicted/measured - 1.
 
@@ -30,7 +30,7 @@ class Errors:
     bias: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class GroupRank:
     """One sweep group: what following the planner's first choice costs, and how well the order agrees.
 
@@ -47,7 +47,7 @@ class GroupRank:
     spearman: float | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Confusion:
     """Verdicts on runs whose outcome is known; "positive" is out of memory."""
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import reduce
 from typing import Any
 
 import numpy as np
 
 from planner.accuracy.corpus import Case
+from planner.frozen import frozen
 from planner.plan import INTEGERS, Num, Plan
 from planner.questions.train import usable_memory
 from planner.training.estimate import Estimate, estimate
@@ -17,7 +18,7 @@ from planner.training.job import Job
 from planner.training.moments import allocated_bytes, rank_moments, reserved_bytes
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Prediction:
     """What the planner says of a case.
 

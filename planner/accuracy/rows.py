@@ -21,7 +21,6 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
 from typing import TypeAlias
@@ -29,6 +28,7 @@ from typing import TypeAlias
 from planner.accuracy.adapters import ADAPTERS
 from planner.catalog.textfile import MIB, read_bytes
 from planner.errors import PlannerError
+from planner.frozen import frozen
 
 Row: TypeAlias = dict[str, str]
 
@@ -48,7 +48,7 @@ class Unusable(Exception):
     """Why a row cannot be scored."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Table:
     """The rows of one file, in the common format."""
 

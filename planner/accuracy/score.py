@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
@@ -12,12 +11,13 @@ import numpy as np
 from planner.accuracy.mapping import APART
 from planner.accuracy.measures import Confusion, Errors, GroupRank, errors, mean_errors, rank_group
 from planner.accuracy.predict import Prediction
+from planner.frozen import frozen
 from planner.units import GIB
 
 K = TypeVar("K", bound=Hashable)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MemoryErrors:
     """Errors of peak memory; `gib` is the median of predicted - measured, in GiB and with its sign."""
 
@@ -25,7 +25,7 @@ class MemoryErrors:
     gib: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ranking:
     """Sweep groups together; Spearman is the mean over `correlated` groups of three layouts and more."""
 
@@ -36,7 +36,7 @@ class Ranking:
     correlated: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Source:
     """The scores of one source; None where it measured nothing of the kind."""
 
@@ -47,7 +47,7 @@ class Source:
     fit: Confusion
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Score:
     """Scores of a set of predictions.
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from planner.accuracy.machines import Shelf, find_cluster
 from planner.accuracy.rows import Row, Unusable, number, read_csv, whole
 from planner.catalog.library import open_library
+from planner.frozen import frozen
 from planner.plan import Plan
 from planner.schema.engine import Engine
 from planner.schema.formats import COMPUTED
@@ -68,7 +69,7 @@ COLUMNS = (
 """Columns without which a file is not in the format; every other one may be missing."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ServeCase:
     """One measured value of one deployment.
 
@@ -93,7 +94,7 @@ class ServeCase:
     in_step: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Skip:
     """A row that is not scored, and why."""
 

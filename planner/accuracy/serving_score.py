@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
 
 from planner.accuracy.serving_corpus import ServeCase
+from planner.frozen import frozen
 from planner.serving.estimate import batch_latency, prefill
 from planner.serving.job import at_batch, replica_gpus
 from planner.serving.memory import most_running
@@ -24,7 +25,7 @@ BOUNDS = tuple(1e-3 * ms for ms in (12, 16, 20, 25, 30, 40, 50, 60))
 """Bounds on the time per token under which choices are scored, in seconds."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ServePrediction:
     """One case with what the planner says."""
 
@@ -37,7 +38,7 @@ class ServePrediction:
         return self.value / self.case.value - 1.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Size:
     """Relative errors of n predictions: mean of |e|, median of |e|, mean of e."""
 
@@ -47,7 +48,7 @@ class Size:
     bias: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Order:
     """Pairs of layouts of one workload, and those that the prediction orders as measured."""
 
@@ -60,7 +61,7 @@ class Order:
         return self.right / self.pairs if self.pairs else 1.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Picks:
     """Choices of the layout and load with the most tokens per second and GPU under a bound on the time per token.
 
@@ -78,7 +79,7 @@ class Picks:
         return self.violated / self.n if self.n else 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ServeScore:
     """All scores of a set of cases."""
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 
 from planner.blocks import operators
 from planner.blocks.operator import Core, Operator, Scan, Share
 from planner.blocks.record import Block, Experts
 from planner.blocks.structure import structure
+from planner.frozen import frozen
 from planner.parts import Sum
 from planner.schema.model import Model
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Parameters(Sum):
     """Parameters of a whole model by component (counts).
 

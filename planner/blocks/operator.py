@@ -5,11 +5,11 @@ All counts are of one micro-batch on one rank. Nothing here knows hardware; ever
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
+from planner.frozen import frozen
 from planner.plan import Num
 from planner.schema.formats import STORED
 
@@ -17,7 +17,7 @@ Axis = Literal["tp", "cp", "ep", "etp"]
 """Groups that traffic inside a layer crosses."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Share:
     """One rank's share of one micro-batch: letters as in docs/notation.md.
 
@@ -68,7 +68,7 @@ class Share:
         return np.where(self.sp > 0, self.tp, 1.0)[()]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Product:
     """`count` matrix products of [m, k] by [k, n]: 2*m*n*k FLOPs each forward.
 
@@ -92,7 +92,7 @@ class Product:
         return 2.0 * self.m * self.n * self.k * self.count
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Core:
     """The attention core: every query against the keys it may see.
 
@@ -119,7 +119,7 @@ class Core:
         return 2.0 * self.batch * self.rows * self.side * (self.qk + self.value) * self.heads
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Stream:
     """Element-wise work: `moved` bytes forward if ideally fused, in `kernels` launches.
 
@@ -132,7 +132,7 @@ class Stream:
     mirrored: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Scan:
     """A recurrence over the sequence in chunks: small products within and between chunks.
 
@@ -149,7 +149,7 @@ class Scan:
     depth: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Logits:
     """The loss over `rows` tokens and this rank's `columns` of the vocabulary, of which tp ranks have as many each."""
 
@@ -161,7 +161,7 @@ class Logits:
 Work = Product | Core | Stream | Scan | Logits
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Traffic:
     """What one pass sends.
 
@@ -180,7 +180,7 @@ class Traffic:
     among: int = 1
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Operator:
     """One operator of a block.
 

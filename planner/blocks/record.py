@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from planner.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Attention:
     """Multi-head attention with a heads in g groups.
 
@@ -31,7 +31,7 @@ class Attention:
     sinks: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Indexer:
     """Which `top_k` earlier tokens a query attends to, by scores of small heads (DeepSeek-V3.2, arXiv:2512.02556)."""
 
@@ -40,7 +40,7 @@ class Indexer:
     top_k: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Latent:
     """Multi-head latent attention (DeepSeek-V2, arXiv:2405.04434, section 2.1).
 
@@ -66,7 +66,7 @@ class Latent:
         return self.nope + self.rope
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StateSpace:
     """Mamba-2 (Dao 2024, arXiv:2405.21060): heads of width head_dim, each with a state of head_dim*state.
 
@@ -86,7 +86,7 @@ class StateSpace:
     projection_bias: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DeltaRule:
     """Linear attention by the gated delta rule (Yang 2024, arXiv:2412.06464).
 
@@ -105,7 +105,7 @@ class DeltaRule:
     channelwise: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Lightning:
     """Linear attention with a fixed decay per head and an output gate (MiniMax-01, arXiv:2501.08313)."""
 
@@ -116,7 +116,7 @@ class Lightning:
 Mixer = Attention | Latent | StateSpace | DeltaRule | Lightning
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Dense:
     """A feed-forward part: up to `width` and down again, with a third matrix when gated."""
 
@@ -130,7 +130,7 @@ class Dense:
         return 3 if self.gated else 2
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Experts:
     """A mixture of experts: a router, `count` experts of which a token visits `top_k`, and shared ones it always does.
 
@@ -153,7 +153,7 @@ class Experts:
     top_groups: int = 1
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Block:
     """One layer: a mixer, a feed-forward part, or one after the other.
 
@@ -185,7 +185,7 @@ class Block:
         return " ".join([*window, *held, "layer", *(["in 16 bit"] if self.wide else [])])
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Embedding:
     """Rows of the vocabulary, and of learned positions."""
 
@@ -200,7 +200,7 @@ class Embedding:
         return "embedding"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Head:
     """Final norm (no vectors: elsewhere), product with the vocabulary and loss.
 
@@ -219,7 +219,7 @@ class Head:
         return "tied head" if self.tied else "head"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Prediction(Block):
     """A layer that predicts one token more (MTP; DeepSeek-V3, arXiv:2412.19437, 2.2): a block like the last one.
 
@@ -237,7 +237,7 @@ class Prediction(Block):
         return "prediction layer" + (" with an embedding" if self.embeds else "")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Norm:
     """The final norm on its own: of a model with predictions it follows the last layer, wherever the head is."""
 
@@ -254,7 +254,7 @@ Kind = Block | Embedding | Head | Norm
 """Whatever a pipeline stage may hold."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Structure:
     """A model as the sequence of what its stages hold.
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,6 +16,7 @@ from planner.catalog.fabric import AT, refit
 from planner.catalog.library import Library, Resolved, quote, unknown
 from planner.catalog.names import YAML
 from planner.errors import PlannerError
+from planner.frozen import frozen
 from planner.schema.hardware import Accelerator, Cluster, ClusterFile, Link, Node
 from planner.wording import schema_problem
 
@@ -36,7 +36,7 @@ _LEADING = re.compile(r"([+-]?\d[^x×*:]*)[x×*]\s*(\S.*)", re.DOTALL | re.IGNOR
 _MEMORY = re.compile(r"\d+\s*g(i?b)?", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Request:
     """What was asked for: `count` accelerators in all, or on each of `nodes`."""
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from planner.errors import PlannerError, ProfileError
+from planner.frozen import frozen
 
 KEYS: dict[str, tuple[str, ...]] = {
     "layers": ("num_hidden_layers", "n_layer", "n_layers", "num_layers"),
@@ -27,7 +27,7 @@ class UnsupportedArchitecture(PlannerError):
     """A config.json whose structure the planner's `Model` cannot express."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Config:
     """The values of one file, class defaults filled in; every complaint names file and key."""
 

@@ -7,12 +7,13 @@ src/transformers/models/<model_type>/configuration_<model_type>.py.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal
 
 from planner.catalog import huggingface_experts as experts
 from planner.catalog import huggingface_mixers as mixers
 from planner.catalog.huggingface_config import Config
+from planner.frozen import frozen
 from planner.schema.model import MixtureOfExperts
 
 Bias = Literal["none", "qkv", "all"]
@@ -69,7 +70,7 @@ def _llama4_pattern(config: Config, layers: int) -> list[bool]:
     return [not rope for rope in chunked] if chunked else _full_every("no_rope_layer_interval", 4)(config, layers)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Family:
     """What a `model_type` says about its models beyond the numbers in the file.
 

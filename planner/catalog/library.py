@@ -11,7 +11,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
@@ -23,6 +23,7 @@ from planner.catalog.inherit import written
 from planner.catalog.names import YAML, Index, normalise, stem
 from planner.catalog.yamlfile import validate
 from planner.errors import AmbiguousName, ProfileError, UnknownName, suggest
+from planner.frozen import frozen
 from planner.schema.base import Profile
 from planner.schema.model import Model
 from planner.wording import os_reason
@@ -56,7 +57,7 @@ ENVIRONMENT = "PLANNER_PROFILES"
 _LISTED = 6
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Resolved(Generic[T]):
     """What a name stands for, and what was assumed on the way: sentences for stderr."""
 
@@ -64,7 +65,7 @@ class Resolved(Generic[T]):
     assumptions: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Library:
     """Profile folders in order of precedence; a file hides those of the same name in later roots.
 

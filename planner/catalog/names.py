@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from planner.catalog.yamlfile import parse_yaml, read_text
 from planner.errors import ProfileError
+from planner.frozen import frozen
 from planner.wording import os_reason
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ _GAP = re.compile(r"[\W_]+")
 _ITEM = re.compile(r"\"([^\"]*)\"|'([^']*)'|([^\s,\[\]][^,\[\]]*)")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Spellings:
     """The names under which one profile can be asked for, as written in its file."""
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from planner.errors import PlannerError, UnitError, UnknownName, suggest
+from planner.frozen import frozen
 from planner.units import format_seconds, parse
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ MOST_SCHEDULES = 20
 _PLAIN = re.compile(r"\d{1,9}(\.\d{1,9})?")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Times:
     """What a micro-batch takes on a rank, and a hop; in seconds, or in slots."""
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import typer
 
 from planner.cli.request import Request, resolve
 from planner.errors import EXIT_NOTHING_FITS, PlannerError
+from planner.frozen import frozen
 
 if TYPE_CHECKING:
     from planner.questions.train import Ranked
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Chosen:
     """Plan number `number`; of the nearest misses, where nothing fits.
 

@@ -9,11 +9,11 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from planner.errors import PlannerError
+from planner.frozen import frozen
 
 Record = dict[str, Any]
 Done = dict[str, bool]
@@ -24,7 +24,7 @@ LONGEST = 2**20
 _BEGINNING = b'{"schema": "planner.sweep/1", "cell": "'
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Table:
     """Where records go: a file, which is only appended to, or stdout.
 

@@ -6,11 +6,10 @@ its stride: the product of the degrees inside it. Rates are bytes per second, pe
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from planner.formula import formula
+from planner.frozen import frozen
 from planner.plan import Num
 from planner.schema.hardware import Cluster, Link
 
@@ -20,7 +19,7 @@ LOW_LATENCY_HOP = 0.6e-6
 """Seconds per hop of NCCL's low-latency protocol over NVLink: src/graph/tuning.cc."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Group:
     """Accelerators that take part in one collective.
 

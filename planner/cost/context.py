@@ -12,7 +12,6 @@ Every rank holds b*s/cp tokens, two slices of each sequence so that causal work 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -20,13 +19,14 @@ from planner.blocks.operator import Core, Share
 from planner.cost import collectives
 from planner.cost.operators import Direction, core_time
 from planner.formula import formula
+from planner.frozen import frozen
 from planner.mesh import Mesh
 from planner.plan import Num
 from planner.schema.hardware import Cluster
 from planner.schema.workload import ContextKind
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ranks:
     """The hardware and the ranks that share one attention core.
 
@@ -63,7 +63,7 @@ class Ranks:
         return core_time(self.cluster.accelerator, self.precision, self.core, direction, self.kernel, pieces)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Shared:
     """One pass of a core over cp: time that it computes, and traffic that nothing hides."""
 

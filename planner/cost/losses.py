@@ -18,12 +18,11 @@ logits (ops/fused_linear_cross_entropy.py; likewise Wijmans 2024, arXiv:2411.090
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from planner.frozen import frozen
 from planner.plan import Num
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Loss:
     """One way to compute it.
 

@@ -6,17 +6,16 @@ from stage 1, gradients from stage 2, weights from stage 3.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
+from planner.frozen import frozen
 from planner.parts import Sum
 from planner.plan import Num
 from planner.schema.formats import STORED
 from planner.schema.recipe import Recipe, size
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Memory(Sum):
     """Bytes on one rank at its peak; the parts sum to `total`."""
 
@@ -29,7 +28,7 @@ class Memory(Sum):
     reserve: Num
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StateBytes:
     """Bytes per trained parameter.
 
@@ -66,7 +65,7 @@ class StateBytes:
         return self.gradient + 2.0 * self.optimizer + self.weight * (1.0 if self.master else 2.0)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Optimizer:
     """What an optimizer keeps of every trained parameter.
 

@@ -14,11 +14,10 @@ nothing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from planner.formula import formula
+from planner.frozen import frozen
 from planner.plan import Num
 
 MODULES = ("core_attn", "mla_up_proj", "layernorm", "moe_act", "mlp", "moe", "shared_experts")
@@ -28,7 +27,7 @@ LIGHT = ("mla_up_proj", "layernorm", "moe_act")
 """Those that cost next to no time: element-wise passes and the products out of MLA's narrow latents."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Kept:
     """Activation bytes of one layer and micro-batch.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import log
 from typing import Any
 
@@ -14,6 +14,7 @@ from planner.accuracy.diagnose_memory import Cause, causes
 from planner.bands import band, fit_verdict, memory_range
 from planner.catalog.recipes import packaged_recipe
 from planner.errors import PlannerError
+from planner.frozen import frozen
 from planner.launch.nearest import Change, nearest
 from planner.launch.program import Setup, Target
 from planner.launch.targets import TARGETS
@@ -47,7 +48,7 @@ PLANS = 3
 """Edits proposed."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Measured:
     """What a user measured of the script: seconds per step, bytes on the fullest rank, and what would explain them.
 
@@ -67,7 +68,7 @@ class Measured:
     causes: tuple[Cause, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Verdict:
     """What is to be said of a script.
 

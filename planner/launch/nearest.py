@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from planner.frozen import frozen
 from planner.plan import Num, Plan, Range
 from planner.questions.train import Ranked, problem, rank
 from planner.search import Candidate, search
@@ -39,7 +40,7 @@ def around(plan: Plan, held: Iterable[str] = ()) -> Bounds:
     return Bounds({name: Range(getattr(plan, name), getattr(plan, name)) for name in kept})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Change:
     """A plan some changes away."""
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from planner.frozen import frozen
 from planner.plan import Plan
 from planner.training.job import Job
 from planner.training.rule import Rule
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Setup:
     """One plan (numbers, not arrays) of one job."""
 
@@ -18,7 +19,7 @@ class Setup:
     plan: Plan
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class File:
     """A file to write, by its name beside the others."""
 
@@ -42,7 +43,7 @@ def number(name: str, value: float | str) -> Flag:
     return f"--{name}", f"{value}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Program:
     """What runs on every rank.
 
@@ -64,7 +65,7 @@ class Program:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Target:
     """A framework that plans are written for.
 

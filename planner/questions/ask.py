@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from planner.catalog.library import Library, open_library
 from planner.cost.dispatch import DISPATCHERS
 from planner.cost.recompute import MODULES
 from planner.errors import PlannerError, suggest
+from planner.frozen import frozen
 from planner.plan import Range
 from planner.questions.batch import sequences
 from planner.schedules import ALL, SCHEDULES, offered
@@ -44,7 +45,7 @@ METHODS = dict.fromkeys(("grpo", "ppo", "dpo", "rlhf", "rloo", "kto", "orpo"), _
 _RANGE = re.compile(r"(\d{0,11})\.\.(\d{0,11})")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Question:
     """A problem with its names resolved.
 

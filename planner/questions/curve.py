@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
 from planner.catalog.clusters import find_cluster
 from planner.catalog.library import Library, open_library
 from planner.errors import PlannerError
+from planner.frozen import frozen
 from planner.questions.ask import Question, ask
 from planner.questions.batch import BATCHES
 from planner.questions.size import illegal, types_of
@@ -26,7 +26,7 @@ MOST_CLUSTERS = 8
 """Clusters that are compared at once: one column each."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CurveQuestion:
     """One job on clusters of several sizes."""
 
@@ -35,7 +35,7 @@ class CurveQuestion:
     assumptions: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Curve:
     """The best plan of every size; `unfit` lists the sizes on which nothing fits as asked."""
 
@@ -104,7 +104,7 @@ def curve(question: CurveQuestion) -> Curve:
     return Curve(question, steps, unfit, pays_until(steps), perf_counter() - started)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Column:
     """One cluster of a comparison, as typed, with its answer and its price."""
 

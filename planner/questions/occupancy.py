@@ -8,9 +8,10 @@ what it computes again; the reduction of gradients and the update come behind th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 
+from planner.frozen import frozen
 from planner.plan import Plan
 from planner.schedules import SCHEDULES
 from planner.simulate import Task, Timeline
@@ -27,7 +28,7 @@ RESTING = {"forward": "loss", "between": "backward"}
 """Like which moments two others are, without logits and without a block that comes back."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Occupancy:
     """One rank's bytes over the step.
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from planner.frozen import frozen
 from planner.plan import Plan
 from planner.training.estimate import Estimate
 from planner.training.job import Job
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ranked:
     """One recommended plan with all its numbers.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -15,6 +15,7 @@ from planner.catalog.clusters import find_cluster
 from planner.catalog.fabric import on_network
 from planner.catalog.library import open_library
 from planner.errors import NoLegalPlan, PlannerError, UnitError
+from planner.frozen import frozen
 from planner.plan import Plan, Range
 from planner.questions.ask import parse_range
 from planner.schema.formats import COMPUTED
@@ -45,7 +46,7 @@ _DEGREE = re.compile(r"(tp|ep|pp|dp)=([0-9.]{1,24})")
 _RATE = re.compile(r"(\d+(?:\.\d+)?)(?:/s)?")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ServeQuestion:
     """A problem with its names resolved.
 
@@ -63,7 +64,7 @@ class ServeQuestion:
     assumptions: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ServeAnswer:
     """Ranked deployments, and the other answers to the same question.
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date
 from time import perf_counter
 from typing import Any
 
 from planner.catalog.library import Library, open_library, unknown
 from planner.errors import NoLegalPlan, PlannerError
+from planner.frozen import frozen
 from planner.questions.ask import ask
 from planner.questions.batch import BATCHES
 from planner.questions.pins import no_legal_plan
@@ -51,7 +51,7 @@ OBJECTIVES = {
 """What can be asked for, in words."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SizeQuestion:
     """A problem with its names resolved.
 
@@ -68,7 +68,7 @@ class SizeQuestion:
     assumptions: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SizeAnswer:
     """Sizes that keep the limits; None where none does.
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
 from planner.catalog.library import Library, open_library, unknown
 from planner.errors import PlannerError
+from planner.frozen import frozen
 from planner.questions.serve import ask_serve
 from planner.questions.size import MOST, kind_names, read_prices, room, types_of
 from planner.sizing.serving import Served, ServeKind, cheapest_served, fewest_served, served
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LoadQuestion:
     """A problem with its names resolved; `money`: whether the cheapest is asked for, rather than the fewest."""
 
@@ -24,7 +24,7 @@ class LoadQuestion:
     assumptions: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LoadAnswer:
     """The smallest deployment of every kind, and the best of them."""
 

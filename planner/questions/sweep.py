@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Container, Iterator, Mapping
-from dataclasses import dataclass
 from hashlib import sha256
 from inspect import signature
 from itertools import product
@@ -17,6 +16,7 @@ from planner.catalog.fabric import on_network
 from planner.catalog.library import Library, open_library
 from planner.catalog.yamlfile import parse_yaml
 from planner.errors import PlannerError, suggest
+from planner.frozen import frozen
 from planner.questions.ask import EXPERTS, ask
 from planner.questions.option_names import ours
 from planner.questions.train import Ranked, best, usable_memory
@@ -39,7 +39,7 @@ REAL = {"imbalance", "capacity_factor"}
 MOST_CELLS = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Cell:
     """One question: its options by name, and a name of its own that only they decide."""
 
@@ -70,7 +70,7 @@ class Shelves:
         return self._open[key]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Sweep:
     """Every combination of some options' values.
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from planner.bands import fit_verdict
 from planner.blocks.structure import beyond_attention
 from planner.cost.dispatch import ONE_COPY
+from planner.frozen import frozen
 from planner.plan import Plan
 from planner.questions.finalists import finished
 from planner.questions.numbers import numbered, sharing
@@ -47,7 +48,7 @@ FINE = 128
 """Sizes that are tried between two rungs of the ladder."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Larger:
     """Accelerators of the smallest cluster that will do, inside the pins; or None and why none is named."""
 
@@ -55,7 +56,7 @@ class Larger:
     why: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Loosened:
     """Pins that stood in the way, as typed, and the best plan without them."""
 
@@ -63,7 +64,7 @@ class Loosened:
     ranked: Ranked
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Recommendation:
     """The answer.
 

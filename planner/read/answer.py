@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -12,6 +12,7 @@ from planner.catalog.fabric import on_network
 from planner.catalog.library import Library
 from planner.catalog.yamlfile import dotted
 from planner.errors import PlannerError
+from planner.frozen import frozen
 from planner.plan import Plan
 from planner.schedules import SCHEDULES
 from planner.schema.framework import DispatcherName, ModuleName
@@ -131,7 +132,7 @@ class _Answer(_Read):
         return self
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Answer:
     """A recommendation or explanation that was read back.
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from planner.errors import PlannerError
+from planner.frozen import frozen
 from planner.read.asked import reading_of
 from planner.read.bash.unwrap import Launch
 from planner.read.context import Context
@@ -19,7 +20,7 @@ from planner.read.sharding import accelerate_tree
 from planner.read.tree import CONFIGS, SUFFIXES, Beside, Given, Tree, read_tree, read_words
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Asked:
     """A command as one configuration.
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from planner.frozen import frozen
 from planner.read.tree import Beside
 from planner.schema.model import Model
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Context:
     """What is known beside the text.
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from planner.frozen import frozen
 from planner.read.table import Table, key, table
 from planner.read.tree import Tree
 
@@ -22,7 +22,7 @@ PECULIAR = 4
 """Telling keys of a general format that weigh as much as one that no other has."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Format:
     """How one framework writes a job.
 

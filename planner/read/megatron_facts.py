@@ -5,10 +5,10 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from planner.errors import PlannerError
+from planner.frozen import frozen
 from planner.launch.megatron import MASK
 from planner.launch.megatron_layout import read_layout
 from planner.read.options import Options
@@ -39,7 +39,7 @@ COUNTS = {
 """Whole numbers: our name, the option, Megatron's default; None: it must be given."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Facts:
     """The options of one run with Megatron's defaults and what follows from them.
 

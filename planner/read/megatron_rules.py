@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
+from planner.frozen import frozen
 from planner.plan import divisors
 from planner.read.megatron_facts import Facts
 from planner.units import whole_number
@@ -16,7 +16,7 @@ LAYOUT = "core/transformer/pipeline_parallel_layer_layout.py"
 SCHEDULES = "core/pipeline_parallel/schedules.py"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Check:
     """One condition on the options.
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
 from planner.errors import PlannerError
+from planner.frozen import frozen
 from planner.launch.shell import Word
 from planner.read.table import Given
 
 NUMBER = re.compile(r"-?\d+")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Option:
     """One option as it was given last, with its values; `unknown`: variables in them that nothing sets."""
 
@@ -24,7 +24,7 @@ class Option:
     unknown: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Options:
     """All options of one command.
 

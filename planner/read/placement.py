@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from planner.frozen import frozen
 from planner.plan import Plan
 from planner.schema.model import Model
 from planner.stages import letters_of
@@ -29,7 +29,7 @@ def placed(stages: Sequence[str], model: Model, pp: int, v: int) -> dict[str, An
     return {"layout": tuple(stages)}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Stages:
     """How torchtitan deals layers over stages.
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from difflib import get_close_matches
 from typing import Any
 
+from planner.frozen import frozen
 from planner.read.placement import Stages
 from planner.read.table import NotModelled
 from planner.schema.model import Model
@@ -26,7 +27,7 @@ def did_you_mean(name: str, known: Iterable[str], cutoff: float, place: int) -> 
     return f"did you mean {near[0]} ?" if near else ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Problem:
     """Why a framework refuses a script, or fails on it later.
 
@@ -40,7 +41,7 @@ class Problem:
     source: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reading:
     """A script as the planner understands it.
 

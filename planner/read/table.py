@@ -7,10 +7,12 @@ in no table is named as unknown, so that nothing is dropped in silence.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache
 from importlib.resources import files
 from typing import Any
+
+from planner.frozen import frozen
 
 TOUCHES = ("memory", "time", "legality")
 """What an option that is not modelled may change."""
@@ -28,7 +30,7 @@ UNKNOWN = "unknown to planner"
 """Why an option outside the table is named."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Given:
     """One option as a file or command gives it; a switch has the value "true"."""
 
@@ -37,7 +39,7 @@ class Given:
     line: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NotModelled:
     """An option that the answer does not account for, with what it touches of TOUCHES."""
 
@@ -53,7 +55,7 @@ class NotModelled:
         return self.option if self.value in ("", "true", "True") else f"{self.option} {self.value:.60}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Group:
     """Options of one fate, for one reason.
 
@@ -77,7 +79,7 @@ class Group:
         return not any(same(value, one) for one in (*listed, *(OPEN if listed else OFF)))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Table:
     """The options of one framework.
 

@@ -5,16 +5,17 @@ Bases and names: pytorch/torchtitan at b5bcd76c, models/*/config_registry.py, co
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from planner.errors import PlannerError, suggest
+from planner.frozen import frozen
 from planner.read.options import Option, Options
 from planner.read.reading import Reading
 from planner.read.table import NotModelled, table
 from planner.read.torchtitan import read_torchtitan
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Base:
     """One function of a config registry.
 

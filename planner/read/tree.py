@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import PurePosixPath
 from typing import Any
 
 from planner.catalog.yamlfile import parse_yaml
 from planner.errors import PlannerError
+from planner.frozen import frozen
 from planner.read.bash.words import Word
 from planner.read.options import NUMBER
 from planner.wording import NotRead, load_json, load_toml
@@ -33,7 +34,7 @@ Beside = Callable[[str], "str | None"]
 """The text of a file next to the one that is read, None if there is none."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Leaf:
     """One value, as a number, text, truth, None or list; its line, 0 if it has none; its key as it was written."""
 
@@ -42,7 +43,7 @@ class Leaf:
     key: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Tree:
     """Values by dotted key, in which "-" is "_" and leading dashes are gone.
 
@@ -260,7 +261,7 @@ def scalar(text: str) -> Any:
     return int(text) if NUMBER.fullmatch(text.strip()) and len(text) <= 15 else text
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Given:
     """A command line as configuration.
 

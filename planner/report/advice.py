@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from planner.frozen import frozen
 from planner.plan import Plan
 from planner.questions.train import Ranked
 from planner.schedules import MEGATRON, SCHEDULES, Schedule, offered, run_by, runs
@@ -13,7 +14,7 @@ from planner.training.job import Job
 from planner.units import format_bytes, format_seconds
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Alternative:
     """A plan under another schedule: pipeline time without sends, bubble fraction, micro-batches rank 0 holds.
 

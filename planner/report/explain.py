@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from functools import reduce
 from itertools import chain, count
 from textwrap import wrap
@@ -20,6 +20,7 @@ import numpy as np
 from planner.bands import band
 from planner.blocks.counts import parameters
 from planner.formula import Trace, Traced, fact, named_in, tracing, written
+from planner.frozen import frozen
 from planner.plan import Plan
 from planner.questions.train import Ranked, usable_memory
 from planner.report.advice import schedule_lines, sensitivity_lines
@@ -43,7 +44,7 @@ SHOWN: dict[str, Callable[[float], str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Variable:
     """One number in a formula, in SI units."""
 
@@ -51,7 +52,7 @@ class Variable:
     unit: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Line:
     """One number.
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from textwrap import wrap
 from unicodedata import combining, east_asian_width
+
+from planner.frozen import frozen
 
 READABLE = 118
 """Columns at which sentences are wrapped, also in a pipe; tables and commands are not wrapped there."""
@@ -17,7 +18,7 @@ BOLD, DIM, REVERSE, RED, GREEN, YELLOW = "1", "2", "7", "31", "32", "33"
 _STYLE = re.compile("\x1b\\[[0-9;]*m")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Column:
     """A column of a table.
 

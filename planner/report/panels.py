@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from math import floor, log10
 from typing import Any
 
+from planner.frozen import frozen
 from planner.questions.occupancy import Occupancy
 from planner.simulate import Task, Timeline
 from planner.units import GIB, format_bytes, format_seconds
@@ -21,7 +21,7 @@ LISTED = 16
 """Ranks up to which a number per rank is listed."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Panel:
     """One timeline with its heading and a line of what was assumed.
 
@@ -50,7 +50,7 @@ class Panel:
         return format_bytes(held) if self.memory else f"{round(held, 2):g} micro-batches"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Figure:
     """Panels on one scale.
 
@@ -63,7 +63,7 @@ class Figure:
     inputs: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Numbers:
     """What a timeline comes down to.
 
@@ -99,7 +99,7 @@ def worked(row: Sequence[Task]) -> float:
     return total
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Clock:
     """How times are said: in seconds, or in slots when the times have no unit."""
 

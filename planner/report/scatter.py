@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from html import escape
 from math import ceil, floor, log10
 
 from planner.accuracy.measures import GroupRank
 from planner.accuracy.predict import Prediction
+from planner.frozen import frozen
 from planner.units import format_seconds
 
 SIDE, LEFT, TOP, BAR, GAP = 560.0, 70.0, 56.0, 13.0, 40.0
@@ -39,7 +39,7 @@ svg.accuracy circle{opacity:.75} svg.accuracy circle:hover{opacity:1;stroke:var(
 """
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Axis:
     """Whole decades of seconds that hold all points."""
 

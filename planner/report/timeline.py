@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil
 from statistics import median
 from textwrap import wrap
 
+from planner.frozen import frozen
 from planner.report.grid import BOLD, DIM, REVERSE, Column, flow, kept, paint, tables
 from planner.report.panels import (
     KINDS,
@@ -41,7 +41,7 @@ NARROWEST = 20
 """Columns that the drawing takes at least."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Scale:
     """Columns per unit of time; `quantum` is the slot that a whole number of columns stands for, 0 if there is none."""
 

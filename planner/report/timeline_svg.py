@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from html import escape
 
+from planner.frozen import frozen
 from planner.report.panels import (
     COLOURS,
     KINDS,
@@ -52,7 +52,7 @@ svg.timeline .mid{text-anchor:middle} svg.timeline .end{text-anchor:end}
 """
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Sheet:
     """The scale that all panels share.
 

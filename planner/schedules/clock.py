@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from planner.errors import PlannerError
+from planner.frozen import frozen
 from planner.schedules.ops import Op, Placement
 
 Hop = Callable[[int, int], float]
@@ -18,7 +18,7 @@ NEVER = -1.0
 """Arrival time of what has not arrived."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Cell:
     """One (rank, chunk): how long its operations take and where its results go.
 

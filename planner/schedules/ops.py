@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
+
+from planner.frozen import frozen
 
 
 class Op(NamedTuple):
@@ -67,7 +68,7 @@ def number(tokens: Iterable[str]) -> list[Op]:
     return order
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Placement:
     """Which stage of the model each (rank, chunk) holds.
 

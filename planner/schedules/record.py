@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, NamedTuple
 
+from planner.frozen import frozen
 from planner.plan import Num
 from planner.schedules.ops import LOOP, Op, Placement
 from planner.schedules.stages import Stages
@@ -30,7 +31,7 @@ def one_rank(p: Num, m: Num, v: Num, rank: Num) -> Num:
     return 1.0 + 0.0 * rank
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Schedule:
     """One pipeline schedule: its operations, and closed forms of what they come to.
 

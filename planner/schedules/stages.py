@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from planner.errors import PlannerError
 from planner.formula import formula
+from planner.frozen import frozen
 from planner.plan import Num
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Work:
     """Times of one micro-batch on one rank (seconds).
 
@@ -44,7 +44,7 @@ class Work:
         return self.backward - self.weight_gradient
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Stage:
     """Neighbouring ranks with equal work.
 
@@ -57,7 +57,7 @@ class Stage:
     work: Work
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Stages:
     """One pipeline of p ranks as runs of equal ones, from the first rank on."""
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from planner.frozen import frozen
 from planner.plan import Num, Plan
 from planner.schema.serving import Objective
 from planner.serving.job import ServeJob, at_batch, running
@@ -21,7 +21,7 @@ DIGITS = 6
 """Decimals to which costs are compared: where a given rate makes layouts yield alike, the fastest comes first."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Rejected:
     """A layout none of whose loads does what was asked.
 
@@ -33,7 +33,7 @@ class Rejected:
     breaks: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Choice:
     """What a search found: the best load of each layout, best first, and the layouts that fail.
 
@@ -153,7 +153,7 @@ def _nearness(rejected: Rejected) -> tuple[Any, ...]:
     return (rejected.breaks == "memory", float(option.short), float(option.tpot), float(option.ttft))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Front:
     """Deployments that no other beats in both tokens per second and user and per second and accelerator."""
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from planner.cost import collectives
+from planner.frozen import frozen
 from planner.plan import ANY, Num, Plan, Range
 from planner.schema.serving import ServeWorkload
 from planner.serving.estimate import decode_step, prefill
@@ -25,7 +26,7 @@ TIE = 1e-7
 """Accelerators that a second of a request's time is worth: of pools as small as each other the fastest."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Pools:
     """x prefill and y decode instances.
 
@@ -102,7 +103,7 @@ def _instances(job: ServeJob, bounds: ServeBounds) -> Plan:
     return plans[np.asarray(cache_bytes(job, plans) > job.workload.length * token_bytes(job, plans))]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Decode:
     """Decode layouts times loads, with seconds per step, accelerators, and how many instances are admitted."""
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from planner.cost import collectives
+from planner.frozen import frozen
 from planner.parts import Sum
 from planner.plan import Num, Plan
 from planner.serving.job import ServeJob, copies, running, width
 from planner.serving.layer import Tokens, Work, head, layer
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DecodeStep(Sum):
     """Seconds from one token of a request to its next; the parts sum to `total`.
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
+from planner.frozen import frozen
 from planner.plan import Num, Plan
 from planner.schema.engine import Engine
 from planner.schema.formats import COMPUTED, STORED, Module, WeightType
@@ -14,7 +15,7 @@ from planner.schema.model import Model
 from planner.schema.serving import ServeWorkload
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ServeJob:
     """Everything that a deployment's cost depends on beside the plan itself.
 

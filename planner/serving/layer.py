@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -22,13 +22,14 @@ from planner.architecture import (
 )
 from planner.blocks.operator import Product as Gemm
 from planner.cost import collectives, operators
+from planner.frozen import frozen
 from planner.parts import Sum
 from planner.plan import Num, Plan
 from planner.schema.formats import Module
 from planner.serving.job import ServeJob, copies, width
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Work(Sum):
     """Seconds of a piece of a step.
 
@@ -53,7 +54,7 @@ class Work(Sum):
         return Work(*(factor * part for part in self.parts.values()))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Tokens:
     """What one step carries through a stage.
 

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from planner.architecture import attention_gemms, kept_context, kv_elements, mean_ffn, mlp_gemms, moe_gemms, moe_layers
 from planner.blocks.counts import parameters
 from planner.blocks.operator import Product as Gemm
+from planner.frozen import frozen
 from planner.parts import Sum
 from planner.plan import Num, Plan
 from planner.serving.job import ServeJob, copies, running, width
 from planner.serving.layer import by_class
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ServeMemory(Sum):
     """Bytes on one rank; the parts sum to `total`.
 

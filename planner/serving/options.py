@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from planner.frozen import frozen
 from planner.plan import INTEGERS, Num, Plan
 from planner.serving.estimate import DecodeStep
 from planner.serving.job import ServeJob, at_batch, copies, replica_gpus, running
@@ -18,7 +19,7 @@ P99 = {"ttft": 1.67, "tpot": 1.13}
 ms)."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Option:
     """Deployments: one, or arrays of them.
 

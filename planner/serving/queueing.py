@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
+from planner.frozen import frozen
 from planner.plan import Num, Plan
 from planner.serving.estimate import DecodeStep, decode_step, loaded_step, prefill
 from planner.serving.job import ServeJob, at_batch, running
@@ -15,7 +14,7 @@ ROUNDS = 40
 """Iterations of a fixed point: a number, so that one plan and many take the same path."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Served:
     """What the users of a deployment see.
 

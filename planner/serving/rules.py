@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from planner.frozen import frozen
 from planner.masks import first_of, obeying
 from planner.plan import Plan, divisors
 from planner.serving.job import ServeJob, width
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ServeRule:
     """A condition on layouts.
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import numpy as np
 
+from planner.frozen import frozen
 from planner.plan import ANY, INTEGERS, Plan, Range, divisors
 from planner.serving.job import ServeJob, at_batch
 
@@ -18,7 +19,7 @@ MOST_LOAD = 4096
 """Requests in flight per replica beyond which none is tried."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ServeBounds:
     """What the options pin or bound: ranges of tp, ep, pp and dp by name; what is not named is free."""
 

@@ -7,10 +7,10 @@ GPUs and a larger budget never a slower plan.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from math import log2
 
+from planner.frozen import frozen
 from planner.sizing.ladder import between
 from planner.sizing.limits import Limits
 from planner.sizing.point import Point, Run, below, tried
@@ -19,7 +19,7 @@ WORTH = 1.6
 """Speed-up per doubling of GPUs below which scaling is said to pay no longer: 80 % of what doubling could give."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Nearest:
     """How near the points come when none keeps all limits: with the others kept, the least of what is broken.
 
@@ -32,7 +32,7 @@ class Nearest:
     least: Point | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Rung:
     """A point of a strong-scaling curve: `gain` is the speed-up per doubling since the point before."""
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from planner.frozen import frozen
 from planner.questions.train import Ranked, problem, rank
 from planner.search import search
 from planner.sizing.answers import keeps
@@ -13,7 +12,7 @@ from planner.sizing.point import Kind, Point, Run, on, point
 from planner.training.space import plans
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Binding:
     """Why no smaller size of the same kind will do.
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import exp, sqrt
+
+from planner.frozen import frozen
 
 DAY = 86400.0
 REPAIR = 7 * DAY
@@ -13,7 +14,7 @@ ASSURANCE = 0.95
 """Probability with which spare nodes are to suffice."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Failures:
     """How often nodes fail, and what a failure takes.
 

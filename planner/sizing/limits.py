@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import date
 
 from planner.errors import PlannerError, UnitError
+from planner.frozen import frozen
 from planner.sizing.failures import DAY, REPAIR, Failures
 from planner.units import parse
 
@@ -18,7 +18,7 @@ _RATE = re.compile(rf"{_NUMBER}\s*/\s*(\d*)\s*node-?\s*days?")
 _SCALE = {"": 1.0, "k": 1e3, "K": 1e3, "M": 1e6, "B": 1e9}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Limits:
     """What the user holds an answer to; None: no such limit.
 

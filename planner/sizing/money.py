@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from planner.frozen import frozen
 from planner.schema.hardware import Node
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Bill:
     """What is paid.
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from planner.frozen import frozen
 from planner.questions.pins import whole
 from planner.questions.train import Ranked, best
 from planner.schema.hardware import Node
@@ -17,7 +18,7 @@ from planner.training.space import Bounds
 HOUR = 3600.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Kind:
     """One sort of GPU that is acceptable.
 
@@ -36,7 +37,7 @@ class Kind:
     price: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Run:
     """What is to be trained: a number of tokens, or None when only the size is asked; and how nodes fail."""
 
@@ -44,7 +45,7 @@ class Run:
     failures: Failures | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Point:
     """A cluster size on which something fits.
 

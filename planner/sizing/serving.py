@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from planner.frozen import frozen
 from planner.questions.serve import ServeQuestion
 from planner.schema.hardware import Cluster, Node
 from planner.serving.choose import Rejected, choose
@@ -14,7 +15,7 @@ from planner.sizing.ladder import joined, sized
 from planner.sizing.money import Bill, bill
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ServeKind:
     """One sort of GPU that is acceptable; the attributes are those of `planner.sizing.point.Kind`."""
 
@@ -25,7 +26,7 @@ class ServeKind:
     price: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Served:
     """The smallest deployment on one sort of GPU, or what its layouts break.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -13,6 +13,7 @@ from planner.cost.memory import Memory
 from planner.cost.recompute import recomputed_share
 from planner.cost.runs import on_equal
 from planner.formula import formula
+from planner.frozen import frozen
 from planner.parts import Sum
 from planner.plan import Num, Plan
 from planner.schedules import SCHEDULES, Stage, Stages, Work
@@ -25,7 +26,7 @@ from planner.training.moments import activations_kept, peak_memory
 from planner.training.update import Carried, carried, data_traffic, optimizer_time
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StepTime(Sum):
     """Seconds of one optimizer step along the slowest pipeline rank; the parts sum to `total`.
 
@@ -62,7 +63,7 @@ class StepTime(Sum):
         return self.bubble / busy
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Estimate:
     """What a plan costs: peak memory, on which pipeline rank, the time of a step, and the moment of that peak.
 
@@ -77,7 +78,7 @@ class Estimate:
     moments: tuple[Num, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PricedRow:
     """What neighbouring ranks with equal rows do each for one micro-batch, without recomputation.
 
@@ -97,7 +98,7 @@ class PricedRow:
     weight: Num
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StagePass:
     """One rank's work for one micro-batch."""
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from planner.blocks.record import Structure
 from planner.blocks.structure import structure
 from planner.catalog.recipes import packaged_recipe
 from planner.cost.quantize import SIXTEEN, computes
 from planner.errors import PlannerError
+from planner.frozen import frozen
 from planner.schema.formats import Format
 from planner.schema.framework import Framework
 from planner.schema.hardware import Accelerator, Cluster
@@ -17,7 +18,7 @@ from planner.schema.recipe import Recipe
 from planner.schema.workload import STORING, ContextKind, Workload
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Job:
     """Everything that a plan's cost depends on beside the plan itself.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -17,6 +17,7 @@ from planner.cost.dispatch import ONE_COPY, dispatch
 from planner.cost.losses import LOSSES
 from planner.cost.quantize import copies, quantize_time
 from planner.formula import formula
+from planner.frozen import frozen
 from planner.mesh import Mesh
 from planner.parts import Sum
 from planner.plan import Num, Plan
@@ -36,7 +37,7 @@ DIRECTIONS: tuple[kernels.Direction, ...] = ("forward", "backward")
 LOSS_KERNELS = 4.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Pass(Sum):
     """One pass over a piece of the model, per micro-batch: time on the accelerator's units and exposed traffic."""
 
@@ -60,7 +61,7 @@ class Pass(Sum):
         return Pass(*(factor * part if present(part) else 0.0 for part in self.parts.values()))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Piece:
     """Both passes of a block or an end.
 
@@ -75,7 +76,7 @@ class Piece:
     weight: Num = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Times:
     """Seconds of one operator: forward, the backward for its input, the backward for its weights.
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import accumulate
 
+from planner.frozen import frozen
 from planner.plan import Plan
 from planner.schedules import SCHEDULES
 from planner.stages import chunk_layers, stage_letters
@@ -16,7 +17,7 @@ HALVINGS = 24
 """Of the range in which the slowest rank's time is looked for: a millionth of it remains."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Pipeline:
     """What is to be split.
 

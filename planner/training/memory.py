@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import reduce
 
 import numpy as np
@@ -17,6 +17,7 @@ from planner.cost.quantize import resident_bytes
 from planner.cost.recompute import Kept, kept
 from planner.cost.runs import on_equal
 from planner.formula import formula
+from planner.frozen import frozen
 from planner.mesh import mesh
 from planner.plan import Num, Plan
 from planner.schedules import SCHEDULES
@@ -34,7 +35,7 @@ from planner.training.job import Job
 from planner.training.layer import STAGE, narrow_of, parameters_of, share_of
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Held:
     """What memory needs to know of one block or end on one rank.
 
@@ -56,7 +57,7 @@ class Held:
     frozen_expert: Num = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HeldRow:
     """What neighbouring ranks with equal rows hold each: sums over their blocks and ends.
 
@@ -211,7 +212,7 @@ def state_bytes(job: Job) -> StateBytes:
     return optimizer_states(job.workload.optimizer, job.framework.gradient_bytes, job.recipe)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Shards:
     """Over how many ranks ZeRO divides what a plan holds, by the first stage that does: (all but experts, experts)."""
 
@@ -238,7 +239,7 @@ def _divided(bytes: float, dense: Num, expert: Num, over: tuple[Num, Num]) -> Nu
     return own + bytes * expert / over[1] if present(expert) else own
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class States:
     """Bytes of one rank after ZeRO that outlive a micro-batch.
 

@@ -18,7 +18,6 @@ life with the first backward pass: with one micro-batch they never meet all of i
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
@@ -27,6 +26,7 @@ import numpy as np
 from planner.cost.memory import Memory
 from planner.cost.recompute import recomputed_share
 from planner.formula import formula
+from planner.frozen import frozen
 from planner.plan import Num, Plan
 from planner.stages import present
 from planner.training.job import Job
@@ -39,7 +39,7 @@ FP32 = 4.0
 """Bytes."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Peak:
     """The fullest moment of the fullest rank.
 
@@ -126,7 +126,7 @@ def moments(job: Job, plan: Plan, row: HeldRow, shards: Shards, without: Collect
     return {name: of() for name, of in each.items() if name not in without}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Live:
     """Bytes that come and go.
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from planner.blocks.counts import active_parameters, parameters
 from planner.blocks.structure import beyond_attention
+from planner.frozen import frozen
 from planner.plan import Plan, divisors
 from planner.schedules import SCHEDULES, offered
 from planner.training.adapters import all_adapters
@@ -28,7 +28,7 @@ def divides(divisor: Any, number: Any) -> Any:
     return np.asarray(number) % divisor == 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Rule:
     """A condition on plans.
 

@@ -9,12 +9,13 @@ neighbours (`planner.cost.runs`).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from itertools import product
 from typing import Any
 
 import numpy as np
 
+from planner.frozen import frozen
 from planner.plan import ANY, Plan, Range, divisors
 from planner.schedules import SCHEDULES, Schedule, offered
 from planner.stages import chunk_layers, short_chunks
@@ -32,7 +33,7 @@ LEAST = 8192
 """Plans of which a batch of their own is worth its fixed cost: the thousand array operations that score it."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Bounds:
     """What the options pin or bound; a dimension that is not named is free.
 
@@ -84,7 +85,7 @@ FIXED = ("tp", "cp", "ep", "etp", "pp", "dp", "dp_replicate", "b", "m", "sp")
 INNER = ("v", "recompute_layers", "zero", "head")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Grid:
     """Every row of `outer` [g, 10], values of FIXED, with every row of `inner` [i, 4], values of INNER; one pp."""
 

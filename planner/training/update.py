@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import reduce
 
 import numpy as np
@@ -17,6 +16,7 @@ from planner.cost.quantize import gathered_bytes, weights_time
 from planner.cost.recompute import recomputed_share
 from planner.cost.runs import on_equal
 from planner.formula import formula
+from planner.frozen import frozen
 from planner.mesh import mesh
 from planner.plan import Num, Plan
 from planner.schedules import Work
@@ -28,7 +28,7 @@ from planner.training.layer import STAGE, narrow_of, parameters_of, share_of
 from planner.training.memory import state_bytes
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Carried:
     """What the pipeline rank with most of each holds: parameters that are there, and those that are trained.
 
@@ -69,7 +69,7 @@ def _carried(job: Job, plan: Plan) -> Carried:
     return Carried(dense, expert, dense, expert, layers, *narrow)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Counted:
     """Parameters of one block or end on one rank: all but routed experts, these, LoRA's adapters; of narrow ones."""
 
@@ -107,9 +107,9 @@ def data_traffic(job: Job, plan: Plan, slowest: Work, held: Carried) -> Num:
     if job.model.moe is not None:
         shares.append((held.trained_expert, held.expert, held.narrow_expert, view.group("edp")))
     copies = collectives.group(job.cluster, *view.group("replicate"))
-    for count, frozen, narrow, (size, stride) in shares:
+    for count, whole, narrow, (size, stride) in shares:
         members = collectives.group(job.cluster, size, stride)
-        weights: Num = np.where(plan.zero >= 3, frozen, count)
+        weights: Num = np.where(plan.zero >= 3, whole, count)
         listed = np.where(plan.zero >= 3, calls * size * framework.host_member, 0.0)[()]
         reduce = reduce + collectives.reduce_scatter(members, each.gradient * count, calls) + listed
         reduce = reduce + collectives.all_reduce(copies, each.gradient * count / size)

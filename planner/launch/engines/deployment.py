@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import ceil, floor, sqrt
 
+from planner.frozen import frozen
 from planner.serving.job import ServeJob
 from planner.serving.options import Option
 
@@ -21,7 +21,7 @@ SECONDS, FEWEST, PER_USER = 120, 200, 8
 """Prompts of a run: a Poisson run lasts so many seconds and has so many prompts at least; per user in a closed loop."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Layout:
     """Degrees of a deployment; dp counts its replicas."""
 
@@ -31,7 +31,7 @@ class Layout:
     dp: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Deployment:
     """A chosen deployment (numbers, not arrays).
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from planner.frozen import frozen
 from planner.launch.engines.deployment import Deployment
 from planner.launch.program import File, Flag
 
@@ -22,7 +22,7 @@ PORT = 8000
 """Of the first replica on a node."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Server:
     """What starts one replica.
 
@@ -39,7 +39,7 @@ class Server:
     spawns: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Bench:
     """What measures one replica: a command with options, the load among them as $users or $rate."""
 
@@ -47,7 +47,7 @@ class Bench:
     flags: tuple[Flag, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EngineRule:
     """Something that an engine cannot run.
 
@@ -63,7 +63,7 @@ class EngineRule:
     source: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ServingTarget:
     """An engine.
 

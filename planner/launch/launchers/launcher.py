@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
 from planner.errors import PlannerError
+from planner.frozen import frozen
 from planner.launch.program import File, Program, Setup
 from planner.schema.hardware import Accelerator
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Options:
     """What the user asked of the launcher.
 
@@ -30,7 +30,7 @@ class Options:
     image: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Launcher:
     """A way to start a program.
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from shlex import join, quote
 
+from planner.frozen import frozen
 from planner.launch.program import File, Program, Setup
 
 PORT = 29500
@@ -15,7 +15,7 @@ ACCELERATE = "accelerate launch "
 """A program whose script starts like this is started by accelerate, which reads its flags before the script."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Place:
     """Where a node finds its part: shell words for its number, the first node and its port; None: torchrun knows."""
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from planner.frozen import frozen
 
 SHELLS = {"bash", "sh", "zsh", "dash", "ksh"}
 SCRIPTS = (".sh", ".bash", ".slurm", ".sbatch", ".sub")
 SSH_WITH_VALUE = frozenset("BbcDEeFIiJLlmOopQRSWw")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Inner:
     """Places in the words of a command.
 

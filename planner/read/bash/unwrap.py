@@ -6,12 +6,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from planner.frozen import frozen
 from planner.read.bash.inner import SHELLS, inner_script
 from planner.read.bash.slurm import settings
 from planner.read.bash.words import Command, Word
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Launch:
     """A training program and how many processes of it start.
 
@@ -32,7 +33,7 @@ class Launch:
     launcher: tuple[Word, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Kind:
     """How one launcher writes its options.
 

@@ -9,9 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from planner.errors import PlannerError
+from planner.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Word:
     """One argument of a command.
 
@@ -26,7 +27,7 @@ class Word:
     unknown: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Command:
     """One command that the script would run.
 
@@ -41,7 +42,7 @@ class Command:
     conditional: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Script:
     """What a script would do.
 
@@ -59,7 +60,7 @@ class Script:
     ignored: tuple[tuple[int, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Part:
     """Some text of one value. `name` is what is not known about it, "" if all is; quoted text is never split."""
 
@@ -102,7 +103,7 @@ def known(value: Value) -> str | None:
     return None if any(part.name for part in value) else text_of(value)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Variable:
     """A shell variable; a scalar is element "0"."""
 
