@@ -73,6 +73,7 @@ def active_parameters(model: Model) -> int:
     return int(total.total - idle)
 
 
+@lru_cache(maxsize=256)
 def model_flops(model: Model, seq: float, frozen: bool = False) -> float:
     """FLOPs of one token's forward and backward pass that training needs: 6*P + 3 * attention core over square.
 

@@ -43,6 +43,7 @@ def options(
 
 def main() -> None:
     """Run the command line; turn every error into one screen and its exit code."""
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # or it reads what every installed package offers
     words, debug = _asked(sys.argv[1:])
     with guarded():
         code = _outcome(words, debug or bool(os.environ.get("PLANNER_DEBUG")))

@@ -207,8 +207,6 @@ def replay_line(number: int, ranked: Ranked) -> str:
 
 def following(answer: Recommendation, arguments: Sequence[str]) -> list[str]:
     """The next commands, with the same problem."""
-    from planner.launch.targets import writes  # all emitters: only the screen needs them
-
     same = problem(arguments)
     if not answer.ranked and "--exact" not in same:
         return []
@@ -216,12 +214,20 @@ def following(answer: Recommendation, arguments: Sequence[str]) -> list[str]:
         return ["Next    without --exact, planner shows what does run on these GPUs"]
     drawn = ["--model" if word == "-m" else word for word in same]
     first = answer.ranked[0]
-    written = [f"        planner launch --plan 1 {shlex.join(same)}"]
     return [
         f"Next    planner explain --plan 1 {shlex.join(same)}",
-        *(written if not first.relaxations and writes(first.job, first.plan) else []),
+        *([f"        planner launch --plan 1 {shlex.join(same)}"] if _writable(first) else []),
         f"        planner timeline --plan 1 {shlex.join(drawn)}",
     ]
+
+
+def _writable(ranked: Ranked) -> bool:
+    """Whether `planner launch` writes the plan."""
+    if ranked.relaxations:
+        return False
+    from planner.launch.targets import writes  # all emitters
+
+    return writes(ranked.job, ranked.plan)
 
 
 def problem(arguments: Sequence[str]) -> list[str]:
