@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import traceback
@@ -24,6 +25,10 @@ app = typer.Typer(
 )
 
 
+MANY = 50_000
+"""New objects after which cycles among them are looked for: what a command imports and builds is there to stay."""
+
+
 def _version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"planner {__version__}")
@@ -44,6 +49,7 @@ def options(
 def main() -> None:
     """Run the command line; turn every error into one screen and its exit code."""
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # or it reads what every installed package offers
+    gc.set_threshold(MANY)
     words, debug = _asked(sys.argv[1:])
     with guarded():
         code = _outcome(words, debug or bool(os.environ.get("PLANNER_DEBUG")))

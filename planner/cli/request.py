@@ -1,6 +1,6 @@
 """The options that describe a problem, the same for every command, and how they become a job and its bounds."""
 
-from __future__ import annotations
+# no `from __future__ import annotations`: typer reads every one of these, and each would be compiled from its text
 
 import functools
 import inspect
@@ -263,7 +263,7 @@ def _default(field: Field[Any], declared_anew: bool) -> Any:
     return "" if declared_anew else inspect.Parameter.empty
 
 
-def resolve(request: Request) -> Question:
+def resolve(request: Request) -> "Question":
     """Look up the names, fill in the defaults and check the counts.
 
     Raises:
