@@ -27,6 +27,7 @@ _SPELLINGS = ("aliases", "default_for", "hf_id")
 _ONE_LINE = {key: re.compile(rf"\n{key}:[ \t]+(\S.*)") for key in _SPELLINGS}
 _PUBLISHED = re.compile(r"\n[ \t]+(?:- )?names:[ \t]*\[([^\]]*)\]")
 _GAP = re.compile(r"[\W_]+")
+_LOOSE = re.compile(r"(?<![\d\W_])[\W_]+|[\W_]+(?![\d\W_])")  # gaps that have no number on one side
 _ITEM = re.compile(r"\"([^\"]*)\"|'([^']*)'|([^\s,\[\]][^,\[\]]*)")
 
 
@@ -113,11 +114,7 @@ def stem(path: Traversable) -> str:
 
 def normalise(name: str) -> str:
     """Letters and digits in lower case, and a dot between two numbers: "qwen2-57b" is not "qwen2.5-7b"."""
-    return _GAP.sub(lambda gap: "." if _between_digits(gap) else "", name.lower())
-
-
-def _between_digits(gap: re.Match[str]) -> bool:
-    return gap.start() > 0 and gap.string[gap.start() - 1].isdigit() and gap.string[gap.end() :][:1].isdigit()
+    return _GAP.sub(".", _LOOSE.sub("", name.lower()))
 
 
 def spellings(path: Traversable) -> Spellings:
