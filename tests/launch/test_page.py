@@ -24,6 +24,7 @@ WRITTEN = {
     "pytorch": "a runnable skeleton on torch.distributed.pipelining",
     "colossalai": "a Python file with HybridParallelPlugin",
     "accelerate": "accelerate.yaml for a script of your own",
+    "transformers": "options of the Trainer, with ds_config.json or fsdp.json beside them",
 }
 
 
