@@ -18,6 +18,7 @@ life with the first backward pass: with one micro-batch they never meet all of i
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
 from functools import reduce
 from typing import Any
 
@@ -97,7 +98,7 @@ def reserved_bytes(job: Job, found: dict[str, Memory]) -> Num:
 
 def allocated_bytes(memory: Memory) -> Num:
     """What tensors take: all but the reserve."""
-    return memory.total - memory.reserve
+    return replace(memory, reserve=0.0).total
 
 
 def _fuller(one: Peak, other: Peak) -> Peak:
