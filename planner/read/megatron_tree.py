@@ -90,7 +90,11 @@ def read_megatron_tree(
     options = Options(given)
     named = context.vocabulary or (shape.vocab if shape else None) or _vocabulary(seen, context.lookup)
     own = environment if form.general else None
-    reading = read_megatron(options, context.world, own, named)
+    try:
+        reading = read_megatron(options, context.world, own, named)
+    except PlannerError as error:
+        hints = [hint for hint in error.hint if "command line" not in hint]
+        raise PlannerError(in_words(str(error)), hints or "--model names the shape, --seq the length") from None
     ours = {one.option for one in reading.not_modelled}
     reading = replace(
         reading,
@@ -140,9 +144,13 @@ def keys(tree: Tree, form: Format) -> dict[str, tuple[str, str]]:
 
 def spelled(problem: Problem) -> Problem:
     """A message in the names of the file: without dashes in front, "_" within."""
-    words = problem.message.split(" ")
-    said = " ".join(w.lstrip("-").replace("-", "_") if w.startswith("--") else w for w in words)
-    return replace(problem, message=said)
+    return replace(problem, message=in_words(problem.message))
+
+
+def in_words(message: str) -> str:
+    """The same message about keys instead of options."""
+    words = message.split(" ")
+    return " ".join(w.lstrip("-").replace("-", "_") if w.startswith("--") else w for w in words)
 
 
 def options_of(tree: Tree, form: Format) -> dict[str, Option]:
