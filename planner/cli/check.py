@@ -198,6 +198,8 @@ def _preset(library: Library, reading: Reading, gpus: int) -> str:
 
     own = ("deepspeed-zero3",) if reading.target == "deepspeed" and reading.plan.get("zero") == 3 and gpus > 1 else ()
     first, *rest = find_format(reading.form).presets
+    if first == "hf" and reading.target == "accelerate" and reading.plan.get("zero", 0) > 1:
+        first, rest = "hf-fsdp", ["hf", *rest]
     known = library.names("framework")
     zero = reading.plan.get("zero", 0)
     for name in (first, *own, *rest):

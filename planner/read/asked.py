@@ -12,6 +12,15 @@ from planner.read.sharding import engine, fully_sharded
 from planner.read.table import text_of
 from planner.read.tree import Beside, Tree
 
+TRAINERS = ("transformers", "llamafactory", "axolotl", "swift")
+"""Formats that the Trainer of Transformers runs: the rules of its preset are theirs, for what it does itself."""
+
+BASES = {4: "nf4", 8: "int8"}
+"""Formats of a base by its bits, as bitsandbytes has them."""
+
+FREE: dict[str, Any] = {"target": None, "zero": (0, 1, 2, 3), "zero_with_pipeline": 3}
+"""A preset that lends another framework its speed, without its rules."""
+
 
 def reading_of(job: Job, tree: Tree, beside: Beside, world: int, nodes: int = 1) -> Reading:
     """The plan and workload of a job.
@@ -33,6 +42,8 @@ def reading_of(job: Job, tree: Tree, beside: Beside, world: int, nodes: int = 1)
         plan["dp_replicate"] = replicas
     plan, batch = batched(job, plan, base, world)
     workload = work(job, base, plan["zero"]) | ({"global_batch": batch} if batch else {})
+    own = job.format.name in TRAINERS and all(plan.get(name, 1) == 1 for name in ("tp", "cp", "pp", "ep"))
+    own = own and workload["offload"] in ("none", "optimizer")
     problems = (*base.problems, *quantised_without_adapters(job))
     notes = tuple(note for note in base.notes if "fp32" not in note and "accumulation" not in note)
     return replace(
@@ -46,6 +57,7 @@ def reading_of(job: Job, tree: Tree, beside: Beside, world: int, nodes: int = 1)
         recomputed=float(job.get("recompute", "none") == "full") or base.recomputed,
         not_modelled=(*job.not_modelled, *base.not_modelled),
         keys=written(job),
+        preset=base.preset | ({} if own else FREE),
     )
 
 
@@ -111,10 +123,6 @@ def work(job: Job, base: Reading, zero: int) -> dict[str, Any]:
     if job.get("loss"):
         fields |= expressed(job, "loss", job.get("loss"), {})
     return fields
-
-
-BASES = {4: "nf4", 8: "int8"}
-"""Formats of a frozen base by bits of a weight, as bitsandbytes has them."""
 
 
 def adapters(job: Job) -> dict[str, Any]:

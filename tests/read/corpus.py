@@ -157,6 +157,20 @@ SAMPLES = [
         gpus="1xA100",
     ),
     Sample(
+        "axolotl-qlora",
+        "base_model: Qwen/Qwen3-8B\nadapter: qlora\nload_in_4bit: true\nlora_r: 32\nsequence_len: 4096\nbf16: auto\n"
+        "micro_batch_size: 2\ngradient_accumulation_steps: 4\noptimizer: adamw_bnb_8bit\n",
+        {"model": "qwen3-8b", "method": "qlora", "base": "nf4", "lora_rank": 32, "b": 2, "optimizer": "adam-8bit"},
+        gpus="1xA100",
+    ),
+    Sample(
+        "trl-8bit",
+        "trl sft --model_name_or_path Qwen/Qwen2.5-7B --use_peft --load_in_8bit --per_device_train_batch_size 1 "
+        "--bf16\n",
+        {"model": "qwen2.5-7b", "method": "qlora", "base": "int8", "b": 1},
+        gpus="1xA100",
+    ),
+    Sample(
         "axolotl-fsdp2",
         "base_model: Qwen/Qwen3-32B\nadapter: lora\nlora_r: 64\nsequence_len: 2048\nmicro_batch_size: 2\n"
         "gradient_accumulation_steps: 1\nbf16: true\nfsdp_version: 2\nfsdp_config:\n  reshard_after_forward: true\n"
