@@ -133,6 +133,7 @@ def adapters(job: Job) -> dict[str, Any]:
     if method == "lora" and bits in BASES:
         method = "qlora"
     found = {"lora_rank": rank} if method != "full" and rank else {}
+    found |= {"lora_targets": job.get("targets")} if method != "full" and job.get("targets") else {}
     if method == "qlora" and bits in BASES:
         found["base"] = BASES[bits]
     if method == "lora" and bits and "bits" in job.said:

@@ -189,6 +189,8 @@ def _value(job: Job, name: str, leaf: Leaf) -> Any:
         raise PlannerError(f"{_where(leaf)}{leaf.key} wants the name of a model, not {text_of(leaf.value)!r:.40}")
     if name in FLAGS:
         return truth(leaf)
+    if name == "targets":
+        return _targets(job, leaf)
     if name not in WORDS:
         return leaf.value
     text = text_of(leaf.value).strip().lower()
@@ -216,6 +218,20 @@ def _within(name: str, number: int | None, leaf: Leaf) -> int | None:
 
 def _where(leaf: Leaf) -> str:
     return f"line {leaf.line}: " if leaf.line else ""
+
+
+ATTENTION, MLP = frozenset({"q_proj", "k_proj", "v_proj", "o_proj"}), frozenset({"gate_proj", "up_proj", "down_proj"})
+TARGETS = {ATTENTION: "attention", MLP: "mlp", ATTENTION | MLP: "all-linear"}
+TARGETS |= {frozenset({name}): "all-linear" for name in ("all", "all-linear")}
+"""Linear layers with adapters, by the names that Transformers gives to those of most decoders."""
+
+
+def _targets(job: Job, leaf: Leaf) -> str | None:
+    """Which layers have adapters; others than whole attentions or feed-forwards are named."""
+    words = frozenset(re.findall(r"[\w.-]+", text_of(leaf.value).lower()))
+    if words not in TARGETS:
+        job.name(leaf, BOTH, "adapters are weighed and timed on every linear layer")
+    return TARGETS.get(words)
 
 
 def truth(leaf: Leaf) -> bool:

@@ -85,7 +85,6 @@ TRAINER = table("transformers")
 @pytest.mark.parametrize(
     "option, value",
     [
-        ("lora_target_modules", "q_proj v_proj"),
         ("modules_to_save", "lm_head"),
         ("bnb_4bit_quant_storage", "bfloat16"),
         ("auto_find_batch_size", "true"),
