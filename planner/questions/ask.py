@@ -92,8 +92,7 @@ def ask(
     """Look up the names, fill in the defaults and check the counts.
 
     `options` are those of `EXPERTS`, and tp, cp, ep, etp, pp, dp, dp_replicate, v, zero, sp, head, expert_overlap and
-    recompute_layers as "4", "2..8" or "1,2,4". The batch is said in one of three ways: sequences or tokens per step, or
-    as micro-batches that are accumulated. `network` and an open `library` go before the node's own and `profiles`.
+    recompute_layers as "4" or "2..8". `network` and an open `library` go before the node's own and `profiles`.
 
     Raises:
         PlannerError: whatever is wrong with the question.
