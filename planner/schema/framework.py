@@ -94,7 +94,8 @@ class Framework(Profile):
             backward (the root unit of PyTorch's FSDP 1).
         logits_bytes: bytes per logit element alive at once in the loss; logits_split: over tp; logits_moved: bytes that
             its passes move each (0: as many).
-        adapter_saved: bytes per element of the input that every adapter keeps a copy of (0: it shares the layer's).
+        adapter_saved: bytes per element of the input that every adapter keeps a copy of (0: it shares the layer's);
+            adapter_sharded: further ones from ZeRO-2 on, where each is a sharded unit of its own.
         unfused_gate: gated feed-forwards keep their activation's output beside its product with the other half.
         norm_bytes: further bytes per token and hidden unit that a layer stores (unfused fp32 norms).
         shard_is_master: under ZeRO-3 the sharded fp32 weight is the optimizer's master (PyTorch FSDP), so that no
@@ -158,6 +159,7 @@ class Framework(Profile):
     logits_moved: PerItem = 0.0
     norm_bytes: PerItem = 0.0
     adapter_saved: PerItem = 0.0
+    adapter_sharded: PerItem = 0.0
     unfused_gate: bool = False
     activation_factor: Factor
     shard_is_master: bool

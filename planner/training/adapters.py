@@ -1,7 +1,7 @@
 """Adapters on frozen weights (LoRA, Hu 2021, arXiv:2106.09685; QLoRA, Dettmers 2023, arXiv:2305.14314).
 
 A frozen linear layer keeps no input, for it has no weight gradient; an adapter keeps its own, once more for every
-matrix where the framework drops and casts it (PEFT tuners/lora/layer.py). Weights of the base below 16 bit are made
+matrix where the framework casts it (PEFT tuners/lora/layer.py). Weights of the base below 16 bit are made
 16-bit ones matrix by matrix before every product (bitsandbytes autograd/_functions.py, MatMul4Bit).
 """
 
@@ -35,6 +35,11 @@ def adapted(op: Operator, targets: Targets) -> bool:
 
 def _adapted_products(ops: Iterable[Operator], targets: Targets) -> list[Product]:
     return [op.work for op in ops if adapted(op, targets) and isinstance(op.work, Product)]
+
+
+def adapter_inputs(ops: Iterable[Operator], targets: Targets) -> Num:
+    """Elements that adapters read in one pass, those of q, k and v one by one."""
+    return sum((w.fused * w.count * w.m * w.k for w in _adapted_products(ops, targets)), start=0.0)
 
 
 def adapter_parameters(ops: Sequence[Operator], rank: int, targets: Targets = "all-linear") -> Num:
@@ -101,11 +106,11 @@ def saved_bytes(job: Job, ops: Sequence[Operator]) -> tuple[Num, Num]:
     """Bytes that a block of frozen weights keeps more than one that is trained: beyond its block, and inside it.
 
     Outputs of norms and activation functions are inputs of linear layers. They are kept where the layer has an adapter
-    that takes them as they are; one that drops and casts them keeps its own (`Framework.adapter_saved`). Inside the
+    that takes them as they are; one that casts them keeps its own (`Framework.adapter_saved`). Inside the
     backward pass the gradient of an activation's output takes the place of what was not kept.
     """
     own, targets = job.framework.adapter_saved, job.workload.lora_targets
-    more: Num = own * sum((w.fused * w.count * w.m * w.k for w in _adapted_products(ops, targets)), start=0.0)
+    more = own * adapter_inputs(ops, targets)
     norms: Num = 0.0
     outputs: Num = 0.0
     for place, op in enumerate(ops):

@@ -24,6 +24,7 @@ from planner.schedules import SCHEDULES
 from planner.schema.recipe import size
 from planner.stages import Row, present, rows
 from planner.training.adapters import (
+    adapter_inputs,
     adapter_parameters,
     frozen_bytes,
     narrowed,
@@ -40,7 +41,8 @@ class Held:
     """What memory needs to know of one block or end on one rank.
 
     Attributes:
-        dense, expert: parameters; adapters: LoRA's; frozen, frozen_expert: bytes of the base under them.
+        dense, expert: parameters; adapters: LoRA's; frozen, frozen_expert: bytes of the base under them; read:
+            elements of a block that adapters read.
         kept: activation bytes by policy; late: those that the weight gradient needs, inputs and gradients of outputs.
         logits: bytes of the loss; working: of its backward pass. narrow: parameters of products below 16 bit.
     """
@@ -55,6 +57,7 @@ class Held:
     narrow: Num
     frozen: Num = 0.0
     frozen_expert: Num = 0.0
+    read: Num = 0.0
 
 
 @frozen
@@ -152,6 +155,7 @@ def _held_row(kinds: tuple[Held, ...], blocks: int, row: Row, rank: Num, flight:
             row.sum([one.narrow for one in kinds]),
             row.sum([one.frozen for one in kinds]),
             row.sum([one.frozen_expert for one in kinds]),
+            row.sum([one.read for one in kinds]),
         ),
     )
 
@@ -168,8 +172,8 @@ def held(job: Job, kind: Kind, share: Share, modules: tuple[str, ...]) -> Held:
     late, working = late_bytes(ops, share.operand), _working(ops)
     if not job.lora:
         return Held(dense, expert, adapters, policy, logits, working, late, narrow)
-    working = working + widened_bytes(job, ops)
-    return Held(dense, expert, adapters, policy, logits, working, late, narrow, *frozen_bytes(job, ops))
+    working, read = working + widened_bytes(job, ops), adapter_inputs(ops, job.workload.lora_targets)
+    return Held(dense, expert, adapters, policy, logits, working, late, narrow, *frozen_bytes(job, ops), read)
 
 
 def _kept(job: Job, kind: Block, ops: tuple[Operator, ...], share: Share, modules: tuple[str, ...]) -> Kept:

@@ -154,10 +154,15 @@ def _live(job: Job, plan: Plan, row: HeldRow, held: States) -> Live:
     if framework.ends_stay:
         reducing = reducing + np.where(plan.zero >= 3, state_bytes(job).gathered * row.ends, 0.0)[()]
     bucket = np.where(plan.zero >= 2, framework.bucket * state_bytes(job).gradient, 0.0)[()]
+    held_back, working = on_device(job, row, again), np.where(again > 0.0, kept.working, kept.freed)
+    if job.lora and framework.adapter_sharded:
+        more = np.where(plan.zero >= 2, framework.adapter_sharded, 0.0)[()] * row.held.read
+        held_back = held_back + row.flight * (1.0 - again) * more
+        working = working + np.where(again > 0.0, 1.0, 0.0)[()] * more / np.maximum(row.layers, 1.0)
     return Live(
-        on_device(job, row, again),
+        held_back,
         alone,
-        np.where(again > 0.0, kept.working, kept.freed),
+        working,
         boundary if job.lora else boundary + reducing + bucket,
     )
 
