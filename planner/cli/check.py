@@ -202,8 +202,10 @@ def _preset(library: Library, reading: Reading, gpus: int) -> str:
         first, rest = "hf-fsdp", ["hf", *rest]
     known = library.names("framework")
     zero = reading.plan.get("zero", 0)
+    fsdp = zero > 0 and reading.target != "deepspeed"
     for name in (first, *own, *rest):
-        if name in known and zero in library.framework(name).value.zero:
+        preset = library.framework(name).value if name in known else None
+        if preset is not None and zero in preset.zero and not (preset.tunes and fsdp and not preset.shard_is_master):
             return str(name)
     return "any"
 
