@@ -18,6 +18,7 @@ HOMES = {
     "validate": "validate",
     "calibrate": "command",
     "compare": "command",
+    "report": "report",
     "sweep": "sweep",
     "show": "show",
 }
@@ -27,7 +28,7 @@ HOMES = {
 def register(app: typer.Typer, words: Sequence[str]) -> None:
     """Give the app the one command that the words name; all of them, for help, completion or a suggestion, else.
 
-    The other eleven need not be imported and built then.
+    The others need not be imported and built then.
     """
     named = next((word for word in words if not word.startswith("-")), "")
     app.registered_commands.clear()

@@ -33,6 +33,19 @@ def save(path: Path, text: str) -> None:
             _replace({_target(path): text})
 
 
+def save_for(option: str, path: Path, text: str) -> None:
+    """The same for a file that another option than --out names.
+
+    Raises:
+        PlannerError: as `save`, with that option in its words.
+    """
+    try:
+        save(path, text)
+    except PlannerError as error:
+        hints = [hint.replace("--out", option).replace("timeline.svg", "answer.html") for hint in error.hint]
+        raise PlannerError(str(error).replace("--out", option), hints) from None
+
+
 def save_all(directory: Path, texts: dict[str, str]) -> None:
     """Write several files into a directory, which is made if need be: all of them, or none.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,11 +12,17 @@ import typer
 from planner.cli.request import Request, job_options, resolve, takes_request
 from planner.errors import EXIT_FITS, EXIT_NOTHING_FITS, PlannerError
 
+Html = Annotated[
+    Path | None,
+    typer.Option("--html", help="File for a page of the answer that needs no network", rich_help_panel="Output"),
+]
+
 
 @takes_request
 def recommend(
     request: Request,
     top: Annotated[int, typer.Option("--top", help="How many plans to show", rich_help_panel="Output")] = 10,
+    html: Html = None,
 ) -> None:
     """Rank all plans of a model on a cluster: step time, MFU, bubble, memory of the fullest rank.
 
@@ -24,7 +31,7 @@ def recommend(
     """
     if not 1 <= top <= 1000:
         raise PlannerError(f"--top must be between 1 and 1000, not {top}")
-    if ".." in request.gpus and _curve(request):
+    if ".." in request.gpus and _curve(request, html):
         return
     question = resolve(request)
     from planner.cli.screen import notes, progress
@@ -36,6 +43,10 @@ def recommend(
     notes(assumptions, request.quiet)
     with progress(request.quiet) as tick:
         answer = search(question.job, question.bounds, top, request.exact, tick)
+    if html is not None:
+        from planner.cli.htmlfile import ranking
+
+        ranking(html, answer, question.bounds, assumptions, request.quiet)
     if request.as_json:
         from planner.report.jsonout import recommendation, write
 
@@ -49,12 +60,14 @@ def recommend(
     raise typer.Exit(EXIT_FITS if answer.ranked else EXIT_NOTHING_FITS)
 
 
-def _curve(request: Request) -> bool:
+def _curve(request: Request, html: Path | None) -> bool:
     """Answer for a range of clusters; False when --gpus is none."""
     from planner.questions.curve import ask_curve, curve, is_range
 
     if not is_range(request.gpus):
         return False
+    if html is not None:
+        raise PlannerError("--html is the page of one cluster, not of a range", "--gpus 64xA100 --html answer.html")
     from planner.cli.screen import notes, show, width
     from planner.questions.train import caveats
     from planner.report.curve import curve as ladder

@@ -58,13 +58,14 @@ def validate(
         predictions = predict(cases, tick)
     chosen = predictions if label else main(predictions)
     whole, kinds = score(chosen), {} if label else apart(predictions)
+    from planner.cli.outfile import save_for
     from planner.report import validation
 
     for path, option, draw in ((svg, "--svg", _svg), (html, "--html", _html)):
         if path is not None:
-            _save(path, option, draw(chosen))
+            save_for(option, path, draw(chosen))
     if rows is not None:
-        _save(rows, "--rows", validation.row_table(predictions))
+        save_for("--rows", rows, validation.row_table(predictions))
     if as_json:
         answer = validation.document(whole, kinds, cases, corpus.skipped)
         sys.stdout.write(json.dumps(answer, indent=2, allow_nan=False) + "\n")
@@ -122,18 +123,6 @@ def _html(chosen: list[Prediction]) -> str:
     from planner.report.scatter import html
 
     return html(chosen, rank_groups(chosen))
-
-
-def _save(path: Path, option: str, text: str) -> None:
-    """Write a file whole or not at all, naming the option when that fails."""
-    from planner.cli.outfile import save
-
-    try:
-        save(path, text)
-    except PlannerError as error:
-        raise PlannerError(
-            str(error).replace("--out", option), [h.replace("--out", option) for h in error.hint]
-        ) from None
 
 
 @contextmanager

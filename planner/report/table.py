@@ -234,8 +234,8 @@ def problem(arguments: Sequence[str]) -> list[str]:
     """What of a command line describes the problem: not the command, nor how much of the answer to show and how."""
     kept, words = [], iter(arguments[1:])
     for word in words:
-        if word == "--top":
+        if word in ("--top", "--html"):
             next(words, None)
-        elif word != "--json" and not word.startswith("--top="):
+        elif word != "--json" and not word.startswith(("--top=", "--html=")):
             kept.append(word)
     return kept

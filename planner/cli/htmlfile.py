@@ -1,0 +1,36 @@
+"""Pages of answers as files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from planner.cli.outfile import save_for
+from planner.cli.screen import notes
+from planner.report.page import page
+
+if TYPE_CHECKING:
+    from planner.questions.train import Recommendation
+    from planner.training.space import Bounds
+
+
+def ranking(
+    path: Path, answer: Recommendation, bounds: Bounds, assumptions: tuple[str, ...], quiet: bool = False
+) -> None:
+    """The page of a ranking, with its map, the first plan's formulas and its timeline."""
+    from planner.report.jsonout import recommendation
+    from planner.report.page_extras import extras
+
+    written(path, recommendation(answer, assumptions), quiet, **extras(answer, bounds))
+
+
+def written(path: Path, document: Mapping[str, Any], quiet: bool, **more: Any) -> None:
+    """The page of any JSON answer, and a word of it.
+
+    Raises:
+        PlannerError: no page can be made of it, or nothing can be written there.
+    """
+    text = page(document, **more)
+    save_for("--html", path, text)
+    notes((f"wrote {path} ({len(text.encode()):,} bytes)",), quiet)

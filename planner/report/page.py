@@ -1,0 +1,225 @@
+"""The page of an answer: one HTML file that needs nothing else, made of the JSON answer alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from planner.errors import PlannerError
+from planner.report.page_bars import memory, times, waterfalls
+from planner.report.page_map import heat, pareto
+from planner.report.page_rows import (
+    MEMORY,
+    SERVING,
+    STEP,
+    TRAINING,
+    Kind,
+    Row,
+    differing,
+    name_of,
+    number,
+    scrolled,
+    text,
+    word,
+)
+from planner.report.page_style import SCRIPT, STYLE
+from planner.units import format_count
+
+Document = Mapping[str, Any]
+
+EXTRAS = ("map", "lines", "timeline")
+"""What the page draws besides the answer, where it is given: cells of tp and pp, lines of explain, a drawing."""
+
+
+def page(document: Document, **extras: Any) -> str:
+    """The whole file.
+
+    Raises:
+        PlannerError: no answer that has a page.
+    """
+    kind, rows = rows_of(document)
+    title = text(_title(document))
+    parts = [f"<header><h1>{title}</h1>{_facts(document)}</header>\n", _verdict(document, kind, rows, extras)]
+    if rows:
+        parts += [
+            section("ranking", "Ranking", ranking(kind, rows)),
+            section("times", kind.whole.capitalize(), times(kind, rows)),
+            section("memory", "Memory of the fullest rank", memory(kind, rows, document.get("usable_memory_bytes"))),
+            section("parts", f"Where the {kind.whole} goes", waterfalls(kind, rows)),
+        ]
+    if extras.get("map"):
+        parts.append(section("map", "Map of tensor and pipeline degrees", heat(extras["map"])))
+    if len(rows) > 1:
+        limit = document.get("usable_memory_bytes") if kind.y is MEMORY else None
+        parts.append(section("pareto", "Pareto front", pareto(kind, rows, limit)))
+    parts += [section("not", "What does not fit", misses(document, kind)), section("timeline", "", _timeline(extras))]
+    parts += [section("formulas", "", formulas(extras.get("lines") or ())), section("notes", "", notes(document))]
+    return (
+        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{title}</title>\n'
+        f'<meta name="viewport" content="width=device-width,initial-scale=1">\n<style>{STYLE}</style>\n</head>\n'
+        f"<body>\n<main>\n{''.join(parts)}</main>\n<script>{SCRIPT}</script>\n</body>\n</html>\n"
+    )
+
+
+def rows_of(document: Document) -> tuple[Kind, list[Row]]:
+    """The rows of an answer of recommend, serve or compare.
+
+    Raises:
+        PlannerError: another document.
+    """
+    schema = str(document.get("schema", "")).partition("/")[0]
+    if schema == "planner.recommendation":
+        return TRAINING, list(document["plans"])
+    if schema == "planner.serving":
+        return SERVING, list(document["deployments"])
+    if schema == "planner.comparison":
+        found = [c for c in document["clusters"] if c["plan"]]
+        return TRAINING, [_compared(c, n) for n, c in enumerate(found, start=1)]
+    known = "recommend, serve and compare, with --json"
+    raise PlannerError("no answer that has a page", f"answers that have one: those of {known}")
+
+
+def _compared(cluster: Row, place: int) -> Row:
+    """The best plan on one of several clusters as a row."""
+    more = {key: cluster[key] for key in ("usd_per_hour", "usable_memory_bytes")}
+    return {**cluster["plan"], **more, "rank": place, "cluster": cluster["name"]}
+
+
+def section(name: str, title: str, inner: str) -> str:
+    """A part of the page under its heading; nothing where there is nothing in it."""
+    head = f"<h2>{text(title)}</h2>\n" if title else ""
+    return f'<section id="{name}">\n{head}{inner}</section>\n' if inner else ""
+
+
+def _title(document: Document) -> str:
+    inputs = document.get("inputs")
+    if inputs is None:
+        inputs = document["clusters"][0]["inputs"]
+        return f"{inputs['model']['name']} on {', '.join(c['name'] for c in document['clusters'])}"
+    cluster = inputs["cluster"]
+    return f"{inputs['model']['name']} on {cluster['gpus']:,} × {cluster['accelerator']}"
+
+
+def _facts(document: Document) -> str:
+    inputs = document.get("inputs") or document["clusters"][0]["inputs"]
+    model, w = inputs["model"], inputs["workload"]
+    said = [f"{format_count(model['parameters'])} parameters"]
+    if "cluster" in inputs and "inputs" in document:
+        said.append(f"{inputs['cluster']['nodes']:,} × {inputs['cluster']['node']}")
+    if "global_batch" in w:
+        said.append(f"{w['global_batch']:,} sequences × {w['seq']:,} tokens per step, {w['precision']}")
+    else:
+        said.append(f"{w['input']:,} tokens in, {w['output']:,} out")
+    said.append(str(inputs.get("framework") or inputs.get("engine")))
+    return f'<p class="faint">{text(" · ".join(said))}</p>'
+
+
+def _verdict(document: Document, kind: Kind, rows: Sequence[Row], extras: Mapping[str, Any]) -> str:
+    fits = document["fits_as_requested"]
+    said = '<span class="good">Fits as asked.</span>' if fits else '<span class="bad">Does not fit as asked.</span>'
+    if rows:
+        first = rows[0]
+        numbers = [(m, number(first, m.key)) for m in kind.measures]
+        told = [_told(m.head, m.say(value), m is STEP, extras) for m, value in numbers if value is not None]
+        said += f" First: {text(name_of(kind, first).partition(': ')[2])} · {' · '.join(told)}"
+    smallest = document.get("smallest_cluster_gpus")
+    said += f" It fits on {smallest:,} GPUs." if smallest else ""
+    return f"<p>{said}</p>\n"
+
+
+def _told(head: str, value: str, step: bool, extras: Mapping[str, Any]) -> str:
+    """A number of the first row; with its formula a click away where there is one."""
+    names = {line["name"] for line in extras.get("lines") or ()}
+    anchor = {"step": "step", "tokens/s": "tokens_s", "MFU": "MFU", "bubble": "bubble_fraction"}.get(head, "")
+    anchor = next((name for name in names if name == anchor or (head == "memory" and name.startswith("peak"))), "")
+    said = f"{text(head)} {text(value)}"
+    return f'<a href="#f-{text(anchor)}" data-open>{said}</a>' if anchor else said
+
+
+def ranking(kind: Kind, rows: Sequence[Row]) -> str:
+    """The rows as a table that sorts by every column and filters by every dimension that differs."""
+    shown, same = differing(kind, rows)
+    measures = [m for m in kind.measures if any(number(row, m.key) is not None for row in rows)]
+    heads = ["#", *shown.values(), *(m.head for m in measures)]
+    head = "".join(
+        f'<th scope="col" aria-sort="{"none" if i else "ascending"}"><button type="button">{text(h)}</button></th>'
+        for i, h in enumerate(heads)
+    )
+    body = "".join(_row(kind, row, list(shown), measures) for row in rows)
+    table = f'<table class="sortable"><caption>Best first. Heads sort.</caption><thead><tr>{head}</tr></thead>\n'
+    agree = ", ".join(f"{head} {value}" for head, value in same.items())
+    return (
+        _filters(shown, rows)
+        + scrolled(f"{table}<tbody>\n{body}</tbody></table>", "ranking")
+        + (f'<p class="faint">The same in all: {text(agree)}.</p>\n' if agree else "")
+    )
+
+
+def _row(kind: Kind, row: Row, keys: Sequence[str], measures: Sequence[Any]) -> str:
+    cells = "".join(f"<td>{text(word(row.get(key)))}</td>" for key in keys)
+    for m in measures:
+        value, band = number(row, m.key), row.get("step_time_band")
+        said = "–" if value is None else m.say(value) + (f" ±{band:.0%}" if band and m is STEP else "")
+        cells += f'<td data-v="{"" if value is None else value!r}">{text(said)}</td>'
+    return f'<tr id="row-{row["rank"]}"><th scope="row">{row["rank"]}</th>{cells}</tr>\n'
+
+
+def _filters(shown: Mapping[str, str], rows: Sequence[Row]) -> str:
+    found = ""
+    for place, (key, head) in enumerate(shown.items(), start=1):
+        values = sorted({word(row.get(key)) for row in rows}, key=lambda v: (not v.isdigit(), v.zfill(9)))
+        if len(values) > 1:
+            options = "".join(f"<option>{text(value)}</option>" for value in values)
+            found += (
+                f'<label>{text(head)} <select data-column="{place}"><option value="">any</option>{options}</select>'
+                f"</label>"
+            )
+    said = f'<span id="count" role="status">{len(rows)} of {len(rows)} shown</span>'
+    reset = '<button type="button" id="reset">all</button>'
+    return f'<div class="tools" role="group" aria-label="filters">{found}{reset}{said}</div>\n' if found else ""
+
+
+def misses(document: Document, kind: Kind) -> str:
+    """The nearest misses, and what was not tried."""
+    found = [f"{r['says']}" for r in document.get("rejected", ())]
+    for row in document.get("nearest_misses", ()):
+        name, short = name_of(kind, row).partition(": ")[2], MEMORY.say(row["short_by_bytes"])
+        found.append(f"{name}: short by {short}, most of it {row['binding_constraint'].partition('.')[2]}")
+    found += [f"not tried: {one['what']} ({one['option']})" for one in document.get("not_tried", ())]
+    return f"<ul>{''.join(f'<li>{text(line)}</li>' for line in found)}</ul>\n" if found else ""
+
+
+def _timeline(extras: Mapping[str, Any]) -> str:
+    drawing = extras.get("timeline")
+    if not drawing:
+        return ""
+    inner = drawing if drawing.startswith("<svg") else f"<p>{text(drawing)}</p>"
+    return f"<details><summary>Timeline of the first plan</summary>\n{scrolled(inner, 'timeline')}</details>\n"
+
+
+def formulas(lines: Sequence[Mapping[str, Any]]) -> str:
+    """Every number of the first plan; a click shows its formula, the numbers in it and where it comes from."""
+    found = ""
+    for group in dict.fromkeys(line["group"] for line in lines):
+        inner = "".join(_formula(line) for line in lines if line["group"] == group)
+        found += f"<details><summary>{text(group)}</summary>\n{inner}</details>\n"
+    return f'<h2>Formulas of the first plan</h2>\n<div class="formulas">{found}</div>\n' if found else ""
+
+
+def _formula(line: Mapping[str, Any]) -> str:
+    return (
+        f'<details class="line" id="f-{text(line["name"])}"><summary>{text(line["symbol"])} <b>{text(line["text"])}</b>'
+        f"</summary><div><code>= {text(line['formula'])}</code><br><code>{text(line['numbers'])}</code><br>"
+        f'<span class="faint">{text(line["trust"])}: {text(line["source"])}</span></div></details>\n'
+    )
+
+
+def notes(document: Document) -> str:
+    """What was assumed, and with which version."""
+    several = [document, *document.get("clusters", ())]
+    said = list(dict.fromkeys(note for one in several for note in one.get("assumptions", ())))
+    reason = next((row["band_reason"] for row in document.get("plans", ()) if row.get("step_time_band")), "")
+    said += [f"the band of the step time: {reason}"] if reason else []
+    inner = "".join(f"<li>{text(note)}</li>" for note in said)
+    version = f'<p class="faint">planner {text(document["planner_version"])}</p>'
+    return f"<details open><summary>Assumptions</summary><ul>{inner}</ul></details>{version}\n"

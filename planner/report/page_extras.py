@@ -1,0 +1,58 @@
+"""What the page of a ranking draws besides the JSON answer: the map, the formulas and the timeline."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from planner.questions.layout_map import Cell, layout_map
+from planner.questions.train import Ranked, Recommendation, usable_memory
+from planner.report.explain import as_data, explanation
+from planner.report.panels import Clock, Panel
+from planner.report.timeline_svg import svg
+from planner.report.words import miss, summary
+from planner.schedules import SCHEDULES
+from planner.simulate import replay_plan
+from planner.training.space import Bounds
+
+MOST_OPERATIONS = 1200
+"""Operations of a timeline that is drawn into the page: fewer micro-batches than the plan's show the same picture."""
+
+
+def extras(answer: Recommendation, bounds: Bounds) -> dict[str, Any]:
+    """Keyword arguments for `page`."""
+    found: dict[str, Any] = {"map": [cell(one) for one in layout_map(answer.job, bounds)]}
+    if not answer.ranked:
+        return found
+    first = answer.ranked[0]
+    lines = as_data(explanation(first, answer.capacity))
+    return found | {"lines": lines, "timeline": drawing(first)}
+
+
+def cell(one: Cell) -> dict[str, Any]:
+    """A cell of the map for JSON."""
+    place = {"tp": one.tp, "pp": one.pp}
+    if one.best is not None:
+        said = summary(one.best, usable_memory(one.best.job))
+        return place | {"verdict": "fits", "step_time_s": one.best.step_time, "why": said}
+    if one.near is not None:
+        capacity = usable_memory(one.near.job)
+        return place | {
+            "verdict": "short",
+            "short_by_bytes": one.near.need - capacity,
+            "why": miss(one.near, capacity),
+        }
+    return place | {"verdict": "illegal", "why": one.why}
+
+
+def drawing(first: Ranked) -> str:
+    """The plan's timeline as SVG, of as many rounds of micro-batches as can be read; or why there is none."""
+    plan = first.plan
+    if plan.pp == 1:
+        return "No pipeline, nothing to draw."
+    m = min(plan.m, plan.pp * max(1, MOST_OPERATIONS // (2 * plan.pp**2 * plan.v)))
+    if plan.pp * m * plan.v > MOST_OPERATIONS:
+        return "Too many operations for this page; planner timeline --out FILE draws them."
+    caption = f"{m:,} of {plan.m:,} micro-batches" if m < plan.m else f"{m:,} micro-batches"
+    panel = Panel(f"plan 1: {SCHEDULES[plan.schedule].title}", caption, replay_plan(first.job, replace(plan, m=m)))
+    return svg([panel], Clock(False), standalone=False)

@@ -1,0 +1,82 @@
+"""Pages as files: beside an answer, and of a saved one."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.run import Shell
+
+RECOMMEND = "recommend -m llama3-8b -g 8xH100 --global-batch 64"
+SERVE = "serve -m llama3-8b -g 2xH100 --input 1000 --output 200 --users 8"
+COMPARE = "compare -m llama3-8b -g 8xA100,8xH100 --global-batch 64"
+
+
+def test_beside_the_answer(shell: Shell, tmp_path: Path) -> None:
+    """The answer is the same with a page and without; the page is its own."""
+    path = tmp_path / "x.html"
+    plain, drawn = shell(f"{RECOMMEND} --json -q").json, shell(f"{RECOMMEND} --json -q --html {path}").json
+    for one in (plain, drawn):
+        one["search"].pop("seconds")
+    assert plain == drawn
+    text = path.read_text(encoding="utf-8")
+    assert text.startswith("<!DOCTYPE html>") and 'id="map"' in text and 'id="formulas"' in text
+    assert "wrote" in shell(f"{RECOMMEND} --html {path}").err
+
+
+def test_next_commands_leave_the_page_alone(shell: Shell, tmp_path: Path) -> None:
+    """A page is no part of the problem."""
+    assert ".html" not in shell(f"{RECOMMEND} -q --html {tmp_path / 'x.html'}").out
+
+
+@pytest.mark.parametrize("command", [RECOMMEND, SERVE, COMPARE])
+def test_of_a_saved_answer(shell: Shell, tmp_path: Path, command: str) -> None:
+    """Written whole, or to stdout."""
+    saved, out = tmp_path / "a.json", tmp_path / "a.html"
+    saved.write_text(shell(f"{command} --json -q").out, encoding="utf-8")
+    shown = shell(f"report {saved}")
+    assert shown.code == 0 and "<h2>Ranking</h2>" in shown.out
+    assert shell(f"report {saved} --out {out} -q").code == 0
+    assert out.read_text(encoding="utf-8") == shown.out
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "no JSON"),
+        ("[]", 'has no "schema"'),
+        ('{"schema": "planner.recommendation/1"}', "no whole answer"),
+        ('{"schema": "planner.recommendation/1", "plans": [{}]}', "no whole answer"),
+        ('{"schema": "planner.timeline/1"}', "no answer that has a page"),
+    ],
+)
+def test_bad_input(shell: Shell, tmp_path: Path, text: str, said: str) -> None:
+    """What is wrong, and a command that is right."""
+    path = tmp_path / "a.json"
+    path.write_text(text, encoding="utf-8")
+    done = shell(f"report {path}")
+    assert done.code == 2 and said in done.err and "Traceback" not in done.err and not done.out
+
+
+def test_a_page_that_cannot_be_written(shell: Shell, tmp_path: Path) -> None:
+    """The option that named the place is in the words; a range has no page."""
+    done = shell(f"{RECOMMEND} -q --html {tmp_path}/none/x.html")
+    assert done.code == 2 and "--html" in done.err and "--out" not in done.err
+    done = shell(f"recommend -m llama3-8b -g 8xH100..32xH100 -q --html {tmp_path}/x.html")
+    assert done.code == 2 and "range" in done.err
+
+
+def test_costs_nothing_unless_asked() -> None:
+    """A plain answer imports nothing of the page."""
+    code = (
+        "import sys; from planner.cli.app import main; sys.argv = ['planner', *'"
+        + RECOMMEND
+        + " --json -q'.split()]\ntry:\n    main()\nexcept SystemExit:\n    pass\n"
+        "print([m for m in sys.modules if 'page' in m and m.startswith('planner')], file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["plans"] and done.stderr.splitlines()[-1] == "[]"
