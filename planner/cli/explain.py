@@ -30,5 +30,7 @@ def explain(
 
         sys.stdout.write(write(explained(one.ranked, plan, one.capacity, lines, one.assumptions)))
     else:
-        sys.stdout.write(text(one.ranked, one.capacity, lines))
+        from planner.cli.screen import show, width
+
+        show(text(one.ranked, one.capacity, lines, width()))
     leave(one.fits, one.as_asked, request.quiet)

@@ -25,6 +25,7 @@ from planner.plan import Plan
 from planner.questions.train import Ranked, usable_memory
 from planner.report.advice import schedule_lines, sensitivity_lines
 from planner.report.facts import traced_job, traced_plan
+from planner.report.grid import READABLE
 from planner.report.words import PART_NAMES, degrees, relaxation
 from planner.stages import total
 from planner.training.estimate import step_time
@@ -236,8 +237,9 @@ def as_data(lines: list[Line]) -> list[dict[str, Any]]:
     return [asdict(line) for line in lines]
 
 
-def text(ranked: Ranked, capacity: float, lines: list[Line]) -> str:
+def text(ranked: Ranked, capacity: float, lines: list[Line], width: int | None = None) -> list[str]:
     """The lines for people: grouped, one number each, formula, variables and source below."""
+    room = min(width or READABLE, READABLE)
     job, cluster = ranked.job, ranked.job.cluster
     out = [
         f"{job.model.name} on {cluster.gpus:,} × {cluster.accelerator.name}: {degrees(ranked.plan)} m={ranked.plan.m}, "
@@ -250,16 +252,17 @@ def text(ranked: Ranked, capacity: float, lines: list[Line]) -> str:
     sources = list(dict.fromkeys(source for line in lines for source in line.source.split("; ")))
     for group in GROUPS:
         out += ["", group.upper()]
-        out += [row for line in lines if line.group == group for row in _rows(line, sources)]
+        out += [row for line in lines if line.group == group for row in _rows(line, sources, room)]
     out += ["", "SOURCES"]
     for number, source in enumerate(sources, start=1):
-        out += wrap(f"[{number}] {source}", 118, initial_indent="  ", subsequent_indent="      ")
-    return "\n".join([*out, *schedule_lines(ranked), *sensitivity_lines(ranked, capacity)]) + "\n"
+        out += wrap(f"[{number}] {source}", room, initial_indent="  ", subsequent_indent="      ")
+    return [*out, *schedule_lines(ranked), *sensitivity_lines(ranked, capacity)]
 
 
-def _rows(line: Line, sources: list[str]) -> Iterator[str]:
+def _rows(line: Line, sources: list[str], room: int) -> Iterator[str]:
     """One number, and below it the formula, and the variables in it."""
     cited = ", ".join(str(sources.index(source) + 1) for source in line.source.split("; "))
-    yield f"  {line.symbol:<40} {line.text:>12}   [{line.trust}: {cited}]"
+    symbol = f"  {line.symbol:<{min(40, room - 40)}}"
+    yield f"{symbol} {line.text:>12}   [{line.trust}: {cited}]"
     for one in (f"= {line.formula}", line.numbers):
-        yield from wrap(one, 118, initial_indent=" " * 6, subsequent_indent=" " * 8, break_on_hyphens=False)
+        yield from wrap(one, room, initial_indent=" " * 6, subsequent_indent=" " * 8, break_on_hyphens=False)

@@ -78,6 +78,7 @@ COMMANDS = {
     "size -m llama3-8b --gpu H100 --serve --requests 20/s --input 1000 --output 200 --ttft 1s": "GPUs TTFT TPOT layout",
     "serve -m llama70b -g 8xH100 --input 1000 --output 200 --users 32 --ttft 2s": "tp pp dp TTFT TPOT tok/s/GPU memory",
     "compare -m llama3-8b -g 8xA100,8xH100,16xH100": "layout step memory",
+    "explain -m llama3-8b -g 16xH100 --pp 4": "PARAMETERS MEMORY TIME SOURCES SENSITIVITY",
     "show models": "llama3.1-70b",
     "show nodes": "dgx-h100",
     "show accelerator a100-sxm4-80gb": "memory",
