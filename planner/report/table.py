@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from planner.bands import fit_verdict
 from planner.blocks.counts import parameters
 from planner.cost.memory import OPTIMIZERS
+from planner.plan import Plan
 from planner.questions.train import DISAGREEMENT, Ranked, Recommendation
 from planner.report.grid import GREEN, RED, YELLOW, Column, paint, prose, tables
 from planner.report.words import (
@@ -118,8 +119,9 @@ def ranking(answer: Recommendation, width: int | None = None) -> list[str]:
 
 
 COLUMNS = (
-    *map(Column, ("#", "tp", "cp", "ep", "etp", "pp", "v", "dp", "b")),
+    *map(Column, ("#", "tp", "sp", "cp", "ep", "etp", "pp", "v", "dp", "copies", "b")),
     Column("m", 4),
+    *(Column(name, right=False) for name in ("schedule", "dispatcher")),
     Column("recompute", 3),
     Column("zero", 2),
     Column("step"),
@@ -140,6 +142,7 @@ def _cells(number: int, ranked: Ranked, answer: Recommendation) -> dict[str, str
     degrees = ["tp", *(["cp"] if cp else []), *(["ep", "etp"] if moe else []), "pp", "v", "dp", "b", "m"]
     return {
         "#": str(number),
+        **telling(ranked, answer),
         **{name: f"{getattr(plan, name):,}" for name in degrees},
         "recompute": recompute_name(ranked.job, plan),
         "zero": str(plan.zero),
@@ -152,6 +155,28 @@ def _cells(number: int, ranked: Ranked, answer: Recommendation) -> dict[str, str
         "rank": f"rank {float(estimate.rank):.0f}",
         **({} if answer.fits else {"relaxed": ", ".join(ranked.relaxations)}),
     }
+
+
+def telling(ranked: Ranked, answer: Recommendation) -> dict[str, str]:
+    """What rows may differ in that no other column says, where some of these rows do: no two rows look alike."""
+    every = [_apart(one.plan) for one in answer.ranked]
+    return {name: text for name, (text, _) in _apart(ranked.plan).items() if _untold([one[name] for one in every])}
+
+
+def _apart(plan: Plan) -> dict[str, tuple[str, bool]]:
+    """Words of a plan, and what the other columns let expect of them: that there are chunks, or copies."""
+    dispatcher = plan.dispatcher + (", overlapped" if plan.overlap else "")
+    return {
+        "sp": ("" if plan.tp == 1 else "yes" if plan.sp else "no", False),
+        "copies": (f"{plan.dp_replicate:,}" if plan.dp > 1 else "", False),
+        "schedule": ("" if plan.pp == 1 else str(plan.schedule), plan.v > 1),
+        "dispatcher": ("" if plan.ep == 1 else dispatcher, False),
+    }
+
+
+def _untold(words: list[tuple[str, bool]]) -> bool:
+    """Whether rows that look alike otherwise have different words."""
+    return len({word for word in words if word[0]}) > len({told for word, told in words if word})
 
 
 def memory_bar(share: float) -> str:

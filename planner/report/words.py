@@ -111,7 +111,8 @@ def _recompute(ranked: Ranked, capacity: float) -> str:
         return f"only the attention core is recomputed ({spare} to spare)"
     if ranked.plan.modules:
         return f"{name} are recomputed ({spare} to spare)"
-    return f"recomputation of {name if name == 'full' else name + ' layers per chunk'} makes it fit ({spare} to spare)"
+    what = "full recomputation" if name == "full" else f"recomputation of {name} layers per chunk"
+    return f"{what} makes it fit ({spare} to spare)"
 
 
 def loses(other: Ranked, first: Ranked) -> str:

@@ -116,7 +116,7 @@ def test_every_plan_is_whole(terminal: Terminal, shell: Shell, command: str) -> 
             found = re.search(rf"^(?:# )? *{n}{degrees}(?:.*\n    )*?.*GiB", out.replace("\r", ""), flags=re.M)
             assert found, (width, n)
             assert format_seconds(plan["step_time_s"]) in found[0]
-            assert f"{plan['memory_bytes']['total'] / GIB:.1f} /" in found[0]
+            assert re.search(rf"\b{plan['memory_bytes']['total'] / GIB:.1f} (±|of) ", found[0])
 
 
 def test_colours(terminal: Terminal, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,3 +135,15 @@ def test_colours(terminal: Terminal, shell: Shell, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("TERM", "dumb")
     plain = terminal(80, command)
     assert "\x1b" not in plain and plain.splitlines() == re.sub(r"\x1b\[[0-9;]*m", "", painted).splitlines()
+
+
+def test_no_two_rows_look_alike(shell: Shell) -> None:
+    """What tells rows apart is shown where rows differ in it, and only there."""
+    pinned = "recommend -m llama70b -g 8x8xH100 -q --tp 8 --pp 4 --framework any --schedule 1f1b,zb-h1"
+    for command in (pinned, "recommend -m llama3-8b -g 8xH100 -q", "recommend -m mixtral-8x7b -g 64xH100 -q"):
+        out = shell(command).out.splitlines()
+        head = next(n for n, line in enumerate(out) if line.lstrip().startswith("#"))
+        rows = [re.split(r"\s{2,}", line.strip()) for line in out[head + 1 : out.index("", head)]]
+        step = next(n for n, name in enumerate(out[head].split()) if name == "step")
+        assert len({tuple(" ".join(row).split()[1:step]) for row in rows}) == len(rows)
+        assert (" sp " in out[head] and " schedule " in out[head]) == (command == pinned)
