@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from planner.cli.htmlfile import Html
 from planner.cli.request import Request, job_options, takes_request
 from planner.errors import EXIT_FITS, EXIT_NOTHING_FITS, PlannerError
 
@@ -16,7 +17,7 @@ _Price = Annotated[
 ]
 
 
-def compare(request: Request, price: _Price = None) -> None:
+def compare(request: Request, price: _Price = None, html: Html = None) -> None:
     """The best plan of the same job on several clusters, one column each.
 
     A job that does not fit is relaxed as by `recommend`, unless --exact. Prices are shown where they are known.
@@ -32,6 +33,11 @@ def compare(request: Request, price: _Price = None) -> None:
     columns = search(request.model, request.gpus, price=price or (), exact=request.exact, **job_options(request))
     said = [s for c in columns for s in (*c.question.assumptions, *caveats(c.question.job, c.question.bounds))]
     notes(tuple(dict.fromkeys(said)), request.quiet)
+    if html is not None:
+        from planner.cli.htmlfile import written
+        from planner.report.curve import comparison_json
+
+        written(html, comparison_json(columns), request.quiet)
     if request.as_json:
         from planner.report.curve import comparison_json
         from planner.report.jsonout import write

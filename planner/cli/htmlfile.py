@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from planner.cli.outfile import save_for
-from planner.cli.screen import notes
-from planner.report.page import page
+import typer
 
 if TYPE_CHECKING:
     from planner.questions.train import Recommendation
     from planner.training.space import Bounds
+
+Html = Annotated[
+    Path | None,
+    typer.Option("--html", help="File for a page of the answer that needs no network", rich_help_panel="Output"),
+]
 
 
 def ranking(
@@ -31,6 +34,10 @@ def written(path: Path, document: Mapping[str, Any], quiet: bool, **more: Any) -
     Raises:
         PlannerError: no page can be made of it, or nothing can be written there.
     """
+    from planner.cli.outfile import save_for
+    from planner.cli.screen import notes
+    from planner.report.page import page
+
     text = page(document, **more)
     save_for("--html", path, text)
     notes((f"wrote {path} ({len(text.encode()):,} bytes)",), quiet)

@@ -9,13 +9,9 @@ from typing import Annotated
 
 import typer
 
+from planner.cli.htmlfile import Html
 from planner.cli.request import Request, job_options, resolve, takes_request
 from planner.errors import EXIT_FITS, EXIT_NOTHING_FITS, PlannerError
-
-Html = Annotated[
-    Path | None,
-    typer.Option("--html", help="File for a page of the answer that needs no network", rich_help_panel="Output"),
-]
 
 
 @takes_request
@@ -66,8 +62,6 @@ def _curve(request: Request, html: Path | None) -> bool:
 
     if not is_range(request.gpus):
         return False
-    if html is not None:
-        raise PlannerError("--html is the page of one cluster, not of a range", "--gpus 64xA100 --html answer.html")
     from planner.cli.screen import notes, show, width
     from planner.questions.train import caveats
     from planner.report.curve import curve as ladder
@@ -77,6 +71,10 @@ def _curve(request: Request, html: Path | None) -> bool:
     question = ask_curve(request.model, request.gpus, **job_options(request))
     notes((*question.assumptions, *caveats(question.kind.job, question.kind.bounds)), request.quiet)
     answer = curve(question)
+    if html is not None:
+        from planner.cli.htmlfile import written
+
+        written(html, curve_json(answer), request.quiet)
     if request.as_json:
         sys.stdout.write(write(curve_json(answer)))
     else:

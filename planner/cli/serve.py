@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from planner.cli.htmlfile import Html
 from planner.cli.request import complete, length
 from planner.errors import EXIT_FITS, EXIT_NOTHING_FITS, PlannerError
 
@@ -102,6 +103,7 @@ def serve(
     launch: _Launch = False,
     plan: _Plan = None,
     out: _OutDir = None,
+    html: Html = None,
     as_json: _Json = False,
     quiet: _Quiet = False,
 ) -> None:
@@ -128,6 +130,7 @@ def serve(
     asked |= {"engine": engine, "objective": objective, "profiles": profiles, "strict": strict}
     asked |= {"tp": tp, "ep": ep, "pp": pp, "dp": dp, "prefill": prefill, "decode": decode}
     found = _answer(model, gpus, asked, quiet)
+    _draw(found, top, html, quiet)
     if launch:
         write(found, plan or 1, out, quiet)
     else:
@@ -142,6 +145,15 @@ def _answer(model: str, gpus: str, asked: dict[str, Any], quiet: bool) -> ServeA
     question = ask_serve(model, gpus, **asked)
     notes(question.assumptions, quiet)
     return answer(question)
+
+
+def _draw(found: ServeAnswer, top: int, html: Path | None, quiet: bool) -> None:
+    """The page of the answer, where one is asked for."""
+    if html is not None:
+        from planner.cli.htmlfile import written
+        from planner.report.serving_json import serving
+
+        written(html, serving(found, found.question.assumptions, top), quiet)
 
 
 def _show(found: ServeAnswer, top: int, as_json: bool) -> None:

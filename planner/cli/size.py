@@ -5,10 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import fields
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from planner.cli.htmlfile import Html
 from planner.cli.request import Request, job_options, length, takes_request
 from planner.errors import EXIT_FITS, EXIT_NOTHING_FITS, PlannerError
 
@@ -79,6 +81,7 @@ def size(
     kv: _Kv = None,  # type: ignore[valid-type]
     engine: _Engine = "vllm",
     only: _Fields = None,  # type: ignore[valid-type]
+    html: Html = None,
 ) -> None:
     """Fewest, cheapest and fastest cluster for a training run, or with --serve the smallest for a load.
 
@@ -96,10 +99,10 @@ def size(
     load |= {"weights": weights, "kv": kv}
     if serve:
         _refuse(timing | _training(request), "is about training, not about --serve")
-        _answer_load(request, limits | load | {"statistic": statistic, "engine": engine}, only)
+        _answer_load(request, limits | load | {"statistic": statistic, "engine": engine}, only, html)
     else:
         _refuse(load, "is about inference: --serve")
-        _answer(request, limits | timing, only)
+        _answer(request, limits | timing, only, html)
 
 
 def _training(request: Request) -> dict[str, Any]:
@@ -117,7 +120,7 @@ def _refuse(options: dict[str, Any], why: str) -> None:
             raise PlannerError(f"{flag} {why}")
 
 
-def _answer(request: Request, asked: dict[str, Any], only: str | None) -> None:
+def _answer(request: Request, asked: dict[str, Any], only: str | None, html: Path | None) -> None:
     from planner.cli.screen import notes, width
     from planner.questions.size import ask_size
     from planner.questions.size import size as search
@@ -128,10 +131,11 @@ def _answer(request: Request, asked: dict[str, Any], only: str | None) -> None:
     notes(question.assumptions, request.quiet)
     found = search(question)
     head = None if found.answer is None else point(found.answer)
+    _draw(request, html, lambda: size(found))
     _show(request, head, only, lambda: size(found), lambda: sizes(found, sys.argv[1:], width()))
 
 
-def _answer_load(request: Request, asked: dict[str, Any], only: str | None) -> None:
+def _answer_load(request: Request, asked: dict[str, Any], only: str | None, html: Path | None) -> None:
     from planner.cli.screen import notes, width
     from planner.questions.size_serving import ask_load, size_load
     from planner.report.sizing_serving import deployment, load, loads
@@ -141,7 +145,16 @@ def _answer_load(request: Request, asked: dict[str, Any], only: str | None) -> N
     notes(question.assumptions, request.quiet)
     found = size_load(question)
     head = None if found.answer is None else deployment(found.answer)
+    _draw(request, html, lambda: load(found))
     _show(request, head, only, lambda: load(found), lambda: loads(found, width()))
+
+
+def _draw(request: Request, html: Path | None, whole: Callable[[], dict[str, Any]]) -> None:
+    """The page of the answer, where one is asked for."""
+    if html is not None:
+        from planner.cli.htmlfile import written
+
+        written(html, whole(), request.quiet)
 
 
 def _show(

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from planner.errors import PlannerError
+from planner.report.page_answers import facts_of, rows_of, title_of
 from planner.report.page_bars import memory, times, waterfalls
 from planner.report.page_map import heat, pareto
 from planner.report.page_rows import (
     MEMORY,
-    SERVING,
     STEP,
-    TRAINING,
     Kind,
     Row,
     differing,
@@ -23,7 +21,6 @@ from planner.report.page_rows import (
     word,
 )
 from planner.report.page_style import SCRIPT, STYLE
-from planner.units import format_count
 
 Document = Mapping[str, Any]
 
@@ -38,14 +35,15 @@ def page(document: Document, **extras: Any) -> str:
         PlannerError: no answer that has a page.
     """
     kind, rows = rows_of(document)
-    title = text(_title(document))
-    parts = [f"<header><h1>{title}</h1>{_facts(document)}</header>\n", _verdict(document, kind, rows, extras)]
+    title = text(title_of(document))
+    head = f'<header><h1>{title}</h1><p class="faint">{text(facts_of(document))}</p></header>\n'
+    parts = [head, _verdict(document, kind, rows, extras)]
     if rows:
         parts += [
-            section("ranking", "Ranking", ranking(kind, rows)),
-            section("times", kind.whole.capitalize(), times(kind, rows)),
+            section("ranking", "Ranking" if kind.order else "Rows", ranking(kind, rows)),
+            section("times", "How they compare", times(kind, rows)),
             section("memory", "Memory of the fullest rank", memory(kind, rows, document.get("usable_memory_bytes"))),
-            section("parts", f"Where the {kind.whole} goes", waterfalls(kind, rows)),
+            section("parts", "Where the time goes", waterfalls(kind, rows)),
         ]
     if extras.get("map"):
         parts.append(section("map", "Map of tensor and pipeline degrees", heat(extras["map"])))
@@ -61,67 +59,21 @@ def page(document: Document, **extras: Any) -> str:
     )
 
 
-def rows_of(document: Document) -> tuple[Kind, list[Row]]:
-    """The rows of an answer of recommend, serve or compare.
-
-    Raises:
-        PlannerError: another document.
-    """
-    schema = str(document.get("schema", "")).partition("/")[0]
-    if schema == "planner.recommendation":
-        return TRAINING, list(document["plans"])
-    if schema == "planner.serving":
-        return SERVING, list(document["deployments"])
-    if schema == "planner.comparison":
-        found = [c for c in document["clusters"] if c["plan"]]
-        return TRAINING, [_compared(c, n) for n, c in enumerate(found, start=1)]
-    known = "recommend, serve and compare, with --json"
-    raise PlannerError("no answer that has a page", f"answers that have one: those of {known}")
-
-
-def _compared(cluster: Row, place: int) -> Row:
-    """The best plan on one of several clusters as a row."""
-    more = {key: cluster[key] for key in ("usd_per_hour", "usable_memory_bytes")}
-    return {**cluster["plan"], **more, "rank": place, "cluster": cluster["name"]}
-
-
 def section(name: str, title: str, inner: str) -> str:
     """A part of the page under its heading; nothing where there is nothing in it."""
     head = f"<h2>{text(title)}</h2>\n" if title else ""
     return f'<section id="{name}">\n{head}{inner}</section>\n' if inner else ""
 
 
-def _title(document: Document) -> str:
-    inputs = document.get("inputs")
-    if inputs is None:
-        inputs = document["clusters"][0]["inputs"]
-        return f"{inputs['model']['name']} on {', '.join(c['name'] for c in document['clusters'])}"
-    cluster = inputs["cluster"]
-    return f"{inputs['model']['name']} on {cluster['gpus']:,} × {cluster['accelerator']}"
-
-
-def _facts(document: Document) -> str:
-    inputs = document.get("inputs") or document["clusters"][0]["inputs"]
-    model, w = inputs["model"], inputs["workload"]
-    said = [f"{format_count(model['parameters'])} parameters"]
-    if "cluster" in inputs and "inputs" in document:
-        said.append(f"{inputs['cluster']['nodes']:,} × {inputs['cluster']['node']}")
-    if "global_batch" in w:
-        said.append(f"{w['global_batch']:,} sequences × {w['seq']:,} tokens per step, {w['precision']}")
-    else:
-        said.append(f"{w['input']:,} tokens in, {w['output']:,} out")
-    said.append(str(inputs.get("framework") or inputs.get("engine")))
-    return f'<p class="faint">{text(" · ".join(said))}</p>'
-
-
 def _verdict(document: Document, kind: Kind, rows: Sequence[Row], extras: Mapping[str, Any]) -> str:
     fits = document["fits_as_requested"]
     said = '<span class="good">Fits as asked.</span>' if fits else '<span class="bad">Does not fit as asked.</span>'
-    if rows:
+    lead = "First" if kind.order else "Answer"
+    if rows and (kind.order or rows[0].get("is")):
         first = rows[0]
         numbers = [(m, number(first, m.key)) for m in kind.measures]
         told = [_told(m.head, m.say(value), m is STEP, extras) for m, value in numbers if value is not None]
-        said += f" First: {text(name_of(kind, first).partition(': ')[2])} · {' · '.join(told)}"
+        said += f" {lead}: {text(name_of(kind, first).partition(': ')[2])} · {' · '.join(told)}"
     smallest = document.get("smallest_cluster_gpus")
     said += f" It fits on {smallest:,} GPUs." if smallest else ""
     return f"<p>{said}</p>\n"
@@ -146,7 +98,7 @@ def ranking(kind: Kind, rows: Sequence[Row]) -> str:
         for i, h in enumerate(heads)
     )
     body = "".join(_row(kind, row, list(shown), measures) for row in rows)
-    table = f'<table class="sortable"><caption>Best first. Heads sort.</caption><thead><tr>{head}</tr></thead>\n'
+    table = f'<table class="sortable"><caption>{kind.order}Heads sort.</caption><thead><tr>{head}</tr></thead>\n'
     agree = ", ".join(f"{head} {value}" for head, value in same.items())
     return (
         _filters(shown, rows)
@@ -158,8 +110,8 @@ def ranking(kind: Kind, rows: Sequence[Row]) -> str:
 def _row(kind: Kind, row: Row, keys: Sequence[str], measures: Sequence[Any]) -> str:
     cells = "".join(f"<td>{text(word(row.get(key)))}</td>" for key in keys)
     for m in measures:
-        value, band = number(row, m.key), row.get("step_time_band")
-        said = "–" if value is None else m.say(value) + (f" ±{band:.0%}" if band and m is STEP else "")
+        value, band = number(row, m.key), row.get(kind.band) if m in (STEP, kind.x) else None
+        said = "–" if value is None else m.say(value) + (f" ±{band:.0%}" if band else "")
         cells += f'<td data-v="{"" if value is None else value!r}">{text(said)}</td>'
     return f'<tr id="row-{row["rank"]}"><th scope="row">{row["rank"]}</th>{cells}</tr>\n'
 
@@ -181,7 +133,7 @@ def _filters(shown: Mapping[str, str], rows: Sequence[Row]) -> str:
 
 def misses(document: Document, kind: Kind) -> str:
     """The nearest misses, and what was not tried."""
-    found = [f"{r['says']}" for r in document.get("rejected", ())]
+    found = [str(one["says"]) for key in ("rejected", "does_not_fit") for one in document.get(key, ())]
     for row in document.get("nearest_misses", ()):
         name, short = name_of(kind, row).partition(": ")[2], MEMORY.say(row["short_by_bytes"])
         found.append(f"{name}: short by {short}, most of it {row['binding_constraint'].partition('.')[2]}")

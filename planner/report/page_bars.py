@@ -16,29 +16,29 @@ MOST = 30
 
 
 def times(kind: Kind, rows: Sequence[Row]) -> str:
-    """Time of every row with its band; rows inside the first one's band are ties."""
-    shown = [row for row in rows[:MOST] if number(row, kind.x.key) is not None]
-    ends = [_band(kind, row) for row in shown]
-    most, first = max(high for _, high in ends), number(shown[0], kind.x.key) or 0.0
-    lines = []
-    for row, (low, high) in zip(shown, ends, strict=True):
-        value = number(row, kind.x.key) or 0.0
-        width = row.get("step_time_band")
-        said = kind.x.say(value) + (f" ±{width:.0%}" if width else "")
-        tie = "tie" if row is not shown[0] and tied(first, value, shown[0].get("step_time_band")) else ""
-        bar = _piece(0, value / most, COLOURS[0], "") + (_whisker(low / most, high / most) if width else "")
-        lines.append(_line(name_of(kind, row), bar, said, tie))
-    return _table(lines, f"{kind.whole.capitalize()}, band as a whisker", (kind.what, kind.whole, "", ""))
-
-
-def _band(kind: Kind, row: Row) -> tuple[float, float]:
-    value, width = number(row, kind.x.key) or 0.0, row.get("step_time_band") or 0.0
-    return value / exp(width), value * exp(width)
+    """Time of every row with its band, or what else is drawn; slower rows inside the first one's band are ties."""
+    bar = kind.bar or kind.x
+    shown = [(row, value) for row in rows[:MOST] if (value := number(row, bar.key)) is not None]
+    if not shown:
+        return ""
+    widths = [0.0 if kind.bar else row.get(kind.band) or 0.0 for row, _ in shown]
+    most = max(value * exp(width) for (_, value), width in zip(shown, widths, strict=True))
+    first, lines = shown[0][1], []
+    for (row, value), width in zip(shown, widths, strict=True):
+        said = bar.say(value) + (f" ±{width:.0%}" if width else "")
+        tie = "tie" if row is not shown[0][0] and value >= first and tied(first, value, widths[0] or None) else ""
+        drawn = _piece(0, value / most, COLOURS[0], "")
+        drawn += _whisker(value * exp(-width) / most, value * exp(width) / most) if width else ""
+        lines.append(_line(name_of(kind, row), drawn, said, tie))
+    head = kind.whole if bar is kind.x else bar.head
+    return _table(lines, f"{head}{', band as a whisker' if any(widths) else ''}", (kind.what, head, "", ""))
 
 
 def memory(kind: Kind, rows: Sequence[Row], capacity: float | None) -> str:
     """Memory of the fullest rank of every row by part, the limit as a line, the band as a whisker."""
     shown = [row for row in rows[:MOST] if "memory_bytes" in row]
+    if not shown:
+        return ""
     names = _parts(row["memory_bytes"] for row in shown)
     most = 1.02 * max(max(_reach(row), _limit(row, capacity)) for row in shown)
     lines = []
@@ -72,6 +72,8 @@ def _parts(several: Iterable[Mapping[str, float]]) -> list[str]:
 def waterfalls(kind: Kind, rows: Sequence[Row]) -> str:
     """Where the time of a row goes, part after part; one row at a time is chosen."""
     shown = [row for row in rows[:MOST] if row.get(kind.parts)]
+    if not shown:
+        return ""
     options = "".join(f'<option value="{row["rank"]}">{text(name_of(kind, row))}</option>' for row in shown)
     tool = f'<div class="tools"><label>{kind.what} <select id="pick">{options}</select></label></div>\n'
     return tool + "".join(f'<div data-parts="{row["rank"]}">{_waterfall(kind, row)}</div>\n' for row in shown)
@@ -82,10 +84,13 @@ def _waterfall(kind: Kind, row: Row) -> str:
     whole, start, lines = sum(parts.values()), 0.0, []
     for name, value in parts.items():
         bar = _piece(start / whole, value / whole, COLOURS[0], "")
-        lines.append(_line(PART_NAMES.get(name, name), bar, format_seconds(value), f"{value / whole:.1%}"))
+        lines.append(
+            _line(PART_NAMES.get(name, name.replace("_", " ")), bar, format_seconds(value), f"{value / whole:.1%}")
+        )
         start += value
-    lines.append(_line(kind.whole, _piece(0, 1, COLOURS[6], ""), format_seconds(whole), "100%"))
-    caption = f"{kind.whole.capitalize()} of {kind.what} {name_of(kind, row)}"
+    what = "time per token" if "tpot" in kind.parts else "step time"
+    lines.append(_line(what, _piece(0, 1, COLOURS[6], ""), format_seconds(whole), "100%"))
+    caption = f"{what.capitalize()} of {kind.what} {name_of(kind, row)}"
     return _table(lines, caption, ("part", "from when to when", "", "share"))
 
 

@@ -28,7 +28,8 @@ class Kind:
     Attributes:
         dimensions: keys that make a row what it is, with their heads.
         x, y: measures of the plot: the first is better when low, the second as `high` says.
-        parts: key of the parts that make up `x`; what: what a row is called.
+        parts: key of the parts that make up `x`; whole: its name; band: key of its band; what: what a row is called.
+        bar: what is drawn per row, `x` if nothing else is said; order: how rows are ordered, if they are ranked.
     """
 
     what: str
@@ -39,6 +40,9 @@ class Kind:
     high: bool
     parts: str
     whole: str
+    band: str = "step_time_band"
+    bar: Measure | None = None
+    order: str = ""
 
 
 def percent(value: float) -> str:
@@ -72,7 +76,7 @@ TRAINING = Kind(
         STEP, Measure("tokens_per_second", "tokens/s", count), Measure("mfu", "MFU", percent),
         Measure("bubble_fraction", "bubble", percent), MEMORY, Measure("usd_per_hour", "$/h", usd),
     ),
-    STEP, MEMORY, False, "step_time_parts_s", "step time",
+    STEP, MEMORY, False, "step_time_parts_s", "step time", order="Best first. ",
 )  # fmt: skip
 
 SERVING = Kind(
@@ -84,6 +88,34 @@ SERVING = Kind(
         Measure("tokens_per_s_per_gpu", "tokens/s/GPU", count), MEMORY,
     ),
     TPOT, Measure("tokens_per_s_per_gpu", "tokens/s/GPU", count), True, "mean_tpot_parts_s", "time per token",
+    order="Best first. ",
+)  # fmt: skip
+
+SPEED = Measure("tokens_per_second", "tokens/s", count)
+TIME = Measure("time_s", "time", format_seconds)
+HOURS = Measure("gpu_hours", "GPU-hours", count)
+COST = Measure("cost_usd", "cost", usd)
+GPUS = Measure("gpus", "GPUs", count)
+
+_WHERE = {"is": "is", "gpu": "GPU", "gpus": "GPUs", "nodes": "nodes", "global_batch": "batch"}
+
+SIZES = Kind(
+    "cluster", _WHERE, (TIME, COST, HOURS, STEP, SPEED, Measure("mfu", "MFU", percent)),
+    TIME, COST, False, "", "time", "time_band",
+)  # fmt: skip
+
+CURVE = Kind(
+    "size", _WHERE | TRAINING.dimensions, TRAINING.measures, GPUS, SPEED, True, "step_time_parts_s", "GPUs",
+    bar=SPEED,
+)  # fmt: skip
+
+LOADS = Kind(
+    "cluster", {"is": "is", "gpu": "GPU", **SERVING.dimensions},
+    (
+        SPEED, Measure("ttft_s", "first token", format_seconds), TPOT, Measure("usd_per_hour", "$/h", usd),
+        Measure("usd_per_million_output_tokens", "$/M tokens out", usd), MEMORY,
+    ),
+    GPUS, TPOT, False, "mean_tpot_parts_s", "GPUs", "", bar=TPOT,
 )  # fmt: skip
 
 ALWAYS = ("tp", "pp", "dp")
@@ -110,14 +142,19 @@ def differing(kind: Kind, rows: Sequence[Row]) -> tuple[dict[str, str], dict[str
     there = {key: head for key, head in kind.dimensions.items() if any(key in row for row in rows)}
     values = {key: {word(row.get(key)) for row in rows} for key in there}
     shown = {key: head for key, head in there.items() if key in ALWAYS or len(values[key]) > 1}
-    same = {head: min(values[key]) for key, head in there.items() if key not in shown}
+    same = {head: min(values[key]) for key, head in there.items() if key not in shown and values[key] != {"–"}}
     return shown, same
 
 
 def name_of(kind: Kind, row: Row) -> str:
     """ "1: tp 4 pp 8 dp 2 b 1"; degrees of one are left out."""
-    said = [f"{head} {word(row[key])}" for key, head in list(kind.dimensions.items())[:10] if _telling(key, row)]
+    keys = [key for key in list(kind.dimensions)[:12] if key not in UNNAMED and _telling(key, row)]
+    said = [("" if key in BARE else f"{kind.dimensions[key]} ") + word(row[key]) for key in keys]
     return f"{row['rank']}: {' '.join(said)}"
+
+
+UNNAMED, BARE = ("is", "nodes", "global_batch", "micro_batches", "sequence_parallel"), ("cluster", "gpu")
+"""Dimensions that no name of a row has, and those that stand in it without their head."""
 
 
 def _telling(key: str, row: Row) -> bool:

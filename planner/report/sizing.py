@@ -31,7 +31,7 @@ FRONT = 8
 """Rows of the Pareto front that are shown; JSON has all."""
 
 OWN = {"--tokens", "--deadline", "--budget", "--price", "--objective", "--max-gpus", "--failures", "--checkpoint"}
-OWN |= {"--restart", "--repair", "--gpu", "--gpus", "-g", "--fields"}
+OWN |= {"--restart", "--repair", "--gpu", "--gpus", "-g", "--fields", "--html"}
 """Options of `size` that other commands do not take."""
 
 

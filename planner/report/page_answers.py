@@ -1,0 +1,105 @@
+"""What the page of an answer takes from each verb's JSON: the rows, the title, and what was asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from planner.errors import PlannerError
+from planner.report.page_rows import CURVE, LOADS, SERVING, SIZES, TRAINING, Kind, Row
+from planner.units import format_count
+
+Document = Mapping[str, Any]
+
+
+def rows_of(document: Document) -> tuple[Kind, list[Row]]:
+    """The rows of an answer, best first, and what they have.
+
+    Raises:
+        PlannerError: an answer that has no page.
+    """
+    schema = str(document.get("schema", "")).partition("/")[0].removeprefix("planner.")
+    if schema not in KINDS:
+        raise PlannerError(
+            "no answer that has a page", "answers that have one: recommend, serve, size and compare with --json"
+        )
+    kind, rows = KINDS[schema]
+    return kind, [{"rank": n, **row} for n, row in enumerate(rows(document), start=1)]
+
+
+def _compared(document: Document) -> list[Row]:
+    """The best plan on every one of several clusters."""
+    more = ("usd_per_hour", "usable_memory_bytes")
+    found = [c for c in document["clusters"] if c["plan"]]
+    return [_unranked(c["plan"]) | {key: c[key] for key in more} | {"cluster": c["name"]} for c in found]
+
+
+def _curve(document: Document) -> list[Row]:
+    return [{**_unranked(row["plan"]), **row} for row in document["curve"]]
+
+
+def _loads(document: Document) -> list[Row]:
+    return _titled(document, [{**one["deployment"], **one} for one in document["each_gpu"]], ("answer", "cheapest"))
+
+
+def _sizes(document: Document) -> list[Row]:
+    return _titled(document, document["points"], ("answer", "fewest", "cheapest", "fastest"))
+
+
+def _titled(document: Document, rows: Sequence[Row], names: Sequence[str]) -> list[Row]:
+    """Rows with what they are the best in; the answer leads."""
+    best = {name: document[name] for name in names if document.get(name)}
+    found = []
+    for row in rows:
+        is_ = [name for name, one in best.items() if all(one[key] == row[key] for key in ("gpu", "gpus", "nodes"))]
+        found.append({**row, "is": is_})
+    return sorted(found, key=lambda row: "answer" not in row["is"])
+
+
+def _unranked(plan: Row) -> dict[str, Any]:
+    return {key: value for key, value in plan.items() if key != "rank"}
+
+
+KINDS: dict[str, tuple[Kind, Callable[[Document], Sequence[Row]]]] = {
+    "recommendation": (TRAINING, lambda document: document["plans"]),
+    "serving": (SERVING, lambda document: document["deployments"]),
+    "comparison": (TRAINING, _compared),
+    "curve": (CURVE, _curve),
+    "size": (SIZES, _sizes),
+    "size-serving": (LOADS, _loads),
+}
+"""By the schema of the answer."""
+
+
+def title_of(document: Document) -> str:
+    """ "llama3.1-70b on 64 × h100-sxm5-80gb"."""
+    inputs = _inputs(document)
+    name = inputs["model"]["name"]
+    if "clusters" in document:
+        return f"{name} on {', '.join(c['name'] for c in document['clusters'])}"
+    if "cluster" in inputs:
+        return f"{name} on {inputs['cluster']['gpus']:,} × {inputs['cluster']['accelerator']}"
+    if "sizes" in inputs:
+        return f"{name} on {inputs['sizes'][0]:,} to {inputs['sizes'][-1]:,} × {inputs['accelerator']}"
+    return f"A cluster for {name}"
+
+
+def facts_of(document: Document) -> str:
+    """The size of the model, the work and who does it, in a line."""
+    inputs = _inputs(document)
+    work = inputs["workload"]
+    said = [f"{format_count(inputs['model']['parameters'])} parameters"]
+    if "input" in work:
+        said.append(f"{work['input']:,} tokens in, {work['output']:,} out")
+    else:
+        batch = f"{work['global_batch']:,} sequences × " if work["global_batch"] else "sequences of "
+        said.append(f"{batch}{work['seq']:,} tokens, {work['precision']}")
+    if inputs.get("tokens"):
+        said.append(f"{format_count(inputs['tokens'])} tokens in all")
+    said += [str(inputs[key]) for key in ("framework", "engine") if inputs.get(key)]
+    return " · ".join(said)
+
+
+def _inputs(document: Document) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = document["inputs"] if "inputs" in document else document["clusters"][0]["inputs"]
+    return found
