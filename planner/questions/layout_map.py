@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from planner.frozen import frozen
 from planner.plan import Range
 from planner.questions.train import Ranked, problem, rank
 from planner.search import Candidate, Outcome, layout, search
@@ -15,7 +16,7 @@ KEEP = 200
 """Layouts that the one search over everything keeps; pairs beyond them are searched one by one."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Cell:
     """One pair of degrees.
 

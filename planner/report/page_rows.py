@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from html import escape
 from typing import Any
 
+from planner.frozen import frozen
 from planner.units import format_bytes, format_seconds
 
 Row = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Measure:
     """A number of a row: its key, or keys with a dot between them, its head, and how it reads."""
 
@@ -21,7 +21,7 @@ class Measure:
     say: Callable[[float], str]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Kind:
     """What rows of one verb have.
 
