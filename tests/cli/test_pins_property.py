@@ -23,7 +23,7 @@ from planner.questions.sweep import Cell, Shelves, Sweep
 from planner.questions.train import usable_memory
 from planner.schedules import SCHEDULES, offered
 from planner.training.job import Job
-from planner.training.memory import peak_memory
+from planner.training.moments import peak_memory
 from planner.training.rule import head_worth
 from planner.training.rules import legal
 from tests.jobs import job
@@ -167,7 +167,7 @@ def truth(asked: Asked) -> tuple[bool, bool]:
         allowed = plan[legal(of, plan)[0] & policy(of, plan, pins)]
         if len(allowed):
             found = True
-            if np.any(peak_memory(of, allowed.floats())[0].total <= usable_memory(of)):
+            if np.any(peak_memory(of, allowed.floats()).memory.total <= usable_memory(of)):
                 return True, True
     return found, False
 
