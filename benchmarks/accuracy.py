@@ -18,13 +18,16 @@ from planner.accuracy.mapping import DOUBTFUL
 from planner.accuracy.predict import Prediction, predict
 from planner.accuracy.rows import read_folder, read_table
 from planner.accuracy.score import Score, apart, main, score
-from planner.report.validation import HEADS, cells
+from planner.report.validation import COLUMNS, cells
 from planner.schema.base import Record
 
 ROOT = Path(__file__).parents[1]
 MEASURED = ROOT / "benchmarks" / "measured"
 PAGE = ROOT / "docs" / "accuracy.md"
 WORST = 12
+
+HEADS = [column.name for column in COLUMNS[1:]]
+"""Of the columns that `planner validate` prints, behind the name."""
 
 LINKS = ("efficiency", "latency", "hop_latency", "congestion")
 NOT_FITTED = ("zero", "zero_with_pipeline", "uneven_layers", "shard_is_master", "p2p_blocking", "counts_head")

@@ -2,9 +2,8 @@
 
 Half-widths are of |log(predicted/measured)|, so that the measured time lies between predicted*exp(-w) and
 predicted*exp(w) in four cases of five; for small w that is predicted ± w. `benchmarks/bands.py` makes the numbers
-(`profiles/accuracy/bands.yaml`) out of the corpus and says how; those of times hold for dense models in 16 bit without
-context parallelism, those of peaks for full training in 16 bit. Other kinds were never held against enough runs and get
-no band.
+(`profiles/accuracy/bands.yaml`) out of the corpus and says how. A kind of plan that was never held against enough runs
+gets no band.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from planner.blocks.structure import beyond_attention
 from planner.catalog.library import packaged
 from planner.catalog.yamlfile import read_profile
 from planner.frozen import frozen
@@ -51,11 +51,25 @@ class PeakWidths(Record):
     narrow: Width
 
 
+class KindWidths(Record):
+    """Half-widths of step times as packaged, of kinds of plans apart from dense full training in 16 bit, any scale.
+
+    Attributes:
+        moe: mixtures of experts; narrow: products below 16 bit; context: cp > 1; lora: adapters on weights in 16 bit.
+    """
+
+    moe: Width
+    narrow: Width
+    context: Width
+    lora: Width
+
+
 class Bands(Record):
     """The content of bands.yaml.
 
     Attributes:
         coverage: share of held-out runs inside.
+        kinds: of times; a plan of several has the widest, and no narrower one than its accelerator and preset give.
         measured: accelerator and preset were both fitted to runs, the source at hand not among them.
         new_preset: the accelerator was, the preset was not. new_accelerator: the accelerator was not, or the network.
         peaks: the same of memory.
@@ -66,6 +80,7 @@ class Bands(Record):
     measured: Widths
     new_preset: Widths
     new_accelerator: Widths
+    kinds: KindWidths
     peaks: PeakWidths
 
 
@@ -94,21 +109,33 @@ def band(job: Job, plan: Plan) -> Band:
     kind, near = _kind(job)
     size, where = scale(job)
     width: float = getattr(getattr(bands(), kind), size)
-    return Band(width, f"{bands().coverage:.0%} of held-out runs: {near}, {where}")
+    apart = dict(_apart(job, plan))
+    if not apart:
+        return Band(width, f"{bands().coverage:.0%} of held-out runs: {near}, {where}")
+    wide = max(width, *(getattr(bands().kinds, name) for name in apart))
+    return Band(wide, f"{bands().coverage:.0%} of measured runs: {', '.join(apart.values())}; {near}, {where}")
+
+
+def _apart(job: Job, plan: Plan) -> Iterator[tuple[str, str]]:
+    """The fields of KindWidths that a plan falls under, in words."""
+    if job.model.moe is not None:
+        yield "moe", "mixtures of experts"
+    if not job.recipe.wide:
+        yield "narrow", "products below 16 bit"
+    if plan.cp > 1:
+        yield "context", "context parallelism"
+    if job.lora:
+        yield "lora", "LoRA"
 
 
 def unmeasured(job: Job, plan: Plan) -> Iterator[str]:
-    """What no dense 16-bit run of the corpus stands for."""
-    if job.model.moe is not None:
-        yield "mixture of experts"
-    if plan.cp > 1:
-        yield "context parallelism"
-    if job.lora:
-        yield "QLoRA" if job.workload.method == "qlora" else "LoRA"
+    """What no run of the corpus stands for."""
+    if beyond := beyond_attention(job.model):
+        yield beyond
+    if job.workload.method == "qlora":
+        yield "QLoRA"
     if job.workload.offload != "none":
         yield "offload"
-    if not job.recipe.wide:
-        yield job.workload.precision
 
 
 def memory_band(job: Job) -> Band:

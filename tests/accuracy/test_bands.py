@@ -69,9 +69,8 @@ def test_scales() -> None:
 @pytest.mark.parametrize(
     ("changes", "plan", "says"),
     [
-        ({"model": "mixtral-8x7b"}, Plan(), "mixture of experts"),
-        ({}, Plan(cp=2), "context parallelism"),
-        ({"method": "lora"}, Plan(), "LoRA"),
+        ({"model": "nemotron-h-8b"}, Plan(), "Mamba-2 state-space layers"),
+        ({"method": "qlora"}, Plan(), "QLoRA"),
         ({"offload": "optimizer"}, Plan(), "offload"),
     ],
 )
@@ -79,6 +78,22 @@ def test_untested(changes: dict[str, Any], plan: Plan, says: str) -> None:
     """No band, and the reason."""
     found = band(job(**changes), plan)
     assert found.width is None and found.reason == f"untested: {says}"
+
+
+@pytest.mark.parametrize(
+    ("changes", "plan", "kind", "says"),
+    [
+        ({"model": "mixtral-8x7b"}, Plan(), "moe", "mixtures of experts"),
+        ({"gpus": "8xH100", "precision": "fp8"}, Plan(), "narrow", "products below 16 bit"),
+        ({"gpus": "8xMI300X"}, Plan(cp=2), "context", "context parallelism"),
+        ({"method": "lora"}, Plan(), "lora", "LoRA"),
+    ],
+)
+def test_kinds_apart(changes: dict[str, Any], plan: Plan, kind: str, says: str) -> None:
+    """The band of their own runs, and no narrower one than accelerator and preset give."""
+    found, plain = band(job(**changes), plan), {"gpus": changes.get("gpus", "8xA100")}
+    assert found.width == max(getattr(bands().kinds, kind), band(job(**plain), Plan()).width or 0.0)
+    assert says in found.reason
 
 
 def test_ties() -> None:
