@@ -24,7 +24,7 @@ from planner.schema.framework import Framework
 from planner.schema.hardware import Cluster
 from planner.schema.model import Model
 from planner.schema.workload import Workload
-from planner.training.defaults import SEQUENCES_PER_GPU, default_global_batch, default_precision, default_sequence
+from planner.training.defaults import default_precision, default_sequence, usual_batch
 from planner.training.job import Job
 from planner.training.space import Bounds
 from planner.wording import schema_problem
@@ -80,7 +80,7 @@ def ask(
     bf16_last: int = 0,
     margin: str = "0%",
     strict_fit: bool = False,
-    framework: str = "megatron-core",
+    framework: str | None = None,
     micro_batch: str | None = None,
     recompute: str | None = None,
     schedule: str | None = None,
@@ -99,7 +99,7 @@ def ask(
     """
     library = library or open_library(profiles, strict)
     shape, cluster = library.model(model), find_cluster(on_network(gpus, network), library)
-    preset = library.framework(framework)
+    preset = library.framework(framework or _trainer(method, options))
     narrow = {"fp8_param_gather": fp8_param_gather, "bf16_first": bf16_first, "bf16_last": bf16_last}
     chosen: dict[str, Any] = narrow | {"attention": attention, "method": method, "optimizer": optimizer}
     modules, dispatcher, experts = _experts(options)
@@ -109,14 +109,20 @@ def ask(
     ranges = {name: parse_range(name, text) for name, text in options.items() if text is not None}
     said = (global_batch, batch_tokens, gradient_accumulation_steps, seq or default_sequence(shape.value))
     batch, reckoned = sequences(*said, cluster.value.gpus, ranges)
-    chosen |= {"offload": offload, "loss": loss, "context": cp_comm, "precision": recipe.name}
-    chosen |= trained | experts
+    chosen |= {"offload": offload, "loss": loss, "context": cp_comm, "precision": recipe.name} | trained | experts
     workload, defaults = _workload(shape.value, cluster.value, seq, batch, chosen, preset.value.tunes)
     check_schedules(preset.value)
     job = kept_free(Job(shape.value, cluster.value, workload, preset.value, recipe), margin, strict_fit)
     limits = _bounds(ranges, schedule, recompute, modules, dispatcher)
     named = (*shape.assumptions, *cluster.assumptions, *preset.assumptions)
+    named += () if framework or not preset.value.tunes else (f"preset {preset.value.name}; --framework names another",)
     return Question(job, limits, (*named, *reckoned, *defaults, *_kernels(job), *_kept_free(job)))
+
+
+def _trainer(method: str, options: dict[str, Any]) -> str:
+    """The preset where none is named: of adapters the Trainer's, unless degrees that it does not have are asked for."""
+    split = any(options.get(name) not in (None, "1") for name in ("tp", "pp", "cp", "ep", "etp", "v", "sp"))
+    return "megatron-core" if method not in ("lora", "qlora") or split else "hf"
 
 
 EXPERTS = ("recompute_modules", "dispatcher", "cuda_graphs", "imbalance", "capacity_factor")
@@ -170,8 +176,8 @@ def _workload(
         notes.append(f"sequence {seq:,} tokens (the model's context, at most 8,192); --seq sets it")
     if batch is None:
         tuned = chosen["method"] != "full" or tunes
-        batch = SEQUENCES_PER_GPU * cluster.gpus if tuned else default_global_batch(seq, cluster.gpus)
-        why = f"{SEQUENCES_PER_GPU} per GPU, as fine-tuning has it" if tuned else "about 4 M tokens per step"
+        batch = usual_batch(seq, cluster.gpus, tuned)
+        why = "as fine-tuning has it" if tuned else "about 4 M tokens per step"
         notes.append(f"global batch {batch:,} sequences ({why}); --global-batch sets it")
     if seq > model.context:
         notes.append(f"{seq:,} tokens exceed the {model.context:,} that {model.name} was published with")

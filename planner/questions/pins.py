@@ -12,7 +12,7 @@ from planner.plan import Plan, Range, divisors
 from planner.schedules import MEGATRON, SCHEDULES, run_by
 from planner.search import Outcome
 from planner.sizing.ladder import joined, multiples, rungs, sized
-from planner.training.defaults import default_global_batch
+from planner.training.defaults import usual_batch
 from planner.training.job import Job
 from planner.training.policies import dispatchers
 from planner.training.rules import rules_of
@@ -115,8 +115,8 @@ def larger(job: Job, bounds: Bounds, most: int) -> list[int]:
 def grown(job: Job, gpus: int) -> Job:
     """The job on so many accelerators; a batch that is the default of its cluster is that of the new one."""
     w = job.workload
-    usual = w.global_batch == default_global_batch(w.seq, job.cluster.gpus)
-    batch = default_global_batch(w.seq, gpus) if usual else w.global_batch
+    usual = w.global_batch == usual_batch(w.seq, job.cluster.gpus, job.tuned)
+    batch = usual_batch(w.seq, gpus, job.tuned) if usual else w.global_batch
     return replace(job, cluster=sized(job.cluster, gpus), workload=w.model_copy(update={"global_batch": batch}))
 
 

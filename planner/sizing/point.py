@@ -11,7 +11,7 @@ from planner.schema.hardware import Node
 from planner.sizing.failures import Failures
 from planner.sizing.ladder import between, multiples, rungs, sized
 from planner.sizing.money import Bill, bill
-from planner.training.defaults import default_global_batch
+from planner.training.defaults import usual_batch
 from planner.training.job import Job
 from planner.training.space import Bounds
 
@@ -92,7 +92,7 @@ class Point:
 def on(kind: Kind, gpus: int) -> Job:
     """The job on so many accelerators."""
     cluster, w = sized(kind.job.cluster, gpus), kind.job.workload
-    batch = w.global_batch if kind.batch else default_global_batch(w.seq, gpus)
+    batch = w.global_batch if kind.batch else usual_batch(w.seq, gpus, kind.job.tuned)
     return replace(kind.job, cluster=cluster, workload=w.model_copy(update={"global_batch": batch}))
 
 

@@ -10,8 +10,8 @@ from planner.schema.model import Model
 TOKENS_PER_STEP = 2**22
 """About 4 M tokens per optimizer step: Llama 2 and 3 pre-trained with 4 M (arXiv:2307.09288, 2.2; 2407.21783, 3.4)."""
 
-SEQUENCES_PER_GPU = 8
-"""Of one step of fine-tuning: per_device_train_batch_size of Transformers' Trainer (training_args.py)."""
+TUNING_SEQUENCES = 64
+"""Of one step of fine-tuning: LIMA's 32 to 64 (arXiv:2305.11206, 3), Alpaca's and Tulu 3's 128 (2411.15124, 4.3)."""
 
 LONGEST_SEQUENCE = 8192
 """Longer contexts are trained in a short last phase; the bulk of pre-training runs at 8k or less (2407.21783, 3.4)."""
@@ -27,10 +27,25 @@ def default_global_batch(seq: int, gpus: int) -> int:
 
     8,192 tokens on 128 GPUs: 512. 4,096 tokens on 24 GPUs: 3 * 256 = 768 (1,024 would leave dp = 3, 6, 12 out).
     """
+    return _divisible(TOKENS_PER_STEP / seq, gpus)
+
+
+def default_tuning_batch(gpus: int) -> int:
+    """About 64 sequences, at least one per GPU, whatever they are long: 64 on 8 GPUs, 256 on 256."""
+    return _divisible(max(TUNING_SEQUENCES, gpus), gpus)
+
+
+def usual_batch(seq: int, gpus: int, tuned: bool) -> int:
+    """Sequences of a step where nothing says: of fine-tuning, or of pre-training."""
+    return default_tuning_batch(gpus) if tuned else default_global_batch(seq, gpus)
+
+
+def _divisible(wanted: float, gpus: int) -> int:
+    """About as many, a power of two times the odd part of the GPU count."""
     odd = gpus
     while odd % 2 == 0:
         odd //= 2
-    power = max(0, round(log2(max(1.0, TOKENS_PER_STEP / seq / odd))))
+    power = max(0, round(log2(max(1.0, wanted / odd))))
     return odd * (1 << power)
 
 

@@ -83,6 +83,11 @@ class Job:
         return self.workload.method != "full"
 
     @property
+    def tuned(self) -> bool:
+        """True for fine-tuning, whose batches count sequences: by its method, or by the trainer."""
+        return self.lora or self.framework.tunes
+
+    @property
     def base(self) -> Format:
         """The format of the frozen weights of linear layers; embeddings, head, router and norms keep the recipe's."""
         return self.workload.base if self.workload.method == "qlora" else self.recipe.base
