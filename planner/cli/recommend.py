@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,11 +13,21 @@ from planner.cli.htmlfile import Html
 from planner.cli.request import Request, job_options, resolve, takes_request
 from planner.errors import EXIT_FITS, EXIT_NOTHING_FITS, PlannerError
 
+if TYPE_CHECKING:
+    from planner.questions.train import Ranked
+    from planner.schema.hardware import Cluster
+
+_Tokens = Annotated[
+    str | None,
+    typer.Option("--tokens", help="Tokens of the whole run: days and money, too: 15T, 300B", rich_help_panel="Output"),
+]
+
 
 @takes_request
 def recommend(
     request: Request,
     top: Annotated[int, typer.Option("--top", help="How many plans to show", rich_help_panel="Output")] = 10,
+    tokens: _Tokens = None,
     html: Html = None,
 ) -> None:
     """Rank all plans of a model on a cluster: step time, MFU, bubble, memory of the fullest rank.
@@ -27,7 +37,11 @@ def recommend(
     """
     if not 1 <= top <= 1000:
         raise PlannerError(f"--top must be between 1 and 1000, not {top}")
-    if ".." in request.gpus and _curve(request, html):
+    if tokens is not None:
+        from planner.sizing.limits import read_tokens
+
+        read_tokens(tokens)
+    if ".." in request.gpus and _curve(request, tokens, html):
         return
     question = resolve(request)
     from planner.cli.screen import notes, progress
@@ -39,6 +53,7 @@ def recommend(
     notes(assumptions, request.quiet)
     with progress(request.quiet) as tick:
         answer = search(question.job, question.bounds, top, request.exact, tick)
+    run = None if tokens is None else _run(request, question.job.cluster, answer.ranked, tokens)
     if html is not None:
         from planner.cli.htmlfile import ranking
 
@@ -46,22 +61,36 @@ def recommend(
     if request.as_json:
         from planner.report.jsonout import recommendation, write
 
-        sys.stdout.write(write(recommendation(answer, assumptions)))
+        sys.stdout.write(write(recommendation(answer, assumptions) | ({} if run is None else {"run": run[0]})))
     else:
         from planner.cli.screen import show, width
         from planner.report.table import recommendation as table
 
-        show(table(answer, sys.argv[1:], width()))
+        show(table(answer, sys.argv[1:], width(), () if run is None else run[1]))
     notes(warning(answer.fits, bool(answer.ranked)), request.quiet)
     raise typer.Exit(EXIT_FITS if answer.ranked else EXIT_NOTHING_FITS)
 
 
-def _curve(request: Request, html: Path | None) -> bool:
+def _run(request: Request, cluster: Cluster, plans: list[Ranked], text: str) -> tuple[dict[str, Any], list[str]]:
+    """A run of so many tokens, for JSON and in lines."""
+    from planner.catalog.library import open_library
+    from planner.questions.curve import bill_of
+    from planner.report.run import run_json, run_lines
+    from planner.sizing.limits import read_tokens
+
+    tokens = read_tokens(text) or 0.0
+    paid = bill_of(cluster, {}, open_library(request.profiles, request.strict))
+    return run_json(plans, tokens, paid), run_lines(plans, tokens, paid)
+
+
+def _curve(request: Request, tokens: str | None, html: Path | None) -> bool:
     """Answer for a range of clusters; False when --gpus is none."""
     from planner.questions.curve import ask_curve, curve, is_range
 
     if not is_range(request.gpus):
         return False
+    if tokens is not None:
+        raise PlannerError("--tokens is about one cluster; of several it is", "planner size --tokens 15T --gpu H100")
     from planner.cli.screen import notes, show, width
     from planner.questions.train import caveats
     from planner.report.curve import curve as ladder

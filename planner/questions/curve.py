@@ -128,7 +128,7 @@ def compare(model: str, gpus: str, *, price: Sequence[str] = (), exact: bool = F
     questions = {name: ask(model, name, library=library, **job) for name in names}
     prices = _prices(price, questions, library)
     return tuple(
-        Column(name, q, recommend(q.job, q.bounds, 1, exact), _bill(q.job.cluster, prices, library))
+        Column(name, q, recommend(q.job, q.bounds, 1, exact), bill_of(q.job.cluster, prices, library))
         for name, q in questions.items()
     )
 
@@ -147,7 +147,7 @@ def _prices(texts: Sequence[str], questions: dict[str, Question], library: Libra
     return found
 
 
-def _bill(cluster: Cluster, prices: dict[str, float], library: Library) -> Bill | None:
+def bill_of(cluster: Cluster, prices: dict[str, float], library: Library) -> Bill | None:
     """The user's price, the node's own, or the cheapest of a provider's that holds the same."""
     device, node = cluster.accelerator.name, cluster.node
     types = (node,) if node.price is not None else types_of(device, library)

@@ -26,7 +26,8 @@ def times(kind: Kind, rows: Sequence[Row]) -> str:
     first, lines = shown[0][1], []
     for (row, value), width in zip(shown, widths, strict=True):
         said = bar.say(value) + (f" ±{width:.0%}" if width else "")
-        tie = "tie" if row is not shown[0][0] and value >= first and tied(first, value, widths[0] or None) else ""
+        other = kind.order and row is not shown[0][0] and value >= first
+        tie = "tie" if other and tied(first, value, widths[0] or None) else ""
         drawn = _piece(0, value / most, COLOURS[0], "")
         drawn += _whisker(value * exp(-width) / most, value * exp(width) / most) if width else ""
         lines.append(_line(name_of(kind, row), drawn, said, tie))

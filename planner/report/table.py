@@ -33,15 +33,17 @@ BAR = 12
 """Cells of the memory bar."""
 
 
-def recommendation(answer: Recommendation, arguments: Sequence[str], width: int | None) -> Iterator[str]:
-    """Header, ranking, reasons and next steps."""
+def recommendation(
+    answer: Recommendation, arguments: Sequence[str], width: int | None, more: Sequence[str] = ()
+) -> Iterator[str]:
+    """Header, ranking, reasons, what `more` is said and next steps."""
     yield from (*header(answer), "")
     if not answer.fits:
         yield from (*does_not_fit(answer), "")
     if answer.ranked:
         yield from (*ranking(answer, width), "")
         yield from prose(reasons(answer), width, 8)
-    yield from prose(not_tried(answer), width, 8)
+    yield from prose([*not_tried(answer), *more], width, 8)
     yield from following(answer, arguments)
 
 
@@ -255,12 +257,16 @@ def _writable(ranked: Ranked) -> bool:
     return writes(ranked.job, ranked.plan)
 
 
+OWN = ("--top", "--html", "--tokens")
+"""Options of `recommend` that are no part of the problem."""
+
+
 def problem(arguments: Sequence[str]) -> list[str]:
     """What of a command line describes the problem: not the command, nor how much of the answer to show and how."""
     kept, words = [], iter(arguments[1:])
     for word in words:
-        if word in ("--top", "--html"):
+        if word in OWN:
             next(words, None)
-        elif word != "--json" and not word.startswith(("--top=", "--html=")):
+        elif word != "--json" and word.partition("=")[0] not in OWN:
             kept.append(word)
     return kept
