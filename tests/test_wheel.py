@@ -32,6 +32,7 @@ def test_wheel_carries_the_data_and_nothing_else(wheel: Path) -> None:
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"planner"}
     assert "planner/_profiles/models/llama3.1-70b.yaml" in names
+    assert "planner/py.typed" in names
     for table in (ROOT / "benchmarks").glob("measured*/*.csv"):
         assert zipfile.ZipFile(wheel).read(f"planner/_{table.parent.name}/{table.name}") == table.read_bytes()
     data = [name for name in names if name.startswith("planner/_")]
