@@ -19,6 +19,7 @@ HOMES = {
     "calibrate": "command",
     "compare": "command",
     "report": "report",
+    "diff": "diff",
     "sweep": "sweep",
     "show": "show",
 }

@@ -26,11 +26,11 @@ def report(
     from planner.cli.infile import read_text
     from planner.report.page import page
 
-    document = _document(answer, read_text(answer))
+    found = document(answer, read_text(answer))
     try:
-        text = page(document)
+        text = page(found)
     except (KeyError, TypeError, AttributeError, IndexError, ValueError):
-        raise PlannerError(f"{answer}: no whole answer of {document.get('schema')}", USAGE) from None
+        raise PlannerError(f"{answer}: no whole answer of {found.get('schema')}", USAGE) from None
     if out is None:
         sys.stdout.write(text)
         return
@@ -41,7 +41,7 @@ def report(
     notes((f"wrote {out} ({len(text.encode()):,} bytes)",), quiet)
 
 
-def _document(name: str, text: str) -> dict[str, Any]:
+def document(name: str, text: str) -> dict[str, Any]:
     """The answer that a text holds.
 
     Raises:

@@ -72,6 +72,8 @@ def _in_the_way(job: Job, tp: int, pp: int, outcome: Outcome) -> str:
     gpus, layers = job.cluster.gpus, job.model.layers
     if gpus % (tp * pp):
         return f"tp × pp = {tp * pp:,} does not divide {gpus:,} GPUs"
+    if gpus // (tp * pp) > job.workload.global_batch and not outcome.plans:
+        return f"{gpus // (tp * pp):,} replicas are more than the {job.workload.global_batch:,} sequences of a step"
     if not outcome.plans:
         return f"no way to split {layers} layers and {job.workload.global_batch:,} sequences so"
     worst = max(outcome.broken, key=lambda name: outcome.broken[name])
