@@ -118,14 +118,8 @@ def serve(
     from planner.cli.serve_launch import launch as write
 
     check_options(launch, plan, out, as_json)
-    asked: dict[str, Any] = {
-        "network": network,
-        "input": input,
-        "output": output,
-        "prefix": prefix,
-        "weights": weights,
-        "kv": kv,
-    }
+    asked: dict[str, Any] = {"network": network, "input": input, "output": output, "prefix": prefix}
+    asked |= {"weights": weights, "kv": kv}
     asked |= {"users": users, "batch": batch, "rate": rate, "ttft": ttft, "tpot": tpot, "statistic": statistic}
     asked |= {"engine": engine, "objective": objective, "profiles": profiles, "strict": strict}
     asked |= {"tp": tp, "ep": ep, "pp": pp, "dp": dp, "prefill": prefill, "decode": decode}

@@ -27,7 +27,8 @@ def test_changes_add_up(shell: Shell, saved: Path) -> None:
     plans = json.loads(saved.read_text(encoding="utf-8"))["plans"]
     found = shell(f"diff {saved} {saved}:3 --json -q").json
     jsonschema.validate(found, json.loads(SCHEMA.read_text(encoding="utf-8")))
-    for key, whole in (("step_time_s", lambda p: p["step_time_s"]), ("memory_bytes", lambda p: p["memory_bytes"]["total"])):
+    wholes = {"step_time_s": lambda p: p["step_time_s"], "memory_bytes": lambda p: p["memory_bytes"]["total"]}
+    for key, whole in wholes.items():
         *parts, total = found[key]
         assert total["name"] == "total" and total["change"] == pytest.approx(whole(plans[2]) - whole(plans[0]))
         assert sum(one["change"] for one in parts) == pytest.approx(total["change"], rel=1e-6, abs=1e-6)
