@@ -29,8 +29,8 @@ def complete(kind: str) -> Callable[[str], list[str]]:
     return names
 
 
-def _range(name: str, text: str) -> Any:
-    return Annotated[str | None, typer.Option(name, help=f"{text}: 4, 2..8 or 1,2,4", rich_help_panel="Pin or bound")]
+def _range(name: str, text: str, forms: str = "4, 2..8 or 1,2,4") -> Any:
+    return Annotated[str | None, typer.Option(name, help=f"{text}: {forms}", rich_help_panel="Pin or bound")]
 
 
 def length(name: str, text: str, panel: str) -> Any:
@@ -189,8 +189,8 @@ class Request:
     dp_replicate: _range("--dp-replicate", "Copies of the sharded states, of dp (HSDP)") = None  # type: ignore[valid-type]
     v: _range("--v", "Virtual stages per rank") = None  # type: ignore[valid-type]
     micro_batch: _range("--micro-batch", "Sequences per micro-batch (b)") = None  # type: ignore[valid-type]
-    zero: _range("--zero", "ZeRO stage") = None  # type: ignore[valid-type]
-    sp: _range("--sp", "Sequence parallelism, 0 or 1") = None  # type: ignore[valid-type]
+    zero: _range("--zero", "ZeRO stage", "0 to 3, 1..2 or 1,3") = None  # type: ignore[valid-type]
+    sp: _range("--sp", "Sequence parallelism", "0 or 1") = None  # type: ignore[valid-type]
     head: _range("--head", "Layers that the LM head counts for") = None  # type: ignore[valid-type]
     recompute: Annotated[
         str | None,
@@ -217,7 +217,7 @@ class Request:
             "--dispatcher", help="alltoall, allgather, deepep, hybridep; several with commas", rich_help_panel=_PIN
         ),
     ] = None
-    expert_overlap: _range("--expert-overlap", "Expert traffic beside another micro-batch, 0 or 1") = None  # type: ignore[valid-type]
+    expert_overlap: _range("--expert-overlap", "Expert traffic beside another micro-batch", "0 or 1") = None  # type: ignore[valid-type]
     exact: Annotated[bool, typer.Option("--exact", help="Do not relax a job that does not fit")] = False
     strict: Annotated[bool, typer.Option("--strict", help="An ambiguous name is an error, not a default")] = False
     profiles: Annotated[

@@ -204,7 +204,10 @@ def wider(found: Loosened, capacity: float) -> str:
 def where_it_fits(answer: Recommendation) -> str:
     """The smallest cluster that holds the job as asked, or why none is named."""
     device, found = answer.job.cluster.accelerator.name, answer.larger
-    return f"no number of {device}: {found.why}" if found.gpus is None else f"{found.gpus} × {device}, as asked"
+    if found.gpus is not None:
+        return f"{found.gpus} × {device}, as asked"
+    left = [f"{what} was not tried ({option})" for what, option in answer.untried if what == "context parallelism"]
+    return "; ".join([f"no number of {device}: {found.why}", *left])
 
 
 def warning(fits: bool, runs: bool) -> tuple[str, ...]:

@@ -167,3 +167,11 @@ def test_a_relaxed_plan_that_its_framework_cannot_run_is_no_mistake(shell: Shell
     """Megatron-LM has no 16-bit Adam: nothing is written, exit 1."""
     result = shell("launch --model llama3-8b -g 8xA100 --zero 0 --tp 1 --pp 1")
     assert result.code == 1 and result.out == "" and "does not fit as asked" in result.err
+
+
+def test_no_number_of_gpus_is_no_last_word_where_cp_was_not_tried(shell: Shell) -> None:
+    """That nothing holds the job is said of what was tried; what would open more stands beside it."""
+    pinned = "recommend -m llama70b -g 8xA100 --tp 8 --pp 1 --dp 1 --exact -q"
+    said = " ".join(shell(pinned).out.split())
+    assert "no number of a100-sxm4-80gb" in said and "context parallelism was not tried (--cp" in said
+    assert "was not tried" not in " ".join(shell(f"{pinned} --cp 1").out.split())
