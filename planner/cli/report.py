@@ -19,7 +19,7 @@ def report(
     out: Annotated[Path | None, typer.Option("--out", "-o", help="File to write (default: stdout)")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No notes on stderr")] = False,
 ) -> None:
-    """Draw a saved answer of recommend, serve, size or compare as one HTML page that needs no network.
+    """Draw a saved answer of recommend, serve, size, compare or check as one HTML page that needs no network.
 
     `planner recommend --html FILE` draws more: the map of degrees, the formulas and the timeline of the first plan.
     """

@@ -50,7 +50,7 @@ def page(document: Document, **extras: Any) -> str:
     if len(rows) > 1:
         limit = document.get("usable_memory_bytes") if kind.y is MEMORY else None
         parts.append(section("pareto", "Pareto front", pareto(kind, rows, limit)))
-    parts += [section("not", "What does not fit", misses(document, kind)), section("timeline", "", _timeline(extras))]
+    parts += [section("not", "What is not here", misses(document, kind)), section("timeline", "", _timeline(extras))]
     parts += [section("formulas", "", formulas(extras.get("lines") or ())), section("notes", "", notes(document))]
     return (
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{title}</title>\n'
@@ -66,7 +66,7 @@ def section(name: str, title: str, inner: str) -> str:
 
 
 def _verdict(document: Document, kind: Kind, rows: Sequence[Row], extras: Mapping[str, Any]) -> str:
-    fits = document["fits_as_requested"]
+    fits = document["fits_as_requested"] if "fits_as_requested" in document else document["fits"]
     said = '<span class="good">Fits as asked.</span>' if fits else '<span class="bad">Does not fit as asked.</span>'
     lead = "First" if kind.order else "Answer"
     if rows and (kind.order or rows[0].get("is")):
@@ -134,6 +134,8 @@ def _filters(shown: Mapping[str, str], rows: Sequence[Row]) -> str:
 def misses(document: Document, kind: Kind) -> str:
     """The nearest misses, and what was not tried."""
     found = [str(one["says"]) for key in ("rejected", "does_not_fit") for one in document.get(key, ())]
+    found += [f"rule {one['rule']}: {one['message']}" for one in document.get("problems", ())]
+    found += [f"not modelled: {one['option']}: {one['why']}" for one in document.get("not_modelled", ())]
     for row in document.get("nearest_misses", ()):
         name, short = name_of(kind, row).partition(": ")[2], MEMORY.say(row["short_by_bytes"])
         found.append(f"{name}: short by {short}, most of it {row['binding_constraint'].partition('.')[2]}")

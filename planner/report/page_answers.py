@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from planner.errors import PlannerError
-from planner.report.page_rows import CURVE, LOADS, SERVING, SIZES, TRAINING, Kind, Row
+from planner.report.page_rows import CHECK, CURVE, LOADS, SERVING, SIZES, TRAINING, Kind, Row
 from planner.units import format_count
 
 Document = Mapping[str, Any]
@@ -21,7 +21,7 @@ def rows_of(document: Document) -> tuple[Kind, list[Row]]:
     schema = str(document.get("schema", "")).partition("/")[0].removeprefix("planner.")
     if schema not in KINDS:
         raise PlannerError(
-            "no answer that has a page", "answers that have one: recommend, serve, size and compare with --json"
+            "no answer that has a page", "answers that have one: recommend, serve, size, compare and check with --json"
         )
     kind, rows = KINDS[schema]
     return kind, [{"rank": n, **row} for n, row in enumerate(rows(document), start=1)]
@@ -56,6 +56,14 @@ def _titled(document: Document, rows: Sequence[Row], names: Sequence[str]) -> li
     return sorted(found, key=lambda row: "answer" not in row["is"])
 
 
+def _checked(document: Document) -> list[Row]:
+    """The plan of a file, the best one, and changes to what is written."""
+    found = [(["as written"], document["plan"]), (["best"], document["best"])]
+    for one in document["changes"]:
+        found.append(([edit[2:] for edit in one["edits"] if edit.startswith("+ ")] or ["less"], one["plan"]))
+    return [_unranked(plan) | {"is": name} for name, plan in found if plan]
+
+
 def _unranked(plan: Row) -> dict[str, Any]:
     return {key: value for key, value in plan.items() if key != "rank"}
 
@@ -65,6 +73,7 @@ KINDS: dict[str, tuple[Kind, Callable[[Document], Sequence[Row]]]] = {
     "serving": (SERVING, lambda document: document["deployments"]),
     "comparison": (TRAINING, _compared),
     "curve": (CURVE, _curve),
+    "check": (CHECK, _checked),
     "size": (SIZES, _sizes),
     "size-serving": (LOADS, _loads),
 }

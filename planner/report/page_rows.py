@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from html import escape
 from typing import Any
 
@@ -117,6 +118,12 @@ LOADS = Kind(
     ),
     GPUS, TPOT, False, "mean_tpot_parts_s", "GPUs", "", bar=TPOT,
 )  # fmt: skip
+
+CHECK = replace(
+    TRAINING,
+    dimensions={"is": "is", **TRAINING.dimensions},
+    order="As written first, then the best plan and changes to what is written. ",
+)
 
 ALWAYS = ("tp", "pp", "dp")
 """Dimensions that are shown even where all rows agree."""

@@ -20,7 +20,8 @@ caption{text-align:left;color:var(--faint);padding:0 0 6px}
 th,td{padding:4px 10px 4px 0;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}
 th.l,td.l{text-align:left} th{font-weight:600} tbody tr:hover{background:var(--soft)}
 button,select{font:inherit;color:inherit;background:var(--soft);border:1px solid var(--line);border-radius:4px;
-padding:1px 6px} th button{background:none;border:0;padding:0;font-weight:600;cursor:pointer}
+padding:1px 6px} select,label{max-width:100%}
+th button{background:none;border:0;padding:0;font-weight:600;cursor:pointer}
 th[aria-sort=ascending] button::after{content:" \\25b2"} th[aria-sort=descending] button::after{content:" \\25bc"}
 :focus-visible{outline:2px solid var(--mark);outline-offset:1px} a{color:var(--mark)}
 .tools{display:flex;flex-wrap:wrap;gap:6px 14px;margin:8px 0}

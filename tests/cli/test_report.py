@@ -11,6 +11,7 @@ import pytest
 
 from tests.cli.run import Shell
 
+SCRIPT = Path(__file__).parents[2] / "docs" / "examples" / "train_13b.sh"
 RECOMMEND = "recommend -m llama3-8b -g 8xH100 --global-batch 64"
 SERVE = "serve -m llama3-8b -g 2xH100 --input 1000 --output 200 --users 8"
 SIZE = "size -m llama3-8b --gpu H100,A100-80GB --tokens 1T --max-gpus 16 --price H100=2.5/h,A100-80GB=1.5/h"
@@ -47,6 +48,16 @@ def test_of_a_saved_answer(shell: Shell, tmp_path: Path, command: str) -> None:
         assert beside.read_text(encoding="utf-8") == shown.out
     assert shell(f"report {saved} --out {out} -q").code == 0
     assert out.read_text(encoding="utf-8") == shown.out
+
+
+def test_of_a_checked_script(shell: Shell, tmp_path: Path) -> None:
+    """As written, the best, every change; that it does not fit."""
+    saved = tmp_path / "a.json"
+    saved.write_text(shell(f"check {SCRIPT} --gpus 2x8xA100 --json -q").out, encoding="utf-8")
+    shown = shell(f"report {saved}").out
+    changes = json.loads(saved.read_text(encoding="utf-8"))["changes"]
+    assert shown.count('<tr id="row-') == 2 + len(changes) and "Does not fit as asked." in shown
+    assert "as written" in shown and "--micro-batch-size 1" in shown
 
 
 @pytest.mark.parametrize(
