@@ -10,7 +10,7 @@ from planner.catalog.recipes import packaged_recipe
 from planner.cost.quantize import SIXTEEN, computes
 from planner.errors import PlannerError
 from planner.frozen import frozen
-from planner.schema.formats import Format
+from planner.schema.formats import COMPUTED, Format
 from planner.schema.framework import Framework
 from planner.schema.hardware import Accelerator, Cluster
 from planner.schema.model import Model
@@ -101,7 +101,7 @@ def check_formats(accelerator: Accelerator, recipe: Recipe) -> None:
     """
     for wanted in (*recipe.formats(True), *recipe.formats(False), recipe.attention):
         if not computes(accelerator, wanted):
-            known = (*SIXTEEN, *type(accelerator.formats).model_fields)
+            known = (*SIXTEEN, *(one for one in type(accelerator.formats).model_fields if one in COMPUTED))
             have = ", ".join(one for one in known if computes(accelerator, one))
             raise PlannerError(
                 f"{accelerator.name} has no {wanted}", f"it has {have}: --precision, or the script's own option"
