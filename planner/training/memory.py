@@ -104,12 +104,10 @@ def rows_held(plan: Plan, kinds: tuple[Held, ...], blocks: int, row: Row) -> lis
     early, late = (schedule.in_flight(plan.pp, plan.m, plan.v, rank) for rank in ends)
     pipelines = schedule.copies(plan.v)
     if schedule.waiting is None:
-        return [
-            _held_row(kinds, blocks, row, np.where(late > early, ends[1], ends[0])[()], np.maximum(early, late), 0.0)
-        ]
+        return [_held_row(kinds, blocks, row, np.where(late > early, ends[1], ends[0])[()], np.maximum(early, late))]
     behind = [schedule.waiting(plan.pp, plan.m, plan.v, rank) for rank in ends]
     fullest = [
-        _held_row(kinds, blocks, row, rank, (flight - waits) / pipelines, waits / pipelines)
+        _held_row(kinds, blocks, row, rank, (flight - waits) / pipelines, waits / pipelines, True)
         for rank, flight, waits in zip(ends, (early, late), behind, strict=True)
     ]
     return [*fullest, *(after_input_gradient(one, 1.0 / schedule.cuts(plan.v) / pipelines) for one in fullest)]
@@ -128,7 +126,9 @@ def resting(row: HeldRow) -> HeldRow:
 
 
 @formula(lambda kinds, blocks, row, *_: f"rank {row.first:g}", scope=True)
-def _held_row(kinds: tuple[Held, ...], blocks: int, row: Row, rank: Num, flight: Num, waiting: Num) -> HeldRow:
+def _held_row(
+    kinds: tuple[Held, ...], blocks: int, row: Row, rank: Num, flight: Num, waiting: Num = 0.0, late: bool = False
+) -> HeldRow:
     ends = replace(row, counts=row.counts[blocks:])
     policy = Kept(
         row.sum([one.kept.whole for one in kinds]),
@@ -151,7 +151,7 @@ def _held_row(kinds: tuple[Held, ...], blocks: int, row: Row, rank: Num, flight:
             policy,
             row.sum([one.logits for one in kinds]),
             kinds[0].kept.boundary,
-            row.sum([one.late for one in kinds[:blocks]]) if present(waiting) else 0.0,
+            row.sum([one.late for one in kinds[:blocks]]) if late else 0.0,
             row.sum([one.narrow for one in kinds]),
             row.sum([one.frozen for one in kinds]),
             row.sum([one.frozen_expert for one in kinds]),
