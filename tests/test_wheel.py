@@ -27,7 +27,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_wheel_carries_the_data_and_nothing_else(wheel: Path) -> None:
-    """planner/ with the profiles and the measured runs inside; no tests, no top-level folders of data; under 1 MiB."""
+    """planner/ with the profiles and the measured runs inside; no tests, no top-level folders of data; under 1.5 MiB,
+    a third of which are the profiles of 289 models, 76 accelerators and 147 nodes and the tables of options."""
     names = zipfile.ZipFile(wheel).namelist()
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"planner"}
@@ -37,7 +38,7 @@ def test_wheel_carries_the_data_and_nothing_else(wheel: Path) -> None:
         assert zipfile.ZipFile(wheel).read(f"planner/_{table.parent.name}/{table.name}") == table.read_bytes()
     data = [name for name in names if name.startswith("planner/_")]
     assert not any(name.endswith(".py") for name in data if not name.startswith("planner/__"))
-    assert wheel.stat().st_size < 2**20
+    assert wheel.stat().st_size < 3 * 2**19
 
 
 @pytest.fixture(scope="module")

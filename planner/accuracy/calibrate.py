@@ -19,6 +19,7 @@ from planner.accuracy.predict import predict, stack
 from planner.errors import PlannerError
 from planner.frozen import frozen
 from planner.plan import Plan
+from planner.schema.hardware import AttentionRates
 from planner.training.estimate import step_time
 from planner.training.job import Job
 from planner.units import GIB
@@ -62,10 +63,25 @@ def _accelerator(*names: str) -> Change:
         accelerator = job.cluster.accelerator
         old = accelerator.efficiency
         new = old.model_copy(update={name: _share(getattr(old, name) * factor) for name in names})
-        changed = accelerator.model_copy(update={"efficiency": new})
+        kernels = {"attention": _kernels(accelerator.attention, factor)} if "attention" in names else {}
+        changed = accelerator.model_copy(update={"efficiency": new} | kernels)
         return replace(job, cluster=job.cluster.model_copy(update={"accelerator": changed}))
 
     return change
+
+
+def _kernels(rates: AttentionRates | None, factor: float) -> AttentionRates | None:
+    """Every kernel of the attention core so much faster."""
+    if rates is None:
+        return None
+    known = {name: rate for name, rate in rates if rate is not None}
+    both = ("forward", "backward")
+    return rates.model_copy(
+        update={
+            name: rate.model_copy(update={side: _share(getattr(rate, side) * factor) for side in both})
+            for name, rate in known.items()
+        }
+    )
 
 
 def _link(name: str) -> Change:

@@ -47,7 +47,7 @@ JOB = "recommend -m llama70b -g 64xA100 -q"
         (f"{JOB} --recompute selective", "flash attention"),
         (f"{JOB} --recompute some", "known: none"),
         (f"{JOB} --precision fp64", "fp16"),
-        (f"{JOB} --optimizer sgd", "adam"),
+        (f"{JOB} --optimizer rmsprop", "adam"),
         (f"{JOB} --framework megatorn", "did you mean: megatron"),
         (f"{JOB} --ep 2", "has no experts: ep must be 1"),
         (f"{JOB} --lora-rank 8", "has no adapters"),

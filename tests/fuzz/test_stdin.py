@@ -107,7 +107,7 @@ def test_any_bytes(data: bytes) -> None:
         ({"dp": "8"}, "plans[0].dp"),
         ({"zero": True}, "plans[0].zero"),
         ({"schedule": "zigzag"}, "schedule 'zigzag' is unknown"),
-        ({"optimizer": "sgd"}, "plans[0].optimizer"),
+        ({"optimizer": "rmsprop"}, "plans[0].optimizer"),
         ({"micro_batches": 1}, "rule: batch"),
         ({"ep": 4}, "rule: dense"),
         ({"v": 2, "head_layers": 0}, "rule: schedule"),

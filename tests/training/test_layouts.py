@@ -7,7 +7,6 @@ from itertools import combinations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from planner.launch.megatron_layout import layout_string
 from planner.plan import Plan
 from planner.training.estimate import step_time
 from planner.training.layouts import Pipeline, partition, solved
@@ -43,11 +42,11 @@ def test_several_stages_a_rank_never_get_slower(items: list[float], first: float
 
 
 def test_deepseek_spares_its_ends() -> None:
-    """Two blocks a chunk leave three of 64 places empty; its dense layers are light, prediction and head are heavy."""
+    """Its three dense layers are light: the first chunk takes one of experts more, the last ones take fewer."""
     of = job("deepseek-v3", "128x8xH100", "megatron-core", seq=4096, batch=1024, precision="bf16")
     plan = Plan(tp=1, pp=4, dp=256, ep=64, b=1, m=4, v=8, zero=1, schedule="interleaved", recompute_layers=2)
     found = solved(of, plan)
-    assert found.layout is not None and layout_string(found.layout).startswith("Ettt|") and found.pp == 4
+    assert found.layout is not None and found.layout[0] in ("Ettt", "Etttt") and found.layout[-1] == "tL"
     assert step_time(of, found.floats()).total < step_time(of, plan.floats()).total
 
 
