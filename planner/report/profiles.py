@@ -64,9 +64,11 @@ def record(kind: str, profile: Any) -> dict[str, Any]:
 
 def table(facts: dict[str, Any], indent: str = "", parent: str = "") -> list[str]:
     """Facts as aligned lines, quantities with their units."""
-    width = max(map(len, facts))
+    width = max(map(len, facts), default=0)
     lines = []
     for key, value in facts.items():
+        if value == {}:
+            continue
         if isinstance(value, dict):
             lines += [f"{indent}{key}", *table(value, indent + "  ", key)]
             continue
