@@ -229,7 +229,8 @@ def keys(plan: Plan) -> list[tuple[Any, ...]]:
                 "torchtitan_recompute",
             },
         ),
-        (job("deepseek-v3", "16x8xH100", seq=4096, batch=256), {"experts_need_sp"}),
+        # what hides expert traffic depends on ep, v and recomputed layers together
+        (job("deepseek-v3", "16x8xH100", seq=4096, batch=256), {"experts_need_sp", "expert_overlap"}),
     ],
     ids=lambda x: x.model.name if isinstance(x, Job) else "",
 )
@@ -261,6 +262,11 @@ TINY_HOST = cluster("8xA100").model_copy(
 )
 OFFLOAD = job(small_model(), TINY_HOST, "any", seq=256, batch=16, offload="optimizer")
 
+TITAN_A2A = job(small_model(), "8xA100", "torchtitan", seq=256, batch=16, context="a2a")
+ALL_TO_ALL = job(small_model(), "8xA100", "any", seq=256, batch=16, context="a2a")
+MEGATRON_MOE = job(small_model(moe=EXPERTS), "8xA100", "megatron-core", seq=256, batch=16)
+OFFLOAD_ALL = job(small_model(), "8xA100", "any", seq=256, batch=16, offload="parameters")
+
 BREAKS: dict[str, tuple[Job, Plan, str]] = {
     "heads": (ODD, Plan(tp=4, dp=2, m=8), "tp=4 .* 6 attention heads"),
     "kv_heads": (WIDE_KV, Plan(tp=2, dp=4, m=4), "tp=2 .* 3 key/value heads"),
@@ -283,6 +289,15 @@ BREAKS: dict[str, tuple[Job, Plan, str]] = {
     "zero_pipeline": (DEEPSPEED, Plan(pp=2, dp=4, m=4, zero=2), "ZeRO 1 at most, not 2"),
     "recompute_layers": (SMALL, Plan(pp=2, dp=4, m=4, recompute_layers=5), "k=5"),
     "selective": (SMALL, Plan(modules=("core_attn",), **BATCH_16), "flash"),
+    "context_kind": (TITAN_A2A, Plan(cp=2, dp=4, m=4, zero=3), "torchtitan .* by a2a over cp=2"),
+    "context_heads": (ALL_TO_ALL, Plan(cp=8, m=16), "cp=8 .* key/value heads over tp=1"),
+    "recompute_together": (SMALL, Plan(modules=("mlp",), recompute_layers=1, **BATCH_16), "k=1"),
+    "recompute_modules": (SMALL_MOE, Plan(modules=("mla_up_proj",), **BATCH_16), "not mla_up_proj"),
+    "dispatcher": (SMALL_MOE, Plan(dispatcher="hybridep", ep=2, **BATCH_16), "no dispatcher hybridep"),
+    "dispatcher_links": (MEGATRON_MOE, Plan(dispatcher="deepep", ep=2, **BATCH_16), "deepep needs .* Hopper"),
+    "framework_overlap": (SMALL_MOE, Plan(overlap=True, ep=2, **BATCH_16), "does not overlap"),
+    "expert_overlap": (MEGATRON_MOE, Plan(overlap=True, **BATCH_16), "ep=1, pp=1"),
+    "offload_parameters": (OFFLOAD_ALL, Plan(zero=1, **BATCH_16), "not zero=1"),
     "host_memory": (OFFLOAD, Plan(**BATCH_16), "host memory .* dgx-a100-80gb has 1.* MiB"),
     "dense": (SMALL, Plan(ep=2, **BATCH_16), "no experts: ep must be 1, not 2"),
     "experts": (SMALL_MOE, Plan(ep=8, **BATCH_16), "ep=8 .* 4 experts"),
