@@ -149,11 +149,15 @@ def parallel_flags(setup: Setup) -> list[Flag]:
 
 
 def dispatch_flags(plan: Plan) -> list[Flag]:
-    """How tokens reach experts; DeepEP and HybridEP are backends of one dispatcher and want fp32 router weights."""
+    """How tokens reach experts; DeepEP and HybridEP are backends of one dispatcher and want fp32 router weights.
+
+    --delay-wgrad-compute, which goes with the overlap, is left to the user: beside an overlapped reduction of gradients
+    it needs Transformer Engine 2.8 (core/transformer/transformer_config.py).
+    """
     flags = [number("moe-token-dispatcher-type", "flex" if plan.dispatcher in ONE_COPY else plan.dispatcher)]
     if plan.dispatcher in ONE_COPY:
         flags += [number("moe-flex-dispatcher-backend", plan.dispatcher), number("moe-router-dtype", "fp32")]
-    return flags + ([("--overlap-moe-expert-parallel-comm",), ("--delay-wgrad-compute",)] if plan.overlap else [])
+    return flags + ([("--overlap-moe-expert-parallel-comm",)] if plan.overlap else [])
 
 
 def capacity_flags(setup: Setup) -> list[Flag]:

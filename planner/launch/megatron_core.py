@@ -159,7 +159,7 @@ def dispatching(setup: Setup) -> dict[str, Any]:
         fields |= {"moe_expert_capacity_factor": factor, "moe_pad_expert_input_to_capacity": True}
     if plan.dispatcher in ONE_COPY:
         fields |= {"moe_flex_dispatcher_backend": plan.dispatcher, "moe_router_dtype": "fp32"}
-    return fields | ({"overlap_moe_expert_parallel_comm": True, "delay_wgrad_compute": True} if plan.overlap else {})
+    return fields | ({"overlap_moe_expert_parallel_comm": True} if plan.overlap else {})
 
 
 def graphs(setup: Setup) -> dict[str, Any]:

@@ -33,7 +33,7 @@ def written(plan: dict[str, Any], workload: dict[str, Any]) -> tuple[str, Setup]
         ({"dispatcher": "alltoall"}, {}, "--moe-token-dispatcher-type alltoall"),
         ({"dispatcher": "allgather"}, {}, "--moe-token-dispatcher-type allgather"),
         ({"dispatcher": "deepep"}, {}, "--moe-token-dispatcher-type flex --moe-flex-dispatcher-backend deepep"),
-        ({"dispatcher": "hybridep", "overlap": True}, {}, "--overlap-moe-expert-parallel-comm --delay-wgrad-compute"),
+        ({"dispatcher": "hybridep", "overlap": True}, {}, "--overlap-moe-expert-parallel-comm"),
         ({"modules": ("mla_up_proj", "moe_act")}, {}, "--recompute-modules mla_up_proj moe_act"),
         ({}, {"graphs": "partial"}, "--cuda-graph-impl transformer_engine --cuda-graph-scope attn moe_router"),
         ({}, {"graphs": "full"}, "--cuda-graph-impl local --cuda-graph-scope full_iteration"),
@@ -83,5 +83,5 @@ def test_fields_of_megatron_core() -> None:
     setup = Setup(of, replace(PLAN, dispatcher="hybridep", overlap=True))
     fields = dispatching(setup)
     assert fields["moe_token_dispatcher_type"] == "flex" and fields["moe_flex_dispatcher_backend"] == "hybridep"
-    assert fields["overlap_moe_expert_parallel_comm"] and fields["delay_wgrad_compute"]
+    assert fields["overlap_moe_expert_parallel_comm"] and "delay_wgrad_compute" not in fields
     assert graphs(setup)["cuda_graph_scope"] == ["attn", "moe_router", "moe_preprocess"]
