@@ -114,7 +114,10 @@ def rows_held(plan: Plan, kinds: tuple[Held, ...], blocks: int, row: Row) -> lis
 
 
 def after_input_gradient(row: HeldRow, one: Num) -> HeldRow:
-    """A rank that has just run an input gradient: one more waits, which weighs more where blocks are recomputed."""
+    """A rank that has just run an input gradient: one more waits, which weighs more where blocks are recomputed.
+
+    Where none waits otherwise, its weight gradient follows at once and is not weighed.
+    """
     whole = np.maximum(row.flight - one, 0.0)
     return replace(resting(row), flight=whole, waiting=row.waiting + (row.flight - whole))
 
@@ -151,7 +154,7 @@ def _held_row(
             policy,
             row.sum([one.logits for one in kinds]),
             kinds[0].kept.boundary,
-            row.sum([one.late for one in kinds[:blocks]]) if late else 0.0,
+            np.where(waiting > 0.0, row.sum([one.late for one in kinds[:blocks]]), 0.0)[()] if late else 0.0,
             row.sum([one.narrow for one in kinds]),
             row.sum([one.frozen for one in kinds]),
             row.sum([one.frozen_expert for one in kinds]),
