@@ -12,6 +12,7 @@ from planner.plan import Plan
 from planner.schema.model import LatentAttention, MixtureOfExperts, Model
 from planner.stages import chunk_layers
 from planner.training.frameworks import FRAMEWORK_RULES
+from planner.training.frameworks.megatron import OPTIMIZERS
 from planner.training.job import Job
 from planner.training.rule import Rule
 from planner.training.trade import trade
@@ -194,7 +195,14 @@ def sharding_flags(setup: Setup) -> list[Flag]:
         flags += [number("num-distributed-optimizer-instances", setup.plan.dp_replicate)]
     if offload:
         flags += [("--optimizer-cpu-offload",), ("--use-precision-aware-optimizer",)]
-    return flags
+    return flags + _optimizer_flags(setup.job.workload.optimizer, offload)
+
+
+def _optimizer_flags(name: str, offload: bool) -> list[Flag]:
+    """The optimizer's name, or the formats of Adam's moments."""
+    options = OPTIMIZERS[name]
+    aware = [("--use-precision-aware-optimizer",)] if "exp-avg-dtype" in options and not offload else []
+    return [*aware, *(number(option, value) for option, value in options.items())]
 
 
 def recompute_flags(setup: Setup) -> list[Flag]:
@@ -285,8 +293,8 @@ def notes(model: Model) -> tuple[str, ...]:
 JOB_RULES = (
     Rule(
         "megatron_optimizer",
-        lambda j, p: j.workload.optimizer == "adam",
-        "Megatron-LM's Adam keeps fp32 master weights: --optimizer adam, not {optimizer}",
+        lambda j, p: j.workload.optimizer in OPTIMIZERS,
+        f"Megatron-LM keeps fp32 master weights: --optimizer {', '.join(OPTIMIZERS)}, not {{optimizer}}",
         "Megatron-LM core/optimizer/optimizer_config.py",
     ),
     Rule(

@@ -17,6 +17,8 @@ from planner.launch.megatron_layout import placement_flags
 from planner.launch.program import File, Program, Setup, Target, only_file
 from planner.schema.model import LatentAttention, MixtureOfExperts, Model
 from planner.stages import chunk_layers
+from planner.training.frameworks.megatron import OPTIMIZERS
+from planner.training.rule import Rule
 from planner.training.trade import trade
 
 SCRIPT = "plan.py"
@@ -283,7 +285,8 @@ def gradients(setup: Setup) -> dict[str, Any]:
 
 def optimizer(setup: Setup) -> dict[str, Any]:
     """Fields of OptimizerConfig."""
-    fields = {"optimizer": "adam", "lr": 1e-4, "use_distributed_optimizer": setup.plan.zero > 0}
+    name = OPTIMIZERS[setup.job.workload.optimizer].get("optimizer", "adam")
+    fields = {"optimizer": name, "lr": 1e-4, "use_distributed_optimizer": setup.plan.zero > 0}
     fields |= {"overlap_param_gather": True} if setup.plan.zero else {}
     offload = {"optimizer_cpu_offload": True, "optimizer_offload_fraction": 1.0, "use_precision_aware_optimizer": True}
     return fields | (offload if setup.job.workload.offload == "optimizer" else {})
@@ -306,6 +309,18 @@ def notes(model: Model) -> tuple[str, ...]:
     return tuple(said)
 
 
+MOMENTS = Rule(
+    "megatron_core_moments",
+    lambda j, p: "exp-avg-dtype" not in OPTIMIZERS.get(j.workload.optimizer, {}),
+    "formats of moments are written as Megatron-LM's options: --target megatron, not {optimizer} here",
+    "Megatron-LM core/optimizer/optimizer_config.py",
+)
+
 TARGET = Target(
-    "megatron-core", "Megatron-Core", "megatron-core 0.16.1 to 0.19.2", megatron.TARGET.rules, program, only_file
+    "megatron-core",
+    "Megatron-Core",
+    "megatron-core 0.16.1 to 0.19.2",
+    (*megatron.TARGET.rules, MOMENTS),
+    program,
+    only_file,
 )

@@ -236,8 +236,6 @@ def _kept_free(job: Job) -> tuple[str, ...]:
     said = [f"{job.margin:.1%} of the usable memory is kept free"] if job.margin else []
     if job.workload.loss:
         said.append(f"the loss is the kernel {job.workload.loss}; scripts are written with the framework's own")
-    if job.workload.optimizer == "muon":
-        said.append("Muon's orthogonalisation is not timed")
     return tuple(said)
 
 

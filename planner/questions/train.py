@@ -28,6 +28,7 @@ from planner.training.rules import legal
 from planner.training.space import Bounds, plans, searches_context, untried
 
 RELAXATIONS: dict[str, tuple[str, dict[str, str]]] = {
+    "adam-bf16-moments": ("16-bit Adam moments beside fp32 master weights", {"optimizer": "adam-bf16-moments"}),
     "adam-bf16": ("16-bit gradients and Adam moments, no fp32 master weights", {"optimizer": "adam-bf16"}),
     "adam-8bit": ("16-bit gradients, 8-bit Adam moments, no fp32 master weights", {"optimizer": "adam-8bit"}),
     "offload": ("optimizer states in host memory, updated by the CPU", {"offload": "optimizer"}),

@@ -107,7 +107,9 @@ def does_not_fit(answer: Recommendation) -> list[str]:
     lines.append(f"  fits on  {where_it_fits(answer)}")
     if answer.loosened:
         lines.append(f"  without  {wider(answer.loosened, answer.capacity)}")
-    lines += [f"  not even with {name}: {reason}" for name, reason in answer.dropped.items()]
+    for reason in dict.fromkeys(answer.dropped.values()):
+        names = [name for name, why in answer.dropped.items() if why == reason]
+        lines.append(f"  not with {', '.join(names)}: {reason}")
     if answer.ranked:
         lines.append("What does run on these GPUs, by what it gives up (--exact forbids this):")
     return lines
@@ -204,7 +206,14 @@ def reasons(answer: Recommendation) -> list[str]:
     seen: dict[tuple[str, ...], int] = {}
     for number, ranked in enumerate(answer.ranked, start=1):
         seen.setdefault(ranked.relaxations, number)
-    return lines + [f"Relaxed {', '.join(names)}: {relaxation(names)} (from #{n})" for names, n in seen.items()]
+    return lines + [_relaxed(answer.ranked[n - 1], n) for n in seen.values()]
+
+
+def _relaxed(ranked: Ranked, number: int) -> str:
+    """What was given up from a row on, and whether the preset's framework can be told so."""
+    names = ranked.relaxations
+    told = "" if _writable(ranked) else f"; {ranked.job.framework.name} has no option for it, --framework names others"
+    return f"Relaxed {', '.join(names)}: {relaxation(names)} (from #{number}){told}"
 
 
 def safer(answer: Recommendation) -> Iterator[str]:
@@ -250,8 +259,6 @@ def following(answer: Recommendation, arguments: Sequence[str]) -> list[str]:
 
 def _writable(ranked: Ranked) -> bool:
     """Whether `planner launch` writes the plan."""
-    if ranked.relaxations:
-        return False
     from planner.launch.targets import writes  # all emitters
 
     return writes(ranked.job, ranked.plan)

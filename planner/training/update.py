@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import reduce
 
 import numpy as np
 
 from planner.blocks import operators
-from planner.blocks.operator import Share
+from planner.blocks.operator import Product, Share
 from planner.blocks.record import Kind
 from planner.cost import collectives
-from planner.cost.memory import StateBytes
+from planner.cost.memory import OPTIMIZERS, StateBytes
+from planner.cost.orthogonal import orthogonal_time
 from planner.cost.quantize import gathered_bytes, weights_time
 from planner.cost.recompute import recomputed_share
 from planner.cost.runs import on_equal
@@ -35,6 +36,7 @@ class Carried:
     Attributes:
         dense, expert: all of them; trained, trained_expert: those that gradients are reduced for; layers: blocks.
         narrow, narrow_expert: those of products below 16 bit.
+        matrices, expert_matrices: seconds that a matrix optimizer takes for all of them.
     """
 
     dense: Num
@@ -44,6 +46,8 @@ class Carried:
     layers: Num
     narrow: Num
     narrow_expert: Num
+    matrices: Num = 0.0
+    expert_matrices: Num = 0.0
 
 
 @formula("most")
@@ -66,7 +70,22 @@ def _carried(job: Job, plan: Plan) -> Carried:
         narrow = most([one.narrow for one in kinds]), most([one.narrow_expert for one in kinds])
     if job.lora:
         return Carried(dense, expert, most([one.adapters for one in kinds]), 0.0, layers, *narrow)
-    return Carried(dense, expert, dense, expert, layers, *narrow)
+    return Carried(dense, expert, dense, expert, layers, *narrow, *_matrices(job, share, most))
+
+
+def _matrices(job: Job, share: Share, most: Callable[[Sequence[Num]], Num]) -> tuple[Num, Num]:
+    """Seconds to orthogonalise a rank's matrices, dense ones and experts'; embedding, head and vectors have Adam."""
+    if not OPTIMIZERS[job.workload.optimizer].ends:
+        return 0.0, 0.0
+    dense, expert = ([_orthogonal(job, kind, share, of) for kind in job.structure.kinds] for of in (False, True))
+    return most(dense), most(expert) if job.model.moe else 0.0
+
+
+@formula(lambda job, kind, share, expert: f"{kind.title}{', experts' if expert else ''}", unit="s", scope=True)
+def _orthogonal(job: Job, kind: Kind, share: Share, expert: bool) -> Num:
+    acc, ops = job.cluster.accelerator, [op for op in operators(kind, share) if op.expert == expert]
+    matrices = [op.work for op in ops if isinstance(op.work, Product) and op.part != "head"]
+    return sum((orthogonal_time(acc, matrix) for matrix in matrices), start=0.0)
 
 
 @frozen
@@ -140,19 +159,21 @@ def _behind(traffic: Num, compute: Num, slowdown: float) -> Num:
 def optimizer_time(job: Job, plan: Plan, held: Carried) -> Num:
     """Clip and update this rank's share at memory speed; offloaded, at the host's. Cast narrow weights.
 
-    Reads every gradient once more for its norm. Paged moments come up and go down over the host link. Offloaded:
-    gradients go down and 16-bit weights come up over the host link, and the CPU moves the update's bytes for all the
-    node's accelerators through its own memory (Ren et al. 2021, arXiv:2101.06840, section 4).
+    Reads every gradient once more for its norm. Matrix optimizers deal whole matrices out to the ranks. Paged moments
+    come up and go down over the host link. Offloaded: gradients go down and 16-bit weights come up over the host link,
+    and the CPU moves the update's bytes for all the node's accelerators through its own memory (Ren et al. 2021,
+    arXiv:2101.06840, section 4).
     """
     acc, each = job.cluster.accelerator, state_bytes(job)
     view = mesh(plan)
     ranks = np.where(plan.zero >= 1, view.group("shard").size, 1.0)[()]
     expert_ranks = np.where(plan.zero >= 1, view.edp, 1.0)[()]
     mine = held.trained / ranks + held.trained_expert / expert_ranks
+    whole = held.matrices / ranks + held.expert_matrices / expert_ranks
     if job.workload.offload in ("none", "activations"):
         paged = 2.0 * each.moments * mine / acc.host_rate if each.paged else 0.0
         moved = (each.traffic + each.gradient) * mine / (acc.bandwidth * acc.efficiency.memory)
-        return moved + paged + _cast(job, plan, held)
+        return moved + paged + whole + _cast(job, plan, held)
     return mine * offload_seconds_per_parameter(job.cluster, each) + _cast(job, plan, held)
 
 

@@ -160,3 +160,23 @@ def test_ranks_add_up_to_the_model(name: str) -> None:
     padding = int(padded_vocabulary(model, 1)) - model.vocab
     copies = padding * model.hidden * 2 + (model.vocab * model.hidden if model.tied_embeddings else 0)
     assert total == parameters(model).total + copies
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "flags"),
+    [
+        ("adam-bf16-moments", "--use-precision-aware-optimizer --exp-avg-dtype bf16 --exp-avg-sq-dtype bf16"),
+        ("muon", "--optimizer muon"),
+    ],
+)
+def test_optimizers_are_megatrons(optimizer: str, flags: str) -> None:
+    """training/arguments.py: formats of moments are the precision-aware optimizer's; Muon is named."""
+    found = program("llama3-8b", "8xA100", workload={"optimizer": optimizer}, dp=8, b=1, m=8, zero=1)
+    assert flags in " ".join(flag_lines(found).split())
+
+
+def test_muon_is_not_fsdps() -> None:
+    """training/arguments.py, "Emerging optimizer does not support Megatron-FSDP"."""
+    of = jobs.job("llama3-8b", "8xA100", seq=4096, batch=64, optimizer="muon")
+    rule = refusal(TARGET, Setup(of, Plan(dp=8, b=1, m=8, zero=3, schedule="1f1b")))
+    assert rule is not None and rule.name == "megatron_optimizer_sharding"

@@ -11,6 +11,22 @@ from planner.training.rule import Rule
 
 ARGUMENTS = "Megatron-LM training/arguments.py"
 
+OPTIMIZERS = {
+    "adam": {},
+    "adam-bf16-moments": {"exp-avg-dtype": "bf16", "exp-avg-sq-dtype": "bf16"},
+    "adam-fp8-moments": {"exp-avg-dtype": "fp8", "exp-avg-sq-dtype": "fp8"},
+    "muon": {"optimizer": "muon"},
+}
+"""Options of our optimizers; whatever names formats of moments needs the precision-aware optimizer."""
+
+
+def _optimizer_sharding(job: Job, plan: Plan) -> Any:
+    """Formats of moments are the distributed optimizer's; Muon's states are dealt out by whole layers, not by FSDP."""
+    named = OPTIMIZERS.get(job.workload.optimizer, {})
+    if "optimizer" in named:
+        return plan.zero <= 1
+    return (plan.zero == 1) | (plan.dp * plan.cp == 1) if named else True
+
 
 def _offload(job: Job, plan: Plan) -> Any:
     """--optimizer-cpu-offload needs the precision-aware optimizer, and that the distributed one, be it of one rank."""
@@ -43,6 +59,12 @@ RULES: tuple[Rule, ...] = (
         "megatron_recompute",
         lambda j, p: (not p.modules) | (p.recompute_layers == 0),
         "--recompute-granularity is full or selective, not both: k={recompute_layers}",
+        ARGUMENTS,
+    ),
+    Rule(
+        "megatron_optimizer_sharding",
+        _optimizer_sharding,
+        "--optimizer {optimizer} goes with the distributed optimizer, not with zero={zero}",
         ARGUMENTS,
     ),
     Rule(
