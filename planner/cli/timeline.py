@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -46,7 +46,7 @@ Compare = Annotated[
     typer.Option("--compare", help="Several on one scale: gpipe,1f1b,interleaved:2", rich_help_panel=_NAMED),
 ]
 MicroBatches = Annotated[
-    int | None, typer.Option("-m", "--micro-batches", help="Micro-batches (default: 8)", rich_help_panel=_NAMED)
+    int | None, typer.Option("--micro-batches", help="Micro-batches, or -m 8 (default: 8)", rich_help_panel=_NAMED)
 ]
 Forward = Annotated[
     str | None,
@@ -109,6 +109,8 @@ def timeline(
     A schedule by name with --pp and -m, several with --compare, or, with --model and --gpus, a plan of the ranking
     that `recommend` gives, with its own stage times. A trace opens in ui.perfetto.dev.
     """
+    if request.model.removeprefix("-").isdecimal() and micro_batches is None:
+        request, micro_batches = replace(request, model=""), int(request.model)
     style = _format(form, out)
     _check_output(request, form, out, width)
     times = {"--forward": forward, "--backward": backward, "--weight": weight, "--p2p": p2p}
@@ -257,7 +259,8 @@ command = takes_request(
         str,
         typer.Option(
             "--model",
-            help="Draw a plan of this model (-m means micro-batches here)",
+            "-m",
+            help="Draw a plan of this model (a number: so many micro-batches of a schedule by name)",
             autocompletion=complete("model"),
             show_default=False,
         ),

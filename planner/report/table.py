@@ -248,12 +248,11 @@ def following(answer: Recommendation, arguments: Sequence[str]) -> list[str]:
         return []
     if not answer.ranked:
         return ["Next    without --exact, planner shows what does run on these GPUs"]
-    drawn = ["--model" if word == "-m" else word for word in same]
     first = answer.ranked[0]
     return [
         f"Next    planner explain --plan 1 {shlex.join(same)}",
         *([f"        planner launch --plan 1 {shlex.join(same)}"] if _writable(first) else []),
-        f"        planner timeline --plan 1 {shlex.join(drawn)}",
+        f"        planner timeline --plan 1 {shlex.join(same)}",
     ]
 
 
