@@ -25,7 +25,7 @@ from planner.training.job import Job
 from planner.training.moments import peak_bytes
 from planner.training.policies import usual_dispatcher
 from planner.training.rules import legal
-from planner.training.space import Bounds, plans, searches_context, untried
+from planner.training.space import Bounds, plans, searches_context, shards, untried
 
 RELAXATIONS: dict[str, tuple[str, dict[str, str]]] = {
     "adam-bf16-moments": ("16-bit Adam moments beside fp32 master weights", {"optimizer": "adam-bf16-moments"}),
@@ -173,6 +173,8 @@ def caveats(job: Job, bounds: Bounds) -> tuple[str, ...]:
         said.append(f"{beyond}: their times were never held against runs")
     if searches_context(job, bounds):
         said.append("context-parallel times were held against measured runs of cp=2 alone")
+    if 0 not in bounds["zero"] and not shards(job, bounds):
+        said.append("ZeRO has nothing to shard over with dp*cp = 1: every stage is stage 0")
     if job.cluster.gpus > 4096:
         said.append("networks are taken as full bisection; beyond 4,096 GPUs no measured run in the corpus checks that")
     return (*said, *_schedule_caveats(job, bounds))

@@ -56,6 +56,8 @@ class Bounds:
 
 def plans(job: Job, bounds: Bounds) -> Iterator[Plan]:
     """All plans inside the bounds, in batches of one schedule and policy: large grids, the rest as rows."""
+    if "zero" in bounds.ranges and not shards(job, bounds):
+        bounds = replace(bounds, ranges={name: kept for name, kept in bounds.ranges.items() if name != "zero"})
     for schedule, policy in product(_schedules(job, bounds), policies(job, bounds)):
         small: list[Grid] = []
         for grid in _grids(job, bounds, schedule, policy):
@@ -181,6 +183,11 @@ def layouts(job: Job, bounds: Bounds) -> Iterator[tuple[int, ...]]:
                     for copies in bounds["dp_replicate"].keep(divisors(dp)) if "dp_replicate" in bounds.ranges else [1]:
                         for ep, etp in _experts(job, bounds, tp, dp // copies * cp * tp):
                             yield tp, cp, ep, etp, pp, dp, copies
+
+
+def shards(job: Job, bounds: Bounds) -> bool:
+    """Whether some layout has ranks to shard over; elsewhere every ZeRO stage is stage 0."""
+    return any(dp * cp > 1 for _, cp, _, _, _, dp, _ in layouts(job, bounds))
 
 
 def searches_context(job: Job, bounds: Bounds) -> bool:

@@ -123,9 +123,16 @@ def stages(of: Job, pins: Pins, pp: int) -> Iterator[tuple[int, int, int]]:
 
 def every(of: Job, pins: Pins) -> Iterator[Plan]:
     """Every plan inside the pins, legal or not, a batch of arrays per layout and schedule."""
-    for tp, cp, pp, dp, ep in layouts(of, pins):
+    names = ("tp", "cp", "pp", "dp", "ep")
+    inside = [
+        row
+        for row in layouts(of, pins)
+        if all(value in pins.get(name, (value,)) for name, value in zip(names, row, strict=True))
+    ]
+    sharded = any(dp * cp > 1 for _, cp, _, dp, _ in inside)
+    for tp, cp, pp, dp, ep in inside:
         fixed = {"tp": tp, "cp": cp, "pp": pp, "dp": dp, "ep": ep}
-        if BATCH % dp or any(value not in pins.get(name, (value,)) for name, value in fixed.items()):
+        if BATCH % dp:
             continue
         bs = [b for b in range(1, BATCH // dp + 1) if BATCH // dp % b == 0 and b in pins.get("micro-batch", (b,))]
         inner = [
@@ -136,7 +143,7 @@ def every(of: Job, pins: Pins) -> Iterator[Plan]:
                 for name, value in zip(("v", "head", "recompute-layers"), row, strict=True)
             )
         ]
-        sps, zeros = pins.get("sp", (0, 1)), pins.get("zero", (0, 1, 2, 3))
+        sps, zeros = pins.get("sp", (0, 1)), pins.get("zero", (0, 1, 2, 3)) if sharded else (0,)
         rows = np.array([(b, sp, z, *row) for b, sp, z, row in product(bs, sps, zeros, inner)]).reshape(-1, 6)
         for schedule in pins.get("schedule", offered(of.framework.schedules)):
             record = SCHEDULES[schedule]
@@ -192,12 +199,14 @@ def some(share: int) -> settings:
 
 
 FIRST = Asked("llama3-8b", "8xA100", "megatron-core", (("zero", (0,)), ("tp", (1,)), ("pp", (1,))))
+ALONE = Asked("llama3-8b", "8xA100", "megatron-core", (("zero", (1,)), ("tp", (8,)), ("pp", (1,))))
 PIPED = Asked("llama3-70b", "8xA100", "any", (("schedule", ("interleaved", "gpipe")), ("pp", (1,))))
 
 
 @given(questions(), st.sampled_from(VERBS), st.booleans(), st.booleans())
 @example(FIRST, "recommend", True, True)
 @example(FIRST, "launch", False, False)
+@example(ALONE, "recommend", True, False)
 @example(PIPED, "recommend", True, False)
 @example(Asked("llama3-8b", "8xA100", "nanotron", (("head", (0,)), ("pp", (2,)))), "recommend", True, False)
 @some(4)
