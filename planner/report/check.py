@@ -19,6 +19,7 @@ from planner.read.format import find_format
 from planner.read.megatron import UNNAMED
 from planner.report.jsonout import inputs
 from planner.report.jsonout import plan as plan_data
+from planner.report.table import trained
 from planner.report.words import PART_NAMES, degrees, largest_part, memory_words, moment, with_band
 from planner.training.space import recompute_words
 from planner.units import format_bytes, format_seconds
@@ -31,7 +32,8 @@ MOST_SUSPECTS = 4
 
 def text(name: str, verdict: Verdict) -> list[str]:
     """The verdict in lines of "what  finding"."""
-    rows = [("script", _script(name, verdict)), ("plan", _plan(verdict.setup))]
+    setup = verdict.setup
+    rows = [("script", _script(name, verdict)), ("job", trained(setup.job)), ("plan", _plan(setup))]
     rows += _legal(verdict) + _numbers(verdict) + _not_modelled(verdict) + _measured(verdict)
     rows += _changes(verdict) + _best(verdict) + _ignored(verdict)
     return [f"{what:<9} {said}" if said else "" for what, said in rows]

@@ -67,6 +67,11 @@ def header(answer: Recommendation) -> list[str]:
 
 def training(job: Job) -> str:
     """The model and how it is trained, in one line."""
+    return f"{job.model.name} · {format_count(parameters(job.model).total)} parameters · {trained(job)}"
+
+
+def trained(job: Job) -> str:
+    """Method, formats, optimizer and attention: "LoRA rank 16, bf16, 8-bit Adam, flash attention"."""
     w = job.workload
     base = f"QLoRA on {w.base} rank" if w.method == "qlora" else "LoRA rank"
     method = f"{base} {w.lora_rank}" if job.lora else "training"
@@ -76,10 +81,7 @@ def training(job: Job) -> str:
     offload = away.get(w.offload, f", {w.offload} offloaded")
     narrow = ", weights below 16 bit" if w.fp8_param_gather else ""
     narrow += f", {w.bf16_first} + {w.bf16_last} layers in 16 bit" if w.bf16_first or w.bf16_last else ""
-    return (
-        f"{job.model.name} · {format_count(parameters(job.model).total)} parameters · {method}, {w.precision}{narrow}, "
-        f"{OPTIMIZERS[w.optimizer].words}{offload}, {w.attention} attention"
-    )
+    return f"{method}, {w.precision}{narrow}, {OPTIMIZERS[w.optimizer].words}{offload}, {w.attention} attention"
 
 
 def hardware(job: Job) -> str:
