@@ -22,6 +22,7 @@ HOMES = {
     "diff": "diff",
     "sweep": "sweep",
     "show": "show",
+    "mcp": "mcp",
 }
 """Command -> its function in the module of that name, in the order in which help lists them."""
 
