@@ -19,6 +19,14 @@ EXIT_BAD_INPUT = 2
 EXIT_BUG = 70
 EXIT_INTERRUPTED = 130
 
+EXIT_CODES = {
+    EXIT_FITS: "something fits; a relaxed plan says what it gives up (fits_as_requested in JSON), --exact forbids it",
+    EXIT_NOTHING_FITS: "nothing fits, or not as asked under --exact; the answer is printed all the same, nearest first",
+    EXIT_BAD_INPUT: "the question or a file is wrong, or the answer could not be written; nothing on stdout",
+    EXIT_BUG: "a bug in the planner; --debug shows where",
+    EXIT_INTERRUPTED: "interrupted",
+}
+
 
 class PlannerError(Exception):
     """A mistake in the input, worded for the person who made it.

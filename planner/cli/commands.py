@@ -23,6 +23,7 @@ HOMES = {
     "sweep": "sweep",
     "show": "show",
     "mcp": "mcp",
+    "help": "topics",
 }
 """Command -> its function in the module of that name, in the order in which help lists them."""
 

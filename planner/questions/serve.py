@@ -18,6 +18,7 @@ from planner.errors import NoLegalPlan, PlannerError, UnitError
 from planner.frozen import frozen
 from planner.plan import Plan, Range
 from planner.questions.ask import parse_range
+from planner.questions.thumbs import Decided, decided_serving
 from planner.schema.formats import COMPUTED
 from planner.schema.hardware import Cluster
 from planner.schema.model import Model
@@ -83,6 +84,11 @@ class ServeAnswer:
     fewest: Option | None
     cures: tuple[str, ...]
     seconds: float
+
+    @property
+    def rule(self) -> Decided | None:
+        """The rule of thumb that decided the first deployment, if one did."""
+        return decided_serving(self.choice.ranked, self.question.job.workload.output, self.question.objective)
 
 
 def ask_serve(

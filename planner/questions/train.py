@@ -15,6 +15,7 @@ from planner.questions.finalists import finished
 from planner.questions.numbers import numbered, sharing
 from planner.questions.pins import fixes_the_size, flags, grown, keeping, larger, lean, loosened, no_legal_plan, pinned
 from planner.questions.ranked import Ranked as Ranked
+from planner.questions.thumbs import Decided, decided
 from planner.schedules import SCHEDULES, offered
 from planner.schema.hardware import Cluster
 from planner.schema.workload import Workload
@@ -98,6 +99,11 @@ class Recommendation:
     def smallest(self) -> int | None:
         """Accelerators of that smallest cluster."""
         return self.larger.gpus
+
+    @property
+    def rule(self) -> Decided | None:
+        """The rule of thumb that decided the first plan, if one did."""
+        return decided(self.ranked[0], self.capacity) if self.fits and self.ranked else None
 
 
 def recommend(

@@ -50,6 +50,7 @@ def recommendation(answer: Recommendation, assumptions: tuple[str, ...]) -> dict
             "broken_rules": answer.broken,
         },
         "plans": [plan(ranked, n, answer.capacity) for n, ranked in enumerate(answer.ranked, start=1)],
+        "rule": None if (rule := answer.rule) is None else rule.document,
         "nearest_misses": [
             plan(ranked, n, answer.capacity)
             | {"short_by_bytes": ranked.need - answer.capacity, "binding_constraint": f"memory.{largest_part(ranked)}"}

@@ -130,6 +130,7 @@ def reasons(answer: ServeAnswer, top: int) -> list[str]:
     """Why the first wins, what the next lose, what the others break, and the other answers."""
     job, ranked = answer.question.job, answer.choice.ranked
     lines = [f"Why 1   {why(job, ranked[0])}"] if ranked else []
+    lines += [f"Rule    {rule} (planner help rules)." for rule in [answer.rule] if rule is not None]
     lines += [f"Note    {remark}." for option in ranked[:1] for remark in remarks(job, option)]
     lines += [f"Same    {same(others, n)}." for n, others in enumerate(answer.choice.alike[:top], start=1) if others]
     lines += [f"Band    {band(job, option)}" for option in ranked[:1]]

@@ -33,6 +33,7 @@ def serving(answer: ServeAnswer, assumptions: tuple[str, ...], top: int) -> dict
             option(job, o, n) | {"same": [degrees(other) for other in alike]}
             for n, (o, alike) in enumerate(zip(answer.choice.ranked[:top], answer.choice.alike, strict=False), start=1)
         ],
+        "rule": None if (rule := answer.rule) is None else rule.document,
         "rejected": [miss(job, r) for r in answer.choice.rejected],
         "cures": list(answer.cures),
         "lowest_latency": None if answer.latency is None else option(job, answer.latency, 1),

@@ -195,7 +195,9 @@ def memory_bar(share: float) -> str:
 def reasons(answer: Recommendation) -> list[str]:
     """Why the first plan wins and what the next two lose; what the relaxed ones give up."""
     first = answer.ranked[0]
-    lines = [f"Why 1   {why(first, answer.capacity)}", f"Band    {band_words(first)}"]
+    lines = [f"Why 1   {why(first, answer.capacity)}"]
+    lines += [f"Rule    {rule} (planner help rules)." for rule in [answer.rule] if rule is not None]
+    lines += [f"Band    {band_words(first)}"]
     lines += [f"Memory  {fit_words(first, answer.capacity)}.", *safer(answer)]
     lines += [replay_line(n, r) for n, r in enumerate(answer.ranked, start=1) if abs(r.disagreement) > DISAGREEMENT]
     if first.replay is not None:
