@@ -7,8 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from html import escape
+from importlib import import_module
 from typing import Any
 
+from planner.errors import PlannerError
 from planner.report.grid import plain
 
 SHOWN = ("rank", "tp", "cp", "ep", "etp", "pp", "v", "dp", "micro_batch", "micro_batches", "zero", "recompute")
@@ -31,6 +33,7 @@ class Answer:
 
     Attributes:
         found: the answer as the planner holds it.
+        document: the JSON answer.
         lines: the same as a page of text, for a width in columns.
     """
 
@@ -52,6 +55,18 @@ class Answer:
         """The JSON answer as plain values."""
         document: dict[str, Any] = json.loads(json.dumps(self.document))
         return document
+
+    def to_pandas(self) -> Any:
+        """The plans as a pandas.DataFrame, one row each.
+
+        Raises:
+            PlannerError: pandas is not installed.
+        """
+        try:
+            pandas = import_module("pandas")
+        except ImportError:
+            raise PlannerError("to_pandas needs the package pandas", "pip install pandas") from None
+        return pandas.DataFrame(self.plans)
 
     def __str__(self) -> str:
         """The page, without colours."""

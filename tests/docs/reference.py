@@ -1,0 +1,196 @@
+"""Reference pages out of the code: commands, Python, schemas, topics."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+from typer.models import ArgumentInfo, OptionInfo
+
+import planner
+from planner.cli.app import app
+from planner.cli.commands import HOMES, register
+from planner.report.grid import prose
+from planner.report.topics import TOPICS
+from tests.docs.keys import SCHEMAS, Key, keys, load
+from tests.docs.markdown import item, paragraph
+
+MANY = 4
+"""Keys that are spelled out once, where several places have the same ones."""
+
+
+def commands() -> str:
+    """Every command with all its options, as `-h` groups them."""
+    register(app, [])
+    found = {info.name: info.callback for info in app.registered_commands}
+    text = "# Commands\n\n" + paragraph(
+        "What `planner COMMAND -h` prints. Every command takes `--debug`; exit codes and what `--gpus` takes are "
+        "[topics](topics.md)."
+    )
+    parts = (f"## {name}\n\n{''.join(_command(name, found[name]))}" for name in HOMES)
+    return (text + "".join(parts)).rstrip("\n") + "\n"
+
+
+def _command(name: str, command: Any) -> Iterator[str]:
+    yield from map(paragraph, inspect.cleandoc(command.__doc__ or "").split("\n\n"))
+    hints = get_type_hints(command, include_extras=True)
+    found = [(one, *_declared(hints[one.name])) for one in inspect.signature(command).parameters.values()]
+    named = [(_spelled(one, info), info) for one, info, _ in found if isinstance(info, ArgumentInfo)]
+    yield f"`planner {' '.join([name, *(word for word, _ in named)])}`\n\n"
+    yield "".join(item(f"`{word}`: {info.help or ''}") for word, info in named) + ("\n" if named else "")
+    options = [one for one in found if isinstance(one[1], OptionInfo) and not one[1].hidden]
+    for panel in dict.fromkeys(info.rich_help_panel or "Options" for _, info, _ in options):
+        rows = (_option(*one) for one in options if (one[1].rich_help_panel or "Options") == panel)
+        yield f"{panel}:\n\n{''.join(rows)}\n"
+
+
+def _declared(hint: Any) -> tuple[Any, Any]:
+    """What typer is told of a parameter, and the type of its values."""
+    info = next(one for one in get_args(hint) if isinstance(one, OptionInfo | ArgumentInfo))
+    kinds = [kind for kind in (get_args(hint)[0], *get_args(get_args(hint)[0])) if isinstance(kind, type)]
+    return info, kinds[0] if kinds else str
+
+
+def _spelled(one: inspect.Parameter, info: ArgumentInfo) -> str:
+    return info.metavar or one.name.upper()
+
+
+WORDS = {int: " N", bool: "", Path: " FILE"}
+
+
+def _option(one: inspect.Parameter, info: OptionInfo, kind: type) -> str:
+    names = ", ".join(f"`{name}`" for name in (info.default, *(info.param_decls or ())))  # the first is no default
+    value = f" {info.metavar}" if info.metavar else WORDS.get(kind, " TEXT")
+    known = "" if one.default in (None, False, "", one.empty) else f" (default: {one.default})"
+    said = info.help or ""
+    return item(
+        f"{names}{value}: {said}{'; required' if one.default is one.empty else '' if 'default' in said else known}"
+    )
+
+
+def python() -> str:
+    """The public names."""
+    text = "# Python\n\n" + paragraph(
+        "All of `planner`'s public names. Other modules are the planner's own and change without notice. Answers have "
+        "the keys and units of the JSON ones ([schemas](../schemas/README.md)); mistakes raise `PlannerError`. "
+        "[An example notebook](../examples/plans.ipynb)."
+    )
+    parts = (f"## {name}\n\n{''.join(_name(name, getattr(planner, name)))}" for name in planner.__all__)
+    return (text + "".join(parts)).rstrip("\n") + "\n"
+
+
+def _name(name: str, found: Any) -> Iterator[str]:
+    code = _signature(name, found) if inspect.isfunction(found) else "\n".join(_fields(found))
+    yield f"```python\n{code}\n```\n\n" if code else ""
+    yield from _docstring(inspect.getdoc(found) or "")
+    if inspect.isclass(found):
+        members = ((n, one) for n, one in sorted(vars(found).items()) if not n.startswith("_"))
+        public = [(n, one) for n, one in members if inspect.isfunction(one) or isinstance(one, PROPERTIES)]
+        yield "".join(item(f"`{n}`: {first}") for n, one in public if (first := _first(one)))
+        yield "\n" if public else ""
+
+
+PROPERTIES = (property, cached_property)
+
+
+def _first(found: Any) -> str:
+    return " ".join((inspect.getdoc(found) or "").partition("\n\n")[0].split())
+
+
+def _signature(name: str, function: Any) -> str:
+    parts, keyword = [], False
+    found = inspect.signature(function)
+    for one in found.parameters.values():
+        if one.kind is one.KEYWORD_ONLY and not keyword:
+            parts, keyword = [*parts, "*"], True
+        default = "" if one.default is one.empty else f" = {one.default!r}"
+        parts.append(f"{'**' if one.kind is one.VAR_KEYWORD else ''}{one.name}: {one.annotation}{default}")
+    inner = "".join(f"    {part},\n" for part in parts)
+    return f"{name}(\n{inner}) -> {found.return_annotation}"
+
+
+def _fields(found: Any) -> Iterator[str]:
+    """Fields with their types as the source has them."""
+    for kind in reversed(found.__mro__):
+        if kind.__module__.startswith("planner."):
+            for name, hint in inspect.get_annotations(kind).items():
+                if not name.startswith("_") and name not in ("model_config", "exit_code", "hint"):
+                    yield f"{name}: {hint}"
+
+
+def _docstring(text: str) -> Iterator[str]:
+    """Paragraphs, and what is indented below one as a list."""
+    for part in inspect.cleandoc(text).split("\n\n"):
+        lines = part.split("\n")
+        inner = [line for line in lines if line.startswith("    ")]
+        yield paragraph(" ".join(line for line in lines if not line.startswith("    ")))
+        if inner:
+            joined = re.sub(r"\n +(?=\S)", " ", inspect.cleandoc("\n".join(inner)))
+            yield "".join(map(item, joined.split("\n"))) + "\n"
+
+
+def topics() -> str:
+    """What `planner help` says."""
+    text = "# Topics\n\n" + paragraph("What `planner help TOPIC` prints.")
+    for name, (about, lines) in TOPICS.items():
+        said = "\n".join("\n".join(prose([line], 100, 8)) for line in lines())
+        text += f"## {name}\n\n{about[0].upper()}{about[1:]}.\n\n```text\n{said}\n```\n\n"
+    return text.rstrip("\n") + "\n"
+
+
+def schemas() -> dict[str, str]:
+    """A page for each schema, and their list."""
+    rows, pages = [], {}
+    for path in sorted(SCHEMAS.glob("*.json")):
+        schema = load(path)
+        title = schema.get("title", path.stem)
+        rows.append(item(f"[{path.stem}]({path.stem}.md): {title}; [JSON Schema]({path.name})"))
+        text = f"# {path.stem}\n\n" + paragraph(f"{title}. [As a JSON Schema]({path.name}). {FORMS}")
+        pages[f"{path.stem}.md"] = text + "".join(_rows(list(keys(schema).values())))
+    pages["README.md"] = INDEX + "".join(rows)
+    return pages
+
+
+FORMS = "`[]` is every element of a list, `*` every name; a key with `?` may be missing."
+INDEX = "# Schemas\n\n" + paragraph(
+    "Every `--json` answer names its schema and version. A version keeps its keys and their types; keys may be added, "
+    "so leave alone those that you do not know. What breaks that is a new version (`tests/frozen/schemas` has what "
+    "each promised)."
+)
+
+
+def _rows(found: list[Key]) -> Iterator[str]:
+    """All keys; below one whose inner keys are those of an earlier one, that it has them too."""
+    known: dict[tuple[str, ...], str] = {}
+    skipped = ""
+    for at, key in enumerate(found):
+        if skipped and key.path.startswith((skipped + ".", skipped + "[")):
+            continue
+        skipped, below = "", _below(found[at + 1 :], key.path)
+        like = known.setdefault(below, key.path) if len(below) >= MANY else key.path
+        if like != key.path:
+            skipped = key.path
+        yield item(_row(key) + (f" As `{like}`." if skipped else ""))
+
+
+def _below(rest: list[Key], path: str) -> tuple[str, ...]:
+    """Lines of the keys inside one, without its own path."""
+    inside = []
+    for key in rest:
+        if not key.path.startswith((path + ".", path + "[")):
+            break
+        inside.append(key.line.removeprefix(path).removeprefix("[]"))
+    return tuple(inside)
+
+
+def _row(key: Key) -> str:
+    values = [json.dumps(value) for value in key.values if value is not None]
+    among = f": {', '.join(values)}" if 0 < len(values) <= 12 else ""
+    types = " or ".join(sorted(key.types))
+    said = f" {key.says[0].upper()}{key.says[1:]}." if key.says else ""
+    return f"`{key.path}{'' if key.sure else '?'}`: {types}{among}.{said}"
