@@ -54,7 +54,7 @@ def test_a_dependency_has_a_lowest_version_and_a_reason(asked: Requirement) -> N
     assert f"**{asked.name}**" in (ROOT / "docs" / "decisions" / "0006-dependencies.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("extra", ["frameworks", "hub", "dev"])
+@pytest.mark.parametrize("extra", ["frameworks", "hub", "mcp", "docs", "dev"])
 def test_a_tool_has_a_reason(extra: str) -> None:
     """What only checks use is in the decisions too."""
     text = (ROOT / "docs" / "decisions" / "0006-dependencies.md").read_text(encoding="utf-8")

@@ -13,7 +13,11 @@ from tests.cli.conftest import shell as shell  # the fixture
 from tests.cli.run import Shell
 
 ROOT = Path(__file__).parents[1]
-PAGES = ["README.md", "docs/tutorial.md", "docs/serving.md"]
+PAGES = [
+    "README.md",
+    *(f"docs/{name}.md" for name in ("tutorial", "tutorial-fine-tuning", "tutorial-platform", "serving")),
+]
+SH = re.compile(r"^```sh\nplanner (.*?)(?: >.*)?\n```", re.MULTILINE)
 BLOCK = re.compile(r"```console\n\$ (planner [^\n]*)\n(.*?)```\n", re.S)
 
 
@@ -36,6 +40,15 @@ def test_console_blocks_are_real_output(shell: Shell, page: str) -> None:
         path.write_text(today, encoding="utf-8")
     assert today == path.read_text(encoding="utf-8")
     assert BLOCK.search(text)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if "tutorial" in page])
+def test_other_commands_of_tutorials_run(shell: Shell, page: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those whose output is not shown: an answer, whatever it is."""
+    monkeypatch.chdir(ROOT)
+    for command in SH.findall((ROOT / page).read_text(encoding="utf-8")):
+        found = shell(*shlex.split(command))
+        assert found.code in (0, 1) and found.out, found.err
 
 
 def test_ci_calls_the_readmes_commands() -> None:
