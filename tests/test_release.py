@@ -57,13 +57,11 @@ def test_publishing_is_trusted_and_takes_what_was_built() -> None:
     assert found["jobs"]["publish"]["environment"]["url"].endswith(f"/{PROJECT['name']}/")
 
 
-def test_commands_of_the_release_run() -> None:
-    """The planner's own, with the options that they have there."""
+def test_the_release_tries_commands_that_there_are() -> None:
+    """The first as it stands; validate, which tests/test_wheel.py runs, by its options."""
     text = (ROOT / ".github" / "workflows" / "release.yml").read_text(encoding="utf-8")
-    commands = re.findall(r"clean/bin/planner ([^>\n]+)", text)
-    assert len(commands) == 2
-    for command in commands:
-        assert run(shlex.split(command)).code == 0
+    recommend, validate = re.findall(r"clean/bin/planner ([^>\n]+)", text)
+    assert run(shlex.split(recommend)).code == 0 and validate == "validate --quiet"
 
 
 CONTAINER = (ROOT / "Containerfile").read_text(encoding="utf-8")

@@ -48,6 +48,11 @@ THUMBS = {
         "tensor parallelism fills the node, the pipeline crosses nodes",
         "tp stays inside the node and is the smallest with which a full pipeline fits without recomputation",
     ),
+    "replica-size": Thumb(
+        "tp of 4 to 8 inside the node, 2 to 8 stages across nodes, data parallelism with the rest",
+        "a replica, tp x pp, has one to two times the fewest GPUs that hold a full pipeline without recomputation; dp "
+        "is the rest",
+    ),
     "interleave": Thumb(
         "interleave on fast links, at p <= 8",
         "interleave at any depth where m < 32p, p divides m and every GPU has a port of 200 Gb/s (100 up to p = 8); "
@@ -68,6 +73,10 @@ THUMBS = {
     "replicas": Thumb(
         "batches of 16 to 64: tensor and pipeline parallelism together",
         "the fewest stages that fit; what GPUs are left over are more tp or more replicas",
+    ),
+    "depth-by-batch": Thumb(
+        "inference: 1 to 2 stages up to 8 requests, 2 to 4 up to 32, 4 to 8 beyond",
+        "the fewest stages that fit at any load; four and more over PCIe from 256 requests on",
     ),
     "deep-offline": Thumb(
         "offline: deep pipelines",

@@ -112,6 +112,16 @@ def tensor_inside(job: Field) -> Cell:
     return Cell(job.cost(job.tp == 8), None if silent else job.cost(job.tp == job.tp[able].min()), silent)
 
 
+def replica(job: Field) -> Cell:
+    """tp 4 to 8 and pp 2 to 8; corrected: tp*pp up to twice its least."""
+    said = job.cost((job.tp >= 4) & (job.tp <= 8) & (job.pp >= 2) & (job.pp <= 8))
+    able, size = job.bare & job.full, job.tp * job.pp
+    if not able.any():
+        return Cell(said, None, True)
+    least = size[able].min()
+    return Cell(said, job.cost((size >= least) & (size <= 2 * least)))
+
+
 def interleave(job: Field) -> Cell:
     """v > 1 where p <= 8, on networks of 200 Gb/s per GPU and more."""
     many, alone = job.v > 1, job.pp == 1
@@ -185,6 +195,27 @@ def serving_map(rule: str, cell: Callable[[Deployments], Cell]) -> Map:
     )
 
 
+STAGES = {4: (1, 2), 16: (2, 4), 64: (4, 8), 256: (4, 8)}
+
+
+def depths() -> Map:
+    """STAGES by load; corrected: the fewest, over PCIe four and more under the largest load."""
+    rows = {}
+    for model, gpus in SERVING:
+        cells = []
+        for users, (low, high) in STAGES.items():
+            job = served(model, gpus, users)
+            deep = users == max(STAGES) and not job.switched
+            corrected = _between(job, 4, 8) if deep else _between(job, job.fewest, job.fewest)
+            cells.append(Cell(_between(job, low, high), corrected))
+        rows[f"{model}, {gpus}"] = tuple(cells)
+    return Map(tuple(f"{users} users" for users in STAGES), rows)
+
+
+def _between(job: Deployments, low: int, high: int) -> float | None:
+    return job.cost(lambda one: bool(low <= one.plan.pp <= high))
+
+
 @cache
 def maps() -> dict[str, Map]:
     """The map of every rule that has one."""
@@ -192,10 +223,12 @@ def maps() -> dict[str, Map]:
         "full-pipeline": training_map(full_pipeline),
         "shallow-pipeline": training_map(shallow),
         "tensor-inside": training_map(tensor_inside),
+        "replica-size": training_map(replica),
         "interleave": training_map(interleave),
         "early-backward": memory_map(),
         "tp-online": serving_map("tp-online", online),
         "replicas": serving_map("replicas", replicas),
+        "depth-by-batch": depths(),
         "deep-offline": serving_map("deep-offline", offline),
     }
 
