@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from planner.cli.htmlfile import Html
 from planner.cli.request import complete, length
 from planner.errors import EXIT_BAD_INPUT, EXIT_FITS, EXIT_NOTHING_FITS, PlannerError, UnitError
 
 if TYPE_CHECKING:
     from planner.catalog.library import Library
+    from planner.launch.check import Verdict
     from planner.launch.program import Setup
     from planner.read.reading import Reading
     from planner.schema.hardware import Cluster
@@ -90,6 +92,7 @@ def check(
     measured_memory: Peak = None,
     oom: Oom = False,
     profiles: Profiles = None,
+    html: Html = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -120,12 +123,22 @@ def check(
     notes(assumptions, quiet)
     with progress(quiet) as tick:
         verdict = judged.compared(judged.check(reading, setup, TARGETS[reading.target], share, tick), step, peak, oom)
+    if html is not None:
+        _page(html, verdict, document(verdict, file, assumptions), quiet)
     if as_json:
         sys.stdout.write(write(document(verdict, file, assumptions)))
     else:
         show(shown(file, verdict))
     fits = verdict.fits and not (strict_fit and verdict.tight)
     raise typer.Exit(EXIT_BAD_INPUT if not verdict.legal else EXIT_FITS if fits else EXIT_NOTHING_FITS)
+
+
+def _page(path: Path, verdict: Verdict, found: dict[str, Any], quiet: bool) -> None:
+    """The verdict's page, with every number of the plan as written."""
+    from planner.cli.htmlfile import written
+    from planner.report.page_extras import of_plan
+
+    written(path, found, quiet, **of_plan(verdict.ranked, verdict.capacity) if verdict.ranked else {})
 
 
 def _quantity(option: str, text: str | None, dimension: str = "byte") -> float | None:

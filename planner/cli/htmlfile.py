@@ -34,10 +34,19 @@ def written(path: Path, document: Mapping[str, Any], quiet: bool, **more: Any) -
     Raises:
         PlannerError: no page can be made of it, or nothing can be written there.
     """
-    from planner.cli.outfile import save_for
-    from planner.cli.screen import notes
     from planner.report.page import page
 
-    text = page(document, **more)
-    save_for("--html", path, text)
+    saved("--html", path, page(document, **more), quiet)
+
+
+def saved(option: str, path: Path, text: str, quiet: bool) -> None:
+    """A file that an option names, and a word of it.
+
+    Raises:
+        PlannerError: nothing can be written there.
+    """
+    from planner.cli.outfile import save_for
+    from planner.cli.screen import notes
+
+    save_for(option, path, text)
     notes((f"wrote {path} ({len(text.encode()):,} bytes)",), quiet)

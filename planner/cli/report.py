@@ -19,7 +19,7 @@ def report(
     out: Annotated[Path | None, typer.Option("--out", "-o", help="File to write (default: stdout)")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No notes on stderr")] = False,
 ) -> None:
-    """Draw a saved answer of recommend, serve, size, compare or check as one HTML page that needs no network.
+    """Draw a saved answer of recommend, serve, size, compare, check, explain or sweep as one HTML page.
 
     `planner recommend --html FILE` draws more: the map of degrees, the formulas and the timeline of the first plan.
     """
@@ -47,11 +47,20 @@ def document(name: str, text: str) -> dict[str, Any]:
     Raises:
         PlannerError: it holds none.
     """
+    lines = text.splitlines()
     try:
-        found = json.loads(text)
+        many = len(lines) > 1 and lines[0].startswith('{"schema": "planner.sweep/1"')
+        found = swept([json.loads(line) for line in lines]) if many else json.loads(text)
     except ValueError as error:
         line = getattr(error, "lineno", 1)
         raise PlannerError(f"{name}, line {line}: no JSON", USAGE) from None
     if not isinstance(found, dict) or not str(found.get("schema", "")).startswith("planner."):
         raise PlannerError(f'{name}: no answer of the planner: it has no "schema"', USAGE)
-    return found
+    return found if found["schema"] != "planner.sweep/1" or "cells" in found else swept([found])
+
+
+def swept(records: list[dict[str, Any]]) -> dict[str, Any]:
+    """The lines of a sweep as one answer."""
+    from planner import __version__
+
+    return {"schema": "planner.sweep/1", "planner_version": __version__, "cells": records}

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
+from planner.cli.htmlfile import Html
 from planner.cli.streams import stop_if_gone
 from planner.errors import EXIT_FITS, EXIT_NOTHING_FITS, PlannerError
 
@@ -30,11 +31,19 @@ _Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stde
 _Dry = Annotated[bool, typer.Option("--dry-run", help="Count the cells instead")]
 
 
-def sweep(file: _File, out: _Out = None, jobs: _Jobs = None, quiet: _Quiet = False, dry_run: _Dry = False) -> None:
+def sweep(
+    file: _File,
+    out: _Out = None,
+    jobs: _Jobs = None,
+    quiet: _Quiet = False,
+    dry_run: _Dry = False,
+    html: Html = None,
+) -> None:
     """Rank every combination of a file's options: one record per cell, as NDJSON or CSV.
 
     The file gives options of `recommend`, each with a value or a list: model, gpus, global-batch, seq, tp ... An
-    interrupted sweep goes on where it stopped when it is called again with the same --out.
+    interrupted sweep goes on where it stopped when it is called again with the same --out. A page, --html, shows all
+    cells of an .ndjson file, else those of this call.
     """
     from planner.cli.infile import read_text
     from planner.cli.sweepfile import Table
@@ -49,18 +58,31 @@ def sweep(file: _File, out: _Out = None, jobs: _Jobs = None, quiet: _Quiet = Fal
         there, _ = question.progress(table.done())
         sys.stdout.write(f"{question.count:,} cells, {question.count - there:,} to do\n")
         return
+    kept: list[dict[str, Any]] = []
     with _stoppable() as stop, table.opened() as (done, write):
         there, fits = question.progress(done)
         processes = min(jobs or os.cpu_count() or 1, question.count - there)
         with _progress(question.count, there, quiet) as tick:
             for records in answers(question.run, question.left(done), processes, stop.asked):
                 write(records)
+                kept += records if html is not None else ()
                 stop_if_gone()
                 tick(len(records))
                 fits = fits or any(record["status"] == "fits" for record in records)
+    if html is not None:
+        _page(html, out, kept, quiet)
     if stop.signal is not None:
         raise typer.Exit(128 + stop.signal)
     raise typer.Exit(EXIT_FITS if fits else EXIT_NOTHING_FITS)
+
+
+def _page(path: Path, out: Path | None, kept: list[dict[str, Any]], quiet: bool) -> None:
+    """The page of the file's cells, or of those that were answered now."""
+    from planner.cli.htmlfile import written
+    from planner.cli.report import document, swept
+
+    whole = out is not None and out.is_file() and out.suffix.lower() != ".csv"
+    written(path, document(str(out), out.read_text(encoding="utf-8")) if whole and out else swept(kept), quiet)
 
 
 @dataclass(slots=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from planner.cli.htmlfile import Html
 from planner.cli.ranking import chosen, leave
 from planner.cli.request import Request, complete, takes_request
 from planner.errors import PlannerError, suggest
@@ -102,6 +103,7 @@ def timeline(
     memory: Memory = False,
     form: Form = None,
     out: Out = None,
+    html: Html = None,
     width: Width = None,
 ) -> None:
     """Draw a pipeline schedule as the papers do, with its bubble, time and peak activations.
@@ -124,6 +126,10 @@ def timeline(
         text = compare if name is None else name
         figure = figure_of_names(str(text), request.pp, request.v, micro_batches, times, blocking)
         fits = as_asked = True
+    if html is not None:
+        from planner.cli.htmlfile import saved
+
+        saved("--html", html, _text(figure, "html", PIPED), request.quiet)
     _deliver(figure, style, request, out, width)
     leave(fits, as_asked, request.quiet)
 

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from planner.report.page_answers import facts_of, rows_of, title_of
-from planner.report.page_bars import memory, times, waterfalls
+from planner.report.page_bars import MOST, memory, times, waterfalls
 from planner.report.page_map import heat, pareto
+from planner.report.page_plan import changes, placed, why_box
 from planner.report.page_rows import (
     MEMORY,
     STEP,
@@ -24,8 +25,8 @@ from planner.report.page_style import SCRIPT, STYLE
 
 Document = Mapping[str, Any]
 
-EXTRAS = ("map", "lines", "timeline")
-"""What the page draws besides the answer, where it is given: cells of tp and pp, lines of explain, a drawing."""
+EXTRAS = ("map", "why", "changes", "lines", "timeline", "picture")
+"""What the page draws besides the answer, where it is given (`planner.report.page_extras`)."""
 
 
 def page(document: Document, **extras: Any) -> str:
@@ -35,12 +36,13 @@ def page(document: Document, **extras: Any) -> str:
         PlannerError: no answer that has a page.
     """
     kind, rows = rows_of(document)
+    extras = {"lines": document.get("lines", ())} | extras
     title = text(title_of(document))
     head = f'<header><h1>{title}</h1><p class="faint">{text(facts_of(document))}</p></header>\n'
     parts = [head, _verdict(document, kind, rows, extras)]
     if rows:
         parts += [
-            section("ranking", "Ranking" if kind.order else "Rows", ranking(kind, rows)),
+            section("ranking", "Plan" if len(rows) == 1 else "Ranking" if kind.order else "Rows", ranking(kind, rows)),
             section("times", "How they compare", times(kind, rows)),
             section("memory", "Memory of the fullest rank", memory(kind, rows, document.get("usable_memory_bytes"))),
             section("parts", "Where the time goes", waterfalls(kind, rows)),
@@ -50,7 +52,13 @@ def page(document: Document, **extras: Any) -> str:
     if len(rows) > 1:
         limit = document.get("usable_memory_bytes") if kind.y is MEMORY else None
         parts.append(section("pareto", "Pareto front", pareto(kind, rows, limit)))
-    parts += [section("not", "What is not here", misses(document, kind)), section("timeline", "", _timeline(extras))]
+    parts += [
+        section("whynot", "Why not other degrees?", why_box(extras.get("why"))),
+        section("not", "What is not here", misses(document, kind)),
+        section("changes", "What the answer rests on", changes(extras.get("changes", ()))),
+        section("picture", "Which GPU holds what", placed(extras.get("picture", ""))),
+        section("timeline", "", _timeline(extras)),
+    ]
     parts += [section("formulas", "", formulas(extras.get("lines") or ())), section("notes", "", notes(document))]
     return (
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{title}</title>\n'
@@ -66,9 +74,9 @@ def section(name: str, title: str, inner: str) -> str:
 
 
 def _verdict(document: Document, kind: Kind, rows: Sequence[Row], extras: Mapping[str, Any]) -> str:
-    fits = document["fits_as_requested"] if "fits_as_requested" in document else document["fits"]
+    fits = _fits(document)
     said = '<span class="good">Fits as asked.</span>' if fits else '<span class="bad">Does not fit as asked.</span>'
-    lead = "First" if kind.order else "Answer"
+    lead = "Plan" if len(rows) == 1 else "First" if kind.order else "Answer"
     if rows and (kind.order or rows[0].get("is")):
         first = rows[0]
         numbers = [(m, number(first, m.key)) for m in kind.measures]
@@ -77,6 +85,16 @@ def _verdict(document: Document, kind: Kind, rows: Sequence[Row], extras: Mappin
     smallest = document.get("smallest_cluster_gpus")
     said += f" It fits on {smallest:,} GPUs." if smallest else ""
     return f"<p>{said}</p>\n"
+
+
+def _fits(document: Document) -> bool:
+    """Whether the answer is that something does, as asked."""
+    for key in ("fits_as_requested", "fits"):
+        if key in document:
+            return bool(document[key])
+    if "cells" in document:
+        return any(cell["status"] == "fits" for cell in document["cells"])
+    return bool(document["plan"]["verdict"] != "does not fit")
 
 
 def _told(head: str, value: str, step: bool, extras: Mapping[str, Any]) -> str:
@@ -98,7 +116,8 @@ def ranking(kind: Kind, rows: Sequence[Row]) -> str:
         for i, h in enumerate(heads)
     )
     body = "".join(_row(kind, row, list(shown), measures) for row in rows)
-    table = f'<table class="sortable"><caption>{kind.order}Heads sort.</caption><thead><tr>{head}</tr></thead>\n'
+    order = kind.order if len(rows) > 1 else ""
+    table = f'<table class="sortable"><caption>{order}Heads sort.</caption><thead><tr>{head}</tr></thead>\n'
     agree = ", ".join(f"{head} {value}" for head, value in same.items())
     return (
         _filters(shown, rows)
@@ -136,11 +155,12 @@ def misses(document: Document, kind: Kind) -> str:
     found = [str(one["says"]) for key in ("rejected", "does_not_fit") for one in document.get(key, ())]
     found += [f"rule {one['rule']}: {one['message']}" for one in document.get("problems", ())]
     found += [f"not modelled: {one['option']}: {one['why']}" for one in document.get("not_modelled", ())]
+    found += [f"{c['model']} on {c['gpus']}: {c['reason']}" for c in document.get("cells", ()) if c["reason"]][:MOST]
     for row in document.get("nearest_misses", ()):
         name, short = name_of(kind, row).partition(": ")[2], MEMORY.say(row["short_by_bytes"])
         found.append(f"{name}: short by {short}, most of it {row['binding_constraint'].partition('.')[2]}")
     found += [f"not tried: {one['what']} ({one['option']})" for one in document.get("not_tried", ())]
-    return f"<ul>{''.join(f'<li>{text(line)}</li>' for line in found)}</ul>\n" if found else ""
+    return f"<ul>{''.join(f'<li>{text(line)}</li>' for line in dict.fromkeys(found))}</ul>\n" if found else ""
 
 
 def _timeline(extras: Mapping[str, Any]) -> str:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from planner.errors import PlannerError
-from planner.report.page_rows import CHECK, CURVE, LOADS, SERVING, SIZES, TRAINING, Kind, Row
+from planner.report.page_rows import CELLS, CHECK, CURVE, LOADS, SERVING, SIZES, TRAINING, Kind, Row
 from planner.units import format_count
 
 Document = Mapping[str, Any]
+
+MOST_CELLS = 1000
+"""Cells of a sweep that a page shows."""
 
 
 def rows_of(document: Document) -> tuple[Kind, list[Row]]:
@@ -21,9 +25,11 @@ def rows_of(document: Document) -> tuple[Kind, list[Row]]:
     schema = str(document.get("schema", "")).partition("/")[0].removeprefix("planner.")
     if schema not in KINDS:
         raise PlannerError(
-            "no answer that has a page", "answers that have one: recommend, serve, size, compare and check with --json"
+            "no answer that has a page",
+            "answers that have one: recommend, serve, size, compare, check, explain with --json; sweep",
         )
     kind, rows = KINDS[schema]
+    kind = _of_cells(kind, document) if schema == "sweep" else kind
     return kind, [{"rank": n, **row} for n, row in enumerate(rows(document), start=1)]
 
 
@@ -64,6 +70,30 @@ def _checked(document: Document) -> list[Row]:
     return [_unranked(plan) | {"is": name} for name, plan in found if plan]
 
 
+def _explained(document: Document) -> list[Row]:
+    plan = document["plan"]
+    return [{**plan, "usable_memory_bytes": plan["memory_bytes"]["total"] + plan["headroom_bytes"]}]
+
+
+def _swept(document: Document) -> list[Row]:
+    """Cells that fit, fastest first; the plan's fields under the names that they have elsewhere."""
+    found: list[Row] = []
+    for cell in document["cells"]:
+        if cell["status"] == "fits":
+            plan = {key.removeprefix("plan_"): value for key, value in cell.items()}
+            peak = cell["peak_memory_bytes"]
+            found.append(plan | {"memory_bytes": {"peak": peak, "total": peak}})
+    return sorted(found, key=lambda row: -row["tokens_per_second"])[:MOST_CELLS]
+
+
+def _of_cells(kind: Kind, document: Document) -> Kind:
+    """The kind with the options of a sweep in front of the plan's dimensions."""
+    given = list(dict.fromkeys(key for cell in document["cells"] for key in cell))
+    options = given[: given.index("status")] if "status" in given else given
+    asked = {key: key.replace("_", " ") for key in options if key not in ("schema", "cell")}
+    return replace(kind, dimensions=asked | kind.dimensions)
+
+
 def _unranked(plan: Row) -> dict[str, Any]:
     return {key: value for key, value in plan.items() if key != "rank"}
 
@@ -74,6 +104,8 @@ KINDS: dict[str, tuple[Kind, Callable[[Document], Sequence[Row]]]] = {
     "comparison": (TRAINING, _compared),
     "curve": (CURVE, _curve),
     "check": (CHECK, _checked),
+    "sweep": (CELLS, _swept),
+    "explanation": (TRAINING, _explained),
     "size": (SIZES, _sizes),
     "size-serving": (LOADS, _loads),
 }
@@ -82,6 +114,9 @@ KINDS: dict[str, tuple[Kind, Callable[[Document], Sequence[Row]]]] = {
 
 def title_of(document: Document) -> str:
     """ "llama3.1-70b on 64 × h100-sxm5-80gb"."""
+    if "cells" in document:
+        fit = sum(cell["status"] == "fits" for cell in document["cells"])
+        return f"A sweep of {len(document['cells']):,} cells, {fit:,} fit"
     inputs = _inputs(document)
     name = inputs["model"]["name"]
     if "clusters" in document:
@@ -95,6 +130,9 @@ def title_of(document: Document) -> str:
 
 def facts_of(document: Document) -> str:
     """The size of the model, the work and who does it, in a line."""
+    if "cells" in document:
+        named = [dict.fromkeys(str(cell[key]) for cell in document["cells"]) for key in ("model", "gpus")]
+        return " · ".join(", ".join(names) for names in named)
     inputs = _inputs(document)
     work = inputs["workload"]
     said = [f"{format_count(inputs['model']['parameters'])} parameters"]

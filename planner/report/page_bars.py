@@ -28,11 +28,11 @@ def times(kind: Kind, rows: Sequence[Row]) -> str:
         said = bar.say(value) + (f" ±{width:.0%}" if width else "")
         other = kind.order and row is not shown[0][0] and value >= first
         tie = "tie" if other and tied(first, value, widths[0] or None) else ""
-        drawn = _piece(0, value / most, COLOURS[0], "")
+        drawn = piece(0, value / most, COLOURS[0], "")
         drawn += _whisker(value * exp(-width) / most, value * exp(width) / most) if width else ""
-        lines.append(_line(name_of(kind, row), drawn, said, tie))
+        lines.append(row_of(name_of(kind, row), drawn, said, tie))
     head = kind.whole if bar is kind.x else bar.head
-    return _table(lines, f"{head}{', band as a whisker' if any(widths) else ''}", (kind.what, head, "", ""))
+    return lines_table(lines, f"{head}{', band as a whisker' if any(widths) else ''}", (kind.what, head, "", ""))
 
 
 def memory(kind: Kind, rows: Sequence[Row], capacity: float | None) -> str:
@@ -49,9 +49,9 @@ def memory(kind: Kind, rows: Sequence[Row], capacity: float | None) -> str:
         bar += f'<span class="limit" style="left:{limit / most:.3%}"></span>' if limit else ""
         bar += _whisker(band["low_bytes"] / most, band["high_bytes"] / most) if band else ""
         said = f"{format_bytes(parts['total'])}" + (f" of {format_bytes(limit)}" if limit else "")
-        lines.append(_line(name_of(kind, row), bar, said, str(row.get("verdict", ""))))
+        lines.append(row_of(name_of(kind, row), bar, said, str(row.get("verdict", ""))))
     head = (kind.what, "parts of its memory", "", "")
-    return legend(names) + _table(lines, "Fullest rank at its fullest moment; the line is what can be used", head)
+    return legend(names) + lines_table(lines, "Fullest rank at its fullest moment; the line is what can be used", head)
 
 
 def _reach(row: Row) -> float:
@@ -84,15 +84,15 @@ def _waterfall(kind: Kind, row: Row) -> str:
     parts = {name: value for name, value in row[kind.parts].items() if value}
     whole, start, lines = sum(parts.values()), 0.0, []
     for name, value in parts.items():
-        bar = _piece(start / whole, value / whole, COLOURS[0], "")
+        bar = piece(start / whole, value / whole, COLOURS[0], "")
         lines.append(
-            _line(PART_NAMES.get(name, name.replace("_", " ")), bar, format_seconds(value), f"{value / whole:.1%}")
+            row_of(PART_NAMES.get(name, name.replace("_", " ")), bar, format_seconds(value), f"{value / whole:.1%}")
         )
         start += value
     what = "time per token" if "tpot" in kind.parts else "step time"
-    lines.append(_line(what, _piece(0, 1, COLOURS[6], ""), format_seconds(whole), "100%"))
+    lines.append(row_of(what, piece(0, 1, COLOURS[6], ""), format_seconds(whole), "100%"))
     caption = f"{what.capitalize()} of {kind.what} {name_of(kind, row)}"
-    return _table(lines, caption, ("part", "from when to when", "", "share"))
+    return lines_table(lines, caption, ("part", "from when to when", "", "share"))
 
 
 def legend(names: Sequence[str]) -> str:
@@ -110,12 +110,13 @@ def _stack(parts: Mapping[str, float], names: Sequence[str], most: float) -> str
     pieces, start = [], 0.0
     for i, name in enumerate(names):
         value = parts.get(name, 0.0)
-        pieces.append(_piece(start / most, value / most, _colour(i), f"{name} {format_bytes(value)}"))
+        pieces.append(piece(start / most, value / most, _colour(i), f"{name} {format_bytes(value)}"))
         start += value
     return "".join(pieces)
 
 
-def _piece(start: float, width: float, colour: str, title: str) -> str:
+def piece(start: float, width: float, colour: str, title: str) -> str:
+    """A bar from one share of the track on, so many shares wide."""
     tip = f' title="{text(title)}"' if title else ""
     return f'<span style="left:{start:.3%};width:{width:.3%};background:{colour}"{tip}></span>' if width else ""
 
@@ -124,14 +125,16 @@ def _whisker(low: float, high: float) -> str:
     return f'<span class="whisker" style="left:{low:.3%};width:{high - low:.3%}"></span>'
 
 
-def _line(name: str, bar: str, said: str, note: str) -> str:
+def row_of(name: str, bar: str, said: str, note: str) -> str:
+    """A line of bars: its name, what is drawn, the number, a remark."""
     return (
         f'<tr><th scope="row" class="l">{text(name)}</th><td class="bar"><div class="track">{bar}</div></td>'
         f"<td>{text(said)}</td><td>{text(note)}</td></tr>\n"
     )
 
 
-def _table(lines: Sequence[str], caption: str, heads: Sequence[str]) -> str:
+def lines_table(lines: Sequence[str], caption: str, heads: Sequence[str]) -> str:
+    """Such lines under their heads."""
     head = "".join(f'<th scope="col" class="l">{text(name)}</th>' if name else "<td></td>" for name in heads)
     inner = f'<table class="bars"><caption>{text(caption)}</caption><thead><tr>{head}</tr></thead><tbody>\n'
     return scrolled(inner + "".join(lines) + "</tbody></table>", caption)

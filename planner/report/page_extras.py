@@ -1,15 +1,17 @@
-"""What the page of a ranking draws besides the JSON answer: the map, the formulas and the timeline."""
+"""What a page draws besides the JSON answer: of the whole space, and of one plan."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any
 
-from planner.questions.layout_map import Cell, layout_map
+from planner.questions.layout_map import Cell, layout_map, places
 from planner.questions.train import Ranked, Recommendation, usable_memory
 from planner.report.explain import as_data, explanation
 from planner.report.panels import Clock, Panel
+from planner.report.picture import picture
 from planner.report.timeline_svg import svg
+from planner.report.whatif import sensitivities, why_not
 from planner.report.words import miss, summary
 from planner.schedules import SCHEDULES
 from planner.simulate import replay_plan
@@ -20,13 +22,21 @@ MOST_OPERATIONS = 1200
 
 
 def extras(answer: Recommendation, bounds: Bounds) -> dict[str, Any]:
-    """Keyword arguments for `page`."""
-    found: dict[str, Any] = {"map": [cell(one) for one in layout_map(answer.job, bounds)]}
-    if not answer.ranked:
-        return found
-    first = answer.ranked[0]
-    lines = as_data(explanation(first, answer.capacity))
-    return found | {"lines": lines, "timeline": drawing(first)}
+    """Keyword arguments for `page`: of the whole space, and of the first plan."""
+    every, first = places(answer.job, bounds), answer.ranked[0] if answer.ranked else None
+    asked = first if answer.fits else None
+    found: dict[str, Any] = {
+        "map": [cell(one) for one in layout_map(answer.job, every)],
+        "why": why_not(answer.job, asked, every),
+        "changes": sensitivities(asked, every) if asked else [],
+    }
+    return found | (of_plan(first, answer.capacity) if first else {})
+
+
+def of_plan(one: Ranked, capacity: float, number: int = 1) -> dict[str, Any]:
+    """What is drawn of one plan: its formulas, its timeline, and which accelerator holds what."""
+    lines = as_data(explanation(one, capacity))
+    return {"lines": lines, "timeline": drawing(one), "picture": picture(one, number, standalone=False)}
 
 
 def cell(one: Cell) -> dict[str, Any]:

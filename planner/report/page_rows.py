@@ -119,6 +119,11 @@ LOADS = Kind(
     GPUS, TPOT, False, "mean_tpot_parts_s", "GPUs", "", bar=TPOT,
 )  # fmt: skip
 
+CELLS = replace(
+    CURVE, what="cell", dimensions=TRAINING.dimensions, x=Measure("total_gpus", "GPUs", count),
+    order="Most tokens per second first. ",
+)  # fmt: skip
+
 CHECK = replace(
     TRAINING,
     dimensions={"is": "is", **TRAINING.dimensions},
@@ -155,7 +160,8 @@ def differing(kind: Kind, rows: Sequence[Row]) -> tuple[dict[str, str], dict[str
 
 def name_of(kind: Kind, row: Row) -> str:
     """ "1: tp 4 pp 8 dp 2 b 1"; degrees of one are left out."""
-    keys = [key for key in list(kind.dimensions)[:12] if key not in UNNAMED and _telling(key, row)]
+    first = list(kind.dimensions)[:12]
+    keys = [key for key in first if (key not in UNNAMED or kind.what == "cell") and _telling(key, row)]
     said = [("" if key in BARE else f"{kind.dimensions[key]} ") + word(row[key]) for key in keys]
     return f"{row['rank']}: {' '.join(said)}"
 

@@ -19,8 +19,8 @@ table{border-collapse:collapse;font-variant-numeric:tabular-nums;overflow-wrap:n
 caption{text-align:left;color:var(--faint);padding:0 0 6px}
 th,td{padding:4px 10px 4px 0;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}
 th.l,td.l{text-align:left} th{font-weight:600} tbody tr:hover{background:var(--soft)}
-button,select{font:inherit;color:inherit;background:var(--soft);border:1px solid var(--line);border-radius:4px;
-padding:1px 6px} select,label{max-width:100%}
+button,select,input{font:inherit;color:inherit;background:var(--soft);border:1px solid var(--line);border-radius:4px;
+padding:1px 6px} input{width:5.5em} select,label{max-width:100%}
 th button{background:none;border:0;padding:0;font-weight:600;cursor:pointer}
 th[aria-sort=ascending] button::after{content:" \\25b2"} th[aria-sort=descending] button::after{content:" \\25bc"}
 :focus-visible{outline:2px solid var(--mark);outline-offset:1px} a{color:var(--mark)}
@@ -40,6 +40,7 @@ svg.plot{width:100%;min-width:520px;max-width:900px;height:auto;display:block} s
 font-size:12px} svg.plot .axis{stroke:var(--line)} svg.plot .front{fill:none;stroke:var(--mark);stroke-width:2}
 svg.plot circle{fill:var(--faint)} svg.plot .best circle{fill:var(--mark)} svg.plot .out{stroke:var(--bad);
 stroke-dasharray:5 4}
+svg.picture{display:block;min-width:760px;max-width:1180px;width:100%;height:auto}
 details{margin:3px 0} summary{cursor:pointer} details.line summary b{font-weight:600;float:right;margin-left:12px}
 details.line{border-bottom:1px solid var(--line)} details.line div{padding:2px 0 8px 16px}
 code{font:13px/1.4 ui-monospace,"DejaVu Sans Mono",monospace} .formulas{max-width:80em}
@@ -75,6 +76,24 @@ function choose(){all("[data-parts]").forEach(function(t){t.hidden=t.getAttribut
 if(pick){pick.addEventListener("change",choose);choose();}
 all("table.heat button").forEach(function(b){b.addEventListener("click",function(){
 document.getElementById("cell").textContent=b.getAttribute("data-say");});});
+var axis=document.getElementById("axis");
+if(axis)axis.addEventListener("change",function(){all("svg.picture g.s").forEach(function(g){
+g.style.opacity=!axis.value||g.classList.contains(axis.value)?"":"0.12";});});
+var data=document.getElementById("why-data"),fields=all("input[data-degree]");
+function why(){var d={},f=function(n){return n.toLocaleString("en");};
+data.degrees.forEach(function(n){d[n]=1;});
+fields.forEach(function(i){d[i.getAttribute("data-degree")]=Number(i.value);});
+for(var n in d)if(!(d[n]>=1)||d[n]%1)return n+" is a whole number from 1.";
+for(n in data.alone)if(data.alone[n][d[n]])return "No: "+data.alone[n][d[n]]+".";
+var split=d.tp*d.cp*d.pp,dp=data.gpus/split,says=data.says[data.degrees.map(function(n){return d[n];}).join(",")];
+if(dp%1)return "No: a replica of "+f(split)+" does not divide "+f(data.gpus)+" GPUs.";
+var at="dp "+f(dp)+". ";if(says)return at+says;
+if(data.batch%dp)return at+"No: dp does not divide the batch of "+f(data.batch)+" sequences.";
+if(dp*d.cp*d.tp%(d.ep*d.etp))return at+"No: ep × etp does not divide dp × cp × tp.";
+return at+"Not tried; pin these degrees to see: planner recommend"+data.degrees.map(function(n){
+return d[n]>1||n!=="etp"&&n!=="ep"?" --"+n+" "+d[n]:"";}).join("")+".";}
+function tell(){document.getElementById("why").textContent=why();}
+if(data){data=JSON.parse(data.textContent);fields.forEach(function(i){i.addEventListener("input",tell);});tell();}
 all("a[data-open]").forEach(function(a){a.addEventListener("click",function(){
 var d=document.getElementById(a.getAttribute("href").slice(1));
 while(d){if(d.tagName==="DETAILS")d.open=true;d=d.parentElement;}});});

@@ -269,8 +269,12 @@ def hop_time(job: Job, plan: Plan) -> Num:
     Each tensor-parallel rank sends its 1/tp, by sequence parallelism or by scatter/gather (Narayanan 2021, section
     4.1); the gather inside the node that the latter needs is left out (0.1 ms against 50 s for 530B).
     """
-    moved = size(job.recipe.activations) * plan.b * job.workload.seq / plan.cp * job.model.hidden / plan.tp
-    return collectives.hop(job.cluster, moved, plan.tp * plan.cp * plan.dp, plan.pp)
+    return collectives.hop(job.cluster, boundary_bytes(job, plan), plan.tp * plan.cp * plan.dp, plan.pp)
+
+
+def boundary_bytes(job: Job, plan: Plan) -> Num:
+    """What one rank hands on of a micro-batch: b*s*h/(cp*tp) activations."""
+    return size(job.recipe.activations) * plan.b * job.workload.seq / plan.cp * job.model.hidden / plan.tp
 
 
 def pipeline_stages(job: Job, plan: Plan) -> Stages:

@@ -17,6 +17,7 @@ SERVE = "serve -m llama3-8b -g 2xH100 --input 1000 --output 200 --users 8"
 SIZE = "size -m llama3-8b --gpu H100,A100-80GB --tokens 1T --max-gpus 16 --price H100=2.5/h,A100-80GB=1.5/h"
 LOAD = "size -m llama3-8b --gpu H100 --serve --requests 20/s --input 1000 --output 200 --ttft 1s"
 CURVE = "recommend -m llama3-8b -g 8xH100..32xH100"
+EXPLAIN = "explain -m llama3-8b -g 16xH100 --pp 2 --global-batch 64 --plan 2"
 COMPARE = "compare -m llama3-8b -g 8xA100,8xH100 --global-batch 64"
 
 
@@ -58,6 +59,48 @@ def test_of_a_checked_script(shell: Shell, tmp_path: Path) -> None:
     changes = json.loads(saved.read_text(encoding="utf-8"))["changes"]
     assert shown.count('<tr id="row-') == 2 + len(changes) and "Does not fit as asked." in shown
     assert "as written" in shown and "--micro-batch-size 1" in shown
+
+
+def test_of_a_checked_script_beside_it(shell: Shell, tmp_path: Path) -> None:
+    """With the formulas and the picture of the plan as written."""
+    page = tmp_path / "a.html"
+    assert shell(f"check {SCRIPT} --gpus 2x8xA100 -q --html {page}").code == 1
+    text = page.read_text(encoding="utf-8")
+    assert 'class="picture"' in text and 'id="f-step"' in text and "as written" in text
+
+
+def test_of_one_plan(shell: Shell, tmp_path: Path) -> None:
+    """The plan that was asked for, its formulas, its picture; the picture as a file of its own; the same when saved."""
+    page, drawn, saved = tmp_path / "a.html", tmp_path / "a.svg", tmp_path / "a.json"
+    done = shell(f"{EXPLAIN} --json -q --html {page} --picture {drawn}")
+    saved.write_text(done.out, encoding="utf-8")
+    text, plan = page.read_text(encoding="utf-8"), done.json["plan"]
+    assert f'<tr id="row-2"><th scope="row">2</th><td>{plan["tp"]}</td>' in text and 'class="picture"' in text
+    svg = drawn.read_text(encoding="utf-8")
+    assert svg.startswith("<?xml") and "plan 2" in svg and svg.count('class="in">rank ') == 16
+    again = shell(f"report {saved}").out
+    assert 'id="f-step"' in again and 'class="picture"' not in again
+
+
+def test_of_a_sweep(shell: Shell, tmp_path: Path) -> None:
+    """Every cell that fits is a row; why the others do not is said; of the file, of the call and of stdin alike."""
+    asked, cells, pages = tmp_path / "s.yaml", tmp_path / "c.ndjson", [tmp_path / f"{n}.html" for n in range(3)]
+    asked.write_text("model: [llama3-8b, llama3-70b]\ngpus: 8xH100\nglobal-batch: [64, 128]\n", encoding="utf-8")
+    assert shell(f"sweep {asked} -q -j 1 --html {pages[0]}").code == 0
+    assert shell(f"sweep {asked} -q -j 1 --out {cells}").code == 0
+    assert shell(f"sweep {asked} -q -j 1 --out {cells} --html {pages[1]}").code == 0
+    assert shell(f"report {cells} -q --out {pages[2]}").code == 0
+    texts = [page.read_text(encoding="utf-8") for page in pages]
+    assert texts[0] == texts[1] == texts[2]
+    assert texts[0].count('<tr id="row-') == 2 and "4 cells, 2 fit" in texts[0]
+    assert "llama3-70b on 8xH100: no legal plan fits as asked" in texts[0]
+
+
+def test_of_a_timeline(shell: Shell, tmp_path: Path) -> None:
+    """The page beside the drawing."""
+    page = tmp_path / "t.html"
+    assert "F1" in shell(f"timeline 1f1b -q --html {page}").out
+    assert page.read_text(encoding="utf-8").count('<rect class="box ') == 64
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import re
 import shutil
 from collections.abc import Mapping
@@ -16,18 +17,19 @@ import pytest
 
 from planner.api import recommend, serve
 from planner.errors import PlannerError
-from planner.questions.layout_map import layout_map
+from planner.questions.layout_map import DEGREES, layout_map, places
 from planner.report.page import page
 from planner.report.page_extras import extras
 from planner.report.page_map import front
 from planner.report.page_rows import SERVING, TRAINING
+from planner.report.whatif import sensitivities, why_not
 from planner.training.space import Bounds
 from tests.report.test_browser import browse, chromium
 
 __all__ = ["chromium"]
 
 LARGEST = 1_500_000
-VOID = {"meta", "br"}
+VOID = {"meta", "br", "input"}
 
 
 class Tags(HTMLParser):
@@ -96,6 +98,8 @@ def test_says_what_the_answer_says(ranked: tuple[Mapping[str, Any], dict[str, An
     for cell in more["map"]:
         assert escape(f"tp {cell['tp']} pp {cell['pp']}: {cell['why']}") in html
     assert all(escape(line["formula"]) in html for line in more["lines"])
+    assert all(json.dumps(said)[1:-1] in html for said in more["why"]["says"].values())
+    assert all(one["what"] in html for one in more["changes"]) and 'class="picture"' in html
 
 
 def test_words_are_escaped(ranked: tuple[Mapping[str, Any], dict[str, Any]]) -> None:
@@ -108,7 +112,11 @@ def test_words_are_escaped(ranked: tuple[Mapping[str, Any], dict[str, Any]]) -> 
 def test_the_map_agrees_with_the_ranking() -> None:
     """The fastest cell is the fastest plan; every pair is there once; what is dead says why."""
     answer = recommend("llama3-8b", "8xA100", global_batch=64).found
-    cells = layout_map(answer.job, Bounds())
+    every = places(answer.job, Bounds())
+    cells = layout_map(answer.job, every)
+    assert min(one.found.cost for one in every if one.found and not one.short) == min(
+        one.step_time for one in answer.ranked
+    )
     alive = [one.best.step_time for one in cells if one.best]
     assert min(alive) == min(one.step_time for one in answer.ranked)
     assert len({(one.tp, one.pp) for one in cells}) == len(cells)
@@ -116,6 +124,44 @@ def test_the_map_agrees_with_the_ranking() -> None:
     assert {(one.tp, one.pp) for one in cells if 8 % (one.tp * one.pp)} == {
         (one.tp, one.pp) for one in cells if "does not divide" in one.why
     }
+
+
+def test_other_degrees_are_priced_as_if_pinned() -> None:
+    """The price in the box is that of a ranking with these degrees pinned; a miss is the nearest miss of it."""
+    answer = recommend("mixtral-8x7b", "2x8xH100", global_batch=128).found
+    every = places(answer.job, Bounds())
+    rng = random.Random(5)
+    for one in rng.sample([one for one in every if one.found], 6):
+        pins = {name: str(value) for name, value in zip(DEGREES, one.degrees, strict=True)}
+        alone = recommend("mixtral-8x7b", "2x8xH100", global_batch=128, exact=True, **pins).found
+        if one.short:
+            assert not alone.fits and one.found.need == min(near.need for near in alone.misses)
+        else:
+            assert one.found.cost == pytest.approx(min(each.step_time for each in alone.ranked), rel=6e-3)
+
+
+def test_what_no_rule_allows_names_the_rule() -> None:
+    """The rule's own sentence with its numbers, of one degree or of a combination."""
+    answer = recommend("deepseek-v3", "32x8xH100", global_batch=64).found
+    told = why_not(answer.job, answer.ranked[0], places(answer.job, Bounds()))
+    assert told["alone"]["pp"][64] == "pp*v = 64*1 stages exceed the 61 layers"
+    assert "tp=256 does not divide the 128 attention heads" in told["alone"]["tp"][256]
+    assert all(said.startswith(("Fits: ", "Does not fit: short by ", "No: ")) for said in told["says"].values())
+    assert told["says"]["1,1,1,1,1"].startswith("No: 256 replicas are more than the 64 sequences")
+
+
+def test_what_the_answer_rests_on() -> None:
+    """Slower hardware is slower, never by more than it is; a larger batch takes longer and hides more."""
+    answer = recommend("llama70b", "8x8xA100").found
+    rows = {one["what"]: one for one in sensitivities(answer.ranked[0], places(answer.job, Bounds()))}
+    for said in ("network at half its rate", "link inside the node at half its rate"):
+        assert -0.5 < rows[said]["plan"]["change"] < 0.0
+    assert -0.1 <= rows["kernels 10% slower"]["plan"]["change"] < -0.05
+    assert 0.05 < rows["kernels 10% faster"]["plan"]["change"] <= 0.1
+    small, large = (rows[f"{name} the batch"]["plan"] for name in ("half", "twice"))
+    assert small["change"] < 0.0 < large["change"]
+    assert small["step_time_s"] < answer.ranked[0].step_time < large["step_time_s"]
+    assert all(one["best"]["change"] >= one["plan"]["change"] for one in rows.values())
 
 
 def test_front() -> None:
@@ -163,14 +209,28 @@ check(seen.length===1&&seen[0].getAttribute("data-parts")===o.value,"pick "+o.va
 all("table.heat button").forEach(function(b){b.click();
 check(one("#cell").textContent===b.getAttribute("data-say")&&one("#cell").textContent.length>20,
 "cell "+b.textContent);});
+var axis=one("#axis"),stripes=all("svg.picture g.s");Array.prototype.slice.call(axis.options).forEach(function(o){
+axis.value=o.value;axis.dispatchEvent(new Event("change"));
+check(stripes.every(function(g){return (!o.value||g.classList.contains(o.value))===(g.style.opacity==="");}),
+"groups "+o.value);});
+var data=JSON.parse(one("#why-data").textContent),ins={};
+all("input[data-degree]").forEach(function(i){ins[i.getAttribute("data-degree")]=i;});
+function ask(d){Object.keys(ins).forEach(function(n){ins[n].value=d[n]||1;});
+ins.tp.dispatchEvent(new Event("input"));return one("#why").textContent;}
+Object.keys(data.says).forEach(function(key){var d={};key.split(",").forEach(function(v,i){d[data.degrees[i]]=+v;});
+check(ask(d).indexOf(data.says[key])>0||ask(d).indexOf("No: ")===0,"why "+key);});
+check(ask({tp:3}).indexOf("does not divide 32 GPUs")>0,"why tp 3");
+check(ask({tp:1.5}).indexOf("whole number")>0,"why 1.5");
+check(ask({cp:2,tp:4}).indexOf("--cp 2")>0,"why cp 2");
 all("a[data-open]").forEach(function(a){a.click();
 check(one(a.getAttribute("href")).open&&one(a.getAttribute("href")).offsetHeight>40,"formula "+a.textContent);});
 check(all("a[data-open]").length===5,"five formulas are linked");
 all("details").forEach(function(d){d.open=true;});
-all("button,select,a,summary,[tabindex]").filter(function(e){return e.getClientRects().length;})
+all("button,select,input,a,summary,[tabindex]").filter(function(e){return e.getClientRects().length;})
 .forEach(function(e){e.focus();
-check(document.activeElement===e&&(e.textContent||e.getAttribute("aria-label")),"keyboard "+e.outerHTML.slice(0,60));});
-all("select").forEach(function(s){check(s.closest("label"),"label "+s.id);});
+check(document.activeElement===e&&(e.textContent||e.getAttribute("aria-label")||e.closest("label")),
+"keyboard "+e.outerHTML.slice(0,60));});
+all("select,input").forEach(function(s){check(s.closest("label"),"label "+s.id);});
 all("table").forEach(function(t){check(t.caption&&t.querySelector("th[scope]"),"caption");});
 all("svg").forEach(function(s){check(s.getAttribute("role")==="img","svg");});
 var room=document.documentElement.clientWidth;
