@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import re
 import sys
+from functools import cache
 from typing import Annotated, Any
 
 import typer
 
 from planner.errors import PlannerError
 
-USAGE = "planner recommend --model llama70b --gpus 64xA100 --json > a.json; planner diff a.json:1 a.json:2"
+USAGE = "planner recommend --model llama70b --gpus 64xA100 --json | planner diff - 2"
 _WHICH = "Saved --json answer, and which of its plans: a.json, a.json:2; - for stdin"
+_OTHER = "The other plan: of another file, or its number in the same one"
 
 
 def diff(
     first: Annotated[str, typer.Argument(metavar="FILE[:N]", help=_WHICH)],
-    second: Annotated[str, typer.Argument(metavar="FILE[:N]", help="The same of the other plan")],
+    second: Annotated[str, typer.Argument(metavar="FILE[:N]|N", help=_OTHER)],
     as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No notes on stderr (there are none)")] = False,
 ) -> None:
@@ -27,7 +29,9 @@ def diff(
     del quiet
     from planner.report.diff import diff_lines, difference
 
-    pair = (_read(first), _read(second))
+    (name, number), read = _named(first), cache(_document)
+    other = (name, int(second)) if re.fullmatch("[0-9]{1,4}", second) else _named(second)
+    pair = (read(name), number), (read(other[0]), other[1])
     try:
         found = difference(*pair)
     except (KeyError, TypeError, AttributeError, ValueError, ZeroDivisionError):
@@ -42,11 +46,15 @@ def diff(
         show(diff_lines(found, width()))
 
 
-def _read(text: str) -> tuple[dict[str, Any], int]:
-    """The answer that a name with a number behind it leads to, and the number."""
+def _named(text: str) -> tuple[str, int]:
+    """A name and the number behind it: "a.json:2"."""
+    match = re.fullmatch(r"(.+):([0-9]{1,4})", text)
+    return (match[1], int(match[2])) if match else (text, 1)
+
+
+def _document(name: str) -> dict[str, Any]:
+    """The answer that a name leads to."""
     from planner.cli.infile import read_text
     from planner.cli.report import document
 
-    match = re.fullmatch(r"(.+):([0-9]{1,4})", text)
-    name, number = (match[1], int(match[2])) if match else (text, 1)
-    return document(name, read_text(name)), number
+    return document(name, read_text(name))
