@@ -25,12 +25,14 @@ class Column:
     Attributes:
         goes: when it leaves a table that is too wide: the highest first, 0 never.
         head: what stands above it, the name if nothing is given.
+        tells: rows that differ in it are not to look alike, whatever leaves.
     """
 
     name: str
     goes: int = 0
     right: bool = True
     head: str | None = None
+    tells: bool = False
 
     @property
     def title(self) -> str:
@@ -78,7 +80,7 @@ def tables(columns: Sequence[Column], groups: Sequence[Rows], width: int | None 
 
 
 def kept(columns: Sequence[Column], rows: Rows, width: int | None, gap: int = 2) -> list[int]:
-    """Which columns are shown; none when even those that never leave are too wide."""
+    """Which columns are shown; none when those that never leave are too wide, or rows would look alike."""
     shown = list(range(len(columns)))
     sizes = _sizes(columns, rows)
     while width is not None and sum(sizes[i] for i in shown) + gap * (len(shown) - 1) > width:
@@ -86,15 +88,17 @@ def kept(columns: Sequence[Column], rows: Rows, width: int | None, gap: int = 2)
         if not columns[first].goes:
             return []
         shown.remove(first)
-    return shown
+    telling = [i for i, column in enumerate(columns) if column.tells]
+    alike = len(set(_cells(rows, telling))) > len(set(_cells(rows, [i for i in telling if i in shown])))
+    return [] if alike else shown
 
 
 def _sizes(columns: Sequence[Column], rows: Rows) -> list[int]:
     return [max(breadth(text) for text in (c.title, *(row[i] for row in rows))) for i, c in enumerate(columns)]
 
 
-def _cells(rows: Rows, shown: Sequence[int]) -> Rows:
-    return [[row[i] for i in shown] for row in rows]
+def _cells(rows: Rows, shown: Sequence[int]) -> list[tuple[str, ...]]:
+    return [tuple(row[i] for i in shown) for row in rows]
 
 
 def _grid(columns: Sequence[Column], rows: Rows, gap: int) -> Iterator[str]:

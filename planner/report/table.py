@@ -125,11 +125,12 @@ def ranking(answer: Recommendation, width: int | None = None) -> list[str]:
 
 
 COLUMNS = (
-    *map(Column, ("#", "tp", "sp", "cp", "ep", "etp", "pp", "v", "dp", "copies", "b")),
-    Column("m", 4),
-    *(Column(name, right=False) for name in ("schedule", "dispatcher")),
-    Column("recompute", 3),
-    Column("zero", 2),
+    Column("#"),
+    *(Column(name, tells=True) for name in ("tp", "sp", "cp", "ep", "etp", "pp", "v", "dp", "copies", "b")),
+    Column("m", 4, tells=True),
+    *(Column(name, right=False, tells=True) for name in ("schedule", "dispatcher")),
+    Column("recompute", 3, tells=True),
+    Column("zero", 2, tells=True),
     Column("step"),
     Column("tokens/s", 5),
     Column("MFU", 7),
@@ -137,7 +138,7 @@ COLUMNS = (
     Column("fullest rank", right=False),
     Column("bar", 9, right=False, head=""),
     Column("rank", 6, right=False, head=""),
-    Column("relaxed", 1, right=False),
+    Column("relaxed", 1, right=False, tells=True),
 )
 """What is said of a plan: what makes the plan, its time and its memory stay, the bar goes first."""
 

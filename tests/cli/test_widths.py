@@ -17,7 +17,7 @@ import pytest
 
 from planner.units import format_seconds
 from tests.accuracy.samples import row
-from tests.cli.run import Shell, exit_code
+from tests.cli.run import Shell, exit_code, run
 from tests.cli.test_calibrate import LAYOUTS, write
 
 WIDTHS = (60, 80, 100, 120, 200)
@@ -68,6 +68,14 @@ def runs(tmp_path: Path) -> Path:
     return write(tmp_path / "runs.csv", rows)
 
 
+@pytest.fixture(scope="module")
+def answer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A saved ranking."""
+    path = tmp_path_factory.mktemp("saved") / "a.json"
+    path.write_text(run("recommend -m llama70b -g 8x8xA100 --json -q --top 2".split()).out, encoding="utf-8")
+    return path
+
+
 COMMANDS = {
     "recommend -m llama3-8b -g 8xH100": "tp pp dp step fullest",
     "recommend -m mixtral-8x7b -g 64xH100 --seq 4096": "tp ep etp pp dp step fullest",
@@ -78,6 +86,7 @@ COMMANDS = {
     "size -m llama3-8b --gpu H100 --serve --requests 20/s --input 1000 --output 200 --ttft 1s": "GPUs TTFT TPOT layout",
     "serve -m llama70b -g 8xH100 --input 1000 --output 200 --users 32 --ttft 2s": "tp pp dp TTFT TPOT tok/s/GPU memory",
     "compare -m llama3-8b -g 8xA100,8xH100,16xH100": "layout step memory",
+    "diff {answer} 2": "what differs first second change total",
     "explain -m llama3-8b -g 16xH100 --pp 4": "PARAMETERS MEMORY TIME SOURCES SENSITIVITY",
     "show models": "llama3.1-70b",
     "show nodes": "dgx-h100",
@@ -93,12 +102,13 @@ COMMANDS = {
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_fits(terminal: Terminal, monkeypatch: pytest.MonkeyPatch, runs: Path, command: str) -> None:
+def test_fits(terminal: Terminal, monkeypatch: pytest.MonkeyPatch, runs: Path, answer: Path, command: str) -> None:
     """No line wider than the terminal, no cell cropped; what was asked for stays, what left is named."""
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.chdir(runs.parent)
     for width in WIDTHS:
-        out = terminal(width, f"{command.format(runs=runs.name)}{'' if command.startswith('show') else ' -q'}")
+        words = command.format(runs=runs.name, answer=answer)
+        out = terminal(width, f"{words}{'' if command.startswith('show') else ' -q'}")
         assert "…" not in out and "\x1b" not in out
         assert max(map(len, out.splitlines())) <= width, width
         assert set(COMMANDS[command].split()) <= set(re.split(r"[\s,:;]+", out)), width
@@ -135,6 +145,15 @@ def test_colours(terminal: Terminal, shell: Shell, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("TERM", "dumb")
     plain = terminal(80, command)
     assert "\x1b" not in plain and plain.splitlines() == re.sub(r"\x1b\[[0-9;]*m", "", painted).splitlines()
+
+
+def test_nor_when_columns_have_left(terminal: Terminal) -> None:
+    """Where what tells rows apart would leave, rows become blocks."""
+    out = re.sub(r"\x1b\[[0-9;]*m|\r", "", terminal(60, "recommend -m llama70b -g 8xA100 -q"))
+    blocks = re.findall(r"^# \d+((?:.*\n    .*)*)", out, flags=re.M)
+    assert len(blocks) == 10 and all(" relaxed " in one for one in blocks)
+    told = {re.sub(r" step .*?(?= zero| relaxed)", "", one.replace("\n    ", "  "), flags=re.S) for one in blocks}
+    assert len(told) == 10
 
 
 def test_no_two_rows_look_alike(shell: Shell) -> None:
