@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from html import escape
-from importlib import import_module
 from typing import Any
 
 from planner.errors import PlannerError
 from planner.report.grid import plain
-
-SHOWN = ("rank", "tp", "cp", "ep", "etp", "pp", "v", "dp", "micro_batch", "micro_batches", "zero", "recompute")
-MEASURES = ("step_time_s", "tokens_per_second", "mfu")
 
 
 class Record(dict[str, Any]):
@@ -56,18 +51,6 @@ class Answer:
         document: dict[str, Any] = json.loads(json.dumps(self.document))
         return document
 
-    def to_pandas(self) -> Any:
-        """The plans as a pandas.DataFrame, one row each.
-
-        Raises:
-            PlannerError: pandas is not installed.
-        """
-        try:
-            pandas = import_module("pandas")
-        except ImportError:
-            raise PlannerError("to_pandas needs the package pandas", "pip install pandas") from None
-        return pandas.DataFrame(self.plans)
-
     def __str__(self) -> str:
         """The page, without colours."""
         return "\n".join(map(plain, self.lines(None)))
@@ -76,18 +59,31 @@ class Answer:
         """The first screen."""
         return "\n".join(map(plain, self.lines(118)[:24]))[:3900]
 
+    def to_pandas(self) -> Any:
+        """A pandas.DataFrame of the plans, a row each; what lies inside has dots: "memory_bytes.total".
+
+        Raises:
+            PlannerError: pandas is not installed.
+        """
+        try:
+            import pandas  # type: ignore[import-untyped, import-not-found, unused-ignore]
+        except ImportError:
+            raise PlannerError("pandas is not installed", "pip install pandas, or take answer.plans") from None
+        return pandas.DataFrame([dict(_flat(one)) for one in self.plans])
+
     def _repr_html_(self) -> str:
-        """The ranking as a table, what was assumed below it."""
-        keys = [key for key in (*SHOWN, *MEASURES) if self.plans and key in self.plans[0]]
-        head = "".join(f"<th>{escape(key)}</th>" for key in keys)
-        rows = "".join(f"<tr>{''.join(f'<td>{_cell(one[key])}</td>' for key in keys)}</tr>" for one in self.plans)
-        notes = "".join(f"<li>{escape(str(said))}</li>" for said in self.document.get("assumptions", ()))
-        verdict = "" if self.fits else "<p>Does not fit as asked.</p>"
-        return f"{verdict}<table><tr>{head}</tr>{rows}</table><ul>{notes}</ul>"
+        """The ranking as a table, what is near and what was assumed below it."""
+        from planner.report.page import fragment
+
+        return fragment(self.document)
 
 
-def _cell(value: Any) -> str:
-    return escape(f"{value:,.4g}" if isinstance(value, float) else str(value))
+def _flat(value: dict[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+    for key, inner in value.items():
+        if isinstance(inner, dict):
+            yield from _flat(inner, f"{path}{key}.")
+        else:
+            yield f"{path}{key}", inner
 
 
 def recommend(model: str, gpus: str, *, top: int = 10, exact: bool = False, **options: Any) -> Answer:

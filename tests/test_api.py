@@ -11,6 +11,7 @@ import pytest
 
 import planner
 from planner.errors import PlannerError
+from planner.units import format_seconds
 
 
 def test_names_in_an_answer_out() -> None:
@@ -30,8 +31,22 @@ def test_what_a_notebook_shows() -> None:
     assert len(repr(answer)) < 4000 and "Does not fit as asked." in repr(answer)
     assert "\x1b" not in repr(answer) + str(answer)
     page = answer._repr_html_()
-    assert page.startswith("<p>Does not fit") and page.count("<tr>") == 1 + len(answer.plans) and "llama3.1-70b" in page
+    assert "Does not fit as asked." in page and page.count("<tr") == 1 + len(answer.plans) and "llama3.1-70b" in page
+    assert format_seconds(answer.plans[0].step_time_s) in page and "<script" not in page and "<button" not in page
+    assert "tokens/s/GPU" in planner.serve("gpt2-xl", "1xA100", input=100, output=10)._repr_html_()
     assert str(planner.serve("gpt2-xl", "1xA100", input=100, output=10)).count("\n") > 5
+
+
+def test_as_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A row for each plan, a column for each number; without pandas an error that says so."""
+    answer = planner.recommend("llama3-8b", "8xA100", top=3)
+    monkeypatch.setitem(sys.modules, "pandas", SimpleNamespace(DataFrame=lambda rows: rows))
+    rows = answer.to_pandas()
+    assert [row["memory_bytes.total"] for row in rows] == [one.memory_bytes["total"] for one in answer.plans]
+    assert len({tuple(row) for row in rows}) == 1 and not any(isinstance(x, dict) for row in rows for x in row.values())
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(PlannerError, match="pandas is not installed"):
+        answer.to_pandas()
 
 
 def test_modules_hide_no_function() -> None:

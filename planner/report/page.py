@@ -39,7 +39,7 @@ def page(document: Document, **extras: Any) -> str:
     extras = {"lines": document.get("lines", ())} | extras
     title = text(title_of(document))
     head = f'<header><h1>{title}</h1><p class="faint">{text(facts_of(document))}</p></header>\n'
-    parts = [head, _verdict(document, kind, rows, extras)]
+    parts = [head, verdict(document, kind, rows, extras)]
     if rows:
         parts += [
             section("ranking", "Plan" if len(rows) == 1 else "Ranking" if kind.order else "Rows", ranking(kind, rows)),
@@ -73,7 +73,15 @@ def section(name: str, title: str, inner: str) -> str:
     return f'<section id="{name}">\n{head}{inner}</section>\n' if inner else ""
 
 
-def _verdict(document: Document, kind: Kind, rows: Sequence[Row], extras: Mapping[str, Any]) -> str:
+def fragment(document: Document) -> str:
+    """The answer for a notebook's cell: no script, no style of its own."""
+    kind, rows = rows_of(document)
+    title = f"<p><b>{text(title_of(document))}</b> · {text(facts_of(document))}</p>\n"
+    return title + verdict(document, kind, rows, {}) + table(kind, rows) + misses(document, kind) + notes(document)
+
+
+def verdict(document: Document, kind: Kind, rows: Sequence[Row], extras: Mapping[str, Any]) -> str:
+    """Whether it fits as asked, and the first row in its numbers."""
     fits = _fits(document)
     said = '<span class="good">Fits as asked.</span>' if fits else '<span class="bad">Does not fit as asked.</span>'
     lead = "Plan" if len(rows) == 1 else "First" if kind.order else "Answer"
@@ -109,21 +117,26 @@ def _told(head: str, value: str, step: bool, extras: Mapping[str, Any]) -> str:
 def ranking(kind: Kind, rows: Sequence[Row]) -> str:
     """The rows as a table that sorts by every column and filters by every dimension that differs."""
     shown, same = differing(kind, rows)
-    measures = [m for m in kind.measures if any(number(row, m.key) is not None for row in rows)]
-    heads = ["#", *shown.values(), *(m.head for m in measures)]
-    head = "".join(
-        f'<th scope="col" aria-sort="{"none" if i else "ascending"}"><button type="button">{text(h)}</button></th>'
-        for i, h in enumerate(heads)
-    )
-    body = "".join(_row(kind, row, list(shown), measures) for row in rows)
-    order = kind.order if len(rows) > 1 else ""
-    table = f'<table class="sortable"><caption>{order}Heads sort.</caption><thead><tr>{head}</tr></thead>\n'
     agree = ", ".join(f"{head} {value}" for head, value in same.items())
     return (
         _filters(shown, rows)
-        + scrolled(f"{table}<tbody>\n{body}</tbody></table>", "ranking")
+        + scrolled(table(kind, rows, sorts=True), "ranking")
         + (f'<p class="faint">The same in all: {text(agree)}.</p>\n' if agree else "")
     )
+
+
+def table(kind: Kind, rows: Sequence[Row], sorts: bool = False) -> str:
+    """Every row with what makes it differ and its measures; `sorts`: heads are buttons."""
+    shown, _ = differing(kind, rows)
+    measures = [m for m in kind.measures if any(number(row, m.key) is not None for row in rows)]
+    heads = ["#", *shown.values(), *(m.head for m in measures)]
+    ways = [f' aria-sort="{"none" if i else "ascending"}"' if sorts else "" for i in range(len(heads))]
+    said = [f'<button type="button">{text(h)}</button>' if sorts else text(h) for h in heads]
+    head = "".join(f'<th scope="col"{way}>{one}</th>' for way, one in zip(ways, said, strict=True))
+    body = "".join(_row(kind, row, list(shown), measures) for row in rows)
+    caption = (kind.order if len(rows) > 1 else "") + ("Heads sort." if sorts else "")
+    start = f'<table class="sortable"><caption>{caption}</caption>' if sorts else f"<table><caption>{caption}</caption>"
+    return f"{start}<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody></table>\n"
 
 
 def _row(kind: Kind, row: Row, keys: Sequence[str], measures: Sequence[Any]) -> str:

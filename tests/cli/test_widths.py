@@ -72,7 +72,8 @@ def runs(tmp_path: Path) -> Path:
 def answer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A saved ranking."""
     path = tmp_path_factory.mktemp("saved") / "a.json"
-    path.write_text(run("recommend -m llama70b -g 8x8xA100 --json -q --top 2".split()).out, encoding="utf-8")
+    words = ["recommend", "-m", "llama70b", "-g", "8x8xA100", "--json", "-q", "--top", "2"]
+    path.write_text(run(words).out, encoding="utf-8")
     return path
 
 
