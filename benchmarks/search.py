@@ -1,4 +1,4 @@
-"""Search throughput, wall time and memory: `python benchmarks/search.py`; --write puts the table into the README.
+"""Search throughput, wall time and memory: `python benchmarks/search.py`; --write puts it into docs/speed.md.
 
 Each case is one fresh process, timed from its start to its last byte, so that "wall" is what a user waits from a cold
 start. The rates come from the search loop for the job as asked, on one core: "plans/s" counts every plan that is
@@ -85,14 +85,14 @@ def table() -> str:
 
 
 def main() -> None:
-    """Print the table; with --write, put it into the README as well."""
+    """Print the table; with --write, put it into docs/speed.md as well."""
     measured = table()
     print(measured, end="")
     if "--write" in sys.argv:
-        readme = Path(__file__).parents[1] / "README.md"
+        page = Path(__file__).parents[1] / "docs" / "speed.md"
         block = re.compile(r"(<!-- benchmark -->\n```text\n).*?(```\n<!-- /benchmark -->)", re.S)
-        text = readme.read_text(encoding="utf-8")
-        readme.write_text(block.sub(lambda m: m[1] + measured + m[2], text), encoding="utf-8")
+        text = page.read_text(encoding="utf-8")
+        page.write_text(block.sub(lambda m: m[1] + measured + m[2], text), encoding="utf-8")
 
 
 if __name__ == "__main__":
