@@ -64,13 +64,3 @@ def test_mistakes_are_errors_with_a_next_step() -> None:
     with pytest.raises(PlannerError, match="lama70b") as caught:
         planner.recommend("lama70b", "8xA100")
     assert "did you mean" in caught.value.hint[0]
-
-
-def test_plans_as_a_data_frame(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With pandas what it makes of the records; without, what to install."""
-    answer = planner.recommend("gpt2-xl", "1xA100", top=2)
-    monkeypatch.setitem(sys.modules, "pandas", SimpleNamespace(DataFrame=list))
-    assert answer.to_pandas() == answer.plans
-    monkeypatch.setitem(sys.modules, "pandas", None)
-    with pytest.raises(PlannerError, match="needs the package pandas"):
-        answer.to_pandas()
