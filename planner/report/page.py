@@ -25,6 +25,9 @@ from planner.report.page_style import SCRIPT, STYLE
 
 Document = Mapping[str, Any]
 
+MOST_ROWS = 200
+"""Rows that a page has: more open slowly, and nobody reads them."""
+
 EXTRAS = ("map", "why", "changes", "lines", "timeline", "picture")
 """What the page draws besides the answer, where it is given (`planner.report.page_extras`)."""
 
@@ -36,13 +39,15 @@ def page(document: Document, **extras: Any) -> str:
         PlannerError: no answer that has a page.
     """
     kind, rows = rows_of(document)
+    every, rows = rows, rows[:MOST_ROWS]
     extras = {"lines": document.get("lines", ())} | extras
     title = text(title_of(document))
     head = f'<header><h1>{title}</h1><p class="faint">{text(facts_of(document))}</p></header>\n'
     parts = [head, verdict(document, kind, rows, extras)]
     if rows:
+        what = "Plan" if len(rows) == 1 else "Ranking" if kind.order else "Rows"
         parts += [
-            section("ranking", "Plan" if len(rows) == 1 else "Ranking" if kind.order else "Rows", ranking(kind, rows)),
+            section("ranking", what, ranking(kind, rows, len(every))),
             section("times", "How they compare", times(kind, rows)),
             section("memory", "Memory of the fullest rank", memory(kind, rows, document.get("usable_memory_bytes"))),
             section("parts", "Where the time goes", waterfalls(kind, rows)),
@@ -114,14 +119,16 @@ def _told(head: str, value: str, step: bool, extras: Mapping[str, Any]) -> str:
     return f'<a href="#f-{text(anchor)}" data-open>{said}</a>' if anchor else said
 
 
-def ranking(kind: Kind, rows: Sequence[Row]) -> str:
-    """The rows as a table that sorts by every column and filters by every dimension that differs."""
+def ranking(kind: Kind, rows: Sequence[Row], several: int) -> str:
+    """The rows as a table that sorts by every column and filters by every dimension that differs; of how many."""
     shown, same = differing(kind, rows)
+    left = f'<p class="faint">The first {len(rows):,} of {several:,}; --json has all.</p>\n'
     agree = ", ".join(f"{head} {value}" for head, value in same.items())
     return (
         _filters(shown, rows)
         + scrolled(table(kind, rows, sorts=True), "ranking")
         + (f'<p class="faint">The same in all: {text(agree)}.</p>\n' if agree else "")
+        + (left if several > len(rows) else "")
     )
 
 
@@ -140,7 +147,7 @@ def table(kind: Kind, rows: Sequence[Row], sorts: bool = False) -> str:
 
 
 def _row(kind: Kind, row: Row, keys: Sequence[str], measures: Sequence[Any]) -> str:
-    cells = "".join(f"<td>{text(word(row.get(key)))}</td>" for key in keys)
+    cells = "".join(f"<td{_sorted_by(row.get(key))}>{text(word(row.get(key)))}</td>" for key in keys)
     for m in measures:
         value, band = number(row, m.key), row.get(kind.band) if m in (STEP, kind.x) else None
         said = "–" if value is None else m.say(value) + (f" ±{band:.0%}" if band else "")
@@ -148,10 +155,15 @@ def _row(kind: Kind, row: Row, keys: Sequence[str], measures: Sequence[Any]) -> 
     return f'<tr id="row-{row["rank"]}"><th scope="row">{row["rank"]}</th>{cells}</tr>\n'
 
 
+def _sorted_by(value: Any) -> str:
+    """What a cell sorts by where that is not what it says: of 16,384 the number."""
+    return f' data-v="{value}"' if isinstance(value, int) and value >= 1000 else ""
+
+
 def _filters(shown: Mapping[str, str], rows: Sequence[Row]) -> str:
     found = ""
     for place, (key, head) in enumerate(shown.items(), start=1):
-        values = sorted({word(row.get(key)) for row in rows}, key=lambda v: (not v.isdigit(), v.zfill(9)))
+        values = sorted({word(row.get(key)) for row in rows}, key=lambda v: (not v[:1].isdigit(), v.zfill(12)))
         if len(values) > 1:
             options = "".join(f"<option>{text(value)}</option>" for value in values)
             found += (
@@ -209,4 +221,4 @@ def notes(document: Document) -> str:
     said += [f"the band of the step time: {reason}"] if reason else []
     inner = "".join(f"<li>{text(note)}</li>" for note in said)
     version = f'<p class="faint">planner {text(document["planner_version"])}</p>'
-    return f"<details open><summary>Assumptions</summary><ul>{inner}</ul></details>{version}\n"
+    return (f"<details open><summary>Assumptions</summary><ul>{inner}</ul></details>" if said else "") + f"{version}\n"

@@ -12,9 +12,6 @@ from planner.units import format_count
 
 Document = Mapping[str, Any]
 
-MOST_CELLS = 1000
-"""Cells of a sweep that a page shows."""
-
 
 def rows_of(document: Document) -> tuple[Kind, list[Row]]:
     """The rows of an answer, best first, and what they have.
@@ -83,7 +80,7 @@ def _swept(document: Document) -> list[Row]:
             plan = {key.removeprefix("plan_"): value for key, value in cell.items()}
             peak = cell["peak_memory_bytes"]
             found.append(plan | {"memory_bytes": {"peak": peak, "total": peak}})
-    return sorted(found, key=lambda row: -row["tokens_per_second"])[:MOST_CELLS]
+    return sorted(found, key=lambda row: -row["tokens_per_second"])
 
 
 def _of_cells(kind: Kind, document: Document) -> Kind:

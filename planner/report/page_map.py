@@ -112,6 +112,7 @@ def _axes(kind: Kind, scale: Scale) -> str:
         found += f'<path class="axis" d="M{x:.1f} {EDGE}V{HIGH - LOW}M{LEFT} {y:.1f}H{WIDE - EDGE}"/>'
         found += f'<text x="{x:.1f}" y="{HIGH - LOW + 17:.1f}" text-anchor="{anchor}">{text(kind.x.say(across))}</text>'
         found += f'<text x="{LEFT - 7}" y="{y + 4:.1f}" text-anchor="end">{text(kind.y.say(up))}</text>'
+    found += f'<text x="{LEFT}" y="{EDGE - 6}">{text(kind.y.head)}</text>'
     return found + f'<text x="{WIDE / 2}" y="{HIGH - 8}" text-anchor="middle">{text(kind.whole)}</text>'
 
 

@@ -146,7 +146,9 @@ def word(value: Any) -> str:
     """A dimension's value in a cell."""
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return ", ".join(map(str, value)) or "–" if isinstance(value, list) else "–" if value is None else str(value)
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "–"
+    return "–" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def differing(kind: Kind, rows: Sequence[Row]) -> tuple[dict[str, str], dict[str, str]]:

@@ -44,9 +44,11 @@ svg.picture{display:block;min-width:760px;max-width:1180px;width:100%;height:aut
 details{margin:3px 0} summary{cursor:pointer} details.line summary b{font-weight:600;float:right;margin-left:12px}
 details.line{border-bottom:1px solid var(--line)} details.line div{padding:2px 0 8px 16px}
 code{font:13px/1.4 ui-monospace,"DejaVu Sans Mono",monospace} .formulas{max-width:80em}
+@media screen{section{content-visibility:auto;contain-intrinsic-size:auto 500px}}
 @media print{body{max-width:none;padding:0;font-size:11px} .tools,output{display:none} .scroll{overflow:visible}
 h2{break-after:avoid} tr,details{break-inside:avoid} *{print-color-adjust:exact;-webkit-print-color-adjust:exact}}
-@media (max-width:520px){body{padding:12px} .track{min-width:140px}}
+@media (max-width:520px){body{padding:12px} .track{min-width:90px} table.bars td.bar{min-width:100px}
+table.bars tbody th.l{white-space:normal;min-width:8em}}
 """
 
 SCRIPT = """

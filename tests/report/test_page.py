@@ -8,7 +8,7 @@ import random
 import re
 import shutil
 from collections.abc import Mapping
-from html import escape, unescape
+from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,8 @@ from planner.report.page_map import front
 from planner.report.page_rows import SERVING, TRAINING
 from planner.report.whatif import sensitivities, why_not
 from planner.training.space import Bounds
+from tests.cli.run import run
+from tests.report.drive import LOADED, driven
 from tests.report.test_browser import browse, chromium
 
 __all__ = ["chromium"]
@@ -183,90 +185,63 @@ def test_other_answers() -> None:
         page({"schema": "planner.else/1"})
 
 
-PROBE = """
-<script>
-window.addEventListener("load",function(){
-function one(s){return document.querySelector(s);}
-function all(s){return Array.prototype.slice.call(document.querySelectorAll(s));}
-var bad=[],did=0;
-function check(ok,what){did+=1;if(!ok)bad.push(what);}
-function shown(){return all("table.sortable tbody tr").filter(function(r){return !r.hidden;});}
-all("table.sortable thead th").forEach(function(h,i){["ascending","descending"].forEach(function(way){
-h.querySelector("button").click();if(h.getAttribute("aria-sort")!==way&&!i)h.querySelector("button").click();
-var v=shown().map(function(r){var c=r.cells[i],t=c.getAttribute("data-v");t=t===null?c.textContent:t;
-return isNaN(Number(t))?t:Number(t);});
-if(h.getAttribute("aria-sort")==="descending")v.reverse();
-check(v.every(function(x,n){return !n||v[n-1]<=x;}),"sort "+h.textContent);});});
-all("select[data-column]").forEach(function(s){var i=+s.getAttribute("data-column");
-s.value=s.options[1].value;s.dispatchEvent(new Event("change"));
-check(shown().length&&shown().every(function(r){return r.cells[i].textContent===s.value;}),"filter "+i);
-check(one("#count").textContent.indexOf(shown().length+" of ")===0,"count "+i);one("#reset").click();});
-check(shown().length===all("table.sortable tbody tr").length,"reset");
-var pick=one("#pick");Array.prototype.slice.call(pick.options).forEach(function(o){pick.value=o.value;
-pick.dispatchEvent(new Event("change"));
-var seen=all("[data-parts]").filter(function(t){return !t.hidden;});
-check(seen.length===1&&seen[0].getAttribute("data-parts")===o.value,"pick "+o.value);});
-all("table.heat button").forEach(function(b){b.click();
-check(one("#cell").textContent===b.getAttribute("data-say")&&one("#cell").textContent.length>20,
-"cell "+b.textContent);});
-var axis=one("#axis"),stripes=all("svg.picture g.s");Array.prototype.slice.call(axis.options).forEach(function(o){
-axis.value=o.value;axis.dispatchEvent(new Event("change"));
-check(stripes.every(function(g){return (!o.value||g.classList.contains(o.value))===(g.style.opacity==="");}),
-"groups "+o.value);});
-var data=JSON.parse(one("#why-data").textContent),ins={};
-all("input[data-degree]").forEach(function(i){ins[i.getAttribute("data-degree")]=i;});
-function ask(d){Object.keys(ins).forEach(function(n){ins[n].value=d[n]||1;});
-ins.tp.dispatchEvent(new Event("input"));return one("#why").textContent;}
-Object.keys(data.says).forEach(function(key){var d={};key.split(",").forEach(function(v,i){d[data.degrees[i]]=+v;});
-check(ask(d).indexOf(data.says[key])>0||ask(d).indexOf("No: ")===0,"why "+key);});
-check(ask({tp:3}).indexOf("does not divide 32 GPUs")>0,"why tp 3");
-check(ask({tp:1.5}).indexOf("whole number")>0,"why 1.5");
-check(ask({cp:2,tp:4}).indexOf("--cp 2")>0,"why cp 2");
-all("a[data-open]").forEach(function(a){a.click();
-check(one(a.getAttribute("href")).open&&one(a.getAttribute("href")).offsetHeight>40,"formula "+a.textContent);});
-check(all("a[data-open]").length===5,"five formulas are linked");
-all("details").forEach(function(d){d.open=true;});
-all("button,select,input,a,summary,[tabindex]").filter(function(e){return e.getClientRects().length;})
-.forEach(function(e){e.focus();
-check(document.activeElement===e&&(e.textContent||e.getAttribute("aria-label")||e.closest("label")),
-"keyboard "+e.outerHTML.slice(0,60));});
-all("select,input").forEach(function(s){check(s.closest("label"),"label "+s.id);});
-all("table").forEach(function(t){check(t.caption&&t.querySelector("th[scope]"),"caption");});
-all("svg").forEach(function(s){check(s.getAttribute("role")==="img","svg");});
-var room=document.documentElement.clientWidth;
-check(document.documentElement.scrollWidth<=room,"too wide for "+room);
-function lum(c){var v=c.match(/[0-9.]+/g).slice(0,3).map(function(x){x/=255;
-return x<=.03928?x/12.92:Math.pow((x+.055)/1.055,2.4);});return .2126*v[0]+.7152*v[1]+.0722*v[2];}
-var back=lum(getComputedStyle(document.body).backgroundColor);
-all("p,th,td,li,a,.good,.bad,summary,caption").forEach(function(e){var c=lum(getComputedStyle(e).color);
-var ratio=(Math.max(c,back)+.05)/(Math.min(c,back)+.05);
-check(ratio>=4.5,"contrast "+ratio+" "+e.textContent.slice(0,30));});
-var dark=back<.2;
-(window.parent||window).postMessage(JSON.stringify({bad:bad.slice(0,8),did:did,dark:dark,width:innerWidth}),"*");
-});
-</script>
-"""
-"""Drives every part of the page that does something, and measures what only a browser knows."""
-
-FRAME = """<!DOCTYPE html><meta charset="utf-8"><title>x</title><body><script>
-addEventListener("message",function(e){document.body.setAttribute("data-probe",e.data);});</script>
-<iframe style="width:WIDTHpx;height:900px;border:0" srcdoc="PAGE"></iframe></body>"""
-
-
 @pytest.mark.parametrize(("width", "scheme"), [(360, 1), (360, 0), (1600, 1), (1600, 0)])
 def test_works(chromium: str, tmp_path: Path, html: str, width: int, scheme: int) -> None:
     """No console message; sorts, filters, opens; fits a phone and a wide screen; readable on both grounds."""
-    path = tmp_path / "page.html"
-    inner = escape(html.replace("</body>", PROBE + "</body>"))
-    path.write_text(FRAME.replace("WIDTH", str(width)).replace("PAGE", inner), encoding="utf-8")
-    dom = browse(
-        chromium, path, "--dump-dom", "--virtual-time-budget=8000", f"--blink-settings=preferredColorScheme={scheme}"
-    ).stdout
-    probe = re.search(r'<body data-probe="([^"]*)"', dom)
-    assert probe
-    found = json.loads(unescape(probe[1]))
+    (found,) = driven(chromium, tmp_path, [html], width, scheme)
     assert found["bad"] == []
-    assert found["did"] > 300 and found["width"] == width and found["dark"] == (scheme == 0)
+    assert found["did"] > 600 and found["width"] == width and found["dark"] == (scheme == 0)
+
+
+SCRIPT = Path(__file__).parents[2] / "docs" / "examples" / "train_13b.sh"
+OTHERS = {
+    "serve": "serve -m llama3-8b -g 2xH100 --input 1000 --output 200 --users 8",
+    "size": "size -m llama3-8b --gpu H100,A100-80GB --tokens 1T --max-gpus 16",
+    "load": "size -m llama3-8b --gpu H100 --serve --requests 20/s --input 1000 --output 200 --ttft 1s",
+    "compare": "compare -m llama3-8b -g 8xA100,8xH100 --global-batch 64",
+    "curve": "recommend -m llama3-8b -g 8xH100..32xH100",
+    "check": f"check {SCRIPT} --gpus 2x8xA100",
+    "explain": "explain -m mixtral-8x7b -g 2x8xH100 --global-batch 64 --ep 8 --pp 2",
+    "short": "recommend -m llama70b -g 8xA100",
+    "nothing": "recommend -m llama70b -g 1xA100 --exact",
+    "sweep": "sweep {sweep} -j 1",
+}
+"""An answer of every kind beside the plain ranking, and what its verb is called with."""
+
+
+@pytest.fixture(scope="module")
+def others(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Their pages."""
+    folder = tmp_path_factory.mktemp("pages")
+    asked = folder / "s.yaml"
+    asked.write_text("model: [llama3-8b, llama3-70b]\ngpus: 8xH100\nglobal-batch: [64, 128]\n", encoding="utf-8")
+    for name, command in OTHERS.items():
+        done = run([*command.format(sweep=asked).split(), "-q", "--html", str(folder / f"{name}.html")])
+        assert done.code in (0, 1), done.err
+    return [(folder / f"{name}.html").read_text(encoding="utf-8") for name in OTHERS]
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(360, 0), (1600, 1)])
+def test_other_answers_work(chromium: str, tmp_path: Path, others: list[str], width: int, scheme: int) -> None:
+    """The same of the pages of all verbs."""
+    for name, html, found in zip(OTHERS, others, driven(chromium, tmp_path, others, width, scheme), strict=True):
+        assert (name, found["bad"]) == (name, []) and found["did"] > 40 and found["width"] == width
+        assert len(read(html).ids) == len(set(read(html).ids))
+
+
+def test_the_largest_opens_at_once(chromium: str, tmp_path: Path) -> None:
+    """Two million plans, a thousand of them asked for: small, and there in less than a second (the best of three)."""
+    page_of, command = tmp_path / "x.html", "recommend -m llama3.1-405b -g 2048x8xH100 --cp 1..64 --tp 1..64 --top 1000"
+    assert run([*command.split(), "-q", "--html", str(page_of)]).code == 0
+    text = page_of.read_text(encoding="utf-8")
+    assert len(text.encode()) < LARGEST and "The first 200 of 1,000" in text
+    page_of.write_text(text.replace("</body>", LOADED + "</body>"), encoding="utf-8")
+    took = []
+    for _ in range(3):
+        found = re.search(r'data-took="([^"]*)"', browse(chromium, page_of, "--dump-dom").stdout)
+        assert found
+        took.append(float(found[1]))
+    assert min(took) < 1000.0
 
 
 def test_can_be_looked_at(chromium: str, tmp_path: Path, html: str) -> None:
