@@ -21,7 +21,7 @@ STOREYS = (
     ("plan",),
     ("masks", "mesh"),
     ("blocks",),
-    ("catalog", "architecture"),
+    ("catalog",),
     ("schedules", "cost"),
     ("stages",),
     ("training", "serving"),
@@ -36,7 +36,7 @@ STOREYS = (
 
 FLOOR = {name: height for height, names in enumerate(STOREYS) for name in names}
 
-PURE = ("plan", "masks", "mesh", "blocks", "architecture", "schedules", "cost", "stages")
+PURE = ("plan", "masks", "mesh", "blocks", "schedules", "cost", "stages")
 PURE += ("training", "serving", "search", "sizing")
 """Nothing here reads the screen, the disk or the clock."""
 

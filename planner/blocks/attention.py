@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from planner.blocks.common import NORM_PASSES
-from planner.blocks.operator import Core, Operator, Product, Share, Stream, Traffic
+from planner.blocks.operator import Cache, Core, Operator, Product, Share, Stream, Traffic
 from planner.blocks.record import Attention, Latent
 from planner.plan import Num
 from planner.schema.formats import STORED
@@ -118,4 +118,22 @@ def core(mixer: Attention | Latent, share: Share, kv_heads: Num) -> tuple[Operat
     each = 2.0 * share.activation + 1.0 if mixer.dropout else share.activation
     scores = each * share.tokens * share.seq * heads
     saved = STORED["fp32"] * share.tokens * heads if share.flash else scores
-    return (Operator("core", "attention", work, sinks, saved=saved, modules=("core_attn",)),)
+    cache = _latent(mixer, heads) if isinstance(mixer, Latent) else _cache(mixer, heads, kv_heads)
+    return (Operator("core", "attention", work, sinks, saved=saved, modules=("core_attn",), cache=cache),)
+
+
+def _cache(mixer: Attention, heads: Num, kv_heads: Num) -> Cache:
+    """A key and a value of d for each of this rank's key/value heads. Llama 2 70B, tp = 4: 2*2*128 = 512 elements."""
+    d = mixer.head_dim
+    return Cache(2.0 * d * kv_heads, float(mixer.window or np.inf), flops=4.0 * d * heads)
+
+
+def _latent(mixer: Latent, heads: Num) -> Cache:
+    """The latent and the rotary key, whole on every rank; heads meet them there (arXiv:2405.04434, section 2.1.2)."""
+    read = float(mixer.indexer.top_k) if mixer.indexer else np.inf
+    return Cache(
+        float(mixer.kv_rank + mixer.rope),
+        float(mixer.window or np.inf),
+        read,
+        flops=2.0 * (2 * mixer.kv_rank + mixer.rope) * heads,
+    )

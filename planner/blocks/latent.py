@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 
 from planner.blocks.attention import core, projection
-from planner.blocks.operator import Core, Operator, Product, Share, Stream, Traffic
+from planner.blocks.operator import Cache, Core, Operator, Product, Share, Stream, Traffic
 from planner.blocks.record import Indexer, Latent
+from planner.schema.formats import STORED
 
 
 def operators(mixer: Latent, hidden: int, share: Share) -> tuple[Operator, ...]:
@@ -81,9 +82,15 @@ def _indexer(indexer: Indexer, mixer: Latent, hidden: int, share: Share) -> tupl
             float(hidden * narrow + 2 * indexer.head_dim),
             saved=kept[1],
         ),
-        Operator("index scores", "attention", scores, modules=("core_attn",)),
+        Operator("index scores", "attention", scores, modules=("core_attn",), cache=_index_keys(indexer)),
         Operator("choice", "attention", Stream(2.0 * t * share.seq, 1.0), saved=4.0 * t * chosen),
     )
+
+
+def _index_keys(indexer: Indexer) -> Cache:
+    """One key for all heads, in fp8 with an fp32 scale: 132 bytes a token (vllm-project/vllm models/deepseek_v2.py)."""
+    d, scale = indexer.head_dim, STORED["fp32"] / indexer.head_dim
+    return Cache(float(d), bytes=STORED["fp8"] + scale, flops=2.0 * d * indexer.heads)
 
 
 def _queries(mixer: Latent, hidden: int, share: Share) -> tuple[Operator, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from planner.blocks.attention import gate, projection
 from planner.blocks.operator import Operator, Product, Scan, Share
 from planner.blocks.record import DeltaRule, Lightning
-from planner.blocks.state_space import convolution, gated_norm, heads_for_tokens
+from planner.blocks.state_space import convolution, gated_norm, heads_for_tokens, recurrent
 from planner.plan import Num
 
 DELTA_CHUNK = 64
@@ -38,6 +38,7 @@ def delta_rule(mixer: DeltaRule, hidden: int, share: Share) -> tuple[Operator, .
             weights=heads + (keys if mixer.channelwise else heads),
             saved=share.activation * t * (values + DELTA_CHUNK * heads)
             + share.activation * t * heads * mixer.key_dim * mixer.value_dim / DELTA_CHUNK,
+            cache=recurrent(values * mixer.key_dim),
         ),
         gated_norm(share, values, float(mixer.value_dim)),
         projection(share, hidden, values, False),
@@ -88,7 +89,9 @@ def lightning(mixer: Lightning, hidden: int, share: Share) -> tuple[Operator, ..
     scan = Scan(flops, moved, LIGHTNING_KERNELS, b, d, d)
     return (
         _product("qkv", hidden, 3 * inner, share),
-        Operator("lightning", "attention", scan, saved=share.activation * share.tokens * inner),
+        Operator(
+            "lightning", "attention", scan, saved=share.activation * share.tokens * inner, cache=recurrent(inner * d)
+        ),
         _product("gate product", hidden, inner, share),
         *gate(share, inner),
         gated_norm(share, inner, inner),

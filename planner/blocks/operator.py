@@ -181,6 +181,33 @@ class Traffic:
 
 
 @frozen
+class Cache:
+    """What a mixer keeps of a sequence on this rank for the tokens to come.
+
+    Attributes:
+        each: elements of every token; kept: tokens that stay, the last ones; read: of these, how many a new one meets.
+        bytes: of an element, where it is not the cache's format that decides.
+        state: bytes whatever the length, which every token reads and writes.
+        flops: of a new token with each that it meets.
+    """
+
+    each: Num = 0.0
+    kept: float = np.inf
+    read: float = np.inf
+    bytes: float | None = None
+    state: Num = 0.0
+    flops: Num = 0.0
+
+    def held(self, length: Num, element: float) -> Num:
+        """Bytes of a sequence of so many tokens: each * min(length, kept) * bytes + state."""
+        return self.each * np.minimum(length, self.kept) * (self.bytes or element) + self.state
+
+    def met(self, context: Num) -> Num:
+        """Tokens of the context that a new one meets."""
+        return np.minimum(context, min(self.kept, self.read))
+
+
+@frozen
 class Operator:
     """One operator of a block.
 
@@ -191,6 +218,7 @@ class Operator:
         saved: bytes that it leaves for the backward pass: its output where that is read again, masks, statistics.
         working: bytes that live only while its own backward pass runs.
         traffic: what it sends; modules: recompute modules that run it again (Megatron-LM's --recompute-modules names).
+        cache: what it keeps for later tokens when serving.
     """
 
     name: str
@@ -202,6 +230,7 @@ class Operator:
     working: Num = 0.0
     traffic: tuple[Traffic, ...] = ()
     modules: tuple[str, ...] = ()
+    cache: Cache | None = None
 
     def within(self, modules: tuple[str, ...]) -> bool:
         """Whether one of these recompute modules runs it again."""

@@ -6,7 +6,7 @@ import numpy as np
 
 from planner.blocks.attention import projection
 from planner.blocks.common import NORM_PASSES
-from planner.blocks.operator import Operator, Product, Scan, Share, Stream, Traffic
+from planner.blocks.operator import Cache, Operator, Product, Scan, Share, Stream, Traffic
 from planner.blocks.record import StateSpace
 from planner.plan import Num
 from planner.schema.formats import STORED
@@ -42,6 +42,7 @@ def operators(mixer: StateSpace, hidden: int, share: Share) -> tuple[Operator, .
             scan(mixer, share, heads),
             weights=3.0 * heads,
             saved=share.activation * t * inner + STORED["fp32"] * t * inner * mixer.state / mixer.chunk,
+            cache=recurrent(inner * mixer.state),
         ),
         gated_norm(share, inner, inner),
         projection(share, hidden, inner, mixer.projection_bias),
@@ -72,7 +73,13 @@ def convolution(share: Share, channels: Num, width: int, bias: bool) -> Operator
         Stream(2.0 * share.activation * elements, CONV_KERNELS),
         weights=weights,
         saved=saved,
+        cache=Cache(state=share.activation * channels * (width - 1)),
     )
+
+
+def recurrent(elements: Num) -> Cache:
+    """A state in fp32, as Nemotron-H and Qwen3.5 ask for (`mamba_ssm_cache_dtype` of their config.json)."""
+    return Cache(state=STORED["fp32"] * elements)
 
 
 def gated_norm(share: Share, inner: Num, weights: Num) -> Operator:

@@ -220,8 +220,6 @@ def _workload(model: Model, cluster: Cluster, asked: dict[str, Any]) -> tuple[Se
 def _check(job: ServeJob) -> None:
     """Refuse what the model or the accelerator cannot do."""
     w, model, accelerator = job.workload, job.model, job.cluster.accelerator
-    if beyond := beyond_attention(model):
-        raise PlannerError(f"{model.name} has {beyond}, which serving does not model yet", "training is: recommend")
     if w.length > model.context:
         what = f"{w.input:,} prompt + {w.output:,} output tokens exceed the {model.context:,} of {model.name}"
         raise PlannerError(what, f"--input and --output of {model.context:,} together at most")
@@ -246,6 +244,8 @@ def confidence(job: ServeJob) -> tuple[str, ...]:
     if (wanted := COMPUTED[job.workload.weights]) in ("fp8", "fp4") and not job.multiplies(wanted):
         part = cluster.accelerator.name
         said.append(f"{part} has no {wanted} products: {job.engine.name} widens weights inside its kernels (Marlin)")
+    if beyond := beyond_attention(job.model):
+        said.append(f"low confidence: no inference runs of {beyond} were at hand")
     if job.model.moe is not None:
         said.append("low confidence: mixtures of experts are off by 25 to 35 % on measured runs")
     if job.engine.trust != "measured":

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from math import ceil, floor
 
-from planner.architecture import moe_layers
+from planner.blocks.counts import held
+from planner.blocks.operator import Share
 from planner.plan import Plan
 from planner.questions.serve import confidence
 from planner.schema.formats import Module
 from planner.schema.serving import ServeWorkload
 from planner.serving.choose import Rejected
 from planner.serving.disaggregate import Pools
-from planner.serving.job import ServeJob, replica_gpus
+from planner.serving.job import ServeJob, linear, replica_gpus
 from planner.serving.options import Option, per_gpu
 from planner.units import GIB, format_seconds
 
@@ -66,10 +67,8 @@ def formats(job: ServeJob) -> str:
 
 def _present(job: ServeJob) -> list[tuple[Module, str]]:
     """The classes that the model has."""
-    moe = job.model.moe
-    dense = moe_layers(job.model) < job.model.layers
-    has = {"attention": True, "mlp": dense, "experts": moe is not None, "shared": bool(moe and moe.shared_experts)}
-    return [(name, words) for name, words in CLASSES if has[name]]
+    has = {op.part for count, op in held(job.model, Share(1.0, 1.0)) if linear(op)}
+    return [(name, words) for name, words in CLASSES if name in has]
 
 
 def by_class(job: ServeJob) -> dict[str, str]:

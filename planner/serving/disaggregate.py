@@ -13,7 +13,7 @@ from planner.plan import ANY, Num, Plan, Range
 from planner.schema.serving import ServeWorkload
 from planner.serving.estimate import decode_step, prefill
 from planner.serving.job import ServeJob, replica_gpus, width
-from planner.serving.memory import cache_bytes, most_running, token_bytes
+from planner.serving.memory import most_running, prompt_bytes, spare
 from planner.serving.options import P99
 from planner.serving.rules import legal
 from planner.serving.space import ServeBounds, layouts, loads, with_loads
@@ -65,11 +65,14 @@ def prefill_rate(job: ServeJob, plan: Plan) -> Num:
 def transfer_time(job: ServeJob, source: Plan, target: Plan) -> Num:
     """Seconds to move a prompt's keys and values: each rank of the narrower instance sends or receives its share.
 
-    input * bytes per token and rank / rate of one port, between neighbours of one scale-up domain where both fit one.
+    bytes of a prompt per rank / rate of one port, between neighbours of one scale-up domain where both fit one.
     """
-    moved = job.workload.fresh * np.maximum(token_bytes(job, source), token_bytes(job, target))
+    return _moved(job, source, target, prompt_bytes(job, source), prompt_bytes(job, target))
+
+
+def _moved(job: ServeJob, source: Plan, target: Plan, sent: Num, got: Num) -> Num:
     both = width(source) * source.pp + width(target) * target.pp
-    return collectives.hop(job.cluster, moved, both / 2.0, 2.0)
+    return collectives.hop(job.cluster, np.maximum(sent, got), both / 2.0, 2.0)
 
 
 def pools(job: ServeJob, first: ServeBounds, second: ServeBounds) -> Pools | None:
@@ -87,8 +90,10 @@ def pools(job: ServeJob, first: ServeBounds, second: ServeBounds) -> Pools | Non
     good = (decode.b * decode.m <= most_running(job, decode)) & (step <= mean_bound(w, "tpot"))
     if not good.any():
         return None
-    side = _Decode(decode[good], step[good], replica_gpus(decode[good]), second["dp"])
-    found = [_match(job, sources[i], first["dp"], side) for i in range(len(sources))]
+    targets = decode[good]
+    side = _Decode(targets, step[good], replica_gpus(targets), second["dp"], prompt_bytes(job, targets))
+    each = zip(prefill(job, sources, 1.0), prefill_rate(job, sources), prompt_bytes(job, sources), strict=True)
+    found = [_match(job, sources[i], first["dp"], side, *map(float, one)) for i, one in enumerate(each)]
     best = max((f for f in found if f is not None), key=lambda f: f[0], default=None)
     return None if best is None else best[1]
 
@@ -100,17 +105,20 @@ def _instances(job: ServeJob, bounds: ServeBounds) -> Plan:
     plans = plans[legal(job, plans)[0]] if len(plans) else plans
     if not len(plans):
         return plans
-    return plans[np.asarray(cache_bytes(job, plans) > job.workload.length * token_bytes(job, plans))]
+    return plans[np.asarray(spare(job, plans, 1.0, 1.0 * job.workload.length) > 0.0)]
 
 
 @frozen
 class _Decode:
-    """Decode layouts times loads, with seconds per step, accelerators, and how many instances are admitted."""
+    """Decode layouts times loads, with seconds per step, accelerators, how many instances are admitted, and bytes of a
+    prompt on a rank.
+    """
 
     plans: Plan
     step: Any
     gpus: Any
     count: Range
+    kept: Any
 
     def instances(self, wanted: Any, room: Any) -> Any:
         """The least number of instances from `wanted` on that is admitted; 0 where it exceeds the room."""
@@ -121,22 +129,29 @@ class _Decode:
         return np.where(found <= room, found, 0.0)
 
 
-def _match(job: ServeJob, first: Plan, count: Range, side: _Decode) -> tuple[float, Pools] | None:
-    """The best decode instances and counts for one prefill layout, and how good they are."""
+def _match(
+    job: ServeJob, first: Plan, count: Range, side: _Decode, alone: float, each: float, kept: float
+) -> tuple[float, Pools] | None:
+    """The best decode instances and counts for one prefill layout, and how good they are.
+
+    `alone`: seconds of a prompt; `each`: prompts per second; `kept`: bytes of a prompt on a rank.
+    """
     gp, gpus = float(replica_gpus(first)), job.cluster.gpus
-    alone, each = float(prefill(job, first, 1.0)), float(prefill_rate(job, first))
+    moved = _moved(job, first, side.plans, kept, side.kept)
     best: tuple[float, Pools] | None = None
     for x in count.keep(range(1, int((gpus - 1) // gp) + 1)):
         inflow = BUSY * x * each
         if job.workload.rate is not None and job.workload.rate > inflow:
             continue
-        found = _beside(job, replace(first, dp=x), alone, inflow, side)
+        found = _beside(job, replace(first, dp=x), alone, inflow, side, moved)
         if found is not None and (best is None or found[0] > best[0]):
             best = found
     return best
 
 
-def _beside(job: ServeJob, first: Plan, alone: float, inflow: float, side: _Decode) -> tuple[float, Pools] | None:
+def _beside(
+    job: ServeJob, first: Plan, alone: float, inflow: float, side: _Decode, moved: Num
+) -> tuple[float, Pools] | None:
     """The best decode instances beside x prefill instances that take at most `inflow` prompts per second."""
     w, taken = job.workload, float(replica_gpus(first)) * first.dp
     rate = side.plans.b * side.plans.m / (w.output * side.step)
@@ -145,7 +160,6 @@ def _beside(job: ServeJob, first: Plan, alone: float, inflow: float, side: _Deco
     y = side.instances(np.minimum(wanted, np.maximum(room, 1.0)) if w.rate is None else wanted, room)
     total = np.minimum(inflow, y * rate) if w.rate is None else w.rate + 0.0 * rate
     busy = BUSY if w.rate is None else BUSY * w.rate / inflow
-    moved = transfer_time(job, first, side.plans)
     ttft = job.engine.front + alone * (1.0 + busy / (2.0 * (1.0 - busy))) + moved + 0.5 * side.step
     used = taken + np.maximum(y, 1.0) * side.gpus
     stay = ttft + (w.output - 1.0) * side.step

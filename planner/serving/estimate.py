@@ -11,7 +11,7 @@ from planner.frozen import frozen
 from planner.parts import Sum
 from planner.plan import Num, Plan
 from planner.serving.job import ServeJob, copies, running, width
-from planner.serving.layer import Tokens, Work, head, layer
+from planner.serving.layer import Tokens, stage
 
 
 @frozen
@@ -34,13 +34,6 @@ class DecodeStep(Sum):
     prefill_share: Num = 0.0
 
 
-def stage(job: ServeJob, plan: Plan, tokens: Tokens) -> Work:
-    """The slowest stage of a replica: ceil(L/pp) layers and the LM head."""
-    sequences = tokens.decode + tokens.prefill / job.workload.fresh
-    layers: Work = np.ceil(job.model.layers / plan.pp) * layer(job, plan, tokens)
-    return layers + head(job, plan, sequences)
-
-
 def cycle(job: ServeJob, plan: Plan, tokens: Tokens) -> DecodeStep:
     """One micro-batch's time on one stage: its work, the host's, and the send to the next stage.
 
@@ -49,7 +42,7 @@ def cycle(job: ServeJob, plan: Plan, tokens: Tokens) -> DecodeStep:
     engine = job.engine
     piped = engine.host if engine.host_pipeline is None else engine.host_pipeline
     host = np.where(plan.pp > 1, piped, engine.host)[()] + engine.host_request * tokens.decode / copies(plan)
-    moved = 2.0 * tokens.all * job.model.hidden / (copies(plan) * plan.tp)
+    moved = job.element * tokens.all * job.model.hidden / (copies(plan) * plan.tp)
     send = np.where(plan.pp > 1, collectives.hop(job.cluster, moved, width(plan), plan.pp), 0.0)[()]
     return DecodeStep(**stage(job, plan, tokens).parts, host=host, p2p=send)
 
@@ -60,7 +53,10 @@ def decode_step(job: ServeJob, plan: Plan, context: Num) -> DecodeStep:
     A pipeline of p stages with m = p micro-batches in flight is a closed queue: each waits for p cycles between its
     tokens, in which every stage reads its weights p times. So pipelining never shortens a decode step.
     """
-    once = cycle(job, plan, Tokens(decode=plan.b, context=context))
+    return _along(plan, cycle(job, plan, Tokens(decode=plan.b, context=context)))
+
+
+def _along(plan: Plan, once: DecodeStep) -> DecodeStep:
     return DecodeStep(*(plan.pp * part for part in once.parts.values()))
 
 
@@ -76,19 +72,19 @@ def prefill(job: ServeJob, plan: Plan, prompts: Num, beside: Num = 0.0, context:
     return (chunks + plan.pp - 1.0) * once.total
 
 
-def prefill_share(job: ServeJob, plan: Plan, context: Num) -> Num:
+def prefill_share(job: ServeJob, plan: Plan, context: Num, once: DecodeStep | None = None) -> Num:
     """Seconds that other requests' prefills add to one decode step of a replica.
 
     Every step, (B - 1)/OSL requests begin, with P = fresh*(B - 1)/OSL prompt tokens. They come in steps of
     c = max(P/m, min(fresh, chunk)) tokens, at most the chunk, P/c of them; each costs what a step with c prompt tokens
-    takes beyond one without (mixed), or a step of its own.
+    takes beyond `once`, the one without (mixed), or a step of its own.
     """
-    w, chunk = job.workload, float(job.engine.chunk)
+    w, chunk = job.workload, 1.0 * job.engine.chunk
     arriving = w.fresh * np.maximum(running(plan) - 1.0, 0.0) / w.output
     size = np.minimum(np.maximum(arriving / plan.m, min(w.fresh, chunk)), chunk)
     if job.engine.mixed:
-        alone = cycle(job, plan, Tokens(plan.b, context)).total
-        added = cycle(job, plan, Tokens(plan.b, context, size)).total - alone
+        alone = once or cycle(job, plan, Tokens(plan.b, context))
+        added = cycle(job, plan, Tokens(plan.b, context, size)).total - alone.total
     else:
         added = cycle(job, plan, Tokens(prefill=size)).total
     return arriving / size * added * plan.pp / plan.m
@@ -97,7 +93,8 @@ def prefill_share(job: ServeJob, plan: Plan, context: Num) -> Num:
 def loaded_step(job: ServeJob, plan: Plan) -> DecodeStep:
     """A decode step of a running deployment, half way through its outputs: its total is the mean TPOT."""
     context = job.workload.input + 0.5 * job.workload.output
-    return replace(decode_step(job, plan, context), prefill_share=prefill_share(job, plan, context))
+    once = cycle(job, plan, Tokens(decode=plan.b, context=context))
+    return replace(_along(plan, once), prefill_share=prefill_share(job, plan, context, once))
 
 
 def batch_latency(job: ServeJob, plan: Plan) -> Num:

@@ -6,6 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from planner.blocks.operator import Operator, Product
+from planner.blocks.record import Structure
+from planner.blocks.structure import structure
 from planner.frozen import frozen
 from planner.plan import Num, Plan
 from planner.schema.engine import Engine
@@ -30,31 +33,40 @@ class ServeJob:
     engine: Engine
 
     @property
+    def structure(self) -> Structure:
+        """The model as the sequence of what its stages hold, with the layers that its checkpoint keeps in 16 bit."""
+        own = self.model.checkpoint
+        ends = own.wide_layers if own is not None and self.native else 0
+        return structure(self.model, (ends - ends // 2, ends // 2))
+
+    @property
     def native(self) -> bool:
         """Whether the weights are those of the model's published checkpoint, stored in fewer than 16 bits."""
         return self.model.checkpoint is not None and self.model.checkpoint.weights == self.workload.weights
 
     def format(self, module: Module) -> WeightType:
         """Format of one class of linear layer: the checkpoint's where the job asks for it, else one for all."""
-        own = self.model.checkpoint
-        if own is not None and own.weights == self.workload.weights:
-            return own.format(module)
+        if self.native and self.model.checkpoint is not None:
+            return self.model.checkpoint.format(module)
         return "bf16" if module == "router" else self.workload.weights
 
-    def stored(self, module: Module) -> float:
-        """Bytes per weight of a class of linear layer, averaged over the layers."""
-        own, narrow = self.model.checkpoint, STORED[self.format(module)]
-        wide = own.wide_layers / self.model.layers if own is not None and self.native else 0.0
-        return (1.0 - wide) * narrow + wide * 2.0
+    def stored(self, op: Operator) -> float:
+        """Bytes of an operator's weight: of a linear layer as its class is stored, of all else in 16 bit."""
+        return STORED[self.format(op.part)] if linear(op) else self.element  # type: ignore[arg-type]
+
+    @property
+    def element(self) -> float:
+        """Bytes of an element in 16 bit: activations, logits, embedding, head, norms."""
+        return STORED[self.wide]
 
     @property
     def cached(self) -> float:
         """Bytes per element of the KV cache."""
         return STORED[self.workload.kv]
 
-    def computed(self, module: Module) -> str:
-        """Precision of the products of a class of linear layer."""
-        wanted = COMPUTED[self.format(module)]
+    def computed(self, op: Operator) -> str:
+        """Precision of an operator's products."""
+        wanted = COMPUTED[self.format(op.part)] if linear(op) else self.wide  # type: ignore[arg-type]
         return wanted if wanted in ("fp8", "fp4") and self.multiplies(wanted) else self.wide
 
     def multiplies(self, precision: str) -> bool:
@@ -87,6 +99,11 @@ class ServeJob:
     def wide(self) -> str:
         """The 16-bit precision of attention and LM head: bf16 where the accelerator has it."""
         return "bf16" if self.cluster.accelerator.peak.bf16 is not None else "fp16"
+
+
+def linear(op: Operator) -> bool:
+    """Whether an operator is a linear layer that quantisation takes."""
+    return isinstance(op.work, Product) and not op.work.wide
 
 
 def width(plan: Plan) -> Num:

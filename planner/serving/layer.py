@@ -1,32 +1,30 @@
-"""One layer, and the LM head, of one step of inference on one rank (seconds)."""
+"""What one rank does in one step of inference: its blocks' operators, priced (seconds)."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import reduce
 from typing import ClassVar
 
 import numpy as np
 
-from planner.architecture import (
-    attended,
-    attention_gemms,
-    elementwise_bytes,
-    kept_context,
-    kv_elements,
-    mlp_gemms,
-    moe_gemms,
-    moe_layers,
-    score_flops,
-    touched_experts,
-    value_dim,
-)
-from planner.blocks.operator import Product as Gemm
-from planner.cost import collectives, operators
+from planner.blocks.operator import Cache, Core, Logits, Operator, Product, Scan, Stream, Traffic
+from planner.blocks.record import Experts, Head, Kind
+from planner.cost import collectives, dispatch
+from planner.cost import operators as kernels
+from planner.cost.collectives import Group
+from planner.formula import formula
 from planner.frozen import frozen
 from planner.parts import Sum
 from planner.plan import Num, Plan
-from planner.schema.formats import Module
-from planner.serving.job import ServeJob, copies, width
+from planner.serving.job import ServeJob, copies
+from planner.serving.pieces import groups, pieces, stages
+from planner.stages import present, total
+
+SUMMED = 0.25
+"""Of the passes over experts' rows that training counts: engines gather rows while the product reads them, and only the
+sum of what experts give is a pass of its own (vllm-project/vllm layers/fused_moe/fused_moe.py, moe_sum)."""
 
 
 @frozen
@@ -34,8 +32,8 @@ class Work(Sum):
     """Seconds of a piece of a step.
 
     Attributes:
-        weights: reading them, at the memory's rate; kv: reading keys and values.
-        compute: what products, prefill attention and element-wise work add to that.
+        weights: reading them, at the memory's rate; kv: reading keys, values and states.
+        compute: what products, prompts' attention and element-wise work add to that.
         all_reduce: collectives over tp and ep; kernels: the fixed cost of all launches.
     """
 
@@ -48,10 +46,14 @@ class Work(Sum):
     __array_ufunc__: ClassVar[None] = None
 
     def __add__(self, other: Work) -> Work:
-        return Work(*(x + y for x, y in zip(self.parts.values(), other.parts.values(), strict=True)))
+        return Work(*map(_plus, self.parts.values(), other.parts.values()))
 
     def __rmul__(self, factor: Num) -> Work:
-        return Work(*(factor * part for part in self.parts.values()))
+        return Work(*(factor * part if present(part) else 0.0 for part in self.parts.values()))
+
+
+def _plus(x: Num, y: Num) -> Num:
+    return x + y if present(x) and present(y) else x if present(x) else y
 
 
 @frozen
@@ -73,108 +75,140 @@ class Tokens:
         return self.decode + self.prefill
 
 
-def layer(job: ServeJob, plan: Plan, tokens: Tokens) -> Work:
-    """One average layer: linear layers + attention core + element-wise work + collectives."""
-    share = moe_layers(job.model) / job.model.layers
-    rows = tokens.all / copies(plan)
-    work = _products(job, "attention", attention_gemms(job.model, rows, plan.tp)) + _core(job, plan, tokens)
-    if share < 1:
-        work = work + (1.0 - share) * _products(job, "mlp", mlp_gemms(job.model, rows, plan.tp, job.model.ffn))
-    if share > 0:
-        work = work + share * _experts(job, plan, tokens.all)
-    moved = rows * elementwise_bytes(job.model, plan.tp, 1.0)
-    acc = job.cluster.accelerator
-    streamed = operators.streaming_time(acc, moved, 0.0)
-    small = job.engine.small_kernels * job.engine.kernel
-    return work + Work(compute=streamed, all_reduce=_traffic(job, plan, rows), kernels=small)
+@frozen
+class Step:
+    """One step of a job under a plan: its tokens, of which `rows` are in each copy of the attention, or its sequences.
 
-
-def _products(job: ServeJob, module: Module, gemms: dict[str, Gemm]) -> Work:
-    """Linear layers of one class, each with one kernel and those that scale its input."""
-    total = Work()
-    computed, stored = job.computed(module), job.stored(module)
-    tile = job.engine.expert_tile if module == "experts" else None
-    launch = job.engine.kernel * (1.0 + (job.engine.quantise if computed in ("fp8", "fp4") else 0.0))
-    for gemm in gemms.values():
-        weights, compute = operators.linear_time(job.cluster.accelerator, computed, gemm, stored, tile)
-        total = total + Work(weights=weights, compute=compute, kernels=launch)
-    return total
-
-
-def _experts(job: ServeJob, plan: Plan, tokens: Num) -> Work:
-    """Router, shared experts, and of the routed ones those that some token is sent to, over ep and tp.
-
-    Each of E/ep local experts is met with the probability 1 - (1 - k/E)^m, and then by m*k/(E that are met) tokens.
+    Attributes:
+        prompt: of its rows, the share that are prompts'; tp, wide: groups that tensor parallelism and experts cross.
     """
-    model, ep = job.model, plan.ep
-    assert model.moe is not None
-    met = touched_experts(model, tokens)
-    routed = by_class(moe_gemms(model, 1.0, width(plan) / ep, ep))["experts"]
-    sent = {n: replace(g, m=tokens * model.moe.top_k / met, count=met / ep) for n, g in routed.items()}
-    total = Work(kernels=job.engine.routing * job.engine.kernel)
-    for module, gemms in (by_class(moe_gemms(model, tokens / copies(plan), plan.tp, 1.0)) | {"experts": sent}).items():
-        total = total + _products(job, module, gemms)
-    return total
+
+    job: ServeJob
+    plan: Plan
+    tokens: Tokens
+    rows: Num
+    prompt: Num
+    tp: Group
+    wide: Group
 
 
-def by_class(gemms: dict[str, Gemm]) -> dict[Module, dict[str, Gemm]]:
-    """The products of a mixture-of-experts layer by the class whose format they have."""
-    classes: tuple[Module, ...] = ("router", "shared", "experts")
-    found = {c: {name: gemm for name, gemm in gemms.items() if name.startswith(c)} for c in classes}
-    return {c: chosen for c, chosen in found.items() if chosen}
+def stage(job: ServeJob, plan: Plan, tokens: Tokens) -> Work:
+    """The slowest stage of a replica: the blocks and ends that it holds. The head sees one row of a sequence."""
+    own, prompt = copies(plan), tokens.prefill / tokens.all
+    step = Step(job, plan, tokens, tokens.all / own, prompt, *groups(job, plan))
+    last = replace(step, rows=(tokens.decode + tokens.prefill / job.workload.fresh) / own)
+    kinds = zip(job.structure.kinds, pieces(job, plan), strict=True)
+    works = [_kind(last if isinstance(kind, Head) else step, kind, ops) for kind, ops in kinds]
+    held: list[Work] = [row.sum(works, Work()) for row in stages(job, plan)]
+    return reduce(_slower, held)
 
 
-def _core(job: ServeJob, plan: Plan, tokens: Tokens) -> Work:
-    """Attention core: keys and values of every decoding sequence read once, prompts' causal square computed."""
-    model, acc, own = job.model, job.cluster.accelerator, copies(plan)
-    sequences, context = tokens.decode / own, kept_context(model, tokens.context)
-    cached = sequences * context * kv_elements(model, plan.tp) * job.cached
-    kv, compute = operators.decode_core_time(
-        acc, job.wide, cached, _decode_flops(job, plan, sequences * context), job.kernel
-    )
-    side = float(job.workload.fresh + 2 * job.workload.prefix)
-    square = score_flops(model, tokens.prefill / own, side, plan.tp)
-    head_dim = (model.head_dim + value_dim(model)) / 2
-    prompt = operators.prefill_core_time(acc, job.prompted, square, attended(model, side), head_dim, job.kernel)
-    return Work(kv=kv, compute=compute + prompt, kernels=job.engine.kernel)
+def _slower(one: Work, other: Work) -> Work:
+    """Plan by plan the slower of two stages."""
+    mask = one.total >= other.total
+    return Work(*(np.where(mask, x, y)[()] for x, y in zip(one.parts.values(), other.parts.values(), strict=True)))
 
 
-def _decode_flops(job: ServeJob, plan: Plan, keys: Num) -> Num:
-    """FLOPs of decoding sequences against `keys` cached tokens: 2*(d_qk + d_v) per head; MLA's in its latent space."""
-    model = job.model
-    widths = model.head_dim + value_dim(model)
-    if model.mla is not None:
-        widths = 2 * model.mla.kv_lora_rank + model.mla.qk_rope_dim
-    return 2.0 * keys * widths * model.heads / plan.tp
+@formula(lambda step, kind, ops: kind.title, unit="s", scope=True)
+def _kind(step: Step, kind: Kind, ops: tuple[Operator, ...]) -> Work:
+    """A block or an end: its operators, and the kernels that go with each of its parts beside them."""
+    engine = step.job.engine
+    small = engine.small_kernels * getattr(kind, "parts", 0) / 2
+    if isinstance(getattr(kind, "feed", None), Experts):
+        small = small + engine.routing
+    return summed([*(_operator(step, op) for op in ops), Work(kernels=small * engine.kernel)])
 
 
-def _traffic(job: ServeJob, plan: Plan, rows: Num) -> Num:
-    """Collectives of one layer: an all-reduce of 2*m*h bytes behind attention and one behind the feed-forward part.
+def summed(works: Sequence[Work]) -> Work:
+    """Part by part."""
+    columns = zip(*(work.parts.values() for work in works), strict=True)
+    return Work(*(total([part for part in column if present(part)], 0.0) for column in columns))
 
-    Where attention is copied (ep > tp), tokens travel to their experts and back instead: two all-to-alls for the MoE
-    layers, of 2*m*h bytes to each of the n*(1 - (1 - 1/n)^top_k) ranks that top_k experts, drawn alike, lie on.
+
+@formula(lambda step, op: op.name, unit="s")
+def _operator(step: Step, op: Operator) -> Work:
+    """One operator's work, what it sends, and what it reads of the sequences that decode."""
+    work, sent = _computed(step, op), [_traffic(step, op, one) for one in op.traffic]
+    if sent:
+        work = replace(work, all_reduce=total(sent))
+    return work if op.cache is None else work + _cached(step, op.cache)
+
+
+def _computed(step: Step, op: Operator) -> Work:
+    acc, kernel, rows = step.job.cluster.accelerator, step.job.engine.kernel, step.rows
+    match op.work:
+        case Product():
+            return _product(step, op, op.work)
+        case Core():
+            return Work(compute=_prompt(step, op.work), kernels=kernel)
+        case Scan():
+            mine = step.prompt * rows
+            work = replace(op.work, flops=op.work.flops * mine, moved=op.work.moved * mine, kernels=0.0)
+            return Work(compute=kernels.scan_time(acc, step.job.wide, work, 1.0, "forward"), kernels=kernel)
+        case Stream():
+            part = SUMMED if op.name == "permutation" else 1.0
+            return Work(compute=kernels.streaming_time(acc, part * rows * op.work.moved, 0.0))
+        case Logits():
+            logits = step.job.element * rows * op.work.rows * op.work.columns * op.work.tp
+            return Work(all_reduce=_all_reduce(step, logits / 2.0))
+    return Work()
+
+
+def _product(step: Step, op: Operator, gemm: Product) -> Work:
+    """A linear layer in one kernel, and those that scale its input. Of experts only those that some token meets.
+
+    Each of E/ep local ones is met with the probability 1 - (1 - k/E)^m, and then by m*k/(E that are met) tokens.
     """
-    model, cluster, engine = job.model, job.cluster, job.engine
-    group = collectives.group(cluster, plan.tp, 1.0)
-    once = collectives.small_all_reduce(cluster, group, 2.0 * rows * model.hidden, engine.peer, engine.collective)
-    if model.moe is None:
-        return 2.0 * once
-    wide = collectives.group(cluster, width(plan), 1.0)
-    ranks = width(plan)
-    met = ranks * (1.0 - np.power(1.0 - 1.0 / ranks, float(model.moe.top_k)))
-    sent = 2.0 * rows * met * model.hidden / plan.tp
-    exchange = 2.0 * engine.collective * collectives.all_to_all(cluster, wide, sent)
-    share = moe_layers(model) / model.layers
-    behind = np.where(copies(plan) > 1.0, share * exchange + (1.0 - share) * once, once)[()]
-    return once + behind
+    job, engine, of, tile = step.job, step.job.engine, step.job.computed(op), None
+    gemm = replace(gemm, m=step.rows * gemm.m)
+    if gemm.grouped and (moe := job.model.moe):
+        share, tile = met(moe.top_k / moe.experts, step.tokens.all), engine.expert_tile
+        gemm = replace(gemm, m=gemm.m / share, count=gemm.count * share)
+    weights, compute = kernels.linear_time(job.cluster.accelerator, of, gemm, job.stored(op), tile)
+    launches = 1.0 + (engine.quantise if of in ("fp8", "fp4") else 0.0)
+    return Work(weights=weights, compute=compute, kernels=engine.kernel * launches)
 
 
-def head(job: ServeJob, plan: Plan, sequences: Num) -> Work:
-    """LM head in 16 bit with V/tp columns for one token per sequence, and one all-gather of the logits."""
-    rows = sequences / copies(plan)
-    gemm = Gemm(rows, job.model.vocab / plan.tp, job.model.hidden)
-    weights, compute = operators.linear_time(job.cluster.accelerator, job.wide, gemm, 2.0)
-    group = collectives.group(job.cluster, plan.tp, 1.0)
-    logits = 2.0 * rows * job.model.vocab
-    gather = collectives.small_all_reduce(job.cluster, group, logits / 2.0, job.engine.peer, job.engine.collective)
-    return Work(weights=weights, compute=compute, all_reduce=gather, kernels=job.engine.kernel)
+@formula("share of experts met")
+def met(chosen: float, tokens: Num) -> Num:
+    """Share of a layer's experts that at least one of `tokens` is sent to, each to the same share: 1 - (1 - k/E)^m."""
+    return 1.0 - np.power(1.0 - chosen, tokens)
+
+
+def _prompt(step: Step, core: Core) -> Num:
+    """Prompts' part of the attention core: whole tiles of their causal square."""
+    job, square = step.job, step.prompt * step.rows * core.square_flops * (core.computed / core.side)
+    shape = (np.minimum(core.computed, core.span), (core.qk + core.value) / 2)
+    return kernels.prefill_core_time(job.cluster.accelerator, job.prompted, square, *shape, job.kernel)
+
+
+def _cached(step: Step, cache: Cache) -> Work:
+    """Every decoding sequence reads what it meets of its cache once, and reads and writes its state."""
+    job, sequences = step.job, step.tokens.decode / copies(step.plan)
+    keys = sequences * cache.met(step.tokens.context)
+    moved = keys * cache.each * (cache.bytes or job.cached) + 2.0 * sequences * cache.state
+    kv, compute = kernels.decode_core_time(job.cluster.accelerator, job.wide, moved, keys * cache.flops, job.kernel)
+    return Work(kv=kv, compute=compute)
+
+
+def _traffic(step: Step, op: Operator, one: Traffic) -> Num:
+    """An all-reduce behind attention and one behind the feed-forward part, into which shared experts' and etp's go.
+
+    Where attention is copied (ep > tp), tokens travel to the ranks of their experts and back instead, once to each.
+    What training counts as half a call in each pass is a whole one here; what only its backward sends is none.
+    """
+    copied, whole = copies(step.plan) > 1.0, step.rows * one.bytes
+    if op.part == "head" or one.axis == "etp":
+        return 0.0
+    if one.axis == "ep":
+        routing = (one.copies, one.groups, one.among)
+        moved = dispatch.one_copy(step.job.cluster, step.wide, whole, routing)
+        return np.where(copied, step.job.engine.collective * moved, 0.5 * _all_reduce(step, whole * step.plan.tp))[()]
+    once = np.ceil(one.calls) * _all_reduce(step, whole)
+    return np.where(copied, once, 0.0)[()] if op.part == "shared" else once
+
+
+def _all_reduce(step: Step, whole: Num) -> Num:
+    """Over the ranks of tensor parallelism, as the engine runs it."""
+    engine = step.job.engine
+    return collectives.small_all_reduce(step.job.cluster, step.tp, whole, engine.peer, engine.collective)

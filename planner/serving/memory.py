@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+from functools import reduce
+
 import numpy as np
 
-from planner.architecture import attention_gemms, kept_context, kv_elements, mean_ffn, mlp_gemms, moe_gemms, moe_layers
-from planner.blocks.counts import parameters
-from planner.blocks.operator import Product as Gemm
+from planner.blocks.operator import Cache, Operator
+from planner.formula import formula
 from planner.frozen import frozen
 from planner.parts import Sum
 from planner.plan import Num, Plan
-from planner.serving.job import ServeJob, copies, running, width
-from planner.serving.layer import by_class
+from planner.serving.job import ServeJob, copies, running
+from planner.serving.pieces import once, pieces, stages
+from planner.stages import present, total
 
 
 @frozen
@@ -29,92 +33,144 @@ class ServeMemory(Sum):
     reserve: Num
 
 
-def weight_bytes(job: ServeJob, plan: Plan) -> Num:
-    """Weights per rank, evenly over a replica: linear layers as stored, the rest in 16 bit.
+@frozen
+class Rank:
+    """What neighbouring pipeline ranks keep each.
 
-    A layer's share is its products' n*k, so that key and value heads that tp > g copies count on every rank. LLaMA-2
-    70B in fp16 over 4 ranks: 138 GB / 4 = 34.5 GB for TP4, TP2 x PP2 and PP4 alike.
+    Attributes:
+        weights: bytes; caches: of its mixers, with how many it has of each; element: bytes of one in the KV cache.
     """
-    model, share = job.model, moe_layers(job.model) / job.model.layers
-    layer = job.stored("attention") * _elements(attention_gemms(model, 1.0, plan.tp))
-    if share < 1:
-        layer = layer + (1.0 - share) * job.stored("mlp") * _elements(mlp_gemms(model, 1.0, plan.tp, model.ffn))
-    if share > 0:
-        layer = layer + share * _expert_bytes(job, plan)
-    whole = parameters(model)
-    ends = 2.0 * (whole.embedding + whole.head + whole.norms) / (plan.tp * plan.pp)
-    return model.layers * layer / plan.pp + ends
+
+    weights: Num
+    caches: tuple[tuple[Num, Cache], ...]
+    element: float
+
+    def sequence(self, length: Num) -> Num:
+        """Bytes that a sequence of so many tokens keeps."""
+        return total([count * cache.held(length, self.element) for count, cache in self.caches], 0.0)
 
 
-def _elements(gemms: dict[str, Gemm]) -> Num:
-    return sum(gemm.n * gemm.k * gemm.count for gemm in gemms.values())
+@once
+def ranks(job: ServeJob, plan: Plan) -> tuple[Rank, ...]:
+    """Every pipeline rank that differs from its neighbour; all ranks of its stage hold as much."""
+    ops = pieces(job, plan)
+    weights = [sum(op.weights * job.stored(op) for op in each) for each in ops]
+    return tuple(Rank(row.sum(weights), tuple(_caches(row.counts, ops)), job.cached) for row in stages(job, plan))
 
 
-def _expert_bytes(job: ServeJob, plan: Plan) -> Num:
-    """Weights of one MoE layer on one rank."""
-    routed = by_class(moe_gemms(job.model, 1.0, width(plan) / plan.ep, plan.ep))["experts"]
-    classes = by_class(moe_gemms(job.model, 1.0, plan.tp, 1.0)) | {"experts": routed}
-    return sum(job.stored(module) * _elements(gemms) for module, gemms in classes.items())
+def _caches(counts: tuple[Num, ...], ops: tuple[tuple[Operator, ...], ...]) -> list[tuple[Num, Cache]]:
+    both = zip(counts, ops, strict=True)
+    return [(n, op.cache) for n, each in both if present(n) for op in each if op.cache is not None]
+
+
+def weight_bytes(job: ServeJob, plan: Plan) -> Num:
+    """Weights of the fullest rank: linear layers as stored, the rest in 16 bit.
+
+    LLaMA-2 70B in fp16 over 4 ranks: 138 GB / 4 = 34.5 GB for TP4; PP4 has the embedding or the head on its ends.
+    """
+    return reduce(np.maximum, (rank.weights for rank in ranks(job, plan)))
 
 
 def token_bytes(job: ServeJob, plan: Plan) -> Num:
-    """KV bytes that one token of context leaves on one rank: elements * bytes * layers/pp.
+    """KV bytes that one token of context leaves on one rank, where no window has passed it.
 
     LLaMA-2 70B in fp16, tp = 4: 512 * 2 * 80 = 81,920 bytes.
     """
-    return kv_elements(job.model, plan.tp) * job.cached * job.model.layers / plan.pp
+    return reduce(np.maximum, (rank.sequence(1.0) - rank.sequence(0.0) for rank in ranks(job, plan)))
 
 
+def prompt_bytes(job: ServeJob, plan: Plan) -> Num:
+    """KV bytes of a whole prompt, without its cached prefix, on the rank that has most of it."""
+    return reduce(np.maximum, (rank.sequence(1.0 * job.workload.fresh) for rank in ranks(job, plan)))
+
+
+@once
+@formula("activations", unit="bytes")
 def activation_bytes(job: ServeJob, plan: Plan) -> Num:
-    """Working space of one prefill step of `chunk` tokens: residual, norm and both feed-forward activations, 16 bit."""
-    rows = np.minimum(float(job.engine.chunk), job.model.context)
-    return 2.0 * rows * (3.0 * job.model.hidden + 3.0 * mean_ffn(job.model) / plan.tp)
+    """Working space of one prefill step of `chunk` tokens: residual, norm and output, and what the fullest part hands
+    on inside.
+    """
+    tokens, largest = np.minimum(1.0 * job.engine.chunk, job.model.context), 0.0
+    for ops in pieces(job, plan)[: job.structure.blocks]:
+        inside = [op for op in ops if op.part not in ("norms", "residual")]
+        for mixer in (True, False):
+            largest = np.maximum(largest, sum(op.saved for op in inside if (op.part == "attention") is mixer))
+    return tokens * (3.0 * job.element * job.model.hidden + largest)
 
 
-def cache_bytes(job: ServeJob, plan: Plan) -> Num:
-    """Bytes left for keys and values on one rank; negative where the weights alone do not fit.
+def room(job: ServeJob, fixed: Num) -> Num:
+    """Bytes left for keys and values beside what is fixed; negative where that alone does not fit.
 
     utilisation * memory - fixed, or utilisation * (memory - fixed), as the engine defines its share.
     """
-    fixed = weight_bytes(job, plan) + activation_bytes(job, plan) + job.engine.reserve
-    whole, share = job.cluster.accelerator.memory, job.engine.utilisation
-    return share * (whole - fixed) if job.engine.utilisation_of == "free" else share * whole - fixed
+    whole, used = job.cluster.accelerator.memory, job.engine.utilisation
+    return used * (whole - fixed) if job.engine.utilisation_of == "free" else used * whole - fixed
+
+
+def _over_ranks(job: ServeJob, plan: Plan, of: Callable[[Rank, Num], Num]) -> Num:
+    """The least over all ranks of a quantity of what they keep and of their room."""
+    beside = activation_bytes(job, plan) + job.engine.reserve
+    return reduce(np.minimum, (of(rank, room(job, rank.weights + beside)) for rank in ranks(job, plan)))
+
+
+def spare(job: ServeJob, plan: Plan, requests: Num = 0.0, length: Num = 0.0) -> Num:
+    """Bytes that the fullest rank has left with so many requests of a length, and a cached prefix; may be negative."""
+    prefix = job.workload.prefix
+
+    def left(rank: Rank, free: Num) -> Num:
+        return free - requests / copies(plan) * rank.sequence(length) - (rank.sequence(1.0 * prefix) if prefix else 0.0)
+
+    return _over_ranks(job, plan, left)
+
+
+def _sequences(job: ServeJob, plan: Plan, length: Num, prefix: Num = 0.0) -> Num:
+    """Sequences of a length that a replica's caches hold beside a prefix; a rank without caches sets no limit."""
+
+    def held(rank: Rank, free: Num) -> Num:
+        left = free - rank.sequence(prefix) if np.any(prefix > 0.0) else free
+        each = rank.sequence(length)
+        return np.where((each > 0.0) | (left < 0.0), left, np.inf) / np.where(each > 0.0, each, 1.0)
+
+    return np.maximum(_over_ranks(job, plan, held), 0.0) * copies(plan)
 
 
 def kv_tokens(job: ServeJob, plan: Plan) -> Num:
-    """Tokens of context that one replica's cache holds.
+    """Tokens of context that one replica's cache holds, in sequences of the workload's length.
 
     Check: LLaMA-2 70B in fp16 on 4 x A100-40GB holds about 14 thousand; measured between 8 and 16 thousand (vLLM).
     """
-    return np.maximum(cache_bytes(job, plan), 0.0) / token_bytes(job, plan) * copies(plan)
+    return job.workload.length * _sequences(job, plan, 1.0 * job.workload.length)
 
 
-def request_tokens(job: ServeJob) -> float:
-    """Tokens of cache that one running request occupies: its final length, or half way there where engines evict.
-
-    A cached prefix is kept once, not per request; windowed layers keep the window.
-    """
-    w = job.workload
-    reached = w.fresh + (0.5 if job.engine.evicts else 1.0) * w.output
-    return float(kept_context(job.model, reached))
+def reached(job: ServeJob) -> Num:
+    """Tokens that a running request keeps for itself: to its end, or half way there where engines evict."""
+    return job.workload.fresh + (0.5 if job.engine.evicts else 1.0) * job.workload.output
 
 
+@formula("most requests")
 def most_running(job: ServeJob, plan: Plan) -> Num:
     """Requests that one replica can run together: by KV cache, at most the engine's limit; less than 1: none.
 
-    Every copy of the attention has a scheduler with a limit of its own (TensorRT-LLM: max_batch_size per rank).
+    A cached prefix is kept once. Every copy of the attention has a scheduler with a limit of its own (TensorRT-LLM:
+    max_batch_size per rank).
     """
-    free = kv_tokens(job, plan) - copies(plan) * job.workload.prefix
-    by_cache = np.maximum(free, 0.0) / request_tokens(job)
+    by_cache = _sequences(job, plan, reached(job), 1.0 * job.workload.prefix)
     return np.minimum(by_cache, job.engine.most * copies(plan))
 
 
 def memory(job: ServeJob, plan: Plan) -> ServeMemory:
-    """Bytes per rank with the plan's requests in flight."""
-    tokens = (running(plan) * request_tokens(job) / copies(plan)) + job.workload.prefix
-    return ServeMemory(
-        weights=weight_bytes(job, plan),
-        kv=tokens * token_bytes(job, plan),
-        activations=activation_bytes(job, plan),
-        reserve=job.engine.reserve,
-    )
+    """Bytes on the fullest rank with the plan's requests in flight."""
+    each = running(plan) / copies(plan)
+    prefix = job.workload.prefix
+    held = []
+    for rank in ranks(job, plan):
+        kv = each * rank.sequence(reached(job)) + (rank.sequence(1.0 * prefix) if prefix else 0.0)
+        held.append(ServeMemory(rank.weights, kv, activation_bytes(job, plan), job.engine.reserve))
+    return reduce(_fuller, held)
+
+
+def _fuller(one: ServeMemory, other: ServeMemory) -> ServeMemory:
+    """Plan by plan the fuller of two ranks."""
+    mask = one.total >= other.total
+    weights, kv = (np.where(mask, getattr(one, n), getattr(other, n))[()] for n in ("weights", "kv"))
+    return replace(one, weights=weights, kv=kv)

@@ -10,8 +10,8 @@ import numpy as np
 from planner.frozen import frozen
 from planner.plan import INTEGERS, Num, Plan
 from planner.serving.estimate import DecodeStep
-from planner.serving.job import ServeJob, at_batch, copies, replica_gpus, running
-from planner.serving.memory import ServeMemory, cache_bytes, kv_tokens, memory, most_running, token_bytes
+from planner.serving.job import ServeJob, at_batch, replica_gpus, running
+from planner.serving.memory import ServeMemory, kv_tokens, memory, most_running, room, spare
 from planner.serving.queueing import Served, closed_loop, offline, open_loop
 
 P99 = {"ttft": 1.67, "tpot": 1.13}
@@ -97,7 +97,6 @@ def rated(job: ServeJob, plan: Plan, served: Served, together: bool) -> Option:
     kept = at_batch(plan, served.running if not together else running(plan))
     need = memory(job, kept)
     fixed = need.weights + need.activations + need.reserve
-    capacity = fixed + cache_bytes(job, plan)
     factors = P99 if w.statistic == "p99" else {"ttft": 1.0, "tpot": 1.0}
     return Option(
         plan=plan,
@@ -105,21 +104,18 @@ def rated(job: ServeJob, plan: Plan, served: Served, together: bool) -> Option:
         ttft=factors["ttft"] * served.ttft,
         tpot=factors["tpot"] * served.tpot,
         memory=need,
-        capacity=capacity,
+        capacity=fixed + room(job, fixed),
         kv_tokens=kv_tokens(job, plan),
         most=most_running(job, plan),
-        short=_short(job, plan, need, capacity, together),
+        short=_short(job, plan, together),
     )
 
 
-def _short(job: ServeJob, plan: Plan, need: ServeMemory, capacity: Num, together: bool) -> Num:
+def _short(job: ServeJob, plan: Plan, together: bool) -> Num:
     """Missing bytes per rank: for a batch at full length, else for the weights and one request."""
     w = job.workload
-    requests = running(plan) if together else 1.0
-    length = w.length - w.prefix if together else w.fresh + 1.0
-    tokens = requests * length / copies(plan) + w.prefix
-    wanted = need.weights + need.activations + need.reserve + tokens * token_bytes(job, plan)
-    return np.maximum(wanted - capacity, 0.0)
+    wanted = (running(plan), 1.0 * w.length - w.prefix) if together else (1.0, w.fresh + 1.0)
+    return np.maximum(-spare(job, plan, *wanted), 0.0)
 
 
 def per_gpu(option: Option, output: int) -> Num:

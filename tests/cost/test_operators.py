@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from planner.architecture import Gemm
+from planner.blocks.operator import Product as Gemm
 from planner.cost import operators
 from tests.jobs import library
 

@@ -152,12 +152,12 @@ def test_parameters_per_rank(model: str, plan: Plan, rank: int, expected: list[i
 @pytest.mark.parametrize("name", ["llama3-8b", "gpt3-13b", "qwen2.5-7b", "mixtral-8x7b", "deepseek-v3"])
 def test_ranks_add_up_to_the_model(name: str) -> None:
     """Without padding, tensor and expert parallelism the ranks of a pipeline hold the model, a tied head once more."""
-    from planner.architecture import padded_vocabulary
     from planner.blocks.counts import parameters
+    from planner.blocks.ends import padded_vocabulary
 
     model = jobs.model(name)
     total = sum(sum(rank_parameters(model, Plan(pp=4, head=0), rank)) for rank in range(4))
-    padding = int(padded_vocabulary(model, 1)) - model.vocab
+    padding = int(padded_vocabulary(model.vocab, 1)) - model.vocab
     copies = padding * model.hidden * 2 + (model.vocab * model.hidden if model.tied_embeddings else 0)
     assert total == parameters(model).total + copies
 

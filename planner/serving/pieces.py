@@ -1,0 +1,65 @@
+"""What follows from a layout alone, whatever its load: a rank's operators, and which stage holds how many blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import wraps
+from typing import TypeVar
+
+from planner.blocks import operators
+from planner.blocks.operator import Operator, Share
+from planner.cost import collectives
+from planner.cost.collectives import Group
+from planner.plan import Plan
+from planner.serving.job import ServeJob, width
+from planner.stages import Row, rows
+
+T = TypeVar("T")
+
+
+def once(function: Callable[[ServeJob, Plan], T]) -> Callable[[ServeJob, Plan], T]:
+    """The function, which remembers its last result: a search asks for the same layouts under one load after another.
+
+    It must look at the plan's degrees alone.
+    """
+    last: tuple[tuple[object, ...], T] | None = None
+
+    @wraps(function)
+    def remembered(job: ServeJob, plan: Plan) -> T:
+        nonlocal last
+        key, kept = (job, plan.tp, plan.ep, plan.pp), last
+        if kept is None or any(one is not other for one, other in zip(key, kept[0], strict=True)):
+            last = kept = key, function(job, plan)
+        return kept[1]
+
+    return remembered
+
+
+@once
+def pieces(job: ServeJob, plan: Plan) -> tuple[tuple[Operator, ...], ...]:
+    """Operators of every kind of the model's structure on one rank, for one row of its matrix products.
+
+    Experts lie over ep and are split by the rest of the stage. Prompts come in sequences of fresh + 2*prefix tokens,
+    half of whose square is what fresh tokens meet.
+    """
+    span, each = job.workload.fresh + 2.0 * job.workload.prefix, job.element
+    one = Share(1.0 / span, span, plan.tp, ep=plan.ep, etp=width(plan) / plan.ep, padded=False)
+    one = replace(one, activation=each, operand=each, dispatched=each)
+    return tuple(operators(kind, one) for kind in job.structure.kinds)
+
+
+@once
+def stages(job: ServeJob, plan: Plan) -> tuple[Row, ...]:
+    """What neighbouring pipeline ranks hold, as vLLM lays layers out: those that do not divide are spared at the ends.
+
+    vllm-project/vllm distributed/utils.py, get_pp_indices.
+    """
+    return rows(job.structure, plan)
+
+
+@once
+def groups(job: ServeJob, plan: Plan) -> tuple[Group, Group]:
+    """Ranks of tensor parallelism, and of a whole stage, over which experts lie."""
+    tp, wide = (collectives.group(job.cluster, size, 1.0) for size in (plan.tp, width(plan)))
+    return tp, wide
