@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from planner import __version__
-from planner.cli.commands import register
+from planner.cli.commands import of_deployments, register
 from planner.cli.streams import ReaderGone, guarded
 from planner.cli.usage import run
 from planner.errors import EXIT_BAD_INPUT, EXIT_BUG, EXIT_FITS, EXIT_INTERRUPTED, PlannerError
@@ -79,7 +79,7 @@ def _outcome(words: list[str], debug: bool) -> int:
 def _run(words: list[str]) -> int:
     """The exit code that the command asks for, once its answer has arrived."""
     code: object = EXIT_FITS
-    words = ours_of(words) or ["--help"]
+    words = of_deployments(ours_of(words)) or ["--help"]
     register(app, words)
     try:
         code = run(app, words)

@@ -28,6 +28,13 @@ HOMES = {
 """Command -> its function in the module of that name, in the order in which help lists them."""
 
 
+def of_deployments(words: list[str]) -> list[str]:
+    """ "explain --serve ..." means "serve --explain ...": its options are those of `serve`."""
+    if words[:1] == ["explain"] and "--serve" in words:
+        return ["serve", "--explain", *(word for word in words[1:] if word != "--serve")]
+    return words
+
+
 def register(app: typer.Typer, words: Sequence[str]) -> None:
     """Give the app the one command that the words name; all of them, for help, completion or a suggestion, else.
 

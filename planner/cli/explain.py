@@ -26,12 +26,16 @@ def explain(
     plan: Annotated[int, typer.Option("--plan", help="Which plan of the ranking", rich_help_panel="Output")] = 1,
     picture: _Picture = None,
     html: Html = None,
+    serve: Annotated[
+        bool, typer.Option("--serve", help="A deployment: all other options are those of `planner serve`")
+    ] = False,
 ) -> None:
     """Show every number of one plan with its formula, the numbers in it and its source.
 
     The plan is number --plan of the ranking that `recommend` gives for the same options; pin degrees to explain
     another one.
     """
+    del serve  # `planner.cli.commands` has taken it
     one = chosen(request, plan)
     from planner.report.explain import explanation, text
 

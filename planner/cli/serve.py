@@ -67,7 +67,10 @@ _Json = Annotated[bool, typer.Option("--json", help="JSON on stdout", rich_help_
 _Launch = Annotated[
     bool, typer.Option("--launch", help="Commands that start and measure it (bash)", rich_help_panel=_OUT)
 ]
-_Plan = Annotated[int | None, _option("--plan", "Which deployment --launch writes (default: 1)", _OUT)]
+_Explain = Annotated[
+    bool, typer.Option("--explain", help="Every number of one deployment with its formula", rich_help_panel=_OUT)
+]
+_Plan = Annotated[int | None, _option("--plan", "Which deployment --launch or --explain is about (default: 1)", _OUT)]
 _OutDir = Annotated[
     Path | None, typer.Option("--out", "-o", help="Directory for --launch to write files to", rich_help_panel=_OUT)
 ]
@@ -101,6 +104,7 @@ def serve(
     profiles: _Profiles = None,
     top: _Top = 10,
     launch: _Launch = False,
+    explain: _Explain = False,
     plan: _Plan = None,
     out: _OutDir = None,
     html: Html = None,
@@ -111,13 +115,14 @@ def serve(
 
     Without a load (--users, --batch or --rate) every layout is shown at the load that serves the objective best.
     With --launch the answer is a script instead: flags of vLLM, SGLang or TensorRT-LLM, and a benchmark to check it.
+    With --explain it is every number of one deployment, with its formula; so says `planner explain --serve ...`, too.
     """
     if not 1 <= top <= 1000:
         raise PlannerError(f"--top must be between 1 and 1000, not {top}")
     from planner.cli.serve_launch import check_options
     from planner.cli.serve_launch import launch as write
 
-    check_options(launch, plan, out, as_json)
+    check_options(launch, explain, plan, out, as_json)
     asked: dict[str, Any] = {"network": network, "input": input, "output": output, "prefix": prefix}
     asked |= {"weights": weights, "kv": kv}
     asked |= {"users": users, "batch": batch, "rate": rate, "ttft": ttft, "tpot": tpot, "statistic": statistic}
@@ -127,6 +132,8 @@ def serve(
     _draw(found, top, html, quiet)
     if launch:
         write(found, plan or 1, out, quiet)
+    elif explain:
+        _explained(found, plan or 1, as_json)
     else:
         _show(found, top, as_json)
     raise typer.Exit(EXIT_FITS if found.choice.ranked else EXIT_NOTHING_FITS)
@@ -148,6 +155,26 @@ def _draw(found: ServeAnswer, top: int, html: Path | None, quiet: bool) -> None:
         from planner.report.serving_json import serving
 
         written(html, serving(found, found.question.assumptions, top), quiet)
+
+
+def _explained(found: ServeAnswer, number: int, as_json: bool) -> None:
+    """Deployment `number` of the ranking, or of those that fail, nearest first."""
+    from planner.report.explain_serving import document, explanation, text
+
+    question = found.question
+    shown = found.choice.ranked or tuple(miss.option for miss in found.choice.rejected)
+    if number > len(shown):
+        raise PlannerError(f"there are {len(shown)} deployments, no number {number}", "planner serve shows them")
+    job, option = question.job, shown[number - 1]
+    lines = explanation(job, option, question.objective)
+    if as_json:
+        from planner.report.jsonout import write
+
+        sys.stdout.write(write(document(job, option, number, lines)))
+    else:
+        from planner.cli.screen import show, width
+
+        show(text(job, option, lines, width()))
 
 
 def _show(found: ServeAnswer, top: int, as_json: bool) -> None:

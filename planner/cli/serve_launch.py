@@ -15,15 +15,17 @@ if TYPE_CHECKING:
     from planner.questions.serve import ServeAnswer
 
 
-def check_options(wanted: bool, number: int | None, out: Path | None, as_json: bool) -> None:
+def check_options(wanted: bool, explain: bool, number: int | None, out: Path | None, as_json: bool) -> None:
     """Refuse options that only make sense with --launch, or not with it.
 
     Raises:
         PlannerError: which one.
     """
-    for name, given in (("--plan", number is not None), ("--out", out is not None)):
+    for name, given in (("--plan", number is not None and not explain), ("--out", out is not None)):
         if given and not wanted:
             raise PlannerError(f"{name} chooses what --launch writes", f"planner serve ... --launch {name} ...")
+    if wanted and explain:
+        raise PlannerError("--launch writes a script, --explain says how its numbers came about: leave one out")
     if wanted and as_json:
         raise PlannerError("--launch writes a shell script, --json an answer: leave one out")
     if number is not None and not 1 <= number <= 1000:

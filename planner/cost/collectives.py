@@ -130,6 +130,7 @@ def all_reduce(members: Group, whole: Num) -> Num:
     return np.where(n > 1.0, 2.0 * (n - 1.0) / n * whole / members.rate + fixed, 0.0)[()]
 
 
+@formula("small all-reduce", RINGS, "s")
 def small_all_reduce(cluster: Cluster, members: Group, whole: Num, peer: bool, factor: float) -> Num:
     """All-reduce inside a step of inference: factor * fixed + 2*(n-1)/n * bytes / rate.
 

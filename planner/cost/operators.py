@@ -229,6 +229,13 @@ def inference(accelerator: Accelerator) -> Inference:
     return Inference(memory=memory, kv=memory, trust="assumed", source="efficiency of training kernels")
 
 
+@formula("reading", ROOFLINE, "s")
+def reading_time(accelerator: Accelerator, moved: Num, reached: float) -> Num:
+    """Time to read bytes at a share of the bandwidth."""
+    return moved / (accelerator.bandwidth * reached)
+
+
+@formula("weights, compute", ROOFLINE, "s")
 def linear_time(
     accelerator: Accelerator, of: str, gemm: Product, stored: float, tile: float | None = None
 ) -> tuple[Num, Num]:
@@ -240,7 +247,7 @@ def linear_time(
     """
     share, reached = inference(accelerator), rate(accelerator, FORMATS.get(of, of))
     moved = gemm.count * (stored * gemm.n * gemm.k + STORED["bf16"] * gemm.m * (gemm.n + gemm.k))
-    memory = moved / (accelerator.bandwidth * share.memory)
+    memory = reading_time(accelerator, moved, share.memory)
     few = share.tokens if tile is None else tile
     d0 = reached.gemm_dim
     flops = 2.0 * (gemm.m + few) * (gemm.n + d0) * (gemm.k + d0) * gemm.count
@@ -251,6 +258,7 @@ FORMATS = {"fp4": "nvfp4"}
 """Formats of products whose record in a profile has another name than the peak."""
 
 
+@formula("cache, compute", ROOFLINE, "s")
 def decode_core_time(
     accelerator: Accelerator, precision: str, cached: Num, flops: Num, kernel: str = "flash"
 ) -> tuple[Num, Num]:
@@ -258,11 +266,12 @@ def decode_core_time(
 
     t_memory = bytes / (bandwidth * e_kv), t_compute = FLOPs / (peak * e_forward).
     """
-    memory = cached / (accelerator.bandwidth * inference(accelerator).kv)
+    memory = reading_time(accelerator, cached, inference(accelerator).kv)
     compute = flops / (peak(accelerator, precision) * flash_rate(accelerator, kernel).forward)
     return memory, smooth_max(compute, memory) - memory
 
 
+@formula("prompts' core", "Dao 2023, arXiv:2307.08691, 3.1", "s")
 def prefill_core_time(
     accelerator: Accelerator, precision: str, square_flops: Num, seq: Num, head_dim: float, kernel: str = "flash"
 ) -> Num:

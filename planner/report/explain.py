@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, field
-from functools import reduce
+from functools import partial, reduce
 from itertools import chain, count
 from textwrap import wrap
 from typing import Any
@@ -19,7 +19,8 @@ import numpy as np
 
 from planner.bands import band
 from planner.blocks.counts import parameters
-from planner.formula import Trace, Traced, fact, named_in, tracing, written
+from planner.blocks.record import Structure
+from planner.formula import NAMED, Trace, Traced, fact, named_in, tracing, written
 from planner.frozen import frozen
 from planner.plan import Plan
 from planner.questions.train import Ranked, usable_memory
@@ -27,6 +28,7 @@ from planner.report.advice import schedule_lines, sensitivity_lines
 from planner.report.facts import traced_job, traced_plan
 from planner.report.grid import READABLE
 from planner.report.words import PART_NAMES, degrees, relaxation
+from planner.schema.model import Model
 from planner.stages import total
 from planner.training.estimate import step_time
 from planner.training.job import Job
@@ -82,12 +84,16 @@ def explanation(ranked: Ranked, capacity: float) -> list[Line]:
     """All lines of one plan: the results that its memory, its time and its throughput rest on."""
     with tracing() as trace:
         roots = _roots(trace, ranked)
-    group = _groups(roots, {kind.title for kind in ranked.job.structure.kinds})
+    return [*lines_of(trace, roots, ranked.job.structure), *_band(ranked.job, ranked.plan)]
+
+
+def lines_of(trace: Trace, roots: dict[str, list[Traced]], of: Structure) -> list[Line]:
+    """A line for each result that the roots of every group rest on; those of the model's blocks are operators."""
+    group = _groups(roots, tuple(kind.title for kind in of.kinds))
     results = [one for one in trace.results if id(one) in group]
     names = Names(results)
     lines = [_line(one, group[id(one)], names) for one in results if names.first(one)]
-    lines.sort(key=lambda line: GROUPS.index(line.group))
-    return [*lines, *_band(ranked.job, ranked.plan)]
+    return sorted(lines, key=lambda line: GROUPS.index(line.group))
 
 
 GROUPS = ("parameters", "memory", "operators", "time", "throughput")
@@ -97,13 +103,7 @@ def _roots(trace: Trace, ranked: Ranked) -> dict[str, list[Traced]]:
     """What is explained, by the group in which it lies; all that it rests on is in the trace."""
     job, plan, rank = traced_job(ranked.job), traced_plan(ranked.plan), int(ranked.estimate.rank)
 
-    def result(value: Any, name: str, unit: str, source: str) -> list[Traced]:
-        found = trace.result(value, name, unit, source)
-        return [found] if isinstance(found, Traced) else []
-
-    counts = parameters(job.model).parts.items()
-    parts = [fact(value, name, "parameters", job.model.source) for name, value in counts if value]
-    whole = result(total(parts), "N, parameters", "parameters", job.model.source)
+    result = partial(root, trace)
     found = next(found for found, at in rank_moments(job, plan) if int(at) == rank)
     usable = usable_memory(job)
     held = [one for name, memory in found.items() for one in result(memory.total, name, "bytes", "sum of the parts")]
@@ -116,17 +116,32 @@ def _roots(trace: Trace, ranked: Ranked) -> dict[str, list[Traced]]:
     speeds = [one for one in throughput(job, step[0]) if isinstance(one, Traced)]
     speeds += result(time.bubble_fraction, "bubble fraction", "1", "GPipe, arXiv:1811.06965, 2.3")
     speeds += result(time.bubble_overhead, "bubble overhead", "1", "Narayanan 2021, arXiv:2104.04473, 2.2.1")
-    return {"parameters": whole, "memory": held, "time": step, "throughput": speeds}
+    return {"parameters": whole(trace, job.model), "memory": held, "time": step, "throughput": speeds}
 
 
-def _groups(roots: dict[str, list[Traced]], kinds: set[str]) -> dict[int, str]:
+def whole(trace: Trace, model: Model) -> list[Traced]:
+    """Parameters of the whole model, by component."""
+    counts = parameters(model).parts.items()
+    parts = [fact(value, name, "parameters", model.source) for name, value in counts if value]
+    return root(trace, total(parts), "N, parameters", "parameters", model.source)
+
+
+def root(trace: Trace, value: Any, name: str, unit: str, source: str) -> list[Traced]:
+    """A named result that is explained, unless it is a plain number."""
+    if not isinstance(value, Traced):
+        return []
+    named = trace.renamed if value.origin.kind in NAMED else trace.result
+    return [named(value, name, unit, source)]
+
+
+def _groups(roots: dict[str, list[Traced]], kinds: tuple[str, ...]) -> dict[int, str]:
     """The group of every result that the roots rest on, by its id."""
     found: dict[int, str] = {}
 
     def walk(one: Traced, group: str) -> None:
         if id(one) in found or one.origin.kind != "result":
             return
-        own = "operators" if group == "time" and one.origin.scope in kinds else group
+        own = "operators" if group == "time" and one.origin.scope.endswith(kinds) else group
         found[id(one)] = "parameters" if one.origin.unit == "parameters" else own
         for part in named_in(one):
             walk(part, "time" if group == "throughput" else group)
@@ -207,7 +222,7 @@ def _line(one: Traced, group: str, names: Names) -> Line:
         value=float(one),
         unit=origin.unit,
         text=f"{float(one):.2%}" if share else shown(one, origin.unit),
-        source="; ".join(dict.fromkeys([origin.source, *facts])),
+        source="; ".join(dict.fromkeys(one for one in (origin.source, *facts) if one)),
         trust=origin.trust,
         name=identifier(names[one]),
         variables=variables,
@@ -249,6 +264,12 @@ def text(ranked: Ranked, capacity: float, lines: list[Line], width: int | None =
         out.append(f"relaxed: {relaxation(ranked.relaxations)}")
     if ranked.need > capacity:
         out.append(f"does not fit: short by {format_bytes(ranked.need - capacity)}")
+    return [*out, *grouped(lines, room), *schedule_lines(ranked), *sensitivity_lines(ranked, capacity)]
+
+
+def grouped(lines: list[Line], room: int) -> list[str]:
+    """The lines by group, and the sources that they cite."""
+    out = []
     sources = list(dict.fromkeys(source for line in lines for source in line.source.split("; ")))
     for group in GROUPS:
         out += ["", group.upper()]
@@ -256,7 +277,7 @@ def text(ranked: Ranked, capacity: float, lines: list[Line], width: int | None =
     out += ["", "SOURCES"]
     for number, source in enumerate(sources, start=1):
         out += wrap(f"[{number}] {source}", room, initial_indent="  ", subsequent_indent="      ")
-    return [*out, *schedule_lines(ranked), *sensitivity_lines(ranked, capacity)]
+    return out
 
 
 def _rows(line: Line, sources: list[str], room: int) -> Iterator[str]:

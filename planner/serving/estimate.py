@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from planner.cost import collectives
+from planner.formula import formula
 from planner.frozen import frozen
 from planner.parts import Sum
 from planner.plan import Num, Plan
@@ -34,6 +35,12 @@ class DecodeStep(Sum):
     prefill_share: Num = 0.0
 
 
+def _said(job: ServeJob, plan: Plan, tokens: Tokens) -> str:
+    """What explanations call a step with such tokens."""
+    return "mixed step" if tokens.decode and tokens.prefill else "prefill" if tokens.prefill else "decode"
+
+
+@formula(_said, unit="s", scope=True)
 def cycle(job: ServeJob, plan: Plan, tokens: Tokens) -> DecodeStep:
     """One micro-batch's time on one stage: its work, the host's, and the send to the next stage.
 
@@ -60,6 +67,7 @@ def _along(plan: Plan, once: DecodeStep) -> DecodeStep:
     return DecodeStep(*(plan.pp * part for part in once.parts.values()))
 
 
+@formula("a prompt's prefill", unit="s")
 def prefill(job: ServeJob, plan: Plan, prompts: Num, beside: Num = 0.0, context: Num = 0.0) -> Num:
     """Seconds from the first chunk of some prompts to their first tokens: (chunks + pp - 1) cycles.
 
@@ -72,6 +80,7 @@ def prefill(job: ServeJob, plan: Plan, prompts: Num, beside: Num = 0.0, context:
     return (chunks + plan.pp - 1.0) * once.total
 
 
+@formula("others' prefills", unit="s")
 def prefill_share(job: ServeJob, plan: Plan, context: Num, once: DecodeStep | None = None) -> Num:
     """Seconds that other requests' prefills add to one decode step of a replica.
 

@@ -9,6 +9,7 @@ import numpy as np
 from planner.blocks.operator import Operator, Product
 from planner.blocks.record import Structure
 from planner.blocks.structure import structure
+from planner.formula import formula
 from planner.frozen import frozen
 from planner.plan import Num, Plan
 from planner.schema.engine import Engine
@@ -106,11 +107,13 @@ def linear(op: Operator) -> bool:
     return isinstance(op.work, Product) and not op.work.wide
 
 
+@formula("width")
 def width(plan: Plan) -> Num:
     """Accelerators of one stage: max(tp, ep)."""
     return np.maximum(plan.tp, plan.ep)
 
 
+@formula("copies of the attention")
 def copies(plan: Plan) -> Num:
     """Copies of the attention in one stage, each with its own requests: max(ep/tp, 1)."""
     return width(plan) / plan.tp
@@ -121,11 +124,13 @@ def replica_gpus(plan: Plan) -> Num:
     return width(plan) * plan.pp
 
 
+@formula("running requests")
 def running(plan: Plan) -> Num:
     """Requests in flight in one replica."""
     return plan.b * plan.m
 
 
+@formula("in flight")
 def at_batch(plan: Plan, requests: Num) -> Plan:
     """The plan with so many requests running per replica: spread over as many micro-batches as stages, if they are."""
     slots = np.minimum(plan.pp, np.maximum(requests, 1.0))

@@ -19,7 +19,7 @@ from planner.frozen import frozen
 from planner.parts import Sum
 from planner.plan import Num, Plan
 from planner.serving.job import ServeJob, copies
-from planner.serving.pieces import groups, pieces, stages
+from planner.serving.pieces import groups, pieces, span, stages
 from planner.stages import present, total
 
 SUMMED = 0.25
@@ -77,16 +77,17 @@ class Tokens:
 
 @frozen
 class Step:
-    """One step of a job under a plan: its tokens, of which `rows` are in each copy of the attention, or its sequences.
+    """One step of a job under a plan.
 
     Attributes:
-        prompt: of its rows, the share that are prompts'; tp, wide: groups that tensor parallelism and experts cross.
+        scale: rows in each copy of the attention over those that `pieces` are for; prompt: share of them that prompts
+            have; tp, wide: groups that tensor parallelism and experts cross.
     """
 
     job: ServeJob
     plan: Plan
     tokens: Tokens
-    rows: Num
+    scale: Num
     prompt: Num
     tp: Group
     wide: Group
@@ -94,13 +95,17 @@ class Step:
 
 def stage(job: ServeJob, plan: Plan, tokens: Tokens) -> Work:
     """The slowest stage of a replica: the blocks and ends that it holds. The head sees one row of a sequence."""
-    own, prompt = copies(plan), tokens.prefill / tokens.all
-    step = Step(job, plan, tokens, tokens.all / own, prompt, *groups(job, plan))
-    last = replace(step, rows=(tokens.decode + tokens.prefill / job.workload.fresh) / own)
+    step = Step(job, plan, tokens, _scale(job, plan, tokens.all), tokens.prefill / tokens.all, *groups(job, plan))
+    last = replace(step, scale=_scale(job, plan, tokens.decode + tokens.prefill / job.workload.fresh))
     kinds = zip(job.structure.kinds, pieces(job, plan), strict=True)
     works = [_kind(last if isinstance(kind, Head) else step, kind, ops) for kind, ops in kinds]
     held: list[Work] = [row.sum(works, Work()) for row in stages(job, plan)]
     return reduce(_slower, held)
+
+
+@formula("scale")
+def _scale(job: ServeJob, plan: Plan, rows: Num) -> Num:
+    return rows / copies(plan) / span(job)
 
 
 def _slower(one: Work, other: Work) -> Work:
@@ -135,21 +140,21 @@ def _operator(step: Step, op: Operator) -> Work:
 
 
 def _computed(step: Step, op: Operator) -> Work:
-    acc, kernel, rows = step.job.cluster.accelerator, step.job.engine.kernel, step.rows
+    acc, kernel, scale = step.job.cluster.accelerator, step.job.engine.kernel, step.scale
     match op.work:
         case Product():
             return _product(step, op, op.work)
         case Core():
             return Work(compute=_prompt(step, op.work), kernels=kernel)
         case Scan():
-            mine = step.prompt * rows
+            mine = step.prompt * scale
             work = replace(op.work, flops=op.work.flops * mine, moved=op.work.moved * mine, kernels=0.0)
             return Work(compute=kernels.scan_time(acc, step.job.wide, work, 1.0, "forward"), kernels=kernel)
         case Stream():
             part = SUMMED if op.name == "permutation" else 1.0
-            return Work(compute=kernels.streaming_time(acc, part * rows * op.work.moved, 0.0))
+            return Work(compute=kernels.streaming_time(acc, part * scale * op.work.moved, 0.0))
         case Logits():
-            logits = step.job.element * rows * op.work.rows * op.work.columns * op.work.tp
+            logits = step.job.element * scale * op.work.rows * op.work.columns * op.work.tp
             return Work(all_reduce=_all_reduce(step, logits / 2.0))
     return Work()
 
@@ -160,7 +165,7 @@ def _product(step: Step, op: Operator, gemm: Product) -> Work:
     Each of E/ep local ones is met with the probability 1 - (1 - k/E)^m, and then by m*k/(E that are met) tokens.
     """
     job, engine, of, tile = step.job, step.job.engine, step.job.computed(op), None
-    gemm = replace(gemm, m=step.rows * gemm.m)
+    gemm = replace(gemm, m=step.scale * gemm.m)
     if gemm.grouped and (moe := job.model.moe):
         share, tile = met(moe.top_k / moe.experts, step.tokens.all), engine.expert_tile
         gemm = replace(gemm, m=gemm.m / share, count=gemm.count * share)
@@ -177,7 +182,7 @@ def met(chosen: float, tokens: Num) -> Num:
 
 def _prompt(step: Step, core: Core) -> Num:
     """Prompts' part of the attention core: whole tiles of their causal square."""
-    job, square = step.job, step.prompt * step.rows * core.square_flops * (core.computed / core.side)
+    job, square = step.job, step.prompt * step.scale * core.square_flops * (core.computed / core.side)
     shape = (np.minimum(core.computed, core.span), (core.qk + core.value) / 2)
     return kernels.prefill_core_time(job.cluster.accelerator, job.prompted, square, *shape, job.kernel)
 
@@ -197,7 +202,7 @@ def _traffic(step: Step, op: Operator, one: Traffic) -> Num:
     Where attention is copied (ep > tp), tokens travel to the ranks of their experts and back instead, once to each.
     What training counts as half a call in each pass is a whole one here; what only its backward sends is none.
     """
-    copied, whole = copies(step.plan) > 1.0, step.rows * one.bytes
+    copied, whole = copies(step.plan) > 1.0, step.scale * one.bytes
     if op.part == "head" or one.axis == "etp":
         return 0.0
     if one.axis == "ep":

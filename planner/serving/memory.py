@@ -14,8 +14,8 @@ from planner.frozen import frozen
 from planner.parts import Sum
 from planner.plan import Num, Plan
 from planner.serving.job import ServeJob, copies, running
-from planner.serving.pieces import once, pieces, stages
-from planner.stages import present, total
+from planner.serving.pieces import once, pieces, span, stages
+from planner.stages import Row, present, total
 
 
 @frozen
@@ -45,6 +45,7 @@ class Rank:
     caches: tuple[tuple[Num, Cache], ...]
     element: float
 
+    @formula("cache of a sequence", unit="bytes")
     def sequence(self, length: Num) -> Num:
         """Bytes that a sequence of so many tokens keeps."""
         return total([count * cache.held(length, self.element) for count, cache in self.caches], 0.0)
@@ -55,7 +56,12 @@ def ranks(job: ServeJob, plan: Plan) -> tuple[Rank, ...]:
     """Every pipeline rank that differs from its neighbour; all ranks of its stage hold as much."""
     ops = pieces(job, plan)
     weights = [sum(op.weights * job.stored(op) for op in each) for each in ops]
-    return tuple(Rank(row.sum(weights), tuple(_caches(row.counts, ops)), job.cached) for row in stages(job, plan))
+    return tuple(Rank(_weights(row, weights), tuple(_caches(row.counts, ops)), job.cached) for row in stages(job, plan))
+
+
+@formula("weights", unit="bytes")
+def _weights(row: Row, each: list[Num]) -> Num:
+    return row.sum(each)
 
 
 def _caches(counts: tuple[Num, ...], ops: tuple[tuple[Operator, ...], ...]) -> list[tuple[Num, Cache]]:
@@ -95,9 +101,10 @@ def activation_bytes(job: ServeJob, plan: Plan) -> Num:
         inside = [op for op in ops if op.part not in ("norms", "residual")]
         for mixer in (True, False):
             largest = np.maximum(largest, sum(op.saved for op in inside if (op.part == "attention") is mixer))
-    return tokens * (3.0 * job.element * job.model.hidden + largest)
+    return tokens * (3.0 * job.element * job.model.hidden + largest / span(job))
 
 
+@formula("room", unit="bytes")
 def room(job: ServeJob, fixed: Num) -> Num:
     """Bytes left for keys and values beside what is fixed; negative where that alone does not fit.
 

@@ -11,7 +11,7 @@ from planner.blocks import operators
 from planner.blocks.operator import Operator, Share
 from planner.cost import collectives
 from planner.cost.collectives import Group
-from planner.plan import Plan
+from planner.plan import Num, Plan
 from planner.serving.job import ServeJob, width
 from planner.stages import Row, rows
 
@@ -36,15 +36,19 @@ def once(function: Callable[[ServeJob, Plan], T]) -> Callable[[ServeJob, Plan], 
     return remembered
 
 
+def span(job: ServeJob) -> Num:
+    """Side of the square whose causal half is as much as fresh tokens meet behind a prefix: fresh + 2*prefix."""
+    return job.workload.fresh + 2.0 * job.workload.prefix
+
+
 @once
 def pieces(job: ServeJob, plan: Plan) -> tuple[tuple[Operator, ...], ...]:
-    """Operators of every kind of the model's structure on one rank, for one row of its matrix products.
+    """Operators of every kind of the model's structure on one rank, for the rows of one prompt's square.
 
-    Experts lie over ep and are split by the rest of the stage. Prompts come in sequences of fresh + 2*prefix tokens,
-    half of whose square is what fresh tokens meet.
+    Experts lie over ep and are split by the rest of the stage.
     """
-    span, each = job.workload.fresh + 2.0 * job.workload.prefix, job.element
-    one = Share(1.0 / span, span, plan.tp, ep=plan.ep, etp=width(plan) / plan.ep, padded=False)
+    each = job.element
+    one = Share(1.0, span(job), plan.tp, ep=plan.ep, etp=width(plan) / plan.ep, padded=False)
     one = replace(one, activation=each, operand=each, dispatched=each)
     return tuple(operators(kind, one) for kind in job.structure.kinds)
 

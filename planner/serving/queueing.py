@@ -80,22 +80,30 @@ def first_token(job: ServeJob, plan: Plan) -> Num:
     return prefill(job, plan, 1.0, beside, context)
 
 
-def open_loop(job: ServeJob, plan: Plan, rate: float) -> Served:
+def open_loop(job: ServeJob, plan: Plan, rate: Num) -> Served:
     """Poisson arrivals of `rate` requests per second, spread over dp replicas.
 
-    B = rate * residence by Little's law, a fixed point. Prefills queue as M/D/1: TTFT = front + prefill * (1 +
-    rho/(2*(1 - rho))) + half a step, rho = rate * prefill. Unstable where B would exceed the cache or rho reaches 1.
+    B = rate * residence by Little's law, a fixed point.
+    """
+    limit = np.maximum(np.floor(most_running(job, plan)), 1.0)
+    inside = 1.0 + 0.0 * limit
+    for _ in range(ROUNDS):
+        inside = 0.5 * (inside + np.minimum(opened(job, plan, rate, inside).offered, limit))
+    return opened(job, plan, rate, inside)
+
+
+def opened(job: ServeJob, plan: Plan, rate: Num, inside: Num) -> Served:
+    """What the users of an open load see while a replica runs so many requests.
+
+    Prefills queue as M/D/1: TTFT = front + prefill * (1 + rho/(2*(1 - rho))) + half a step, rho = rate * prefill.
+    Unstable where B would exceed the cache or rho reaches 1.
     """
     each, steps = rate / plan.dp, job.workload.output - 1.0
     limit = np.maximum(np.floor(most_running(job, plan)), 1.0)
-    inside = 1.0 + 0.0 * limit
-    first = step = busy = inside
-    for _ in range(ROUNDS):
-        state = at_batch(plan, np.maximum(inside, 1.0))
-        step, alone = loaded_step(job, state), first_token(job, state)
-        busy = np.minimum(each * alone / plan.pp, 0.99)
-        first = job.engine.front + alone * (1.0 + busy / (2.0 * (1.0 - busy))) + 0.5 * step.total
-        inside = 0.5 * (inside + np.minimum(each * (first + steps * step.total), limit))
+    state = at_batch(plan, np.maximum(inside, 1.0))
+    step, alone = loaded_step(job, state), first_token(job, state)
+    busy = np.minimum(each * alone / plan.pp, 0.99)
+    first = job.engine.front + alone * (1.0 + busy / (2.0 * (1.0 - busy))) + 0.5 * step.total
     wanted = each * (first + steps * step.total)
     stable = (wanted <= limit * 1.02) & (busy < 0.99)
     return Served(first, step.total, np.minimum(wanted, limit), wanted, rate + 0.0 * limit, step, stable)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 import re
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,14 @@ from planner.formula import fact, formula, tracing, written
 from planner.plan import Plan
 from planner.questions.train import Ranked
 from planner.report.explain import Line, explanation
+from planner.report.explain_serving import explanation as of_deployment
+from planner.schema.serving import Objective
+from planner.serving.job import ServeJob, at_batch
+from planner.serving.options import Option, evaluate, full, per_gpu
 from planner.training.estimate import estimate
 from planner.training.job import Job
 from tests.jobs import job
+from tests.serving.jobs import serve_job
 
 NAMESPACE = {name: getattr(math, name) for name in ("ceil", "floor", "sqrt", "log2", "inf")}
 NAMESPACE |= {"max": max, "min": min, "__builtins__": {}}
@@ -90,20 +96,72 @@ def drawn(seed: int) -> tuple[Job, Plan]:
     )
 
 
-@pytest.mark.parametrize("seed", range(300))
-def test_every_formula_gives_its_number(seed: int) -> None:
-    """Of 300 random plans; the step, the peak and their parts are those of the estimate."""
-    of, plan = drawn(seed)
-    found, now = lines(of, plan), estimate(of, plan)
+def checked(found: list[Line]) -> dict[tuple[str, str], float]:
+    """Values by group and symbol, once every line was held to its formula and every variable to its own line."""
     for line in found:
         assert value(line) == pytest.approx(line.value, rel=1e-6, abs=1e-15), line
     known = {line.name: line.value for line in found}
     assert len(known) == len(found)
     for name, variable in ((n, v) for line in found for n, v in line.variables.items() if n in known):
         assert variable.value == known[name], name
-    values = {(line.group, line.symbol): line.value for line in found}
+    return {(line.group, line.symbol): line.value for line in found}
+
+
+@pytest.mark.parametrize("seed", range(300))
+def test_every_formula_gives_its_number(seed: int) -> None:
+    """Of 300 random plans; the step, the peak and their parts are those of the estimate."""
+    of, plan = drawn(seed)
+    now = estimate(of, plan)
+    values = checked(lines(of, plan))
     assert values["time", "step"] == pytest.approx(float(now.time.total), rel=1e-12)
     assert values["memory", f"peak, rank {int(now.rank)}"] == pytest.approx(float(now.memory.total), rel=1e-12)
+
+
+SERVED = (*MODELS, "gpt-oss-120b", "nemotron-3-nano-30b-a3b", "deepseek-v3.2", "qwen3-next-80b-a3b", "kimi-k2")
+"""Also with sinks, states, sparse attention, linear attention, narrow checkpoints."""
+
+
+def drawn_deployment(seed: int) -> tuple[ServeJob, Option, Objective]:
+    """A random deployment under a random load, as `serve` evaluates it."""
+    pick = random.Random(seed)
+    cluster = pick.choice(("8xH100", "2x8xH200", "8xB200", "4xA100-40GB", "4xL40S", "4x8xMI300X"))
+    engine = pick.choice(("vllm", "sglang", "tensorrt-llm", "vllm-2024", "static", "fastertransformer"))
+    objective: Objective = pick.choice(("throughput", "latency", "offline"))
+    on_part = {"8xB200": ("bf16", "fp8", "nvfp4"), "4xA100-40GB": ("bf16", "int4")}.get(cluster, ("bf16", "fp8"))
+    workload: dict[str, Any] = {"input": pick.choice((100, 4000)), "output": pick.choice((2, 700))}
+    workload |= {"prefix": pick.choice((0, 0, 50)), "statistic": pick.choice(("mean", "p99"))}
+    workload |= {"weights": pick.choice(on_part), "kv": "bf16"}
+    of = serve_job(pick.choice([name for name in SERVED if name != "gpt2-xl"]), cluster, engine, **workload)
+    tp, ep, pp, dp = (pick.choice((1, 1, 2, 4)) for _ in range(4))
+    plan = Plan(tp=tp, ep=ep if of.model.moe else 1, pp=pp, dp=dp)
+    if objective == "offline":
+        return of, full(of, plan), objective
+    if objective == "throughput" and of.engine.scheduler == "continuous" and pick.random() < 0.5:
+        of = replace(of, workload=of.workload.model_copy(update={"rate": pick.choice((0.5, 20.0))}))
+    return of, evaluate(of, at_batch(plan, float(pick.choice((1, 7, 300))))), objective
+
+
+@pytest.mark.parametrize("seed", range(80))
+def test_every_formula_of_a_deployment_gives_its_number(seed: int) -> None:
+    """Of 80 random deployments; memory, times and throughput are those of the ranking."""
+    of, option, objective = drawn_deployment(seed)
+    values = checked(of_deployment(of, option, objective))
+    told = {
+        ("memory", "held by the fullest rank"): option.memory.total,
+        ("memory", "usable memory"): option.capacity,
+        ("memory", "most requests"): option.most,
+        ("memory", "KV tokens"): option.kv_tokens,
+        ("time", "mean TPOT"): option.served.tpot,
+        ("time", "mean TTFT"): option.served.ttft,
+        ("throughput", "requests per second"): option.served.requests,
+        ("throughput", "tokens per second and GPU"): per_gpu(option, of.workload.output),
+        ("throughput", "tokens per second and user"): option.per_user,
+    }
+    if of.workload.statistic == "p99":
+        told |= {("time", "TPOT"): option.tpot, ("time", "TTFT"): option.ttft}
+    for key, number in told.items():
+        if key in values or float(number) > 0.0:
+            assert values[key] == pytest.approx(float(number), rel=1e-9), key
 
 
 def said(of: Job, plan: Plan) -> dict[tuple[str, str], Line]:
