@@ -22,6 +22,8 @@ class Engine(Profile):
         host: host time per step that the accelerator waits for (scheduling, launching).
         host_request: added per running request (sampling, detokenising, bookkeeping).
         host_pipeline: as host per stage and micro-batch of a pipeline; absent: `host`.
+        host_layer: host time to launch a layer whose attention core is in no CUDA graph, that is sinks or latents where
+            `attention` names no kernel for them (Triton's runs); the accelerator waits where it is done sooner.
         kernel: fixed time per kernel; small_kernels: kernels of a layer beside matrix products and attention core.
         routing: kernels of a mixture-of-experts layer beside its products (router, sort, gather, combine).
         expert_tile: rows at which the rate of a grouped product of experts is halved, where the engine's kernel pads to
@@ -49,6 +51,7 @@ class Engine(Profile):
     host: Seconds
     host_request: Seconds = 0.0
     host_pipeline: Seconds | None = None
+    host_layer: Seconds = 0.0
     kernel: Seconds
     small_kernels: PerItem
     routing: PerItem = 0.0

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from planner.blocks.operator import Operator, Product
-from planner.blocks.record import Structure
+from planner.blocks.record import Kind, Latent, Structure
 from planner.blocks.structure import structure
 from planner.formula import formula
 from planner.frozen import frozen
@@ -90,6 +90,12 @@ class ServeJob:
     def kernel(self) -> str:
         """The kernel of the attention core."""
         return self.engine.attention.on(self.cluster.accelerator.generation) or "flash"
+
+    def launched(self, kind: Kind) -> bool:
+        """Whether the host launches a block by itself: the engine has no kernel for its attention inside a graph."""
+        special = isinstance(mixer := getattr(kind, "mixer", None), Latent) or getattr(mixer, "sinks", False)
+        part = self.cluster.accelerator
+        return bool(special) and part.vendor == "nvidia" and self.engine.attention.on(part.generation) is None
 
     @property
     def prompted(self) -> str:

@@ -116,12 +116,18 @@ def _slower(one: Work, other: Work) -> Work:
 
 @formula(lambda step, kind, ops: kind.title, unit="s", scope=True)
 def _kind(step: Step, kind: Kind, ops: tuple[Operator, ...]) -> Work:
-    """A block or an end: its operators, and the kernels that go with each of its parts beside them."""
+    """A block or an end: its operators, and the kernels that go with each of its parts beside them.
+
+    It takes no less than the host needs to launch it, where it does so layer by layer (rounded maximum).
+    """
     engine = step.job.engine
     small = engine.small_kernels * getattr(kind, "parts", 0) / 2
     if isinstance(getattr(kind, "feed", None), Experts):
         small = small + engine.routing
-    return summed([*(_operator(step, op) for op in ops), Work(kernels=small * engine.kernel)])
+    work = summed([*(_operator(step, op) for op in ops), Work(kernels=small * engine.kernel)])
+    if not (engine.host_layer and step.job.launched(kind)):
+        return work
+    return replace(work, kernels=work.kernels + kernels.smooth_max(work.total, engine.host_layer) - work.total)
 
 
 def summed(works: Sequence[Work]) -> Work:
@@ -199,18 +205,28 @@ def _cached(step: Step, cache: Cache) -> Work:
 def _traffic(step: Step, op: Operator, one: Traffic) -> Num:
     """An all-reduce behind attention and one behind the feed-forward part, into which shared experts' and etp's go.
 
-    Where attention is copied (ep > tp), tokens travel to the ranks of their experts and back instead, once to each.
     What training counts as half a call in each pass is a whole one here; what only its backward sends is none.
     """
     copied, whole = copies(step.plan) > 1.0, step.scale * one.bytes
     if op.part == "head" or one.axis == "etp":
         return 0.0
     if one.axis == "ep":
-        routing = (one.copies, one.groups, one.among)
-        moved = dispatch.one_copy(step.job.cluster, step.wide, whole, routing)
-        return np.where(copied, step.job.engine.collective * moved, 0.5 * _all_reduce(step, whole * step.plan.tp))[()]
+        joined = 0.5 * _all_reduce(step, whole * step.plan.tp)
+        return np.where(copied, _exchange(step, one, whole), joined)[()] if np.any(copied) else joined
     once = np.ceil(one.calls) * _all_reduce(step, whole)
     return np.where(copied, once, 0.0)[()] if op.part == "shared" else once
+
+
+def _exchange(step: Step, one: Traffic, tokens: Num) -> Num:
+    """Tokens of copied attention on their way to their experts, or back.
+
+    All ranks of a stage gather all tokens, and scatter what their experts give (vllm-project/vllm config/parallel.py,
+    all2all_backend; TensorRT-LLM without NVLink between nodes); beyond a domain DeepEP sends a token once to each
+    domain and rank. Ranks wait for the slowest throughout, so that `collective` lengthens the whole of it.
+    """
+    cluster, wide, routing = step.job.cluster, step.wide, (one.copies, one.groups, one.among)
+    inside, beyond = (dispatch.dispatch(cluster, wide, tokens, routing, name) for name in ("allgather", "deepep"))
+    return step.job.engine.collective * np.where(wide.domains > 1.0, beyond, inside)[()]
 
 
 def _all_reduce(step: Step, whole: Num) -> Num:
