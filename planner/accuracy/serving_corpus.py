@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
+
+import yaml
 
 from planner.accuracy.machines import Shelf, find_cluster
 from planner.accuracy.rows import Row, Unusable, number, read_csv, whole
@@ -22,45 +25,8 @@ from planner.serving.memory import most_running
 
 Kind = Literal["tpot", "ttft", "isolated ttft", "offline", "static", "latency"]
 
-ENGINES: tuple[tuple[str, str], ...] = (
-    ("TensorRT-LLM 0", "tensorrt-llm-2024"),
-    ("TensorRT-LLM (MLPerf", "tensorrt-llm-2024"),
-    ("TensorRT-LLM 1", "tensorrt-llm"),
-    ("TensorRT-LLM", "tensorrt-llm-2024"),
-    ("NIM", "tensorrt-llm-2024"),
-    ("trtllm", "tensorrt-llm"),
-    ("vLLM", "vllm-2024"),
-    ("vllm", "vllm"),
-    ("sglang", "sglang"),
-    ("SGLang", "sglang"),
-    ("FasterTransformer", "fastertransformer"),
-)
-"""How a row's framework begins, and the preset that it means: the first line that fits."""
-
-GPUS = {"H800": "H800-80GB-SXM"}
-"""GPU names of these tables that the training tables spell otherwise."""
-
-MODELS = {"gpt3-530b": "mt-nlg-530b", "qwq-32b": "qwen2.5-32b"}
-"""Models of these tables whose shape the catalogue has under another name."""
-
-TRAPS: tuple[tuple[str, str, str], ...] = (
-    ("model", "mixtral", "argonne"),
-    ("framework", "vLLM (2023)", ""),
-    ("notes", "user report", ""),
-    ("notes", "attn_dp=64", ""),
-    ("tp", "64", "aiconfigurator"),
-)
-"""(column, what it contains, what `source` contains) of rows with known faults: identical prompts route alike, an
-engine of 2023, a report without versions, runs on 8 GPUs that are listed a second time as on 64. They are scored
-apart."""
-
-COPIED: tuple[tuple[str, str], ...] = (("TensorRT-LLM 1.0", "perf-overview.md@00f3768"),)
-"""(how `framework` begins, what `source` contains) of runs of mixtures of experts with `enable_attention_dp`, as the
-options of the publication say: its tp is the degree of the experts, and each rank has a whole attention."""
-
-UNCLEAR: tuple[tuple[str, str], ...] = (("vllm", "aiconfigurator"),)
-"""The same of runs of mixtures of experts of which some copied the attention and the rows do not say which: in the
-source those with tp 1 or 2 have experts over 2 or 4 GPUs (`moe_tp_size`; 235 GB of weights on one H200)."""
+SAID: dict[str, Any] = yaml.safe_load((files("planner.accuracy") / "serving_rows.yaml").read_text(encoding="utf-8"))
+"""What rows leave unsaid and their sources make plain, with the reasons."""
 
 COLUMNS = (
     *("id", "source", "model", "gpu", "n_gpus", "tp", "precision_weights", "framework"),
@@ -137,7 +103,7 @@ def case(shelf: Shelf, row: Row) -> ServeCase:
     value = number(row.get("value", ""))
     if value is None or value <= 0:
         raise Unusable("no value")
-    model, cluster = _model(shelf, row), find_cluster(shelf, row | {"gpu": GPUS.get(row["gpu"], row["gpu"])})[0]
+    model, cluster = _model(shelf, row), find_cluster(shelf, row | {"gpu": SAID["gpus"].get(row["gpu"], row["gpu"])})[0]
     engine, workload = _engine(shelf, row), _workload(row, model)
     job = ServeJob(model, cluster, workload, engine)
     if not job.runs(workload.weights):
@@ -166,7 +132,7 @@ def case(shelf: Shelf, row: Row) -> ServeCase:
 def _model(shelf: Shelf, row: Row) -> Model:
     """The catalogue's model, or a GPT of the row's shape."""
     name = row["model"]
-    found: Model | None = shelf.find("model", MODELS.get(name, name))
+    found: Model | None = shelf.find("model", SAID["models"].get(name, name))
     if found is not None:
         return found
     if not name.startswith("gpt"):
@@ -182,7 +148,7 @@ def _model(shelf: Shelf, row: Row) -> Model:
 
 def _engine(shelf: Shelf, row: Row) -> Engine:
     text = row.get("framework", "")
-    name = next((preset for begins, preset in ENGINES if text.startswith(begins)), None)
+    name = next((preset for begins, preset in SAID["engines"] if text.startswith(begins)), None)
     if name is None:
         raise Unusable(f"unknown engine {text[:40]!r}")
     engine: Engine = shelf.find("engine", name)
@@ -224,7 +190,7 @@ def _inferencex(row: Row) -> bool:
 
 def _plan(row: Row, model: Model) -> Plan:
     tp, pp, ep, gpus = (whole(row, name) or 1 for name in ("tp", "pp", "ep", "n_gpus"))
-    if model.moe is not None and ep == 1 and _among(COPIED, row):
+    if model.moe is not None and ep == 1 and _among("copied", row):
         tp, ep = 1, tp
     replica = max(tp, ep) * pp
     if gpus % replica:
@@ -232,8 +198,8 @@ def _plan(row: Row, model: Model) -> Plan:
     return Plan(tp=tp, ep=ep, pp=pp, dp=gpus // replica)
 
 
-def _among(runs: tuple[tuple[str, str], ...], row: Row) -> bool:
-    return any(row["framework"].startswith(begins) and source in row["source"] for begins, source in runs)
+def _among(runs: str, row: Row) -> bool:
+    return any(row["framework"].startswith(begins) and source in row["source"] for begins, source in SAID[runs])
 
 
 def _question(row: Row) -> tuple[Kind, float | None, bool]:
@@ -259,18 +225,14 @@ def _question(row: Row) -> tuple[Kind, float | None, bool]:
     return (known[metric], load, False) if metric in known else _refuse(metric)
 
 
-LISTS = {(128, 128): 30000, (20000, 2000): 1000}
-"""Requests of an offline run by prompt and output, as NVIDIA's perf-overview.md lists them; others: 1,500 beyond 2,500
-tokens, else 3,000."""
-
-
 def _requests(row: Row, workload: ServeWorkload) -> float:
     """How many requests an offline run had: what its notes say, or what the published table does."""
     said = re.search(r"(\d[\d,]*) requests", row.get("notes", ""))
     if said:
         return float(said[1].replace(",", ""))
     shape = workload.input, workload.output
-    return float(LISTS.get(shape, 1500 if sum(shape) > 2500 else 3000))
+    listed = {(prompt, output): count for prompt, output, count in SAID["lists"]}
+    return float(listed.get(shape, 1500 if sum(shape) > 2500 else 3000))
 
 
 def _refuse(metric: str) -> Any:
@@ -282,14 +244,17 @@ def _labels(row: Row, job: ServeJob, plan: Plan, kind: Kind) -> Iterable[str]:
     if row.get("verified") != "yes":
         yield "unverified"
     if job.model.moe is not None:
-        unclear = plan.tp <= 2 and plan.ep == 1 and _among(UNCLEAR, row) and not _inferencex(row)
+        unclear = plan.tp <= 2 and plan.ep == 1 and _among("unclear", row) and not _inferencex(row)
         yield "unclear layout" if unclear else "moe"
     link = job.cluster.scaleup
     if link is not None and link.kind == "pcie" and max(plan.tp, plan.ep) > 1:
         yield "pcie-tp"
     if link is not None and link.kind == "pcie":
         yield "pcie"
-    if any(word.lower() in row.get(column, "").lower() and source in row["source"] for column, word, source in TRAPS):
+    if any(
+        word.lower() in row.get(column, "").lower() and source in row["source"]
+        for column, word, source in SAID["traps"]
+    ):
         yield "trap"
     if job.cluster.accelerator.inference is None:
         yield "unfitted"

@@ -9,7 +9,7 @@ import typer
 
 HOMES = {
     "recommend": "recommend",
-    "serve": "serve",
+    "serve": "command",
     "size": "command",
     "explain": "explain",
     "launch": "command",

@@ -33,6 +33,11 @@ def _range(name: str, text: str, forms: str = "4, 2..8 or 1,2,4") -> Any:
     return Annotated[str | None, typer.Option(name, help=f"{text}: {forms}", rich_help_panel="Pin or bound")]
 
 
+def asks(of: Any, panel: str | None, *names: str, says: str, complete: Any = None) -> Any:
+    """An option of a type, in a panel of the help, by its names."""
+    return Annotated[of, typer.Option(*names, help=says, rich_help_panel=panel, autocompletion=complete)]
+
+
 def length(name: str, text: str, panel: str) -> Any:
     """An option that counts tokens."""
 
@@ -227,12 +232,12 @@ class Request:
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No notes on stderr", rich_help_panel=_OUT)] = False
 
 
-def takes_request(function: Callable[..., None], **instead: Any) -> Callable[..., None]:
-    """Give a command all of Request's options; it receives them as its first argument.
+def takes_request(function: Callable[..., None], of: Any = Request, **instead: Any) -> Callable[..., None]:
+    """Give a command all of Request's options, or those of another record; it receives them as its first argument.
 
     `instead` declares some of them anew, by field name; a required one becomes optional by that, and "" when absent.
     """
-    hints = get_type_hints(Request, include_extras=True) | instead
+    hints = get_type_hints(of, include_extras=True) | instead
     own = list(inspect.signature(function).parameters.values())[1:]
     own_hints = get_type_hints(function, include_extras=True)
     mine = [
@@ -242,13 +247,13 @@ def takes_request(function: Callable[..., None], **instead: Any) -> Callable[...
             annotation=hints[f.name],
             default=_default(f, f.name in instead),
         )
-        for f in fields(Request)
+        for f in fields(of)
     ]
     extra = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=own_hints[p.name]) for p in own]
 
     @functools.wraps(function)
     def command(**options: Any) -> None:
-        request = Request(**{f.name: options.pop(f.name) for f in fields(Request)})
+        request = of(**{f.name: options.pop(f.name) for f in fields(of)})
         function(request, **options)
 
     command.__signature__ = inspect.Signature([*mine, *extra])  # type: ignore[attr-defined]

@@ -1,115 +1,79 @@
 """planner serve: rank the deployments of a model for inference."""
 
-from __future__ import annotations
+# no `from __future__ import annotations`: typer reads every one of these, and each would be compiled from its text
 
 import sys
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from planner.cli.htmlfile import Html
-from planner.cli.request import complete, length
+from planner.cli.request import asks, complete, length, takes_request
 from planner.errors import EXIT_FITS, EXIT_NOTHING_FITS, PlannerError
 
 if TYPE_CHECKING:
     from planner.questions.serve import ServeAnswer
 
+
 _LOAD, _LEVELS, _PIN, _OUT = "Requests", "Service levels", "Pin or bound", "Output"
+_MODEL = "Model name, YAML file, or Hugging Face config.json (file or directory)"
+_NETWORK = "Another network than the node's: 100GbE, 8x200GbE, NDR, RoCE, efa-v2"
 
 
-def _option(name: str, text: str, panel: str) -> Any:
-    return typer.Option(name, help=text, rich_help_panel=panel)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServeRequest:
+    """The question as typed: arguments of `planner.questions.serve.ask_serve`."""
 
-
-_Model = Annotated[
-    str,
-    typer.Option(
-        "--model",
-        "-m",
-        help="Model name, YAML file, or Hugging Face config.json (file or directory)",
-        autocompletion=complete("model"),
-    ),
-]
-_Gpus = Annotated[str, typer.Option("--gpus", "-g", help="Cluster: 8xH100, 2x8xH200, 4xp5.48xlarge, a YAML file")]
-_Network = Annotated[
-    str | None, typer.Option("--network", help="Another network than the node's: 100GbE, 8x200GbE, NDR, RoCE, efa-v2")
-]
-_Input = Annotated[int | None, length("--input", "Prompt tokens of a request (ISL)", _LOAD)]
-_Output = Annotated[int | None, length("--output", "Output tokens of a request (OSL)", _LOAD)]
-_Prefix = Annotated[int, typer.Option("--prefix", help="Prompt tokens that are cached already", rich_help_panel=_LOAD)]
-_Users = Annotated[int | None, _option("--users", "Requests in flight (closed loop)", _LOAD)]
-_Batch = Annotated[int | None, _option("--batch", "Requests that must run at once", _LOAD)]
-_Rate = Annotated[str | None, _option("--rate", "Requests per second (Poisson arrivals)", _LOAD)]
-_Weights = Annotated[str | None, _option("--weights", "Weights: bf16, fp16, fp8, int8, int4, nvfp4 or mxfp4", _LOAD)]
-_Kv = Annotated[str | None, _option("--kv", "KV cache in bf16, fp16, fp8 or nvfp4", _LOAD)]
-_Engine = Annotated[
-    str, typer.Option("--engine", "-e", help="Preset", autocompletion=complete("engine"), rich_help_panel=_LOAD)
-]
-_Ttft = Annotated[str | None, _option("--ttft", "Longest time to first token: 1s", _LEVELS)]
-_Tpot = Annotated[str | None, _option("--tpot", "Longest time per output token: 30ms", _LEVELS)]
-_Statistic = Annotated[str, typer.Option("--statistic", help="mean or p99, of both levels", rich_help_panel=_LEVELS)]
-_Objective = Annotated[str | None, typer.Option("--objective", help="throughput (default), latency, offline or fewest")]
-_Tp = Annotated[str | None, _option("--tp", "Tensor parallel: 4, 2..8 or 1,2,4", _PIN)]
-_Ep = Annotated[str | None, _option("--ep", "Expert parallel: 4, 2..8 or 1,2,4", _PIN)]
-_Pp = Annotated[str | None, _option("--pp", "Pipeline parallel: 4, 2..8 or 1,2,4", _PIN)]
-_Dp = Annotated[str | None, _option("--dp", "Replicas: 4, 2..8 or 1,2,4", _PIN)]
-_Prefill = Annotated[
-    str | None, _option("--prefill", 'Pools: degrees of a prefill instance, "tp=2 pp=1", dp instances', _PIN)
-]
-_Decode = Annotated[str | None, _option("--decode", 'Pools: degrees of a decode instance, "tp=8 ep=8 dp=1"', _PIN)]
-_Strict = Annotated[bool, typer.Option("--strict", help="An ambiguous name is an error, not a default")]
-_Profiles = Annotated[
-    Path | None, typer.Option("--profiles", help="Directory of your own profiles (also: PLANNER_PROFILES)")
-]
-_Top = Annotated[int, typer.Option("--top", help="How many layouts to show", rich_help_panel=_OUT)]
-_Json = Annotated[bool, typer.Option("--json", help="JSON on stdout", rich_help_panel=_OUT)]
-_Launch = Annotated[
-    bool, typer.Option("--launch", help="Commands that start and measure it (bash)", rich_help_panel=_OUT)
-]
-_Explain = Annotated[
-    bool, typer.Option("--explain", help="Every number of one deployment with its formula", rich_help_panel=_OUT)
-]
-_Plan = Annotated[int | None, _option("--plan", "Which deployment --launch or --explain is about (default: 1)", _OUT)]
-_OutDir = Annotated[
-    Path | None, typer.Option("--out", "-o", help="Directory for --launch to write files to", rich_help_panel=_OUT)
-]
-_Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No notes on stderr", rich_help_panel=_OUT)]
+    model: asks(str, None, "--model", "-m", says=_MODEL, complete=complete("model"))  # type: ignore[valid-type]
+    gpus: asks(str, None, "--gpus", "-g", says="Cluster: 8xH100, 2x8xH200, 4xp5.48xlarge, a YAML file")  # type: ignore[valid-type]
+    network: asks(str | None, None, "--network", says=_NETWORK) = None  # type: ignore[valid-type]
+    input: Annotated[int | None, length("--input", "Prompt tokens of a request (ISL)", _LOAD)] = None
+    output: Annotated[int | None, length("--output", "Output tokens of a request (OSL)", _LOAD)] = None
+    prefix: asks(int, _LOAD, "--prefix", says="Prompt tokens that are cached already") = 0  # type: ignore[valid-type]
+    users: asks(int | None, _LOAD, "--users", says="Requests in flight (closed loop)") = None  # type: ignore[valid-type]
+    batch: asks(int | None, _LOAD, "--batch", says="Requests that must run at once") = None  # type: ignore[valid-type]
+    rate: asks(str | None, _LOAD, "--rate", says="Requests per second (Poisson arrivals)") = None  # type: ignore[valid-type]
+    weights: asks(str | None, _LOAD, "--weights", says="Weights: bf16, fp16, fp8, int8, int4, nvfp4 or mxfp4") = None  # type: ignore[valid-type]
+    kv: asks(str | None, _LOAD, "--kv", says="KV cache in bf16, fp16, fp8 or nvfp4") = None  # type: ignore[valid-type]
+    engine: asks(str, _LOAD, "--engine", "-e", says="Preset", complete=complete("engine")) = "vllm"  # type: ignore[valid-type]
+    ttft: asks(str | None, _LEVELS, "--ttft", says="Longest time to first token: 1s") = None  # type: ignore[valid-type]
+    tpot: asks(str | None, _LEVELS, "--tpot", says="Longest time per output token: 30ms") = None  # type: ignore[valid-type]
+    statistic: asks(str, _LEVELS, "--statistic", says="mean or p99, of both levels") = "mean"  # type: ignore[valid-type]
+    objective: asks(  # type: ignore[valid-type]
+        str | None, None, "--objective", says="throughput (default), latency, offline or fewest"
+    ) = None
+    tp: asks(str | None, _PIN, "--tp", says="Tensor parallel: 4, 2..8 or 1,2,4") = None  # type: ignore[valid-type]
+    ep: asks(str | None, _PIN, "--ep", says="Expert parallel: 4, 2..8 or 1,2,4") = None  # type: ignore[valid-type]
+    pp: asks(str | None, _PIN, "--pp", says="Pipeline parallel: 4, 2..8 or 1,2,4") = None  # type: ignore[valid-type]
+    dp: asks(str | None, _PIN, "--dp", says="Replicas: 4, 2..8 or 1,2,4") = None  # type: ignore[valid-type]
+    prefill: asks(  # type: ignore[valid-type]
+        str | None, _PIN, "--prefill", says='Pools: degrees of a prefill instance, "tp=2 pp=1", dp instances'
+    ) = None
+    decode: asks(  # type: ignore[valid-type]
+        str | None, _PIN, "--decode", says='Pools: degrees of a decode instance, "tp=8 ep=8 dp=1"'
+    ) = None
+    strict: asks(bool, None, "--strict", says="An ambiguous name is an error, not a default") = False  # type: ignore[valid-type]
+    profiles: asks(  # type: ignore[valid-type]
+        Path | None, None, "--profiles", says="Directory of your own profiles (also: PLANNER_PROFILES)"
+    ) = None
 
 
 def serve(
-    model: _Model,
-    gpus: _Gpus,
-    network: _Network = None,
-    input: _Input = None,
-    output: _Output = None,
-    prefix: _Prefix = 0,
-    users: _Users = None,
-    batch: _Batch = None,
-    rate: _Rate = None,
-    weights: _Weights = None,
-    kv: _Kv = None,
-    engine: _Engine = "vllm",
-    ttft: _Ttft = None,
-    tpot: _Tpot = None,
-    statistic: _Statistic = "mean",
-    objective: _Objective = None,
-    tp: _Tp = None,
-    ep: _Ep = None,
-    pp: _Pp = None,
-    dp: _Dp = None,
-    prefill: _Prefill = None,
-    decode: _Decode = None,
-    strict: _Strict = False,
-    profiles: _Profiles = None,
-    top: _Top = 10,
-    launch: _Launch = False,
-    explain: _Explain = False,
-    plan: _Plan = None,
-    out: _OutDir = None,
+    request: ServeRequest,
+    top: asks(int, _OUT, "--top", says="How many layouts to show") = 10,  # type: ignore[valid-type]
+    launch: asks(bool, _OUT, "--launch", says="Commands that start and measure it (bash)") = False,  # type: ignore[valid-type]
+    explain: asks(bool, _OUT, "--explain", says="Every number of one deployment with its formula") = False,  # type: ignore[valid-type]
+    plan: asks(  # type: ignore[valid-type]
+        int | None, _OUT, "--plan", says="Which deployment --launch or --explain is about (default: 1)"
+    ) = None,
+    out: asks(  # type: ignore[valid-type]
+        Path | None, _OUT, "--out", "-o", says="Directory for --launch to write files to"
+    ) = None,
     html: Html = None,
-    as_json: _Json = False,
-    quiet: _Quiet = False,
+    as_json: asks(bool, _OUT, "--json", says="JSON on stdout") = False,  # type: ignore[valid-type]
+    quiet: asks(bool, _OUT, "--quiet", "-q", says="No notes on stderr") = False,  # type: ignore[valid-type]
 ) -> None:
     """Rank all deployments of a model on a cluster: time to first token, time per token, tokens per second and GPU.
 
@@ -119,36 +83,30 @@ def serve(
     """
     if not 1 <= top <= 1000:
         raise PlannerError(f"--top must be between 1 and 1000, not {top}")
+    from planner.cli.screen import notes
     from planner.cli.serve_launch import check_options
     from planner.cli.serve_launch import launch as write
+    from planner.questions.serve import answer, ask_serve
 
     check_options(launch, explain, plan, out, as_json)
-    asked: dict[str, Any] = {"network": network, "input": input, "output": output, "prefix": prefix}
-    asked |= {"weights": weights, "kv": kv}
-    asked |= {"users": users, "batch": batch, "rate": rate, "ttft": ttft, "tpot": tpot, "statistic": statistic}
-    asked |= {"engine": engine, "objective": objective, "profiles": profiles, "strict": strict}
-    asked |= {"tp": tp, "ep": ep, "pp": pp, "dp": dp, "prefill": prefill, "decode": decode}
-    found = _answer(model, gpus, asked, quiet)
+    question = ask_serve(**{f.name: getattr(request, f.name) for f in fields(ServeRequest)})
+    notes(question.assumptions, quiet)
+    found = answer(question)
     _draw(found, top, html, quiet)
     if launch:
         write(found, plan or 1, out, quiet)
     elif explain:
-        _explained(found, plan or 1, as_json)
+        _explain(found, plan or 1, as_json)
     else:
         _show(found, top, as_json)
     raise typer.Exit(EXIT_FITS if found.choice.ranked else EXIT_NOTHING_FITS)
 
 
-def _answer(model: str, gpus: str, asked: dict[str, Any], quiet: bool) -> ServeAnswer:
-    from planner.cli.screen import notes
-    from planner.questions.serve import answer, ask_serve
-
-    question = ask_serve(model, gpus, **asked)
-    notes(question.assumptions, quiet)
-    return answer(question)
+command = takes_request(serve, ServeRequest)
+"""What `planner serve` runs."""
 
 
-def _draw(found: ServeAnswer, top: int, html: Path | None, quiet: bool) -> None:
+def _draw(found: "ServeAnswer", top: int, html: Path | None, quiet: bool) -> None:
     """The page of the answer, where one is asked for."""
     if html is not None:
         from planner.cli.htmlfile import written
@@ -157,7 +115,7 @@ def _draw(found: ServeAnswer, top: int, html: Path | None, quiet: bool) -> None:
         written(html, serving(found, found.question.assumptions, top), quiet)
 
 
-def _explained(found: ServeAnswer, number: int, as_json: bool) -> None:
+def _explain(found: "ServeAnswer", number: int, as_json: bool) -> None:
     """Deployment `number` of the ranking, or of those that fail, nearest first."""
     from planner.report.explain_serving import document, explanation, text
 
@@ -168,21 +126,24 @@ def _explained(found: ServeAnswer, number: int, as_json: bool) -> None:
     job, option = question.job, shown[number - 1]
     lines = explanation(job, option, question.objective)
     if as_json:
-        from planner.report.jsonout import write
-
-        sys.stdout.write(write(document(job, option, number, lines)))
+        _write(document(job, option, number, lines))
     else:
         from planner.cli.screen import show, width
 
         show(text(job, option, lines, width()))
 
 
-def _show(found: ServeAnswer, top: int, as_json: bool) -> None:
+def _write(answer: dict[str, Any]) -> None:
+    from planner.report.jsonout import write
+
+    sys.stdout.write(write(answer))
+
+
+def _show(found: "ServeAnswer", top: int, as_json: bool) -> None:
     if as_json:
-        from planner.report.jsonout import write
         from planner.report.serving_json import serving
 
-        sys.stdout.write(write(serving(found, found.question.assumptions, top)))
+        _write(serving(found, found.question.assumptions, top))
     else:
         from planner.cli.screen import show, width
         from planner.report.serving import deployments

@@ -11,47 +11,34 @@ from typing import Annotated, Any
 import typer
 
 from planner.cli.htmlfile import Html
-from planner.cli.request import Request, job_options, length, takes_request
+from planner.cli.request import Request, asks, job_options, length, takes_request
 from planner.errors import EXIT_FITS, EXIT_NOTHING_FITS, PlannerError
 
 _LIMITS, _FAIL, _SERVE, _OUT = "Limits", "Failures", "With --serve", "Output"
 
 
-def _text(name: str, text: str, panel: str) -> Any:
-    return Annotated[str | None, typer.Option(name, help=text, rich_help_panel=panel)]
-
-
-_Serve = Annotated[bool, typer.Option("--serve", help="Size a deployment for inference")]
-_Tokens = _text("--tokens", "Tokens to train on: 2e12, 300B", _LIMITS)
-_Deadline = _text("--deadline", "Longest time, or a date: 30d, 12h, 2030-01-31", _LIMITS)
-_Budget = _text("--budget", "Most US dollars: 3M, 250000", _LIMITS)
-_Price = Annotated[
-    list[str] | None,
-    typer.Option("--price", help="US dollars per GPU and hour: H100=2.5/h; ranks by money", rich_help_panel=_LIMITS),
-]
-_Objective = _text("--objective", "fewest, cheapest or fastest", _LIMITS)
-_Most = Annotated[
-    int | None,
-    typer.Option("--max-gpus", help="Most GPUs that are tried (1024; 16384 under limits)", rich_help_panel=_LIMITS),
-]
-_Failures = _text("--failures", "How often nodes fail: 4/1000node-days", _FAIL)
-_Checkpoint = _text("--checkpoint", "Time to write a checkpoint (60s)", _FAIL)
-_Restart = _text("--restart", "Time from a failure to the next step (5min)", _FAIL)
-_Repair = _text("--repair", "Time until a failed node is back (7d)", _FAIL)
-_Requests = Annotated[
-    str | None,
-    typer.Option("--requests", "--rate", help="Requests per second: 20/s", rich_help_panel=_SERVE),
-]
+_Serve = asks(bool, None, "--serve", says="Size a deployment for inference")
+_Tokens = asks(str | None, _LIMITS, "--tokens", says="Tokens to train on: 2e12, 300B")
+_Deadline = asks(str | None, _LIMITS, "--deadline", says="Longest time, or a date: 30d, 12h, 2030-01-31")
+_Budget = asks(str | None, _LIMITS, "--budget", says="Most US dollars: 3M, 250000")
+_Price = asks(list[str] | None, _LIMITS, "--price", says="US dollars per GPU and hour: H100=2.5/h; ranks by money")
+_Objective = asks(str | None, _LIMITS, "--objective", says="fewest, cheapest or fastest")
+_Most = asks(int | None, _LIMITS, "--max-gpus", says="Most GPUs that are tried (1024; 16384 under limits)")
+_Failures = asks(str | None, _FAIL, "--failures", says="How often nodes fail: 4/1000node-days")
+_Checkpoint = asks(str | None, _FAIL, "--checkpoint", says="Time to write a checkpoint (60s)")
+_Restart = asks(str | None, _FAIL, "--restart", says="Time from a failure to the next step (5min)")
+_Repair = asks(str | None, _FAIL, "--repair", says="Time until a failed node is back (7d)")
+_Requests = asks(str | None, _SERVE, "--requests", "--rate", says="Requests per second: 20/s")
 _Input = Annotated[int | None, length("--input", "Prompt tokens of a request", _SERVE)]
 _Output = Annotated[int | None, length("--output", "Output tokens of a request", _SERVE)]
-_Users = Annotated[int | None, typer.Option("--users", help="Requests in flight", rich_help_panel=_SERVE)]
-_Ttft = _text("--ttft", "Longest time to first token: 1s", _SERVE)
-_Tpot = _text("--tpot", "Longest time per output token: 30ms", _SERVE)
-_Statistic = Annotated[str, typer.Option("--statistic", help="mean or p99, of both levels", rich_help_panel=_SERVE)]
-_Weights = _text("--weights", "Weights: bf16, fp8, int8, int4 ...", _SERVE)
-_Kv = _text("--kv", "KV cache: bf16, fp8 ...", _SERVE)
-_Engine = Annotated[str, typer.Option("--engine", "-e", help="Preset", rich_help_panel=_SERVE)]
-_Fields = _text("--fields", "Only these fields of the answer: nodes,gpus,instance", _OUT)
+_Users = asks(int | None, _SERVE, "--users", says="Requests in flight")
+_Ttft = asks(str | None, _SERVE, "--ttft", says="Longest time to first token: 1s")
+_Tpot = asks(str | None, _SERVE, "--tpot", says="Longest time per output token: 30ms")
+_Statistic = asks(str, _SERVE, "--statistic", says="mean or p99, of both levels")
+_Weights = asks(str | None, _SERVE, "--weights", says="Weights: bf16, fp8, int8, int4 ...")
+_Kv = asks(str | None, _SERVE, "--kv", says="KV cache: bf16, fp8 ...")
+_Engine = asks(str, _SERVE, "--engine", "-e", says="Preset")
+_Fields = asks(str | None, _OUT, "--fields", says="Only these fields of the answer: nodes,gpus,instance")
 
 _LAYOUT = ("tp", "ep", "pp", "dp")
 _EITHER = ("model", "gpus", "network", *_LAYOUT, "profiles", "strict", "as_json", "quiet", "framework", "exact")
@@ -59,27 +46,27 @@ _EITHER = ("model", "gpus", "network", *_LAYOUT, "profiles", "strict", "as_json"
 
 def size(
     request: Request,
-    serve: _Serve = False,
+    serve: _Serve = False,  # type: ignore[valid-type]
     tokens: _Tokens = None,  # type: ignore[valid-type]
     deadline: _Deadline = None,  # type: ignore[valid-type]
     budget: _Budget = None,  # type: ignore[valid-type]
-    price: _Price = None,
+    price: _Price = None,  # type: ignore[valid-type]
     objective: _Objective = None,  # type: ignore[valid-type]
-    max_gpus: _Most = None,
+    max_gpus: _Most = None,  # type: ignore[valid-type]
     failures: _Failures = None,  # type: ignore[valid-type]
     checkpoint: _Checkpoint = None,  # type: ignore[valid-type]
     restart: _Restart = None,  # type: ignore[valid-type]
     repair: _Repair = None,  # type: ignore[valid-type]
-    requests: _Requests = None,
+    requests: _Requests = None,  # type: ignore[valid-type]
     input: _Input = None,
     output: _Output = None,
-    users: _Users = None,
+    users: _Users = None,  # type: ignore[valid-type]
     ttft: _Ttft = None,  # type: ignore[valid-type]
     tpot: _Tpot = None,  # type: ignore[valid-type]
-    statistic: _Statistic = "mean",
+    statistic: _Statistic = "mean",  # type: ignore[valid-type]
     weights: _Weights = None,  # type: ignore[valid-type]
     kv: _Kv = None,  # type: ignore[valid-type]
-    engine: _Engine = "vllm",
+    engine: _Engine = "vllm",  # type: ignore[valid-type]
     only: _Fields = None,  # type: ignore[valid-type]
     html: Html = None,
 ) -> None:

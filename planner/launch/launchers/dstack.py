@@ -9,41 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 from planner.launch.launchers import shell
-from planner.launch.launchers.launcher import Launcher, Options, called, image, yaml_text
+from planner.launch.launchers.launcher import Launcher, Options, called, image, names, yaml_text
 from planner.launch.program import File, Program, Setup
 
 NAME = "task.dstack.yml"
-NAMES = {
-    "a10g-24gb": "A10G:24GB",
-    "a100-pcie-40gb": "A100:40GB",
-    "a100-pcie-80gb": "A100:80GB",
-    "a100-sxm4-40gb": "A100:40GB",
-    "a100-sxm4-80gb": "A100:80GB",
-    "b200-sxm-180gb": "B200:180GB",
-    "b300-sxm-288gb": "B300:270GB",
-    "gaudi2-96gb": "intel:Gaudi2:96GB",
-    "gaudi3-128gb": "intel:Gaudi3:128GB",
-    "gb200-nvl72": "GB200:186GB",
-    "gb300-nvl72": "GB300:270GB",
-    "gh200-96gb": "GH200:96GB",
-    "h100-nvl-94gb": "H100NVL:94GB",
-    "h100-pcie-80gb": "H100:80GB",
-    "h100-sxm5-80gb": "H100:80GB",
-    "h200-nvl-141gb": "H200NVL:141GB",
-    "h200-sxm-141gb": "H200:141GB",
-    "l4-24gb": "L4:24GB",
-    "l40s-48gb": "L40S:48GB",
-    "mi300x-192gb": "MI300X:192GB",
-    "mi325x-256gb": "MI325X:288GB",
-    "mi350x-288gb": "MI350X:288GB",
-    "mi355x-288gb": "MI355X:288GB",
-    "rtx-4090-24gb": "RTX4090:24GB",
-    "rtx-pro-6000-server": "RTXPRO6000:96GB",
-    "v100-pcie-16gb": "V100:16GB",
-    "v100-sxm2-16gb": "V100:16GB",
-    "v100-sxm2-32gb": "V100:32GB",
-}
-"""Accelerators and their memory as dstack counts it (gpuhunt 0.1.34, _internal/constraints.py)."""
+NAMES = names("dstack")
 
 SHARED_MEMORY = "24GB"
 """For data loaders and NCCL, as in dstack's own examples of distributed tasks."""

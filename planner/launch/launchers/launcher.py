@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.resources import files
 from typing import Any
 
 import yaml
@@ -72,6 +73,13 @@ IMAGES = {
 def image(accelerator: Accelerator, options: Options) -> str | None:
     """The image asked for, else the vendor's."""
     return options.image or IMAGES.get(accelerator.vendor)
+
+
+def names(launcher: str) -> dict[str, str]:
+    """What a launcher calls accelerators, by their profiles."""
+    text = (files("planner.launch.launchers") / "names.yaml").read_text(encoding="utf-8")
+    found: dict[str, str] = yaml.safe_load(text)[launcher]
+    return found
 
 
 def called(accelerator: Accelerator, names: dict[str, str], launcher: str) -> str:

@@ -9,35 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 from planner.launch.launchers import shell
-from planner.launch.launchers.launcher import Launcher, Options, called, yaml_text
+from planner.launch.launchers.launcher import Launcher, Options, called, names, yaml_text
 from planner.launch.program import File, Program, Setup
 
 NAME = "task.yaml"
-NAMES = {
-    "a10g-24gb": "A10G",
-    "a100-pcie-40gb": "A100",
-    "a100-pcie-80gb": "A100-80GB",
-    "a100-sxm4-40gb": "A100",
-    "a100-sxm4-80gb": "A100-80GB",
-    "b200-sxm-180gb": "B200",
-    "b300-sxm-288gb": "B300",
-    "gb200-nvl72": "GB200",
-    "gb300-nvl72": "GB300",
-    "gh200-96gb": "GH200",
-    "h100-nvl-94gb": "H100-NVL",
-    "h100-pcie-80gb": "H100",
-    "h100-sxm5-80gb": "H100",
-    "h200-sxm-141gb": "H200",
-    "l4-24gb": "L4",
-    "l40s-48gb": "L40S",
-    "mi300x-192gb": "MI300X",
-    "rtx-4090-24gb": "RTX4090",
-    "rtx-pro-6000-server": "RTXPRO6000",
-    "v100-pcie-16gb": "V100",
-    "v100-sxm2-16gb": "V100",
-    "v100-sxm2-32gb": "V100-32GB",
-}
-"""Accelerators as SkyPilot lists them (docs/source/compute/show-gpus-all.txt, sky/utils/gpu_names.py)."""
+NAMES = names("skypilot")
 
 MASTER = 'MASTER_ADDR="$(sed -n 1p <<< "$SKYPILOT_NODE_IPS")"\n'
 
