@@ -26,6 +26,7 @@ WRITTEN = {
     "negative": ("-{}", 2, (3,)),
     "raised": ("{}**{}", 4, (5, 5)),
     "power": ("{}**{}", 4, (5, 5)),
+    "same": ("{}", 5, (0,)),
     "smooth_max": ("({}**4 + {}**4)**0.25", 4, (5, 5)),
     "maximum": ("max({}, {})", 5, (0, 0)),
     "minimum": ("min({}, {})", 5, (0, 0)),
@@ -193,13 +194,6 @@ class Trace:
                 for f in fields(value)
             }
             return replace(value, **changed)
-        return value
-
-    def renamed(self, value: Traced, name: str, unit: str, source: str) -> Traced:
-        """A number that has a name already, by another one."""
-        of = (value,)
-        value = Traced(value, Origin("result", of, name, "", unit, source, value.origin.trust))
-        self.results.append(value)
         return value
 
     def _named(self, value: Traced, name: str, unit: str, source: str, general: bool) -> Traced:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from planner.cli.request import Request, takes_request
+from planner.cli.request import Request, asks, takes_request
 from planner.errors import PlannerError
 
 if TYPE_CHECKING:
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from planner.accuracy.logs import Log
 
 _OUT = "Output"
+_RUNS = "CSV files of measured runs (the columns of planner validate)"
+_LOG = "Training log of Megatron-LM, DeepSpeed or torchtitan; repeatable"
+_NAME = "Name of the new profiles (default: the packaged ones' with -calibrated)"
 _JOB = "The job"
 
 CELLS = {
@@ -41,28 +44,11 @@ MOST = 1000
 
 def calibrate(
     request: Request,
-    files: Annotated[
-        list[Path] | None,
-        typer.Argument(help="CSV files of measured runs (the columns of planner validate)", show_default=False),
-    ] = None,
-    log: Annotated[
-        list[Path] | None,
-        typer.Option("--log", help="Training log of Megatron-LM, DeepSpeed or torchtitan; repeatable"),
-    ] = None,
-    ds_config: Annotated[
-        Path | None, typer.Option("--ds-config", help="DeepSpeed's JSON config, beside its log")
-    ] = None,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the profiles", rich_help_panel=_OUT)] = Path(
-        "calibrated"
-    ),
-    name: Annotated[
-        str | None,
-        typer.Option(
-            "--name",
-            help="Name of the new profiles (default: the packaged ones' with -calibrated)",
-            rich_help_panel=_OUT,
-        ),
-    ] = None,
+    files: Annotated[list[Path] | None, typer.Argument(help=_RUNS, show_default=False)] = None,
+    log: asks(list[Path] | None, None, "--log", says=_LOG) = None,  # type: ignore[valid-type]
+    ds_config: asks(Path | None, None, "--ds-config", says="DeepSpeed's JSON config, beside its log") = None,  # type: ignore[valid-type]
+    out: asks(Path, _OUT, "--out", "-o", says="Folder for the profiles") = Path("calibrated"),  # type: ignore[valid-type]
+    name: asks(str | None, _OUT, "--name", says=_NAME) = None,  # type: ignore[valid-type]
 ) -> None:
     """Fit the few constants that 1 to 50 of your own runs determine, and write them as profiles.
 

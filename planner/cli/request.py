@@ -69,9 +69,7 @@ class Request:
             autocompletion=complete("model"),
         ),
     ]
-    gpus: Annotated[
-        str, typer.Option("--gpus", "-g", help="Cluster: 8xA100, 16x8xH100, A100-80GB:8, 4xp5.48xlarge, a YAML file")
-    ]
+    gpus: asks(str, None, "--gpus", "-g", says="Cluster: 8xA100, 16x8xH100, A100-80GB:8, 4xp5.48xlarge, a YAML file")  # type: ignore[valid-type]
     network: Annotated[
         str | None,
         typer.Option("--network", help="Another network than the node's: 100GbE, 8x200GbE, NDR, RoCE, efa-v2"),
@@ -106,25 +104,16 @@ class Request:
             "--fp8-param-gather", help="Weights are kept and gathered in the products' format", rich_help_panel=_JOB
         ),
     ] = False
-    bf16_first: Annotated[
-        int, typer.Option("--bf16-first", help="First layers whose products stay in 16 bit", rich_help_panel=_JOB)
-    ] = 0
-    bf16_last: Annotated[
-        int, typer.Option("--bf16-last", help="Last layers whose products stay in 16 bit", rich_help_panel=_JOB)
-    ] = 0
+    bf16_first: asks(int, _JOB, "--bf16-first", says="First layers whose products stay in 16 bit") = 0  # type: ignore[valid-type]
+    bf16_last: asks(int, _JOB, "--bf16-last", says="Last layers whose products stay in 16 bit") = 0  # type: ignore[valid-type]
     attention: Annotated[str, typer.Option("--attention", help=_KERNELS, rich_help_panel=_JOB)] = "flash"
     method: Annotated[str, typer.Option("--method", help="full, lora or qlora", rich_help_panel=_JOB)] = "full"
-    lora_rank: Annotated[
-        int | None, typer.Option("--lora-rank", help="Rank of LoRA adapters (default: 16)", rich_help_panel=_JOB)
-    ] = None
+    lora_rank: asks(int | None, _JOB, "--lora-rank", says="Rank of LoRA adapters (default: 16)") = None  # type: ignore[valid-type]
     lora_targets: Annotated[
         str | None,
         typer.Option("--lora-targets", help="Layers with adapters: all-linear, attention or mlp", rich_help_panel=_JOB),
     ] = None
-    base: Annotated[
-        str | None,
-        typer.Option("--base", help="Frozen weights under qlora: nf4, int4 or int8", rich_help_panel=_JOB),
-    ] = None
+    base: asks(str | None, _JOB, "--base", says="Frozen weights under qlora: nf4, int4 or int8") = None  # type: ignore[valid-type]
     optimizer: Annotated[
         str,
         typer.Option(
@@ -150,9 +139,7 @@ class Request:
             rich_help_panel=_JOB,
         ),
     ] = None
-    cuda_graphs: Annotated[
-        str, typer.Option("--cuda-graphs", help="none, partial or full (a whole iteration)", rich_help_panel=_JOB)
-    ] = "none"
+    cuda_graphs: asks(str, _JOB, "--cuda-graphs", says="none, partial or full (a whole iteration)") = "none"  # type: ignore[valid-type]
     imbalance: Annotated[
         float | None,
         typer.Option(
@@ -167,13 +154,8 @@ class Request:
             "--capacity-factor", help="Tokens that every expert takes, padded (default: all)", rich_help_panel=_JOB
         ),
     ] = None
-    margin: Annotated[
-        str, typer.Option("--margin", help="Share of memory that must stay free: 8%", rich_help_panel=_JOB)
-    ] = "0%"
-    strict_fit: Annotated[
-        bool,
-        typer.Option("--strict-fit", help="A plan whose limit lies inside its band does not fit", rich_help_panel=_JOB),
-    ] = False
+    margin: asks(str, _JOB, "--margin", says="Share of memory that must stay free: 8%") = "0%"  # type: ignore[valid-type]
+    strict_fit: asks(bool, _JOB, "--strict-fit", says="A plan whose limit lies inside its band does not fit") = False  # type: ignore[valid-type]
     framework: Annotated[
         str,
         typer.Option(
@@ -197,10 +179,7 @@ class Request:
     zero: _range("--zero", "ZeRO stage", "0 to 3, 1..2 or 1,3") = None  # type: ignore[valid-type]
     sp: _range("--sp", "Sequence parallelism", "0 or 1") = None  # type: ignore[valid-type]
     head: _range("--head", "Layers that the LM head counts for") = None  # type: ignore[valid-type]
-    recompute: Annotated[
-        str | None,
-        typer.Option("--recompute", help="none, selective, full, block; several with commas", rich_help_panel=_PIN),
-    ] = None
+    recompute: asks(str | None, _PIN, "--recompute", says="none, selective, full, block; several with commas") = None  # type: ignore[valid-type]
     recompute_modules: Annotated[
         str | None,
         typer.Option(

@@ -274,7 +274,7 @@ def answer(question: ServeQuestion) -> ServeAnswer:
         choice=choice,
         latency=quick[0] if quick else None,
         offline=whole[0] if whole else None,
-        front=front(job, bounds),
+        front=front(free, bounds),
         pools=apart,
         fewest=small[0] if small else None,
         cures=cures,

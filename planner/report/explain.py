@@ -20,7 +20,7 @@ import numpy as np
 from planner.bands import band
 from planner.blocks.counts import parameters
 from planner.blocks.record import Structure
-from planner.formula import NAMED, Trace, Traced, fact, named_in, tracing, written
+from planner.formula import NAMED, Origin, Trace, Traced, fact, named_in, tracing, written
 from planner.frozen import frozen
 from planner.plan import Plan
 from planner.questions.train import Ranked, usable_memory
@@ -130,8 +130,9 @@ def root(trace: Trace, value: Any, name: str, unit: str, source: str) -> list[Tr
     """A named result that is explained, unless it is a plain number."""
     if not isinstance(value, Traced):
         return []
-    named = trace.renamed if value.origin.kind in NAMED else trace.result
-    return [named(value, name, unit, source)]
+    if value.origin.kind in NAMED:
+        value = Traced(value, Origin("same", (value,)))
+    return [trace.result(value, name, unit, source)]
 
 
 def _groups(roots: dict[str, list[Traced]], kinds: tuple[str, ...]) -> dict[int, str]:

@@ -163,22 +163,16 @@ class Front:
 
 
 def front(job: ServeJob, bounds: ServeBounds) -> Front:
-    """The front over all legal layouts and loads that fit, whatever the service levels; slowest users first."""
+    """The front over all legal layouts and loads that fit, of a job without a load of its own; slowest users first."""
     plans = layouts(job, bounds)
     plans = plans[legal(job, plans)[0]] if len(plans) else plans
     if not len(plans):
         return Front((), (), ())
-    closed = job if job.workload.rate is None else _without_load(job)
-    options = evaluate(closed, with_loads(plans, loads()))
+    options = evaluate(job, with_loads(plans, loads()))
     fits = (running(options.plan) <= options.most) & (np.asarray(options.short) <= 0.0)
     users, gpus = np.asarray(options.per_user), np.asarray(per_gpu(options, job.workload.output))
     rows = pareto(np.where(fits, users, -np.inf), np.where(fits, gpus, -np.inf))
     return Front(tuple(options[r] for r in rows), tuple(map(float, users[rows])), tuple(map(float, gpus[rows])))
-
-
-def _without_load(job: ServeJob) -> ServeJob:
-    workload = job.workload.model_copy(update={"rate": None})
-    return ServeJob(job.model, job.cluster, workload, job.engine)
 
 
 def pareto(x: Any, y: Any) -> list[int]:

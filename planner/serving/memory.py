@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from functools import reduce
 
@@ -39,11 +38,14 @@ class Rank:
 
     Attributes:
         weights: bytes; caches: of its mixers, with how many it has of each; element: bytes of one in the KV cache.
+        shared: bytes of a cached prefix; room: what is left for the caches of requests and the prefix.
     """
 
     weights: Num
     caches: tuple[tuple[Num, Cache], ...]
     element: float
+    shared: Num = 0.0
+    room: Num = 0.0
 
     @formula("cache of a sequence", unit="bytes")
     def sequence(self, length: Num) -> Num:
@@ -54,9 +56,13 @@ class Rank:
 @once
 def ranks(job: ServeJob, plan: Plan) -> tuple[Rank, ...]:
     """Every pipeline rank that differs from its neighbour; all ranks of its stage hold as much."""
-    ops = pieces(job, plan)
+    ops, beside = pieces(job, plan), activation_bytes(job, plan) + job.engine.reserve
     weights = [sum(op.weights * job.stored(op) for op in each) for each in ops]
-    return tuple(Rank(_weights(row, weights), tuple(_caches(row.counts, ops)), job.cached) for row in stages(job, plan))
+    found = [Rank(_weights(row, weights), tuple(_caches(row.counts, ops)), job.cached) for row in stages(job, plan)]
+    prefix = job.workload.prefix
+    shared = [one.sequence(1.0 * prefix) if prefix else 0.0 for one in found]
+    rooms = [room(job, one.weights + beside) for one in found]
+    return tuple(replace(one, shared=s, room=r) for one, s, r in zip(found, shared, rooms, strict=True))
 
 
 @formula("weights", unit="bytes")
@@ -114,31 +120,22 @@ def room(job: ServeJob, fixed: Num) -> Num:
     return used * (whole - fixed) if job.engine.utilisation_of == "free" else used * whole - fixed
 
 
-def _over_ranks(job: ServeJob, plan: Plan, of: Callable[[Rank, Num], Num]) -> Num:
-    """The least over all ranks of a quantity of what they keep and of their room."""
-    beside = activation_bytes(job, plan) + job.engine.reserve
-    return reduce(np.minimum, (of(rank, room(job, rank.weights + beside)) for rank in ranks(job, plan)))
-
-
-def spare(job: ServeJob, plan: Plan, requests: Num = 0.0, length: Num = 0.0) -> Num:
+def spare(job: ServeJob, plan: Plan, requests: Num, length: Num) -> Num:
     """Bytes that the fullest rank has left with so many requests of a length, and a cached prefix; may be negative."""
-    prefix = job.workload.prefix
-
-    def left(rank: Rank, free: Num) -> Num:
-        return free - requests / copies(plan) * rank.sequence(length) - (rank.sequence(1.0 * prefix) if prefix else 0.0)
-
-    return _over_ranks(job, plan, left)
+    each = requests / copies(plan)
+    return reduce(np.minimum, (r.room - r.shared - each * r.sequence(length) for r in ranks(job, plan)))
 
 
-def _sequences(job: ServeJob, plan: Plan, length: Num, prefix: Num = 0.0) -> Num:
-    """Sequences of a length that a replica's caches hold beside a prefix; a rank without caches sets no limit."""
-
-    def held(rank: Rank, free: Num) -> Num:
-        left = free - rank.sequence(prefix) if np.any(prefix > 0.0) else free
-        each = rank.sequence(length)
-        return np.where((each > 0.0) | (left < 0.0), left, np.inf) / np.where(each > 0.0, each, 1.0)
-
-    return np.maximum(_over_ranks(job, plan, held), 0.0) * copies(plan)
+def _sequences(job: ServeJob, plan: Plan, length: Num, shared: bool) -> Num:
+    """Sequences of a length that a replica's caches hold, beside the prefix or its tokens included; a rank without
+    caches sets no limit.
+    """
+    held = []
+    for rank in ranks(job, plan):
+        left, each = rank.room - rank.shared if shared else rank.room, rank.sequence(length)
+        limited = np.where((each > 0.0) | (left < 0.0), left, np.inf)
+        held.append(limited / np.where(each > 0.0, each, 1.0))
+    return np.maximum(reduce(np.minimum, held), 0.0) * copies(plan)
 
 
 def kv_tokens(job: ServeJob, plan: Plan) -> Num:
@@ -146,7 +143,7 @@ def kv_tokens(job: ServeJob, plan: Plan) -> Num:
 
     Check: LLaMA-2 70B in fp16 on 4 x A100-40GB holds about 14 thousand; measured between 8 and 16 thousand (vLLM).
     """
-    return job.workload.length * _sequences(job, plan, 1.0 * job.workload.length)
+    return job.workload.length * _sequences(job, plan, 1.0 * job.workload.length, False)
 
 
 def reached(job: ServeJob) -> Num:
@@ -161,18 +158,14 @@ def most_running(job: ServeJob, plan: Plan) -> Num:
     A cached prefix is kept once. Every copy of the attention has a scheduler with a limit of its own (TensorRT-LLM:
     max_batch_size per rank).
     """
-    by_cache = _sequences(job, plan, reached(job), 1.0 * job.workload.prefix)
+    by_cache = _sequences(job, plan, reached(job), True)
     return np.minimum(by_cache, job.engine.most * copies(plan))
 
 
 def memory(job: ServeJob, plan: Plan) -> ServeMemory:
     """Bytes on the fullest rank with the plan's requests in flight."""
-    each = running(plan) / copies(plan)
-    prefix = job.workload.prefix
-    held = []
-    for rank in ranks(job, plan):
-        kv = each * rank.sequence(reached(job)) + (rank.sequence(1.0 * prefix) if prefix else 0.0)
-        held.append(ServeMemory(rank.weights, kv, activation_bytes(job, plan), job.engine.reserve))
+    each, beside = running(plan) / copies(plan), (activation_bytes(job, plan), job.engine.reserve)
+    held = [ServeMemory(r.weights, each * r.sequence(reached(job)) + r.shared, *beside) for r in ranks(job, plan)]
     return reduce(_fuller, held)
 
 

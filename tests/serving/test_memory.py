@@ -50,8 +50,8 @@ def test_batch_of_the_notes_needs_65_thousand_tokens() -> None:
     job = serve_job("llama2-70b", "4xA100-40GB", "vllm-2024", weights="fp16", kv="fp16", **ONE)
     need = 32 * 2048 * 81920
     assert need == pytest.approx(5.37e9, rel=0.01)
-    assert need > float(spare(job, Plan(tp=4))) > 0
-    assert need - float(spare(job, Plan(tp=4))) == pytest.approx(-float(spare(job, Plan(tp=4), 32.0, 2048.0)))
+    assert need > float(spare(job, Plan(tp=4), 0.0, 1.0)) > 0
+    assert need - float(spare(job, Plan(tp=4), 0.0, 1.0)) == pytest.approx(-float(spare(job, Plan(tp=4), 32.0, 2048.0)))
 
 
 def test_eight_bit_weights_leave_two_hundred_thousand_tokens() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import ceil, floor, sqrt
 
 from planner.frozen import frozen
+from planner.plan import Plan
 from planner.serving.job import ServeJob
 from planner.serving.options import Option
 
@@ -22,16 +23,6 @@ SECONDS, FEWEST, PER_USER = 120, 200, 8
 
 
 @frozen
-class Layout:
-    """Degrees of a deployment; dp counts its replicas."""
-
-    tp: int
-    ep: int
-    pp: int
-    dp: int
-
-
-@frozen
 class Deployment:
     """A chosen deployment (numbers, not arrays).
 
@@ -44,25 +35,24 @@ class Deployment:
     together: bool = False
 
     @property
-    def plan(self) -> Layout:
+    def plan(self) -> Plan:
         """The layout in whole numbers; the load is `seats`."""
-        plan = self.option.plan
-        return Layout(int(plan.tp), int(plan.ep), int(plan.pp), int(plan.dp))
+        return self.option.plan.scalar()
 
     @property
     def width(self) -> int:
         """Accelerators of one stage."""
-        return max(self.plan.tp, self.plan.ep)
+        return int(max(self.plan.tp, self.plan.ep))
 
     @property
     def copies(self) -> int:
         """Copies of the attention in one stage, each with its own requests."""
-        return max(self.plan.ep // self.plan.tp, 1)
+        return int(max(self.plan.ep // self.plan.tp, 1))
 
     @property
     def gpus(self) -> int:
         """Accelerators of one replica."""
-        return self.width * self.plan.pp
+        return self.width * int(self.plan.pp)
 
     @property
     def nodes(self) -> int:
@@ -72,7 +62,7 @@ class Deployment:
     @property
     def local(self) -> int:
         """Replicas that one node starts: as many as it holds, none more than there are."""
-        return max(min(self.job.cluster.used // self.gpus, self.plan.dp), 1)
+        return max(min(self.job.cluster.used // self.gpus, int(self.plan.dp)), 1)
 
     @property
     def places(self) -> int:

@@ -9,19 +9,9 @@ from __future__ import annotations
 
 from math import ceil
 
+from planner.launch.engines import target
 from planner.launch.engines.deployment import Deployment
-from planner.launch.engines.target import (
-    MODEL,
-    Bench,
-    EngineRule,
-    Server,
-    ServingTarget,
-    Shell,
-    goodput,
-    load,
-    option,
-    shared_rules,
-)
+from planner.launch.engines.target import MODEL, USERS, Bench, EngineRule, Server, ServingTarget, option, spelled
 from planner.launch.program import Flag
 
 ONLINE = {"fp8": "fp8"}
@@ -34,81 +24,49 @@ KV = {"fp8": "fp8_e4m3", "nvfp4": "nvfp4"}
 def server(d: Deployment) -> Server:
     """One replica. Chunk and running requests are of all copies of the attention: SGLang divides them itself."""
     plan, engine = d.plan, d.job.engine
-    flags = [
-        option("--model-path", MODEL),
-        option("--tp-size", d.width),
-        option("--pp-size", plan.pp),
-        *([option("--ep-size", plan.ep)] if plan.ep > 1 else []),
-        *([option("--attn-dp-size", d.copies)] if d.copies > 1 else []),
-        *formats(d),
-        option("--context-length", d.length),
-        option("--max-running-requests", d.seats_per_copy * d.copies),
-        option("--cuda-graph-max-bs-decode", ceil(d.seats_per_copy / plan.pp)),
-        option("--chunked-prefill-size", d.chunk),
-        *([("--enable-mixed-chunk",)] if engine.mixed else []),
-        option("--mem-fraction-static", f"{engine.utilisation:g}"),
-        *nodes(d),
-    ]
+    degrees = f"--model-path {MODEL} --tp-size {d.width} --pp-size {plan.pp}"
+    degrees += f" --ep-size {plan.ep}" if plan.ep > 1 else ""
+    degrees += f" --attn-dp-size {d.copies}" if d.copies > 1 else ""
+    limits = f"--context-length {d.length} --max-running-requests {d.seats_per_copy * d.copies}"
+    limits += f" --cuda-graph-max-bs-decode {ceil(d.seats_per_copy / plan.pp)} --chunked-prefill-size {d.chunk}"
+    limits += " --enable-mixed-chunk" if engine.mixed else ""
+    limits += f" --mem-fraction-static {engine.utilisation:g}"
+    flags = [*spelled(degrees), *formats(d), *spelled(limits), *nodes(d)]
     return Server(("python", "-m", "sglang.launch_server"), tuple(flags))
 
 
 def formats(d: Deployment) -> list[Flag]:
     """Activations, weights that are quantised while they are loaded, KV cache."""
     w = d.job.workload
-    weights = [option("--quantization", ONLINE[w.weights])] if d.narrowed and w.weights in ONLINE else []
-    return [option("--dtype", d.dtype), *weights, option("--kv-cache-dtype", KV.get(w.kv, "auto"))]
+    weights = f"--quantization {ONLINE[w.weights]}" if d.narrowed and w.weights in ONLINE else ""
+    return spelled(f"--dtype {d.dtype} {weights} --kv-cache-dtype {KV.get(w.kv, 'auto')}")
 
 
 def nodes(d: Deployment) -> list[Flag]:
     """A replica over several nodes."""
     if d.nodes == 1:
         return []
-    return [
-        option("--nnodes", d.nodes),
-        option("--node-rank", Shell('"$NODE_RANK"')),
-        option("--dist-init-addr", Shell('"$MASTER_ADDR:20000"')),
-    ]
+    return spelled(f'--nnodes {d.nodes} --node-rank "$NODE_RANK" --dist-init-addr "$MASTER_ADDR:20000"')
 
 
 def bench(d: Deployment) -> Bench:
     """Prompts of random tokens, of one length (a range ratio of 1); generated ones where a prefix is cached."""
-    flags = [
-        option("--model", MODEL),
-        option("--backend", "sglang"),
-        option("--host", Shell('"$HOST"')),
-        option("--port", Shell('"$PORT"')),
-        *prompts(d),
-        *load(d),
-        *goodput(d),
-    ]
-    return Bench(("python", "-m", "sglang.benchmark.serving"), tuple(flags))
+    return Bench(("python", "-m", "sglang.benchmark.serving"), target.measuring("sglang", prompts(d), d))
 
 
 def prompts(d: Deployment) -> list[Flag]:
     """Lengths of prompts and answers; sent as token ids, so that the lengths hold."""
     w = d.job.workload
     if not w.prefix:
-        return [
-            option("--dataset-name", "random-ids"),
-            ("--tokenize-prompt",),
-            option("--random-input-len", w.input),
-            option("--random-output-len", w.output),
-            option("--random-range-ratio", 1),
-        ]
-    number = d.prompts if d.rates else Shell("$((PER_USER * users))")
-    return [
-        option("--dataset-name", "generated-shared-prefix"),
-        ("--tokenize-prompt",),
-        option("--gsp-num-groups", 1),
-        option("--gsp-prompts-per-group", number),
-        option("--gsp-system-prompt-len", w.prefix),
-        option("--gsp-question-len", w.fresh),
-        option("--gsp-output-len", w.output),
-        option("--gsp-range-ratio", 1),
-    ]
+        lengths = f"--random-input-len {w.input} --random-output-len {w.output} --random-range-ratio 1"
+        return spelled(f"--dataset-name random-ids --tokenize-prompt {lengths}")
+    number = option("--gsp-prompts-per-group", d.prompts if d.rates else USERS)
+    lengths = f"--gsp-system-prompt-len {w.prefix} --gsp-question-len {w.fresh} --gsp-output-len {w.output}"
+    shared = spelled("--dataset-name generated-shared-prefix --tokenize-prompt --gsp-num-groups 1")
+    return [*shared, number, *spelled(f"{lengths} --gsp-range-ratio 1")]
 
 
-RULES: tuple[EngineRule, ...] = shared_rules(
+RULES: tuple[EngineRule, ...] = target.shared_rules(
     "SGLang python/sglang/srt/arg_groups/validation_hook.py", ("nvidia", "amd"), "SGLang"
 )
 

@@ -18,6 +18,9 @@ class Shell(str):
 MODEL = Shell('"$MODEL"')
 """The model's name or directory, which the script sets on top."""
 
+USERS = Shell("$((PER_USER * users))")
+"""Prompts of a run in a closed loop."""
+
 PORT = 8000
 """Of the first replica on a node."""
 
@@ -145,6 +148,33 @@ def option(name: str, value: object) -> Flag:
     return name, value if isinstance(value, Shell) else f"{value}"
 
 
+def spelled(text: str) -> list[Flag]:
+    """Options as they are typed: words that name variables are the shell's."""
+    flags: list[list[str]] = []
+    for word in text.split():
+        if word.startswith("--"):
+            flags.append([])
+        flags[-1].append(Shell(word) if "$" in word else word)
+    return [tuple(flag) for flag in flags]
+
+
+def measuring(backend: str, prompts: list[Flag], d: Deployment, behind: str = "") -> tuple[Flag, ...]:
+    """Options of a benchmark: the server, prompts of one length, the load and the service levels."""
+    where = spelled(f'--model {MODEL} --backend {backend} --host "$HOST" --port "$PORT"')
+    return (*where, *prompts, *load(d), *goodput(d), *spelled(behind))
+
+
+def random_prompts(d: Deployment, own: str = "") -> list[Flag]:
+    """Random tokens; a cached prefix is the same in all prompts. `own`: an engine's own words about them."""
+    w = d.job.workload
+    prefix = f"--random-prefix-len {w.prefix}" if w.prefix else ""
+    lengths = f"--random-input-len {w.fresh} --random-output-len {w.output}"
+    return spelled(f"--dataset-name random {own} {prefix} {lengths} --ignore-eos")
+
+
+PERCENTILES = "--percentile-metrics ttft,tpot,itl,e2el --metric-percentiles 50,99"
+
+
 def goodput(d: Deployment) -> list[Flag]:
     """The service levels, in milliseconds, where there are any; all three benchmarks count requests that keep them."""
     w = d.job.workload
@@ -154,12 +184,7 @@ def goodput(d: Deployment) -> list[Flag]:
 
 def load(d: Deployment) -> list[Flag]:
     """A closed loop of $users, or Poisson arrivals at $rate; a $seed of its own, so that no prompt is cached yet."""
-    seed = option("--seed", Shell('"$seed"'))
     if d.rates:
-        return [seed, option("--num-prompts", d.prompts), option("--request-rate", Shell('"$rate"'))]
-    return [
-        seed,
-        option("--num-prompts", Shell("$((PER_USER * users))")),
-        option("--max-concurrency", Shell('"$users"')),
-        option("--request-rate", "inf"),
-    ]
+        return spelled(f'--seed "$seed" --num-prompts {d.prompts} --request-rate "$rate"')
+    number = option("--num-prompts", USERS)
+    return [*spelled('--seed "$seed"'), number, *spelled('--max-concurrency "$users" --request-rate inf')]

@@ -13,19 +13,9 @@ from typing import Any
 
 import yaml
 
+from planner.launch.engines import target
 from planner.launch.engines.deployment import Deployment
-from planner.launch.engines.target import (
-    MODEL,
-    Bench,
-    EngineRule,
-    Server,
-    ServingTarget,
-    Shell,
-    goodput,
-    load,
-    option,
-    shared_rules,
-)
+from planner.launch.engines.target import MODEL, Bench, EngineRule, Server, ServingTarget, spelled
 from planner.launch.program import File
 
 CONFIG = "trtllm.yaml"
@@ -33,7 +23,7 @@ CONFIG = "trtllm.yaml"
 
 def micro_batch(d: Deployment) -> int:
     """Requests of one micro-batch on one rank: a pipeline runs as many micro-batches as it has stages."""
-    return ceil(d.seats_per_copy / d.plan.pp)
+    return ceil(d.seats_per_copy / int(d.plan.pp))
 
 
 def server(d: Deployment) -> Server:
@@ -41,18 +31,12 @@ def server(d: Deployment) -> Server:
     several = d.nodes > 1
     each = ceil(d.gpus / d.nodes)
     srun = ("srun", "--mpi=pmix", f"--nodes={d.nodes}", f"--ntasks-per-node={each}", "trtllm-llmapi-launch")
-    flags = [
-        option("--backend", "pytorch"),
-        option("--tp_size", d.width),
-        option("--pp_size", d.plan.pp),
-        *([option("--ep_size", d.plan.ep)] if d.plan.ep > 1 else []),
-        *([option("--gpus_per_node", each)] if several else []),
-        option("--max_batch_size", micro_batch(d)),
-        option("--max_num_tokens", d.chunk_per_copy),
-        option("--max_seq_len", d.length),
-        option("--kv_cache_free_gpu_memory_fraction", f"{d.job.engine.utilisation:g}"),
-        option("--config", CONFIG),
-    ]
+    degrees = f"--backend pytorch --tp_size {d.width} --pp_size {d.plan.pp}"
+    degrees += f" --ep_size {d.plan.ep}" if d.plan.ep > 1 else ""
+    degrees += f" --gpus_per_node {each}" if several else ""
+    limits = f"--max_batch_size {micro_batch(d)} --max_num_tokens {d.chunk_per_copy} --max_seq_len {d.length}"
+    share = f"--kv_cache_free_gpu_memory_fraction {d.job.engine.utilisation:g} --config {CONFIG}"
+    flags = spelled(f"{degrees} {limits} {share}")
     command = (*(srun if several else ()), "trtllm-serve", MODEL)
     return Server(command, tuple(flags), (File(CONFIG, config(d)),), spawns=several)
 
@@ -73,29 +57,13 @@ def config(d: Deployment) -> str:
 
 def bench(d: Deployment) -> Bench:
     """Prompts of random tokens, of one length, tokenised by the client so that the length holds."""
-    w = d.job.workload
-    flags = [
-        option("--model", MODEL),
-        option("--backend", "openai"),
-        option("--host", Shell('"$HOST"')),
-        option("--port", Shell('"$PORT"')),
-        option("--dataset-name", "random"),
-        ("--random-ids",),
-        ("--tokenize-on-client",),
-        *([option("--random-prefix-len", w.prefix)] if w.prefix else []),
-        option("--random-input-len", w.fresh),
-        option("--random-output-len", w.output),
-        ("--ignore-eos",),
-        *load(d),
-        *goodput(d),
-        option("--percentile-metrics", "ttft,tpot,itl,e2el"),
-        option("--metric-percentiles", "50,99"),
-    ]
-    return Bench(("python", "-m", "tensorrt_llm.serve.scripts.benchmark_serving"), tuple(flags))
+    prompts = target.random_prompts(d, "--random-ids --tokenize-on-client")
+    flags = target.measuring("openai", prompts, d, target.PERCENTILES)
+    return Bench(("python", "-m", "tensorrt_llm.serve.scripts.benchmark_serving"), flags)
 
 
 RULES = (
-    *shared_rules("TensorRT-LLM tensorrt_llm/mapping.py", ("nvidia",), "TensorRT-LLM"),
+    *target.shared_rules("TensorRT-LLM tensorrt_llm/mapping.py", ("nvidia",), "TensorRT-LLM"),
     EngineRule(
         "tensorrt_llm_attention",
         lambda d: d.copies == 1 or d.plan.tp == 1,

@@ -9,19 +9,9 @@ own. Where ep exceeds tp, the engine's own data parallelism makes the copies of 
 
 from __future__ import annotations
 
+from planner.launch.engines import target
 from planner.launch.engines.deployment import Deployment
-from planner.launch.engines.target import (
-    MODEL,
-    Bench,
-    EngineRule,
-    Server,
-    ServingTarget,
-    Shell,
-    goodput,
-    load,
-    option,
-    shared_rules,
-)
+from planner.launch.engines.target import MODEL, Bench, EngineRule, Server, ServingTarget, spelled
 from planner.launch.program import Flag
 
 ONLINE = {"fp8": "fp8"}
@@ -33,61 +23,37 @@ HEADLESS = 'headless=()\n[ "$NODE_RANK" = 0 ] || headless=(--headless)\n'
 def server(d: Deployment) -> Server:
     """One replica: an engine of tp x pp ranks, times copies of the attention."""
     plan, engine = d.plan, d.job.engine
-    flags = [
-        option("--tensor-parallel-size", plan.tp),
-        option("--pipeline-parallel-size", plan.pp),
-        *([option("--data-parallel-size", d.copies)] if d.copies > 1 else []),
-        *([("--enable-expert-parallel",)] if plan.ep > 1 else []),
-        *formats(d),
-        option("--max-model-len", d.length),
-        option("--max-num-seqs", d.seats_per_copy),
-        option("--max-num-batched-tokens", d.chunk_per_copy),
-        option("--gpu-memory-utilization", f"{engine.utilisation:g}"),
-        *nodes(d),
-    ]
+    degrees = f"--tensor-parallel-size {plan.tp} --pipeline-parallel-size {plan.pp}"
+    degrees += f" --data-parallel-size {d.copies}" if d.copies > 1 else ""
+    degrees += " --enable-expert-parallel" if plan.ep > 1 else ""
+    limits = f"--max-model-len {d.length} --max-num-seqs {d.seats_per_copy} --max-num-batched-tokens {d.chunk_per_copy}"
+    limits += f" --gpu-memory-utilization {engine.utilisation:g}"
+    flags = [*spelled(degrees), *formats(d), *spelled(limits), *nodes(d)]
     return Server(("vllm", "serve", MODEL), tuple(flags), before=(HEADLESS,) if d.nodes > 1 else ())
 
 
 def formats(d: Deployment) -> list[Flag]:
     """Activations, weights that are quantised while they are loaded, KV cache ("auto": as the activations)."""
     w = d.job.workload
-    weights = [option("--quantization", ONLINE[w.weights])] if d.narrowed and w.weights in ONLINE else []
+    weights = f"--quantization {ONLINE[w.weights]}" if d.narrowed and w.weights in ONLINE else ""
     kept = w.kv if w.kv in ("fp8", "nvfp4") else "auto"
-    return [option("--dtype", d.dtype), *weights, option("--kv-cache-dtype", kept)]
+    return spelled(f"--dtype {d.dtype} {weights} --kv-cache-dtype {kept}")
 
 
 def nodes(d: Deployment) -> list[Flag]:
     """A replica over several nodes: all but the first run without a front end."""
     if d.nodes == 1:
         return []
-    return [
-        option("--distributed-executor-backend", "mp"),
-        option("--nnodes", d.nodes),
-        option("--node-rank", Shell('"$NODE_RANK"')),
-        option("--master-addr", Shell('"$MASTER_ADDR"')),
-        (Shell('"${headless[@]}"'),),
-    ]
+    where = (
+        f'--distributed-executor-backend mp --nnodes {d.nodes} --node-rank "$NODE_RANK" --master-addr "$MASTER_ADDR"'
+    )
+    return [*spelled(where), (target.Shell('"${headless[@]}"'),)]
 
 
 def bench(d: Deployment) -> Bench:
     """Prompts of random tokens, of one length; the cached prefix is the same in all of them."""
-    w = d.job.workload
-    flags = [
-        option("--model", MODEL),
-        option("--backend", "vllm"),
-        option("--host", Shell('"$HOST"')),
-        option("--port", Shell('"$PORT"')),
-        option("--dataset-name", "random"),
-        *([option("--random-prefix-len", w.prefix)] if w.prefix else []),
-        option("--random-input-len", w.fresh),
-        option("--random-output-len", w.output),
-        ("--ignore-eos",),
-        *load(d),
-        *goodput(d),
-        option("--percentile-metrics", "ttft,tpot,itl,e2el"),
-        option("--metric-percentiles", "50,99"),
-    ]
-    return Bench(("vllm", "bench", "serve"), tuple(flags))
+    flags = target.measuring("vllm", target.random_prompts(d), d, target.PERCENTILES)
+    return Bench(("vllm", "bench", "serve"), flags)
 
 
 def _nested(a: int, b: int) -> bool:
@@ -95,7 +61,7 @@ def _nested(a: int, b: int) -> bool:
 
 
 RULES = (
-    *shared_rules("vLLM vllm/engine/arg_utils.py", ("nvidia", "amd"), "vLLM"),
+    *target.shared_rules("vLLM vllm/engine/arg_utils.py", ("nvidia", "amd"), "vLLM"),
     EngineRule(
         "vllm_experts",
         lambda d: d.plan.ep == 1 or d.plan.ep >= d.plan.tp,
