@@ -245,7 +245,7 @@ def linear_time(
     t_compute = 2*(m + m0)*(n + d0)*(k + d0) / (peak * e), together their rounded maximum. e and d0 are those of
     `product`; tiles are chosen for few rows, whose half-size m0 is smaller: the part's, or an engine's own `tile`.
     """
-    share, reached = inference(accelerator), rate(accelerator, FORMATS.get(of, of))
+    share, reached = inference(accelerator), rate(accelerator, FORMATS.get(of, of), gemm.grouped)
     moved = gemm.count * (stored * gemm.n * gemm.k + STORED["bf16"] * gemm.m * (gemm.n + gemm.k))
     memory = reading_time(accelerator, moved, share.memory)
     few = share.tokens if tile is None else tile

@@ -68,6 +68,21 @@ def test_json_adds_up(shell: Shell) -> None:
     assert best["users"] == pytest.approx(best["requests_per_s"] * stay)
 
 
+@pytest.mark.parametrize("command", [f"{BUSY} --explain", f"explain --serve {BUSY.removeprefix('serve ')}"])
+def test_every_number_of_a_deployment(shell: Shell, command: str) -> None:
+    """By either name: groups, the formula of the memory, the sources; as JSON by its schema."""
+    said = shell(f"{command} --plan 2 -q")
+    assert said.code == 0 and said.err == ""
+    assert all(group in said.out for group in ("PARAMETERS", "MEMORY", "OPERATORS", "TIME", "THROUGHPUT", "SOURCES"))
+    assert "= engine_utilisation * memory - (weights + activations + engine_reserve)" in " ".join(said.out.split())
+    told = shell(f"{command} --plan 2 -q --json").json
+    jsonschema.validate(told, json.loads((SCHEMAS / "serving-explanation-1.json").read_text()))
+    second = shell(f"{BUSY} -q --json").json["deployments"][1]
+    values = {line["symbol"]: line["value"] for line in told["lines"]}
+    assert values["mean TPOT"] == pytest.approx(second["tpot_s"])
+    assert values["tokens per second and GPU"] == pytest.approx(second["tokens_per_s_per_gpu"])
+
+
 JOB = "serve -m llama3.1-70b -g 8xH100 -q"
 
 
@@ -97,6 +112,8 @@ JOB = "serve -m llama3.1-70b -g 8xH100 -q"
         (f"{JOB} --tp 8 --pp 2", "exceed the 8 GPUs"),
         (f"{JOB} --ep 2", "has no experts"),
         (f"{JOB} --top 0", "between 1"),
+        (f"{JOB} --explain --launch", "leave one out"),
+        (f"{JOB} --explain --plan 99", "no number 99"),
         ("serve -m llama3.1-70b -g 8xA100 -q --weights fp8 -e trtllm", "int8"),
         ("serve -m lama3.1-70b -g 8xH100", "did you mean: llama"),
         ("serve -m llama3.1-70b", "--gpus"),

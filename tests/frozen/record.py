@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import json
 import random
+import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -24,11 +25,12 @@ from planner.plan import Plan
 from planner.stages import layers_per_rank
 from planner.training.estimate import estimate
 from planner.training.job import Job
+from tests.frozen import serving
 from tests.jobs import job, library, model
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-DRAWN, MEASURED = HERE / "drawn.json.gz", HERE / "measured.json.gz"
+DRAWN, MEASURED, SERVED = (HERE / f"{name}.json.gz" for name in ("drawn", "measured", "served"))
 CORPORA = (ROOT / "benchmarks" / "measured", ROOT.parent / "shared" / "data")
 """Runs that are committed, and those that may lie beside a checkout."""
 
@@ -156,11 +158,14 @@ def kind(name: str) -> str:
 
 
 def main(names: Sequence[str] = ()) -> None:
-    """Write both records."""
+    """Write the records: all, or those of deployments alone ("served")."""
+    write(SERVED, serving.record())
+    if "served" in names:
+        return
     rows = [draw(seed) for seed in range(COUNT)]
     write(DRAWN, [row | {"said": said(*drawn(row))} for row in rows])
     write(MEASURED, dict(tables()))
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

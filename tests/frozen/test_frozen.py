@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.frozen import record
+from tests.frozen import record, serving
 
 
 def test_drawn_plans_stand_still() -> None:
@@ -36,3 +36,14 @@ def test_measured_runs_stand_still(name: str, today: dict[str, Any]) -> None:
     then, now = record.keyed(record.read(record.MEASURED)[name]), record.keyed(today[name])
     assert then.keys() <= now.keys()
     assert not {i: moved for i, row in then.items() if (moved := record.close(now[i], row))}
+
+
+@pytest.mark.parametrize("index", range(len(serving.QUESTIONS)))
+def test_deployments_stand_still(index: int) -> None:
+    """The first three of every question's ranking, by part, to 1e-9."""
+    then = record.read(record.SERVED)[index]
+    assert (then["model"], then["gpus"], then["asked"]) == serving.QUESTIONS[index]
+    now = serving.said(*serving.QUESTIONS[index])
+    assert len(now) == len(then["said"])
+    for one, other in zip(now, then["said"], strict=True):
+        assert one == pytest.approx(other, rel=1e-9)
