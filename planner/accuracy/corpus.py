@@ -7,6 +7,7 @@ the last two is a label on the case.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -15,7 +16,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from planner.accuracy.machines import Shelf, find_cluster, find_framework
-from planner.accuracy.mapping import APART, DOUBTFUL, FAMILIES, HALF_GRADIENTS, NARROW_WEIGHTS, SOURCES, Facts
+from planner.accuracy.mapping import APART, DOUBTFUL, FAMILIES, HALF_GRADIENTS, MENDED, NARROW_WEIGHTS, SOURCES, Facts
 from planner.accuracy.plans import find_plans
 from planner.accuracy.rows import Row, Unusable, says, whole
 from planner.accuracy.settings import capacity, graphs
@@ -155,7 +156,7 @@ def find_case(shelf: Shelf, row: Row, jobs: dict[tuple[Any, ...], Job] | None = 
     """
     if row["metric"].startswith("unusable"):
         raise Unusable(row["metric"].partition(": ")[2])
-    source = family(row["id"])
+    source, row = family(row["id"]), _mended(row)
     facts = SOURCES.get(source, Facts())
     row = row | {k: v for k, v in facts.row.items() if row.get(k, "") in ("", "unknown")}
     model, shape_labels = find_model(shelf, row, facts)
@@ -174,6 +175,14 @@ def find_case(shelf: Shelf, row: Row, jobs: dict[tuple[Any, ...], Job] | None = 
     labels = {*facts.labels, *shape_labels, *cluster_labels, *framework_labels, *plan_labels, *_kinds(row, job)}
     case = Case(row["id"], source, job, plans[0], plans[1:], labels=frozenset(labels), notes=row.get("notes", ""))
     return replace(case, group=_group(row), **value)
+
+
+def _mended(row: Row) -> Row:
+    """The row with the cells that its source has otherwise."""
+    for begins, cells, right in MENDED:
+        if re.match(begins, row["id"]) and all(row.get(name, "") == value for name, value in cells.items()):
+            row = row | right
+    return row
 
 
 def _half_gradients(row: Row, framework: Framework) -> Framework:

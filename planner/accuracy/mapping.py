@@ -187,6 +187,15 @@ SOURCES: dict[str, Facts] = {
 }
 """Facts by source family."""
 
+MENDED: tuple[tuple[str, dict[str, str], dict[str, str]], ...] = (
+    # nemotron/launch.sh@v25.04.02 of NVIDIA/dgxc-benchmarking: PP=8 VP=12, as in the releases before and after
+    ("dgxc-", {"model": "nemotron4-340b", "release": "v25.04.02", "vp": ""}, {"vp": "12", "schedule": "interleaved"}),
+    # steps of one ablation, each on top of those before: CUDA graphs come with the sixth
+    ("dsv3abl-0[1-5]", {}, {"cuda_graphs": "none"}),
+    ("dsv3abl-", {"cuda_graphs": ""}, {"cuda_graphs": "partial"}),
+)
+"""How an id begins (a pattern), cells of its row, and cells that its source has otherwise."""
+
 DOUBTFUL: dict[str, str] = {
     "aa-076": "slower than the same layout at micro-batch 2; allocator near its limit suspected",
     "aa-079": "slower than the same layout at micro-batch 2; allocator near its limit suspected",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from planner.accuracy.rows import Row, Unusable, number, says
-from planner.blocks.counts import parameters
+from planner.blocks.counts import active_parameters, model_flops
 from planner.training.job import Job
 from planner.units import GIB
 
@@ -45,6 +45,8 @@ def _seconds(row: Row, job: Job, metric: str, value: float) -> float:
         half = says(row, "notes", ("causal",)) or row.get("framework", "").startswith("Megatron-Bridge")
         causal = half and not says(row, "notes", ("non-causal",))
         return tokens * token_flops(job, causal) / (value * 1e12 * gpus)
+    if metric == "tflops_per_gpu" and row.get("framework", "").startswith("Megatron"):
+        return tokens * megatron_flops(job) / (value * 1e12 * gpus)
     raise Unusable(f"{metric[:40]} is not a time, a speed or a memory")
 
 
@@ -59,16 +61,25 @@ def narayanan_flops(job: Job) -> float:
 
 
 def token_flops(job: Job, causal: bool) -> float:
-    """Model FLOPs per token, 6*P + 12*L*s*h; P are the weights of matrix products, the output layer included.
+    """Model FLOPs per token, 6*P + 12*L*s*h; P are the weights of matrix products that it meets, and the output layer.
 
     Korthikanti 2022, NeMo and MosaicML count the whole attention square; Megatron-Bridge and ml-engineering half of
     it, 6*L*s*h.
     """
     model = job.model
     table = model.vocab * model.hidden
-    weights = parameters(model).total - (0.0 if model.tied_embeddings else table)
+    weights = active_parameters(model) - (0.0 if model.tied_embeddings else table)
     attention = (6.0 if causal else 12.0) * model.layers * job.workload.seq * model.hidden
     return float(6.0 * weights + attention)
+
+
+def megatron_flops(job: Job) -> float:
+    """FLOPs per token as Megatron-Core prints them: 6*P of the weights a token meets, and half of the attention square.
+
+    Qwen3-235B-A22B at 4k: 148.0e9 (Megatron-LM training/training.py, num_floating_point_operations).
+    """
+    linear, square = model_flops(job.model, 1.0), model_flops(job.model, float(job.workload.seq))
+    return (linear + square) / 2.0
 
 
 def _tool(row: Row) -> str:

@@ -50,16 +50,17 @@ def validate(
             raise PlannerError("--svg, --html and --label are about training runs", "--serve has --rows, --json")
         return validate_serving(files or [], as_json, rows, profiles, quiet)
     corpus = _read(files or [measured("measured")], profiles, quiet)
+    from planner.accuracy.classes import classes
     from planner.accuracy.predict import predict
     from planner.accuracy.score import apart, main, score
+    from planner.cli.outfile import save_for
+    from planner.report import validation
 
     cases = _labelled(corpus.cases, label or [])
     with _progress(len(cases), quiet) as tick:
         predictions = predict(cases, tick)
     chosen = predictions if label else main(predictions)
-    whole, kinds = score(chosen), {} if label else apart(predictions)
-    from planner.cli.outfile import save_for
-    from planner.report import validation
+    scores = validation.Scores(score(chosen), {} if label else apart(predictions), classes(predictions))
 
     for path, option, draw in ((svg, "--svg", _svg), (html, "--html", _html)):
         if path is not None:
@@ -67,12 +68,12 @@ def validate(
     if rows is not None:
         save_for("--rows", rows, validation.row_table(predictions))
     if as_json:
-        answer = validation.document(whole, kinds, cases, corpus.skipped)
+        answer = validation.document(scores, cases, corpus.skipped)
         sys.stdout.write(json.dumps(answer, indent=2, allow_nan=False) + "\n")
         return
     from planner.cli.screen import show, width
 
-    show(validation.tables(whole, kinds, cases, corpus.skipped, width()))
+    show(validation.tables(scores, cases, corpus.skipped, width()))
 
 
 def _read(paths: list[Path], profiles: Path | None, quiet: bool) -> Corpus:

@@ -10,10 +10,12 @@ from dataclasses import asdict
 from math import isnan, nan
 from typing import Any
 
+from planner.accuracy.classes import ClassScore, Inside
 from planner.accuracy.corpus import Case, Skipped
 from planner.accuracy.measures import Confusion, Errors
 from planner.accuracy.predict import Prediction
 from planner.accuracy.score import MemoryErrors, Ranking, Score, Source
+from planner.frozen import frozen
 from planner.report.grid import BOLD, Column, paint
 from planner.report.grid import tables as grids
 from planner.units import GIB
@@ -24,19 +26,27 @@ MOST_REASONS = 12
 SCHEMA = "planner.validation/1"
 
 
-def document(
-    whole: Score, apart: dict[str, Score], cases: Sequence[Case], skipped: Sequence[Skipped]
-) -> dict[str, Any]:
+@frozen
+class Scores:
+    """What was scored: the main score, the kinds apart by label, and all runs by class."""
+
+    whole: Score
+    apart: dict[str, Score]
+    classes: tuple[ClassScore, ...]
+
+
+def document(scores: Scores, cases: Sequence[Case], skipped: Sequence[Skipped]) -> dict[str, Any]:
     """The scores, machine-readable; times in seconds, memory in GiB, errors as shares of the measured value."""
     return {
         "schema": SCHEMA,
-        "summary": summary(whole),
-        "sources": [source(one) for one in whole.sources],
-        "groups": [asdict(group) for group in whole.groups],
+        "summary": summary(scores.whole),
+        "sources": [source(one) for one in scores.whole.sources],
+        "groups": [asdict(group) for group in scores.whole.groups],
         "apart": {
             label: {"summary": summary(score), "sources": [source(one) for one in score.sources]}
-            for label, score in apart.items()
+            for label, score in scores.apart.items()
         },
+        "classes": [of_class(one) for one in scores.classes],
         "rows": rows(cases, skipped),
     }
 
@@ -59,10 +69,29 @@ def source(one: Source) -> dict[str, Any]:
     return {"source": one.name, "step_time": _errors(one.step)} | ranking
 
 
+def of_class(one: ClassScore) -> dict[str, Any]:
+    """The measures of one class; of verdicts also the share right of runs that ran."""
+    ran = one.fit.fits_fits + one.fit.fits_oom
+    return {
+        "class": one.name,
+        "step_time": _errors(one.step),
+        "step_time_by_source": _errors(one.by_source),
+        "step_time_in_band": _held(one.step_band),
+        "memory": _errors(one.memory),
+        "memory_in_band": _held(one.memory_band),
+        "fit": _fit(one.fit) | {"ran": ran, "ran_share": one.fit.fits_fits / ran if ran else None},
+    }
+
+
+def _held(found: Inside) -> dict[str, Any]:
+    return asdict(found) | {"share": found.share}
+
+
 def rows(cases: Sequence[Case], skipped: Sequence[Skipped]) -> dict[str, Any]:
     """How many rows were used, how many of them in the main score, and why others were not."""
     reasons = Counter(skip.reason for skip in skipped)
     return {
+        "read": len(cases) + len(skipped),
         "used": len(cases),
         "main": sum(case.main for case in cases),
         "skipped": len(skipped),
@@ -115,18 +144,20 @@ def _row(p: Prediction) -> list[Any]:
     return [*cells, " ".join(sorted(case.labels)), *(f"{part:.5g}" for part in p.parts.values())]
 
 
-def tables(
-    whole: Score, apart: dict[str, Score], cases: Sequence[Case], skipped: Sequence[Skipped], width: int | None
-) -> Iterator[str]:
-    """The scores in lines: per source, over sources, what is scored apart, and what was left out."""
+def tables(scores: Scores, cases: Sequence[Case], skipped: Sequence[Skipped], width: int | None) -> Iterator[str]:
+    """The scores in lines: per source, over sources, what is scored apart, by class, and what was left out."""
+    whole, apart = scores.whole, scores.apart
     mean = cells(("mean", whole.step, _without_gib(whole.memory), whole.ranking, whole.fit))
     lines = [cells((s.name, s.step, s.memory, s.ranking, s.fit)) for s in whole.sources]
     yield from (*_table("source", [*lines, [paint(cell, BOLD) for cell in mean]], width), "")
     if apart:
         lines = [cells((name, s.step, _without_gib(s.memory), s.ranking, s.fit)) for name, s in apart.items()]
         yield from (*_table("scored apart", lines, width), "")
+    lines = [class_cells(one) for one in scores.classes]
+    yield from (*grids([Column("class", right=False), *CLASS_COLUMNS], [lines], width), "")
     used, main = len(cases), sum(case.main for case in cases)
-    yield f"{used:,} rows used, {main:,} of them in the main score; {len(skipped):,} skipped:"
+    read = used + len(skipped)
+    yield f"{used:,} of {read:,} rows used, {main:,} of them in the main score; {len(skipped):,} skipped:"
     reasons = Counter(skip.reason for skip in skipped).most_common()
     yield from (f"{count:>7,}  {reason}" for reason, count in reasons[:MOST_REASONS])
     if rest := sum(count for _, count in reasons[MOST_REASONS:]):
@@ -148,6 +179,34 @@ COLUMNS = (
     Column("fits", 4),
     Column("oom", 4),
 )
+
+
+CLASS_COLUMNS = (
+    *map(Column, ("runs", "median", "p90")),
+    Column("bias", 2),
+    Column("median over sources", 6, head="sources"),
+    Column("p90 over sources", 7, head="p90"),
+    Column("steps in band", 3, head="in band"),
+    Column("peaks", 4),
+    Column("median of memory", 1, head="median"),
+    Column("p90 of memory", 1, head="p90"),
+    Column("peaks in band", 5, head="in band"),
+    Column("fits", 1),
+    Column("share that fits", 1, head="share"),
+)
+
+
+def class_cells(one: ClassScore) -> list[str]:
+    """One class as text: steps over runs and over sources, peaks, runs said to fit of those that ran."""
+    text = [one.name, *_spread(one.step), "" if one.step is None else f"{one.step.bias:+.1%}"]
+    text += [*_spread(one.by_source)[1:], _share(one.step_band.share), *_spread(one.memory)]
+    ran = one.fit.fits_fits + one.fit.fits_oom
+    right = one.fit.fits_fits / ran if ran else None
+    return [*text, _share(one.memory_band.share), _of(one.fit.fits_fits, one.fit.fits_oom), _share(right)]
+
+
+def _share(found: float | None) -> str:
+    return "" if found is None else f"{found:.0%}"
 
 
 def _table(title: str, lines: Sequence[Sequence[str]], width: int | None) -> list[str]:
