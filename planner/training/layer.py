@@ -277,13 +277,18 @@ def _core_times(job: Job, share: Share, work: Core) -> Times:
 
 
 def _exposed(job: Job, share: Share, ops: Sequence[Operator]) -> tuple[Num, Num, Num]:
-    """Traffic of one pass that nothing hides, over tp and etp, cp, and ep; the attention core's own stands apart."""
+    """Traffic of one pass that nothing hides, over tp and etp, cp, and ep; the attention core's own stands apart.
+
+    What hides tensor-parallel traffic beside products (Userbuffers) works between the accelerators of one host.
+    """
     seconds: dict[str, Num] = {"tp": 0.0, "etp": 0.0, "cp": 0.0, "ep": 0.0}
     for op in ops:
         for one in op.traffic:
             seconds[one.axis] = seconds[one.axis] + traffic_time(job, share, one)
     ep = seconds["ep"] * (1.0 - job.framework.expert_overlap) if share.overlap else seconds["ep"]
-    return job.framework.tp_exposed * (seconds["tp"] + seconds["etp"]), seconds["cp"], ep
+    hidden = share.tp <= float(job.cluster.node.count)
+    left = np.where(hidden, job.framework.tp_exposed, max(job.framework.tp_exposed, 1.0))[()]
+    return left * (seconds["tp"] + seconds["etp"]), seconds["cp"], ep
 
 
 @formula(lambda job, share, traffic: f"{traffic.axis} {traffic.kind}", unit="s")
