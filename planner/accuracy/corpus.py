@@ -31,6 +31,7 @@ from planner.schema.formats import COMPUTED, STORED
 from planner.schema.framework import Framework
 from planner.schema.hardware import Cluster
 from planner.schema.model import Model
+from planner.schema.recipe import Recipe
 from planner.schema.workload import Workload
 from planner.training.job import Job, check_formats
 from planner.wording import schema_problem
@@ -164,10 +165,11 @@ def find_case(shelf: Shelf, row: Row, jobs: dict[tuple[Any, ...], Job] | None = 
     framework, framework_labels = find_framework(shelf, row)
     framework = _half_gradients(row, framework)
     workload = _workload(row, model, cluster)
-    preset = framework.name, framework.gradient_bytes
+    recipe = _narrow_attention(row, workload.precision)
+    preset = framework.name, framework.gradient_bytes, recipe is None
     place = cluster.nodes, cluster.used, row.get("interconnect", "")
     key = (model, workload, *preset, row["gpu"], *place)
-    job = Job(model, cluster, workload, framework)
+    job = Job(model, cluster, workload, framework, recipe)
     if jobs is not None:
         job = jobs.setdefault(tuple(map(_hashable, key)), job)
     plans, plan_labels = find_plans(row, job, source)
@@ -245,6 +247,12 @@ def _narrow_weights(row: Row, recipe: str) -> bool:
         return False
     custom = row.get("framework", "").startswith(NARROW_WEIGHTS) and recipe != "fp8-blockwise"
     return custom or says(row, "notes", ("fp8 parameters", "fp8_param_gather=true", "fp8 all-gather"))
+
+
+def _narrow_attention(row: Row, name: str) -> Recipe | None:
+    """The recipe with its attention core in 8 bit, where the row says so; None where it does not."""
+    said = says(row, "notes", ("fp8 attention", "fp8_dot_product_attention=true"))
+    return packaged_recipe(name).model_copy(update={"attention": "fp8"}) if said else None
 
 
 def _attention(row: Row) -> str:

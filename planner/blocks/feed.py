@@ -91,7 +91,23 @@ def experts(feed: Experts, hidden: int, share: Share) -> tuple[Operator, ...]:
             traffic=(gathered,),
             modules=("moe",),
         ),
+        *(_biased(routed, local, (one.matrices - 1) * width, hidden, share) if one.bias else ()),
         *_shared(feed, wide, share),
+    )
+
+
+def _biased(rows: Num, local: Num, width: Num, hidden: int, share: Share) -> tuple[Operator, ...]:
+    """What experts with biases (gpt-oss) do in plain operations: clamp both halves, and add bias times probability.
+
+    Clamped, joined again: 4 passes over what `up` gives, of which one stays. b*p and its sum in fp32, expert by expert,
+    joined, cast: 28 bytes an element (Megatron-LM fusions/fused_bias_geglu.py, transformer/moe/experts.py).
+    """
+    clamp = Stream(4.0 * share.activation * rows * width, 3.0)
+    add = Stream(14.0 * share.activation * rows * hidden, 2.0 * local + 2.0)
+    saved = share.activation * rows * width
+    return (
+        Operator("experts clamp", "experts", clamp, saved=saved, modules=("moe", "moe_act")),
+        Operator("experts bias", "experts", add, modules=("moe",)),
     )
 
 

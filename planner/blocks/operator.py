@@ -128,7 +128,7 @@ class Stream:
     """
 
     moved: Num
-    kernels: float
+    kernels: Num
     mirrored: bool = False
 
 

@@ -157,12 +157,13 @@ def own_port_rate(cluster: Cluster, members: Group) -> Num:
     return rate
 
 
-def exchange_rate(cluster: Cluster, members: Group) -> Num:
+def exchange_rate(cluster: Cluster, members: Group, deepep: bool = False) -> Num:
     """Rate inside a domain where every accelerator sends to every other one; that of rings where none was measured."""
     fast = cluster.scaleup
     if fast is None or fast.exchange is None:
         return members.inside_rate
-    return members.inside_rate * (fast.exchange / fast.efficiency)
+    share = fast.deepep if deepep and fast.deepep is not None else fast.exchange
+    return members.inside_rate * (share / fast.efficiency)
 
 
 @formula("all-to-all", unit="s")

@@ -65,12 +65,12 @@ def dispatch(cluster: Cluster, members: Group, tokens: Num, routing: Routing, di
     if dispatcher == "allgather":
         return collectives.all_gather(members, members.size * tokens)
     if dispatcher in ONE_COPY:
-        return one_copy(cluster, members, tokens, routing)
+        return one_copy(cluster, members, tokens, routing, dispatcher)
     raise ValueError(f"no dispatcher {dispatcher!r}")
 
 
 @formula("dispatch", "deepseek-ai/DeepEP README.md", "s")
-def one_copy(cluster: Cluster, members: Group, tokens: Num, routing: Routing) -> Num:
+def one_copy(cluster: Cluster, members: Group, tokens: Num, routing: Routing, dispatcher: str) -> Num:
     """One copy for each domain, one for each rank in it, both at once: max(far, near) + latency.
 
     DeepEP, 65,536 tokens of 7,168 in 16 bit to 8 of 256 experts on 8 H100: 5.25 ranks on average, 7/8 of them others,
@@ -80,7 +80,6 @@ def one_copy(cluster: Cluster, members: Group, tokens: Num, routing: Routing) ->
     inside = n / domains
     far = tokens * distinct(reach(domains, routing), routing[0]) * (domains - 1.0) / domains
     near = tokens * distinct(reach(n, routing), routing[0]) * (inside - 1.0) / inside
-    time = np.maximum(
-        near / collectives.exchange_rate(cluster, members), far / collectives.own_port_rate(cluster, members)
-    )
+    inside_rate = collectives.exchange_rate(cluster, members, dispatcher == "deepep")
+    time = np.maximum(near / inside_rate, far / collectives.own_port_rate(cluster, members))
     return np.where(n > 1.0, time + members.latency, 0.0)[()]

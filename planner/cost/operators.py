@@ -101,7 +101,7 @@ def weight_gradient_time(accelerator: Accelerator, precision: str, gemm: Product
 
 
 @formula("streaming", ROOFLINE, "s")
-def streaming_time(accelerator: Accelerator, moved: Num, kernels: float = 1.0) -> Num:
+def streaming_time(accelerator: Accelerator, moved: Num, kernels: Num = 1.0) -> Num:
     """Time of kernels that only move bytes through device memory: kernels * t_kernel + bytes / (bandwidth * e_mem)."""
     eff = accelerator.efficiency
     return kernels * eff.kernel + moved / (accelerator.bandwidth * eff.memory)

@@ -122,7 +122,8 @@ class Link(Profile):
         socket, socket_rate: accelerators on one processor socket of the host ("pcie"), and what all rings that leave it
             share, per direction.
         efficiency: share of `rate` that large ring collectives reach (bus bandwidth over rate).
-        exchange: the same where every accelerator sends to every other; absent: as in rings.
+        exchange: the same where every accelerator sends to every other; absent: as in rings. deepep: the same by
+            DeepEP's kernels, which are written for eight; absent: as others.
         congestion: domains that halve a network's rate: rate / (1 + (domains - 1) / congestion); absent: none do.
         stall, stall_nodes: time that a send loses on clusters of at least so many nodes (seen on one; 0 elsewhere).
         latency: fixed time per collective; hop_latency: added per further member of the ring.
@@ -140,6 +141,7 @@ class Link(Profile):
     socket_rate: BytesPerSecond | None = None
     efficiency: Fraction
     exchange: Fraction | None = None
+    deepep: Fraction | None = None
     latency: Seconds
     hop_latency: Seconds
     congestion: Domains | None = None
