@@ -211,7 +211,7 @@ def _workload(row: Row, model: Model, cluster: Cluster) -> Workload:
         "attention": _attention(row),
         "method": row.get("method") or ("lora" if _is_lora(row) else "full"),
         **{name: row[name] for name in TUNED if row.get(name)},
-        "offload": "optimizer" if says(row, "notes", ("cpu-offloaded adamw",)) else "none",
+        **_offload(row),
         "graphs": graphs(row)[0] if model.moe else "none",
         "capacity": capacity(row) if model.moe else None,
     }
@@ -220,6 +220,14 @@ def _workload(row: Row, model: Model, cluster: Cluster) -> Workload:
     except ValidationError as error:
         problem = error.errors()[0]
         raise Unusable(f"{problem['loc'][0]}: {schema_problem(problem)}") from None
+
+
+def _offload(row: Row) -> dict[str, Any]:
+    """What the notes say lives on the host: the optimizer, or the activations of so many layers."""
+    layers = re.search(r"activation offload (\d+) layers", row.get("notes", ""))
+    if layers:
+        return {"offload": "activations", "offload_layers": layers[1]}
+    return {"offload": "optimizer" if says(row, "notes", ("cpu-offloaded adamw",)) else "none"}
 
 
 TUNED = ("lora_rank", "lora_targets", "base", "optimizer", "loss")
@@ -277,7 +285,7 @@ def _kinds(row: Row, job: Job) -> Iterable[str]:
     yield from (("moe", *graphs(row)[1]) if job.model.moe else ())
     yield from (("lora",) if job.lora else ())
     yield from (("finetune",) if job.framework.tunes else ())
-    yield from (("offload",) if job.workload.offload != "none" else ())
+    yield from (("offload",) if job.workload.offload in ("optimizer", "parameters") else ())
     yield from (("derived",) if "derived" in notes else ())
     yield from (("doubtful",) if says(row, "notes", ("doubtful", "suspect")) or row["id"] in DOUBTFUL else ())
     yield from (("assumed-layout",) if "assumed for smaller node counts" in notes else ())

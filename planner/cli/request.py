@@ -123,6 +123,12 @@ class Request:
     offload: Annotated[
         str, typer.Option("--offload", help="none, optimizer, parameters or activations", rich_help_panel=_JOB)
     ] = "none"
+    offload_layers: Annotated[
+        int,
+        typer.Option(
+            "--offload-layers", help="Layers of a rank that offload activations; 0: all", rich_help_panel=_JOB
+        ),
+    ] = 0
     cp_comm: Annotated[
         str | None,
         typer.Option(

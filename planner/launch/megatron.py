@@ -12,7 +12,7 @@ from planner.plan import Plan
 from planner.schema.model import LatentAttention, MixtureOfExperts, Model
 from planner.stages import chunk_layers
 from planner.training.frameworks import FRAMEWORK_RULES
-from planner.training.frameworks.megatron import OPTIMIZERS
+from planner.training.frameworks.megatron import OPTIMIZERS, offloaded_layers
 from planner.training.job import Job
 from planner.training.rule import Rule
 from planner.training.trade import trade
@@ -181,7 +181,8 @@ def graph_flags(setup: Setup) -> list[Flag]:
 
 def sharding_flags(setup: Setup) -> list[Flag]:
     """ZeRO-1 is the distributed optimizer, ZeRO-2 and 3 are Megatron-FSDP."""
-    stage, offload = setup.plan.zero, setup.job.workload.offload == "optimizer"
+    stage, asked = setup.plan.zero, setup.job.workload.offload
+    offload = asked == "optimizer"
     flags: list[Flag] = [("--use-distributed-optimizer",)] if stage or offload else []
     if stage >= 2:
         flags += [
@@ -195,6 +196,8 @@ def sharding_flags(setup: Setup) -> list[Flag]:
         flags += [number("num-distributed-optimizer-instances", setup.plan.dp_replicate)]
     if offload:
         flags += [("--optimizer-cpu-offload",), ("--use-precision-aware-optimizer",)]
+    if asked == "activations":
+        flags += [number("cpu-offloading-num-layers", offloaded_layers(setup.job))]
     return flags + _optimizer_flags(setup.job.workload.optimizer, offload)
 
 

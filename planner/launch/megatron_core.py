@@ -17,7 +17,7 @@ from planner.launch.megatron_layout import placement_flags
 from planner.launch.program import File, Program, Setup, Target, only_file
 from planner.schema.model import LatentAttention, MixtureOfExperts, Model
 from planner.stages import chunk_layers
-from planner.training.frameworks.megatron import OPTIMIZERS
+from planner.training.frameworks.megatron import OPTIMIZERS, offloaded_layers
 from planner.training.rule import Rule
 from planner.training.trade import trade
 
@@ -133,6 +133,7 @@ def transformer(setup: Setup) -> dict[str, Any]:
         "attention_backend": Code(f"AttnBackend.{backend(setup.job)}"),
         **({"cp_comm_type": traded.kind} if traded else {}),
         **recompute(setup),
+        **offloading(setup),
         **(dispatching(setup) if model.moe else {}),
         **graphs(setup),
     }
@@ -239,6 +240,13 @@ def placement(setup: Setup) -> dict[str, Any]:
     flags = placement_flags(setup.job.model, setup.plan)
     fields = {FIELDS[name]: value if "layout" in name else int(value) for name, value in flags}
     return fields | ({"overlap_p2p_comm": True, "batch_p2p_comm": False} if setup.plan.v > 1 else {})
+
+
+def offloading(setup: Setup) -> dict[str, Any]:
+    """Layers whose activations go to the host."""
+    if setup.job.workload.offload != "activations":
+        return {}
+    return {"cpu_offloading": True, "cpu_offloading_num_layers": offloaded_layers(setup.job)}
 
 
 def recompute(setup: Setup) -> dict[str, Any]:

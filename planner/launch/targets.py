@@ -52,13 +52,19 @@ MIXERS_WRITTEN = Rule(
 )
 
 
-OFFLOAD_WRITTEN = Rule(
-    "offload_written",
-    lambda j, p: j.workload.offload in ("none", "optimizer"),
-    "scripts offload the optimizer at most: --offload optimizer",
-    "definition",
-)
-"""What no target writes yet."""
+def _offload(target: Target) -> Rule:
+    """Scripts offload the optimizer; Megatron-LM's activations as well."""
+    kinds = ("none", "optimizer", "activations") if target.name in ACTIVATIONS else ("none", "optimizer")
+    return Rule(
+        "offload_written",
+        lambda j, p: j.workload.offload in kinds,
+        f"scripts offload {' or '.join(kinds[1:])} at most: --offload",
+        "definition",
+    )
+
+
+ACTIVATIONS = ("megatron", "megatron-core")
+"""Targets that can be told to send activations to the host."""
 
 
 def _spelled(target: Target) -> Rule:
@@ -111,4 +117,6 @@ def refusal(target: Target, setup: Setup) -> Rule | None:
 def rules_of(target: Target) -> tuple[Rule, ...]:
     """What a plan has to obey for a target to write it."""
     rules = (_spelled(target), *target.rules)
-    return (OFFLOAD_WRITTEN, *rules) if target.name in FROM_LIBRARY else (OFFLOAD_WRITTEN, MIXERS_WRITTEN, *rules)
+    if target.name not in FROM_LIBRARY:
+        rules = (MIXERS_WRITTEN, *rules)
+    return (_offload(target), *rules)

@@ -73,6 +73,7 @@ def ask(
     lora_rank: int | None = None,
     optimizer: str = "adam",
     offload: str = "none",
+    offload_layers: int = 0,
     loss: str | None = None,
     cp_comm: str | None = None,
     fp8_param_gather: bool = False,
@@ -109,7 +110,8 @@ def ask(
     ranges = {name: parse_range(name, text) for name, text in options.items() if text is not None}
     said = (global_batch, batch_tokens, gradient_accumulation_steps, seq or default_sequence(shape.value))
     batch, reckoned = sequences(*said, cluster.value.gpus, ranges)
-    chosen |= {"offload": offload, "loss": loss, "context": cp_comm, "precision": recipe.name} | trained | experts
+    chosen |= {"offload": offload, "offload_layers": offload_layers}
+    chosen |= {"loss": loss, "context": cp_comm, "precision": recipe.name} | trained | experts
     workload, defaults = _workload(shape.value, cluster.value, seq, batch, chosen, preset.value.tunes)
     check_schedules(preset.value)
     job = kept_free(Job(shape.value, cluster.value, workload, preset.value, recipe), margin, strict_fit)

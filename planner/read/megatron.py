@@ -220,12 +220,19 @@ def read_workload(facts: Facts, notes: list[str]) -> dict[str, Any]:
         "attention": _attention(facts),
         "context": _context(facts),
         "optimizer": "muon" if facts.text("optimizer").endswith("muon") else "adam",
-        "offload": "optimizer" if facts.has("optimizer-cpu-offload") else "none",
+        **_offload(facts),
         **({"loss": "fused"} if _fused_loss(facts) else {}),
         **(_narrow(facts) if precision not in ("bf16", "fp16") else {}),
         "graphs": graphs(facts),
         **capacity(facts, notes),
     }
+
+
+def _offload(facts: Facts) -> dict[str, Any]:
+    """What lives on the host: the optimizer's states, else the activations of so many layers."""
+    if facts.has("optimizer-cpu-offload"):
+        return {"offload": "optimizer"}
+    return {"offload": "activations", "offload_layers": facts.offloaded} if facts.offloaded else {"offload": "none"}
 
 
 def _fused_loss(facts: Facts) -> bool:

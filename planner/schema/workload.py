@@ -61,6 +61,7 @@ class Workload(Record):
             "full", of a whole iteration.
         offload: "optimizer" keeps optimizer states in host memory and updates on the CPU; "parameters" the weights of a
             ZeRO-3 shard as well; "activations" what blocks keep for the backward pass, all but two blocks' worth.
+        offload_layers: of "activations", layers of every rank that do so (0: all).
     """
 
     seq: Positive
@@ -74,6 +75,7 @@ class Workload(Record):
     base: Base = "nf4"
     optimizer: Optimizer = "adam"
     offload: Offload = "none"
+    offload_layers: Whole = 0
     loss: LossKernel | None = None
     fp8_param_gather: bool = False
     bf16_first: Whole = 0

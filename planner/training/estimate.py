@@ -22,7 +22,7 @@ from planner.stages import Row, chunk_table, rows
 from planner.training.job import Job
 from planner.training.layer import STAGE, Pass, Piece, pieces
 from planner.training.memory import HeldRow, held_rows
-from planner.training.moments import activations_kept, peak_memory
+from planner.training.moments import activations_away, peak_memory
 from planner.training.update import Carried, carried, data_traffic, optimizer_time
 
 
@@ -184,7 +184,7 @@ def _offloading(job: Job, plan: Plan, slowest: StagePass) -> Num:
     """What activations cost that go to the host behind the forward pass and come back behind the backward."""
     if job.workload.offload != "activations":
         return 0.0
-    trip = activations_kept(job, plan) / job.cluster.accelerator.host_rate
+    trip = activations_away(job, plan) / job.cluster.accelerator.host_rate
     passes = (slowest.forward.total, slowest.backward.total)
     return plan.m * sum(np.maximum(trip - one, 0.0) for one in passes)
 

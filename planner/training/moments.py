@@ -171,23 +171,29 @@ def offloaded_activations(job: Job, plan: Plan) -> Num:
     """Bytes of activations of the rank with most, which lie in host memory where they are offloaded."""
     plan = plan.floats()
     rows = held_rows(job, plan)
-    return reduce(
-        np.maximum, [stored(row, recomputed_share(plan.recompute_layers, plan.v, row.layers)) for row in rows]
-    )
+    shares = [(row, recomputed_share(plan.recompute_layers, plan.v, row.layers)) for row in rows]
+    return reduce(np.maximum, [_away(job, row) * stored(row, again) for row, again in shares])
 
 
-def activations_kept(job: Job, plan: Plan) -> Num:
-    """Bytes that the rank with most keeps of one micro-batch."""
+def activations_away(job: Job, plan: Plan) -> Num:
+    """Bytes of one micro-batch that the rank with most sends to the host."""
     shares = [(row, recomputed_share(plan.recompute_layers, plan.v, row.layers)) for row in held_rows(job, plan)]
-    return reduce(np.maximum, [_each(row, again) for row, again in shares])
+    return reduce(np.maximum, [_away(job, row) * _each(row, again) for row, again in shares])
+
+
+def _away(job: Job, row: HeldRow) -> Num:
+    """Share of a rank's layers whose activations are offloaded."""
+    layers = job.workload.offload_layers
+    return np.minimum(layers / np.maximum(row.layers, 1.0), 1.0) if layers else 1.0
 
 
 def on_device(job: Job, row: HeldRow, again: Num) -> Num:
-    """Bytes of activations on the device: all, or two blocks' worth where they are offloaded."""
+    """Bytes of activations on the device: all, or those of layers that stay and two blocks' worth of the others."""
     held = stored(row, again)
     if job.workload.offload != "activations":
         return held
-    return np.minimum(held, 2.0 * _each(row, again) / np.maximum(row.layers, 1.0))
+    gone = _away(job, row) * held
+    return held - gone + np.minimum(gone, 2.0 * _each(row, again) / np.maximum(row.layers, 1.0))
 
 
 def stored(row: HeldRow, again: Num) -> Num:

@@ -95,6 +95,8 @@ def untried_policies(job: Job, bounds: Bounds) -> Iterator[tuple[str, str]]:
     heavy = [name for name in recomputable(job) if name not in (*LIGHT, "core_attn")]
     if heavy and bounds.modules is None and bounds.recompute is None and job.model.moe is not None:
         yield f"recomputing {', '.join(heavy)} alone", f"--recompute-modules {heavy[0]}"
+    if job.workload.offload == "none" and job.framework.target == "megatron":
+        yield "activations in host memory", "--offload activations"
 
 
 def overlap_runs(plan: Plan) -> Any:

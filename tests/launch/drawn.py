@@ -52,7 +52,9 @@ def draw(
 def setup(of: str | Model, on: str, preset: str = "any", *, seq: int = 256, batch: int = 64, **plan: Any) -> Setup:
     """One plan; dp and m follow from the others. Names of `Workload` may stand among the plan's."""
     workload = {
-        name: plan.pop(name) for name in ("precision", "optimizer", "offload", "attention", "method") if name in plan
+        name: plan.pop(name)
+        for name in ("precision", "optimizer", "offload", "offload_layers", "attention", "method")
+        if name in plan
     }
     job = jobs.job(of, on, preset, seq=seq, batch=batch, **workload)
     degrees = {"tp": 1, "cp": 1, "pp": 1, "b": 1} | plan

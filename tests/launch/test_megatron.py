@@ -63,6 +63,14 @@ def test_fsdp_wants_other_connections() -> None:
     assert found.environment == {} and found.unset == ("CUDA_DEVICE_MAX_CONNECTIONS",)
 
 
+def test_activations_in_the_host() -> None:
+    """Of as many layers as are asked for, else of all but the last."""
+    for layers, written in ((12, 12), (0, 31)):
+        job = jobs.job("llama3-8b", "8xA100", seq=4096, batch=64, offload="activations", offload_layers=layers)
+        lines = flag_lines(TARGET.program(Setup(job, Plan(dp=8, b=1, m=8, zero=1)))).splitlines()
+        assert any(f"--cpu-offloading-num-layers {written}" in line for line in lines)
+
+
 @pytest.mark.parametrize(
     ("degrees", "workload", "rule"),
     [
@@ -70,6 +78,8 @@ def test_fsdp_wants_other_connections() -> None:
         ({"dp": 8}, {"optimizer": "adam-8bit"}, "megatron_optimizer"),
         ({"dp": 8}, {"method": "lora"}, "megatron_method"),
         ({"dp": 8, "zero": 0}, {"offload": "optimizer"}, "megatron_offload"),
+        ({"dp": 8, "recompute_layers": 32}, {"offload": "activations"}, "megatron_activations"),
+        ({"dp": 8}, {"offload": "activations", "offload_layers": 32}, "megatron_activations"),
     ],
 )
 def test_refusals(degrees: dict[str, int], workload: dict[str, str], rule: str) -> None:

@@ -76,6 +76,12 @@ def test_offload() -> None:
     assert broken(TARGET, setup(dense(), "8xA100", offload="optimizer")) == ["megatron_offload"]
 
 
+def test_offloaded_activations() -> None:
+    """Of the layers that are asked for."""
+    found = sets(setup(dense(), "8xA100", zero=1, offload="activations", offload_layers=7))
+    assert found["CONFIG"]["cpu_offloading"] == "True" and found["CONFIG"]["cpu_offloading_num_layers"] == "7"
+
+
 @pytest.mark.parametrize("wanted", draw(TARGET, "megatron-core"), ids=lambda s: str(s.plan.degrees.values()))
 def test_drawn_plans(wanted: Setup) -> None:
     """It is Python, and its degrees make the world."""

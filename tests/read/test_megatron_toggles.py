@@ -107,6 +107,7 @@ TOGGLES: dict[str, tuple[Changes, str | None]] = {
     "attention-backend": ({}, "unfused"),
     "transformer-impl": ({}, "local"),
     "use-flash-attn": ({"transformer-impl": "local"}, ""),
+    "cpu-offloading-num-layers": ({}, "4"),
     "optimizer-cpu-offload": ({"use-precision-aware-optimizer": "", "use-distributed-optimizer": ""}, ""),
     "main-grads-dtype": ({"use-precision-aware-optimizer": "", "use-distributed-optimizer": ""}, "bf16"),
     "optimizer": ({}, "muon"),

@@ -104,6 +104,14 @@ def test_offloaded_activations() -> None:
     assert float(time.overhead - base.overhead) == pytest.approx(8 * (2 * 32 * boundary / 1e8 - passes), rel=0.3)
 
 
+def test_offloaded_layers() -> None:
+    """Of 32 layers that keep their inputs 20 give theirs away: 12 stay, and two are on their way."""
+    of = llama("8xA100", offload="activations", offload_layers=20)
+    boundary = 2 * TOKENS * 4096
+    assert float(at(of, "loss", dp=8, recompute_layers=32).activations) == pytest.approx(14 * boundary)
+    assert float(host_bytes(of, Plan(dp=8, zero=1, m=8, recompute_layers=32))) == pytest.approx(8 * 20 * boundary)
+
+
 def test_the_host_has_its_limit() -> None:
     """What fits the device and kills the host is no plan: 16 bytes of 70.6 B parameters are more than a TiB."""
     of = job("llama3.1-70b", "8xA100", seq=TOKENS, batch=64, offload="optimizer")

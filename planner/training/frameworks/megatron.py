@@ -30,7 +30,20 @@ def _optimizer_sharding(job: Job, plan: Plan) -> Any:
 
 def _offload(job: Job, plan: Plan) -> Any:
     """--optimizer-cpu-offload needs the precision-aware optimizer, and that the distributed one, be it of one rank."""
-    return (plan.zero == 1) | (plan.dp * plan.cp == 1) | (job.workload.offload == "none")
+    return (plan.zero == 1) | (plan.dp * plan.cp == 1) | (job.workload.offload in ("none", "activations"))
+
+
+def offloaded_layers(job: Job) -> int:
+    """Layers whose activations go to the host: those asked for, else all but the last, which has none to wait for."""
+    return job.workload.offload_layers or job.model.layers - 1
+
+
+def _activations(job: Job, plan: Plan) -> Any:
+    """Without a pipeline, without recomputation, and fewer than all layers."""
+    if job.workload.offload != "activations":
+        return True
+    whole = (plan.pp == 1) & (plan.recompute_layers == 0) & (not plan.modules)
+    return whole & (offloaded_layers(job) < job.model.layers)
 
 
 def _expert_bias(job: Job, plan: Plan) -> Any:
@@ -72,6 +85,12 @@ RULES: tuple[Rule, ...] = (
         _offload,
         "offloading the optimizer needs the distributed optimizer: zero=1, not zero={zero}",
         ARGUMENTS,
+    ),
+    Rule(
+        "megatron_activations",
+        _activations,
+        "activations are offloaded without a pipeline, without recomputation and of fewer than the {layers} layers",
+        "Megatron-LM core/transformer/transformer_config.py (cpu_offloading)",
     ),
     Rule(
         "megatron_fsdp_pipeline",
