@@ -173,8 +173,19 @@ APART = {"doubtful", "offload", "deterministic", "unknown-recompute", "derived"}
 """Labels of runs whose times say nothing of a prediction."""
 
 
-def kind_widths(paths: Sequence[Path]) -> dict[str, float]:
+def kind_widths(paths: Sequence[Path]) -> dict[str, Any]:
     """Half-widths of times of kinds apart, as packaged: each of the runs that are of that kind and no other."""
+    return {
+        name: {
+            "width": rounded(sizes(name, ones, lambda job: job)),
+            "parts": sorted({case.job.cluster.accelerator.name for case in ones}),
+        }
+        for name, ones in of_kinds(paths).items()
+    }
+
+
+def of_kinds(paths: Sequence[Path]) -> dict[str, list[Case]]:
+    """The runs of each kind apart."""
     cases = [c for c in read([MEASURED, *paths]).cases if c.step is not None and not c.alternatives]
     kinds: dict[str, list[Case]] = {"moe": [], "narrow": [], "context": [], "lora": []}
     for case in cases:
@@ -184,7 +195,22 @@ def kind_widths(paths: Sequence[Path]) -> dict[str, float]:
         first = "moe" if "moe" in names else names[0] if len(names) == 1 else ""
         if first and not APART & set(case.labels):
             kinds[first].append(case)
-    return {name: rounded(sizes(name, ones, lambda job: job)) for name, ones in kinds.items()}
+    return kinds
+
+
+def left_out(found: Sequence[Residual]) -> str:
+    """Shares of runs, and of sources, inside the width that the other sources give: held out one by one."""
+    inside = {}
+    for name in {r.source for r in found}:
+        rest = [r for r in found if r.source != name]
+        if len({r.source for r in rest}) > 1:
+            wide = quantile(rest)
+            inside[name] = [r.size <= wide for r in found if r.source == name]
+    runs = [one for each in inside.values() for one in each]
+    if not runs:
+        return "too few sources"
+    sources = np.mean([np.mean(each) for each in inside.values()])
+    return f"{np.mean(runs):.0%} of {len(runs)} runs, {sources:.0%} of sources"
 
 
 def peak_widths(paths: Sequence[Path]) -> dict[str, Any]:
@@ -258,7 +284,9 @@ def run(arguments: Sequence[str]) -> None:
     table = widths(found)
     widest = markdown(["class", *SCALES], [(k, *(f"{w:.0%}" for w in t.values())) for k, t in table.items()])
     inside = coverage(found, table)
-    sys.stdout.write(f"{widest}\n{inside}")
+    sys.stdout.write(f"{widest}\n{inside}\n")
+    for name, ones in of_kinds([Path(a) for a in arguments if a != "--write"]).items():
+        sys.stdout.write(f"{name} held out by source: {left_out(sizes(name, ones, lambda job: job))}\n")
     if "--write" in arguments:
         sources = ", ".join(sorted({c.source for c in cases}))
         said = f"benchmarks/bands.py over {len(cases)} runs of {sources}; what is held out how: there"

@@ -51,17 +51,24 @@ class PeakWidths(Record):
     narrow: Width
 
 
+class KindWidth(Record):
+    """Half-width of step times of one kind of plans, any scale, and the accelerators that its runs are of."""
+
+    width: Width
+    parts: tuple[Text, ...]
+
+
 class KindWidths(Record):
-    """Half-widths of step times as packaged, of kinds of plans apart from dense full training in 16 bit, any scale.
+    """Kinds of plans apart from dense full training in 16 bit, as packaged.
 
     Attributes:
         moe: mixtures of experts; narrow: products below 16 bit; context: cp > 1; lora: adapters on weights in 16 bit.
     """
 
-    moe: Width
-    narrow: Width
-    context: Width
-    lora: Width
+    moe: KindWidth
+    narrow: KindWidth
+    context: KindWidth
+    lora: KindWidth
 
 
 class Bands(Record):
@@ -69,7 +76,8 @@ class Bands(Record):
 
     Attributes:
         coverage: share of held-out runs inside.
-        kinds: of times; a plan of several has the widest, and no narrower one than its accelerator and preset give.
+        kinds: of times; a plan of several has the widest, and no narrower one than its accelerator and preset give
+            where none of those runs is of that accelerator, or the preset is not measured.
         measured: accelerator and preset were both fitted to runs, the source at hand not among them.
         new_preset: the accelerator was, the preset was not. new_accelerator: the accelerator was not, or the network.
         peaks: the same of memory.
@@ -112,7 +120,9 @@ def band(job: Job, plan: Plan) -> Band:
     apart = dict(_apart(job, plan))
     if not apart:
         return Band(width, f"{bands().coverage:.0%} of held-out runs: {near}, {where}")
-    wide = max(width, *(getattr(bands().kinds, name) for name in apart))
+    kinds = [getattr(bands().kinds, name) for name in apart]
+    known = job.framework.trust == "measured" and all(job.cluster.accelerator.name in one.parts for one in kinds)
+    wide = max(0.0 if known else width, *(one.width for one in kinds))
     return Band(wide, f"{bands().coverage:.0%} of measured runs: {', '.join(apart.values())}; {near}, {where}")
 
 
@@ -134,7 +144,7 @@ def unmeasured(job: Job, plan: Plan) -> Iterator[str]:
         yield beyond
     if job.workload.method == "qlora":
         yield "QLoRA"
-    if job.workload.offload != "none":
+    if job.workload.offload in ("optimizer", "parameters"):
         yield "offload"
 
 
