@@ -13,12 +13,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from textwrap import fill
 
+from planner.accuracy.classes import classes
 from planner.accuracy.corpus import Case, Corpus
 from planner.accuracy.mapping import DOUBTFUL
 from planner.accuracy.predict import Prediction, predict
 from planner.accuracy.rows import read_folder, read_table
 from planner.accuracy.score import Score, apart, main, score
-from planner.report.validation import COLUMNS, cells
+from planner.report.validation import CLASS_COLUMNS, COLUMNS, cells, class_cells
 from planner.schema.base import Record
 
 ROOT = Path(__file__).parents[1]
@@ -62,6 +63,12 @@ def scored_apart(predictions: Sequence[Prediction]) -> str:
     """One line per kind that the main score leaves out."""
     scores = apart(predictions).items()
     return markdown(["kind", *HEADS], [cells((name, s.step, None, s.ranking, s.fit)) for name, s in scores])
+
+
+def by_class(predictions: Sequence[Prediction]) -> str:
+    """One line per class of run."""
+    heads = [column.name for column in CLASS_COLUMNS]
+    return markdown(["class", *heads], [class_cells(one) for one in classes(predictions)])
 
 
 def worst(predictions: Sequence[Prediction]) -> str:
@@ -120,6 +127,7 @@ def report(paths: Sequence[Path]) -> str:
     parts = [
         "By source:\n\n" + by_source(whole),
         "Scored apart:\n\n" + scored_apart(predictions),
+        "By class:\n\n" + by_class(predictions),
         "Predicted worst:\n\n" + worst(predictions),
         "Numbers in the profiles that these runs touch:\n\n" + constants(corpus.cases),
         used(corpus),

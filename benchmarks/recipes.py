@@ -146,10 +146,11 @@ def _words(one: Prediction) -> str:
 
 def sweeps(predictions: Sequence[Prediction]) -> tuple[GroupRank, ...]:
     """What following the planner's first choice costs, wherever layouts of one job were measured side by side."""
-    told = [p for p in predictions if publisher(p.case.source) and p.case.labels.isdisjoint(UNTOLD)]
+    told = [p for p in predictions if p.case.step is not None and p.case.labels.isdisjoint(UNTOLD)]
     jobs: dict[Any, list[Prediction]] = defaultdict(list)
     for one in told:
-        jobs[publisher(one.case.source), one.case.source, id(one.case.job)].append(one)
+        if publisher(one.case.source):
+            jobs[one.case.source, id(one.case.job)].append(one)
     ranked = [_ranked(ones) for ones in jobs.values()]
     return tuple(group for group in ranked if group is not None)
 
