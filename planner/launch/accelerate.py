@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from planner.launch.program import File, Program, Setup, Target, adapters_said, only_file
+from planner.launch.program import LOSSES_OWN, File, Program, Setup, Target, adapters_said, loss_said, only_file
 from planner.plan import Plan
 from planner.training.frameworks import FRAMEWORK_RULES
 from planner.training.rule import Rule
@@ -68,7 +68,7 @@ def shards(setup: Setup) -> dict[str, Any]:
             "fsdp_auto_wrap_policy": "TRANSFORMER_BASED_WRAP",
             "fsdp_activation_checkpointing": plan.recompute_layers > 0,
             "fsdp_cpu_ram_efficient_loading": False,
-            "fsdp_offload_params": False,
+            "fsdp_offload_params": setup.job.workload.offload == "parameters",
             "fsdp_state_dict_type": "SHARDED_STATE_DICT",
         },
         "parallelism_config": {f"parallelism_config_{name}_size": size for name, size in degrees.items()}
@@ -91,7 +91,7 @@ def notes(setup: Setup) -> tuple[str, ...]:
         said.append("load the model in bfloat16: mixed precision is off so that no fp32 copy is made")
     if setup.job.lora:
         said.append(f"wrap the model with peft before accelerator.prepare: {adapters_said(setup.job)}")
-    return tuple(said)
+    return (*said, *loss_said(setup.job))
 
 
 JOB_RULES: tuple[Rule, ...] = (
@@ -100,12 +100,6 @@ JOB_RULES: tuple[Rule, ...] = (
         lambda j, p: j.workload.optimizer in ("adam", "adam-bf16"),
         "the skeleton has adam or adam-bf16, not {optimizer}: 8-bit moments do not shard under FSDP2",
         "Accelerate utils/fsdp_utils.py",
-    ),
-    Rule(
-        "accelerate_offload",
-        lambda j, p: j.workload.offload == "none",
-        "FSDP2 offloads weights and gradients along with the optimizer states; states alone it cannot",
-        "Accelerate utils/dataclasses.py",
     ),
 )
 
@@ -116,4 +110,6 @@ TARGET = Target(
     (*FRAMEWORK_RULES["accelerate"], *JOB_RULES),
     program,
     only_file,
+    "accelerate.yaml for a script of your own",
+    LOSSES_OWN | {"offload": ("parameters",)},
 )

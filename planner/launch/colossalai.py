@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from planner.launch.program import File, Program, Setup, Target, adapters_said, only_file
+from planner.launch.program import LOSSES_OWN, File, Program, Setup, Target, adapters_said, loss_said, only_file
 from planner.plan import Plan
 from planner.schedules import spelled
 from planner.stages import layers_per_chunk
@@ -109,7 +109,7 @@ def notes(setup: Setup) -> tuple[str, ...]:
         said.append("call model.gradient_checkpointing_enable() before booster.boost")
     if setup.job.lora:
         said.append(f"call booster.enable_lora(model, lora_config=...) first: {adapters_said(setup.job)}")
-    return tuple(said)
+    return (*said, *loss_said(setup.job))
 
 
 JOB_RULES: tuple[Rule, ...] = (
@@ -122,5 +122,12 @@ JOB_RULES: tuple[Rule, ...] = (
 )
 
 TARGET = Target(
-    "colossalai", "ColossalAI", "colossalai 0.5.0", (*FRAMEWORK_RULES["colossalai"], *JOB_RULES), program, only_file
+    "colossalai",
+    "ColossalAI",
+    "colossalai 0.5.0",
+    (*FRAMEWORK_RULES["colossalai"], *JOB_RULES),
+    program,
+    only_file,
+    "a Python file with HybridParallelPlugin",
+    LOSSES_OWN | {"offload": ("optimizer",)},
 )

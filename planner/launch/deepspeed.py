@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from planner.launch.program import File, Program, Setup, Target, adapters_said, only_file
+from planner.launch.program import LOSSES_OWN, File, Program, Setup, Target, adapters_said, loss_said, only_file
 from planner.plan import Plan
 from planner.training.frameworks import FRAMEWORK_RULES
 from planner.training.frameworks.deepspeed import EXPERT_PRESETS
@@ -88,9 +88,8 @@ def zero_optimization(setup: Setup) -> dict[str, Any]:
         "overlap_comm": setup.plan.pp == 1,
     }
     section |= gather_sizes(setup.job.model.hidden) if stage == 3 else bucket_sizes()
-    if setup.job.workload.offload == "optimizer":
-        section["offload_optimizer"] = {"device": "cpu", "pin_memory": True}
-    return section
+    parts = {"optimizer": ["optimizer"], "parameters": ["optimizer", "param"]}.get(setup.job.workload.offload, [])
+    return section | {f"offload_{part}": {"device": "cpu", "pin_memory": True} for part in parts}
 
 
 def bucket_sizes() -> dict[str, Any]:
@@ -113,7 +112,8 @@ def activation_checkpointing(setup: Setup) -> dict[str, Any]:
     """The section stands where every layer is recomputed; without it the functions of deepspeed.checkpointing rest."""
     if setup.plan.recompute_layers == 0:
         return {}
-    section = {"partition_activations": False, "contiguous_memory_optimization": False, "cpu_checkpointing": False}
+    section = {"partition_activations": False, "contiguous_memory_optimization": False}
+    section |= {"cpu_checkpointing": setup.job.workload.offload == "activations"}
     return {"activation_checkpointing": section | {"number_checkpoints": setup.job.model.layers}}
 
 
@@ -153,7 +153,7 @@ def notes(setup: Setup) -> tuple[str, ...]:
         )
     if setup.job.lora:
         said.append(f"give the model {adapters_said(setup.job)} before deepspeed.initialize")
-    return tuple(said)
+    return (*said, *loss_said(setup.job))
 
 
 JOB_RULES: tuple[Rule, ...] = (
@@ -169,8 +169,21 @@ JOB_RULES: tuple[Rule, ...] = (
         "adam-bf16 needs --precision bf16",
         "DeepSpeed runtime/precision_config.py",
     ),
+    Rule(
+        "deepspeed_activations",
+        lambda j, p: (p.recompute_layers > 0) | (j.workload.offload != "activations"),
+        "what DeepSpeed offloads of activations is the input of recomputed layers: k={recompute_layers}",
+        "DeepSpeed runtime/activation_checkpointing/checkpointing.py (cpu_checkpointing)",
+    ),
 )
 
 TARGET = Target(
-    "deepspeed", "DeepSpeed", "deepspeed 0.19.8", (*FRAMEWORK_RULES["deepspeed"], *JOB_RULES), program, only_file
+    "deepspeed",
+    "DeepSpeed",
+    "deepspeed 0.19.8",
+    (*FRAMEWORK_RULES["deepspeed"], *JOB_RULES),
+    program,
+    only_file,
+    "ds_config.json for a script of your own",
+    LOSSES_OWN | {"offload": ("optimizer", "parameters", "activations")},
 )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from planner.cost.dispatch import ONE_COPY
 from planner.launch.megatron_layout import placement_flags
-from planner.launch.program import Flag, Program, Setup, Target, flag_lines, number
+from planner.launch.program import ANYTHING, Flag, Program, Setup, Target, flag_lines, number
 from planner.plan import Plan
 from planner.schema.model import LatentAttention, MixtureOfExperts, Model
 from planner.stages import chunk_layers
@@ -181,8 +181,7 @@ def graph_flags(setup: Setup) -> list[Flag]:
 
 def sharding_flags(setup: Setup) -> list[Flag]:
     """ZeRO-1 is the distributed optimizer, ZeRO-2 and 3 are Megatron-FSDP."""
-    stage, asked = setup.plan.zero, setup.job.workload.offload
-    offload = asked == "optimizer"
+    stage, offload = setup.plan.zero, setup.job.workload.offload == "optimizer"
     flags: list[Flag] = [("--use-distributed-optimizer",)] if stage or offload else []
     if stage >= 2:
         flags += [
@@ -196,8 +195,6 @@ def sharding_flags(setup: Setup) -> list[Flag]:
         flags += [number("num-distributed-optimizer-instances", setup.plan.dp_replicate)]
     if offload:
         flags += [("--optimizer-cpu-offload",), ("--use-precision-aware-optimizer",)]
-    if asked == "activations":
-        flags += [number("cpu-offloading-num-layers", offloaded_layers(setup.job))]
     return flags + _optimizer_flags(setup.job.workload.optimizer, offload)
 
 
@@ -229,7 +226,25 @@ def precision_flags(setup: Setup) -> list[Flag]:
     flags: list[Flag] = [(f"--{recipe.activations}",)]
     flags += [number(option, value) for option, value in (recipe.spelled.megatron or {}).items()]
     flags += [] if setup.plan.b * setup.job.workload.seq**2 < MASK or not setup.job.flash else [NO_MASK]
-    return [*flags, *_narrow_flags(setup.job), number("attention-backend", backend(setup.job)), *graph_flags(setup)]
+    flags += [*_narrow_flags(setup.job), number("attention-backend", backend(setup.job)), *graph_flags(setup)]
+    return [*flags, *loss_flags(setup.job), *activation_flags(setup.job)]
+
+
+FUSIONS = {"fused": "te", "vocab-parallel": "native"}
+"""--cross-entropy-fusion-impl by loss: Transformer Engine's kernel, or Megatron's own with its few kernels fused."""
+
+
+def loss_flags(job: Job) -> list[Flag]:
+    """The loss over the vocabulary, where it is not left to Megatron-LM."""
+    if job.workload.loss is None:
+        return []
+    return [("--cross-entropy-loss-fusion",), number("cross-entropy-fusion-impl", FUSIONS[job.workload.loss])]
+
+
+def activation_flags(job: Job) -> list[Flag]:
+    """Layers whose activations lie in host memory."""
+    away = job.workload.offload == "activations"
+    return [number("cpu-offloading-num-layers", offloaded_layers(job))] if away else []
 
 
 def _narrow_flags(job: Job) -> list[Flag]:
@@ -308,6 +323,14 @@ JOB_RULES = (
     ),
 )
 
+EXPRESSES = {
+    "offload": ("optimizer", "activations"),
+    "loss": tuple(FUSIONS),
+    "graphs": ANYTHING,
+    "capacity": ANYTHING,
+}
+"""What Megatron's options say beside degrees, formats and the model."""
+
 TARGET = Target(
     "megatron",
     "Megatron-LM",
@@ -315,4 +338,6 @@ TARGET = Target(
     (*FRAMEWORK_RULES["megatron"], *JOB_RULES),
     program,
     flag_lines,
+    "flags of pretrain_gpt.py, with the environment that decides whether they are accepted",
+    EXPRESSES,
 )

@@ -14,10 +14,11 @@ from planner.cost.dispatch import ONE_COPY
 from planner.launch import megatron
 from planner.launch.megatron import SHARDING, backend, layer_frequency
 from planner.launch.megatron_layout import placement_flags
-from planner.launch.program import File, Program, Setup, Target, only_file
+from planner.launch.program import File, Flag, Program, Setup, Target, only_file
 from planner.schema.model import LatentAttention, MixtureOfExperts, Model
 from planner.stages import chunk_layers
-from planner.training.frameworks.megatron import OPTIMIZERS, offloaded_layers
+from planner.training.frameworks.megatron import OPTIMIZERS
+from planner.training.job import Job
 from planner.training.rule import Rule
 from planner.training.trade import trade
 
@@ -133,9 +134,10 @@ def transformer(setup: Setup) -> dict[str, Any]:
         "attention_backend": Code(f"AttnBackend.{backend(setup.job)}"),
         **({"cp_comm_type": traded.kind} if traded else {}),
         **recompute(setup),
-        **offloading(setup),
         **(dispatching(setup) if model.moe else {}),
         **graphs(setup),
+        **as_fields(megatron.loss_flags(setup.job)),
+        **offloading(setup.job),
     }
 
 
@@ -167,12 +169,22 @@ def dispatching(setup: Setup) -> dict[str, Any]:
 
 def graphs(setup: Setup) -> dict[str, Any]:
     """CUDA graphs."""
-    flags = megatron.graph_flags(setup)
+    return as_fields(megatron.graph_flags(setup))
+
+
+def offloading(job: Job) -> dict[str, Any]:
+    """Activations in host memory."""
+    away = {name: int(value) for name, value in as_fields(megatron.activation_flags(job)).items()}
+    return away | ({"cpu_offloading": True} if away else {})
+
+
+def as_fields(flags: list[Flag]) -> dict[str, Any]:
+    """Options as the fields that they set."""
     return {name.removeprefix("--").replace("-", "_"): _value(values) for name, *values in flags}
 
 
-def _value(values: list[str]) -> str | list[str]:
-    return values[0] if len(values) == 1 else values
+def _value(values: list[str]) -> str | bool | list[str]:
+    return values[0] if len(values) == 1 else values or True
 
 
 def shape(model: Model) -> dict[str, Any]:
@@ -240,13 +252,6 @@ def placement(setup: Setup) -> dict[str, Any]:
     flags = placement_flags(setup.job.model, setup.plan)
     fields = {FIELDS[name]: value if "layout" in name else int(value) for name, value in flags}
     return fields | ({"overlap_p2p_comm": True, "batch_p2p_comm": False} if setup.plan.v > 1 else {})
-
-
-def offloading(setup: Setup) -> dict[str, Any]:
-    """Layers whose activations go to the host."""
-    if setup.job.workload.offload != "activations":
-        return {}
-    return {"cpu_offloading": True, "cpu_offloading_num_layers": offloaded_layers(setup.job)}
 
 
 def recompute(setup: Setup) -> dict[str, Any]:
@@ -331,4 +336,6 @@ TARGET = Target(
     (*megatron.TARGET.rules, MOMENTS),
     program,
     only_file,
+    "a Python file with TransformerConfig and the degrees of initialize_model_parallel",
+    megatron.EXPRESSES,
 )

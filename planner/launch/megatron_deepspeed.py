@@ -190,4 +190,6 @@ TARGET = Target(
     (*FRAMEWORK_RULES["megatron-deepspeed"], *JOB_RULES),
     program,
     flag_lines,
+    "flags of its pretrain_gpt.py and ds_config.json",
+    {"offload": ("optimizer",)},
 )

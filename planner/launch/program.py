@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import field
 
 from planner.frozen import frozen
 from planner.plan import Plan
 from planner.training.job import Job
 from planner.training.rule import Rule
+
+ANYTHING = ("*",)
+GUARDED = ("offload", "loss", "graphs", "capacity")
+"""Fields of Workload that a target may have no words for."""
 
 
 @frozen
@@ -32,6 +36,15 @@ def adapters_said(job: Job) -> str:
     work = job.workload
     said = f"LoRA adapters of rank {work.lora_rank} on {work.lora_targets} layers"
     return said if work.method == "lora" else f"{said}, over weights loaded in {work.base}"
+
+
+LOSSES_OWN = {"loss": ANYTHING}
+"""What a target says of the loss whose program is the user's own: all of them, in a note."""
+
+
+def loss_said(job: Job) -> tuple[str, ...]:
+    """The note about it."""
+    return (f"compute the loss with the kernel {job.workload.loss}: the program is yours",) if job.workload.loss else ()
 
 
 Flag = tuple[str, ...]
@@ -74,6 +87,8 @@ class Target:
         rules: what it cannot express, as masks over plans, on top of `planner.training.rules`.
         program: writes one plan.
         bare: what is printed without a launcher: flags or a configuration file.
+        writes: what comes out, for the page of all targets.
+        expresses: by field of Workload of GUARDED, the values beside its default that are written; ANYTHING: all.
     """
 
     name: str
@@ -82,6 +97,8 @@ class Target:
     rules: tuple[Rule, ...]
     program: Callable[[Setup], Program]
     bare: Callable[[Program], str]
+    writes: str
+    expresses: Mapping[str, tuple[str, ...]] = field(default_factory=dict, compare=False)
 
 
 def flag_lines(program: Program) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from planner.launch.program import File, Program, Setup, Target, adapters_said, only_file
+from planner.launch.program import LOSSES_OWN, File, Program, Setup, Target, adapters_said, loss_said, only_file
 from planner.plan import Plan
 from planner.schedules import SCHEDULES as CATALOGUE
 from planner.schedules import demanded, spelled
@@ -77,7 +77,7 @@ def notes(setup: Setup) -> tuple[str, ...]:
         said.append(f"freeze the base weights and add in Layer {adapters_said(setup.job)}")
     if setup.job.model.moe:
         said.append("Layer stands for a dense layer: put your experts in it")
-    return tuple(said)
+    return (*said, *loss_said(setup.job))
 
 
 def _is_vee(plan: Plan) -> bool:
@@ -145,16 +145,19 @@ RULES: tuple[Rule, ...] = (
         "the skeleton has adam or adam-bf16, not {optimizer}",
         "PyTorch torch/optim",
     ),
-    Rule(
-        "pytorch_offload",
-        lambda j, p: j.workload.offload == "none",
-        "fully_shard offloads weights and gradients along with the optimizer states; states alone it cannot",
-        FSDP,
-    ),
 )
 
 
-TARGET = Target("pytorch", "PyTorch pipelining", "torch 2.13.0", RULES, program, only_file)
+TARGET = Target(
+    "pytorch",
+    "PyTorch pipelining",
+    "torch 2.13.0",
+    RULES,
+    program,
+    only_file,
+    "a runnable skeleton on torch.distributed.pipelining",
+    LOSSES_OWN,
+)
 
 
 SKELETON = '''"""One parallel plan as a training loop on torch.distributed.pipelining.

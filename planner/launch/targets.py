@@ -17,10 +17,11 @@ from planner.launch import (
     torchtitan,
     transformers,
 )
-from planner.launch.program import Setup, Target
+from planner.launch.program import ANYTHING, GUARDED, Setup, Target
 from planner.masks import first_of
 from planner.plan import Plan
 from planner.schema.framework import Framework
+from planner.schema.workload import Workload
 from planner.training.job import Job
 from planner.training.rule import Rule
 
@@ -52,19 +53,15 @@ MIXERS_WRITTEN = Rule(
 )
 
 
-def _offload(target: Target) -> Rule:
-    """Scripts offload the optimizer; Megatron-LM's activations as well."""
-    kinds = ("none", "optimizer", "activations") if target.name in ACTIVATIONS else ("none", "optimizer")
+def _written(target: Target, name: str) -> Rule:
+    """What a job asks for is written, or refused: an offload, a loss, graphs."""
+    known, usual = target.expresses.get(name, ()), Workload.model_fields[name].default
     return Rule(
-        "offload_written",
-        lambda j, p: j.workload.offload in kinds,
-        f"scripts offload {' or '.join(kinds[1:])} at most: --offload",
-        "definition",
+        f"{name}_written",
+        lambda job, plan: known == ANYTHING or getattr(job.workload, name) in (usual, *known),
+        f"{target.title} has no words for {name} {{{name}}}{(known and '; it has: ' + ', '.join(known)) or ''}",
+        f"planner/launch, {target.versions}",
     )
-
-
-ACTIVATIONS = ("megatron", "megatron-core")
-"""Targets that can be told to send activations to the host."""
 
 
 def _spelled(target: Target) -> Rule:
@@ -116,7 +113,5 @@ def refusal(target: Target, setup: Setup) -> Rule | None:
 
 def rules_of(target: Target) -> tuple[Rule, ...]:
     """What a plan has to obey for a target to write it."""
-    rules = (_spelled(target), *target.rules)
-    if target.name not in FROM_LIBRARY:
-        rules = (MIXERS_WRITTEN, *rules)
-    return (_offload(target), *rules)
+    mixers = () if target.name in FROM_LIBRARY else (MIXERS_WRITTEN,)
+    return (*(_written(target, name) for name in GUARDED), *mixers, _spelled(target), *target.rules)

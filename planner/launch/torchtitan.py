@@ -131,6 +131,7 @@ def training(setup: Setup) -> dict[str, Any]:
         "dtype": "bfloat16" if workload.optimizer == "adam-bf16" else "float32",
         "mixed_precision_param": "bfloat16",
         "mixed_precision_reduce": "float32",
+        **({"enable_cpu_offload": True} if workload.offload == "parameters" else {}),
     }
 
 
@@ -233,12 +234,6 @@ JOB_RULES: tuple[Rule, ...] = (
         "torchtitan components/optimizer.py",
     ),
     Rule(
-        "torchtitan_offload",
-        lambda j, p: j.workload.offload == "none",
-        "torchtitan offloads weights and gradients along with the optimizer states; states alone it cannot",
-        "torchtitan config/job_config.py",
-    ),
-    Rule(
         "torchtitan_method",
         lambda j, p: j.workload.method == "full",
         "torchtitan 0.2.2 trains no LoRA adapters",
@@ -247,5 +242,12 @@ JOB_RULES: tuple[Rule, ...] = (
 )
 
 TARGET = Target(
-    "torchtitan", "torchtitan", "torchtitan 0.2.2", (*FRAMEWORK_RULES["torchtitan"], *JOB_RULES), program, only_file
+    "torchtitan",
+    "torchtitan",
+    "torchtitan 0.2.2",
+    (*FRAMEWORK_RULES["torchtitan"], *JOB_RULES),
+    program,
+    only_file,
+    "train.toml",
+    {"offload": ("parameters",)},
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from planner.launch import deepspeed
-from planner.launch.program import File, Flag, Program, Setup, Target, adapters_said, flag_lines
+from planner.launch.program import ANYTHING, File, Flag, Program, Setup, Target, adapters_said, flag_lines
 from planner.training.frameworks import FRAMEWORK_RULES
 from planner.training.frameworks.transformers import OPTIMIZERS
 
@@ -41,7 +41,8 @@ def _sharding(setup: Setup) -> dict[str, Any]:
         return {}
     if setup.job.framework.shard_is_master:
         way = "full_shard" if setup.plan.zero == 3 else "shard_grad_op"
-        return {"fsdp": f"{way} auto_wrap", "fsdp_config": FSDP}
+        away = " offload" if setup.job.workload.offload == "parameters" else ""
+        return {"fsdp": f"{way} auto_wrap{away}", "fsdp_config": FSDP}
     return {"deepspeed": deepspeed.CONFIG}
 
 
@@ -53,9 +54,6 @@ def files(setup: Setup) -> tuple[File, ...]:
         return (File(FSDP, deepspeed.json_text({"fsdp_version": 2, "state_dict_type": "SHARDED_STATE_DICT"})),)
     auto = dict.fromkeys(deepspeed.batch_sizes(setup), "auto")
     section = deepspeed.zero_optimization(setup)
-    if setup.job.workload.offload == "parameters":
-        place = {"device": "cpu", "pin_memory": True}
-        section |= {"offload_optimizer": place, "offload_param": place}
     config = {**auto, "gradient_clipping": "auto", "bf16": {"enabled": "auto"}, "fp16": {"enabled": "auto"}}
     return (File(deepspeed.CONFIG, deepspeed.json_text(config | {"zero_optimization": section})),)
 
@@ -83,4 +81,6 @@ TARGET = Target(
     FRAMEWORK_RULES["transformers"],
     program,
     flag_lines,
+    "options of the Trainer, with ds_config.json or fsdp.json beside them",
+    {"loss": ANYTHING, "offload": ("optimizer", "parameters")},
 )

@@ -78,6 +78,7 @@ def left_out(config: dict[str, Any], text: str) -> tuple[NotModelled, ...]:
         key: value for key, value in config.items() if not (isinstance(value, dict) and value.get("enabled") is False)
     }
     usual = {"zero_optimization.overlap_comm": "true" if _stage(config) == 3 else "false"}
+    usual |= {"activation_checkpointing.cpu_checkpointing": "true"} if _recomputes(config) else {}
     given = [
         Given(one.option, one.value, line_of(text, one.option.rpartition(".")[2]))
         for one in flat(live)
@@ -164,6 +165,9 @@ def _precision(config: dict[str, Any], notes: list[str]) -> dict[str, Any]:
         fields["optimizer"] = "muon"
     if _value(config, "zero_optimization", "offload_param", "device") in ("cpu", "nvme") and _stage(config) == 3:
         fields["offload"] = "parameters"
+    inputs = _recomputes(config) and _value(config, "activation_checkpointing", "cpu_checkpointing") is True
+    if inputs and "offload" not in fields:
+        fields["offload"] = "activations"
     return fields
 
 

@@ -9,9 +9,10 @@ from pydantic import ValidationError
 
 from planner.catalog.recipes import recipe_spelled
 from planner.errors import PlannerError
+from planner.launch.megatron import FUSIONS
 from planner.plan import Plan
 from planner.read.megatron_experts import capacity, dispatch, graphs, groups, modules
-from planner.read.megatron_facts import Facts, dense_mask, formats, mixed_moments, moe_layers, preset, read_facts
+from planner.read.megatron_facts import Facts, formats, moe_layers, named, preset, read_facts
 from planner.read.megatron_rules import PARALLEL
 from planner.read.megatron_switches import GONE, SWITCHES
 from planner.read.options import Options, known_options
@@ -68,7 +69,7 @@ def read_megatron(
         plan,
         problems(facts),
         tuple(notes),
-        not_modelled=(*table("megatron").not_modelled(options.everything()), *mixed_moments(facts), *dense_mask(facts)),
+        not_modelled=(*table("megatron").not_modelled(options.everything()), *named(facts)),
         preset=preset(facts),
         recipe=formats(facts),
     )
@@ -221,7 +222,7 @@ def read_workload(facts: Facts, notes: list[str]) -> dict[str, Any]:
         "context": _context(facts),
         "optimizer": "muon" if facts.text("optimizer").endswith("muon") else "adam",
         **_offload(facts),
-        **({"loss": "fused"} if _fused_loss(facts) else {}),
+        "loss": LOSSES[facts.text("cross-entropy-fusion-impl", "native")] if _fuses(facts) else None,
         **(_narrow(facts) if precision not in ("bf16", "fp16") else {}),
         "graphs": graphs(facts),
         **capacity(facts, notes),
@@ -235,9 +236,12 @@ def _offload(facts: Facts) -> dict[str, Any]:
     return {"offload": "activations", "offload_layers": facts.offloaded} if facts.offloaded else {"offload": "none"}
 
 
-def _fused_loss(facts: Facts) -> bool:
-    """Transformer Engine's loss; the native fusion has the bytes of the unfused one."""
-    return facts.has("cross-entropy-loss-fusion") and facts.text("cross-entropy-fusion-impl", "native") == "te"
+LOSSES = {impl: loss for loss, impl in FUSIONS.items()}
+"""The loss by --cross-entropy-fusion-impl; the native fusion has the bytes of the unfused one."""
+
+
+def _fuses(facts: Facts) -> bool:
+    return facts.has("cross-entropy-loss-fusion") and facts.text("cross-entropy-fusion-impl", "native") in LOSSES
 
 
 def _recipe(facts: Facts) -> str | None:

@@ -183,6 +183,20 @@ def formats(facts: Facts) -> dict[str, Any]:
     return {tensor: said for tensor, said in found.items() if said != "fp32"}
 
 
+def named(facts: Facts) -> tuple[NotModelled, ...]:
+    """What no table of options can tell: it takes two of them together."""
+    return (*mixed_moments(facts), *dense_mask(facts), *both_offloaded(facts))
+
+
+def both_offloaded(facts: Facts) -> tuple[NotModelled, ...]:
+    """Activations in host memory beside an offloaded optimizer."""
+    option = "cpu-offloading-num-layers"
+    if not facts.offloaded or not facts.has("optimizer-cpu-offload"):
+        return ()
+    why = "beside an offloaded optimizer activations are weighed on the device"
+    return (NotModelled(f"--{option}", facts.text(option), ("memory", "time"), why, facts.options.line(option)),)
+
+
 def dense_mask(facts: Facts) -> tuple[NotModelled, ...]:
     """The mask of s x s bytes that the data loader makes of every micro-batch unless told not to, where it is large."""
     size = facts.n["b"] * facts.n["seq"] ** 2

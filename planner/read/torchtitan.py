@@ -53,6 +53,8 @@ def read_torchtitan(text: str, world: int, options: Options | None = None) -> Re
     workload: dict[str, Any] = {"seq": seq, "attention": "flash", "precision": "bf16"} | _recipe(config)
     if _text(config, "training", "dtype", "float32") == "bfloat16":
         workload["optimizer"] = "adam-bf16"
+    if _flag(config, "training", "enable_cpu_offload") and degrees["zero"] == 3:
+        workload["offload"] = "parameters"
     if degrees["cp"] > 1:
         method = _text(config, "parallelism", "context_parallel_rotate_method", "allgather")
         workload["context"] = "p2p" if method == "alltoall" else "allgather"

@@ -52,38 +52,39 @@ class Rule:
 def _numbers(job: Job, plan: Plan) -> dict[str, Any]:
     """Everything a rule's sentence may name."""
     model, moe = job.model, job.model.moe
-    return plan.degrees | {
-        "gpus": job.cluster.gpus,
-        "heads": model.heads,
-        "kv_heads": model.kv_heads,
-        "hidden": model.hidden,
-        "ffn": model.ffn,
-        "layers": model.layers,
-        "experts": moe.experts if moe else 0,
-        "expert_ffn": moe.ffn if moe else 0,
-        "worth": head_worth(job),
-        "seq": job.workload.seq,
-        "batch": job.workload.global_batch,
-        "framework": job.framework.name,
-        "context": job.contexts[0],
-        "modules": ", ".join(plan.modules),
-        "recomputable": ", ".join(recomputable(job)) or "nothing",
-        "dispatchers": ", ".join(job.framework.dispatchers),
-        "schedules": ", ".join(offered(job.framework.schedules)),
-        "required": _required(plan),
-        "stages": ", ".join(map(str, job.framework.zero)),
-        "deepest": job.framework.zero_with_pipeline,
-        "host_need": format_bytes(float(np.max(host_bytes(job, plan)))),
-        "host_has": format_bytes(job.cluster.node.host_memory or 0.0),
-        "node": job.cluster.node.name,
-        "optimizer": job.workload.optimizer,
-        "precision": job.workload.precision,
-        "method": job.workload.method,
-        "model": job.model.name,
-        "beyond": beyond_attention(job.model),
-        "divisors": ", ".join(map(str, divisors(job.cluster.gpus))),
-        "legal_tp": ", ".join(str(t) for t in divisors(model.heads) if t <= job.cluster.gpus),
-    }
+    return (
+        plan.degrees
+        | dict(job.workload)
+        | {
+            "gpus": job.cluster.gpus,
+            "heads": model.heads,
+            "kv_heads": model.kv_heads,
+            "hidden": model.hidden,
+            "ffn": model.ffn,
+            "layers": model.layers,
+            "experts": moe.experts if moe else 0,
+            "expert_ffn": moe.ffn if moe else 0,
+            "worth": head_worth(job),
+            "batch": job.workload.global_batch,
+            "framework": job.framework.name,
+            "context": job.contexts[0],
+            "modules": ", ".join(plan.modules),
+            "recomputable": ", ".join(recomputable(job)) or "nothing",
+            "dispatchers": ", ".join(job.framework.dispatchers),
+            "schedules": ", ".join(offered(job.framework.schedules)),
+            "required": _required(plan),
+            "stages": ", ".join(map(str, job.framework.zero)),
+            "deepest": job.framework.zero_with_pipeline,
+            "host_need": format_bytes(float(np.max(host_bytes(job, plan)))),
+            "host_has": format_bytes(job.cluster.node.host_memory or 0.0),
+            "node": job.cluster.node.name,
+            **{name: getattr(job.workload, name) for name in ("method", "offload", "loss", "graphs")},
+            "model": job.model.name,
+            "beyond": beyond_attention(job.model),
+            "divisors": ", ".join(map(str, divisors(job.cluster.gpus))),
+            "legal_tp": ", ".join(str(t) for t in divisors(model.heads) if t <= job.cluster.gpus),
+        }
+    )
 
 
 def _required(plan: Plan) -> str:

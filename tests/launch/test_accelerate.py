@@ -81,7 +81,6 @@ def test_drawn_plans(wanted: Setup) -> None:
         ({"cp": 8}, "accelerate_context", "cp=8 needs FSDP"),
         ({"tp": 2, "sp": 1, "zero": 3}, "accelerate_sequence_parallel", "sp=1"),
         ({"recompute_layers": 3, "zero": 3}, "accelerate_recompute", "k=3"),
-        ({"zero": 3, "offload": "optimizer"}, "accelerate_offload", "states alone"),
         ({"zero": 3, "optimizer": "adam-8bit"}, "accelerate_optimizer", "adam or adam-bf16"),
     ],
 )

@@ -15,18 +15,6 @@ from planner.read.megatron_switches import SWITCHES
 
 PAGE = Path(__file__).parents[2] / "docs" / "launch.md"
 
-WRITTEN = {
-    "megatron": "flags of pretrain_gpt.py, with the environment that decides whether they are accepted",
-    "megatron-core": "a Python file with TransformerConfig and the degrees of initialize_model_parallel",
-    "megatron-deepspeed": "flags of its pretrain_gpt.py and ds_config.json",
-    "deepspeed": "ds_config.json for a script of your own",
-    "torchtitan": "train.toml",
-    "pytorch": "a runnable skeleton on torch.distributed.pipelining",
-    "colossalai": "a Python file with HybridParallelPlugin",
-    "accelerate": "accelerate.yaml for a script of your own",
-    "transformers": "options of the Trainer, with ds_config.json or fsdp.json beside them",
-}
-
 
 def plain(text: str) -> str:
     """A rule's sentence with its placeholders as names."""
@@ -35,7 +23,7 @@ def plain(text: str) -> str:
 
 def target_section(target: Target) -> str:
     """Heading, versions, what is written, what it cannot express."""
-    said = f"`--target {target.name}` writes {WRITTEN[target.name]}. Checked against {target.versions}. Not expressed:"
+    said = f"`--target {target.name}` writes {target.writes}. Checked against {target.versions}. Not expressed:"
     rows = "".join(item(rule.name, f"{plain(rule.says)} ({rule.source})") for rule in target.rules)
     return f"### {target.title}\n\n{fill(said, 118)}\n\n{rows}\n"
 

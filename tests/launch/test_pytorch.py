@@ -118,7 +118,6 @@ def test_four_processes(plan: dict[str, Any], tmp_path: Path) -> None:
         ({"modules": ("core_attn",), "attention": "unfused"}, "pytorch_recompute", "attention core"),
         ({"precision": "fp16"}, "pytorch_precision", "bf16"),
         ({"optimizer": "adam-8bit"}, "pytorch_optimizer", "adam or adam-bf16"),
-        ({"offload": "optimizer", "zero": 3}, "pytorch_offload", "states alone"),
     ],
 )
 def test_refusals(plan: dict[str, Any], rule: str, words: str) -> None:

@@ -83,6 +83,7 @@ TITAN_TOGGLES: dict[str, tuple[Tree, Any]] = {
     "training.global_batch_size": ({}, 64),
     "training.seq_len": ({}, 8192),
     "training.dtype": ({}, "bfloat16"),
+    "training.enable_cpu_offload": ({}, True),
     "parallelism.disable_loss_parallel": ({}, True),
     "activation_checkpoint.mode": ({}, "full"),
     "activation_checkpoint.selective_ac_option": ({}, "4"),

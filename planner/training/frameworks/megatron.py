@@ -30,7 +30,8 @@ def _optimizer_sharding(job: Job, plan: Plan) -> Any:
 
 def _offload(job: Job, plan: Plan) -> Any:
     """--optimizer-cpu-offload needs the precision-aware optimizer, and that the distributed one, be it of one rank."""
-    return (plan.zero == 1) | (plan.dp * plan.cp == 1) | (job.workload.offload in ("none", "activations"))
+    away = job.workload.offload
+    return ((plan.zero == 1) | (plan.dp * plan.cp == 1) | (away != "optimizer")) & (away != "parameters")
 
 
 def offloaded_layers(job: Job) -> int:
@@ -39,11 +40,11 @@ def offloaded_layers(job: Job) -> int:
 
 
 def _activations(job: Job, plan: Plan) -> Any:
-    """Without a pipeline, without recomputation, and fewer than all layers."""
+    """Without a pipeline, recomputation or graphs, and fewer than all layers."""
     if job.workload.offload != "activations":
         return True
     whole = (plan.pp == 1) & (plan.recompute_layers == 0) & (not plan.modules)
-    return whole & (offloaded_layers(job) < job.model.layers)
+    return whole & (offloaded_layers(job) < job.model.layers) & (job.workload.graphs == "none")
 
 
 def _expert_bias(job: Job, plan: Plan) -> Any:
@@ -83,13 +84,13 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "megatron_offload",
         _offload,
-        "offloading the optimizer needs the distributed optimizer: zero=1, not zero={zero}",
+        "Megatron-LM offloads the optimizer with zero=1, and no parameters: not {offload} with zero={zero}",
         ARGUMENTS,
     ),
     Rule(
         "megatron_activations",
         _activations,
-        "activations are offloaded without a pipeline, without recomputation and of fewer than the {layers} layers",
+        "activations are offloaded without a pipeline, recomputation or graphs, and of fewer than the {layers} layers",
         "Megatron-LM core/transformer/transformer_config.py (cpu_offloading)",
     ),
     Rule(

@@ -32,9 +32,8 @@ def _zero(job: Job, plan: Plan) -> Any:
 
 
 def _offload(job: Job, plan: Plan) -> Any:
-    if job.workload.offload == "none":
-        return True
-    return (job.workload.offload != "activations") & (not job.framework.shard_is_master) & (plan.zero >= 1)
+    kinds = ("parameters",) if job.framework.shard_is_master else ("optimizer", "parameters")
+    return (job.workload.offload == "none") | ((job.workload.offload in kinds) & (plan.zero >= 1))
 
 
 RULES: tuple[Rule, ...] = (
@@ -60,7 +59,8 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "hf_offload",
         _offload,
-        "DeepSpeed offloads the optimizer, and the weights, under ZeRO 1 to 3: not {offload} with zero={zero}",
-        "Transformers integrations/deepspeed.py",
+        "DeepSpeed offloads the optimizer under ZeRO 1 to 3 and the weights, FSDP all of it or nothing: not {offload}"
+        " with zero={zero}",
+        "Transformers integrations/deepspeed.py, training_args.py",
     ),
 )

@@ -1,0 +1,66 @@
+"""What a job asks for beside its plan is written, or refused by a rule that names it."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+import pytest
+
+from planner.launch.megatron import flag_lines
+from planner.launch.program import GUARDED, Setup
+from planner.launch.targets import TARGETS, refusal
+from planner.plan import Plan
+from planner.schema.workload import Graphs, LossKernel, Offload
+from tests.jobs import job
+
+VALUES: dict[str, tuple[Any, ...]] = {
+    "offload": get_args(Offload),
+    "loss": get_args(LossKernel),
+    "graphs": get_args(Graphs),
+    "capacity": (1.5,),
+}
+FULL = {"recompute_layers": 32, "zero": 3, "dp": 8, "m": 8}
+OWN = {("transformers", "eager")}
+"""What a framework does where nothing is said."""
+
+PLANS = {"transformers": {"zero": 3, "dp": 8, "m": 8}, "deepspeed": FULL, "accelerate": FULL}
+
+
+def asked(target: str, **work: Any) -> Setup:
+    """A plan of eight ranks in which each target can run what it offloads."""
+    preset = {"transformers": "hf", "accelerate": "any", "pytorch": "any"}.get(target, "megatron-core")
+    zero = {"optimizer": 1, "parameters": 3}.get(work.get("offload", ""), 0)
+    return Setup(
+        job("mixtral-8x7b" if "capacity" in work else "llama3-8b", "8xA100", preset, seq=4096, batch=64, **work),
+        Plan(**PLANS.get(target, {"dp": 8, "m": 8, "zero": zero})),
+    )
+
+
+def texts(setup: Setup, target: str) -> tuple[str, ...]:
+    """All that is written, and said, of a job."""
+    program = TARGETS[target].program(setup)
+    return (flag_lines(program), *(file.text for file in program.files), *program.notes)
+
+
+def test_every_field_has_values() -> None:
+    """A new guarded field says here what it can be."""
+    assert set(VALUES) == set(GUARDED)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("name", GUARDED)
+def test_written_or_refused(target: str, name: str) -> None:
+    """Another value gives another text, or is refused by name; the message has the value."""
+    usual = texts(asked(target), target)
+    for value in VALUES[name]:
+        setup = asked(target, **{name: value})
+        if value == asked(target).job.workload.model_dump()[name]:
+            continue
+        known = TARGETS[target].expresses.get(name, ())
+        if value in known or known == ("*",):
+            assert texts(setup, target) != usual or (target, value) in OWN
+        else:
+            rule = refusal(TARGETS[target], setup)
+            assert rule is not None
+            assert rule.name == f"{name}_written"
+            assert str(value) in rule.message(setup.job, setup.plan)
