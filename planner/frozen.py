@@ -43,18 +43,18 @@ def frozen(cls: type[T]) -> type[T]:
 
 def _initialiser(fields: Sequence[dataclasses.Field[Any]], more: bool) -> Callable[..., None]:
     """`__init__` with an argument per field, in their order; it calls `__post_init__` where there is `more` to do."""
-    inside: dict[str, Any] = {"set": _set, "missing": dataclasses.MISSING}
+    inside: dict[str, Any] = {"_set": _set, "_missing": dataclasses.MISSING}
     arguments, lines = ["self"], []
     for one in fields:
         name, value, optional = one.name, one.name, one.default is not dataclasses.MISSING
         inside[f"usual_{name}"] = one.default
         if one.default_factory is not dataclasses.MISSING:
             inside[f"make_{name}"], optional = one.default_factory, True
-            value = f"make_{name}() if {name} is missing else {name}" if one.init else f"make_{name}()"
+            value = f"make_{name}() if {name} is _missing else {name}" if one.init else f"make_{name}()"
         elif not one.init:
             value = f"usual_{name}"
         arguments += [f"{name}=usual_{name}" if optional else name] * one.init
-        lines += [f" set(self, {name!r}, {value})"] * (one.init or optional)
+        lines += [f" _set(self, {name!r}, {value})"] * (one.init or optional)
     lines += [" self.__post_init__()"] * more
     exec(f"def __init__({', '.join(arguments)}):\n" + ("\n".join(lines) or " pass"), inside)
     made: Callable[..., None] = inside["__init__"]

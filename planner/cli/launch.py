@@ -152,15 +152,17 @@ def _files(
     target: Target, setup: Setup, program: Program, launcher: str, image: str | None, facts: str, embed: bool
 ) -> tuple[File, ...]:
     """What is to be written, the main file first."""
-    from planner.launch.header import header
+    from planner.launch.header import headed, header
     from planner.launch.launchers import LAUNCHERS
     from planner.launch.launchers.launcher import Options
     from planner.launch.program import File
 
+    lines = header(target, setup, "" if launcher == "none" else facts)
+    own = tuple(headed(file, lines) for file in program.files)
     if launcher == "none":
-        return program.files or (File("flags.txt", target.bare(program)),)
-    options = Options(header(target, setup, facts), embed, image=image)
-    own = () if embed else program.files
+        return own or (headed(File("flags.txt", target.bare(program)), lines),)
+    options = Options(lines, embed, image=image)
+    own = () if embed else own
     return (*LAUNCHERS[launcher].files(setup, program, options), *own)
 
 

@@ -51,11 +51,12 @@ def files(setup: Setup) -> tuple[File, ...]:
     if setup.plan.zero == 0:
         return ()
     if setup.job.framework.shard_is_master:
-        return (File(FSDP, deepspeed.json_text({"fsdp_version": 2, "state_dict_type": "SHARDED_STATE_DICT"})),)
-    auto = dict.fromkeys(deepspeed.batch_sizes(setup), "auto")
+        config = {"fsdp_version": 2, "reshard_after_forward": setup.plan.zero == 3}
+        return (File(FSDP, deepspeed.json_text(config | {"state_dict_type": "SHARDED_STATE_DICT"})),)
+    auto: dict[str, Any] = dict.fromkeys(deepspeed.batch_sizes(setup), "auto")
     section = deepspeed.zero_optimization(setup)
-    config = {**auto, "gradient_clipping": "auto", "bf16": {"enabled": "auto"}, "fp16": {"enabled": "auto"}}
-    return (File(deepspeed.CONFIG, deepspeed.json_text(config | {"zero_optimization": section})),)
+    settings = {**auto, "gradient_clipping": "auto", "bf16": {"enabled": "auto"}, "fp16": {"enabled": "auto"}}
+    return (File(deepspeed.CONFIG, deepspeed.json_text(settings | {"zero_optimization": section})),)
 
 
 def notes(setup: Setup) -> tuple[str, ...]:

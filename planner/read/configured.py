@@ -62,7 +62,10 @@ def asked(launch: Launch, beside: Beside) -> Asked:
         except PlannerError:
             if form is not None:
                 raise
-    return Asked(form or detect(tree), tree, tuple(missing), launched(launch, given, beside))
+    launcher, form = launched(launch, given, beside), form or detect(tree)
+    if form is None and launcher.leaves:
+        return Asked(find_format("accelerate"), launcher, tuple(missing))
+    return Asked(form, tree, tuple(missing), launcher)
 
 
 def by_command(launch: Launch, given: Given) -> Format | None:

@@ -287,7 +287,7 @@ def read_words(words: Iterable[Word]) -> Given:
     files: list[tuple[str, str]] = []
     stray: list[str] = []
     option, taken = "", 0
-    for word in words:
+    for word in (one for one in words if one.text not in ("$@", "$*")):
         text, line = word.text, word.line
         if re.match(r"--?[A-Za-z]", text):
             name, equals, value = text.partition("=")
