@@ -31,8 +31,8 @@ TargetOption = Annotated[
     str | None,
     typer.Option(
         "--target",
-        help="megatron, megatron-core, megatron-deepspeed, deepspeed, torchtitan, pytorch, colossalai, accelerate "
-        "(default: what the preset is for)",
+        help="Framework to write for: megatron, torchtitan, deepspeed ... (--target all names them; default: what the "
+        "preset is for)",
         rich_help_panel=_OUT,
     ),
 ]

@@ -37,6 +37,7 @@ SILENT = {
     "megatron": ("imbalance",),
     "megatron-deepspeed": ("attention", "imbalance", "loss"),
     "torchtitan": ("attention", "imbalance"),
+    "torchtitan-registry": ("attention", "imbalance"),
     "transformers": ("seq", "attention", "method", "lora_rank", "lora_targets", "base", "loss", "optimizer"),
     "deepspeed": (
         *("seq", "attention", "imbalance", "loss", "method", "lora_rank", "lora_targets", "base", "graphs"),

@@ -326,6 +326,7 @@ JOB_RULES = (
 EXPRESSES = {
     "offload": ("optimizer", "activations"),
     "loss": tuple(FUSIONS),
+    "recipe": ("megatron",),
     "graphs": ANYTHING,
     "capacity": ANYTHING,
 }

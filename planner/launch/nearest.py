@@ -59,7 +59,8 @@ def nearest(
 ) -> list[Change]:
     """Plans that obey the rules, fit with a margin and step in less than `limit` seconds: fewest changes first.
 
-    Among equally many changes the fastest comes first; settings that are `held` stay as they are.
+    Among equally many changes the fastest comes first; settings that are `held` stay as they are. Where the usual
+    dispatcher of experts leaves nothing the others are tried.
     """
     asked = problem(job)
 
@@ -70,9 +71,13 @@ def nearest(
     wanted = replace(
         asked, legal=lambda found: legal(job, found, rules), capacity=asked.capacity * (1.0 - margin), cost=cost
     )
-    tried = (replace(batch, layout=plan.layout) for batch in plans(job, around(plan, held)))
-    found = search(tried, wanted, keep).best
-    return [_change(job, plan, candidate) for candidate in found if np.isfinite(candidate.cost)]
+    for dispatchers in (None, frozenset(job.framework.dispatchers)):
+        bounds = replace(around(plan, held), dispatchers=dispatchers)
+        tried = (replace(batch, layout=plan.layout) for batch in plans(job, bounds))
+        found = [one for one in search(tried, wanted, keep).best if np.isfinite(one.cost)]
+        if found or job.model.moe is None:
+            break
+    return [_change(job, plan, candidate) for candidate in found]
 
 
 def _change(job: Job, plan: Plan, candidate: Candidate) -> Change:

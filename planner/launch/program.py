@@ -88,7 +88,8 @@ class Target:
         program: writes one plan.
         bare: what is printed without a launcher: flags or a configuration file.
         writes: what comes out, for the page of all targets.
-        expresses: by field of Workload of GUARDED, the values beside its default that are written; ANYTHING: all.
+        expresses: by field of Workload of GUARDED, the values beside its default that are written; ANYTHING: all. By
+            "recipe", whose spelling of recipes below 16 bit is its own.
     """
 
     name: str

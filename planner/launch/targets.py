@@ -11,10 +11,13 @@ from planner.launch import (
     colossalai,
     deepspeed,
     megatron,
+    megatron_bridge,
     megatron_core,
     megatron_deepspeed,
+    primus,
     pytorch,
     torchtitan,
+    torchtitan_registry,
     transformers,
 )
 from planner.launch.program import ANYTHING, GUARDED, Setup, Target
@@ -30,9 +33,12 @@ TARGETS: dict[str, Target] = {
     for module in (
         megatron,
         megatron_core,
+        megatron_bridge,
+        primus,
         megatron_deepspeed,
         deepspeed,
         torchtitan,
+        torchtitan_registry,
         pytorch,
         colossalai,
         accelerate,
@@ -66,7 +72,7 @@ def _written(target: Target, name: str) -> Rule:
 
 def _spelled(target: Target) -> Rule:
     """Recipes below 16 bit are written for frameworks that have a name for them."""
-    framework = target.name.removesuffix("-core")
+    framework = target.expresses.get("recipe", (target.name,))[0]
     return Rule(
         "recipe",
         lambda job, plan: job.recipe.wide or getattr(job.recipe.spelled, framework, None) is not None,

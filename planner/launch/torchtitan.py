@@ -154,6 +154,7 @@ def parallelism(setup: Setup) -> dict[str, Any]:
         "pipeline_parallel_degree": plan.pp,
     }
     experts = {"expert_parallel_degree": plan.ep, "expert_tensor_parallel_degree": plan.etp}
+    experts |= {"expert_parallel_comm_backend": "deepep"} if plan.dispatcher == "deepep" else {}
     return degrees | (experts if setup.job.model.moe else {}) | (stages(setup) if plan.pp > 1 else {})
 
 

@@ -166,7 +166,7 @@ def _positions(facts: Facts) -> str:
 
 def _window(facts: Facts) -> dict[str, Any]:
     """--window-size "4096,0" and which layers have it."""
-    size = facts.text("window-size").strip("() ").partition(",")[0]
+    size = facts.text("window-size").strip("()[] ").partition(",")[0]
     window = whole_number(size)
     if not window:
         return {}

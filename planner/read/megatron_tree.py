@@ -39,6 +39,8 @@ ALIASES = {
     "num_layers_in_last_pipeline_stage": "decoder-last-pipeline-num-layers",
     "gated_linear_unit": "swiglu",
     "attn_backend": "attention-backend",
+    "fp8": "fp8-format",
+    "fp4": "fp4-format",
 }
 """Names of NeMo, Megatron-Bridge, NeMo-RL and ms-swift for options of Megatron-LM."""
 
@@ -55,14 +57,17 @@ IMPLIED = {"num_query_groups": "group-query-attention"}
 
 VALUES = {
     "activation": {"fast-swiglu": "swiglu", "swiglu": "swiglu", "squared-relu": "squared-relu"},
-    "activation_func": {"swiglu": "swiglu", "squaredrelu": "squared-relu"},
+    "activation_func": {"swiglu": "swiglu", "squaredrelu": "squared-relu", "squared_relu": "squared-relu"},
     "activation_function": {"swiglu": "swiglu"},
     "precision": {"bf16": "bf16", "bf16-mixed": "bf16", "16": "fp16", "16-mixed": "fp16", "bfloat16": "bf16"},
-    "mixed_precision": {"bf16_mixed": "bf16", "bf16": "bf16", "fp16": "fp16", "16_mixed": "fp16"},
+    "mixed_precision": {"bf16_mixed": "bf16", "bf16": "bf16", "fp16": "fp16", "16_mixed": "fp16", "fp16_mixed": "fp16"},
     "torch_dtype": {"bfloat16": "bf16", "float16": "fp16"},
     "normalization": {"rmsnorm": "normalization RMSNorm", "layernorm1p": "normalization LayerNorm"},
 }
 """Values that stand for an option."""
+
+SHAPED = ("swiglu", "untie-embeddings-and-output-weights", "disable-bias-linear", "hidden-dropout")
+"""Options of a format's base that a model which is named replaces."""
 
 MUST = ("num-layers", "hidden-size", "num-attention-heads")
 
@@ -76,7 +81,7 @@ def read_megatron_tree(
         PlannerError: as `read_megatron`; no shape and no name of a model that is known.
     """
     seen = form.shaped(tree)
-    given = options_of(seen, form)
+    given, usual = options_of(seen), usual_options(form)
     job = read_job(Tree({key: leaf for key, leaf in seen.leaves.items() if not is_option(key)}), form)
     if context.seq and "seq-length" not in given:
         given["seq-length"] = Option((str(context.seq),), 0)
@@ -84,7 +89,9 @@ def read_megatron_tree(
     name = _model(job, seen)
     shape = None if all(one in given for one in MUST) else _shape(name, context.lookup, given)
     if shape is not None:
+        usual = {name: option for name, option in usual.items() if name not in SHAPED}
         given = shape_options(shape) | given
+    given = {name: option for name, option in usual.items() if name not in switched_off(seen)} | given
     if "seq-length" in given:
         given = {"max-position-embeddings": given["seq-length"]} | given
     options = Options(given)
@@ -153,25 +160,23 @@ def in_words(message: str) -> str:
     return " ".join(w.lstrip("-").replace("-", "_") if w.startswith("--") else w for w in words)
 
 
-def options_of(tree: Tree, form: Format) -> dict[str, Option]:
-    """Those keys that are options of Megatron-LM, as its parser would have them; format defaults below them."""
+def usual_options(form: Format) -> dict[str, Option]:
+    """What holds in a format where a file says nothing."""
     known = known_options("megatron")
-    found: dict[str, Option] = {}
-    for key, value in form.defaults.items():
-        if f"--{key.replace('_', '-')}" in known:
-            found |= option_of(key, Leaf(value), known)
-    for key, leaf in tree.leaves.items():
-        for name, option in option_of(key, leaf, known).items():
-            found[name] = option
-    _switched_off(tree, found)
-    return found
+    usual = {key: value for key, value in form.defaults.items() if is_option(key)}
+    return {name: one for key, value in usual.items() for name, one in option_of(key, Leaf(value), known).items()}
 
 
-def _switched_off(tree: Tree, found: dict[str, Option]) -> None:
-    """Defaults that the file sets to false."""
-    for key, leaf in tree.leaves.items():
-        if leaf.value is False and (name := ALIASES.get(key, key.replace("_", "-"))) in found:
-            del found[name]
+def options_of(tree: Tree) -> dict[str, Option]:
+    """Those keys that are options of Megatron-LM, as its parser would have them."""
+    known = known_options("megatron")
+    return {name: one for key, leaf in tree.leaves.items() for name, one in option_of(key, leaf, known).items()}
+
+
+def switched_off(tree: Tree) -> set[str]:
+    """Options of a format's base that a file takes back: `swiglu: false`, `add_bias_linear: true`."""
+    off = {ALIASES.get(key, key.replace("_", "-")) for key, leaf in tree.leaves.items() if leaf.value is False}
+    return off | {WHEN_FALSE[key] for key, leaf in tree.leaves.items() if key in WHEN_FALSE and leaf.value is True}
 
 
 def option_of(key: str, leaf: Leaf, known: Mapping[str, str]) -> dict[str, Option]:
@@ -193,6 +198,8 @@ def option_of(key: str, leaf: Leaf, known: Mapping[str, str]) -> dict[str, Optio
     if count == "0":
         return {name: Option((), line)} if truth(leaf) else {}
     more = {IMPLIED[key]: Option((), line)} if key in IMPLIED else {}
+    if isinstance(value, str) and count in "+*" and (several := re.fullmatch(r"\[(.*)\]", value)):
+        value = [one.strip() for one in several[1].split(",")]
     values = tuple(map(text_of, value)) if isinstance(value, list) else (text_of(value),)
     unknown = tuple(text for text in values if "${" in text or text.startswith("$"))
     return {name: Option(values, line, unknown)} | more
@@ -221,10 +228,14 @@ RECIPE = re.compile(r"(\w+?)_(pretrain|sft|peft|finetune|lora|dora)(?:_\w+)?")
 """Recipes of NeMo and Megatron-Bridge: llama3_70b_pretrain_config, qwen3_30b_a3b_sft_8gpu_h100_bf16_config."""
 
 
+PLAIN = "vanilla_gpt"
+"""The recipe that begins with Megatron-LM's own defaults."""
+
+
 def recipe(job: Job, tree: Tree) -> None:
     """The model and the method in a recipe's name; what else it sets is not in the file."""
     leaf = tree.leaves.get("recipe") or tree.leaves.get("model_recipe_name")
-    if leaf is None or not isinstance(leaf.value, str):
+    if leaf is None or not isinstance(leaf.value, str) or leaf.value.startswith(PLAIN):
         return
     found = RECIPE.fullmatch(leaf.value.rpartition(".")[2])
     name = re.sub(r"^(llama3|qwen2|glm4)([1-7])_", r"\1_\2_", found[1]) if found else leaf.value

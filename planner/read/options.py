@@ -94,8 +94,13 @@ def known_options(framework: str) -> dict[str, str]:
     return {name: values for name, values, *_ in lines}
 
 
+ARGUMENTS = ("$@", "$*")
+"""What a script is given besides: nothing, as far as it tells."""
+
+
 def read_options(words: Sequence[Word], known: dict[str, str]) -> Options:
     """Sort words into options, as argparse does: the last one counts, "--a=b" is "--a b", no abbreviations."""
+    words = [word for word in words if word.text not in ARGUMENTS]
     given: dict[str, Option] = {}
     strange: list[tuple[str, int]] = []
     stray: list[Word] = []

@@ -134,7 +134,7 @@ def _read_command(
     config = _config(options, documents, context)
     if "job.config_file" in options or "job.config-file" in options:
         return read_torchtitan(_wanted(config, options), context.world, options)
-    if is_registered(options) and launch.program.startswith("torchtitan"):
+    if is_registered(options) and (not launch.program or launch.program.startswith("torchtitan")):
         return read_registered(options, context.world)
     if "num-layers" in options or "tensor-model-parallel-size" in options:
         if "deepspeed" in options or "deepspeed_config" in options:

@@ -21,7 +21,7 @@ class Base:
 
     Attributes:
         name, flavor: of the model. length: tokens of a sequence; local: sequences of a rank's micro-batch.
-        policy: of recomputation. degrees: options of [parallelism] with their values.
+        policy: of recomputation. degrees: options of [parallelism] with their values. plain: products in 16 bit.
     """
 
     name: str
@@ -30,12 +30,16 @@ class Base:
     local: int
     policy: str = "selective"
     degrees: str = ""
+    plain: bool = True
 
     @property
     def toml(self) -> str:
         """The same as a configuration of torchtitan 0.2."""
+        narrow = "" if self.plain else 'converters = ["quantize.linear.float8"]\n'
+        compiled = "" if self.plain else "[compile]\nenable = true\n"
         return (
-            f'[model]\nname = "{self.name}"\nflavor = "{self.flavor}"\n[training]\nlocal_batch_size = {self.local}\n'
+            f'[model]\nname = "{self.name}"\nflavor = "{self.flavor}"\n{narrow}{compiled}'
+            f"[training]\nlocal_batch_size = {self.local}\n"
             f"seq_len = {self.length}\n[parallelism]\n{self.degrees.replace(' ', chr(10)).replace('=', ' = ')}\n"
             f'[activation_checkpoint]\nmode = "{self.policy}"\nselective_ac_option = "op"\n'
         )
@@ -47,7 +51,7 @@ SWAPPED = 'pipeline_parallel_schedule="Interleaved1F1B"'
 REGISTRY = {
     "llama3_8b": Base("llama3", "8B", 8192, 1),
     "llama3_70b": Base("llama3", "70B", 8192, 8, "full", TENSOR),
-    "llama3_405b": Base("llama3", "405B", 8192, 2, "full", TENSOR),
+    "llama3_405b": Base("llama3", "405B", 8192, 2, "full", TENSOR, plain=False),
     "deepseek_v3_16b": Base("deepseek_v3", "16B", 4096, 4, "selective", f"{SWAPPED} expert_parallel_degree=8"),
     "deepseek_v3_671b": Base("deepseek_v3", "671B", 4096, 4, "selective", f"{SWAPPED} expert_parallel_degree=2"),
     "qwen3_0_6b": Base("qwen3", "0.6B", 4096, 4),
@@ -70,7 +74,12 @@ TOKENS = {
 }
 """Options of today that count tokens where 0.2 counts sequences."""
 
-OWN = ("module", "config", "help")
+OWN = ("module", "config", "help", "loss.num_chunks", "parallelism.num_pp_microbatches")
+
+SUBCOMMAND = "activation-checkpoint:"
+"""Begins the word, behind all options, that says which policy of recomputation takes the base's place."""
+
+CHUNKED = "the loss is taken in chunks of the sequence, as every base has it: weighed as kernel chunked"
 
 
 def is_registered(options: Options) -> bool:
@@ -91,6 +100,8 @@ def read_registered(options: Options, world: int) -> Reading:
         raise PlannerError(
             f"--config {name:.60} is no base of torchtitan that is known here", f"known: {', '.join(near)}"
         )
+    options, policy = without_subcommand(options)
+    base = replace(base, policy=policy or base.policy)
     translated = in_sequences(options, base)
     known = table("torchtitan")
     left = [one for one in translated if known.group(one) is None]
@@ -101,7 +112,21 @@ def read_registered(options: Options, world: int) -> Reading:
         NotModelled(o, " ".join(options.texts(o)), ("memory", "time", "legality"), why, options.line(o)) for o in left
     ]
     note = f"{name} is read as torchtitan has it in b5bcd76c; options of the command win"
-    return replace(reading, notes=(note, *reading.notes), not_modelled=(*named, *reading.not_modelled))
+    whole = options.text("loss.num_chunks", "8") == "1"
+    workload = reading.workload | {"loss": None if whole else "chunked"}
+    notes = (note, *(() if whole else (CHUNKED,)), *reading.notes)
+    return replace(reading, workload=workload, notes=notes, not_modelled=(*named, *reading.not_modelled))
+
+
+def without_subcommand(options: Options) -> tuple[Options, str]:
+    """The options, of the last of which a subcommand seems to be a value; and what it chooses."""
+    words = [word for option in options.given.values() for word in option.values] + [one.text for one in options.stray]
+    policies = [word.removeprefix(SUBCOMMAND) for word in words if word.startswith(SUBCOMMAND)]
+    given = {
+        name: replace(one, values=tuple(word for word in one.values if not word.startswith(SUBCOMMAND)))
+        for name, one in options.given.items()
+    }
+    return replace(options, given=given), policies[-1] if policies else ""
 
 
 def in_sequences(options: Options, base: Base) -> dict[str, Option]:
@@ -112,4 +137,15 @@ def in_sequences(options: Options, base: Base) -> dict[str, Option]:
         if name in given:
             tokens = options.whole(name) or 0
             given[ours] = replace(given.pop(name), values=(str(max(tokens // max(length, 1), 1)),))
-    return given
+    return given | (_piped(options, given, base) if "parallelism.pipeline_parallel_degree" in given else {})
+
+
+def _piped(options: Options, given: dict[str, Option], base: Base) -> dict[str, Option]:
+    """In a pipeline a rank's batch is so many micro-batches, where 0.2 cuts a batch into them."""
+    name, b = "training.local_batch_size", base.local
+    if name in given:
+        b = int(given[name].values[0])
+    count = options.whole("parallelism.num_pp_microbatches", 1) or 1
+    sizes = {name: b * count, "parallelism.pipeline_parallel_microbatch_size": b}
+    line = options.line("parallelism.num_pp_microbatches")
+    return {key: Option((str(value),), line) for key, value in sizes.items()}

@@ -206,7 +206,7 @@ def _text(config: dict[str, Any], section: str, key: str, default: str) -> str:
     return str(_section(config, section).get(key, default))
 
 
-def _degrees(config: dict[str, Any], world: int) -> dict[str, int]:
+def _degrees(config: dict[str, Any], world: int) -> dict[str, Any]:
     """Degrees; data_parallel_shard_degree -1 takes what the others leave."""
 
     def degree(key: str, default: int = 1) -> int:
@@ -219,7 +219,9 @@ def _degrees(config: dict[str, Any], world: int) -> dict[str, int]:
     shard = degree("data_parallel_shard_degree", -1)
     shard = max(world // (tp * cp * pp * replicas), 1) if shard < 0 else shard
     zero = 3 if shard > 1 or cp > 1 else 0
-    experts = {"ep": degree("expert_parallel_degree"), "etp": degree("expert_tensor_parallel_degree")}
+    experts: dict[str, Any] = {"ep": degree("expert_parallel_degree"), "etp": degree("expert_tensor_parallel_degree")}
+    deepep = _text(config, "parallelism", "expert_parallel_comm_backend", "standard") == "deepep"
+    experts |= {"dispatcher": "deepep"} if deepep else {}
     sharded = {"dp": replicas * shard, "dp_replicate": replicas if zero else 1, "zero": zero}
     return {"tp": tp, "cp": cp, "pp": pp, "sp": int(tp > 1)} | sharded | experts
 

@@ -12,7 +12,7 @@ from planner.catalog.yamlfile import parse_yaml
 from planner.errors import PlannerError
 from planner.frozen import frozen
 from planner.read.bash.words import Word
-from planner.read.options import NUMBER
+from planner.read.options import ARGUMENTS, NUMBER
 from planner.wording import NotRead, load_json, load_toml
 
 LONGEST = 200_000
@@ -287,7 +287,7 @@ def read_words(words: Iterable[Word]) -> Given:
     files: list[tuple[str, str]] = []
     stray: list[str] = []
     option, taken = "", 0
-    for word in (one for one in words if one.text not in ("$@", "$*")):
+    for word in (one for one in words if one.text not in ARGUMENTS):
         text, line = word.text, word.line
         if re.match(r"--?[A-Za-z]", text):
             name, equals, value = text.partition("=")

@@ -35,12 +35,27 @@ CASES = [
     ("megatron", "llama4-maverick", "8x8xH100", "megatron-core", 64),
     ("megatron", "qwen2.5-7b", "8xA100", "megatron-core", 32),
     ("megatron-core", "mixtral-8x7b", "4x8xH100", "megatron-core", 64),
+    *(
+        (target, *case)
+        for target in ("megatron-bridge", "primus")
+        for case in (
+            ("llama3-8b", "2x8xA100", "megatron-core", 64),
+            ("gpt3-175b", "8x8xA100", "megatron-core", 64),
+            ("mixtral-8x7b", "4x8xH100", "megatron-core", 64),
+            ("llama4-maverick", "8x8xH100", "megatron-core", 64),
+            ("llama3.1-405b", "16x8xH100", "megatron-core", 128),
+        )
+    ),
+    ("primus", "deepseek-v3", "16x8xH100", "megatron-core", 256),
     ("megatron-deepspeed", "llama3-8b", "2x8xA100", "megatron-deepspeed", 64),
     ("megatron-deepspeed", "gpt3-13b", "4x8xA100", "megatron-deepspeed", 64),
     ("deepspeed", "llama3-8b", "2x8xA100", "megatron-deepspeed", 64),
     ("deepspeed", "llama3-70b", "8x8xA100", "deepspeed-zero3", 64),
     ("torchtitan", "llama3-8b", "2x8xA100", "torchtitan", 64),
     ("torchtitan", "llama3.1-405b", "16x8xH100", "torchtitan", 128),
+    ("torchtitan", "qwen3-30b-a3b", "2x8xH100", "torchtitan", 64),
+    ("torchtitan-registry", "llama3-8b", "2x8xA100", "torchtitan", 64),
+    ("torchtitan-registry", "qwen3-30b-a3b", "2x8xA100", "torchtitan", 64),
     ("pytorch", "llama3-8b", "2x8xA100", "any", 64),
     ("colossalai", "llama3-8b", "2x8xA100", "colossalai", 64),
     ("accelerate", "llama3-8b", "2x8xA100", "llm-foundry", 64),
@@ -56,6 +71,8 @@ WORK: list[dict[str, Any]] = [
     {"offload": "parameters"},
     {"offload": "activations"},
     {"loss": "fused"},
+    {"loss": "chunked"},
+    {"context": "allgather"},
     {"loss": "linear"},
     {"method": "lora", "lora_rank": 64},
     {"optimizer": "adam-bf16"},

@@ -265,6 +265,25 @@ SAMPLES = [
         gpus="8xMI300X",
     ),
     Sample(
+        "primus-base",
+        "exp_name: m\nmodules:\n  pre_trainer:\n    framework: megatron\n    config: pre_trainer.yaml\n"
+        "    model: language_model.yaml\n    overrides:\n      num_layers: 32\n      hidden_size: 4096\n"
+        "      num_attention_heads: 32\n      seq_length: 4096\n      micro_batch_size: 1\n"
+        "      global_batch_size: 64\n      tensor_model_parallel_size: 2\n      vocab_size: 32000\n",
+        {"layers": 32, "tp": 2, "sp": 1, "zero": 1, "b": 1, "batch": 64, "seq": 4096, "vocab": 32000},
+        gpus="8xMI300X",
+    ),
+    Sample(
+        "primus-off",
+        "modules:\n  pre_trainer:\n    config: pre_trainer.yaml\n    model: mixtral_8x7B_v0.1.yaml\n    overrides:\n"
+        "      seq_length: 4096\n      micro_batch_size: 2\n      global_batch_size: 256\n"
+        "      expert_model_parallel_size: 8\n      tensor_model_parallel_size: 1\n"
+        "      use_distributed_optimizer: false\n      cross_entropy_loss_fusion: true\n"
+        '      cross_entropy_fusion_impl: "te"\n',
+        {"model": "mixtral-8x7b", "ep": 8, "zero": 0, "b": 2, "batch": 256, "loss": "fused"},
+        gpus="8xMI300X",
+    ),
+    Sample(
         "megatron-yaml",
         "trainer_class: MegatronPretrainTrainer\nexpert_model_parallel_size: 8\nmicro_batch_size: 4\nbf16: true\n"
         "global_batch_size: 512\nseq_length: 4096\nnum_layers: 32\nhidden_size: 4096\nffn_hidden_size: 14336\n"
@@ -518,8 +537,7 @@ SAMPLES = [
         "NGPU=8 MODULE=llama3 CONFIG=llama3_8b\ntorchrun --nproc_per_node=8 -m torchtitan.train --module ${MODULE} "
         "--config ${CONFIG} --parallelism.tensor_parallel_degree 2 --training.max_context_length 4096 "
         "--training.num_tokens_per_microbatch_per_dp_rank 16384 --parallelism.num_pp_microbatches 4\n",
-        {"model": "llama3-8b", "tp": 2, "zero": 3, "b": 4, "m": 1, "seq": 4096},
-        named=("parallelism.num_pp_microbatches",),
+        {"model": "llama3-8b", "tp": 2, "zero": 3, "b": 4, "m": 1, "seq": 4096, "loss": "chunked"},
         gpus="8xH100",
     ),
     Sample(

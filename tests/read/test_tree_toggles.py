@@ -84,6 +84,10 @@ TITAN_TOGGLES: dict[str, tuple[Tree, Any]] = {
     "training.seq_len": ({}, 8192),
     "training.dtype": ({}, "bfloat16"),
     "training.enable_cpu_offload": ({}, True),
+    "parallelism.expert_parallel_comm_backend": (
+        {"model.name": "qwen3", "model.flavor": "30B-A3B", "parallelism.expert_parallel_degree": 4},
+        "deepep",
+    ),
     "parallelism.disable_loss_parallel": ({}, True),
     "activation_checkpoint.mode": ({}, "full"),
     "activation_checkpoint.selective_ac_option": ({}, "4"),
