@@ -17,7 +17,6 @@ from planner.errors import EXIT_BAD_INPUT, EXIT_FITS, EXIT_NOTHING_FITS, Planner
 if TYPE_CHECKING:
     from planner.catalog.library import Library
     from planner.launch.check import Verdict
-    from planner.launch.header import Said
     from planner.launch.program import Setup
     from planner.read.reading import Reading
     from planner.schema.hardware import Cluster
@@ -172,32 +171,34 @@ def _understood(
     text: str,
     file: str,
     library: Library,
-    said: Said,
+    said: dict[str, str],
     names: dict[str, str | None],
     given: dict[str, Any],
     variables: dict[str, str],
 ) -> tuple[Setup, Reading, tuple[str, ...]]:
     """The job and plan of the file; options go before what the file's own header says."""
     from planner.launch.check import setup_of
-    from planner.launch.header import completed, unread
+    from planner.launch.header import completed, silent, stated, unread
     from planner.read.answer import SCHEMAS
     from planner.read.context import Context
     from planner.read.script import kind_of, read_any
 
     if kind_of(text) == "json" and any(f'"{schema}"' in text[:300] for schema in SCHEMAS):
         return _answered(text, library, names)
-    cluster, assumed = _cluster(library, names["gpus"] or said.names.get("gpus"), names["network"])
-    shape = _model(library, names["model"], said.names.get("model"))
+    cluster, assumed = _cluster(library, names["gpus"] or said.get("gpus"), names["network"])
+    shape = _model(library, names["model"], said.get("model"))
     vocabulary = shape.vocab if shape else None
     known = Context(
         cluster.gpus, vocabulary, variables, _beside(file), cluster.nodes, partial(_known, library), given["seq"]
     )
-    reading = completed(unread(said) or read_any(text, known), said, {name for name, value in given.items() if value})
+    reading = unread(said) or completed(read_any(text, known), said)
     if shape is None and reading.model is None and reading.model_name:
         shape, called = _named(library, reading.model_name)
         assumed = (*assumed, *called)
     timed = reading.timed_as or _preset(library, reading, cluster.gpus)
-    preset = library.framework(names["framework"] or said.names.get("framework") or timed)
+    preset = library.framework(names["framework"] or said.get("framework") or timed)
+    own = {name: value for name, value in stated(said).items() if silent(reading, name)}
+    given = own | {name: value for name, value in given.items() if value is not None}
     setup, more = setup_of(reading, cluster, preset.value, shape, **given)
     return setup, reading, (*assumed, *more)
 

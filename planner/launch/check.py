@@ -15,6 +15,7 @@ from planner.bands import band, fit_verdict, memory_range
 from planner.catalog.recipes import packaged_recipe
 from planner.errors import PlannerError
 from planner.frozen import frozen
+from planner.launch.header import PLAN
 from planner.launch.nearest import Change, nearest
 from planner.launch.program import Setup, Target
 from planner.launch.targets import TARGETS
@@ -28,7 +29,7 @@ from planner.schema.model import Model
 from planner.schema.workload import Workload
 from planner.search import Candidate
 from planner.stages import chunk_layers, lettered
-from planner.training.defaults import default_global_batch, default_precision, default_sequence
+from planner.training.defaults import default_precision, default_sequence, usual_batch
 from planner.training.frameworks import FRAMEWORK_RULES
 from planner.training.job import Job
 from planner.training.rules import rules_of
@@ -128,7 +129,7 @@ def setup_of(
     if reading.model is not None and model is not None:
         shape, other = _named(reading.model, model)
     plan, notes = _plan(reading, cluster, shape, given)
-    workload, more = _workload(reading, shape, cluster, plan, given)
+    workload, more = _workload(reading, shape, cluster, plan, given, framework.tunes)
     m = max(workload.global_batch // (plan.b * plan.dp), 1)
     preset = framework.model_copy(update=reading.preset)
     recipe = packaged_recipe(workload.precision).model_copy(update=reading.recipe) if reading.recipe else None
@@ -145,12 +146,14 @@ def _named(read: Model, named: Model) -> tuple[Model, tuple[str, ...]]:
 
 def _plan(reading: Reading, cluster: Cluster, model: Model, given: dict[str, Any]) -> tuple[Plan, tuple[str, ...]]:
     """The plan with dp out of the cluster, and what takes the model to know: stages and recomputed layers."""
-    fields = {name: given[name] for name in ("tp", "pp", "b") if given.get(name)} | reading.plan
-    plan = Plan(**({"b": 1} | fields | {"dp": 1, "m": 1}))
+    fields = {name: value for name, value in given.items() if name in PLAN and value is not None} | reading.plan
+    plan = Plan(**({"b": 1} | (reading.open or {}) | fields | {"dp": 1, "m": 1}))
     dp = max(cluster.gpus // plan.gpus, 1)
     stated = reading.plan.get("dp")
     differ = stated is not None and stated != dp
     notes = [f"the script is for {stated * plan.gpus} GPUs; dp is {dp} on {cluster.gpus}"] if differ else []
+    if "b" not in fields and reading.open:
+        notes.append(f"micro-batch {plan.b}, the framework's default: the file does not say; --micro-batch sets it")
     plan = replace(plan, dp=dp)
     if dp * plan.cp == 1:
         plan = replace(plan, zero=0)
@@ -172,7 +175,7 @@ def _dealt(plan: Plan, stages: list[int], model: Model, notes: list[str]) -> Pla
 
 
 def _workload(
-    reading: Reading, model: Model, cluster: Cluster, plan: Plan, given: dict[str, Any]
+    reading: Reading, model: Model, cluster: Cluster, plan: Plan, given: dict[str, Any], tunes: bool
 ) -> tuple[Workload, tuple[str, ...]]:
     """The workload: what the script says, what the user says, defaults."""
     fields = {k: v for k, v in given.items() if k in Workload.model_fields and v is not None} | reading.workload
@@ -181,14 +184,23 @@ def _workload(
         fields["seq"] = default_sequence(model)
         notes.append(f"sequence {fields['seq']:,} tokens: the file does not say; --seq sets it")
     if "global_batch" not in fields:
-        fields["global_batch"] = default_global_batch(fields["seq"], cluster.gpus)
-        notes.append(f"global batch {fields['global_batch']:,}: the file does not say; --global-batch sets it")
+        fields["global_batch"], why = _usual(reading, fields, cluster, plan, tunes)
+        notes.append(f"global batch {fields['global_batch']:,}, {why}: the file does not say; --global-batch sets it")
     fields.setdefault("precision", default_precision(cluster))
     try:
         return Workload.model_validate(fields), tuple(notes)
     except ValidationError as error:
         problem = error.errors()[0]
         raise PlannerError(f"{problem['loc'][0]} {problem['input']!r:.40}: {schema_problem(problem)}") from None
+
+
+def _usual(reading: Reading, fields: dict[str, Any], cluster: Cluster, plan: Plan, tunes: bool) -> tuple[int, str]:
+    """Sequences a step where nothing says, and why: the framework's own default, else what its kind of training has."""
+    if reading.open:
+        return plan.b * plan.dp * int(reading.open["m"]), "micro-batches as the framework has them"
+    tuned = tunes or fields.get("method", "full") != "full"
+    why = "as fine-tuning has it" if tuned else "about 4 M tokens"
+    return usual_batch(fields["seq"], cluster.gpus, tuned), why
 
 
 def check(

@@ -3,68 +3,64 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
-from dataclasses import field, replace
+from dataclasses import replace
 from shlex import join, split
 from typing import Any
 
 from planner import __version__
 from planner.catalog.clusters import cluster_spec
-from planner.frozen import frozen
 from planner.launch.program import File, Setup, Target
 from planner.plan import INTEGERS, WHOLE, Plan
 from planner.read.format import find_format
 from planner.read.reading import Reading
-from planner.read.table import text_of
 from planner.schema.workload import Workload
 from planner.training.trade import trade
 from planner.units import whole_number
 
 MARK = "planner-options:"
-"""Begins the line with the whole job and plan, of which flags and configuration hold a part."""
+"""Begins the line with the whole request, of which the file's own keys hold what their framework has words for."""
 
-NAMES = ("model", "gpus", "framework", "target")
-DERIVED = ("dp", "m")
-ALWAYS = ("seq", "global_batch", "attention")
+PLAN = (*(name for name in INTEGERS if name not in ("dp", "m")), "schedule", "modules", "dispatcher", "overlap")
+"""Fields of Plan that an option sets: dp and m follow, a layout has none."""
 
-PARTLY = ("transformers",)
-"""Targets whose files have words for some values of a field: what they say goes first."""
+NAMES = {"b": "micro-batch", "graphs": "cuda-graphs", "capacity": "capacity-factor", "context": "cp-comm"}
+NAMES |= {"modules": "recompute-modules", "overlap": "expert-overlap"}
+NAMES |= {name: name.replace("_", "-") for name in (*Workload.model_fields, *PLAN) if name not in NAMES}
+"""Fields of Workload and Plan by the option that sets them."""
 
-UNREAD = ("pytorch", "colossalai", "megatron-core")
-"""Targets that are written in Python: nothing but this line is read back."""
+USUAL = {name: field.default for name, field in Workload.model_fields.items()}
+ALWAYS = (
+    *("seq", "global_batch", "precision", "attention", "tp", "ep", "pp", "b", "sp", "zero", "recompute_layers"),
+    "schedule",
+)
+"""Written though they may be the default; of the others, what is not."""
+
+
+ASSUMED = ("seq", "attention", "imbalance")
+"""What a file that holds a whole job may have no words for."""
 
 SILENT = {
-    "megatron": ("imbalance",),
-    "megatron-deepspeed": ("attention", "imbalance", "loss"),
-    "torchtitan": ("attention", "imbalance"),
-    "torchtitan-registry": ("attention", "imbalance"),
-    "transformers": ("seq", "attention", "method", "lora_rank", "lora_targets", "base", "loss", "optimizer"),
     "deepspeed": (
-        *("seq", "attention", "imbalance", "loss", "method", "lora_rank", "lora_targets", "base", "graphs"),
-        *("ep", "etp", "cp", "schedule", "dispatcher", "dp_replicate"),
+        *ASSUMED,
+        *("context", "method", "lora_rank", "lora_targets", "base", "loss", "graphs"),
+        *("cp", "ep", "etp", "dp_replicate", "schedule", "b"),
     ),
+    "transformers": (*ASSUMED, "context", "method", "lora_rank", "lora_targets", "base", "loss", "optimizer"),
 }
-"""Fields of job and plan that files of a target have no words for, or leave to the program of the user."""
+"""Fields that the files of a target say in part or not at all: they leave them to a program of the user's."""
+
+UNREAD = ("pytorch", "colossalai", "megatron-core")
+"""Targets that are written in Python: nothing but the line is read back."""
 
 CALLED = {
     "lora_rank": "rank",
     "lora_targets": "targets",
     "base": "bits",
     "global_batch": "batch",
-    "recompute_layers": "recompute",
     "modules": "recompute",
-    "zero": "sharding",
 }
-"""Fields of job and plan that formats call otherwise (`planner.read.job`)."""
-
-
-@frozen
-class Said:
-    """What stands behind MARK: options of NAMES, fields of Workload as text, fields of Plan."""
-
-    names: dict[str, str] = field(default_factory=dict)
-    workload: dict[str, str] = field(default_factory=dict)
-    plan: dict[str, Any] = field(default_factory=dict)
+CALLED |= {"recompute_layers": "recompute"}
+"""Fields that formats call otherwise (`planner.read.job`)."""
 
 
 def header(target: Target, setup: Setup, facts: str) -> tuple[str, ...]:
@@ -73,20 +69,10 @@ def header(target: Target, setup: Setup, facts: str) -> tuple[str, ...]:
     said = f"{job.model.name} on {job.cluster.gpus} x {job.cluster.accelerator.name}"
     lines = [f"planner {__version__}, {said}", f"{target.title}: checked against {target.versions}"]
     lines += [facts] if facts else []
-    names = (job.model.name, cluster_spec(job.cluster), job.framework.name, target.name)
-    options = dict(zip(NAMES, names, strict=True)) | _fields(setup)
-    words = [word for name, text in options.items() for word in (f"--{name.replace('_', '-')}", text)]
-    return (*lines, f"{MARK} {join(words)}")
-
-
-def _fields(setup: Setup) -> dict[str, str]:
-    """Fields of job and plan that are not what they are by default; lists with commas."""
-    traded = trade(setup.job, setup.plan)
-    work = dict(setup.job.workload) | {"context": traded.kind if traded else None}
-    plan, usual = setup.plan.degrees, Plan().degrees
-    found = {k: v for k, v in work.items() if k in ALWAYS or v != Workload.model_fields[k].default}
-    found |= {k: v for k, v in plan.items() if k not in DERIVED and v != usual[k]}
-    return {name: ",".join(value) if isinstance(value, tuple) else text_of(value) for name, value in found.items()}
+    traded = trade(job, setup.plan)
+    words = [*options(setup), *(["--cp-comm", traded.kind] if traded and job.workload.context is None else [])]
+    words += ["--layout", ",".join(setup.plan.layout)] if setup.plan.layout else []
+    return (*lines, f"{MARK} {join([*words, '--target', target.name])}")
 
 
 def headed(file: File, lines: tuple[str, ...]) -> File:
@@ -95,57 +81,84 @@ def headed(file: File, lines: tuple[str, ...]) -> File:
     return file if file.name.endswith(".json") else File(file.name, comments + file.text)
 
 
-def read_header(text: str) -> Said:
-    """The options behind MARK; nothing where there is no such line."""
+def options(setup: Setup) -> list[str]:
+    """The request as the words of a command that asks for this job and plan."""
+    job, plan = setup.job, setup.plan
+    words = ["--model", job.model.name, "--gpus", cluster_spec(job.cluster), "--framework", job.framework.name]
+    plain = Plan()
+    for name, option in NAMES.items():
+        source, usual = (plan, getattr(plain, name)) if name in PLAN else (job.workload, USUAL[name])
+        value = getattr(source, name)
+        if value != usual or name in ALWAYS:
+            words += [f"--{option}", *_text(value, name)]
+    return words
+
+
+def _text(value: Any, name: str) -> list[str]:
+    """The words behind an option: none behind a switch."""
+    if isinstance(value, bool):
+        return ["1"] if name in PLAN else []
+    return [",".join(value) if isinstance(value, tuple) else str(value)]
+
+
+def read_header(text: str) -> dict[str, str]:
+    """The options behind MARK: model, gpus, framework, and fields of Workload and Plan; nothing without such a line."""
     found = re.search(rf"^[^\w\n]*{MARK} (.*)$", text, re.MULTILINE)
+    if found is None:
+        return {}
     try:
-        words = split(found[1]) if found else []
+        words = split(found[1])
     except ValueError:
-        words = []
-    pairs = {name.lstrip("-").replace("-", "_"): text for name, text in zip(words[::2], words[1::2], strict=False)}
-    return Said(
-        {name: pairs[name] for name in NAMES if name in pairs},
-        {name: text for name, text in pairs.items() if name in Workload.model_fields},
-        {name: value for name, text in pairs.items() if (value := _of_plan(name, text)) is not None},
-    )
+        return {}
+    fields = {f"--{option}": name for name, option in NAMES.items()}
+    fields |= {f"--{name}": name for name in ("model", "gpus", "framework", "target", "layout")}
+    following = [*words[1:], "--"]
+    return {
+        fields[word]: "true" if value.startswith("--") else value
+        for word, value in zip(words, following, strict=True)
+        if word in fields
+    }
 
 
-def _of_plan(name: str, text: str) -> Any:
-    """A field of Plan; None where it is none, or cannot have this value."""
-    if name in INTEGERS and name not in DERIVED:
-        return whole_number(text)
-    if name not in WHOLE:
-        return None
-    return text == "true" if name == "overlap" else tuple(text.split(",")) if name in ("modules", "layout") else text
+def stated(said: dict[str, str]) -> dict[str, Any]:
+    """Fields of Workload and Plan that a header says, numbers as such; what is none is left out."""
+    counts = {name: count for name, text in said.items() if (count := whole_number(text)) is not None}
+    numbers = {name: count for name, count in counts.items() if name in INTEGERS}
+    return numbers | {name: counts.get(name, text) for name, text in said.items() if name in USUAL}
 
 
-def unread(said: Said) -> Reading | None:
+def unread(said: dict[str, str]) -> Reading | None:
     """The plan of a file that holds it in code; None where its target has a format that is read."""
-    target = said.names.get("target", "")
+    target = said.get("target", "")
     if target not in UNREAD:
         return None
     note = f"the plan is that of the line {MARK} above the code, which is not read itself"
-    timed = said.names.get("framework", "any")
-    return Reading(target, None, dict(said.workload), dict(said.plan), notes=(note,), timed_as=timed)
+    fields = stated(said)
+    workload = {name: value for name, value in fields.items() if name in USUAL}
+    plan = {name: value for name, value in fields.items() if name in INTEGERS}
+    plan |= {name: _policy(name, said[name]) for name in WHOLE if name in said}
+    return Reading(target, None, workload, plan, notes=(note,), timed_as=said.get("framework", "any"))
 
 
-def completed(reading: Reading, said: Said, given: Collection[str]) -> Reading:
-    """The reading with what its format has no words for as the line says it, unless the user does."""
-    target = said.names.get("target", reading.target)
-    usual = {name: one.default for name, one in Workload.model_fields.items()} | Plan().degrees
-
-    def kept(fields: dict[str, Any], read: dict[str, Any]) -> dict[str, Any]:
-        silent = {k: v for k, v in fields.items() if k not in given and not _sayable(target, reading, k)}
-        return read | {k: v for k, v in silent.items() if target not in PARTLY or read.get(k, usual[k]) == usual[k]}
-
-    return replace(reading, workload=kept(said.workload, reading.workload), plan=kept(said.plan, reading.plan))
+def _policy(name: str, text: str) -> Any:
+    """A field that holds for a whole batch of plans."""
+    if name == "overlap":
+        return text in ("1", "true")
+    return tuple(text.split(",")) if name in ("modules", "layout") else text
 
 
-def _sayable(target: str, reading: Reading, name: str) -> bool:
-    """Whether the format of a file has a key for a field, so that what it leaves out is left out."""
-    form = find_format(reading.form) if reading.form else None
-    if form is None or form.megatron or target in SILENT:
-        return name not in SILENT.get(target, ())
-    known = {group.to.partition("=")[0] for group in form.table.groups if group.kind == "modelled"}
-    shards = {"sharding", "zero", "engine", "reshard", "deepspeed", "fsdp"} & known
-    return CALLED.get(name, name) in known or (name == "zero" and bool(shards))
+def completed(reading: Reading, said: dict[str, str]) -> Reading:
+    """The reading with what is not the default in the line, where the file says no more than the default."""
+    if said.get("target") != "transformers" or reading.form != "transformers":
+        return reading
+    work, fields = reading.workload, stated(said)
+    own = {name: fields[name] for name in SILENT["transformers"] if name in fields}
+    return replace(reading, workload=work | {k: v for k, v in own.items() if work.get(k, USUAL[k]) == USUAL[k]})
+
+
+def silent(reading: Reading, name: str) -> bool:
+    """Whether the format of a file has no words for a field, so that the line says it."""
+    if reading.open is None or not reading.form:
+        return name in SILENT.get("deepspeed" if reading.open is not None else "", ASSUMED)
+    groups = find_format(reading.form).table.groups
+    return CALLED.get(name, name) not in {group.to.partition("=")[0] for group in groups if group.kind == "modelled"}

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from planner.plan import INTEGERS
+from planner.read.deepspeed import TRAINER
 from planner.read.job import WHY, Job, modelled, truth
 from planner.read.reading import Problem, Reading
 from planner.read.sharding import engine, fully_sharded
@@ -14,6 +15,9 @@ from planner.read.tree import Beside, Tree
 
 TRAINERS = ("transformers", "llamafactory", "axolotl", "swift")
 """Formats that the Trainer of Transformers runs: the rules of its preset are theirs, for what it does itself."""
+
+PART = "accelerate"
+"""The format that only says how processes start and what they share: the rest of the job is in its script."""
 
 BASES = {4: "nf4", 8: "int8"}
 """Formats of a base by its bits, as bitsandbytes has them."""
@@ -42,6 +46,9 @@ def reading_of(job: Job, tree: Tree, beside: Beside, world: int, nodes: int = 1)
         plan["dp_replicate"] = replicas
     plan, batch = batched(job, plan, base, world)
     workload = work(job, base, plan["zero"]) | ({"global_batch": batch} if batch else {})
+    part = job.format.name == PART
+    if part:
+        workload = {name: value for name, value in workload.items() if name in (*job.said, "global_batch")}
     own = job.format.name in TRAINERS and all(plan.get(name, 1) == 1 for name in ("tp", "cp", "pp", "ep"))
     own = own and workload["offload"] in ("none", "optimizer")
     problems = (*base.problems, *quantised_without_adapters(job))
@@ -52,12 +59,13 @@ def reading_of(job: Job, tree: Tree, beside: Beside, world: int, nodes: int = 1)
         workload=workload,
         plan=plan,
         problems=problems,
-        notes=(*started(job, world), *job.notes, *notes),
+        notes=(*started(job, world), *job.notes, *notes, *usual(job, base)),
         model_name=job.get("model"),
         recomputed=float(job.get("recompute", "none") == "full") or base.recomputed,
         not_modelled=(*job.not_modelled, *base.not_modelled),
         keys=written(job),
         preset=base.preset | ({} if own else FREE),
+        open=TRAINER | {"m": job.get("m", 1)} if part else None,
     )
 
 
@@ -81,6 +89,14 @@ def started(job: Job, world: int) -> tuple[str, ...]:
     if not count or count == world:
         return ()
     return (f"the launcher starts {count} processes, --gpus says {world}: counted with {world}",)
+
+
+def usual(job: Job, base: Reading) -> tuple[str, ...]:
+    """A note where the micro-batch is the framework's own default."""
+    b = job.format.defaults.get("b")
+    if b is None or {"b", "batch"} & job.said.keys() or "b" in base.plan:
+        return ()
+    return (f"micro-batch {b}, the default of {job.format.title}: the file does not say",)
 
 
 def degrees(job: Job) -> dict[str, Any]:

@@ -66,7 +66,18 @@ def read_deepspeed(text: str, world: int, tp: int = 1, pp: int = 1) -> Reading:
         recomputed=float(_recomputes(config)),
         not_modelled=left_out(config, text),
         preset=_gradients(config),
+        open=left_open(config),
     )
+
+
+TRAINER = {"b": 8, "m": 1}
+"""What Transformers' Trainer takes where nothing says (training_args.py, per_device_train_batch_size)."""
+
+
+def left_open(config: dict[str, Any]) -> dict[str, Any]:
+    """What holds where "auto" leaves the batch to the Trainer and nothing else says it."""
+    left = "auto" in map(config.get, ("train_batch_size", *_SPLIT))
+    return TRAINER | {"m": _whole(config, _SPLIT[1]) or 1} if left else {}
 
 
 def left_out(config: dict[str, Any], text: str) -> tuple[NotModelled, ...]:

@@ -61,6 +61,8 @@ class Reading:
         model_name: what the file calls its model, where it does not hold the shape.
         recomputed: share of each chunk's layers that is recomputed, where their number takes the model to know.
         stages: how a pipeline deals out layers, where that takes the model to know.
+        open: of a file that is part of a job, an engine's or a launcher's: what its framework takes for fields that
+            nobody says; None: the file is the whole job.
     """
 
     target: str
@@ -79,6 +81,7 @@ class Reading:
     timed_as: str = ""
     form: str = ""
     keys: dict[str, tuple[str, str]] = field(default_factory=dict)
+    open: dict[str, Any] | None = None
 
     def of_fork(self) -> Reading:
         """The reading with options that the framework does not have as notes instead of problems."""

@@ -129,7 +129,7 @@ def differences(asked: Setup, back: Setup) -> dict[str, tuple[Any, Any]]:
     pairs += [(dict(asked.job.workload), dict(back.job.workload))]
     pairs += [tuple({name: getattr(one.job.model, name) for name in SHAPE} for one in (asked, back))]
     one, other = ({k: v for part in side for k, v in part.items()} for side in zip(*pairs, strict=True))
-    one |= {"context": traded.kind if traded else None}
+    one |= {"context": traded.kind if traded else other["context"]}
     return {name: (value, other[name]) for name, value in one.items() if other[name] != value}
 
 
