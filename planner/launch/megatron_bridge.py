@@ -50,7 +50,7 @@ IMPLIED = (
 def program(setup: Setup) -> Program:
     """run_recipe.py with one override per field."""
     own = megatron.program(setup)
-    flags = (("--recipe", RECIPE), *overrides(sections(setup, own)), (f"mixed_precision={precision(setup)}",))
+    flags = (("--recipe", RECIPE), *overrides(keys_of(setup, own)), (f"mixed_precision={precision(setup)}",))
     return replace(own, script="scripts/training/run_recipe.py", flags=flags)
 
 
@@ -59,8 +59,8 @@ def precision(setup: Setup) -> str:
     return f"{setup.job.recipe.activations}_mixed"
 
 
-def sections(setup: Setup, own: Program) -> dict[str, dict[str, Any]]:
-    """Every field by its section."""
+def keys_of(setup: Setup, own: Program) -> dict[str, Any]:
+    """Every field behind its section."""
     keys = megatron_keys(own.flags, find_format("bridge"))
     model = setup.job.model
     keys = dict.fromkeys(("hidden_dropout", "attention_dropout"), 0.1) | keys
@@ -72,9 +72,8 @@ def sections(setup: Setup, own: Program) -> dict[str, dict[str, Any]]:
     keys |= {"cpu_offloading": True} if "cpu_offloading_num_layers" in keys else {}
     keys |= {"attention_backend": megatron.backend(setup.job)} if not setup.job.flash else {}
     kept = renamed({name: value for name, value in keys.items() if name not in IMPLIED}, NAMES)
-    others = {name for names in SECTIONS.values() for name in names}
-    parts = {"model": {name: value for name, value in kept.items() if name not in others}}
-    return parts | {part: {name: kept[name] for name in names if name in kept} for part, names in SECTIONS.items()}
+    section = {name: part for part, names in SECTIONS.items() for name in names}
+    return {f"{section.get(name, 'model')}.{name}": value for name, value in kept.items()}
 
 
 ACTIVATIONS = {"glu": "silu", "relu": "relu", "relu2": "squared_relu"}

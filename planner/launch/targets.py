@@ -19,6 +19,7 @@ from planner.launch import (
     torchtitan,
     torchtitan_registry,
     transformers,
+    verl,
 )
 from planner.launch.program import ANYTHING, GUARDED, Setup, Target
 from planner.masks import first_of
@@ -43,12 +44,13 @@ TARGETS: dict[str, Target] = {
         colossalai,
         accelerate,
         transformers,
+        verl,
     )
 }
 """By name. A new one is a file with a TARGET and its line here; docs/launch.md shows how."""
 
 
-FROM_LIBRARY = ("deepspeed", "pytorch", "accelerate", "transformers")
+FROM_LIBRARY = ("deepspeed", "pytorch", "accelerate", "transformers", "verl")
 """Targets whose programs take the model from a library of classes instead of writing its shape."""
 
 MIXERS_WRITTEN = Rule(

@@ -47,9 +47,9 @@ def _value(values: list[str]) -> Any:
     return found[0] if len(found) == 1 else found or True
 
 
-def overrides(sections: Mapping[str, Mapping[str, Any]]) -> tuple[Flag, ...]:
+def overrides(keys: Mapping[str, Any]) -> tuple[Flag, ...]:
     """ "section.key=value" as Hydra takes it; texts that it could misread stand in quotes."""
-    return tuple((f"{name}.{key}={_word(value)}",) for name, keys in sections.items() for key, value in keys.items())
+    return tuple((f"{key}={_word(value)}",) for key, value in keys.items())
 
 
 def _word(value: Any) -> str:
@@ -59,3 +59,17 @@ def _word(value: Any) -> str:
         return f"[{','.join(map(_word, value))}]"
     text = str(value)
     return text if re.fullmatch(r"[\w./+-]+", text) else f"'{text}'"
+
+
+def field_keys(form: Format, fields: Mapping[str, Any], sections: tuple[str, ...]) -> dict[str, Any]:
+    """Fields of a job by the keys of their format's table, the first of these sections.
+
+    "offload=activations" is a switch: its key is true where the field has that value.
+    """
+    found: dict[str, Any] = {}
+    for group in form.table.groups:
+        name, switch, fixed = group.to.partition("=")
+        keys = [key for key in group.options if key.startswith(sections)]
+        if group.kind == "modelled" and keys and name in fields and (not switch or fields[name] == fixed):
+            found.setdefault(keys[0], True if switch else fields[name])
+    return found

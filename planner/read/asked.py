@@ -12,6 +12,7 @@ from planner.read.reading import Problem, Reading
 from planner.read.sharding import engine, fully_sharded
 from planner.read.table import text_of
 from planner.read.tree import Beside, Tree
+from planner.schedules import MEGATRON, run_by
 
 TRAINERS = ("transformers", "llamafactory", "axolotl", "swift")
 """Formats that the Trainer of Transformers runs: the rules of its preset are theirs, for what it does itself."""
@@ -103,6 +104,7 @@ def degrees(job: Job) -> dict[str, Any]:
     """Fields of Plan that stand in the file, and selective recomputation."""
     found = {name: job.get(name) for name in ("tp", "cp", "pp", "ep", "etp", "v", "dp") if job.get(name)}
     found = {"tp": 1, "pp": 1} | {name: value for name, value in found.items() if name in INTEGERS}
+    found |= {"schedule": run_by(MEGATRON, found["v"])} if "v" in found else {}
     found["sp"] = int(bool(job.get("sp")) and found["tp"] > 1)
     if job.get("recompute") == "selective":
         found["selective"] = job.get("attention") == "eager"

@@ -44,6 +44,10 @@ def chunked(job: Job, tree: Tree) -> None:
         job.values["loss"], job.said["loss"] = found, job.said["loss_component"]
 
 
+MEGATRON_ACTOR = "actor_rollout_ref.actor.megatron."
+GRANULARITY = "override_transformer_config.recompute_granularity"
+
+
 def reinforcement(job: Job, tree: Tree) -> None:
     """Sequences are prompt and response; a step takes a mini-batch of prompts, each sampled n times."""
     if job.get("prompt") and job.get("response"):
@@ -51,8 +55,10 @@ def reinforcement(job: Job, tree: Tree) -> None:
     mini = tree.leaves.get("actor_rollout_ref.actor.ppo_mini_batch_size")
     if mini is not None and str(mini.value).isdigit():
         job.values["batch"], job.said["batch"] = int(mini.value) * (job.get("rollouts") or 1), mini
-    if any(key.startswith("actor_rollout_ref.actor.megatron.") for key in tree.leaves):
-        job.values |= {"zero": 1} | ({} if "recompute" in job.said else {"recompute": "none"})
+    if tree.get("engine") == "megatron" or any(key.startswith(MEGATRON_ACTOR) for key in tree.leaves):
+        again = str(next((leaf.value for key, leaf in tree.leaves.items() if key.endswith(GRANULARITY)), "none"))
+        sharded = job.get("dist", True) in (True, "true", "True")
+        job.values |= {"zero": int(sharded), "recompute": again, "sp": job.get("sp", True)}
 
 
 MEGATRON = {

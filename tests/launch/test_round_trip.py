@@ -56,6 +56,8 @@ CASES = [
     ("torchtitan", "qwen3-30b-a3b", "2x8xH100", "torchtitan", 64),
     ("torchtitan-registry", "llama3-8b", "2x8xA100", "torchtitan", 64),
     ("torchtitan-registry", "qwen3-30b-a3b", "2x8xA100", "torchtitan", 64),
+    ("verl", "llama3-8b", "2x8xA100", "any", 64),
+    ("verl", "mixtral-8x7b", "4x8xA100", "megatron-core", 64),
     ("pytorch", "llama3-8b", "2x8xA100", "any", 64),
     ("colossalai", "llama3-8b", "2x8xA100", "colossalai", 64),
     ("accelerate", "llama3-8b", "2x8xA100", "llm-foundry", 64),
