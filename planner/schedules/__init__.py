@@ -1,6 +1,6 @@
 """Pipeline schedules: what each rank does in which order, how long it takes, and how many micro-batches a rank holds.
 
-A schedule is data: one file with its operations, its closed forms and a SCHEDULE record, and a line in SCHEDULES.
+A schedule is data: one file with its operations, its closed forms and a SCHEDULE record, and a line in NAMES.
 Those that change what the optimizer computes (`asynchronous`) enter a search only where they are asked for or listed by
 name, those that do not train (`trains` false) none.
 """
@@ -8,28 +8,10 @@ name, those that do not train (`trains` false) none.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from importlib import import_module
 from typing import Any
 
 from planner.plan import Plan
-from planner.schedules import (
-    breadth_first,
-    decode,
-    dualpipe,
-    dualpipe_v,
-    eager_1f1b,
-    forward_only,
-    gpipe,
-    interleaved,
-    naive,
-    one_f_one_b,
-    pipedream,
-    pipedream_2bw,
-    v_half,
-    v_min,
-    zb_h1,
-    zb_h2,
-    zb_v,
-)
 from planner.schedules.record import Schedule
 from planner.schedules.stages import Stage, Stages, Work, even, uneven
 
@@ -51,27 +33,29 @@ __all__ = [
 ]
 
 
+NAMES = (
+    "naive",
+    "gpipe",
+    "one_f_one_b",
+    "interleaved",
+    "pipedream",
+    "pipedream_2bw",
+    "eager_1f1b",
+    "breadth_first",
+    "zb_h1",
+    "zb_h2",
+    "zb_v",
+    "v_half",
+    "v_min",
+    "dualpipe",
+    "dualpipe_v",
+    "forward_only",
+    "decode",
+)
+"""Files of this room with a SCHEDULE, in the order in which they are listed."""
+
 SCHEDULES: dict[str, Schedule] = {
-    module.SCHEDULE.name: module.SCHEDULE
-    for module in (
-        naive,
-        gpipe,
-        one_f_one_b,
-        interleaved,
-        pipedream,
-        pipedream_2bw,
-        eager_1f1b,
-        breadth_first,
-        zb_h1,
-        zb_h2,
-        zb_v,
-        v_half,
-        v_min,
-        dualpipe,
-        dualpipe_v,
-        forward_only,
-        decode,
-    )
+    record.name: record for record in (import_module(f"planner.schedules.{name}").SCHEDULE for name in NAMES)
 }
 
 MEGATRON = "Megatron-LM"
