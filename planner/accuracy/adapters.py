@@ -23,7 +23,8 @@ def playbook(row: Row) -> Iterator[Row]:
 
     What every run shares is stated by the playbook: bf16, tied as listed, sequence parallelism wherever tp > 1, 1F1B,
     no recomputation. A crashed run is not known to be one out of memory: in half of the repeated layouts one try
-    crashed and another ran.
+    crashed and another ran. Two versions of nanotron ran: one kept gathered inputs of column-parallel products, the
+    other gathers them again (tp_recompute_allgather); peaks of tp > 1 are of two kinds, and no column says which.
     """
     status, flag = row.get("status", ""), row.get("flag", "")
     common = {name: row.get(name, "") for name in _PLAYBOOK} | {
@@ -46,7 +47,7 @@ def playbook(row: Row) -> Iterator[Row]:
     yield common | {
         "metric": "peak_mem_gb",
         "value": row.get("peak_mem_gb", ""),
-        "notes": "torch peak allocated, rank 0",
+        "notes": "torch peak allocated, rank 0" + ("" if row.get("tp") == "1" else "; gathered inputs kept or not"),
     }
 
 

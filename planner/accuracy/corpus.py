@@ -16,7 +16,17 @@ from typing import Any
 from pydantic import ValidationError
 
 from planner.accuracy.machines import Shelf, find_cluster, find_framework
-from planner.accuracy.mapping import APART, DOUBTFUL, FAMILIES, HALF_GRADIENTS, MENDED, NARROW_WEIGHTS, SOURCES, Facts
+from planner.accuracy.mapping import (
+    APART,
+    DOUBTFUL,
+    FAMILIES,
+    HALF_GRADIENTS,
+    MENDED,
+    NARROW_WEIGHTS,
+    SOURCES,
+    VERSIONS,
+    Facts,
+)
 from planner.accuracy.plans import find_plans
 from planner.accuracy.rows import Row, Unusable, says, whole
 from planner.accuracy.settings import capacity, graphs
@@ -78,7 +88,7 @@ class Case:
         """What two runs of one source share when they are the same run, measured twice or in two ways."""
         model, workload, cluster = self.job.model, self.job.workload, self.job.cluster
         shape = (model.layers, model.hidden, model.ffn, model.heads, model.kv_heads, model.vocab)
-        run = (workload.model_dump_json(), cluster.accelerator.name, cluster.gpus, self.job.framework.name)
+        run = (workload.model_dump_json(), cluster.accelerator.name, cluster.gpus, self.job.framework)
         kernel = self.notes.partition("kernel=")[2].partition(";")[0]
         return (self.source, self.plan, shape, run, kernel)
 
@@ -163,10 +173,10 @@ def find_case(shelf: Shelf, row: Row, jobs: dict[tuple[Any, ...], Job] | None = 
     model, shape_labels = find_model(shelf, row, facts)
     cluster, cluster_labels = find_cluster(shelf, row)
     framework, framework_labels = find_framework(shelf, row)
-    framework = _half_gradients(row, framework)
+    framework, stated = _stated(row, _half_gradients(row, framework))
     workload = _workload(row, model, cluster)
     recipe = _narrow_attention(row, workload.precision)
-    preset = framework.name, framework.gradient_bytes, recipe is None
+    preset = framework.name, framework.gradient_bytes, recipe is None, stated
     place = cluster.nodes, cluster.used, row.get("interconnect", "")
     key = (model, workload, *preset, row["gpu"], *place)
     job = Job(model, cluster, workload, framework, recipe)
@@ -193,6 +203,19 @@ def _half_gradients(row: Row, framework: Framework) -> Framework:
     return framework.model_copy(update={"gradient_bytes": STORED["bf16"]}) if half else framework
 
 
+def _stated(row: Row, framework: Framework) -> tuple[Framework, str]:
+    """The preset with what the row knows of the version that ran, and the same as text."""
+    found = {name: float(row[name]) for name in STATED if row.get(name)}
+    for begins, words, name, value in VERSIONS:
+        if row.get("framework", "").startswith(begins) and words in row.get("notes", ""):
+            found[name] = value
+    return framework.model_copy(update=found) if found else framework, str(found)
+
+
+STATED = ("logits_bytes", "fp32_stream", "keeps_cache", "experts_apart")
+"""Columns that are fields of Framework; empty ones are the preset's."""
+
+
 def _hashable(part: Any) -> Any:
     return part.model_dump_json() if isinstance(part, Model | Workload) else part
 
@@ -210,6 +233,7 @@ def _workload(row: Row, model: Model, cluster: Cluster) -> Workload:
         "fp8_param_gather": _narrow_weights(row, wanted),
         "attention": _attention(row),
         "method": row.get("method") or ("lora" if _is_lora(row) else "full"),
+        **({"loss": "linear"} if says(row, "framework", ("liger",)) else {}),
         **{name: row[name] for name in TUNED if row.get(name)},
         **_offload(row),
         "graphs": graphs(row)[0] if model.moe else "none",
@@ -302,6 +326,7 @@ REMARKS: tuple[tuple[str, str], ...] = (
     ("overlap switched OFF", "overlap-off"),
     ("no compile", "eager"),
     ("GPUs in a node, plain DP across", "hybrid-shard"),
+    ("gathered inputs kept or not", "unknown-gathers"),
 )
 """Words in `notes` that tell of something that neither a job nor a plan can say, and the label that keeps it."""
 

@@ -27,6 +27,7 @@ FRAMEWORKS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("Megatron-DeepSpeed", "vTrain", ("megatron-deepspeed",)),
     ("Megatron-DeepSpeed", "", ("bigscience", "megatron-deepspeed")),
     ("LargeScale", "", ("megatron-deepspeed",)),
+    ("DeepSpeed 0.19.2 + HF + Liger", "", ("hf", "megatron-deepspeed")),
     ("DeepSpeed", "", ("megatron-deepspeed",)),
     ("AA-Scaling", "RMS kernel", ("aa-scaling-fused", "aa-scaling", "megatron-deepspeed")),
     ("AA-Scaling", "", ("aa-scaling", "megatron-deepspeed")),
@@ -65,6 +66,12 @@ layers alike (NVIDIA-NeMo/Megatron-Bridge training/mixed_precision.py, perf_reci
 HALF_GRADIENTS = ("Megatron-Bridge",)
 """How `framework` begins where published runs keep and reduce gradients in bf16 (grad_reduce_in_fp32 = False in
 NVIDIA-NeMo/Megatron-Bridge perf_recipes/_common.py); other rows say so in their notes."""
+
+VERSIONS: tuple[tuple[str, str, str, float], ...] = (
+    # torchtitan compiles its loss since 2025 (config/configs.py CompileConfig.components): logits and their gradient
+    ("torchtitan", "torchao 0.13", "logits_bytes", 4.0),
+)
+"""(how `framework` begins, what `notes` contain, a field of Framework, its value) in versions later than the preset."""
 
 FALLBACK_PRESET = "megatron-core"
 """For frameworks that no line above names."""
@@ -165,6 +172,8 @@ SOURCES: dict[str, Facts] = {
     "mosaic": Facts(shape={"dropout": False}),
     # BLOOM and its trials: ALiBi, norm behind the embedding (Le Scao et al. 2022, section 3.2)
     "bloom": Facts(shape={"position": "alibi"}),
+    # with pp = 2, 4 and 8 the readings grow by what the first stage keeps per sequence, not by the logits of the last
+    "tr3m": Facts(row={"rank": "first"}),
     # 59, 32 and 30 GB of ZB-2p, ZB-1p and 1F1B (table 4) fit stored activations with scores and masks, 34 + 5*a*s/h
     # bytes, and nothing smaller: neither recomputation nor flash attention; GPT-2's vocabulary is assumed
     "zb": Facts(
@@ -206,7 +215,6 @@ DOUBTFUL: dict[str, str] = {
     "gpt2v100-008": "one layout, printed with 26 and with 32 GB",
     "intern-042": "full and no recomputation at the same speed as intern-053: one label is wrong",
     "intern-053": "full and no recomputation at the same speed as intern-042: one label is wrong",
-    "tr3m-018": "13 GB: probably not read on the last stage",
 }
 """Rows that contradict their siblings, by id, with the reason."""
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
+from math import floor
 from typing import Any
 
 from planner.accuracy.rows import Row, Unusable, whole
@@ -10,9 +12,9 @@ from planner.accuracy.settings import experts, modules, stages
 from planner.plan import Plan
 from planner.read.placement import placed
 from planner.schedules import MEGATRON, SCHEDULES, run_by, runs
-from planner.stages import chunk_layers
+from planner.stages import chunk_layers, lettered
 from planner.training.job import Job
-from planner.training.rule import head_worth
+from planner.training.rule import head_layers
 
 SCHEDULE_NAMES = {alias: name for name, schedule in SCHEDULES.items() for alias in (name, *schedule.aliases)}
 """Names of schedules as rows spell them. ZB-1p and ZB-2p are searched under the memory limits of ZB-H1 and ZB-H2."""
@@ -59,7 +61,7 @@ def find_plans(row: Row, job: Job, source: str = "") -> tuple[tuple[Plan, ...], 
     }
     settings, assumed = experts(row, job, source)
     labels += assumed
-    where = placed(stages(row, job, pp * v, source), job.model, pp, v) or {"head": _head(job, pp, v)}
+    where = placed(stages(row, job, pp * v, source) or _by_cost(job, pp, v), job.model, pp, v)
     plan = Plan(**degrees, **settings, **where, schedule=schedule)
     return _recomputed(row, job, plan, labels), tuple(labels)
 
@@ -107,9 +109,16 @@ def _scored(name: str) -> bool:
     return schedule is not None and schedule.trains and not (schedule.splits or schedule.asynchronous)
 
 
-def _head(job: Job, pp: int, v: int) -> int:
-    """Layers that the LM head counts for, where the framework lays layers over ranks by their cost."""
-    return head_worth(job) if job.framework.counts_head and pp > 1 and v == 1 else 0
+def _by_cost(job: Job, pp: int, v: int) -> tuple[str, ...]:
+    """Where the framework lays layers over ranks by their cost: each ends with the layer that passes its share.
+
+    nanotron models/base.py build_model: 16 layers and a head of 4 over 8 ranks are 3, 3, 2, 3, 2, 3, 0, 0.
+    """
+    if not job.framework.counts_head or pp == 1 or v > 1:
+        return ()
+    layers, share = job.model.layers, (job.model.layers + head_layers(job)) / pp
+    ends = [min(floor(share * rank) + 1, layers) for rank in range(1, pp)]
+    return lettered([end - start for start, end in pairwise([0, *ends, layers])])
 
 
 def _zero(row: Row, job: Job, ranks: int, labels: list[str]) -> int:

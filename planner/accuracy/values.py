@@ -92,4 +92,4 @@ def _tool(row: Row) -> str:
 
 def _rank(row: Row) -> str:
     """The pipeline rank that was read, where it is one."""
-    return "first" if says(row, "notes", ("rank 0", "first stage")) else ""
+    return row.get("rank") or ("first" if says(row, "notes", ("rank 0", "first stage")) else "")

@@ -18,7 +18,7 @@ def norm(share: Share, hidden: int, vectors: int, each: float | None = None) -> 
         "norms",
         Stream(NORM_PASSES * share.activation * elements, 1.0),
         weights=float(vectors * hidden),
-        saved=(each or share.activation) * elements,
+        saved=(share.activation if each is None else each) * elements,
     )
 
 

@@ -39,7 +39,7 @@ def _matrices(
     """
     rows, width = up.m * up.count, up.n / (feed.matrices - 1)
     moved = (3.0 if feed.gated else 2.0) * share.activation * rows * width
-    bias = up.n if feed.bias else 0.0
+    bias, at_once = up.n if feed.bias else 0.0, up.m if share.apart else rows
     return (
         Operator(
             f"{part} up",
@@ -47,7 +47,7 @@ def _matrices(
             replace(up, fused=feed.matrices - 1),
             weights=(up.n * up.k + bias) * up.count,
             saved=share.activation * rows * up.n,
-            working=share.activation * (rows * up.n + share.tokens * 2.0 * hidden),
+            working=share.activation * (at_once * up.n + share.tokens * 2.0 * hidden),
             modules=modules,
         ),
         Operator(f"{part} activation", part, Stream(moved, 2.0), saved=share.operand * rows * width, modules=modules),

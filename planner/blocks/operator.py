@@ -28,7 +28,8 @@ class Share:
         activation: bytes of one element that operators hand on, keep and send; operand: of a linear layer's kept input;
             dispatched: of tokens sent to experts. padded: the vocabulary is, for tp and its kernels.
         skew: tokens that the fullest rank of experts gets, over their mean.
-        dispatcher: how tokens reach experts; overlap: beside the computation of another micro-batch.
+        dispatcher: how tokens reach experts; overlap: beside the computation of another micro-batch; apart: experts run
+            one after the other.
     """
 
     b: Num
@@ -39,13 +40,14 @@ class Share:
     etp: Num = 1.0
     sp: Num = 0.0
     flash: bool = True
-    activation: float = STORED["bf16"]
-    operand: float = STORED["bf16"]
+    activation: Num = STORED["bf16"]
+    operand: Num = STORED["bf16"]
     dispatched: float = STORED["bf16"]
     padded: bool = True
     skew: float = 1.0
     dispatcher: str = "alltoall"
     overlap: bool = False
+    apart: bool = False
 
     @property
     def tokens(self) -> Num:
@@ -53,9 +55,9 @@ class Share:
         return self.b * self.seq / self.cp
 
     @property
-    def copied(self) -> float:
+    def copied(self) -> Num:
         """Bytes of a narrow copy that a linear layer keeps of an element which another operator keeps, too."""
-        return self.operand if self.operand < self.activation else 0.0
+        return np.where(self.operand < self.activation, self.operand, 0.0)[()]
 
     @property
     def joined(self) -> Num:

@@ -97,6 +97,13 @@ class Framework(Profile):
         adapter_saved: bytes per element of the input that every adapter keeps a copy of (0: it shares the layer's);
             adapter_sharded: further ones from ZeRO-2 on, where each is a sharded unit of its own.
         unfused_gate: gated feed-forwards keep their activation's output beside its product with the other half.
+        fp32_stream: norms of a quantized base are made fp32 below ZeRO-3 (PEFT utils/other.py
+            prepare_model_for_kbit_training), and with them what lies between linear layers, which return their input's
+            format (bitsandbytes).
+        keeps_cache: recomputed blocks keep the output of their q, k, v product, of which keys and values are a view.
+        experts_apart: experts run one after the other, not as one grouped product.
+        gathered_inputs: column-parallel products keep what sequence parallelism gathered for them.
+        logits_again: bytes per logit that stay of the micro-batch before.
         norm_bytes: further bytes per token and hidden unit that a layer stores (unfused fp32 norms).
         shard_is_master: under ZeRO-3 the sharded fp32 weight is the optimizer's master (PyTorch FSDP), so that no
             16-bit shard is kept beside it.
@@ -161,6 +168,11 @@ class Framework(Profile):
     adapter_saved: PerItem = 0.0
     adapter_sharded: PerItem = 0.0
     unfused_gate: bool = False
+    fp32_stream: bool = False
+    keeps_cache: bool = False
+    experts_apart: bool = False
+    gathered_inputs: bool = False
+    logits_again: PerItem = 0.0
     activation_factor: Factor
     shard_is_master: bool
     usable: Used

@@ -8,13 +8,14 @@ matrix where the framework casts it (PEFT tuners/lora/layer.py). Weights of the 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from planner.blocks import operators
 from planner.blocks.operator import Operator, Product, Share
 from planner.blocks.structure import structure
-from planner.plan import Num
+from planner.plan import Num, Plan
 from planner.schema.formats import STORED
 from planner.schema.hardware import Accelerator
 from planner.schema.recipe import size
@@ -122,6 +123,22 @@ def saved_bytes(job: Job, ops: Sequence[Operator]) -> tuple[Num, Num]:
         elif op.name.endswith(" activation"):
             outputs = outputs + op.saved
     return more - norms - outputs, more - norms
+
+
+def widened(job: Job, plan: Plan, share: Share) -> Share:
+    """The share with fp32 between linear layers, where norms over a quantized base make it so.
+
+    Autocast runs layer norms in fp32 wherever they are; others are fp32 where a stack casts their weights.
+    """
+    if job.workload.method != "qlora" or not narrowed(job):
+        return share
+    if job.model.norm == "layernorm":
+        wide: Num = STORED["fp32"]
+    elif job.framework.fp32_stream:
+        wide = np.where(plan.zero < 3, STORED["fp32"], share.activation)[()]
+    else:
+        return share
+    return replace(share, activation=wide, operand=wide)
 
 
 def unfused_bytes(job: Job, ops: Sequence[Operator]) -> Num:

@@ -30,6 +30,7 @@ from planner.training.adapters import (
     narrowed,
     saved_bytes,
     unfused_bytes,
+    widened,
     widened_bytes,
 )
 from planner.training.job import Job
@@ -84,8 +85,8 @@ class HeldRow:
 
 def held_kinds(job: Job, plan: Plan) -> tuple[Held, ...]:
     """Every kind of the model's structure."""
-    share = share_of(job, plan)
-    return tuple(held(job, kind, share, plan.modules) for kind in job.structure.kinds)
+    share = replace(widened(job, plan, share_of(job, plan)), apart=job.framework.experts_apart)
+    return tuple(held(job, plan, kind, share) for kind in job.structure.kinds)
 
 
 def held_rows(job: Job, plan: Plan) -> tuple[HeldRow, ...]:
@@ -95,7 +96,7 @@ def held_rows(job: Job, plan: Plan) -> tuple[HeldRow, ...]:
         kinds, of = held_kinds(job, plan), job.structure
         return tuple(one for row in rows(of, plan) for one in rows_held(plan, kinds, of.blocks, row))
 
-    return on_equal(each, plan, STAGE)
+    return on_equal(each, plan, (*STAGE, "zero") if job.framework.fp32_stream else STAGE)
 
 
 def rows_held(plan: Plan, kinds: tuple[Held, ...], blocks: int, row: Row) -> list[HeldRow]:
@@ -163,13 +164,13 @@ def _held_row(
     )
 
 
-@formula(lambda job, kind, *_: kind.title, "Korthikanti 2022, arXiv:2205.05198, 4.1", scope=True)
-def held(job: Job, kind: Kind, share: Share, modules: tuple[str, ...]) -> Held:
+@formula(lambda job, plan, kind, share: kind.title, "Korthikanti 2022, arXiv:2205.05198, 4.1", scope=True)
+def held(job: Job, plan: Plan, kind: Kind, share: Share) -> Held:
     """Sums over the operators of one kind. Activations are those of blocks, times the framework's factor."""
     ops = operators(kind, share)
     dense, expert = parameters_of(ops)
-    policy = _kept(job, kind, ops, share, modules) if isinstance(kind, Block) else Kept()
-    logits: Num = sum((_logits(job, op.work) for op in ops if isinstance(op.work, Logits)), start=0.0)
+    policy = _kept(job, kind, ops, share, plan.modules) if isinstance(kind, Block) else Kept()
+    logits = 0.0 if isinstance(kind, Block) else _loss_bytes(job, plan, ops)
     adapters = adapter_parameters(ops, job.workload.lora_rank, job.workload.lora_targets)
     narrow = sum(narrow_of(ops)) if job.recipe.quantize else 0.0
     late, working = late_bytes(ops, share.operand), _working(ops)
@@ -182,8 +183,11 @@ def held(job: Job, kind: Kind, share: Share, modules: tuple[str, ...]) -> Held:
 def _kept(job: Job, kind: Block, ops: tuple[Operator, ...], share: Share, modules: tuple[str, ...]) -> Kept:
     elements, factor = share.tokens * kind.hidden / share.shard, job.framework.activation_factor
     everything = sum(op.saved for op in ops) + job.framework.norm_bytes * elements + unfused_bytes(job, ops)
+    if job.framework.gathered_inputs:
+        everything = everything + (share.shard - 1.0) * sum(op.saved for op in ops if op.name == "norm")
     freed: Num = sum((op.saved for op in ops if op.within(modules)), start=0.0)
-    each = kept(factor * everything, factor * freed, factor * share.activation * elements)
+    cached = sum(op.saved for op in ops if op.name == "qkv") if job.framework.keeps_cache else 0.0
+    each = kept(factor * everything, factor * freed, factor * share.activation * elements + cached)
     if not job.lora:
         return each
     beyond, inside = saved_bytes(job, ops)
@@ -204,13 +208,19 @@ def _working(ops: tuple[Operator, ...]) -> Num:
     return reduce(np.maximum, held) if held else 0.0
 
 
-def _logits(job: Job, work: Logits) -> Num:
+def _loss_bytes(job: Job, plan: Plan, ops: Sequence[Operator]) -> Num:
+    """What the ends keep while the loss runs: input and output of the final norm, and logits."""
+    logits = [_logits(job, plan, op.work) for op in ops if isinstance(op.work, Logits)]
+    return sum((2.0 * op.saved for op in ops if op.name == "norm"), start=0.0) + sum(logits) if logits else 0.0
+
+
+def _logits(job: Job, plan: Plan, work: Logits) -> Num:
     """Bytes of the logits that are alive at once in the loss; of all tp ranks' where they are gathered."""
     framework, loss = job.framework, LOSSES.get(job.workload.loss or "")
     split = framework.logits_split if loss is None or loss.split is None else loss.split
     columns = work.columns if split else work.columns * work.tp
     if loss is None:
-        return framework.logits_bytes * work.rows * columns
+        return (framework.logits_bytes + np.where(plan.m > 1.0, framework.logits_again, 0.0)) * work.rows * columns
     return alive(loss, work.rows, columns, job.model.hidden)
 
 

@@ -97,14 +97,18 @@ def _required(plan: Plan) -> str:
 
 
 def head_worth(job: Job) -> int:
-    """The LM head in layers, by parameters that a token meets, rounded up: 2 for Llama 3 70B, 5 for Llama 3.2 1B.
+    """The LM head in layers, rounded up: 2 for Llama 3 70B, 5 for Llama 3.2 1B.
 
     At most MOST_HEAD: a head that is worth more leaves its rank without layers all the same.
     """
+    return min(math.ceil(head_layers(job)), MOST_HEAD)
+
+
+def head_layers(job: Job) -> float:
+    """The LM head in layers, by parameters that a token meets."""
     share = parameters(job.model)
     met = active_parameters(job.model) - share.embedding - share.head - share.norms
-    layer = met / job.model.layers
-    return min(math.ceil(float(job.model.vocab * job.model.hidden / layer)), MOST_HEAD)
+    return float(job.model.vocab * job.model.hidden / (met / job.model.layers))
 
 
 MOST_HEAD = 64
