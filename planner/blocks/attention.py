@@ -106,7 +106,8 @@ def core(mixer: Attention | Latent, share: Share, kv_heads: Num) -> tuple[Operat
     """Scores, softmax and values of this rank's heads. Flash keeps one fp32 statistic per row and head.
 
     Stored scores take an activation's bytes, with dropout twice that and a mask of one (Korthikanti 2022,
-    arXiv:2205.05198, 4.1). Over cp, what travels follows from the core (`planner.cost.context`).
+    arXiv:2205.05198, 4.1); a softmax in fp32 keeps its own output, too. Their gradients live while its backward pass
+    runs. Over cp, what travels follows from the core (`planner.cost.context`).
     """
     heads, value = mixer.heads / share.tp, mixer.value if isinstance(mixer, Latent) else mixer.head_dim
     rows = share.seq / share.cp
@@ -115,11 +116,14 @@ def core(mixer: Attention | Latent, share: Share, kv_heads: Num) -> tuple[Operat
     side = attended(chosen or mixer.window, share.seq)
     tiled = side if chosen else computed(mixer.window, share.seq)
     work = Core(share.b, heads, rows, share.seq, side, mixer.head_dim, value, kv_heads, tiled)
-    each = 2.0 * share.activation + 1.0 if mixer.dropout else share.activation
-    scores = each * share.tokens * share.seq * heads
-    saved = STORED["fp32"] * share.tokens * heads if share.flash else scores
+    each = (2.0 * share.activation + 1.0 if mixer.dropout else share.activation) + share.softmax
+    scores = share.tokens * share.seq * heads
+    saved = STORED["fp32"] * share.tokens * heads if share.flash else each * scores
+    working = 0.0 if share.flash else (share.activation + 2.0 * share.softmax) * scores
     cache = _latent(mixer, heads) if isinstance(mixer, Latent) else _cache(mixer, heads, kv_heads)
-    return (Operator("core", "attention", work, sinks, saved=saved, modules=("core_attn",), cache=cache),)
+    return (
+        Operator("core", "attention", work, sinks, saved=saved, working=working, modules=("core_attn",), cache=cache),
+    )
 
 
 def _cache(mixer: Attention, heads: Num, kv_heads: Num) -> Cache:

@@ -29,7 +29,7 @@ class Share:
             dispatched: of tokens sent to experts. padded: the vocabulary is, for tp and its kernels.
         skew: tokens that the fullest rank of experts gets, over their mean.
         dispatcher: how tokens reach experts; overlap: beside the computation of another micro-batch; apart: experts run
-            one after the other.
+            one after the other; softmax: bytes of a score that its softmax keeps beside the format of activations.
     """
 
     b: Num
@@ -48,6 +48,7 @@ class Share:
     dispatcher: str = "alltoall"
     overlap: bool = False
     apart: bool = False
+    softmax: float = 0.0
 
     @property
     def tokens(self) -> Num:

@@ -9,7 +9,7 @@ from functools import reduce
 import numpy as np
 
 from planner.blocks import operators
-from planner.blocks.operator import Logits, Operator, Product, Share
+from planner.blocks.operator import Core, Logits, Operator, Product, Share
 from planner.blocks.record import Block, Kind
 from planner.cost.losses import LOSSES, alive
 from planner.cost.memory import StateBytes, optimizer_states
@@ -21,6 +21,7 @@ from planner.frozen import frozen
 from planner.mesh import mesh
 from planner.plan import Num, Plan
 from planner.schedules import SCHEDULES
+from planner.schema.formats import STORED
 from planner.schema.recipe import size
 from planner.stages import Row, present, rows
 from planner.training.adapters import (
@@ -85,7 +86,8 @@ class HeldRow:
 
 def held_kinds(job: Job, plan: Plan) -> tuple[Held, ...]:
     """Every kind of the model's structure."""
-    share = replace(widened(job, plan, share_of(job, plan)), apart=job.framework.experts_apart)
+    softmax = STORED["fp32"] if job.workload.attention == "eager" else 0.0
+    share = replace(widened(job, plan, share_of(job, plan)), apart=job.framework.experts_apart, softmax=softmax)
     return tuple(held(job, plan, kind, share) for kind in job.structure.kinds)
 
 
@@ -204,8 +206,13 @@ def late_bytes(ops: Sequence[Operator], each: float) -> Num:
 
 
 def _working(ops: tuple[Operator, ...]) -> Num:
-    held = [op.working for op in ops if present(op.working)]
-    return reduce(np.maximum, held) if held else 0.0
+    """The most that one operator's backward pass adds; that of stored scores when what follows them is gone."""
+    held: list[Num] = [0.0]
+    for place, op in enumerate(ops):
+        if present(op.working):
+            behind = sum(one.saved for one in ops[place:]) - op.saved if isinstance(op.work, Core) else 0.0
+            held.append(op.working - behind)
+    return reduce(np.maximum, held)
 
 
 def _loss_bytes(job: Job, plan: Plan, ops: Sequence[Operator]) -> Num:
