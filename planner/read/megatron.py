@@ -72,6 +72,7 @@ def read_megatron(
         not_modelled=(*table("megatron").not_modelled(options.everything()), *named(facts)),
         preset=preset(facts),
         recipe=formats(facts),
+        given=frozenset(options.given),
     )
 
 

@@ -57,6 +57,7 @@ class Reading:
         timed_as: the preset whose speed is its, where its options tell; "": that of the target.
         form: the format that it was read by, a name of `planner.read.format`; "" where the target has its own reader.
         keys: field of the plan -> key and value that say it in the file, or the key that would, with "".
+        given: options of a command, without dashes, that are in it; none where a file has keys.
         ignored: (line, what) that could not be read.
         model_name: what the file calls its model, where it does not hold the shape.
         recomputed: share of each chunk's layers that is recomputed, where their number takes the model to know.
@@ -81,6 +82,7 @@ class Reading:
     timed_as: str = ""
     form: str = ""
     keys: dict[str, tuple[str, str]] = field(default_factory=dict)
+    given: frozenset[str] = frozenset()
     open: dict[str, Any] | None = None
 
     def of_fork(self) -> Reading:

@@ -196,7 +196,26 @@ def edits(verdict: Verdict, change: Change) -> list[str]:
     for kind, i, j, k, end in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
         if kind != "equal":
             found += [f"- {line.strip()}" for line in old[i:j]] + [f"+ {line.strip()}" for line in new[k:end]]
-    return found
+    return _as_given(found, verdict.reading.given) if verdict.reading.given else found
+
+
+SHORT = {"recompute-granularity": "recompute-activations", "recompute-modules": "recompute-activations"}
+"""Options that another one stands for."""
+
+
+def _as_given(changes: list[str], given: frozenset[str]) -> list[str]:
+    """Only what the command has goes, by the name that it has there; what comes without going is an addition."""
+    found, gone = [], set()
+    for sign, option, *values in (line.split(maxsplit=2) for line in changes):
+        name = option.removeprefix("--")
+        if sign == "-" and name in given:
+            found.append(" ".join(("-", option, *values)))
+        elif sign == "-" and SHORT.get(name) in given:
+            found.append(f"- --{SHORT[name]}")
+        elif sign == "+":
+            found.append(" ".join(("+" if name in gone else "add", option, *values)))
+        gone |= {name} if sign == "-" and name in given else set()
+    return list(dict.fromkeys(found))
 
 
 def keyed(verdict: Verdict, change: Change) -> list[str]:

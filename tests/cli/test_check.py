@@ -214,3 +214,21 @@ def test_strictly_tight_is_a_failure(shell: Shell, script: Path) -> None:
     plan = shell(f"check {script} --json").json["plan"]
     assert plan["verdict"] == "tight"
     assert (shell(f"check {script}").code, shell(f"check {script} --strict-fit").code) == (0, 1)
+
+
+def test_edits_are_of_what_the_script_has(shell: Shell, tmp_path: Path) -> None:
+    """What goes stands in the script, by its name there; what does not stand there is added."""
+    script = tmp_path / "run.sh"
+    layers = (
+        "--num-layers 32 --hidden-size 4096 --num-attention-heads 32 --seq-length 4096 --max-position-embeddings 4096"
+    )
+    switches = "--bf16 --use-flash-attn --recompute-activations --tokenizer-type NullTokenizer --vocab-size 32000"
+    script.write_text(
+        f"export CUDA_DEVICE_MAX_CONNECTIONS=1\ntorchrun --nproc_per_node 8 pretrain_gpt.py {layers} {switches} "
+        "--tensor-model-parallel-size 4 --micro-batch-size 8 --global-batch-size 64\n"
+    )
+    found = shell(f"check {script} --gpus 8xA100 --json").json
+    lines = [line for change in found["changes"] for line in change["edits"]]
+    text = script.read_text()
+    assert lines and all(line.split()[1] in text for line in lines if line.startswith("-"))
+    assert not any(line.split()[1] in text for line in lines if line.startswith("add"))
