@@ -308,7 +308,7 @@ def _kinds(row: Row, job: Job) -> Iterable[str]:
     yield from (() if recipe.wide else {COMPUTED[recipe.products.forward], recipe.name})
     yield from (("moe", *graphs(row)[1]) if job.model.moe else ())
     yield from (("lora",) if job.lora else ())
-    yield from (("finetune",) if job.framework.tunes else ())
+    yield from (("finetune",) if row.get("method") else ())
     yield from (("offload",) if job.workload.offload in ("optimizer", "parameters") else ())
     yield from (("derived",) if "derived" in notes else ())
     yield from (("doubtful",) if says(row, "notes", ("doubtful", "suspect")) or row["id"] in DOUBTFUL else ())

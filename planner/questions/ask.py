@@ -106,8 +106,7 @@ def ask(
     modules, dispatcher, experts = _experts(options)
     trained = adapters(method, lora_rank, options.pop("lora_targets", None), options.pop("base", None))
     recipe = library.recipe(precision or default_precision(cluster.value)).value
-    options["b"] = micro_batch
-    ranges = {name: parse_range(name, text) for name, text in options.items() if text is not None}
+    ranges = {n: parse_range(n, text) for n, text in (options | {"b": micro_batch}).items() if text is not None}
     said = (global_batch, batch_tokens, gradient_accumulation_steps, seq or default_sequence(shape.value))
     batch, reckoned = sequences(*said, cluster.value.gpus, ranges)
     chosen |= {"offload": offload, "offload_layers": offload_layers}
