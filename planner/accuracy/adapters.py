@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable, Iterator
 
 from planner.accuracy.finetune import COLUMNS, finetune
+from planner.accuracy.threads import COLUMNS as VERDICTS
+from planner.accuracy.threads import threads
 from planner.schedules import MEGATRON, run_by
 
 Row = dict[str, str]
@@ -185,6 +187,7 @@ ADAPTERS: tuple[tuple[frozenset[str], Callable[[Row], Iterator[Row]]], ...] = (
     (frozenset({"grad_accum", "status", "tokens_per_sec_per_gpu", "peak_mem_gb"}), playbook),
     (frozenset({"metric", "measured", "mbs", "gbs", "zero", "predicted"}), simumax),
     (COLUMNS, finetune),
+    (VERDICTS, threads),
     (frozenset({"suite", "case", "hw", "iter_s", "num-layers"}), golden),
 )
 """Columns that tell a published layout, and what turns its rows into rows of the common format."""

@@ -247,7 +247,9 @@ def _workload(row: Row, model: Model, cluster: Cluster) -> Workload:
 
 
 def _offload(row: Row) -> dict[str, Any]:
-    """What the notes say lives on the host: the optimizer, or the activations of so many layers."""
+    """What lives on the host: what the column says, else the notes: the optimizer, or activations of so many layers."""
+    if row.get("offload"):
+        return {"offload": row["offload"]}
     layers = re.search(r"activation offload (\d+) layers", row.get("notes", ""))
     if layers:
         return {"offload": "activations", "offload_layers": layers[1]}
@@ -308,7 +310,6 @@ def _kinds(row: Row, job: Job) -> Iterable[str]:
     yield from (() if recipe.wide else {COMPUTED[recipe.products.forward], recipe.name})
     yield from (("moe", *graphs(row)[1]) if job.model.moe else ())
     yield from (("lora",) if job.lora else ())
-    yield from (("finetune",) if row.get("method") else ())
     yield from (("offload",) if job.workload.offload in ("optimizer", "parameters") else ())
     yield from (("derived",) if "derived" in notes else ())
     yield from (("doubtful",) if says(row, "notes", ("doubtful", "suspect")) or row["id"] in DOUBTFUL else ())

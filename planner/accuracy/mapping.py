@@ -47,6 +47,8 @@ FRAMEWORKS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("OneFlow", "", ("oneflow", "megatron-core")),
     ("PyTorch FSDP (Composer)", "", ("llm-foundry", "torchtitan")),
     ("fms-fsdp", "", ("torchtitan",)),
+    ("Transformers + DeepSpeed", "", ("hf",)),
+    ("litgpt", "", ("litgpt", "hf-fsdp")),
     ("HF Trainer", "", ("hf-fsdp", "torchtitan")),
     ("torchtitan", "no compile", ("torchtitan-eager", "torchtitan")),
     ("torchtitan", "compile", ("torchtitan",)),
@@ -174,6 +176,8 @@ SOURCES: dict[str, Facts] = {
     "bloom": Facts(shape={"position": "alibi"}),
     # with pp = 2, 4 and 8 the readings grow by what the first stage keeps per sequence, not by the logits of the last
     "tr3m": Facts(row={"rank": "first"}),
+    "finetune": Facts(labels=("finetune",)),
+    "thread": Facts(labels=("threads",)),
     # 59, 32 and 30 GB of ZB-2p, ZB-1p and 1F1B (table 4) fit stored activations with scores and masks, 34 + 5*a*s/h
     # bytes, and nothing smaller: neither recomputation nor flash attention; GPT-2's vocabulary is assumed
     "zb": Facts(
@@ -225,6 +229,7 @@ APART = (
     "fp4",
     "lora",
     "finetune",
+    "threads",
     "offload",
     "derived",
     "doubtful",

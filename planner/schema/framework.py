@@ -102,6 +102,7 @@ class Framework(Profile):
             format (bitsandbytes).
         keeps_cache: recomputed blocks keep the output of their q, k, v product, of which keys and values are a view.
         experts_apart: experts run one after the other, not as one grouped product.
+        load_bytes: per parameter of the whole model that every rank holds beside its shard while it is loaded (ZeRO-3).
         gathered_inputs: column-parallel products keep what sequence parallelism gathered for them.
         logits_again: bytes per logit that stay of the micro-batch before.
         norm_bytes: further bytes per token and hidden unit that a layer stores (unfused fp32 norms).
@@ -171,6 +172,7 @@ class Framework(Profile):
     fp32_stream: bool = False
     keeps_cache: bool = False
     experts_apart: bool = False
+    load_bytes: PerItem = 0.0
     gathered_inputs: bool = False
     logits_again: PerItem = 0.0
     activation_factor: Factor

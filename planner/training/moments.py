@@ -5,7 +5,7 @@ before the optimizer's temporaries come. So the peak is a maximum over moments, 
 
 | moment         | what is live beside weights and optimizer states                                       |
 |----------------|----------------------------------------------------------------------------------------|
-| load           | nothing                                                                                |
+| load           | nothing, or the whole model where a checkpoint is read beside the shard                |
 | loss           | activations of all micro-batches in flight, the logits                                 |
 | backward       | the same activations, what the last block computes again, buffers of traffic           |
 | reduction      | all gradients, what the first block computes again, buffers of traffic                 |
@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from planner.blocks.counts import parameters
 from planner.cost.memory import Memory
 from planner.cost.recompute import recomputed_share
 from planner.formula import formula
@@ -79,9 +80,10 @@ def rank_moments(job: Job, plan: Plan, held: tuple[HeldRow, ...] = ()) -> list[t
 def peak_bytes(job: Job, plan: Plan, held: tuple[HeldRow, ...] = ()) -> Num:
     """The total of `peak_memory` alone, the same bits: what a search asks of every plan.
 
-    Two moments are never the fullest: nothing less than loading, and the reduction of gradients that stay.
+    Two moments are never the fullest: loading, where nothing is loaded whole, and the reduction of gradients that stay.
     """
-    shards, never = shards_of(plan), {"load"} if job.framework.frees_gradients else {"load", "reduction"}
+    framework, shards = job.framework, shards_of(plan)
+    never = {*(() if framework.load_bytes else ("load",)), *(() if framework.frees_gradients else ("reduction",))}
     found = [moments(job, plan, row, shards, never) for row in held or held_rows(job, plan)]
     return reduce(np.maximum, [one.total for each in found for one in each.values()])
 
@@ -118,11 +120,11 @@ def moments(job: Job, plan: Plan, row: HeldRow, shards: Shards, without: Collect
     held = states(job, plan, row, shards)
     live = _live(job, plan, row, held)
     each: dict[str, Callable[[], Memory]] = {
-        "load": lambda: _load(job, held),
+        "load": lambda: _load(job, plan, held),
         "loss": lambda: _loss(job, row, held, live),
         "backward": lambda: _backward(job, held, live),
         "reduction": lambda: _reduction(job, held, live),
-        "optimizer step": lambda: _step(job, held, _temporaries(job, row, shards)),
+        "optimizer step": lambda: _step(job, held, _temporaries(job, plan, row, shards)),
     }
     return {name: of() for name, of in each.items() if name not in without}
 
@@ -209,8 +211,9 @@ def _each(row: HeldRow, again: Num) -> Num:
 
 
 @formula("load", unit="bytes", scope=True)
-def _load(job: Job, held: States) -> Memory:
-    return _filled(job, held.weights, 0.0, 0.0)
+def _load(job: Job, plan: Plan, held: States) -> Memory:
+    whole = job.framework.load_bytes * float(parameters(job.model).total) if job.framework.load_bytes else 0.0
+    return _filled(job, held.weights + np.where(plan.zero >= 3, whole, 0.0)[()], 0.0, 0.0)
 
 
 @formula("loss", unit="bytes", scope=True)
@@ -251,11 +254,12 @@ def _filled(
 
 
 @formula("temporaries", unit="bytes")
-def _temporaries(job: Job, row: HeldRow, shards: Shards) -> Num:
+def _temporaries(job: Job, plan: Plan, row: HeldRow, shards: Shards) -> Num:
     """Bytes that live in the update only: of every parameter that a rank updates, or of as many as go at a time.
 
     PyTorch's Adam keeps one temporary of a moment's size for all parameters at once (foreach; torch/optim/adam.py);
-    DeepSpeed turns 16-bit gradients into fp32 for at most `sub_group_size` parameters (runtime/zero/stage3.py).
+    DeepSpeed turns 16-bit gradients into fp32: of a rank's whole shard (runtime/zero/stage_1_and_2.py), under ZeRO-3 of
+    at most `sub_group_size` parameters (stage3.py).
     """
     framework, each = job.framework, state_bytes(job)
     if job.workload.offload in ("optimizer", "parameters"):
@@ -266,4 +270,5 @@ def _temporaries(job: Job, row: HeldRow, shards: Shards) -> Num:
     if not more:
         return 0.0
     mine = updated(job, row, shards)
-    return more * (np.minimum(mine, framework.sub_group) if framework.sub_group else mine)
+    most = np.where(plan.zero >= 3, framework.sub_group or np.inf, np.inf)[()]
+    return more * np.minimum(mine, most)
