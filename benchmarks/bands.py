@@ -15,7 +15,8 @@ without each source in turn is not done here; three stand-ins for it are:
 Kinds apart from dense full training in 16 bit (experts, products below 16 bit, context parallelism, LoRA) are predicted
 as packaged: no constant was fitted to steps of the narrow ones; the host's wait for experts was set on some of theirs.
 Of peaks nothing is fitted but a preset's reserve, so that runs are predicted as packaged: by preset those with ENOUGH
-peaks, all presets together, mixtures of experts, and recipes with fp8.
+peaks, all presets together, mixtures of experts, recipes with fp8, adapters over 16-bit and over narrower weights.
+What of them lies inside the band of the other sources of their class is printed, too.
 
 A width is the 80 % quantile of |log(predicted/measured)|: the larger of the one in which all sources and the one in
 which all runs weigh the same; never smaller for a larger scale or a class farther from what was measured.
@@ -213,25 +214,66 @@ def left_out(found: Sequence[Residual]) -> str:
     return f"{np.mean(runs):.0%} of {len(runs)} runs, {sources:.0%} of sources"
 
 
-def peak_widths(paths: Sequence[Path]) -> dict[str, Any]:
-    """Half-widths of peaks, rounded up to whole per cents; the same law as for times."""
-    cases = [c for c in read([MEASURED, *paths]).cases if c.peak is not None and not c.alternatives]
-    dense = [c for c in cases if c.main]
-    moe = [c for c in cases if "moe" in c.labels and c.job.recipe.wide]
-    narrow = [c for c in cases if "fp8" in c.labels]
-    by_preset: dict[str, list[Case]] = defaultdict(list)
-    for case in dense:
-        by_preset[case.job.framework.name].append(case)
-    presets = {name: peak_width(ones) for name, ones in sorted(by_preset.items()) if len(ones) >= ENOUGH}
-    return {"presets": presets, "other": peak_width(dense), "moe": peak_width(moe), "narrow": peak_width(narrow)}
+def peak_cases(paths: Sequence[Path]) -> dict[str, list[Case]]:
+    """Runs with a peak by class: recipes with fp8, adapters, mixtures of experts, dense ones by preset."""
+    found: dict[str, list[Case]] = defaultdict(list)
+    for case in read([MEASURED, *paths]).cases:
+        job, tuned = case.job, "finetune" in case.labels
+        if case.peak is None or case.alternatives or APART & set(case.labels):
+            continue
+        if not job.recipe.wide:
+            found["narrow"].append(case)
+        elif job.lora:
+            found[job.workload.method].append(case)
+        elif job.model.moe is not None:
+            found["moe"].append(case)
+        elif case.main or tuned:
+            found[f"preset {job.framework.name}"].append(case)
+    return {name: ones for name, ones in found.items() if len(ones) >= ENOUGH or not name.startswith("preset")}
 
 
-def peak_width(cases: Sequence[Case]) -> float:
-    """The quantile of |log(predicted/measured)| of some peaks."""
-    found = [
-        Residual("peak", p.case.source, "", float(abs(np.log(p.peak / (p.case.peak or 0.0))))) for p in predict(cases)
+def peak_residuals(cases: Sequence[Case]) -> list[Residual]:
+    """|log(predicted/measured)| of some peaks, by source; by model where one source has them all."""
+    single = len({case.source for case in cases}) == 1
+    return [
+        Residual(
+            "peak",
+            p.case.job.model.name if single else p.case.source,
+            "",
+            float(abs(np.log(p.peak / (p.case.peak or 0.0)))),
+        )
+        for p in predict(cases)
     ]
-    return rounded(found)
+
+
+def peak_widths(paths: Sequence[Path]) -> dict[str, Any]:
+    """Half-widths of peaks, rounded up to whole per cents; the same law as for times.
+
+    A class of one source is taken for no better known than the best known preset of several.
+    """
+    classes = peak_cases(paths)
+    widths = {name: rounded(peak_residuals(cases)) for name, cases in classes.items()}
+    several = {name for name, cases in classes.items() if len({case.source for case in cases}) > 1}
+    least = min(width for name, width in widths.items() if name in several and name.startswith("preset"))
+    widths = {name: width if name in several else max(width, least) for name, width in widths.items()}
+    presets = {name.partition(" ")[2]: w for name, w in sorted(widths.items()) if name.startswith("preset")}
+    dense = [case for name, cases in classes.items() if name.startswith("preset") for case in cases]
+    kinds = {name: widths[name] for name in ("moe", "narrow", "lora", "qlora")}
+    return {"presets": presets, "other": rounded(peak_residuals(dense))} | kinds
+
+
+def held_out_peaks(paths: Sequence[Path]) -> str:
+    """Share of peaks inside the band that the other sources of their class give (models, where it is one source's)."""
+    rows, inside = [], []
+    for name, cases in sorted(peak_cases(paths).items()):
+        found, here = peak_residuals(cases), []
+        for source in sorted({r.source for r in found}):
+            rest = [r for r in found if r.source != source]
+            if len(rest) >= ENOUGH:
+                here += [r.size <= rounded(rest) for r in found if r.source == source]
+        inside += here
+        rows.append((name, str(len(here)), f"{np.mean(here):.0%}" if here else "-"))
+    return markdown(["class", "peaks", "inside"], [*rows, ("**all**", str(len(inside)), f"{np.mean(inside):.0%}")])
 
 
 def rounded(found: Sequence[Residual]) -> float:
@@ -284,13 +326,16 @@ def run(arguments: Sequence[str]) -> None:
     table = widths(found)
     widest = markdown(["class", *SCALES], [(k, *(f"{w:.0%}" for w in t.values())) for k, t in table.items()])
     inside = coverage(found, table)
-    sys.stdout.write(f"{widest}\n{inside}\n")
-    for name, ones in of_kinds([Path(a) for a in arguments if a != "--write"]).items():
-        sys.stdout.write(f"{name} held out by source: {left_out(sizes(name, ones, lambda job: job))}\n")
+    paths = [Path(a) for a in arguments if a != "--write"]
+    sys.stdout.write(f"{widest}
+{inside}
+{held_out_peaks(paths)}")
+    for name, ones in of_kinds(paths).items():
+        sys.stdout.write(f"{name} held out by source: {left_out(sizes(name, ones, lambda job: job))}
+")
     if "--write" in arguments:
         sources = ", ".join(sorted({c.source for c in cases}))
         said = f"benchmarks/bands.py over {len(cases)} runs of {sources}; what is held out how: there"
-        paths = [Path(a) for a in arguments if a != "--write"]
         peaks = {"kinds": kind_widths(paths), "peaks": peak_widths(paths)}
         text = yaml.safe_dump({"source": said, "coverage": COVERAGE} | table | peaks, sort_keys=False, width=118)
         TARGET.write_text(text, encoding="utf-8")

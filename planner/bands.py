@@ -42,13 +42,15 @@ class PeakWidths(Record):
 
     Attributes:
         presets: of dense models, by preset with measured peaks; other: of presets without any.
-        moe: of mixtures of experts; narrow: of recipes with products in fp8.
+        moe: of mixtures of experts; narrow: of recipes with products in fp8; lora, qlora: of adapters, by their base.
     """
 
     presets: dict[str, Width]
     other: Width
     moe: Width
     narrow: Width
+    lora: Width
+    qlora: Width
 
 
 class KindWidth(Record):
@@ -155,6 +157,8 @@ def memory_band(job: Job) -> Band:
         return Band(None, f"untested: {', '.join(untested)}")
     widths, name = bands().peaks, job.framework.name
     inside = f"{bands().coverage:.0%} of measured peaks"
+    if job.lora:
+        return Band(getattr(widths, job.workload.method), f"{inside} of {job.workload.method}")
     if not job.recipe.wide:
         return Band(max(widths.narrow, widths.moe if job.model.moe else 0.0), f"{inside} of recipes with fp8")
     if job.model.moe is not None:
@@ -165,8 +169,6 @@ def memory_band(job: Job) -> Band:
 
 
 def _unweighed(job: Job) -> Iterator[str]:
-    if job.lora:
-        yield "LoRA"
     if job.workload.offload != "none":
         yield "offload"
     if not job.recipe.wide and "fp8" not in job.workload.precision:

@@ -140,15 +140,17 @@ def test_bands_of_peaks() -> None:
     assert own.width == peaks.presets["megatron-core"] < peaks.other == other.width
     assert "megatron-core" in own.reason and "torchtitan there is none" in other.reason
     assert memory_band(job(model="mixtral-8x7b")).width == peaks.moe
+    assert memory_band(job(method="lora")).width == peaks.lora
+    assert memory_band(job(model="mixtral-8x7b", method="qlora")).width == peaks.qlora
 
 
-@pytest.mark.parametrize("asked", [{"method": "lora"}, {"offload": "optimizer"}])
+@pytest.mark.parametrize("asked", [{"offload": "activations"}, {"offload": "optimizer"}])
 def test_no_band_where_no_peak_was_measured(asked: dict[str, Any]) -> None:
     """And no verdict that needs one; strictly, the widest counts."""
     of = job(**asked)
     assert memory_band(of).width is None and memory_range(of, 1e9) is None
     assert fit_verdict(of, 0.999, 1.0) == "fits"
-    assert upper(of) == np.exp(bands().peaks.other if bands().peaks.other > 0.25 else 0.25)
+    assert upper(of) == np.exp(max(bands().peaks.other, *bands().peaks.presets.values()))
 
 
 def test_verdicts() -> None:
