@@ -327,12 +327,9 @@ def run(arguments: Sequence[str]) -> None:
     widest = markdown(["class", *SCALES], [(k, *(f"{w:.0%}" for w in t.values())) for k, t in table.items()])
     inside = coverage(found, table)
     paths = [Path(a) for a in arguments if a != "--write"]
-    sys.stdout.write(f"{widest}
-{inside}
-{held_out_peaks(paths)}")
+    sys.stdout.write(f"{widest}\n{inside}\n{held_out_peaks(paths)}")
     for name, ones in of_kinds(paths).items():
-        sys.stdout.write(f"{name} held out by source: {left_out(sizes(name, ones, lambda job: job))}
-")
+        sys.stdout.write(f"{name} held out by source: {left_out(sizes(name, ones, lambda job: job))}\n")
     if "--write" in arguments:
         sources = ", ".join(sorted({c.source for c in cases}))
         said = f"benchmarks/bands.py over {len(cases)} runs of {sources}; what is held out how: there"

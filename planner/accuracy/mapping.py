@@ -202,7 +202,11 @@ SOURCES: dict[str, Facts] = {
 
 MENDED: tuple[tuple[str, dict[str, str], dict[str, str]], ...] = (
     # nemotron/launch.sh@v25.04.02 of NVIDIA/dgxc-benchmarking: PP=8 VP=12, as in the releases before and after
-    ("dgxc-", {"model": "nemotron4-340b", "release": "v25.04.02", "vp": ""}, {"vp": "12", "schedule": ""}),
+    (
+        "dgxc-",
+        {"model": "nemotron4-340b", "release": "v25.04.02", "vp": ""},
+        {"vp": "12", "schedule": "interleaved-1f1b"},
+    ),
     # steps of one ablation, each on top of those before: CUDA graphs come with the sixth
     ("dsv3abl-0[1-5]", {}, {"cuda_graphs": "none"}),
     ("dsv3abl-", {"cuda_graphs": ""}, {"cuda_graphs": "partial"}),

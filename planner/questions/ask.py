@@ -73,7 +73,6 @@ def ask(
     lora_rank: int | None = None,
     optimizer: str = "adam",
     offload: str = "none",
-    offload_layers: int = 0,
     loss: str | None = None,
     cp_comm: str | None = None,
     fp8_param_gather: bool = False,
@@ -109,8 +108,7 @@ def ask(
     ranges = {n: parse_range(n, text) for n, text in (options | {"b": micro_batch}).items() if text is not None}
     said = (global_batch, batch_tokens, gradient_accumulation_steps, seq or default_sequence(shape.value))
     batch, reckoned = sequences(*said, cluster.value.gpus, ranges)
-    chosen |= {"offload": offload, "offload_layers": offload_layers}
-    chosen |= {"loss": loss, "context": cp_comm, "precision": recipe.name} | trained | experts
+    chosen |= {"offload": offload, "loss": loss, "context": cp_comm, "precision": recipe.name} | trained | experts
     workload, defaults = _workload(shape.value, cluster.value, seq, batch, chosen, preset.value.tunes)
     check_schedules(preset.value)
     job = kept_free(Job(shape.value, cluster.value, workload, preset.value, recipe), margin, strict_fit)
@@ -126,15 +124,15 @@ def _trainer(method: str, options: dict[str, Any]) -> str:
     return "megatron-core" if method not in ("lora", "qlora") or split else "hf"
 
 
-EXPERTS = ("recompute_modules", "dispatcher", "cuda_graphs", "imbalance", "capacity_factor")
+EXPERTS = ("recompute_modules", "dispatcher", "cuda_graphs", "imbalance", "capacity_factor", "offload_layers")
 """Options of layers with experts, which are text or numbers."""
 
 
 def _experts(options: dict[str, Any]) -> tuple[str | None, str | None, dict[str, Any]]:
     """Modules and dispatcher as asked for, and fields of Workload: taken out of the options."""
-    modules, dispatcher, graphs, imbalance, capacity = (options.pop(name, None) for name in EXPERTS)
+    modules, dispatcher, graphs, imbalance, capacity, away = (options.pop(name, None) for name in EXPERTS)
     fields = {"graphs": graphs or "none", "imbalance": 1.0 if imbalance is None else imbalance, "capacity": capacity}
-    return modules, dispatcher, fields
+    return modules, dispatcher, fields | {"offload_layers": away or 0}
 
 
 def _bounds(
