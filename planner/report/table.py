@@ -78,6 +78,7 @@ def trained(job: Job) -> str:
     if job.lora and w.lora_targets != "all-linear":
         method += f" of {w.lora_targets}"
     away = {"none": "", "parameters": ", parameters and optimizer offloaded"}
+    away |= {"activations": f", activations of {w.offload_layers} layers offloaded"} if w.offload_layers else {}
     offload = away.get(w.offload, f", {w.offload} offloaded")
     narrow = ", weights below 16 bit" if w.fp8_param_gather else ""
     narrow += f", {w.bf16_first} + {w.bf16_last} layers in 16 bit" if w.bf16_first or w.bf16_last else ""
