@@ -170,6 +170,27 @@ class TestValues:
         )  # fmt: skip
         assert one.step == pytest.approx(24.817, rel=1e-3)
 
+    def test_megatron_flops(self) -> None:
+        """148.0 GFLOP a token of Qwen3-235B at 4k, as Megatron-Bridge's cards have it: 245 TFLOP/s on 256 H100."""
+        moe = {"model": "qwen3-235b-a22b", "hidden": "4096", "n_layers": "94", "n_heads": "64", "seq_len": "4096"}
+        run = {
+            "gpu": "H100-80GB-SXM",
+            "n_gpus": "256",
+            "tp": "2",
+            "ep": "32",
+            "global_batch": "2048",
+            "micro_batch": "1",
+        }
+        said = {
+            "framework": "Megatron-Core",
+            "metric": "tflops_per_gpu",
+            "value": "245",
+            "precision": "bf16",
+            "pp": "8",
+        }
+        measured = case(**moe, **run, **said, vp="4", schedule="interleaved-1f1b", flash_attention="yes").step
+        assert measured == pytest.approx(2048 * 4096 * 148.0e9 / (245e12 * 256), rel=0.005)
+
     def test_model_flops(self) -> None:
         """6P + 12Lsh per token, or 6P + 6Lsh where the source halves attention."""
         full = case(metric="tflops_per_gpu_model", value="150").step
@@ -277,3 +298,18 @@ def test_a_stand_in_preset_is_labelled() -> None:
     """The preset that the framework would deserve, by name."""
     one = case(framework="Some Other Framework")
     assert one.job.framework.name == "megatron-core" and "preset:some-other-framework" in one.labels
+
+
+def test_cells_that_a_source_has_otherwise() -> None:
+    """Nemotron-4 340B of one release ran 12 chunks a rank, which its table does not say."""
+    shape = {"model": "nemotron4-340b", "hidden": "18432", "n_layers": "96", "n_heads": "96", "vp": "", "pp": "8"}
+    run = {"gpu": "H100-80GB-SXM", "n_gpus": "256", "global_batch": "64", "micro_batch": "1", "precision": "bf16"}
+    asked = shape | run | {"flash_attention": "yes"}
+    assert case(id="dgxc-900", release="v25.04.02", **asked).plan.v == 12
+    assert case(id="dgxc-900", release="v25.05.05", **asked).plan.v == 1
+
+
+def test_activations_in_host_memory() -> None:
+    """Of as many layers as the notes say."""
+    work = case(notes="activation offload 20 layers").job.workload
+    assert (work.offload, work.offload_layers) == ("activations", 20)

@@ -35,6 +35,14 @@ def test_deepep_inside_a_node() -> None:
     assert seconds == pytest.approx(13.53e-3, rel=0.05)
 
 
+def test_deepep_beyond_eight() -> None:
+    """Over 32 GB200 at 258 GB/s both ways together (400 out, 190 back), HybridEP at 495."""
+    on = cluster("8x4xGB200")
+    members = collectives.group(on, 32.0, 1.0)
+    slow, quick = (dispatch(on, members, 4096 * TOKEN, V3, name) - members.latency for name in ("deepep", "hybridep"))
+    assert slow / quick == pytest.approx(495 / 258, rel=0.01)
+
+
 @pytest.mark.parametrize(("nodes", "published"), [(4, 57e9), (8, 50e9)])
 def test_deepep_between_nodes(nodes: int, published: float) -> None:
     """4,096 tokens, 4 of 8 groups: DeepEP's combine over CX7 400G, whose rate counts the copy to the own node, too."""

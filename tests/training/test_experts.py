@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
+from planner.blocks import operators
+from planner.blocks.operator import Stream
 from planner.cost.recompute import MODULES
 from planner.plan import Plan
 from planner.training.estimate import estimate
 from planner.training.job import Job
-from planner.training.layer import pieces
+from planner.training.layer import pieces, share_of
 from planner.training.memory import held_kinds
 from planner.training.policies import light_modules, module_sets, policies, recomputable, usual_dispatcher
 from planner.training.rules import legal
@@ -40,6 +42,18 @@ def test_bytes_of_recomputed_modules() -> None:
     assert kept(QWEN) - kept(QWEN, "layernorm") == pytest.approx(tokens * 2048 * 2)
     assert kept(QWEN) - kept(QWEN, "moe") == pytest.approx(tokens * 8 * (2048 + 3 * 768) * 2)
     assert kept(QWEN, "moe", "moe_act") == kept(QWEN, "moe")
+
+
+def test_biased_experts_clamp_and_add() -> None:
+    """gpt-oss, one token, ep = 8: 4 rows clamp 5,760 elements (8 bytes forward each) and add to 2,880 (28 bytes)."""
+    of = job("gpt-oss-120b", "8xH100", "megatron-core", seq=4096, batch=64)
+    share = share_of(of, Plan(ep=8, dp=8, m=8, zero=1).floats())
+    ops = {op.name: op for op in operators(of.structure.kinds[0], share)}
+    rows = 4 * 4096.0
+    clamp, add = ops["experts clamp"].work, ops["experts bias"].work
+    assert isinstance(clamp, Stream) and isinstance(add, Stream)
+    assert float(clamp.moved) == 8 * rows * 5760 and float(ops["experts clamp"].saved) == 2 * rows * 5760
+    assert float(add.moved) == 28 * rows * 2880 and float(add.kernels) == 2 * 16 + 2
 
 
 def test_latents_keep_what_they_are_made_of() -> None:

@@ -104,6 +104,16 @@ def test_offloaded_activations() -> None:
     assert float(time.overhead - base.overhead) == pytest.approx(8 * (2 * 32 * boundary / 1e8 - passes), rel=0.3)
 
 
+def test_overlap_ends_at_the_host() -> None:
+    """Four GB200 of one tray hide two thirds of what tp sends, eight of two trays nothing."""
+    for tp, exposed in ((4, 0.33), (8, 1.0)):
+        tuned = job("llama3-70b", "2x4xGB200", "megatron-core-tuned", seq=4096, batch=64)
+        bare = replace(tuned, framework=tuned.framework.model_copy(update={"tp_exposed": 1.0}))
+        plan = Plan(tp=tp, sp=1, dp=8 // tp, m=8 * tp, zero=1)
+        sent = [float(estimate(one, plan).time.tp_comm) for one in (tuned, bare)]
+        assert sent[0] == pytest.approx(exposed * sent[1])
+
+
 def test_offloaded_layers() -> None:
     """Of 32 layers that keep their inputs 20 give theirs away: 12 stay, and two are on their way."""
     of = llama("8xA100", offload="activations", offload_layers=20)
