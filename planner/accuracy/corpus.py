@@ -20,6 +20,7 @@ from planner.accuracy.mapping import (
     APART,
     DOUBTFUL,
     FAMILIES,
+    FUSED_LOSS,
     HALF_GRADIENTS,
     MENDED,
     NARROW_WEIGHTS,
@@ -233,7 +234,7 @@ def _workload(row: Row, model: Model, cluster: Cluster) -> Workload:
         "fp8_param_gather": _narrow_weights(row, wanted),
         "attention": _attention(row),
         "method": row.get("method") or ("lora" if _is_lora(row) else "full"),
-        **({"loss": "linear"} if says(row, "framework", ("liger",)) else {}),
+        "loss": _loss(row),
         **{name: row[name] for name in TUNED if row.get(name)},
         **_offload(row),
         "graphs": graphs(row)[0] if model.moe else "none",
@@ -244,6 +245,13 @@ def _workload(row: Row, model: Model, cluster: Cluster) -> Workload:
     except ValidationError as error:
         problem = error.errors()[0]
         raise Unusable(f"{problem['loc'][0]}: {schema_problem(problem)}") from None
+
+
+def _loss(row: Row) -> str | None:
+    """The loss that the framework's name, or the custom of its published runs, brings along."""
+    if says(row, "framework", ("liger",)):
+        return "linear"
+    return "fused" if row.get("framework", "").startswith(FUSED_LOSS) else None
 
 
 def _offload(row: Row) -> dict[str, Any]:

@@ -75,6 +75,10 @@ VERSIONS: tuple[tuple[str, str, str, float], ...] = (
 )
 """(how `framework` begins, what `notes` contain, a field of Framework, its value) in versions later than the preset."""
 
+FUSED_LOSS = ("Megatron-Bridge",)
+"""How `framework` begins where published runs have Transformer Engine's loss (cross_entropy_fusion_impl = "te" in
+NVIDIA-NeMo/Megatron-Bridge recipes), unless the row names another."""
+
 FALLBACK_PRESET = "megatron-core"
 """For frameworks that no line above names."""
 
