@@ -107,13 +107,24 @@ def rows_held(plan: Plan, kinds: tuple[Held, ...], blocks: int, row: Row) -> lis
     early, late = (schedule.in_flight(plan.pp, plan.m, plan.v, rank) for rank in ends)
     pipelines = schedule.copies(plan.v)
     if schedule.waiting is None:
-        return [_held_row(kinds, blocks, row, np.where(late > early, ends[1], ends[0])[()], np.maximum(early, late))]
+        most = beside(plan, np.maximum(early, late), row.layers(blocks))
+        return [_held_row(kinds, blocks, row, np.where(late > early, ends[1], ends[0])[()], most)]
     behind = [schedule.waiting(plan.pp, plan.m, plan.v, rank) for rank in ends]
     fullest = [
         _held_row(kinds, blocks, row, rank, (flight - waits) / pipelines, waits / pipelines, True)
         for rank, flight, waits in zip(ends, (early, late), behind, strict=True)
     ]
     return [*fullest, *(after_input_gradient(one, 1.0 / schedule.cuts(plan.v) / pipelines) for one in fullest)]
+
+
+def beside(plan: Plan, flight: Num, layers: Num) -> Num:
+    """Micro-batches in flight where expert traffic runs beside another one's computation: no more than there are.
+
+    Interleaved, the warm-up is a chunk longer; without a pipeline a layer of the next is kept while one of the last is
+    freed (Megatron-LM core/pipeline_parallel/schedules.py, overlap_moe_expert_parallel_comm).
+    """
+    more = np.where(plan.pp > 1.0, 1.0 / plan.v, 1.0 / np.maximum(layers, 1.0))
+    return np.minimum(flight + np.where(plan.overlap, more, 0.0), np.maximum(flight, plan.m))[()]
 
 
 def after_input_gradient(row: HeldRow, one: Num) -> HeldRow:

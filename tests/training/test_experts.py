@@ -14,7 +14,7 @@ from planner.plan import Plan
 from planner.training.estimate import estimate
 from planner.training.job import Job
 from planner.training.layer import pieces, share_of
-from planner.training.memory import held_kinds
+from planner.training.memory import beside, held_kinds
 from planner.training.policies import light_modules, module_sets, policies, recomputable, usual_dispatcher
 from planner.training.rules import legal
 from planner.training.space import Bounds
@@ -54,6 +54,14 @@ def test_biased_experts_clamp_and_add() -> None:
     assert isinstance(clamp, Stream) and isinstance(add, Stream)
     assert float(clamp.moved) == 8 * rows * 5760 and float(ops["experts clamp"].saved) == 2 * rows * 5760
     assert float(add.moved) == 28 * rows * 2880 and float(add.kernels) == 2 * 16 + 2
+
+
+def test_overlap_keeps_more_in_flight() -> None:
+    """A layer of 48 without a pipeline, a chunk of four in one; no more micro-batches than a step has."""
+    assert float(beside(replace(PLAN, overlap=True), 1.0, 48.0)) == pytest.approx(1.0 + 1.0 / 48)
+    piped = replace(PLAN, pp=2, v=4, dp=8, overlap=True)
+    assert float(beside(piped, 2.5, 12.0)) == 2.75 and float(beside(replace(piped, m=2), 2.0, 12.0)) == 2.0
+    assert float(beside(PLAN, 1.0, 48.0)) == 1.0
 
 
 def test_latents_keep_what_they_are_made_of() -> None:
