@@ -91,7 +91,7 @@ def experts(feed: Experts, hidden: int, share: Share) -> tuple[Operator, ...]:
             traffic=(gathered,),
             modules=("moe",),
         ),
-        *(_biased(routed, local, (one.matrices - 1) * width, hidden, share) if one.bias else ()),
+        *(_biased(routed, local, (one.matrices - 1) * width, hidden, share) if one.bias and share.plain else ()),
         *_shared(feed, wide, share),
     )
 

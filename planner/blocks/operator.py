@@ -30,6 +30,7 @@ class Share:
         skew: tokens that the fullest rank of experts gets, over their mean.
         dispatcher: how tokens reach experts; overlap: beside the computation of another micro-batch; apart: experts run
             one after the other; softmax: bytes of a score that its softmax keeps beside the format of activations.
+        plain: biases of experts are added by plain operations, as trainers do, not in the products' own kernel.
     """
 
     b: Num
@@ -49,6 +50,7 @@ class Share:
     overlap: bool = False
     apart: bool = False
     softmax: float = 0.0
+    plain: bool = False
 
     @property
     def tokens(self) -> Num:

@@ -98,7 +98,7 @@ def share_of(job: Job, plan: Plan) -> Share:
     """One rank's share of a micro-batch of the job."""
     recipe, degrees = job.recipe, (plan.tp, plan.cp, plan.ep, plan.etp, plan.sp)
     sizes = (size(recipe.activations), size(recipe.operands), size(recipe.dispatched))
-    whole = Share(plan.b, 1.0 * job.workload.seq, *degrees, job.flash, *sizes)
+    whole = Share(plan.b, 1.0 * job.workload.seq, *degrees, job.flash, *sizes, plain=True)
     return replace(whole, skew=job.workload.skew, dispatcher=plan.dispatcher, overlap=plan.overlap)
 
 
