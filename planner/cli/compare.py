@@ -25,12 +25,13 @@ def compare(request: Request, price: _Price = None, html: Html = None) -> None:
     if not request.model or not request.gpus:
         missing = "--gpus" if request.model else "--model"
         raise PlannerError(f"{missing} is missing", "planner compare --model llama70b --gpus 64xA100,64xH100,32xB200")
-    from planner.cli.screen import notes, show, width
+    from planner.cli.screen import notes, progress, show, width
     from planner.questions.curve import compare as search
     from planner.questions.train import caveats
     from planner.report.words import warning
 
-    columns = search(request.model, request.gpus, price=price or (), exact=request.exact, **job_options(request))
+    with progress(request.quiet):
+        columns = search(request.model, request.gpus, price=price or (), exact=request.exact, **job_options(request))
     said = [s for c in columns for s in (*c.question.assumptions, *caveats(c.question.job, c.question.bounds))]
     notes(tuple(dict.fromkeys(said)), request.quiet)
     if html is not None:

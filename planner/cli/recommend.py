@@ -91,7 +91,7 @@ def _curve(request: Request, tokens: str | None, html: Path | None) -> bool:
         return False
     if tokens is not None:
         raise PlannerError("--tokens is about one cluster; of several it is", "planner size --tokens 15T --gpu H100")
-    from planner.cli.screen import notes, show, width
+    from planner.cli.screen import notes, progress, show, width
     from planner.questions.train import caveats
     from planner.report.curve import curve as ladder
     from planner.report.curve import curve_json
@@ -99,7 +99,8 @@ def _curve(request: Request, tokens: str | None, html: Path | None) -> bool:
 
     question = ask_curve(request.model, request.gpus, **job_options(request))
     notes((*question.assumptions, *caveats(question.kind.job, question.kind.bounds)), request.quiet)
-    answer = curve(question)
+    with progress(request.quiet):
+        answer = curve(question)
     if html is not None:
         from planner.cli.htmlfile import written
 

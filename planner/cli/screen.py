@@ -8,7 +8,9 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from shutil import get_terminal_size
+from threading import Event, Thread
 from time import perf_counter
+from typing import TextIO
 
 from planner.report.grid import fitted, plain
 
@@ -59,19 +61,26 @@ def notes(sentences: tuple[str, ...], quiet: bool) -> None:
 
 @contextmanager
 def progress(quiet: bool) -> Iterator[Callable[[int], None] | None]:
-    """A line on stderr that counts plans once a search has taken PATIENCE; silent when stderr is no terminal."""
+    """A line on stderr once something has taken PATIENCE, with plans if they are counted; none where no terminal is."""
     if quiet or not sys.stderr.isatty():
         yield None
         return
-    started, shown = perf_counter(), [0.0]
+    over, said = Event(), ["searching"]
+    line = Thread(target=_told, args=(over, said, sys.stderr), daemon=True)
+    line.start()
+    try:
+        yield lambda plans: said.__setitem__(0, f"{plans:,} plans")
+    finally:
+        over.set()
+        line.join()
 
-    def tick(plans: int) -> None:
-        now = perf_counter()
-        if now - started > PATIENCE and now - shown[0] > 0.1:
-            shown[0] = now
-            sys.stderr.write(f"\r{plans:,} plans, {now - started:.0f} s")
-            sys.stderr.flush()
 
-    yield tick
-    if shown[0]:
-        sys.stderr.write("\r\x1b[K")
+def _told(over: Event, said: list[str], stderr: TextIO) -> None:
+    """Say what goes on and for how long, until it is over; then take the line away."""
+    started = perf_counter()
+    if over.wait(PATIENCE):
+        return
+    while not over.wait(0.1):
+        stderr.write(f"\r{said[0]}, {perf_counter() - started:.0f} s")
+        stderr.flush()
+    stderr.write("\r\x1b[K")

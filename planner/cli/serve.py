@@ -83,7 +83,7 @@ def serve(
     """
     if not 1 <= top <= 1000:
         raise PlannerError(f"--top must be between 1 and 1000, not {top}")
-    from planner.cli.screen import notes
+    from planner.cli.screen import notes, progress
     from planner.cli.serve_launch import check_options
     from planner.cli.serve_launch import launch as write
     from planner.questions.serve import answer, ask_serve
@@ -91,7 +91,8 @@ def serve(
     check_options(launch, explain, plan, out, as_json)
     question = ask_serve(**{f.name: getattr(request, f.name) for f in fields(ServeRequest)})
     notes(question.assumptions, quiet)
-    found = answer(question)
+    with progress(quiet):
+        found = answer(question)
     _draw(found, top, html, quiet)
     if launch:
         write(found, plan or 1, out, quiet)
@@ -110,9 +111,10 @@ def _draw(found: "ServeAnswer", top: int, html: Path | None, quiet: bool) -> Non
     """The page of the answer, where one is asked for."""
     if html is not None:
         from planner.cli.htmlfile import written
+        from planner.report.page_extras import of_deployment
         from planner.report.serving_json import serving
 
-        written(html, serving(found, found.question.assumptions, top), quiet)
+        written(html, serving(found, found.question.assumptions, top), quiet, **of_deployment(found))
 
 
 def _explain(found: "ServeAnswer", number: int, as_json: bool) -> None:

@@ -108,7 +108,7 @@ def _refuse(options: dict[str, Any], why: str) -> None:
 
 
 def _answer(request: Request, asked: dict[str, Any], only: str | None, html: Path | None) -> None:
-    from planner.cli.screen import notes, width
+    from planner.cli.screen import notes, progress, width
     from planner.questions.size import ask_size
     from planner.questions.size import size as search
     from planner.report.sizing import sizes
@@ -116,21 +116,23 @@ def _answer(request: Request, asked: dict[str, Any], only: str | None, html: Pat
 
     question = ask_size(request.model, request.gpus, **asked, **job_options(request))
     notes(question.assumptions, request.quiet)
-    found = search(question)
+    with progress(request.quiet):
+        found = search(question)
     head = None if found.answer is None else point(found.answer)
     _draw(request, html, lambda: size(found))
     _show(request, head, only, lambda: size(found), lambda: sizes(found, sys.argv[1:], width()))
 
 
 def _answer_load(request: Request, asked: dict[str, Any], only: str | None, html: Path | None) -> None:
-    from planner.cli.screen import notes, width
+    from planner.cli.screen import notes, progress, width
     from planner.questions.size_serving import ask_load, size_load
     from planner.report.sizing_serving import deployment, load, loads
 
     job = {name: getattr(request, name) for name in ("network", *_LAYOUT, "profiles", "strict")}
     question = ask_load(request.model, request.gpus, **asked, **job)
     notes(question.assumptions, request.quiet)
-    found = size_load(question)
+    with progress(request.quiet):
+        found = size_load(question)
     head = None if found.answer is None else deployment(found.answer)
     _draw(request, html, lambda: load(found))
     _show(request, head, only, lambda: load(found), lambda: loads(found, width()))

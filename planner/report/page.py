@@ -21,7 +21,7 @@ from planner.report.page_rows import (
     text,
     word,
 )
-from planner.report.page_style import SCRIPT, STYLE
+from planner.report.page_style import SCRIPT, shell
 
 Document = Mapping[str, Any]
 
@@ -64,12 +64,8 @@ def page(document: Document, **extras: Any) -> str:
         section("picture", "Which GPU holds what", placed(extras.get("picture", ""))),
         section("timeline", "", _timeline(extras)),
     ]
-    parts += [section("formulas", "", formulas(extras.get("lines") or ())), section("notes", "", notes(document))]
-    return (
-        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{title}</title>\n'
-        f'<meta name="viewport" content="width=device-width,initial-scale=1">\n<style>{STYLE}</style>\n</head>\n'
-        f"<body>\n<main>\n{''.join(parts)}</main>\n<script>{SCRIPT}</script>\n</body>\n</html>\n"
-    )
+    parts += [section("formulas", "", formulas(kind, extras.get("lines") or ())), section("notes", "", notes(document))]
+    return shell(title, "".join(parts), script=SCRIPT)
 
 
 def section(name: str, title: str, inner: str) -> str:
@@ -112,11 +108,26 @@ def _fits(document: Document) -> bool:
 
 def _told(head: str, value: str, step: bool, extras: Mapping[str, Any]) -> str:
     """A number of the first row; with its formula a click away where there is one."""
-    names = {line["name"] for line in extras.get("lines") or ()}
-    anchor = {"step": "step", "tokens/s": "tokens_s", "MFU": "MFU", "bubble": "bubble_fraction"}.get(head, "")
-    anchor = next((name for name in names if name == anchor or (head == "memory" and name.startswith("peak"))), "")
+    names = [line["name"] for line in extras.get("lines") or ()]
+    anchor = next((name for name in names if name in ANCHORS.get(head, ())), "")
+    anchor = next((name for name in names if head == "memory" and name.startswith("peak")), anchor)
     said = f"{text(head)} {text(value)}"
     return f'<a href="#f-{text(anchor)}" data-open>{said}</a>' if anchor else said
+
+
+ANCHORS = {
+    "step": ("step",),
+    "tokens/s": ("tokens_s",),
+    "MFU": ("MFU",),
+    "bubble": ("bubble_fraction",),
+    "first token": ("TTFT",),
+    "time per token": ("TPOT",),
+    "tokens/s/user": ("tokens_per_second_and_user",),
+    "tokens/s/GPU": ("tokens_per_second_and_GPU",),
+    "requests/s": ("requests_per_second",),
+    "memory": ("held_by_the_fullest_rank",),
+}
+"""Formulas behind the numbers of the first row, by their heads."""
 
 
 def ranking(kind: Kind, rows: Sequence[Row], several: int) -> str:
@@ -196,13 +207,13 @@ def _timeline(extras: Mapping[str, Any]) -> str:
     return f"<details><summary>Timeline of the first plan</summary>\n{scrolled(inner, 'timeline')}</details>\n"
 
 
-def formulas(lines: Sequence[Mapping[str, Any]]) -> str:
-    """Every number of the first plan; a click shows its formula, the numbers in it and where it comes from."""
+def formulas(kind: Kind, lines: Sequence[Mapping[str, Any]]) -> str:
+    """Every number of the first row; a click shows its formula, the numbers in it and where it comes from."""
     found = ""
     for group in dict.fromkeys(line["group"] for line in lines):
         inner = "".join(_formula(line) for line in lines if line["group"] == group)
         found += f"<details><summary>{text(group)}</summary>\n{inner}</details>\n"
-    return f'<h2>Formulas of the first plan</h2>\n<div class="formulas">{found}</div>\n' if found else ""
+    return f'<h2>Formulas of the first {kind.what}</h2>\n<div class="formulas">{found}</div>\n' if found else ""
 
 
 def _formula(line: Mapping[str, Any]) -> str:

@@ -6,8 +6,10 @@ from dataclasses import replace
 from typing import Any
 
 from planner.questions.layout_map import Cell, layout_map, places
+from planner.questions.serve import ServeAnswer
 from planner.questions.train import Ranked, Recommendation, usable_memory
 from planner.report.explain import as_data, explanation
+from planner.report.explain_serving import explanation as explanation_of
 from planner.report.panels import Clock, Panel
 from planner.report.picture import picture
 from planner.report.timeline_svg import svg
@@ -37,6 +39,14 @@ def of_plan(one: Ranked, capacity: float, number: int = 1) -> dict[str, Any]:
     """What is drawn of one plan: its formulas, its timeline, and which accelerator holds what."""
     lines = as_data(explanation(one, capacity))
     return {"lines": lines, "timeline": drawing(one), "picture": picture(one, number, standalone=False)}
+
+
+def of_deployment(found: ServeAnswer) -> dict[str, Any]:
+    """The formulas of the first deployment."""
+    if not found.choice.ranked:
+        return {}
+    question, first = found.question, found.choice.ranked[0]
+    return {"lines": as_data(explanation_of(question.job, first, question.objective))}
 
 
 def cell(one: Cell) -> dict[str, Any]:

@@ -51,6 +51,17 @@ h2{break-after:avoid} tr,details{break-inside:avoid} *{print-color-adjust:exact;
 table.bars tbody th.l{white-space:normal;min-width:8em}}
 """
 
+
+def shell(title: str, body: str, more: str = "", script: str = "") -> str:
+    """A whole file: a title that is HTML already, the parts of the page, what it adds to the style, its script."""
+    run = f"<script>{script}</script>\n" if script else ""
+    return (
+        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{title}</title>\n'
+        f'<meta name="viewport" content="width=device-width,initial-scale=1">\n<style>{STYLE}{more}</style>\n</head>\n'
+        f"<body>\n<main>\n{body}</main>\n{run}</body>\n</html>\n"
+    )
+
+
 SCRIPT = """
 (function(){
 function all(s,e){return Array.prototype.slice.call((e||document).querySelectorAll(s));}

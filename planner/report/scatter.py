@@ -9,6 +9,7 @@ from math import ceil, floor, log10
 from planner.accuracy.measures import GroupRank
 from planner.accuracy.predict import Prediction
 from planner.frozen import frozen
+from planner.report.page_style import shell
 from planner.units import format_seconds
 
 SIDE, LEFT, TOP, BAR, GAP = 560.0, 70.0, 56.0, 13.0, 40.0
@@ -61,10 +62,13 @@ def svg(predictions: Sequence[Prediction], groups: Sequence[GroupRank]) -> str:
     """The drawing; it needs nothing else and says on hover which run a point is."""
     timed = [p for p in predictions if p.case.step is not None]
     sources = list(dict.fromkeys(p.case.source for p in timed))
-    worst = sorted(groups, key=lambda g: -g.regret)[:MOST_BARS]
-    width = LEFT + SIDE + LEGEND + GAP + NAMES + BARS + 70
-    height = max(TOP + SIDE + 60, TOP + BAR * len(worst) + 60)
-    body = [*_plot(timed, sources), *_bars(worst, sources, LEFT + SIDE + LEGEND + GAP)]
+    worst = sorted((g for g in groups if g.regret > 0.0), key=lambda g: -g.regret)[:MOST_BARS]
+    width = LEFT + SIDE + LEGEND + (GAP + NAMES + BARS + 70 if worst else GAP)
+    height = max(TOP + SIDE + 70, TOP + BAR * len(worst) + 60)
+    right = sum(g.regret <= 0.0 for g in groups)
+    said = f"{right} of {len(groups)} sweeps that spread by more than 10 %: the layout ranked first is the best"
+    body = [*_plot(timed, sources), _text(LEFT, TOP + SIDE + 60, said, 'class="faint"')]
+    body += _bars(worst, sources, LEFT + SIDE + LEGEND + GAP) if worst else []
     head = f'<svg class="accuracy" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" '
     head += f'width="{width:.0f}" height="{height:.0f}" role="img">'
     title = f"<title>Predicted against measured: {len(timed):,} runs, {len(groups)} sweeps</title>"
@@ -74,12 +78,8 @@ def svg(predictions: Sequence[Prediction], groups: Sequence[GroupRank]) -> str:
 
 def html(predictions: Sequence[Prediction], groups: Sequence[GroupRank]) -> str:
     """A page around the drawing."""
-    return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>Accuracy of the planner</title>'
-        '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        "<style>:root{color-scheme:light dark}body{margin:16px}svg{max-width:100%;height:auto}</style></head>\n<body>\n"
-        f"{svg(predictions, groups)}</body></html>\n"
-    )
+    title = "Accuracy of the planner"
+    return shell(title, f"<h1>{title}</h1>\n{svg(predictions, groups)}", "svg{max-width:100%;height:auto}")
 
 
 def _colour(source: str, sources: Sequence[str]) -> str:

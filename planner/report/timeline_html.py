@@ -5,19 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
+from planner.report.page_style import shell
 from planner.report.panels import Clock, Panel, facts, verdict
 from planner.report.timeline_svg import svg
 
 STYLE = """
-:root{color-scheme:light dark;--ink:#1b1f24;--faint:#5b6470;--line:#d5d9df;--page:#ffffff}
-@media (prefers-color-scheme:dark){:root{--ink:#e6e9ed;--faint:#9aa4b0;--line:#3a424c;--page:#14171b}}
-body{margin:24px;background:var(--page);color:var(--ink);
-font:15px/1.45 system-ui,"DejaVu Sans",Helvetica,Arial,sans-serif}
-h1{font-size:21px;margin:0 0 12px} p{color:var(--faint);max-width:70em;margin:8px 0}
-table{border-collapse:collapse;margin:8px 0 16px} th,td{padding:5px 18px 5px 0;border-bottom:1px solid var(--line)}
-th{text-align:left;font-weight:600;white-space:nowrap} td{font-variant-numeric:tabular-nums}
 .drawing{overflow-x:auto;border:1px solid var(--line)} .drawing svg{display:block;height:auto}
-.zoom{margin:12px 0 6px} button{font:inherit;padding:2px 12px}
+.zoom{margin:12px 0 6px} .zoom output{display:inline}
+table.numbers th,table.numbers td{text-align:left;padding-right:18px}
 """
 
 SCRIPT = """
@@ -31,7 +26,7 @@ document.getElementById("in").onclick=function(){zoom(1.25);};
 document.getElementById("out").onclick=function(){zoom(0.8);};
 document.getElementById("fit").onclick=function(){show("100%");};
 document.getElementById("full").onclick=function(){show(natural+"px");};
-show(natural+"px");
+show(natural>svg.parentElement.clientWidth?"100%":natural+"px");
 })();
 """
 
@@ -51,23 +46,23 @@ def page(panels: Sequence[Panel], clock: Clock) -> str:
         f'<button type="button" id="{name}">{text}</button> '
         for name, text in (("in", "+"), ("out", "−"), ("fit", "fit"), ("full", "full size"))
     )
-    return (
-        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{title}</title>\n'
-        f'<meta name="viewport" content="width=device-width,initial-scale=1">\n<style>{STYLE}</style>\n</head>'
-        f"\n<body>\n"
+    return shell(
+        title,
         f"<h1>{title}</h1>\n{table(panels, clock)}{best}"
         f'<div class="zoom">{buttons}<output id="zoom"></output></div>\n'
-        f'<div class="drawing">\n{svg(panels, clock, standalone=False)}</div>\n<p>{MEANING}</p>\n'
-        f"<script>{SCRIPT}</script>\n</body>\n</html>\n"
+        f'<div class="drawing">\n{svg(panels, clock, standalone=False)}</div>\n<p class="faint">{MEANING}</p>\n',
+        STYLE,
+        SCRIPT,
     )
 
 
 def table(panels: Sequence[Panel], clock: Clock) -> str:
     """A row of numbers per panel."""
     names = ["schedule", *(name for name, _ in facts(panels[0], clock))]
-    head = "".join(f"<th>{name}</th>" for name in names)
+    head = "".join(f'<th scope="col">{name}</th>' for name in names)
     rows = "".join(
-        "<tr>" + "".join(f"<td>{escape(t)}</td>" for t in (p.title, *(t for _, t in facts(p, clock)))) + "</tr>\n"
+        f"<tr>{''.join(f'<td>{escape(t)}</td>' for t in (p.title, *(t for _, t in facts(p, clock))))}</tr>\n"
         for p in panels
     )
-    return f"<table>\n<tr>{head}</tr>\n{rows}</table>\n"
+    caption = "<caption>Numbers of every schedule</caption>"
+    return f'<div class="scroll"><table class="numbers">{caption}\n<tr>{head}</tr>\n{rows}</table></div>\n'

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
+from time import sleep
 
 import pytest
 
+from planner.cli import screen
 from planner.cli.streams import Lost, Stream
 from tests.cli.run import Shell
 
@@ -102,3 +105,23 @@ def test_debug_before_and_after_the_command(shell: Shell, words: str) -> None:
     plain, result = shell(words.replace("--debug", "")), shell(words)
     assert result.code == plain.code == 2
     assert "Traceback" in result.err and result.err.endswith(plain.err)
+
+
+def test_what_takes_long_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line with the plans and the seconds, taken away in the end; nothing where it is quick, quiet or no terminal."""
+
+    class Screen(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    def said(quiet: bool, patience: float) -> str:
+        monkeypatch.setattr(screen, "PATIENCE", patience)
+        monkeypatch.setattr(sys, "stderr", err := Screen())
+        with screen.progress(quiet) as tick:
+            if tick is not None:
+                tick(1234)
+            sleep(0.3)
+        return err.getvalue()
+
+    assert re.fullmatch(r"(\r1,234 plans, 0 s)+\r\x1b\[K", said(False, 0.01))
+    assert said(False, 5.0) == said(True, 0.01) == ""

@@ -54,7 +54,7 @@ check(ask({tp:1.5}).indexOf("whole number")>0,"why 1.5");
 if(data.gpus===32)check(ask({cp:2,tp:4}).indexOf("--cp 2")>0,"why cp 2");}
 all("a[data-open]").forEach(function(a){a.click();
 check(one(a.getAttribute("href")).open&&one(a.getAttribute("href")).offsetHeight>40,"formula "+a.textContent);});
-check(!one("#formulas")||!one("#row-1")||all("a[data-open]").length===5,"five formulas are linked");
+check(!one("#formulas")||!one("#row-1")||all("a[data-open]").length>=5,"formulas are linked");
 all("details").forEach(function(d){d.open=true;});
 all("button,select,input,a,summary,[tabindex]").filter(function(e){return e.getClientRects().length;})
 .forEach(function(e){e.focus();

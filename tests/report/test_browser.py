@@ -52,7 +52,8 @@ plain.forEach(function (a, i) {
   });
 });
 function width(button) { document.getElementById(button).click(); return place(svg).width; }
-var natural = all.width, works = width("in") > natural && width("out") < natural * 1.01;
+var natural = svg.viewBox.baseVal.width, opened = all.width <= frame.clientWidth + 1;
+var works = opened && width("in") > all.width && width("out") < all.width * 1.01;
 works = works && width("fit") <= frame.clientWidth + 1 && Math.abs(width("full") - natural) < 1;
 document.body.setAttribute("data-probe", JSON.stringify({boxes: boxes, bad: bad.slice(0, 5), works: works}));
 </script>
