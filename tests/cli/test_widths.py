@@ -87,6 +87,9 @@ COMMANDS = {
     "size -m llama3-8b --gpu H100 --serve --requests 20/s --input 1000 --output 200 --ttft 1s": "GPUs TTFT TPOT layout",
     "serve -m llama70b -g 8xH100 --input 1000 --output 200 --users 32 --ttft 2s": "tp pp dp TTFT TPOT tok/s/GPU memory",
     "compare -m llama3-8b -g 8xA100,8xH100,16xH100": "layout step memory",
+    "explain --serve -m llama3-8b -g 2xH100 --input 1000 --output 200 --users 8": "MEMORY TIME SOURCES",
+    "help exit-codes": "70",
+    "help clusters": "8xA100",
     "diff {answer} 2": "what differs first second change total",
     "explain -m llama3-8b -g 16xH100 --pp 4": "PARAMETERS MEMORY TIME SOURCES SENSITIVITY",
     "show models": "llama3.1-70b",
@@ -109,7 +112,7 @@ def test_fits(terminal: Terminal, monkeypatch: pytest.MonkeyPatch, runs: Path, a
     monkeypatch.chdir(runs.parent)
     for width in WIDTHS:
         words = command.format(runs=runs.name, answer=answer)
-        out = terminal(width, f"{words}{'' if command.startswith('show') else ' -q'}")
+        out = terminal(width, f"{words}{'' if command.startswith(('show', 'help')) else ' -q'}")
         assert "…" not in out and "\x1b" not in out
         assert max(map(len, out.splitlines())) <= width, width
         assert set(COMMANDS[command].split()) <= set(re.split(r"[\s,:;]+", out)), width
