@@ -1,17 +1,17 @@
-"""Every combination of degrees: the best plan there, or why there is none; the map of tensor and pipeline degrees."""
+"""Every combination of degrees: the best plan there, or why there is none, and the map of any two of them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
 from itertools import product
+from math import prod
 
 import numpy as np
 
 from planner.frozen import frozen
 from planner.plan import Plan, Range, divisors
-from planner.questions.numbers import numbered
-from planner.questions.train import Ranked, problem
+from planner.questions.train import problem
 from planner.search import Candidate, search
 from planner.training.job import Job
 from planner.training.rules import first_broken, rules_of
@@ -35,22 +35,6 @@ class Place:
     degrees: tuple[int, ...]
     found: Candidate | None = None
     short: bool = False
-    why: str = ""
-
-
-@frozen
-class Cell:
-    """One pair of degrees.
-
-    Attributes:
-        best: the fastest plan that fits; near: where none does, the one that needs least memory; both None: none is
-            legal, and `why` says what is in the way.
-    """
-
-    tp: int
-    pp: int
-    best: Ranked | None = None
-    near: Ranked | None = None
     why: str = ""
 
 
@@ -94,26 +78,30 @@ def _told(job: Job, tried: Iterable[Plan], worst: str) -> str:
     return worst
 
 
-def layout_map(job: Job, every: Iterable[Place]) -> tuple[Cell, ...]:
-    """The map over the combinations of a job: every pair of tp and pp that some legal plan has, tp outermost."""
-    first: dict[tuple[int, int], tuple[bool, float, Candidate]] = {}
-    whys: dict[tuple[int, int], str] = {}
+def paired(job: Job, every: Iterable[Place], down: str, across: str) -> dict[tuple[int, int], Place]:
+    """The best combination of every pair of two degrees that legal plans have; where none is legal, what is in the way.
+
+    Best is the fastest that fits; where none fits, the one that is least short.
+    """
+    at = DEGREES.index(down), DEGREES.index(across)
+    found: dict[tuple[int, int], Place] = {}
     for one in every:
-        pair = one.degrees[0], one.degrees[4]
-        if one.found is None:
-            whys[pair] = one.why
-        else:
-            score = one.short, one.found.need if one.short else one.found.cost, one.found
-            first[pair] = min(first.get(pair, score), score, key=lambda known: known[:2])
-    numbers = numbered([(job, (), [one for _, _, one in first.values()])])
-    cells = {
-        pair: Cell(*pair, near=ranked) if short else Cell(*pair, best=ranked)
-        for (pair, (short, _, _)), ranked in zip(first.items(), numbers, strict=True)
-    }
-    for pair in product(sorted({tp for tp, _ in first}), sorted({pp for _, pp in first})):
-        why = arithmetic(job, pair[0] * pair[1]) or whys.get(pair, "") or _no_split(job)
-        cells.setdefault(pair, Cell(*pair, why=why))
-    return tuple(cells[pair] for pair in sorted(cells))
+        pair = one.degrees[at[0]], one.degrees[at[1]]
+        found[pair] = min(found.get(pair, one), one, key=_worth)
+    legal = [pair for pair, one in found.items() if one.found is not None]
+    pairs = list(product(sorted({pair[0] for pair in legal}), sorted({pair[1] for pair in legal})))
+    split = [index for index, name in enumerate((down, across)) if name in ("tp", "cp", "pp")]
+    for pair in pairs:
+        why = arithmetic(job, prod(pair[index] for index in split)) or _no_split(job)
+        found.setdefault(pair, Place((), why=why))
+    return {pair: found[pair] for pair in pairs}
+
+
+def _worth(one: Place) -> tuple[bool, bool, float]:
+    """Orders combinations: what fits by time, then what is short by bytes, then what is not legal."""
+    if one.found is None:
+        return True, True, 0.0
+    return False, one.short, one.found.need if one.short else one.found.cost
 
 
 def arithmetic(job: Job, split: int) -> str:

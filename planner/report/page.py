@@ -28,7 +28,7 @@ Document = Mapping[str, Any]
 MOST_ROWS = 200
 """Rows that a page has: more open slowly, and nobody reads them."""
 
-EXTRAS = ("map", "why", "changes", "lines", "timeline", "picture")
+EXTRAS = ("maps", "why", "changes", "lines", "timeline", "picture")
 """What the page draws besides the answer, where it is given (`planner.report.page_extras`)."""
 
 
@@ -52,8 +52,7 @@ def page(document: Document, **extras: Any) -> str:
             section("memory", "Memory of the fullest rank", memory(kind, rows, document.get("usable_memory_bytes"))),
             section("parts", "Where the time goes", waterfalls(kind, rows)),
         ]
-    if extras.get("map"):
-        parts.append(section("map", "Map of tensor and pipeline degrees", heat(extras["map"])))
+    parts.append(section("map", "Map of degrees", heat(extras.get("maps", ()))))
     if len(rows) > 1:
         limit = document.get("usable_memory_bytes") if kind.y is MEMORY else None
         parts.append(section("pareto", "Pareto front", pareto(kind, rows, limit)))

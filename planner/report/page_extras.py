@@ -5,16 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from planner.questions.layout_map import Cell, layout_map, places
+from planner.questions.layout_map import places
 from planner.questions.serve import ServeAnswer
-from planner.questions.train import Ranked, Recommendation, usable_memory
+from planner.questions.train import Ranked, Recommendation
 from planner.report.explain import as_data, explanation
 from planner.report.explain_serving import explanation as explanation_of
 from planner.report.panels import Clock, Panel
 from planner.report.picture import picture
 from planner.report.timeline_svg import svg
-from planner.report.whatif import sensitivities, why_not
-from planner.report.words import miss, summary
+from planner.report.whatif import maps, sensitivities, why_not
 from planner.schedules import SCHEDULES
 from planner.simulate import replay_plan
 from planner.training.space import Bounds
@@ -28,7 +27,7 @@ def extras(answer: Recommendation, bounds: Bounds) -> dict[str, Any]:
     every, first = places(answer.job, bounds), answer.ranked[0] if answer.ranked else None
     asked = first if answer.fits else None
     found: dict[str, Any] = {
-        "map": [cell(one) for one in layout_map(answer.job, every)],
+        "maps": maps(answer.job, asked, every),
         "why": why_not(answer.job, asked, every),
         "changes": sensitivities(asked, every) if asked else [],
     }
@@ -47,22 +46,6 @@ def of_deployment(found: ServeAnswer) -> dict[str, Any]:
         return {}
     question, first = found.question, found.choice.ranked[0]
     return {"lines": as_data(explanation_of(question.job, first, question.objective))}
-
-
-def cell(one: Cell) -> dict[str, Any]:
-    """A cell of the map for JSON."""
-    place = {"tp": one.tp, "pp": one.pp}
-    if one.best is not None:
-        said = summary(one.best, usable_memory(one.best.job))
-        return place | {"verdict": "fits", "step_time_s": one.best.step_time, "why": said}
-    if one.near is not None:
-        capacity = usable_memory(one.near.job)
-        return place | {
-            "verdict": "short",
-            "short_by_bytes": one.near.need - capacity,
-            "why": miss(one.near, capacity),
-        }
-    return place | {"verdict": "illegal", "why": one.why}
 
 
 def drawing(first: Ranked) -> str:

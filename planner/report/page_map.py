@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from planner.report.page_rows import Kind, Row, name_of, number, scrolled, text
 from planner.units import format_bytes, format_seconds
@@ -11,38 +12,45 @@ WIDE, HIGH, LEFT, LOW, EDGE = 760.0, 380.0, 96.0, 46.0, 18.0
 """Size of the plot, room for the words on its axes, room around."""
 
 
-def heat(cells: Sequence[Row]) -> str:
-    """tp down, pp across: the fastest plan of every pair, or why there is none."""
-    columns = sorted({cell["pp"] for cell in cells})
-    found = {(cell["tp"], cell["pp"]): cell for cell in cells}
-    alive = [cell["step_time_s"] for cell in cells if cell["verdict"] == "fits"]
+def heat(maps: Sequence[Mapping[str, Any]]) -> str:
+    """One degree down, another across, of all pairs one at a time: the fastest plan, or why there is none."""
+    if not maps:
+        return ""
+    names = [f"{one['down']} × {one['across']}" for one in maps]
+    options = "".join(f"<option>{text(name)}</option>" for name in names)
+    tool = f'<div class="tools"><label>degrees <select id="degrees">{options}</select></label></div>\n'
+    drawn = "".join(
+        f'<div data-map="{text(name)}">{_map(one, name)}</div>\n' for one, name in zip(maps, names, strict=True)
+    )
+    hint = "Choose a cell for the whole of it."
+    return tool + drawn + f'<output id="cell" aria-live="polite">{hint}</output>\n'
+
+
+def _map(one: Mapping[str, Any], name: str) -> str:
+    cells = {tuple(cell["at"]): cell for cell in one["cells"]}
+    columns = sorted({across for _, across in cells})
+    alive = [cell["step_time_s"] for cell in cells.values() if cell["step_time_s"]]
     least, most = (min(alive), max(alive)) if alive else (0.0, 0.0)
-    head = "".join(f'<th scope="col">pp {pp}</th>' for pp in columns)
+    head = "".join(f'<th scope="col">{one["across"]} {across:,}</th>' for across in columns)
     body = ""
-    for tp in sorted({cell["tp"] for cell in cells}):
-        row = "".join(_cell(found[tp, pp], least, most) for pp in columns)
-        body += f'<tr><th scope="row">tp {tp}</th>{row}</tr>\n'
+    for down in sorted({down for down, _ in cells}):
+        row = "".join(_cell(one, cells[down, across], least, most) for across in columns)
+        body += f'<tr><th scope="row">{one["down"]} {down:,}</th>{row}</tr>\n'
     caption = "Fastest plan of every pair of degrees, the darker the faster; hatched: none, and why"
     inner = f'<table class="heat"><caption>{caption}</caption><thead><tr><td></td>{head}</tr></thead><tbody>\n'
-    hint = "Choose a cell for the whole of it."
-    return (
-        scrolled(f"{inner}{body}</tbody></table>", "map of tp and pp")
-        + f'<output id="cell" aria-live="polite">{hint}</output>\n'
-    )
+    return scrolled(f"{inner}{body}</tbody></table>", f"map of {name}")
 
 
-def _cell(cell: Row, least: float, most: float) -> str:
-    if cell["verdict"] == "fits":
-        share = (most - cell["step_time_s"]) / (most - least) if most > least else 1.0
-        style = f' style="background:rgba(var(--heat),{0.08 + 0.42 * share:.2f})"'
-        return f"<td{style}>{_button(format_seconds(cell['step_time_s']), cell)}</td>"
-    said = f"short by {format_bytes(cell['short_by_bytes'])}" if cell["verdict"] == "short" else cell["why"]
-    return f'<td class="dead">{_button(said.partition(" (")[0], cell)}</td>'
-
-
-def _button(said: str, cell: Row) -> str:
-    whole = f"tp {cell['tp']} pp {cell['pp']}: {cell['why']}"
-    return f'<button type="button" data-say="{text(whole)}" title="{text(whole)}">{text(said)}</button>'
+def _cell(one: Mapping[str, Any], cell: Row, least: float, most: float) -> str:
+    down, across = cell["at"]
+    whole = f"{one['down']} {down} {one['across']} {across}: {cell['why']}"
+    if (seconds := cell["step_time_s"]) is not None:
+        share = (most - seconds) / (most - least) if most > least else 1.0
+        look, said = f'style="background:rgba(var(--heat),{0.08 + 0.42 * share:.2f})"', format_seconds(seconds)
+    else:
+        short = cell["short_by_bytes"]
+        look, said = 'class="dead"', f"short by {format_bytes(short)}" if short else cell["why"].partition(" (")[0]
+    return f'<td {look}><button type="button" data-say="{text(whole)}">{text(said)}</button></td>'
 
 
 def front(kind: Kind, rows: Sequence[Row]) -> list[Row]:

@@ -85,8 +85,9 @@ tools.forEach(function(s){s.addEventListener("change",filter);});
 if(reset)reset.addEventListener("click",function(){tools.forEach(function(s){s.value="";});filter();});
 });
 var pick=document.getElementById("pick");
-function choose(){all("[data-parts]").forEach(function(t){t.hidden=t.getAttribute("data-parts")!==pick.value;});}
-if(pick){pick.addEventListener("change",choose);choose();}
+function choice(select,name){if(!select)return;function choose(){all("["+name+"]").forEach(function(t){
+t.hidden=t.getAttribute(name)!==select.value;});}select.addEventListener("change",choose);choose();}
+choice(pick,"data-parts");choice(document.getElementById("degrees"),"data-map");
 all("table.heat button").forEach(function(b){b.addEventListener("click",function(){
 document.getElementById("cell").textContent=b.getAttribute("data-say");});});
 var axis=document.getElementById("axis");

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from itertools import groupby
+from itertools import combinations, groupby
 from typing import Any
 
 import numpy as np
 
 from planner.accuracy.calibrate import with_factors
 from planner.plan import Plan, rows_of
-from planner.questions.layout_map import DEGREES, Place, alone
+from planner.questions.layout_map import DEGREES, Place, alone, paired
 from planner.questions.train import Ranked, problem, usable_memory
 from planner.report.words import degrees
 from planner.search import Candidate, search
@@ -98,6 +98,25 @@ def why_not(job: Job, first: Ranked | None, every: Sequence[Place]) -> dict[str,
         "alone": alone(job),
         "says": {",".join(map(str, one.degrees)): _sentence(job, first, one) for one in every},
     }
+
+
+def maps(job: Job, first: Ranked | None, every: Sequence[Place]) -> list[dict[str, Any]]:
+    """A map for every two degrees of which legal plans have several: its cells row by row; tp and pp first."""
+    legal = [one.degrees for one in every if one.found is not None]
+    varied = [name for place, name in enumerate(DEGREES) if len({each[place] for each in legal}) > 1]
+    pairs = sorted(combinations(varied, 2), key=lambda pair: pair != ("tp", "pp"))
+    return [{"down": pair[0], "across": pair[1], "cells": _cells(job, first, every, pair)} for pair in pairs]
+
+
+def _cells(job: Job, first: Ranked | None, every: Sequence[Place], names: tuple[str, str]) -> list[dict[str, Any]]:
+    found = []
+    for pair, one in paired(job, every, *names).items():
+        seconds = one.found.cost if one.found and not one.short else None
+        missing = one.found.need - usable_memory(job) if one.found and one.short else None
+        at = " ".join(f"{name} {value}" for name, value in zip(DEGREES, one.degrees, strict=False) if value > 1)
+        whole = f"{at}. {_sentence(job, first, one)}" if at and one.found else _sentence(job, first, one)
+        found.append({"at": list(pair), "step_time_s": seconds, "short_by_bytes": missing, "why": whole})
+    return found
 
 
 def _sentence(job: Job, first: Ranked | None, one: Place) -> str:

@@ -34,6 +34,9 @@ var pick=one("#pick");if(pick)Array.prototype.slice.call(pick.options).forEach(f
 pick.dispatchEvent(new Event("change"));
 var seen=all("[data-parts]").filter(function(t){return !t.hidden;});
 check(seen.length===1&&seen[0].getAttribute("data-parts")===o.value,"pick "+o.value);});
+var two=one("#degrees");if(two)Array.prototype.slice.call(two.options).forEach(function(o){two.value=o.value;
+two.dispatchEvent(new Event("change"));var seen=all("[data-map]").filter(function(t){return !t.hidden;});
+check(seen.length===1&&seen[0].getAttribute("data-map")===o.value,"map "+o.value);});
 all("table.heat button").forEach(function(b){b.click();
 check(one("#cell").textContent===b.getAttribute("data-say")&&one("#cell").textContent.length>20,
 "cell "+b.textContent);});

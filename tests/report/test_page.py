@@ -17,12 +17,12 @@ import pytest
 
 from planner.api import recommend, serve
 from planner.errors import PlannerError
-from planner.questions.layout_map import DEGREES, layout_map, places
+from planner.questions.layout_map import DEGREES, paired, places
 from planner.report.page import page
 from planner.report.page_extras import extras
 from planner.report.page_map import front
 from planner.report.page_rows import SERVING, TRAINING
-from planner.report.whatif import sensitivities, why_not
+from planner.report.whatif import maps, sensitivities, why_not
 from planner.training.space import Bounds
 from tests.cli.run import run
 from tests.report.drive import LOADED, driven
@@ -97,8 +97,9 @@ def test_says_what_the_answer_says(ranked: tuple[Mapping[str, Any], dict[str, An
         row = re.search(rf'<tr id="row-{plan["rank"]}">.*?</tr>', html)
         assert row and f'data-v="{plan["step_time_s"]!r}"' in row[0]
         assert f'data-v="{plan["memory_bytes"]["total"]!r}"' in row[0]
-    for cell in more["map"]:
-        assert escape(f"tp {cell['tp']} pp {cell['pp']}: {cell['why']}") in html
+    for one in more["maps"]:
+        for cell in one["cells"]:
+            assert escape(f"{one['down']} {cell['at'][0]} {one['across']} {cell['at'][1]}: {cell['why']}") in html
     assert all(escape(line["formula"]) in html for line in more["lines"])
     assert all(json.dumps(said)[1:-1] in html for said in more["why"]["says"].values())
     assert all(one["what"] in html for one in more["changes"]) and 'class="picture"' in html
@@ -115,17 +116,18 @@ def test_the_map_agrees_with_the_ranking() -> None:
     """The fastest cell is the fastest plan; every pair is there once; what is dead says why."""
     answer = recommend("llama3-8b", "8xA100", global_batch=64).found
     every = places(answer.job, Bounds())
-    cells = layout_map(answer.job, every)
-    assert min(one.found.cost for one in every if one.found and not one.short) == min(
-        one.step_time for one in answer.ranked
-    )
-    alive = [one.best.step_time for one in cells if one.best]
-    assert min(alive) == min(one.step_time for one in answer.ranked)
-    assert len({(one.tp, one.pp) for one in cells}) == len(cells)
-    assert all(one.best or one.why or (one.near and one.near.need > answer.capacity) for one in cells)
-    assert {(one.tp, one.pp) for one in cells if 8 % (one.tp * one.pp)} == {
-        (one.tp, one.pp) for one in cells if "does not divide" in one.why
+    cells = paired(answer.job, every, "tp", "pp")
+    fastest = min(one.step_time for one in answer.ranked)
+    assert min(one.found.cost for one in every if one.found and not one.short) == fastest
+    assert min(one.found.cost for one in cells.values() if one.found and not one.short) == fastest
+    legal = [one for one in cells.values() if one.found]
+    assert all(one.found.need > answer.capacity if one.short else one.found.need <= answer.capacity for one in legal)
+    assert all(one.why for one in cells.values() if not one.found)
+    assert {pair for pair in cells if 8 % (pair[0] * pair[1])} == {
+        pair for pair, one in cells.items() if "does not divide" in one.why
     }
+    (only,) = maps(answer.job, answer.ranked[0], every)
+    assert [tuple(cell["at"]) for cell in only["cells"]] == sorted(cells)
 
 
 def test_other_degrees_are_priced_as_if_pinned() -> None:
