@@ -32,7 +32,7 @@ border-left:2px solid var(--ink);border-right:2px solid var(--ink)}
 .key{display:flex;flex-wrap:wrap;gap:4px 16px;list-style:none;padding:0;margin:6px 0}
 .key i{display:inline-block;width:12px;height:12px;margin-right:5px;vertical-align:-1px}
 table.heat td{padding:2px;border:1px solid var(--line);text-align:center}
-table.heat td button{width:100%;min-width:92px;min-height:44px;
+table.heat td button{width:100%;min-width:92px;max-width:150px;min-height:44px;
 border:0;background:none;white-space:normal;cursor:pointer;font-size:13px;line-height:1.25}
 table.heat td.dead{background:repeating-linear-gradient(45deg,var(--soft) 0 6px,transparent 6px 12px)}
 table.heat td.dead button{color:var(--faint)} output{display:block;min-height:1.5em;margin:6px 0}
