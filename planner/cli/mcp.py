@@ -1,11 +1,9 @@
-"""planner mcp: the answers as tools of a Model Context Protocol server, on stdin and stdout.
-
-Every tool runs a command of its own, whose JSON is the answer: what a shell gets is what an agent gets.
-"""
+"""planner mcp: commands as tools of a Model Context Protocol server; an agent gets the JSON that a shell gets."""
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from contextlib import redirect_stdout
@@ -18,7 +16,6 @@ if TYPE_CHECKING:
     from mcp.server import MCPServer
 
 Options = dict[str, str | int | float | bool]
-
 WRITING = ("html", "out", "launch", "json", "quiet", "debug")
 
 
@@ -27,22 +24,22 @@ def recommend(model: str, gpus: str, options: Options | None = None) -> dict[str
 
     Options, as on the command line without dashes: {"seq": 8192, "global-batch": 512, "method": "lora", "top": 3}.
     """
-    return _answer(["recommend", "--model", model, "--gpus", gpus], {"top": 3} | (options or {}))
+    return _answer(["recommend", f"--model={model}", f"--gpus={gpus}"], {"top": 3} | (options or {}))
 
 
 def serve(model: str, gpus: str, options: Options | None = None) -> dict[str, Any]:
     """Rank deployments for inference. Options: {"input": 4000, "output": 500, "users": 32, "tpot": "30ms"}."""
-    return _answer(["serve", "--model", model, "--gpus", gpus], {"top": 3} | (options or {}))
+    return _answer(["serve", f"--model={model}", f"--gpus={gpus}"], {"top": 3} | (options or {}))
 
 
 def size(model: str, gpu: str, options: Options | None = None) -> dict[str, Any]:
     """How many of which GPUs. Options: {"tokens": "300B", "deadline": "21d", "budget": 250000, "max-gpus": 512}."""
-    return _answer(["size", "--model", model, "--gpu", gpu], options or {})
+    return _answer(["size", f"--model={model}", f"--gpu={gpu}"], options or {})
 
 
 def check(script: str, gpus: str, options: Options | None = None) -> dict[str, Any]:
     """Whether the text of a launch script or configuration is legal, fits, and how fast it is; it is never run."""
-    return _answer(["check", "-", "--gpus", gpus], options or {}, script)
+    return _answer(["check", "-", f"--gpus={gpus}"], options or {}, script)
 
 
 def _answer(words: list[str], options: Options, stdin: str = "") -> dict[str, Any]:
@@ -55,7 +52,8 @@ def _answer(words: list[str], options: Options, stdin: str = "") -> dict[str, An
         if value is not False:
             words.append(f"--{name.lstrip('-').replace('_', '-')}" + ("" if value is True else f"={value}"))
     command = [sys.executable, "-m", "planner", *words, "--json", "-q"]
-    done = subprocess.run(command, input=stdin, capture_output=True, text=True, encoding="utf-8", check=False)
+    ours = os.environ | {"PYTHONSAFEPATH": "1"}  # no folder called planner where the agent happens to stand
+    done = subprocess.run(command, input=stdin, capture_output=True, encoding="utf-8", env=ours, check=False)
     if done.returncode not in (EXIT_FITS, EXIT_NOTHING_FITS):
         raise ToolError(done.stderr.strip())
     return dict(json.loads(done.stdout))
