@@ -247,7 +247,7 @@ def confidence(job: ServeJob) -> tuple[str, ...]:
     if beyond := beyond_attention(job.model):
         said.append(f"low confidence: no inference runs of {beyond} were at hand")
     if job.model.moe is not None:
-        said.append("low confidence: mixtures of experts are off by 25 to 35 % on measured runs")
+        said.append("low confidence: mixtures of experts are off by 17 to 27 % on measured runs")
     if job.engine.trust != "measured":
         said.append(f"low confidence: the preset {job.engine.name} is assumed")
     return tuple(said)
