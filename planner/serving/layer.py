@@ -22,10 +22,6 @@ from planner.serving.job import ServeJob, copies
 from planner.serving.pieces import groups, pieces, span, stages
 from planner.stages import present, total
 
-SUMMED = 0.25
-"""Of the passes over experts' rows that training counts: engines gather rows while the product reads them, and only the
-sum of what experts give is a pass of its own (vllm-project/vllm layers/fused_moe/fused_moe.py, moe_sum)."""
-
 
 @frozen
 class Work(Sum):
@@ -157,8 +153,7 @@ def _computed(step: Step, op: Operator) -> Work:
             work = replace(op.work, flops=op.work.flops * mine, moved=op.work.moved * mine, kernels=0.0)
             return Work(compute=kernels.scan_time(acc, step.job.wide, work, 1.0, "forward"), kernels=kernel)
         case Stream():
-            part = SUMMED if op.name == "permutation" else 1.0
-            return Work(compute=kernels.streaming_time(acc, part * scale * op.work.moved, 0.0))
+            return Work(compute=kernels.streaming_time(acc, scale * op.work.moved, 0.0))
         case Logits():
             logits = step.job.element * scale * op.work.rows * op.work.columns * op.work.tp
             return Work(all_reduce=_all_reduce(step, logits / 2.0))

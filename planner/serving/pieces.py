@@ -8,7 +8,7 @@ from functools import wraps
 from typing import TypeVar
 
 from planner.blocks import operators
-from planner.blocks.operator import Operator, Share
+from planner.blocks.operator import Operator, Share, Stream
 from planner.cost import collectives
 from planner.cost.collectives import Group
 from planner.plan import Num, Plan
@@ -50,7 +50,20 @@ def pieces(job: ServeJob, plan: Plan) -> tuple[tuple[Operator, ...], ...]:
     each = job.element
     one = Share(1.0, span(job), plan.tp, ep=plan.ep, etp=width(plan) / plan.ep, padded=False)
     one = replace(one, activation=each, operand=each, dispatched=each)
-    return tuple(operators(kind, one) for kind in job.structure.kinds)
+    return tuple(tuple(map(_fused, operators(kind, one))) for kind in job.structure.kinds)
+
+
+PASSES = {"permutation": 0.25, "experts clamp": 0.0, "experts bias": 0.0}
+"""Of the passes over experts' rows that training counts, those that are kernels of their own in an engine: the sum of
+what experts give. Rows are gathered while the product reads them, clamps and biases are its own (vllm-project/vllm
+layers/fused_moe/fused_moe.py, moe_sum)."""
+
+
+def _fused(op: Operator) -> Operator:
+    part = PASSES.get(op.name)
+    if part is None or not isinstance(op.work, Stream):
+        return op
+    return replace(op, work=replace(op.work, moved=part * op.work.moved), saved=part * op.saved)
 
 
 @once

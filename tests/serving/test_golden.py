@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from planner.blocks import operators
+from planner.blocks.operator import Share
 from planner.plan import Plan
 from planner.serving.estimate import batch_latency, decode_step
 from planner.serving.job import at_batch
+from planner.serving.pieces import PASSES, pieces
 from planner.serving.queueing import closed_loop, offline
 from tests.serving.jobs import serve_job
 
@@ -106,3 +109,36 @@ def test_nim_on_two_h100(users: int, milliseconds: float) -> None:
     shape = {"input": 5000, "output": 500, "weights": "fp8", "kv": "fp8"}
     job = serve_job("llama3.3-70b", "2xH100", "tensorrt-llm-2024", **shape)
     assert 1e3 * float(closed_loop(job, at_batch(Plan(tp=2), users)).tpot) == pytest.approx(milliseconds, rel=0.12)
+
+
+@pytest.mark.parametrize(("tp", "tokens"), [(1, 90), (2, 77), (4, 78)])
+def test_attention_outside_of_graphs_binds_a_token_to_the_host(tp: int, tokens: float) -> None:
+    """vllm-project/vllm issue 22331: gpt-oss-120b on A100 80 GB, one stream, with Triton's attention for its sinks."""
+    job = serve_job("gpt-oss-120b", f"{tp}xA100", weights="mxfp4", input=1000, output=500)
+    assert 1 / float(closed_loop(job, at_batch(Plan(tp=tp), 1.0)).tpot) == pytest.approx(tokens, rel=0.2)
+
+
+@pytest.mark.parametrize(
+    ("model", "gpus", "engine"), [("llama3.1-8b", "1xA100", "vllm"), ("gpt-oss-20b", "1xH100", "vllm")]
+)
+def test_other_layers_are_inside_of_graphs(model: str, gpus: str) -> None:
+    """Plain attention anywhere, sinks on Hopper."""
+    job = serve_job(model, gpus, input=1000, output=500)
+    assert not any(job.launched(kind) for kind in job.structure.kinds)
+
+
+def test_deepseek_r1_with_copied_attention() -> None:
+    """TensorRT-LLM Best_perf_practice_on_DeepSeek-R1 at 01c4ece: 8 B200, nvfp4, 7,168 requests of 1,024/2,048."""
+    shape = {"input": 1024, "output": 2048, "weights": "nvfp4", "kv": "fp8"}
+    job = serve_job("deepseek-r1", "8xB200", "tensorrt-llm", **shape)
+    found = closed_loop(job, at_batch(Plan(tp=1, ep=8), 7168.0))
+    assert float(found.requests) * 2048 / 8 == pytest.approx(5393, rel=0.1)
+
+
+def test_what_engines_fuse_is_there_to_be_fused() -> None:
+    """Operators of experts that training runs apart keep their names."""
+    job = serve_job("gpt-oss-20b", "1xH100", input=8, output=8)
+    names = {op.name for kind in job.structure.kinds for op in operators(kind, Share(1.0, 8.0))}
+    assert set(PASSES) <= names
+    moved = [op.work.moved for ops in pieces(job, Plan()) for op in ops if op.name in PASSES]  # type: ignore[union-attr]
+    assert moved and 0.0 in moved
