@@ -60,26 +60,21 @@ _OUT = "Output"
 class Request:
     """What the user asked, as typed."""
 
-    model: Annotated[
+    model: asks(  # type: ignore[valid-type]
         str,
-        typer.Option(
-            "--model",
-            "-m",
-            help="Model name, YAML file, or Hugging Face config.json (file or directory)",
-            autocompletion=complete("model"),
-        ),
-    ]
+        None,
+        "--model",
+        "-m",
+        says="Model name, YAML file, or Hugging Face config.json (file or directory)",
+        complete=complete("model"),
+    )
     gpus: asks(str, None, "--gpus", "-g", says="Cluster: 8xA100, 16x8xH100, A100-80GB:8, 4xp5.48xlarge, a YAML file")  # type: ignore[valid-type]
-    network: Annotated[
-        str | None,
-        typer.Option("--network", help="Another network than the node's: 100GbE, 8x200GbE, NDR, RoCE, efa-v2"),
-    ] = None
-    global_batch: Annotated[
-        int | None,
-        typer.Option(
-            "--global-batch", help="Sequences per optimizer step (default: about 4 M tokens)", rich_help_panel=_JOB
-        ),
-    ] = None
+    network: asks(  # type: ignore[valid-type]
+        str | None, None, "--network", says="Another network than the node's: 100GbE, 8x200GbE, NDR, RoCE, efa-v2"
+    ) = None
+    global_batch: asks(  # type: ignore[valid-type]
+        int | None, _JOB, "--global-batch", says="Sequences per optimizer step (default: about 4 M tokens)"
+    ) = None
     batch_tokens: Annotated[
         int | None, length("--batch-tokens", "Tokens per optimizer step, instead: 4M is 4,194,304", _JOB)
     ] = None
@@ -89,77 +84,46 @@ class Request:
     seq: Annotated[
         int | None, length("--seq", "Tokens per sequence: 4096, 32k (default: the context, at most 8192)", _JOB)
     ] = None
-    precision: Annotated[
+    precision: asks(  # type: ignore[valid-type]
         str | None,
-        typer.Option(
-            "--precision",
-            help="Recipe of number formats: bf16, fp16, fp8, mxfp8 ... (default: bf16 where the accelerator has it)",
-            autocompletion=complete("recipe"),
-            rich_help_panel=_JOB,
-        ),
-    ] = None
-    fp8_param_gather: Annotated[
-        bool,
-        typer.Option(
-            "--fp8-param-gather", help="Weights are kept and gathered in the products' format", rich_help_panel=_JOB
-        ),
-    ] = False
+        _JOB,
+        "--precision",
+        says="Recipe of number formats: bf16, fp16, fp8, mxfp8 ... (default: bf16 where the accelerator has it)",
+        complete=complete("recipe"),
+    ) = None
+    fp8_param_gather: asks(  # type: ignore[valid-type]
+        bool, _JOB, "--fp8-param-gather", says="Weights are kept and gathered in the products' format"
+    ) = False
     bf16_first: asks(int, _JOB, "--bf16-first", says="First layers whose products stay in 16 bit") = 0  # type: ignore[valid-type]
     bf16_last: asks(int, _JOB, "--bf16-last", says="Last layers whose products stay in 16 bit") = 0  # type: ignore[valid-type]
     attention: Annotated[str, typer.Option("--attention", help=_KERNELS, rich_help_panel=_JOB)] = "flash"
     method: Annotated[str, typer.Option("--method", help="full, lora or qlora", rich_help_panel=_JOB)] = "full"
     lora_rank: asks(int | None, _JOB, "--lora-rank", says="Rank of LoRA adapters (default: 16)") = None  # type: ignore[valid-type]
-    lora_targets: Annotated[
-        str | None,
-        typer.Option("--lora-targets", help="Layers with adapters: all-linear, attention or mlp", rich_help_panel=_JOB),
-    ] = None
+    lora_targets: asks(  # type: ignore[valid-type]
+        str | None, _JOB, "--lora-targets", says="Layers with adapters: all-linear, attention or mlp"
+    ) = None
     base: asks(str | None, _JOB, "--base", says="Frozen weights under qlora: nf4, int4 or int8") = None  # type: ignore[valid-type]
-    optimizer: Annotated[
-        str,
-        typer.Option(
-            "--optimizer", help="adam, adam-bf16, adam-8bit, adam-paged, adafactor, muon, sgd ...", rich_help_panel=_JOB
-        ),
-    ] = "adam"
-    offload: Annotated[
-        str, typer.Option("--offload", help="none, optimizer, parameters or activations", rich_help_panel=_JOB)
-    ] = "none"
-    offload_layers: Annotated[
-        int,
-        typer.Option(
-            "--offload-layers", help="Layers of a rank that offload activations; 0: all", rich_help_panel=_JOB
-        ),
-    ] = 0
-    cp_comm: Annotated[
+    optimizer: asks(  # type: ignore[valid-type]
+        str, _JOB, "--optimizer", says="adam, adam-bf16, adam-8bit, adam-paged, adafactor, muon, sgd ..."
+    ) = "adam"
+    offload: asks(str, _JOB, "--offload", says="none, optimizer, parameters or activations") = "none"  # type: ignore[valid-type]
+    offload_layers: asks(int, _JOB, "--offload-layers", says="Layers of a rank that offload activations; 0: all") = 0  # type: ignore[valid-type]
+    cp_comm: asks(  # type: ignore[valid-type]
+        str | None, _JOB, "--cp-comm", says="p2p (ring), a2a, a2a+p2p or allgather (default: the framework's fastest)"
+    ) = None
+    loss: asks(  # type: ignore[valid-type]
         str | None,
-        typer.Option(
-            "--cp-comm",
-            help="p2p (ring), a2a, a2a+p2p or allgather (default: the framework's fastest)",
-            rich_help_panel=_JOB,
-        ),
-    ] = None
-    loss: Annotated[
-        str | None,
-        typer.Option(
-            "--loss",
-            help="eager, fused, chunked, vocab-parallel or linear (Liger, cut cross-entropy; default: the framework's)",
-            rich_help_panel=_JOB,
-        ),
-    ] = None
+        _JOB,
+        "--loss",
+        says="eager, fused, chunked, vocab-parallel or linear (Liger, cut cross-entropy; default: the framework's)",
+    ) = None
     cuda_graphs: asks(str, _JOB, "--cuda-graphs", says="none, partial or full (a whole iteration)") = "none"  # type: ignore[valid-type]
-    imbalance: Annotated[
-        float | None,
-        typer.Option(
-            "--imbalance",
-            help="Tokens of the fullest rank of experts over their mean (default: 1)",
-            rich_help_panel=_JOB,
-        ),
-    ] = None
-    capacity_factor: Annotated[
-        float | None,
-        typer.Option(
-            "--capacity-factor", help="Tokens that every expert takes, padded (default: all)", rich_help_panel=_JOB
-        ),
-    ] = None
+    imbalance: asks(  # type: ignore[valid-type]
+        float | None, _JOB, "--imbalance", says="Tokens of the fullest rank of experts over their mean (default: 1)"
+    ) = None
+    capacity_factor: asks(  # type: ignore[valid-type]
+        float | None, _JOB, "--capacity-factor", says="Tokens that every expert takes, padded (default: all)"
+    ) = None
     margin: asks(str, _JOB, "--margin", says="Share of memory that must stay free: 8%") = "0%"  # type: ignore[valid-type]
     strict_fit: asks(bool, _JOB, "--strict-fit", says="A plan whose limit lies inside its band does not fit") = False  # type: ignore[valid-type]
     framework: Annotated[
@@ -186,27 +150,19 @@ class Request:
     sp: _range("--sp", "Sequence parallelism", "0 or 1") = None  # type: ignore[valid-type]
     head: _range("--head", "Layers that the LM head counts for") = None  # type: ignore[valid-type]
     recompute: asks(str | None, _PIN, "--recompute", says="none, selective, full, block; several with commas") = None  # type: ignore[valid-type]
-    recompute_modules: Annotated[
+    recompute_modules: asks(  # type: ignore[valid-type]
         str | None,
-        typer.Option(
-            "--recompute-modules",
-            help="What selective recomputes: core_attn, mla_up_proj, layernorm, moe_act, mlp, moe, shared_experts",
-            rich_help_panel=_PIN,
-        ),
-    ] = None
+        _PIN,
+        "--recompute-modules",
+        says="What selective recomputes: core_attn, mla_up_proj, layernorm, moe_act, mlp, moe, shared_experts",
+    ) = None
     recompute_layers: _range("--recompute-layers", "Layers recomputed per chunk (k)") = None  # type: ignore[valid-type]
-    schedule: Annotated[
-        str | None,
-        typer.Option(
-            "--schedule", help="naive, gpipe, 1f1b, interleaved ...; several with commas", rich_help_panel=_PIN
-        ),
-    ] = None
-    dispatcher: Annotated[
-        str | None,
-        typer.Option(
-            "--dispatcher", help="alltoall, allgather, deepep, hybridep; several with commas", rich_help_panel=_PIN
-        ),
-    ] = None
+    schedule: asks(  # type: ignore[valid-type]
+        str | None, _PIN, "--schedule", says="naive, gpipe, 1f1b, interleaved ...; several with commas"
+    ) = None
+    dispatcher: asks(  # type: ignore[valid-type]
+        str | None, _PIN, "--dispatcher", says="alltoall, allgather, deepep, hybridep; several with commas"
+    ) = None
     expert_overlap: _range("--expert-overlap", "Expert traffic beside another micro-batch", "0 or 1") = None  # type: ignore[valid-type]
     exact: Annotated[bool, typer.Option("--exact", help="Do not relax a job that does not fit")] = False
     strict: Annotated[bool, typer.Option("--strict", help="An ambiguous name is an error, not a default")] = False
