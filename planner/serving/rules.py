@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import gcd
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from planner.frozen import frozen
 from planner.masks import first_of, obeying
 from planner.plan import Plan, divisors
+from planner.schema.model import Model
 from planner.serving.job import ServeJob, width
 
 
@@ -38,18 +40,25 @@ def _numbers(job: ServeJob, plan: Plan) -> dict[str, Any]:
     return plan.degrees | {
         "width": int(np.max(width(plan))),
         "gpus": gpus,
-        "heads": model.heads,
+        "heads": _heads(model),
         "kv_heads": model.kv_heads,
         "ffn": moe.ffn if moe else model.ffn,
         "layers": model.layers,
         "model": model.name,
         "experts": moe.experts if moe else 0,
-        "legal_tp": ", ".join(str(t) for t in divisors(model.heads) if t <= gpus),
+        "legal_tp": ", ".join(str(t) for t in divisors(_heads(model)) if t <= gpus),
     }
 
 
 def _divides(divisor: Any, number: Any) -> Any:
     return np.asarray(number) % divisor == 0
+
+
+def _heads(model: Model) -> int:
+    """What tp has to divide: heads of every mixer."""
+    linear, others = model.delta_rule, (model.state_space, model.lightning)
+    counts = [model.heads, *(mixer.heads for mixer in others if mixer)]
+    return gcd(*counts, *((linear.key_heads, linear.value_heads) if linear else ()))
 
 
 def _kv_heads(job: ServeJob, plan: Plan) -> Any:
@@ -75,7 +84,7 @@ def _nested(job: ServeJob, plan: Plan) -> Any:
 RULES: tuple[ServeRule, ...] = (
     ServeRule(
         "heads",
-        lambda j, p: _divides(p.tp, j.model.heads),
+        lambda j, p: _divides(p.tp, _heads(j.model)),
         "tp={tp} does not divide the {heads} attention heads; legal: {legal_tp}",
     ),
     ServeRule("kv_heads", _kv_heads, "tp={tp} neither divides nor is a multiple of the {kv_heads} key/value heads"),

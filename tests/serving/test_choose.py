@@ -134,6 +134,17 @@ def test_rules_mask_as_they_speak() -> None:
             assert rule in RULES and rule.message(job, plan)
 
 
+def test_heads_of_every_mixer_are_divided() -> None:
+    """Qwen3-Next: 16 heads of attention, and 16 and 32 of the delta rule; half as many of keys leave tp = 8 at most."""
+    job = serve_job("qwen3-next-80b-a3b", "2x8xH200", input=10, output=10)
+    assert job.model.delta_rule is not None
+    narrow = job.model.delta_rule.model_copy(update={"key_heads": 8})
+    other = serve_job(job.model.model_copy(update={"delta_rule": narrow}), "2x8xH200", input=10, output=10)
+    plans = [Plan(tp=tp) for tp in (8, 16)]
+    assert [first_broken(job, plan) is None or first_broken(job, plan).name != "heads" for plan in plans] == [True] * 2  # type: ignore[union-attr]
+    assert [getattr(first_broken(other, plan), "name", "") == "heads" for plan in plans] == [False, True]
+
+
 def test_bounds_are_kept() -> None:
     """Pinned degrees are the only ones."""
     bounds = ServeBounds({"tp": Range(2, 4), "pp": Range(1, 1)})
