@@ -10,7 +10,7 @@ import yaml
 
 from planner.blocks.counts import Parameters, active_parameters, parameters
 from planner.catalog.library import open_library
-from planner.catalog.names import normalise, spellings
+from planner.catalog.names import normalise, spelled
 from planner.schema.model import Model
 
 PROFILES = Path(__file__).parents[1] / "profiles"
@@ -125,7 +125,7 @@ class TestProfile:
     def test_names_can_be_read_without_parsing(self, path: Path) -> None:
         """The catalog takes spellings from the raw text, so their lists stand on one line."""
         model = load(path)
-        found = spellings(path)
+        found = spelled(path.read_bytes())
         assert found.default_for == model.default_for
         assert found.aliases[: len(model.aliases)] == model.aliases
 

@@ -128,7 +128,7 @@ class Library:
     def lookup(self, kind: str, name: str) -> Resolved[Any] | None:
         """Like `find`, but None when nothing answers to the name."""
         path = _given_path(kind, name)
-        found = self._by_name(kind, name) if path is None else None
+        found = self._once((kind, name), lambda: self._by_name(kind, name)) if path is None else None
         path = path or (_folder(kind, name) if found is None else None)
         if path is None and found is None and kind == "model" and not self.strict:
             found = self._copy(name)
@@ -146,12 +146,12 @@ class Library:
         wanted, index = normalise(name), self._index(kind)
         if not wanted:
             return None
-        path = index.files.get(name.lower()) or _only(name, index.canonical.get(wanted))
-        path = path or _only(name, index.aliases.get(wanted))
+        path = index.files.get(name.lower()) or _only(name, index.canonical(wanted))
+        path = path or _only(name, index.aliases(wanted))
         if path is not None:
             found = self._named(kind, path)
             return Resolved(found.published(lambda n: normalise(n) == wanted) if isinstance(found, Model) else found)
-        path = _only(name, index.defaults.get(wanted))
+        path = _only(name, index.defaults(wanted))
         return None if path is None else self._default(kind, name, path)
 
     def _default(self, kind: str, name: str, path: Traversable) -> Resolved[Any]:
@@ -242,13 +242,13 @@ def _checked(path: Traversable, profile: R) -> R:
     return profile
 
 
-def _only(name: str, found: list[Traversable] | None) -> Traversable | None:
+def _only(name: str, found: list[Traversable]) -> Traversable | None:
     """The one profile that answers.
 
     Raises:
         AmbiguousName: two files of one root claim the same spelling.
     """
-    if found and len(found) > 1:
+    if len(found) > 1:
         raise AmbiguousName(f"{quote(name)} is claimed by several profiles", _write_one_of(map(stem, found)))
     return found[0] if found else None
 

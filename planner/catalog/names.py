@@ -6,9 +6,11 @@ import re
 import sys
 from collections.abc import Callable, Iterable
 from functools import cached_property
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from planner.catalog.yamlfile import parse_yaml, read_text
+from planner.catalog.textfile import decoded
+from planner.catalog.yamlfile import parse_yaml, read_raw
 from planner.errors import ProfileError
 from planner.frozen import frozen
 from planner.wording import os_reason
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
         from importlib.abc import Traversable
 
 Files = dict[str, "Traversable"]
-Claims = dict[str, list["Traversable"]]
 
 YAML = (".yaml", ".yml")
 _SPELLINGS = ("aliases", "default_for", "hf_id")
@@ -28,6 +29,7 @@ _ONE_LINE = {key: re.compile(rf"\n{key}:[ \t]+(\S.*)") for key in _SPELLINGS}
 _PUBLISHED = re.compile(r"\n[ \t]+(?:- )?names:[ \t]*\[([^\]]*)\]")
 _GAP = re.compile(r"[\W_]+")
 _LOOSE = re.compile(r"(?<![\d\W_])[\W_]+|[\W_]+(?![\d\W_])")  # gaps that have no number on one side
+_BETWEEN = bytes(code for code in range(128) if not chr(code).isalnum())
 _ITEM = re.compile(r"\"([^\"]*)\"|'([^']*)'|([^\s,\[\]][^,\[\]]*)")
 
 
@@ -71,33 +73,52 @@ class Index:
     @cached_property
     def spellings(self) -> dict[str, Spellings]:
         """Stem -> other names."""
-        return {stem: spellings(path) for stem, path in self.files.items()}
+        return {stem: spelled(raw) for stem, (raw, _) in self._scanned.items()}
 
     @cached_property
-    def canonical(self) -> Claims:
-        """Who answers to a stem."""
-        return self._claims(lambda stem: (stem,))
+    def _scanned(self) -> dict[str, tuple[bytes, bytes | None]]:
+        """Stem -> the bytes of its file, and the letters in them."""
+        return {stem: (raw := _raw(path), _letters(raw)) for stem, path in self.files.items()}
 
-    @cached_property
-    def aliases(self) -> Claims:
-        """Who answers to an alias or a Hugging Face id."""
-        return self._claims(lambda stem: self.spellings[stem].aliases)
+    def canonical(self, wanted: str) -> list[Traversable]:
+        """Whose stem is `wanted`, a normalised name: the files of the first folder where any is."""
+        return self._claiming(lambda stem: normalise(stem) == wanted)
 
-    @cached_property
-    def defaults(self) -> Claims:
-        """Who answers to an ambiguous name."""
-        return self._claims(lambda stem: self.spellings[stem].default_for)
+    def aliases(self, wanted: str) -> list[Traversable]:
+        """Likewise whose alias or Hugging Face id it is."""
+        return self._spelling(wanted, attrgetter("aliases"))
 
-    def _claims(self, names: Callable[[str], Iterable[str]]) -> Claims:
-        """Normalised name -> the files that claim it in the first folder where any does."""
-        claims: Claims = {}
-        for folder in self.folders:
-            here: Claims = {}
-            for stem, path in folder.items():
-                for name in set(map(normalise, names(stem))):
-                    here.setdefault(name, []).append(path)
-            claims = here | claims
-        return claims
+    def defaults(self, wanted: str) -> list[Traversable]:
+        """Likewise who claims it as an ambiguous name."""
+        return self._spelling(wanted, attrgetter("default_for"))
+
+    def _spelling(self, wanted: str, names: Callable[[Spellings], tuple[str, ...]]) -> list[Traversable]:
+        """Whose names are taken from the text only where it has the letters of the wanted one: that is quickly seen."""
+        letters = _letters(wanted.encode("utf-8", "surrogatepass"))
+
+        def claims(stem: str) -> bool:
+            raw, known = self._scanned[stem]
+            may = letters is None or known is None or letters in known
+            return may and wanted in map(normalise, names(spelled(raw)))
+
+        return self._claiming(claims)
+
+    def _claiming(self, claims: Callable[[str], bool]) -> list[Traversable]:
+        found = ([path for stem, path in folder.items() if claims(stem)] for folder in self.folders)
+        return next(filter(None, found), [])
+
+
+def _raw(path: Traversable) -> bytes:
+    """The bytes of a file; none of one that cannot be read."""
+    try:
+        return read_raw(path)
+    except ProfileError:
+        return b""
+
+
+def _letters(text: bytes) -> bytes | None:
+    """Letters and digits in lower case, without what lies between; None where they may be written in other ways."""
+    return text.lower().translate(None, _BETWEEN) if text.isascii() and b"\\" not in text else None
 
 
 def _listing(folder: Traversable) -> list[Traversable]:
@@ -117,11 +138,11 @@ def normalise(name: str) -> str:
     return _GAP.sub(".", _LOOSE.sub("", name.lower()))
 
 
-def spellings(path: Traversable) -> Spellings:
-    """The other names of a profile, taken from its raw text: parsing the YAML of a whole folder takes a hundred times
+def spelled(raw: bytes) -> Spellings:
+    """The other names in a profile, taken from its raw text: parsing the YAML of a whole folder takes a hundred times
     as long. A file whose keys are not on one line each is parsed; one that cannot be read has no other names."""
     try:
-        text = f"\n{read_text(path)}"
+        text = f"\n{decoded(raw, '')}"
         found = {key: _one_line(key, text) for key in _SPELLINGS if key in text}
         if None in found.values():
             found = {key: _listed(parse_yaml(text, "")[0].get(key)) for key in _SPELLINGS}

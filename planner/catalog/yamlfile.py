@@ -49,7 +49,16 @@ def read_text(path: Traversable) -> str:
     Raises:
         ProfileError: missing, unreadable, larger, or not UTF-8.
     """
-    return decoded(read_bytes(path, LIMIT, "a profile is a page of text"), str(path))
+    return decoded(read_raw(path), str(path))
+
+
+def read_raw(path: Traversable) -> bytes:
+    """The bytes of a file of at most 1 MB.
+
+    Raises:
+        ProfileError: missing, unreadable, larger.
+    """
+    return read_bytes(path, LIMIT, "a profile is a page of text")
 
 
 def parse_yaml(text: str, where: str) -> tuple[dict[str, Any], Lines]:

@@ -57,7 +57,7 @@ class Engine(Profile):
     routing: PerItem = 0.0
     expert_tile: Extent | None = None
     quantise: PerItem = 0.0
-    attention: AttentionChoice = AttentionChoice()
+    attention: AttentionChoice = AttentionChoice.model_construct()
     collective: Factor
     peer: bool = True
     chunk: Tokens

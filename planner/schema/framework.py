@@ -1,7 +1,5 @@
 """What a training framework can run and how well its kernels do: one preset per framework generation."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -123,7 +121,7 @@ class Framework(Profile):
     hybrid_shard: bool = False
     target: TargetName | None = None
     counts_head: bool = False
-    attention: AttentionChoice = AttentionChoice()
+    attention: AttentionChoice = AttentionChoice.model_construct()
     context: tuple[ContextKind, ...] = ("p2p",)
     elementwise: Factor
     host_layer: Seconds

@@ -1,7 +1,5 @@
 """Accelerators, nodes and clusters: what they can do, in which direction, per what, and who says so."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from pydantic import model_validator
@@ -153,13 +151,13 @@ class Link(Profile):
     tested: bool = False
 
     @model_validator(mode="after")
-    def _mesh_has_pairs(self) -> Link:
+    def _mesh_has_pairs(self) -> "Link":
         if (self.kind in ("mesh", "torus")) != (self.pair_rate is not None):
             raise ValueError("pair_rate belongs to the kinds mesh and torus, and to no other")
         return self
 
     @model_validator(mode="after")
-    def _socket_has_a_rate(self) -> Link:
+    def _socket_has_a_rate(self) -> "Link":
         if (self.socket is None) != (self.socket_rate is None):
             raise ValueError("socket and socket_rate belong together")
         return self
@@ -191,12 +189,12 @@ class Accelerator(Profile):
     power: Watts | None = None
     efficiency: Efficiency
     generation: Generation | None = None
-    attention: AttentionRates = AttentionRates()
+    attention: AttentionRates = AttentionRates.model_construct()
     node: Name
     inference: Inference | None = None
     flash: bool = True
     tested: bool = False
-    formats: ProductRates = ProductRates()
+    formats: ProductRates = ProductRates.model_construct()
     preliminary: bool = False
 
     @property
@@ -240,7 +238,7 @@ class Node(Profile):
     price: Price | None = None
 
     @model_validator(mode="after")
-    def _links_are_whole(self) -> Node:
+    def _links_are_whole(self) -> "Node":
         if self.count > 1 and self.scaleup is None:
             raise ValueError(f"{self.count} accelerators need a scaleup link")
         if (self.network is None) != (self.network_rate is None):
@@ -265,7 +263,7 @@ class Cluster(Record):
     fabric: Text | None = None
 
     @model_validator(mode="after")
-    def _can_be_joined(self) -> Cluster:
+    def _can_be_joined(self) -> "Cluster":
         if self.used > self.node.count:
             raise ValueError(f"{self.used} accelerators per node, but {self.node.name} has {self.node.count}")
         if self.network is None and self.domain < self.gpus and self.nodes > 1:

@@ -1,7 +1,5 @@
 """The shape of a transformer: everything that parameters, FLOPs and activation bytes depend on."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Literal
 
@@ -49,7 +47,7 @@ class MixtureOfExperts(Record):
         return self.shared_ffn or self.shared_experts * self.ffn
 
     @model_validator(mode="after")
-    def _top_k_exists(self) -> MixtureOfExperts:
+    def _top_k_exists(self) -> "MixtureOfExperts":
         if self.top_k > self.experts:
             raise ValueError(f"top_k {self.top_k} exceeds the {self.experts} experts")
         return self
@@ -225,7 +223,7 @@ class Model(Profile):
     checkpoint: Checkpoint | None = None
     checkpoints: tuple[Checkpoint, ...] = ()
 
-    def published(self, asked: Callable[[str], bool]) -> Model:
+    def published(self, asked: Callable[[str], bool]) -> "Model":
         """The model with the weights that some name asks for; with its own where none does."""
         for found in self.checkpoints:
             if any(asked(name) or asked(name.rpartition("/")[2]) for name in found.names):
@@ -234,7 +232,7 @@ class Model(Profile):
         return self
 
     @model_validator(mode="after")
-    def _shape_is_consistent(self) -> Model:
+    def _shape_is_consistent(self) -> "Model":
         if self.heads % self.kv_heads:
             raise ValueError(f"heads {self.heads} is not a multiple of kv_heads {self.kv_heads}")
         if self.moe and self.moe.dense_layers > self.layers:
@@ -242,7 +240,7 @@ class Model(Profile):
         return self
 
     @model_validator(mode="after")
-    def _letters_have_shapes(self) -> Model:
+    def _letters_have_shapes(self) -> "Model":
         shapes = {"M": "state_space", "G": "delta_rule", "L": "lightning", "W": "window", "E": "moe"}
         for letter, key in shapes.items():
             if letter in (self.pattern or "") and getattr(self, key) is None:
@@ -250,7 +248,7 @@ class Model(Profile):
         return self
 
     @model_validator(mode="after")
-    def _wide_layers_exist(self) -> Model:
+    def _wide_layers_exist(self) -> "Model":
         for found in (self.checkpoint, *self.checkpoints):
             if found is not None and found.wide_layers > self.layers:
                 raise ValueError(f"checkpoint.wide_layers {found.wide_layers} exceeds layers {self.layers}")

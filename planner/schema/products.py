@@ -1,7 +1,5 @@
 """How matrix products below 16 bit run on an accelerator."""
 
-from __future__ import annotations
-
 from planner.schema.base import Record, Text, Trust
 from planner.schema.quantities import Extent, Fraction
 

@@ -1,7 +1,5 @@
 """A recipe: the number format of every class of tensor in training."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from pydantic import Field
@@ -79,7 +77,7 @@ class Recipe(Profile):
     moments: Format
     quantize: Quantize | None = None
     primary: Primary | None = None
-    spelled: Spelling = Spelling()
+    spelled: Spelling = Spelling.model_construct()
 
     def formats(self, wide: bool) -> tuple[Format, Format, Format]:
         """Of a linear layer's products: forward, input gradient, weight gradient; those of activations where `wide`."""

@@ -1,7 +1,5 @@
 """The job: what is trained, on what batch, in which precision, with which optimizer."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import Field

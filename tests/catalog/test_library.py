@@ -180,9 +180,24 @@ def test_a_hidden_file_lends_no_aliases(tmp_path: Path, root: Path) -> None:
         Library((own, root)).model("big-one")
 
 
+@pytest.mark.parametrize(
+    "written",
+    [
+        "[Our–Own (9B)]",
+        "[other, our_own-9b]",
+        "\n  - Our\n    own 9b\n",
+        '\n  - "our-o\\x77n-9b"\n',
+    ],
+)
+def test_a_name_is_found_however_it_is_written(root: Path, library: Library, written: str) -> None:
+    """Files without its letters are passed over, unless they may be there in another guise."""
+    write_model(root, "ours", f"aliases: {written}\n")
+    assert library.model("our-own-9b").value.name == "ours"
+
+
 def test_an_exact_name_opens_one_file(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[str] = []
-    monkeypatch.setattr(names, "read_text", lambda path: opened.append(path.name) or "")
+    monkeypatch.setattr(names, "read_raw", lambda path: opened.append(path.name) or b"")
     assert library.model("llama3-8b").value.name == "llama3-8b"
     assert opened == []
 
@@ -465,9 +480,9 @@ def test_no_name_breaks_the_library(library: Library, name: str, kind: str) -> N
 def test_a_library_reads_each_file_once(root: Path, library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also those that were named by path; another library sees what has changed since."""
     opened: list[str] = []
-    read = names.read_text
-    for reader in (names, inherit):
-        monkeypatch.setattr(reader, "read_text", lambda path: (opened.append(str(path)), read(path))[1])
+    raw, text = names.read_raw, inherit.read_text
+    monkeypatch.setattr(names, "read_raw", lambda path: (opened.append(str(path)), raw(path))[1])
+    monkeypatch.setattr(inherit, "read_text", lambda path: (opened.append(str(path)), text(path))[1])
     own = str(write_model(root / "own", "mine"))
     asked = ("llama70b", "big-one", "qwen2.5-7b", own)
     before = [library.model(name).value for name in asked * 3]
@@ -496,7 +511,7 @@ def test_no_packaged_name_is_claimed_twice(kind: str) -> None:
     files = open_library()._index(kind).files
     owners: dict[str, set[str]] = {}
     for stem, path in files.items():
-        spelled = names.spellings(path)
+        spelled = names.spelled(path.read_bytes())
         for name in (stem, *spelled.all):
             owners.setdefault(normalise(name), set()).add(stem)
     assert {name: stems for name, stems in owners.items() if len(stems) > 1} == {}
@@ -508,7 +523,7 @@ def test_packaged_names_are_read_from_one_line(kind: str, monkeypatch: pytest.Mo
     for path in library._index(kind).files.values():
         value, _ = parse_yaml(path.read_text(encoding="utf-8"), path.name)
         monkeypatch.setattr(names, "parse_yaml", None)
-        spelled = names.spellings(path)
+        spelled = names.spelled(path.read_bytes())
         monkeypatch.undo()
         assert spelled.default_for == tuple(value.get("default_for", ()))
         assert set(value.get("aliases", ())) <= set(spelled.aliases)
