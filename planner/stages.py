@@ -90,12 +90,10 @@ def _split(plan: Plan) -> tuple[int, int, int, Placement, Layout]:
 
 def _layouts(plan: Plan) -> tuple[Any, Any]:
     """The distinct (pp, v, head), and which of them every plan has; of a grid, every column of it."""
-    columns = np.broadcast_arrays(plan.pp, plan.v, plan.head)
-    flat = np.stack([column.ravel() for column in columns], axis=1)
-    starts = np.concatenate(([0], np.flatnonzero((flat[1:] != flat[:-1]).any(axis=1)) + 1))
-    distinct, inverse = np.unique(flat[starts], axis=0, return_inverse=True)
-    lengths = np.diff(np.concatenate((starts, [len(flat)])))
-    return distinct, np.repeat(inverse.ravel(), lengths).reshape(columns[0].shape)
+    columns = [column.astype(int) for column in np.broadcast_arrays(plan.pp, plan.v, plan.head)]
+    sizes = [int(column.max()) + 1 for column in columns]
+    numbers, where = np.unique(np.ravel_multi_index(columns, sizes), return_inverse=True)
+    return np.stack(np.unravel_index(numbers, sizes), axis=1), where.reshape(columns[0].shape)
 
 
 Compressed = tuple[tuple[int, int, tuple[int, ...]], ...]

@@ -119,10 +119,10 @@ def piece(job: Job, kind: Kind, share: Share, piped: Num = 0.0, modules: tuple[s
     times = [operator_times(job, share, op) for op in ops]
     accumulated = _accumulate(job, ops) if isinstance(kind, Block) else 0.0
     weight = sum((t.weight_gradient for t in times), start=0.0) + accumulated
-    forward = _forward("forward work", job, share, ops, times)
+    sent = _exposed(job, share, ops)
+    forward = _forward("forward work", times, sent)
     again = _again(job, share, ops, times, modules)
-    seconds = sum(t.input_gradient for t in times) + weight
-    tp, cp, ep = _exposed(job, share, ops)
+    seconds, (tp, cp, ep) = sum(t.input_gradient for t in times) + weight, sent
     backward = _work("backward work", seconds, (tp, cp + sum(t.sent_back for t in times), ep))
     if isinstance(kind, Block):
         host = job.framework
@@ -136,9 +136,9 @@ def piece(job: Job, kind: Kind, share: Share, piped: Num = 0.0, modules: tuple[s
     return Piece(forward, backward, again, weight)
 
 
-def _forward(name: str, job: Job, share: Share, ops: Sequence[Operator], times: Sequence[Times]) -> Pass:
+def _forward(name: str, times: Sequence[Times], sent: tuple[Num, Num, Num]) -> Pass:
     """Forward pass of some operators, with what they send."""
-    tp, cp, ep = _exposed(job, share, ops)
+    tp, cp, ep = sent
     return _work(name, sum(t.forward for t in times), (tp, cp + sum(t.sent for t in times), ep))
 
 
@@ -147,7 +147,7 @@ def _again(job: Job, share: Share, ops: Sequence[Operator], times: Sequence[Time
     chosen = [(op, t) for op, t in zip(ops, times, strict=True) if op.within(modules)]
     if not chosen:
         return Pass(0.0)
-    return _forward("modules again", job, share, [op for op, _ in chosen], [t for _, t in chosen])
+    return _forward("modules again", [t for _, t in chosen], _exposed(job, share, [op for op, _ in chosen]))
 
 
 @formula(lambda name, *_: name, unit="s")
