@@ -3,24 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from importlib import import_module
 
 from planner.blocks.structure import beyond_attention
 from planner.errors import PlannerError, suggest
-from planner.launch import (
-    accelerate,
-    colossalai,
-    deepspeed,
-    megatron,
-    megatron_bridge,
-    megatron_core,
-    megatron_deepspeed,
-    primus,
-    pytorch,
-    torchtitan,
-    torchtitan_registry,
-    transformers,
-    verl,
-)
 from planner.launch.program import ANYTHING, GUARDED, Setup, Target
 from planner.masks import first_of
 from planner.plan import Plan
@@ -29,28 +15,31 @@ from planner.schema.workload import Workload
 from planner.training.job import Job
 from planner.training.rule import Rule
 
+NAMES = (
+    "megatron",
+    "megatron_core",
+    "megatron_bridge",
+    "primus",
+    "megatron_deepspeed",
+    "deepspeed",
+    "torchtitan",
+    "torchtitan_registry",
+    "pytorch",
+    "colossalai",
+    "accelerate",
+    "transformers",
+    "verl",
+    "automodel",
+)
+"""Files of this room with a TARGET."""
+
 TARGETS: dict[str, Target] = {
-    module.TARGET.name: module.TARGET
-    for module in (
-        megatron,
-        megatron_core,
-        megatron_bridge,
-        primus,
-        megatron_deepspeed,
-        deepspeed,
-        torchtitan,
-        torchtitan_registry,
-        pytorch,
-        colossalai,
-        accelerate,
-        transformers,
-        verl,
-    )
+    target.name: target for target in (import_module(f"planner.launch.{name}").TARGET for name in NAMES)
 }
-"""By name. A new one is a file with a TARGET and its line here; docs/launch.md shows how."""
+"""By name. A new one is a file with a TARGET and its line above; docs/launch.md shows how."""
 
 
-FROM_LIBRARY = ("deepspeed", "pytorch", "accelerate", "transformers", "verl")
+FROM_LIBRARY = ("deepspeed", "pytorch", "accelerate", "transformers", "verl", "automodel")
 """Targets whose programs take the model from a library of classes instead of writing its shape."""
 
 MIXERS_WRITTEN = Rule(

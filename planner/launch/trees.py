@@ -61,6 +61,18 @@ def _word(value: Any) -> str:
     return text if re.fullmatch(r"[\w./+-]+", text) else f"'{text}'"
 
 
+def nested(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """ "a.b": 1 as {a: {b: 1}}."""
+    top: dict[str, Any] = {}
+    for path, value in flat.items():
+        *sections, name = path.split(".")
+        here = top
+        for section in sections:
+            here = here.setdefault(section, {})
+        here[name] = value
+    return top
+
+
 def field_keys(form: Format, fields: Mapping[str, Any], sections: tuple[str, ...]) -> dict[str, Any]:
     """Fields of a job by the keys of their format's table, the first of these sections.
 

@@ -20,7 +20,7 @@ VALUES: dict[str, tuple[Any, ...]] = {
     "capacity": (1.5,),
 }
 FULL = {"recompute_layers": 32, "zero": 3, "dp": 8, "m": 8}
-OWN = {("transformers", "eager")}
+OWN = {("transformers", "eager"), ("automodel", "eager")}
 """What a framework does where nothing is said."""
 
 PLANS = {"transformers": {"zero": 3, "dp": 8, "m": 8}, "deepspeed": FULL, "accelerate": FULL}

@@ -1,0 +1,106 @@
+"""NeMo Automodel: one YAML of its recipe for whole sequences, on FSDP 2.
+
+Keys: NVIDIA-NeMo/Automodel examples/llm_finetune/*/*.yaml, nemo_automodel/recipes/llm/train_ft.py.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from planner.launch.launchers.launcher import yaml_text
+from planner.launch.program import File, Program, Setup, Target, only_file
+from planner.launch.trees import field_keys, nested
+from planner.read.format import find_format
+from planner.training.frameworks.deepspeed import whole_recompute
+from planner.training.rule import Rule
+
+CONFIG = "automodel.yaml"
+SOURCE = "NeMo Automodel nemo_automodel/components/distributed"
+SECTIONS = ("step_scheduler.", "model.", "distributed.", "packed_sequence.", "peft.", "loss_fn.")
+PARTS = "nemo_automodel.components"
+
+LOSSES = {
+    "eager": f"{PARTS}.loss.masked_ce.MaskedCrossEntropy",
+    "linear": f"{PARTS}.loss.linear_ce.FusedLinearCrossEntropy",
+    "chunked": f"{PARTS}.loss.chunked_ce.ChunkedCrossEntropy",
+}
+"""Classes by our kernels of the loss."""
+
+FIXED = {
+    "recipe": "TrainFinetuneRecipeForNextTokenPrediction",
+    "step_scheduler.max_steps": 20,
+    "dist_env.backend": "nccl",
+    "model._target_": "nemo_automodel.NeMoAutoModelForCausalLM.from_pretrained",
+    "model.torch_dtype": "bf16",
+    "distributed.strategy": "fsdp2",
+    "dataset._target_": f"{PARTS}.datasets.llm.squad.make_squad_dataset",
+    "dataset.dataset_name": "rajpurkar/squad",
+    "dataset.split": "train",
+    "dataloader._target_": "torchdata.stateful_dataloader.StatefulDataLoader",
+    "dataloader.collate_fn": f"{PARTS}.datasets.utils.default_collater",
+    "optimizer._target_": "torch.optim.AdamW",
+    "optimizer.lr": 1.0e-5,
+}
+"""What no plan decides: the recipe, a short run, public data."""
+
+
+def program(setup: Setup) -> Program:
+    """The recipe's script under torchrun with one file."""
+    text = yaml_text((), nested(FIXED | keys(setup)))
+    note = "the data are SQuAD, packed to whole sequences: dataset and learning rate are yours"
+    return Program(
+        "examples/llm_finetune/finetune.py", (("--config", CONFIG),), files=(File(CONFIG, text),), notes=(note,)
+    )
+
+
+def keys(setup: Setup) -> dict[str, Any]:
+    """What the plan sets, in the words of the format's table."""
+    job, plan, work = setup.job, setup.plan, setup.job.workload
+    fields = {"model": job.model.hf_id, "batch": work.global_batch, "b": plan.b, "seq": work.seq}
+    fields |= {"tp": plan.tp, "sp": bool(plan.sp), "dp_replicate": plan.dp_replicate}
+    fields |= {"loss_component": LOSSES[work.loss or "eager"]}
+    fields |= {"recompute": "full"} if plan.recompute_layers else {}
+    adapters = {"peft._target_": f"{PARTS}._peft.lora.PeftConfig", "peft.match_all_linear": True}
+    fields, more = (fields | {"rank": work.lora_rank}, adapters) if job.lora else (fields, {})
+    return field_keys(find_format("automodel"), fields, SECTIONS) | more
+
+
+RULES = (
+    Rule(
+        "automodel_parallelism",
+        lambda j, p: (p.zero == 3) & (p.pp == 1) & (p.cp == 1) & (p.ep == 1),
+        "what is written for Automodel is FSDP 2 with tensor parallelism: zero=3, pp=1, cp=1, ep=1, not zero={zero},"
+        " pp={pp}, cp={cp}, ep={ep}",
+        SOURCE,
+    ),
+    Rule("automodel_recompute", whole_recompute, "every layer is recomputed or none, not k={recompute_layers}", SOURCE),
+    Rule(
+        "automodel_states",
+        lambda j, p: j.workload.optimizer == ("adam" if j.lora else "adam-bf16"),
+        "Automodel's weights and moments are in bf16 (--optimizer adam-bf16; of adapters adam), not {optimizer}",
+        "NeMo Automodel recipes/llm/train_ft.py",
+    ),
+    Rule(
+        "automodel_method",
+        lambda j, p: (j.workload.method in ("full", "lora")) & (j.workload.lora_targets == "all-linear") & j.flash,
+        "Automodel is written with whole weights or LoRA on all linear layers, and flash attention: not {method}",
+        "NeMo Automodel components/_peft/lora.py",
+    ),
+    Rule(
+        "automodel_precision",
+        lambda j, p: (j.workload.precision == "bf16") & (j.model.hf_id is not None),
+        "Automodel loads {model} from Hugging Face in bf16, not {precision}",
+        SOURCE,
+    ),
+)
+
+TARGET = Target(
+    "automodel",
+    "NeMo Automodel",
+    "Automodel 36044ad3 (2026-08-22)",
+    RULES,
+    program,
+    only_file,
+    "a YAML of its fine-tuning recipe",
+    {"loss": tuple(LOSSES)},
+)
