@@ -145,6 +145,8 @@ def _refuse(target: Target, setup: Setup, as_asked: bool) -> None:
         hints.append(
             f"nearest plan that {target.title} runs: {degrees(one.plan)}, recompute {recompute_name(one.job, one.plan)}"
         )
+    else:
+        hints.append(f"no plan of this job is one that {target.title} runs: what is asked of it has to change")
     raise (PlannerError if as_asked else NotAsAsked)(rule.message(setup.job, setup.plan), hints)
 
 

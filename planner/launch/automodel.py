@@ -67,14 +67,6 @@ def keys(setup: Setup) -> dict[str, Any]:
 
 RULES = (
     Rule(
-        "automodel_parallelism",
-        lambda j, p: (p.zero == 3) & (p.pp == 1) & (p.cp == 1) & (p.ep == 1),
-        "what is written for Automodel is FSDP 2 with tensor parallelism: zero=3, pp=1, cp=1, ep=1, not zero={zero},"
-        " pp={pp}, cp={cp}, ep={ep}",
-        SOURCE,
-    ),
-    Rule("automodel_recompute", whole_recompute, "every layer is recomputed or none, not k={recompute_layers}", SOURCE),
-    Rule(
         "automodel_states",
         lambda j, p: j.workload.optimizer == ("adam" if j.lora else "adam-bf16"),
         "Automodel's weights and moments are in bf16 (--optimizer adam-bf16; of adapters adam), not {optimizer}",
@@ -92,6 +84,14 @@ RULES = (
         "Automodel loads {model} from Hugging Face in bf16, not {precision}",
         SOURCE,
     ),
+    Rule(
+        "automodel_parallelism",
+        lambda j, p: (p.zero == 3) & (p.pp == 1) & (p.cp == 1) & (p.ep == 1),
+        "what is written for Automodel is FSDP 2 with tensor parallelism: zero=3, pp=1, cp=1, ep=1, not zero={zero},"
+        " pp={pp}, cp={cp}, ep={ep}",
+        SOURCE,
+    ),
+    Rule("automodel_recompute", whole_recompute, "every layer is recomputed or none, not k={recompute_layers}", SOURCE),
 )
 
 TARGET = Target(

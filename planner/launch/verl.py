@@ -76,6 +76,20 @@ RULES = (
         "verl trainer/config/model/hf_model.yaml",
     ),
     Rule(
+        "verl_states",
+        lambda j, p: (j.workload.optimizer == "adam") & (p.dp_replicate == 1) & (not p.overlap),
+        "verl keeps fp32 master weights in one set and overlaps no experts: adam, not {optimizer}, dp_replicate=1, not"
+        " {dp_replicate}, overlap {overlap}",
+        CONFIG,
+    ),
+    Rule(
+        "verl_method",
+        lambda j, p: (j.workload.method != "qlora") & (j.workload.lora_targets == "all-linear") & j.flash,
+        "verl has LoRA on all linear layers of a base in 16 bit, and flash attention: not {method}",
+        "verl trainer/config/model/hf_model.yaml",
+    ),
+    Rule("verl_precision", lambda j, p: j.workload.precision == "bf16", "verl trains in bf16, not {precision}", CONFIG),
+    Rule(
         "verl_engine",
         _engine,
         "verl shares weights by FSDP alone (zero=3), or runs Megatron (zero 0 or 1): not zero={zero} with tp={tp},"
@@ -110,25 +124,11 @@ RULES = (
         CONFIG,
     ),
     Rule(
-        "verl_states",
-        lambda j, p: (j.workload.optimizer == "adam") & (p.dp_replicate == 1) & (not p.overlap),
-        "verl keeps fp32 master weights in one set and overlaps no experts: adam, not {optimizer}, dp_replicate=1, not"
-        " {dp_replicate}, overlap {overlap}",
-        CONFIG,
-    ),
-    Rule(
-        "verl_method",
-        lambda j, p: (j.workload.method != "qlora") & (j.workload.lora_targets == "all-linear") & j.flash,
-        "verl has LoRA on all linear layers of a base in 16 bit, and flash attention: not {method}",
-        "verl trainer/config/model/hf_model.yaml",
-    ),
-    Rule(
         "verl_experts",
         lambda j, p: p.dispatcher == "alltoall",
         "how tokens reach experts is verl's own: alltoall, not {dispatcher}",
         CONFIG,
     ),
-    Rule("verl_precision", lambda j, p: j.workload.precision == "bf16", "verl trains in bf16, not {precision}", CONFIG),
 )
 
 TARGET = Target(
