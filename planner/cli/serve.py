@@ -42,7 +42,7 @@ class ServeRequest:
     tpot: asks(str | None, _LEVELS, "--tpot", says="Longest time per output token: 30ms") = None  # type: ignore[valid-type]
     statistic: asks(str, _LEVELS, "--statistic", says="mean or p99, of both levels") = "mean"  # type: ignore[valid-type]
     objective: asks(  # type: ignore[valid-type]
-        str | None, None, "--objective", says="throughput (default), latency, offline or fewest"
+        str | None, None, "--objective", says="What counts: throughput (default), latency, offline, fewest ..."
     ) = None
     tp: asks(str | None, _PIN, "--tp", says="Tensor parallel: 4, 2..8 or 1,2,4") = None  # type: ignore[valid-type]
     ep: asks(str | None, _PIN, "--ep", says="Expert parallel: 4, 2..8 or 1,2,4") = None  # type: ignore[valid-type]

@@ -22,25 +22,18 @@ from planner.questions.thumbs import Decided, decided_serving
 from planner.schema.formats import COMPUTED
 from planner.schema.hardware import Cluster
 from planner.schema.model import Model
-from planner.schema.serving import Objective, ServeWorkload
+from planner.schema.serving import ServeWorkload
 from planner.serving.choose import Choice, Front, choose, front
 from planner.serving.disaggregate import Pools, pools
 from planner.serving.job import ServeJob
+from planner.serving.objective import OBJECTIVES
 from planner.serving.options import Option
 from planner.serving.rules import first_broken
 from planner.serving.space import ServeBounds
 from planner.units import parse
 from planner.wording import schema_problem
 
-OBJECTIVES: dict[Objective, str] = {
-    "throughput": "most tokens per second and GPU that keep the service levels",
-    "latency": "shortest time from request to last token",
-    "offline": "most tokens per second from an endless list of requests",
-    "fewest": "fewest GPUs that carry the load and keep the service levels",
-}
-"""Objectives in words."""
-
-ALWAYS: tuple[Objective, Objective] = ("latency", "offline")
+ALWAYS = ("latency", "offline")
 """Objectives that are answered beside the one asked for."""
 
 _DEGREE = re.compile(r"(tp|ep|pp|dp)=([0-9.]{1,24})")
@@ -60,7 +53,7 @@ class ServeQuestion:
     job: ServeJob
     bounds: ServeBounds
     pools: tuple[ServeBounds, ServeBounds]
-    objective: Objective
+    objective: str
     together: bool
     assumptions: tuple[str, ...]
 
@@ -182,13 +175,13 @@ def _rate(text: str | None) -> float | None:
     return float(match[1])
 
 
-def _objective(text: str | None, job: ServeJob) -> Objective:
-    """The objective as typed; most tokens per second and GPU when none is."""
-    chosen = next((name for name in OBJECTIVES if name == (text or "throughput")), None)
+def _objective(text: str | None, job: ServeJob) -> str:
+    """The name of the objective as typed; the first where none is."""
+    chosen = next((name for name in OBJECTIVES if text in (None, name)), None)
     if chosen is None:
-        raise PlannerError(f"--objective {text!r:.40} is unknown", [f"{k:<12}{v}" for k, v in OBJECTIVES.items()])
-    if chosen == "fewest" and job.workload.users is None and job.workload.rate is None:
-        raise PlannerError("--objective fewest needs a load", "--rate 5 (requests per second) or --users 64")
+        raise PlannerError(f"--objective {text!r:.40} is unknown", [f"{k:<12}{v.words}" for k, v in OBJECTIVES.items()])
+    if OBJECTIVES[chosen].counts and job.workload.users is None and job.workload.rate is None:
+        raise PlannerError(f"--objective {chosen} needs a load", "--rate 5 (requests per second) or --users 64")
     return chosen
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from planner.blocks.counts import parameters
-from planner.questions.serve import OBJECTIVES, ServeAnswer
+from planner.questions.serve import ServeAnswer
 from planner.report.grid import Column, kept, prose, tables
 from planner.report.plot import scatter
 from planner.report.serving_words import (
@@ -25,6 +25,7 @@ from planner.report.serving_words import (
 from planner.schema.serving import ServeWorkload
 from planner.serving.choose import Rejected, alike
 from planner.serving.job import ServeJob
+from planner.serving.objective import OBJECTIVES
 from planner.serving.options import Option, per_gpu
 from planner.units import format_bytes, format_count, format_rate, format_seconds
 
@@ -52,7 +53,7 @@ def header(answer: ServeAnswer) -> list[str]:
         f"{formats(job)}, KV cache {w.kv}",
         hardware(job),
         f"{w.input:,} prompt{prefix} + {w.output:,} output tokens · {load(q.together, w)} · {levels(w)}",
-        f"{OBJECTIVES[q.objective]} · {job.engine.name} · {answer.choice.options:,} deployments · "
+        f"{OBJECTIVES[q.objective].words} · {job.engine.name} · {answer.choice.options:,} deployments · "
         f"{answer.seconds:.2f} s",
     ]
 

@@ -9,7 +9,6 @@ from pydantic import Field, model_validator
 from planner.schema.base import Positive, Record, Whole
 from planner.schema.formats import KvType, WeightType
 
-Objective = Literal["latency", "throughput", "offline", "fewest"]
 Statistic = Literal["mean", "p99"]
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]

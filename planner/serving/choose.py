@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from planner.frozen import frozen
-from planner.plan import Num, Plan
-from planner.schema.serving import Objective
+from planner.plan import Plan
 from planner.serving.job import ServeJob, at_batch, running
+from planner.serving.objective import OBJECTIVES, Objective
 from planner.serving.options import Option, evaluate, full, per_gpu, verdicts
 from planner.serving.rules import legal
 from planner.serving.space import ServeBounds, layouts, loads, with_loads
@@ -47,9 +47,10 @@ class Choice:
     alike: tuple[tuple[Option, ...], ...] = ()
 
 
-def choose(job: ServeJob, bounds: ServeBounds, objective: Objective, together: bool = False) -> Choice:
-    """Rank all legal layouts, each at its best load, by what the objective asks for."""
-    plans = layouts(job, bounds, replicas=objective == "fewest")
+def choose(job: ServeJob, bounds: ServeBounds, name: str, together: bool = False) -> Choice:
+    """Rank all legal layouts, each at its best load, by what the objective of this name asks for."""
+    objective = OBJECTIVES[name]
+    plans = layouts(job, bounds, replicas=objective.counts)
     plans = plans[legal(job, plans)[0]] if len(plans) else plans
     if not len(plans):
         return Choice((), (), 0)
@@ -58,7 +59,7 @@ def choose(job: ServeJob, bounds: ServeBounds, objective: Objective, together: b
     holds = _admitted(job, options, objective, together)
     for mask in broken.values():
         holds = holds & ~np.asarray(mask, dtype=bool)
-    cost = np.where(holds, _cost(job, options, objective), np.inf)
+    cost = np.where(holds, objective.cost(job, options), np.inf)
     stay = options.ttft + (job.workload.output - 1.0) * options.tpot
     ranked: list[tuple[float, float, int]] = []
     rejected: list[Rejected] = []
@@ -107,13 +108,13 @@ def _numbers(option: Option) -> tuple[float, ...]:
 def _options(job: ServeJob, plans: Plan, objective: Objective, together: bool) -> tuple[Option, int]:
     """All options, and how many rows each layout has."""
     w = job.workload
-    if objective == "offline":
+    if objective.load == "endless":
         return full(job, plans), 1
     if w.rate is not None:
         return evaluate(job, plans, together), 1
     if w.users is not None:
         return evaluate(job, at_batch(plans, np.ceil(w.users / plans.dp)), together), 1
-    if objective == "latency":
+    if objective.load == "one":
         return evaluate(job, at_batch(plans, 1.0 + 0.0 * plans.tp), together), 1
     tried = loads()
     return evaluate(job, with_loads(plans, tried), together), len(tried)
@@ -122,19 +123,9 @@ def _options(job: ServeJob, plans: Plan, objective: Objective, together: bool) -
 def _admitted(job: ServeJob, options: Option, objective: Objective, together: bool) -> Any:
     """Of searched loads, those that run without waiting for the cache; given ones may wait."""
     given = job.workload.users is not None or job.workload.rate is not None
-    if given or together or objective in ("offline", "latency"):
+    if given or together or objective.load != "searched":
         return np.ones(np.shape(options.most), dtype=bool)
     return running(options.plan) <= options.most
-
-
-def _cost(job: ServeJob, options: Option, objective: Objective) -> Num:
-    """What is minimised: seconds of a request, or minus tokens per second and accelerator, or accelerators."""
-    yield_ = per_gpu(options, job.workload.output)
-    if objective == "latency":
-        return options.ttft + (job.workload.output - 1.0) * options.tpot
-    if objective == "fewest":
-        return options.gpus - yield_ / (yield_ + 1e6)
-    return -yield_
 
 
 ORDER = ("memory", "load", "ttft", "tpot")
