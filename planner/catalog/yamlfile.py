@@ -27,6 +27,9 @@ Path = tuple["str | int", ...]
 Lines = dict[Path, int]
 
 LIMIT = 10**6
+MOST_SHARED = 20_000
+"""Values of a file with aliases, each counted as often as it is said."""
+
 _LOADER: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]")
 _TAG = "tag:yaml.org,2002:"
@@ -61,10 +64,11 @@ def read_raw(path: Traversable) -> bytes:
     return read_bytes(path, LIMIT, "a profile is a page of text")
 
 
-def parse_yaml(text: str, where: str) -> tuple[dict[str, Any], Lines]:
+def parse_yaml(text: str, where: str, shared: bool = False) -> tuple[dict[str, Any], Lines]:
     """One YAML mapping as plain values, and the line on which each key path stands.
 
-    Anchors, aliases, tags, duplicate keys, several documents and nesting beyond 32 levels are refused.
+    Tags, duplicate keys, several documents and nesting beyond 32 levels are refused, and, unless values may be
+    `shared`, anchors and aliases; with them the file may say MOST_SHARED values in all.
 
     Raises:
         ProfileError: `where` and line, and what is wrong there.
@@ -73,7 +77,7 @@ def parse_yaml(text: str, where: str) -> tuple[dict[str, Any], Lines]:
         line = text.count("\n", 0, found.start()) + 1
         raise ProfileError(f"{where}:{line}: the control character {found[0]!r} is not read", "save the file as text")
     try:
-        return _Reader(text, where).mapping()
+        return _Reader(text, where, shared).mapping()
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line, problem, hint = yaml_problem(text, mark.line if mark else 0)
@@ -83,8 +87,10 @@ def parse_yaml(text: str, where: str) -> tuple[dict[str, Any], Lines]:
 class _Reader:
     """Builds values straight from the parser's events, so that depth is checked before it is built."""
 
-    def __init__(self, text: str, where: str) -> None:
-        self.where = where
+    def __init__(self, text: str, where: str, shared: bool) -> None:
+        self.where, self.shared = where, shared
+        self.anchors: dict[str, tuple[Any, int]] = {}
+        self.count = 0
         self.loader = _LOADER(text)
         self.lines: Lines = {}
 
@@ -109,15 +115,44 @@ class _Reader:
 
     def _value(self, event: Any, path: Path) -> Any:
         self.lines.setdefault(path, event.start_mark.line + 1)
-        self._check(event, path)
+        self._check(event, path, self.shared)
+        before, self.count = self.count, self.count + 1
+        if isinstance(event, yaml.AliasEvent):
+            return self._said_before(event)
         if isinstance(event, yaml.MappingStartEvent):
-            return dict(self._items(path))
-        if isinstance(event, yaml.SequenceStartEvent):
-            return list(self._elements(path))
-        return self._scalar(event)
+            value: Any = self._merged(dict(self._items(path)), event)
+        elif isinstance(event, yaml.SequenceStartEvent):
+            value = list(self._elements(path))
+        else:
+            value = self._scalar(event)
+        if event.anchor:
+            self.anchors[event.anchor] = value, self.count - before
+        return value
 
-    def _check(self, event: Any, path: Path) -> None:
-        if isinstance(event, yaml.AliasEvent) or event.anchor:
+    def _said_before(self, event: Any) -> Any:
+        """The value of an alias, which counts as often as it is said."""
+        if event.anchor not in self.anchors:
+            raise self._error(event, f"no anchor &{event.anchor:.60} above")
+        value, count = self.anchors[event.anchor]
+        self.count += count
+        if self.count > MOST_SHARED:
+            raise self._error(event, f"anchors (&) and aliases (*) make more than {MOST_SHARED:,} values")
+        return value
+
+    def _merged(self, value: dict[str, Any], event: Any) -> dict[str, Any]:
+        """A mapping over those that its key `<<` names, the first of them first."""
+        if not self.shared or "<<" not in value:
+            return value
+        below = value.pop("<<")
+        parts = below if isinstance(below, list) else [below]
+        if not all(isinstance(part, dict) for part in parts):
+            raise self._error(event, "<< wants a mapping, or a list of them")
+        return {key: inner for part in (*reversed(parts), value) for key, inner in part.items()}
+
+    def _check(self, event: Any, path: Path, shared: bool = False) -> None:
+        if isinstance(event, yaml.AliasEvent) and shared:
+            return
+        if isinstance(event, yaml.AliasEvent) or (event.anchor and not shared):
             raise self._error(event, "anchors (&) and aliases (*) are not read; write the value out")
         if event.tag:
             raise self._error(event, f"the tag {event.tag!r:.60} is not read; write a plain value")

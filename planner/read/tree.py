@@ -129,7 +129,7 @@ def read_values(text: str, where: str) -> tuple[dict[str, Any], Mapping[tuple[st
         return (found, {}) if isinstance(found, dict) else ({}, {})
     if is_toml(start):
         return load_toml(text), {}
-    return parse_yaml(text, where)
+    return parse_yaml(text, where, shared=True)
 
 
 def _relaxed(text: str, where: str, error: NotRead) -> dict[str, Any]:

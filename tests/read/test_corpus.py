@@ -129,9 +129,12 @@ def test_wrong_files_are_refused_with_the_reason(text: str, says: str) -> None:
 
 
 DEEP = "base_model: a\n" + "".join(f"{' ' * n}k:\n" for n in range(60))
+LAUGHS = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 60)) + "base_model: y\n"
 HOSTILE = {
-    "alias": ("base_model: &a x\nsequence_len: 1\nadapter: *a\n", "anchors"),
-    "laughs": ("a: &a [x, x]\nb: &b [*a, *a]\nbase_model: y\n", "anchors"),
+    "alias": ("base_model: x\nsequence_len: 1\nadapter: *a\n", "no anchor &a"),
+    "itself": ("base_model: x\nsequence_len: &a [*a]\n", "no anchor &a"),
+    "laughs": (LAUGHS, "more than 20,000 values"),
+    "merge": ("base_model: x\nsequence_len: 1\nmicro: &m 1\n<<: *m\n", "<< wants a mapping"),
     "tag": ("base_model: !!python/object/apply:os.system ['id']\nsequence_len: 1\n", "tag"),
     "deep": (DEEP, "levels deep"),
     "large": ("base_model: x\n" + "a: b\n" * 60_000, "no configuration"),
