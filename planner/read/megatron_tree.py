@@ -15,6 +15,7 @@ from planner.read.job import Job, read_job, truth
 from planner.read.megatron import read_megatron
 from planner.read.options import Option, Options, known_options
 from planner.read.reading import Problem, Reading
+from planner.read.recipes import VERSION, settings
 from planner.read.table import text_of
 from planner.read.tree import Leaf, Tree
 from planner.schema.model import Model
@@ -85,14 +86,17 @@ def read_megatron_tree(
     job = read_job(Tree({key: leaf for key, leaf in seen.leaves.items() if not is_option(key)}), form)
     if context.seq and "seq-length" not in given:
         given["seq-length"] = Option((str(context.seq),), 0)
-    recipe(job, seen)
+    usual |= recipe(job, seen)
     name = _model(job, seen)
     shape = None if all(one in given for one in MUST) else _shape(name, context.lookup, given)
     if shape is not None:
         usual = {name: option for name, option in usual.items() if name not in SHAPED}
-        given = shape_options(shape) | given
+        found = shape_options(shape)
+        if shape.position == "rope":
+            del found["max-position-embeddings"]
+        given = found | given
     given = {name: option for name, option in usual.items() if name not in switched_off(seen)} | given
-    if "seq-length" in given:
+    if "seq-length" in given and (shape is None or shape.position == "rope"):
         given = {"max-position-embeddings": given["seq-length"]} | given
     options = Options(given)
     named = context.vocabulary or (shape.vocab if shape else None) or _vocabulary(seen, context.lookup)
@@ -232,18 +236,30 @@ PLAIN = "vanilla_gpt"
 """The recipe that begins with Megatron-LM's own defaults."""
 
 
-def recipe(job: Job, tree: Tree) -> None:
-    """The model and the method in a recipe's name; what else it sets is not in the file."""
+def recipe(job: Job, tree: Tree) -> dict[str, Option]:
+    """The model and the method in a recipe's name, and what else it sets, where that is known."""
     leaf = tree.leaves.get("recipe") or tree.leaves.get("model_recipe_name")
     if leaf is None or not isinstance(leaf.value, str) or leaf.value.startswith(PLAIN):
-        return
+        return {}
     found = RECIPE.fullmatch(leaf.value.rpartition(".")[2])
     name = re.sub(r"^(llama3|qwen2|glm4)([1-7])_", r"\1_\2_", found[1]) if found else leaf.value
     job.values.setdefault("model", re.sub(r"_\d+b$", "", name) if name.startswith("glm4") else name)
     if found and found[2] in ("peft", "lora", "dora"):
         job.values["method"], job.said["method"] = "lora", leaf
-    why = "what the recipe sets and the file does not is taken at Megatron-LM's default"
-    job.name(leaf, ("memory", "time", "legality"), why)
+    return _shipped(job, leaf, leaf.value.rpartition(".")[2])
+
+
+def _shipped(job: Job, leaf: Leaf, name: str) -> dict[str, Option]:
+    """The options of a recipe that is known; of others it is named that they are not."""
+    keys = settings(name)
+    if not keys:
+        why = "what the recipe sets and the file does not is taken at Megatron-LM's default"
+        job.name(leaf, ("memory", "time", "legality"), why)
+        return {}
+    job.values["model"] = keys.get("model", job.get("model"))
+    job.notes.append(f"{name:.80} is read as Megatron-Bridge has it in {VERSION}; the file's own keys win")
+    known = known_options("megatron")
+    return {option: one for key, value in keys.items() for option, one in option_of(key, Leaf(value), known).items()}
 
 
 def _model(job: Job, tree: Tree) -> str | None:

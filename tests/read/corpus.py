@@ -41,7 +41,8 @@ class Sample:
 
     Attributes:
         text: of the file that is checked. expect: fields of plan and workload, and "model", "gpus" beside them.
-        named: options that the answer must name as not modelled. files: what lies beside it.
+        named: options that the answer must name as not modelled. files: what lies beside it. model: that the user
+            names beside a file which does not say.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Sample:
     named: tuple[str, ...] = ()
     files: dict[str, str] = field(default_factory=dict)
     gpus: str = "8xA100"
+    model: str = ""
 
 
 SAMPLES = [
@@ -324,8 +326,7 @@ SAMPLES = [
         "torchrun --nproc_per_node=8 scripts/training/run_recipe.py --recipe llama31_8b_pretrain_config "
         "model.tensor_model_parallel_size=2 train.global_batch_size=128 train.micro_batch_size=1 "
         "model.seq_length=8192\n",
-        {"model": "llama3.1-8b", "tp": 2, "b": 1, "batch": 128, "seq": 8192, "zero": 1},
-        named=("recipe",),
+        {"model": "llama3.1-8b", "tp": 2, "cp": 2, "b": 1, "batch": 128, "seq": 8192, "zero": 1, "loss": "fused"},
         gpus="8xH100",
     ),
     Sample(
@@ -546,6 +547,84 @@ SAMPLES = [
         "--parallelism.expert_parallel_degree=8 --training.local_batch_size=1\n",
         {"model": "qwen3-30b-a3b", "ep": 8, "zero": 3, "b": 1, "seq": 4096, "recompute": True},
         gpus="8xH100",
+    ),
+    Sample(
+        "bridge-recipe",
+        "uv run torchrun --nproc_per_node=8 scripts/training/run_recipe.py --recipe llama3_70b_pretrain_config\n",
+        {"model": "llama3-70b", "tp": 4, "pp": 4, "v": 5, "cp": 2, "b": 1, "batch": 512, "seq": 8192, "loss": "fused"},
+        gpus="4x8xH100",
+    ),
+    Sample(
+        "bridge-vanilla",
+        "torchrun --nproc_per_node=8 scripts/training/run_recipe.py --recipe vanilla_gpt_pretrain_config "
+        "model.num_layers=24 model.hidden_size=2048 model.num_attention_heads=16 model.ffn_hidden_size=8192 "
+        "tokenizer.vocab_size=32000 dataset.seq_length=2048 train.micro_batch_size=2 train.global_batch_size=64 "
+        "ddp.use_distributed_optimizer=true model.tensor_model_parallel_size=2 model.sequence_parallel=true\n",
+        {"layers": 24, "tp": 2, "sp": 1, "zero": 1, "b": 2, "batch": 64, "seq": 2048, "vocab": 32000},
+        gpus="8xH100",
+    ),
+    Sample(
+        "verl-megatron",
+        "torchrun --nproc_per_node=8 -m verl.trainer.sft_trainer engine=megatron optim=megatron "
+        "model.path=Qwen/Qwen3-8B data.train_batch_size=64 data.micro_batch_size_per_gpu=1 data.max_length=4096 "
+        "data.use_dynamic_bsz=False engine.tensor_model_parallel_size=2 engine.pipeline_model_parallel_size=2\n",
+        {"model": "qwen3-8b", "tp": 2, "pp": 2, "sp": 1, "zero": 1, "b": 1, "batch": 64, "seq": 4096},
+    ),
+    Sample(
+        "yaml-anchors",
+        "defaults_: &sizes\n  local_batch_size: 2\n  global_batch_size: 32\nstep_scheduler:\n  <<: *sizes\n"
+        "  global_batch_size: 64\nmodel:\n  pretrained_model_name_or_path: &name Qwen/Qwen3-8B\n"
+        "distributed:\n  strategy: fsdp2\npacked_sequence:\n  packed_sequence_size: 4096\n"
+        "dataset:\n  tokenizer: *name\n",
+        {"model": "qwen3-8b", "zero": 3, "b": 2, "batch": 64, "seq": 4096},
+    ),
+    Sample(
+        "torchtitan-pipeline",
+        "torchrun --nproc_per_node=8 -m torchtitan.train --module llama3 --config llama3_8b "
+        "--parallelism.pipeline_parallel_degree 4 --parallelism.num_pp_microbatches 8 "
+        "--training.num_tokens_per_microbatch_per_dp_rank 8192 --loss.num_chunks 1 activation-checkpoint:full\n",
+        {"model": "llama3-8b", "pp": 4, "zero": 3, "b": 1, "m": 8, "batch": 16, "seq": 8192, "recompute": True},
+        gpus="8xH100",
+    ),
+    Sample(
+        "torchtitan-toml",
+        '[model]\nname = "llama3"\nflavor = "70B"\n[training]\nlocal_batch_size = 1\nseq_len = 8192\n'
+        "enable_cpu_offload = true\n[parallelism]\ntensor_parallel_degree = 8\n[activation_checkpoint]\n"
+        'mode = "full"\n',
+        {"model": "llama3-70b", "tp": 8, "zero": 3, "b": 1, "seq": 8192, "recompute": True, "offload": "parameters"},
+        gpus="4x8xH100",
+    ),
+    Sample(
+        "megatron-offload",
+        "torchrun --nproc_per_node 8 pretrain_gpt.py --num-layers 24 --hidden-size 2048 --num-attention-heads 16 "
+        "--seq-length 2048 --max-position-embeddings 2048 --micro-batch-size 4 --global-batch-size 128 --bf16 "
+        "--vocab-size 32000 --cpu-offloading-num-layers 22 --cross-entropy-loss-fusion "
+        "--cross-entropy-fusion-impl te\n",
+        {"layers": 24, "tp": 1, "b": 4, "batch": 128, "offload": "activations", "loss": "fused"},
+    ),
+    Sample(
+        "deepspeed-offload",
+        '{"train_micro_batch_size_per_gpu": 2, "gradient_accumulation_steps": 4, "bf16": {"enabled": true},\n'
+        ' "zero_optimization": {"stage": 3, "offload_param": {"device": "cpu"}, "offload_optimizer": '
+        '{"device": "cpu"}}}\n',
+        {"zero": 3, "b": 2, "m": 4, "offload": "parameters"},
+        model="llama3-8b",
+    ),
+    Sample(
+        "deepspeed-checkpoints",
+        '{"train_micro_batch_size_per_gpu": 2, "gradient_accumulation_steps": 4, "bf16": {"enabled": true},\n'
+        ' "zero_optimization": {"stage": 2}, "activation_checkpointing": {"cpu_checkpointing": true, '
+        '"number_checkpoints": 32}}\n',
+        {"zero": 2, "b": 2, "offload": "activations", "recompute": True},
+        model="llama3-8b",
+    ),
+    Sample(
+        "primus-narrow",
+        "modules:\n  pre_trainer:\n    config: pre_trainer.yaml\n    model: llama3.1_70B.yaml\n    overrides:\n"
+        "      seq_length: 8192\n      micro_batch_size: 1\n      global_batch_size: 64\n      fp8: hybrid\n"
+        "      fp8_recipe: delayed\n      tensor_model_parallel_size: 8\n      sequence_parallel: false\n",
+        {"model": "llama3.1-70b", "tp": 8, "sp": 0, "zero": 1, "b": 1, "batch": 64, "precision": "fp8"},
+        gpus="2x8xMI300X",
     ),
     Sample(
         "wrapper-arguments",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
+from importlib.resources import files
 from pathlib import PurePosixPath
 from typing import Any
 
 import pytest
+import yaml
 
 from planner.catalog.library import open_library
 from planner.cli.check import _known
@@ -23,12 +25,19 @@ from tests.read.corpus import SAMPLES, Sample
 LIBRARY = open_library()
 
 
-def read(text: str, gpus: str, files: dict[str, str]) -> Reading:
+def recipe_names() -> dict[str, str]:
+    """Rows of recipes.yaml by name."""
+    text = (files("planner.read") / "recipes.yaml").read_text(encoding="utf-8")
+    rows: dict[str, str] = yaml.safe_load(text)["recipes"]
+    return rows
+
+
+def read(text: str, gpus: str, beside_it: dict[str, str]) -> Reading:
     """A text with files beside it, found by path or by name alone."""
-    names = {PurePosixPath(name).name: content for name, content in files.items()}
+    names = {PurePosixPath(name).name: content for name, content in beside_it.items()}
 
     def beside(name: str) -> str | None:
-        return files.get(name, names.get(PurePosixPath(name).name))
+        return beside_it.get(name, names.get(PurePosixPath(name).name))
 
     machines = cluster(gpus)
     known = partial(_known, LIBRARY)
@@ -39,6 +48,7 @@ def understood(sample: Sample) -> tuple[Reading, Setup]:
     """The reading of a sample, and the job and plan that it means."""
     reading = read(sample.text, sample.gpus, sample.files)
     model = _known(LIBRARY, reading.model_name) if reading.model is None and reading.model_name else None
+    model = model or (_known(LIBRARY, sample.model) if sample.model else None)
     return reading, setup_of(reading, cluster(sample.gpus), framework("any"), model)[0]
 
 
@@ -170,3 +180,14 @@ def test_references_end() -> None:
     """A reference to itself is left as it is."""
     text = "policy:\n  model_name: ${policy.model_name}\n  train_micro_batch_size: 1\n"
     assert read(text, "8xA100", {}).model_name == "${policy.model_name}"
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_recipes_are_plans_that_run(name: str) -> None:
+    """Each recipe of Megatron-Bridge that is known here fits its number of GPUs and breaks no check."""
+    gpus = int(recipe_names()[name].split()[0].removesuffix("gpu"))
+    text = f"torchrun scripts/training/run_recipe.py --recipe {name}_config\n"
+    sample = Sample(name, text, {}, gpus=f"{gpus // 8}x8xH100" if gpus >= 8 else f"{gpus}xH100")
+    reading, setup = understood(sample)
+    assert not reading.problems
+    assert setup.plan.gpus == gpus and setup.plan.m * setup.plan.b * setup.plan.dp == setup.job.workload.global_batch
