@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -73,6 +74,7 @@ def launch(
     known_name("--launcher", launcher, (*LAUNCHERS, "none"))
     if target is not None:
         known_name("--target", target, TARGETS)
+        request = replace(request, framework=request.framework or TARGETS[target].preset)
     if _wants_answer(request, answer):
         setup, fits, as_asked, facts = _from_answer(request, answer, plan), True, True, ""
     else:
@@ -124,6 +126,14 @@ def _ranked(request: Request, number: int) -> tuple[Setup, bool, bool, str]:
     return Setup(one.ranked.job, one.ranked.plan), one.fits, one.as_asked, summary(one.ranked, one.capacity)
 
 
+INSTEAD: tuple[dict[str, str], ...] = (
+    {},
+    *({"optimizer": name} for name in ("adam-bf16", "adam")),
+    *({"attention": "flash"}, {"offload": "none"}, {"loss": "eager"}),
+)
+"""What is changed of a job, in this order, until a target runs a plan of it."""
+
+
 def _refuse(target: Target, setup: Setup, as_asked: bool) -> None:
     """Stop at what the target cannot express, with the nearest plan that it can.
 
@@ -138,14 +148,16 @@ def _refuse(target: Target, setup: Setup, as_asked: bool) -> None:
     rule = refusal(target, setup)
     if rule is None:
         return
-    near = nearest(setup.job, setup.plan, rules_of(target), keep=1)
     hints = [f"rule: {rule.name} ({rule.source})"]
-    if near:
-        one = near[0].ranked
-        hints.append(
-            f"nearest plan that {target.title} runs: {degrees(one.plan)}, recompute {recompute_name(one.job, one.plan)}"
-        )
-    else:
+    for instead in INSTEAD:
+        job = replace(setup.job, workload=setup.job.workload.model_copy(update=instead))
+        for one in (change.ranked for change in nearest(job, setup.plan, rules_of(target), keep=1)):
+            said = "".join(f"--{name} {value}, " for name, value in instead.items())
+            policy = recompute_name(one.job, one.plan)
+            hints.append(f"nearest plan that {target.title} runs: {said}{degrees(one.plan)}, recompute {policy}")
+        if len(hints) > 1:
+            break
+    if len(hints) == 1:
         hints.append(f"no plan of this job is one that {target.title} runs: what is asked of it has to change")
     raise (PlannerError if as_asked else NotAsAsked)(rule.message(setup.job, setup.plan), hints)
 
@@ -157,12 +169,12 @@ def _files(
     from planner.launch.header import headed, header
     from planner.launch.launchers import LAUNCHERS
     from planner.launch.launchers.launcher import Options
-    from planner.launch.program import File
+    from planner.launch.program import File, only_file
 
     lines = header(target, setup, "" if launcher == "none" else facts)
     own = tuple(headed(file, lines) for file in program.files)
     if launcher == "none":
-        return own or (headed(File("flags.txt", target.bare(program)), lines),)
+        return own if target.bare is only_file else (headed(File("flags.txt", target.bare(program)), lines), *own)
     options = Options(lines, embed, image=image)
     own = () if embed else own
     return (*LAUNCHERS[launcher].files(setup, program, options), *own)

@@ -61,8 +61,8 @@ class Program:
     """What runs on every rank.
 
     Attributes:
-        script: what the launcher starts: "pretrain_gpt.py", a module behind "-m ", or a script behind "accelerate
-            launch ", which reads the flags in front of it.
+        script: what the launcher starts: "pretrain_gpt.py", a module behind "-m ", or what begins as one of
+            `planner.launch.launchers.shell.STARTERS`, which starts the ranks itself.
         flags: its options, in the order they are written.
         environment: variables that every rank needs; they decide whether some frameworks accept the flags.
         unset: variables that must not be set.
@@ -90,6 +90,7 @@ class Target:
         writes: what comes out, for the page of all targets.
         expresses: by field of Workload of GUARDED, the values beside its default that are written; ANYTHING: all. By
             "recipe", whose spelling of recipes below 16 bit is its own.
+        preset: whose plans are ranked for it where the user names none; "": those of the job.
     """
 
     name: str
@@ -100,6 +101,7 @@ class Target:
     bare: Callable[[Program], str]
     writes: str
     expresses: Mapping[str, tuple[str, ...]] = field(default_factory=dict, compare=False)
+    preset: str = ""
 
 
 def flag_lines(program: Program) -> str:

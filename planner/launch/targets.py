@@ -30,6 +30,11 @@ NAMES = (
     "transformers",
     "verl",
     "automodel",
+    "llamafactory",
+    "axolotl",
+    "trl",
+    "torchtune",
+    "swift",
 )
 """Files of this room with a TARGET."""
 
@@ -39,7 +44,10 @@ TARGETS: dict[str, Target] = {
 """By name. A new one is a file with a TARGET and its line above; docs/launch.md shows how."""
 
 
-FROM_LIBRARY = ("deepspeed", "pytorch", "accelerate", "transformers", "verl", "automodel")
+FROM_LIBRARY = (
+    *("deepspeed", "pytorch", "accelerate", "transformers", "verl", "automodel", "llamafactory"),
+    *("axolotl", "trl", "swift"),
+)
 """Targets whose programs take the model from a library of classes instead of writing its shape."""
 
 MIXERS_WRITTEN = Rule(

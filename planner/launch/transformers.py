@@ -13,6 +13,8 @@ from planner.training.frameworks import FRAMEWORK_RULES
 from planner.training.frameworks.transformers import OPTIMIZERS
 
 FSDP = "fsdp.json"
+GATHERED = ("reduce_bucket_size", "stage3_prefetch_bucket_size", "stage3_param_persistence_threshold")
+"""Sizes of ZeRO-3 that the Trainer sets by the model (integrations/deepspeed.py)."""
 
 
 def program(setup: Setup) -> Program:
@@ -53,10 +55,18 @@ def files(setup: Setup) -> tuple[File, ...]:
     if setup.job.framework.shard_is_master:
         config = {"fsdp_version": 2, "reshard_after_forward": setup.plan.zero == 3}
         return (File(FSDP, deepspeed.json_text(config | {"state_dict_type": "SHARDED_STATE_DICT"})),)
+    return (deepspeed_file(setup),)
+
+
+def deepspeed_file(setup: Setup) -> File:
+    """DeepSpeed's JSON under a Trainer: the stage, the offload, and "auto" for what the Trainer is told itself."""
     auto: dict[str, Any] = dict.fromkeys(deepspeed.batch_sizes(setup), "auto")
-    section = deepspeed.zero_optimization(setup)
+    away = {"optimizer": ("optimizer",), "parameters": ("optimizer", "param")}.get(setup.job.workload.offload, ())
+    section: dict[str, Any] = {"stage": setup.plan.zero, "contiguous_gradients": True}
+    section |= dict.fromkeys(GATHERED, "auto") if setup.plan.zero == 3 else {}
+    section |= {f"offload_{name}": {"device": "cpu", "pin_memory": True} for name in away}
     settings = {**auto, "gradient_clipping": "auto", "bf16": {"enabled": "auto"}, "fp16": {"enabled": "auto"}}
-    return (File(deepspeed.CONFIG, deepspeed.json_text(settings | {"zero_optimization": section})),)
+    return File(deepspeed.CONFIG, deepspeed.json_text(settings | {"zero_optimization": section}))
 
 
 def notes(setup: Setup) -> tuple[str, ...]:

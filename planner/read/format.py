@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import field
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -34,6 +35,7 @@ class Format:
         defaults: fields as the framework takes them where the file is silent.
         flat: sections carry no meaning: a key is looked up by its last part. general: others share its telling keys.
         megatron: its keys are options of Megatron-LM. commands: programs that read it.
+        writes: for `planner.launch.tuner`: `words` of values by field, `always` what a short run has beside.
     """
 
     table: Table
@@ -45,6 +47,7 @@ class Format:
     general: bool = False
     megatron: bool = False
     commands: tuple[str, ...] = ()
+    writes: dict[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -91,6 +94,7 @@ def find_format(name: str) -> Format:
         bool(said.get("general")),
         said.get("reader") == "megatron",
         tuple(str(said.get("commands", "")).split()),
+        said.get("writes") or {},
     )
 
 

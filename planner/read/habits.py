@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from planner.read.job import Job, truth
+from planner.read.job import BOTH, Job, truth
 from planner.read.tree import Tree
 
 CALLED = {"phi4_14b": "phi-4", "llama4_scout_17b_16e": "llama4-scout", "llama4_maverick_17b_128e": "llama4-maverick"}
@@ -33,7 +33,25 @@ def torchtune(job: Job, tree: Tree) -> None:
     job.values["model"], job.said["model"] = CALLED.get(found[2], found[2]), leaf
     if "rank" not in job.said and found[1]:
         job.values["rank"] = 8
+    if found[1]:
+        adapted(job, tree)
     chunked(job, tree)
+
+
+def adapted(job: Job, tree: Tree) -> None:
+    """Layers with adapters: torchtune names those of the attention, and the feed-forward's by a switch."""
+    places, mlp = (tree.leaves.get(f"model.{name}") for name in ("lora_attn_modules", "apply_lora_to_mlp"))
+    if places is None or mlp is None:
+        return
+    names = frozenset(map(str, places.value)) if isinstance(places.value, list) else frozenset()
+    attention = names in (ATTENTION_HERE, frozenset())
+    known = {(True, True): "all-linear", (True, False): "attention", (False, True): "mlp"}
+    job.values["targets"] = known.get((bool(names), truth(mlp))) if attention else None
+    if job.values["targets"] is None:
+        job.name(places, BOTH, "adapters are weighed and timed on every linear layer")
+
+
+ATTENTION_HERE = frozenset({"q_proj", "k_proj", "v_proj", "output_proj"})
 
 
 def chunked(job: Job, tree: Tree) -> None:

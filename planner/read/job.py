@@ -57,6 +57,7 @@ WORDS: dict[str, tuple[tuple[str, Any], ...]] = {
         (r"no|false|none|null", None),
         (r"(amp_)?(fp16|float16|half|16|torch\.float16)([_-].*)?", "fp16"),
     ),
+    "pure16": ((r"(torch\.)?(b?float16|bf16|fp16)", True), (r".*", False)),
     "recompute": (
         (r"true|full|unsloth|always|uniform|block|hf|1|everything|all|offload", "full"),
         (r"selective|op|memory_budget", "selective"),
@@ -153,6 +154,8 @@ def _take(job: Job, to: str, leaf: Leaf) -> None:
     name, _, fixed = to.partition("=")
     if leaf.value is None or name == "set":
         return
+    if name == "offload" and job.values.get(name) == "optimizer" and _meant(job, to, leaf) == "parameters":
+        del job.said[name]
     if name in job.said:
         if name in ONE and _meant(job, to, leaf) not in (None, job.values[name]):
             job.name(leaf, (*BOTH, "legality"), f"{job.said[name].key} is taken")

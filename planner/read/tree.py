@@ -281,7 +281,7 @@ OVERRIDE = re.compile(r"[+~]{0,2}([A-Za-z_][\w.@/-]*)=(.*)", re.DOTALL)
 def read_words(words: Iterable[Word]) -> Given:
     """Sort words as argparse, fire, OmegaConf and Hydra would: `--a b`, `--a=b`, `--a`, `a.b=c`, `+a.b=c`, `x.yaml`.
 
-    Variables that nothing sets stay in the values as they are written.
+    Variables that nothing sets stay in the values as they are written; arguments from outside are none.
     """
     leaves: dict[str, Leaf] = {}
     files: list[tuple[str, str]] = []
@@ -289,6 +289,8 @@ def read_words(words: Iterable[Word]) -> Given:
     option, taken = "", 0
     for word in (one for one in words if one.text not in ARGUMENTS):
         text, line = word.text, word.line
+        if text in ("$@", "$*"):
+            continue
         if re.match(r"--?[A-Za-z]", text):
             name, equals, value = text.partition("=")
             option, taken = plain(name), 1 if equals else 0

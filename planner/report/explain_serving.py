@@ -14,9 +14,9 @@ from planner.report.grid import READABLE
 from planner.report.jsonout import inputs_of
 from planner.report.serving_json import degrees
 from planner.report.serving_words import DEFINITIONS, layout, users
-from planner.schema.serving import Objective
 from planner.serving.job import ServeJob, at_batch
 from planner.serving.memory import kv_tokens, memory, most_running, room
+from planner.serving.objective import Objective
 from planner.serving.options import Option, per_gpu, rated
 from planner.serving.queueing import Served, closed_loop, offline, opened
 

@@ -56,6 +56,7 @@ AROUND = {
     "bits": {"method": "lora"},
     "rank": {"method": "lora"},
     "lora_dim": {"method": "lora"},
+    "targets": {"method": "lora", "targets": "mlp"},
     "dp_replicate": {"engine": "fsdp"},
     "dp_shard": {"engine": "fsdp"},
     "sharding": {"engine": "fsdp"},

@@ -27,8 +27,8 @@ def files(setup: Setup, program: Program, options: Options) -> tuple[File, ...]:
     Raises:
         PlannerError: a program that another starter must start.
     """
-    if program.script.startswith(shell.ACCELERATE):
-        raise PlannerError("the deepspeed launcher does not start `accelerate launch`", "choose --launcher torchrun")
+    if other := shell.starter(program):
+        raise PlannerError(f"the deepspeed launcher does not start `{other.strip()}`", "choose --launcher torchrun")
     several = setup.job.cluster.nodes > 1
     beside = (hostfile(setup, options), *variables(program)) if several else ()
     text = "#!/usr/bin/env bash\n" + shell.comments(options.header) + "set -euo pipefail\n\n"

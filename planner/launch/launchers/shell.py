@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from shlex import join, quote
 
 from planner.frozen import frozen
@@ -10,9 +10,6 @@ from planner.launch.program import File, Program, Setup
 
 PORT = 29500
 """torch.distributed's default."""
-
-ACCELERATE = "accelerate launch "
-"""A program whose script starts like this is started by accelerate, which reads its flags before the script."""
 
 
 @frozen
@@ -69,8 +66,13 @@ def continued(lines: Iterable[str]) -> str:
 
 def command(program: Program, where: Place, more: str = '"$@"') -> str:
     """Starts the program's ranks of one node; words behind the script are appended, so that they can override."""
-    start = accelerate(program, where) if program.script.startswith(ACCELERATE) else torchrun(program, where)
+    start = STARTERS[starter(program)](program, where)
     return continued([*start, *([more] if more else [])])
+
+
+def starter(program: Program) -> str:
+    """What starts the ranks: a key of STARTERS, "" for torchrun."""
+    return max(name for name in STARTERS if program.script.startswith(name))
 
 
 def torchrun(program: Program, where: Place) -> list[str]:
@@ -93,10 +95,42 @@ def script(program: Program) -> list[str]:
 
 def accelerate(program: Program, where: Place) -> list[str]:
     """`accelerate launch` with its options before the script (huggingface/accelerate commands/launch.py)."""
-    several = [
-        f"--machine_rank {where.node}",
-        f"--main_process_ip {where.address}",
-        f"--main_process_port {where.port}",
-    ]
-    name = program.script.removeprefix(ACCELERATE)
-    return [ACCELERATE.strip(), *map(join, program.flags), *(several if where.nodes > 1 else []), quote(name)]
+    name = program.script.removeprefix("accelerate launch ")
+    return ["accelerate launch", *map(join, program.flags), *machines(where), quote(name)]
+
+
+def machines(where: Place) -> list[str]:
+    """Accelerate's words for a node among several; its file says how many there are."""
+    said = ("--machine_rank", where.node), ("--main_process_ip", where.address), ("--main_process_port", where.port)
+    return [f"{name} {value}" for name, value in said] if where.nodes > 1 else []
+
+
+def trl(program: Program, where: Place) -> list[str]:
+    """TRL hands options that it does not know on to `accelerate launch` (huggingface/trl cli/commands/training.py)."""
+    return [program.script, *map(join, program.flags), *machines(where)]
+
+
+def tune(program: Program, where: Place) -> list[str]:
+    """torchrun's options before the recipe; several nodes need an endpoint (pytorch/torchtune _cli/run.py)."""
+    sizes = [f"--nnodes {where.nodes}", f"--nproc-per-node {where.ranks}"]
+    meet = ["--rdzv-id 1", "--rdzv-backend c10d", f"--rdzv-endpoint {where.address}:{where.port}"]
+    words = [*sizes, *(meet if where.nodes > 1 else [])] if where.nodes * where.ranks > 1 else []
+    return ["tune run", *words, program.script.removeprefix("tune run "), *map(join, program.flags)]
+
+
+def by_variables(program: Program, where: Place) -> list[str]:
+    """Programs that start torchrun with what these variables say (LLaMA-Factory launcher.py, ms-swift cli/main.py)."""
+    said = {"NNODES": where.nodes, "NODE_RANK": where.node, "MASTER_ADDR": where.address, "MASTER_PORT": where.port}
+    several = [f"{name}={value}" for name, value in said.items()] if where.nodes > 1 else []
+    return [" ".join([f"NPROC_PER_NODE={where.ranks}", *several]), program.script, *map(join, program.flags)]
+
+
+STARTERS: dict[str, Callable[[Program, Place], list[str]]] = {
+    "": torchrun,
+    "accelerate launch ": accelerate,
+    "trl ": trl,
+    "tune run ": tune,
+    "llamafactory-cli ": by_variables,
+    "swift ": by_variables,
+}
+"""What starts the ranks of one node, by how a program's script begins; all but torchrun know their own ways."""

@@ -65,7 +65,7 @@ def resource(setup: Setup) -> str:
 def script(setup: Setup, program: Program, options: Options) -> str:
     """What every pod runs: sizes and addresses come from the controller."""
     text = "set -euo pipefail\n" + shell.variables(program) + shell.here_documents(program.files, options.embed)
-    if program.script.startswith(shell.ACCELERATE):
+    if shell.starter(program):
         where = shell.place(setup, '"$PET_NODE_RANK"', '"$PET_MASTER_ADDR"', '"$PET_MASTER_PORT"')
         return text + shell.command(program, where, more="")
     return text + shell.continued(["torchrun", *shell.script(program)])

@@ -1,0 +1,74 @@
+"""Axolotl: the YAML of `axolotl train` for one plan, DeepSpeed's JSON beside it.
+
+Options: axolotl-ai-cloud/axolotl src/axolotl/utils/schemas/*.py; several axes of parallelism: docs/nd_parallelism.qmd.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from planner.launch import tuner
+from planner.launch.program import Program, Setup, Target, only_file
+from planner.plan import Plan
+from planner.training.job import Job
+from planner.training.rule import Rule
+
+SOURCE = "Axolotl utils/schemas/config.py"
+LIGER = {"plugins": ["axolotl.integrations.liger.LigerPlugin"]}
+"""What Liger's losses come from."""
+
+
+def program(setup: Setup) -> Program:
+    """torchrun starts its module."""
+    main = tuner.yaml_file("axolotl", config(setup))
+    return Program(
+        "-m axolotl.cli.train",
+        ((main.name,),),
+        files=(main, *tuner.engine_files(setup)),
+        notes=tuner.notes(setup, "datasets"),
+    )
+
+
+def config(setup: Setup) -> dict[str, Any]:
+    """The whole file."""
+    plan, loss = setup.plan, setup.job.workload.loss
+    sharded = {"dp_shard": plan.dp // plan.dp_replicate} if plan.tp * plan.cp * plan.dp_replicate > 1 else {}
+    found = tuner.fields(setup) | tuner.shared(setup) | sharded
+    options = tuner.written("axolotl", found) | (LIGER if loss in ("linear", "fused") else {})
+    return options | (fsdp(plan) if plan.zero and not tuner.by_deepspeed(setup) else {})
+
+
+def fsdp(plan: Plan) -> dict[str, Any]:
+    """FSDP 2: weights are given back behind the forward pass under ZeRO-3."""
+    policy = {"auto_wrap_policy": "TRANSFORMER_BASED_WRAP", "state_dict_type": "FULL_STATE_DICT"}
+    return {"fsdp_version": 2, "fsdp_config": {"reshard_after_forward": bool(plan.zero == 3), **policy}}
+
+
+def _axes(job: Job, plan: Plan) -> Any:
+    sharded = (plan.zero >= 2) & job.framework.shard_is_master
+    alone = (plan.tp == 1) & (plan.cp == 1) & (plan.dp_replicate == 1)
+    return (plan.pp == 1) & (plan.ep == 1) & (plan.sp == 0) & (alone | sharded)
+
+
+TARGET = Target(
+    "axolotl",
+    "Axolotl",
+    "axolotl 0.19.0",
+    tuner.rules(
+        [name for name in tuner.TRAINER if name != "hf_parallelism"],
+        "axolotl",
+        "Axolotl",
+        SOURCE,
+        tuner.loaded_in_16_bit("axolotl", "Axolotl", "Axolotl loaders/model.py"),
+        Rule(
+            "axolotl_parallelism",
+            _axes,
+            "tp={tp}, cp={cp} and copies={dp_replicate} stand beside FSDP (zero 2 or 3), without sp; "
+            "pp={pp} and ep={ep} have to be 1",
+            "Axolotl docs/nd_parallelism.qmd",
+        ),
+    ),
+    program,
+    only_file,
+    "hf",
+)

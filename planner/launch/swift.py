@@ -1,0 +1,55 @@
+"""ms-swift: the command `swift sft` for one plan, DeepSpeed's JSON beside it.
+
+Options: modelscope/ms-swift swift/arguments/*.py; variables of its launcher: swift/cli/main.py. Its shipped `fsdp2`
+recomputes every layer and gives weights back behind the forward pass (swift/config/fsdp2.json).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from planner.launch import tuner
+from planner.launch.program import Program, Setup, Target, flag_lines
+from planner.plan import Plan
+from planner.training.job import Job
+from planner.training.rule import Rule
+
+SOURCE = "ms-swift arguments/sft_args.py"
+
+
+def program(setup: Setup) -> Program:
+    """`swift sft` starts torchrun by itself."""
+    fsdp = {"recompute": None, "fsdp": "fsdp2"} if tuner.by_fsdp(setup) else {}
+    bits = {"quant_method": "bnb"} if setup.job.workload.method == "qlora" else {}
+    options = tuner.written("swift", tuner.fields(setup) | tuner.shared(setup) | fsdp) | bits
+    return Program(
+        "swift sft", tuner.flags(options), files=tuner.engine_files(setup), notes=tuner.notes(setup, "--dataset")
+    )
+
+
+def _fsdp(job: Job, plan: Plan) -> Any:
+    whole = (plan.zero == 3) & (plan.recompute_layers > 0)
+    return (plan.zero == 0) | whole if job.framework.shard_is_master else True
+
+
+TARGET = Target(
+    "swift",
+    "ms-swift",
+    "ms-swift 4.6.0",
+    tuner.rules(
+        tuner.TRAINER,
+        "swift",
+        "ms-swift",
+        SOURCE,
+        tuner.loaded_in_16_bit("swift", "ms-swift", "ms-swift arguments/base_args/model_args.py"),
+        Rule(
+            "swift_fsdp",
+            _fsdp,
+            "--fsdp fsdp2 shards all states and recomputes every layer, not zero={zero} with k={recompute_layers}",
+            "ms-swift config/fsdp2.json",
+        ),
+    ),
+    program,
+    flag_lines,
+    "hf",
+)

@@ -1,0 +1,82 @@
+"""TRL: the command `trl sft` for one plan, and the YAML of Accelerate that shares its states.
+
+Options: huggingface/trl trl/trainer/sft_config.py, model_config.py, scripts/sft.py; what the command hands on to
+`accelerate launch`: trl/cli/commands/training.py; the YAML: trl/accelerate_configs/*.yaml.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from planner.launch import accelerate, tuner
+from planner.launch.program import Program, Setup, Target, flag_lines
+from planner.plan import Plan
+from planner.training.job import Job
+from planner.training.rule import Rule
+
+SOURCE = "TRL trainer/sft_config.py"
+MAIN = "accelerate"
+
+
+def program(setup: Setup) -> Program:
+    """`trl sft` starts `accelerate launch`."""
+    main, work = tuner.yaml_file(MAIN, config(setup)), setup.job.workload
+    narrow = {"pure16": "bfloat16" if work.precision == "bf16" else "float16"}
+    found = tuner.fields(setup) | (narrow if setup.job.lora or work.optimizer == "adam-bf16" else {})
+    nested = {"use_bnb_nested_quant": True} if work.method == "qlora" and work.base == "nf4" else {}
+    options = {"accelerate_config": main.name} | tuner.written("transformers", found) | nested
+    return Program("trl sft", tuner.flags(options), files=(main,), notes=tuner.notes(setup, "--dataset_name"))
+
+
+def config(setup: Setup) -> dict[str, Any]:
+    """Accelerate's file: DeepSpeed, FSDP 2 or replicas; recomputation is the Trainer's own."""
+    found = accelerate.config(setup)
+    if tuner.by_deepspeed(setup):
+        rest = {name: value for name, value in found.items() if name not in ("fsdp_config", "parallelism_config")}
+        return rest | {"distributed_type": "DEEPSPEED", "deepspeed_config": deepspeed(setup)}
+    found.pop("parallelism_config", None)
+    if setup.job.cluster.gpus == 1:
+        return found | {"distributed_type": "NO"}
+    if "fsdp_config" in found:
+        found["fsdp_config"]["fsdp_activation_checkpointing"] = False
+    return found
+
+
+def deepspeed(setup: Setup) -> dict[str, Any]:
+    """The stage, and what is offloaded."""
+    away = setup.job.workload.offload
+    return {
+        "deepspeed_multinode_launcher": "standard",
+        "offload_optimizer_device": "cpu" if away in ("optimizer", "parameters") else "none",
+        "offload_param_device": "cpu" if away == "parameters" else "none",
+        "zero3_init_flag": bool(setup.plan.zero == 3),
+        "zero_stage": setup.plan.zero,
+    }
+
+
+def _pure(job: Job, plan: Plan) -> Any:
+    full = job.workload.method == "full"
+    return job.workload.optimizer != "adam-bf16" or (full & (plan.zero == 0))
+
+
+TARGET = Target(
+    "trl",
+    "TRL",
+    "trl 1.16.0, accelerate 1.15.0",
+    tuner.rules(
+        tuner.TRAINER,
+        "transformers",
+        "TRL",
+        SOURCE,
+        Rule(
+            "trl_pure",
+            _pure,
+            "weights loaded in 16 bit stay so without DeepSpeed and FSDP only, where all are trained: not {optimizer} "
+            "with {method} and zero={zero}",
+            "TRL trainer/model_config.py",
+        ),
+    ),
+    program,
+    flag_lines,
+    "hf",
+)

@@ -1,0 +1,173 @@
+"""Configurations of fine-tuning frameworks, written by the tables in planner/read/tables that they are read by.
+
+Each field of a job goes to the option from which `planner.read.job` takes it; what its table has in `writes` are the
+words of its values and the rest of a short run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from planner.launch import deepspeed
+from planner.launch.launchers.launcher import yaml_text
+from planner.launch.program import File, Setup
+from planner.launch.transformers import deepspeed_file
+from planner.plan import Plan
+from planner.read.asked import BASES
+from planner.read.format import Format, find_format
+from planner.read.sharding import nested
+from planner.read.table import Group
+from planner.read.tree import Leaf, Tree
+from planner.training.frameworks import FRAMEWORK_RULES
+from planner.training.frameworks.transformers import OPTIMIZERS
+from planner.training.job import Job
+from planner.training.rule import Rule
+
+TRAINER = {rule.name: rule for rule in FRAMEWORK_RULES["transformers"]}
+"""Rules of the Trainer that these frameworks run."""
+
+BITS = {base: bits for bits, base in BASES.items()}
+"""Of a quantised base, as bitsandbytes loads it."""
+
+
+def fields(setup: Setup) -> dict[str, Any]:
+    """A job by the fields of `planner.read.job`; None: nothing is to be written."""
+    plan, work = setup.plan, setup.job.workload
+    more = {name: size for name in ("tp", "cp", "dp_replicate") if (size := getattr(plan, name)) > 1}
+    return {
+        "model": setup.job.model.hf_id or setup.job.model.name,
+        "method": work.method,
+        "rank": work.lora_rank if setup.job.lora else None,
+        "targets": work.lora_targets if setup.job.lora else None,
+        "bits": BITS.get(work.base) if work.method == "qlora" else None,
+        "seq": work.seq,
+        "b": plan.b,
+        "m": plan.m,
+        "precision": work.precision,
+        "optimizer": work.optimizer,
+        "attention": work.attention,
+        "loss": None if work.loss == "eager" else work.loss,
+        "recompute": "full" if plan.recompute_layers else "none",
+        **more,
+    }
+
+
+def written(name: str, found: dict[str, Any], more: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Options of the format called `name` for fields of a job, `more`, and the constants of a short run behind them."""
+    form = find_format(name)
+    words = {"optimizer": OPTIMIZERS} | form.writes["words"]
+    said: dict[str, Any] = {}
+    for field, value in found.items():
+        word = words.get(field, {}).get(value, value)
+        if word is not None:
+            said |= option(form, field, word)
+    return nested(Tree({key: Leaf(value) for key, value in (said | (more or {}) | form.writes["always"]).items()}))
+
+
+def option(form: Format, field: str, value: Any) -> dict[str, Any]:
+    """The option that sets a field: one of its own, a switch for this value, or the switch of another, off."""
+    for groups in (form.table.groups, (group for _, group in form.table.rows.values())):
+        known = [group for group in groups if group.kind == "modelled" and group.to.partition("=")[0] == field]
+        for to, word in ((f"{field}={value}", True), (field, value)):
+            if match := next((group for group in known if group.to == to), None):
+                return {_first(match): word}
+        if known:
+            return {_first(known[0]): False}
+    raise LookupError(f"{form.title} has no option for {field}")
+
+
+def _first(group: Group) -> str:
+    return next(iter(group.options))
+
+
+def flags(options: dict[str, Any]) -> tuple[tuple[str, ...], ...]:
+    """Options as words of a command; of a list one word each."""
+    return tuple(
+        (f"--{name}", *map(str, value if isinstance(value, list) else [value])) for name, value in options.items()
+    )
+
+
+def by_deepspeed(setup: Setup) -> bool:
+    """Whether DeepSpeed shares the states; else FSDP, or nobody."""
+    return bool(setup.plan.zero >= 1 and not setup.job.framework.shard_is_master)
+
+
+def by_fsdp(setup: Setup) -> bool:
+    """Whether FSDP does."""
+    return bool(setup.plan.zero >= 1 and setup.job.framework.shard_is_master)
+
+
+def engine_files(setup: Setup) -> tuple[File, ...]:
+    """DeepSpeed's JSON, where it shares the states: the rest is left to the Trainer ("auto")."""
+    return (deepspeed_file(setup),) if by_deepspeed(setup) else ()
+
+
+def shared(setup: Setup) -> dict[str, Any]:
+    """The field that names DeepSpeed's JSON."""
+    return {"deepspeed": deepspeed.CONFIG} if by_deepspeed(setup) else {}
+
+
+def yaml_file(name: str, options: dict[str, Any]) -> File:
+    """A configuration; its header is put on where it is delivered."""
+    return File(f"{name}.yaml", yaml_text((), options))
+
+
+def trainer_fsdp(setup: Setup) -> dict[str, Any]:
+    """FSDP 2 among the Trainer's own options: weights are given back behind the forward pass under ZeRO-3."""
+    if not by_fsdp(setup):
+        return {}
+    return {
+        "fsdp": "full_shard auto_wrap",
+        "fsdp_config": {"version": 2, "reshard_after_forward": bool(setup.plan.zero == 3)},
+    }
+
+
+def notes(setup: Setup, data: str) -> tuple[str, ...]:
+    """What stays with the user."""
+    return (f"a run of 20 steps: {data} are examples, and learning rate and schedule are yours",)
+
+
+def rules(kept: Iterable[str], form: str, title: str, source: str, *own: Rule) -> tuple[Rule, ...]:
+    """The Trainer's rules called `kept`; a word for every value that the format's table spells; a framework's own."""
+    spelled = find_format(form).writes["words"]
+    worded = [_worded(title, source, field, spelled[field]) for field in WORDED if field in spelled]
+    return (*(TRAINER[name] for name in kept), *worded, _base(title), *own)
+
+
+WORDED = ("attention", "precision", "loss", "optimizer")
+"""Fields of Workload whose values need a word."""
+
+
+def _worded(title: str, source: str, field: str, known: dict[str, Any]) -> Rule:
+    words = ", ".join(known)
+    return Rule(
+        f"{title.lower().replace('-', '')}_{field}",
+        lambda job, plan: getattr(job.workload, field) in (*known, None),
+        f"{title} has --{field} {words}, not {{{field}}}",
+        source,
+    )
+
+
+def _base(title: str) -> Rule:
+    return Rule(
+        f"{title.lower().replace('-', '')}_base",
+        lambda job, plan: job.workload.method != "qlora" or job.workload.base in BITS,
+        f"{title} loads a base of --base {', '.join(BITS)}, not {{base}}",
+        "bitsandbytes",
+    )
+
+
+def loaded_in_16_bit(name: str, title: str, source: str) -> Rule:
+    """Whole models are loaded in 16 bit: masters in fp32 come with DeepSpeed or FSDP, and only with them."""
+
+    def holds(job: Job, plan: Plan) -> Any:
+        work = job.workload
+        if work.method != "full":
+            return work.optimizer != "adam-bf16"
+        return {"adam": plan.zero > 0, "adam-bf16": plan.zero == 0}.get(work.optimizer, True)
+
+    said = (
+        f"{title} loads weights in 16 bit: adam-bf16 at zero=0, adam above, not {{optimizer}} of {{method}} at {{zero}}"
+    )
+    return Rule(f"{name}_masters", holds, said, source)
