@@ -34,8 +34,9 @@ def config(setup: Setup) -> dict[str, Any]:
     plan, loss = setup.plan, setup.job.workload.loss
     sharded = {"dp_shard": plan.dp // plan.dp_replicate} if plan.tp * plan.cp * plan.dp_replicate > 1 else {}
     found = tuner.fields(setup) | tuner.shared(setup) | sharded
+    found |= {"method": "lora"} if found["bits"] == 8 else {}
     options = tuner.written("axolotl", found) | (LIGER if loss in ("linear", "fused") else {})
-    return options | (fsdp(plan) if plan.zero and not tuner.by_deepspeed(setup) else {})
+    return options | (fsdp(plan) if tuner.by_fsdp(setup) else {})
 
 
 def fsdp(plan: Plan) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+
 from planner.launch import deepspeed
 from planner.launch.launchers.launcher import yaml_text
 from planner.launch.program import File, Setup
@@ -31,6 +33,10 @@ BITS = {base: bits for bits, base in BASES.items()}
 """Of a quantised base, as bitsandbytes loads it."""
 
 
+SHARDED = {"adam-8bit": "adamw_torch_8bit"}
+"""8-bit moments that FSDP 2 shards: torchao's; those of bitsandbytes are no DTensors."""
+
+
 def fields(setup: Setup) -> dict[str, Any]:
     """A job by the fields of `planner.read.job`; None: nothing is to be written."""
     plan, work = setup.plan, setup.job.workload
@@ -45,7 +51,7 @@ def fields(setup: Setup) -> dict[str, Any]:
         "b": plan.b,
         "m": plan.m,
         "precision": work.precision,
-        "optimizer": work.optimizer,
+        "optimizer": SHARDED.get(work.optimizer, work.optimizer) if by_fsdp(setup) else work.optimizer,
         "attention": work.attention,
         "loss": None if work.loss == "eager" else work.loss,
         "recompute": "full" if plan.recompute_layers else "none",
@@ -66,12 +72,12 @@ def written(name: str, found: dict[str, Any], more: dict[str, Any] | None = None
 
 
 def option(form: Format, field: str, value: Any) -> dict[str, Any]:
-    """The option that sets a field: one of its own, a switch for this value, or the switch of another, off."""
+    """The first option that sets a field, or switches this value on; else the first switch of another value, off."""
     for groups in (form.table.groups, (group for _, group in form.table.rows.values())):
         known = [group for group in groups if group.kind == "modelled" and group.to.partition("=")[0] == field]
-        for to, word in ((f"{field}={value}", True), (field, value)):
-            if match := next((group for group in known if group.to == to), None):
-                return {_first(match): word}
+        for group in known:
+            if group.to in (field, f"{field}={value}"):
+                return {_first(group): value if group.to == field else True}
         if known:
             return {_first(known[0]): False}
     raise LookupError(f"{form.title} has no option for {field}")
@@ -132,7 +138,20 @@ def rules(kept: Iterable[str], form: str, title: str, source: str, *own: Rule) -
     """The Trainer's rules called `kept`; a word for every value that the format's table spells; a framework's own."""
     spelled = find_format(form).writes["words"]
     worded = [_worded(title, source, field, spelled[field]) for field in WORDED if field in spelled]
-    return (*(TRAINER[name] for name in kept), *worded, _base(title), *own)
+    return (*(TRAINER[name] for name in kept), *worded, _base(title), PAGED, *own)
+
+
+def _pages(job: Job, plan: Plan) -> Any:
+    sharded = (plan.zero > 0) & job.framework.shard_is_master
+    return ~np.asarray(sharded) if "paged" in job.workload.optimizer else True
+
+
+PAGED = Rule(
+    "fsdp_paged",
+    _pages,
+    "FSDP 2 cannot shard states that bitsandbytes pages: {optimizer} needs DeepSpeed or zero=0, not FSDP at {zero}",
+    "Axolotl utils/schemas/validation.py, Accelerate utils/fsdp_utils.py",
+)
 
 
 WORDED = ("attention", "precision", "loss", "optimizer")
