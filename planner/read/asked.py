@@ -106,6 +106,8 @@ def degrees(job: Job) -> dict[str, Any]:
     found = {"tp": 1, "pp": 1} | {name: value for name, value in found.items() if name in INTEGERS}
     found |= {"schedule": run_by(MEGATRON, found["v"])} if "v" in found else {}
     found["sp"] = int(bool(job.get("sp")) and found["tp"] > 1)
+    if found.get("v", 1) > 1:
+        found["schedule"] = run_by(MEGATRON, found["v"])
     if job.get("recompute") == "selective":
         found["selective"] = job.get("attention") == "eager"
         if "recompute" in job.said:

@@ -83,6 +83,9 @@ WORDS: dict[str, tuple[tuple[str, Any], ...]] = {
 ONE = ("seq", "b", "m", "zero", "precision", "method", "offload")
 """Fields of which a second key with another value is named: the first is taken."""
 
+WIDER = {"offload": "parameters", "targets": "all-linear"}
+"""Values that take in what a key before said."""
+
 STAND_IN = {"optimizer": "adam", "precision": "bf16", "attention": "flash", "stage": "sft", "method": "full"}
 """What is weighed and timed instead of a value that nobody models."""
 
@@ -154,7 +157,7 @@ def _take(job: Job, to: str, leaf: Leaf) -> None:
     name, _, fixed = to.partition("=")
     if leaf.value is None or name == "set":
         return
-    if name == "offload" and job.values.get(name) == "optimizer" and _meant(job, to, leaf) == "parameters":
+    if name in WIDER and name in job.said and _meant(job, to, leaf) == WIDER[name]:
         del job.said[name]
     if name in job.said:
         if name in ONE and _meant(job, to, leaf) not in (None, job.values[name]):

@@ -97,12 +97,12 @@ def _neox(tree: Tree, job: Job) -> dict[str, Any] | None:
 
 
 def _neox_vocabulary(tree: Tree, job: Job) -> int:
-    """Padded to a multiple of 128 x model_parallel_size."""
+    """Padded to a multiple of make_vocab_size_divisible_by, which is 128, x model_parallel_size."""
     if "vocab_size" in tree:
         return _count(tree, "vocab_size")
     kind = str(tree.get("tokenizer_type", "GPT2BPETokenizer"))
     size = NEOX_VOCABULARY.get(kind.lower(), 50257)
-    unit = 128 * (job.get("tp") or 1)
+    unit = _count(tree, "make_vocab_size_divisible_by", 128) * (job.get("tp") or 1)
     job.notes.append(f"vocabulary {size:,}, that of {kind} in GPT-NeoX")
     return -(-size // unit) * unit
 
