@@ -36,13 +36,14 @@ def config(setup: Setup) -> dict[str, Any]:
     found = tuner.fields(setup) | tuner.shared(setup) | sharded
     found |= {"method": "lora"} if found["bits"] == 8 else {}
     options = tuner.written("axolotl", found) | (LIGER if loss in ("linear", "fused") else {})
-    return options | (fsdp(plan) if tuner.by_fsdp(setup) else {})
+    return options | (fsdp(setup) if tuner.by_fsdp(setup) else {})
 
 
-def fsdp(plan: Plan) -> dict[str, Any]:
+def fsdp(setup: Setup) -> dict[str, Any]:
     """FSDP 2: weights are given back behind the forward pass under ZeRO-3."""
+    away = {"offload_params": True} if setup.job.workload.offload == "parameters" else {}
     policy = {"auto_wrap_policy": "TRANSFORMER_BASED_WRAP", "state_dict_type": "FULL_STATE_DICT"}
-    return {"fsdp_version": 2, "fsdp_config": {"reshard_after_forward": bool(plan.zero == 3), **policy}}
+    return {"fsdp_version": 2, "fsdp_config": {"reshard_after_forward": bool(setup.plan.zero == 3), **away, **policy}}
 
 
 def _axes(job: Job, plan: Plan) -> Any:
@@ -71,5 +72,7 @@ TARGET = Target(
     ),
     program,
     only_file,
+    "axolotl.yaml, ds_config.json beside it",
+    {"loss": ("eager", "linear", "fused", "chunked"), "offload": ("optimizer", "parameters")},
     "hf",
 )

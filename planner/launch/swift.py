@@ -29,7 +29,8 @@ def program(setup: Setup) -> Program:
 
 def _fsdp(job: Job, plan: Plan) -> Any:
     whole = (plan.zero == 3) & (plan.recompute_layers > 0)
-    return (plan.zero == 0) | whole if job.framework.shard_is_master else True
+    kept = job.workload.offload == "none"
+    return (plan.zero == 0) | (whole & kept) if job.framework.shard_is_master else True
 
 
 TARGET = Target(
@@ -45,11 +46,14 @@ TARGET = Target(
         Rule(
             "swift_fsdp",
             _fsdp,
-            "--fsdp fsdp2 shards all states and recomputes every layer, not zero={zero} with k={recompute_layers}",
+            "--fsdp fsdp2 shards all on the device and recomputes every layer, not zero={zero}, k={recompute_layers}, "
+            "offload {offload}",
             "ms-swift config/fsdp2.json",
         ),
     ),
     program,
     flag_lines,
+    "the command `swift sft`, ds_config.json beside it",
+    {"loss": ("eager", "linear"), "offload": ("optimizer", "parameters")},
     "hf",
 )

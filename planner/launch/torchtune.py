@@ -168,5 +168,7 @@ TARGET = Target(
     ),
     program,
     only_file,
+    "torchtune.yaml for `tune run`",
+    {"loss": ("eager", "chunked"), "offload": ("parameters", "activations")},
     "hf-fsdp",
 )

@@ -78,5 +78,7 @@ TARGET = Target(
     ),
     program,
     flag_lines,
+    "the command `trl sft` and accelerate.yaml",
+    {"loss": ("eager", "linear"), "offload": ("optimizer", "parameters")},
     "hf",
 )

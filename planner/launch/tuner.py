@@ -123,8 +123,9 @@ def trainer_fsdp(setup: Setup) -> dict[str, Any]:
     """FSDP 2 among the Trainer's own options: weights are given back behind the forward pass under ZeRO-3."""
     if not by_fsdp(setup):
         return {}
+    away = " offload" if setup.job.workload.offload == "parameters" else ""
     return {
-        "fsdp": "full_shard auto_wrap",
+        "fsdp": f"full_shard auto_wrap{away}",
         "fsdp_config": {"version": 2, "reshard_after_forward": bool(setup.plan.zero == 3)},
     }
 
@@ -154,7 +155,7 @@ PAGED = Rule(
 )
 
 
-WORDED = ("attention", "precision", "loss", "optimizer")
+WORDED = ("attention", "precision", "optimizer")
 """Fields of Workload whose values need a word."""
 
 

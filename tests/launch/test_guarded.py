@@ -12,6 +12,7 @@ from planner.launch.targets import TARGETS, refusal
 from planner.plan import Plan
 from planner.schema.workload import Graphs, LossKernel, Offload
 from tests.jobs import job
+from tests.launch.test_tuners import TUNERS
 
 VALUES: dict[str, tuple[Any, ...]] = {
     "offload": get_args(Offload),
@@ -20,7 +21,7 @@ VALUES: dict[str, tuple[Any, ...]] = {
     "capacity": (1.5,),
 }
 FULL = {"recompute_layers": 32, "zero": 3, "dp": 8, "m": 8}
-OWN = {("transformers", "eager"), ("automodel", "eager")}
+OWN = {(target, "eager") for target in ("transformers", "automodel", *TUNERS)}
 """What a framework does where nothing is said."""
 
 PLANS = {"transformers": {"zero": 3, "dp": 8, "m": 8}, "deepspeed": FULL, "accelerate": FULL}

@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-from functools import cache
-from pathlib import PurePosixPath
+from collections.abc import Iterator
+from pathlib import Path
 from random import Random
 from typing import Any
 
 import numpy as np
 import pytest
 
-from planner.cli.check import _known
-from planner.launch.check import setup_of
-from planner.launch.header import ASSUMED, header, read_header, stated
-from planner.launch.launchers import LAUNCHERS
-from planner.launch.launchers.launcher import Options
-from planner.launch.program import Setup
-from planner.launch.targets import TARGETS, rules_of
+from planner.cli.launch import _files
+from planner.errors import PlannerError
+from planner.launch.program import File, Setup
+from planner.launch.shell import read_script
+from planner.launch.targets import TARGETS, refusal, rules_of
 from planner.plan import Plan
-from planner.read.context import Context
-from planner.read.reading import Reading
-from planner.read.script import read_any
-from planner.schema.model import Model
 from planner.training.job import Job
 from planner.training.rules import legal
 from planner.training.space import Bounds, Range, plans
-from tests.jobs import job, library
+from tests.jobs import job
+from tests.launch.test_round_trip import differences, read
 
 WORK: tuple[dict[str, Any], ...] = (
     {},
@@ -60,37 +55,12 @@ def drawn(target: str, one: Job, count: int, seed: int) -> list[Plan]:
     return Random(seed).sample(pool, min(count, len(pool)))
 
 
-@cache
-def named(name: str) -> Model | None:
-    """A model by what a file calls it."""
-    return _known(library(), name)
-
-
-def read(text: str, one: Job, files: dict[str, str]) -> tuple[Setup, Reading]:
-    """As `planner check` does, with what lies beside the file."""
-    known = Context(
-        one.cluster.gpus,
-        None,
-        {},
-        lambda name: files.get(PurePosixPath(name).name),
-        one.cluster.nodes,
-        named,
-    )
-    reading = read_any(text, known)
-    said = read_header(text)
-    given = {k: v for k, v in stated(said).items() if reading.open is not None or k in ASSUMED}
-    model = named(reading.model_name or said["model"])
-    return setup_of(reading, one.cluster, one.framework, model, **given)[0], reading
-
-
-def texts(target: str, setup: Setup) -> list[tuple[str, dict[str, str]]]:
-    """A launch script with its files in it; the main file alone, its header on it, with the others beside it."""
-    program = TARGETS[target].program(setup)
-    head = header(TARGETS[target], setup, "")
-    files = {file.name: file.text for file in program.files}
-    scripts = [LAUNCHERS[name].files(setup, program, Options(head, True))[0].text for name in ("torchrun", "slurm")]
-    main = [file.text for file in program.files if file.name.endswith(".yaml")]
-    return [(text, {}) for text in scripts] + [("".join(f"# {x}\n" for x in head) + text, files) for text in main]
+def texts(target: str, setup: Setup) -> Iterator[tuple[File, ...]]:
+    """Launch scripts with their files in them, and what --launcher none gives, the main file first."""
+    one = TARGETS[target]
+    program = one.program(setup)
+    for launcher in ("torchrun", "slurm", "none"):
+        yield _files(one, setup, program, launcher, None, "", True)
 
 
 CASES = [
@@ -103,19 +73,93 @@ CASES = [
 
 
 @pytest.mark.parametrize("target", TUNERS)
-def test_plans_survive(target: str) -> None:
+def test_plans_survive(target: str, tmp_path: Path) -> None:
     """Over presets, clusters and kinds of training: every field of job and plan, nothing left out of account."""
     count = 0
-    for of, preset, cluster, n in CASES:
-        if of != target:
-            continue
+    for _, preset, cluster, n in (case for case in CASES if case[0] == target):
         one = job("llama3.1-8b", cluster, preset, **({"seq": 4096, "batch": 64} | WORK[n]))
-        for plan in drawn(target, one, 3, n):
+        for plan in drawn(target, one, 2, n):
             setup, count = Setup(one, plan), count + 1
-            for text, files in texts(target, setup):
-                back, reading = read(text, one, files)
-                assert not reading.problems and not reading.ignored and not reading.not_modelled, text
-                assert back.plan == plan, text
-                assert back.job.workload == one.workload, text
+            for files in texts(target, setup):
+                back, reading = read(files, tmp_path)
+                assert not reading.problems and not reading.ignored and not reading.not_modelled, files[0].text
+                assert not differences(setup, back), files[0].text
                 assert back.job.model.name == one.model.name
-    assert count >= 60
+    assert count >= 40
+
+
+REFUSED = [
+    ("llamafactory", "hf", {}, {"tp": 2, "dp": 4}, "hf_parallelism"),
+    ("llamafactory", "hf", {"optimizer": "adam-bf16"}, {"zero": 2}, "llamafactory_pure"),
+    ("llamafactory", "hf", {"attention": "unfused"}, {}, "llamafactory_attention"),
+    ("llamafactory", "hf", {"method": "qlora", "base": "int4"}, {}, "llamafactory_base"),
+    ("axolotl", "hf-fsdp", {"optimizer": "adam-paged"}, {"zero": 3}, "fsdp_paged"),
+    ("axolotl", "hf", {}, {"zero": 0}, "axolotl_masters"),
+    ("axolotl", "hf", {}, {"tp": 2, "dp": 4, "zero": 2}, "axolotl_parallelism"),
+    ("trl", "hf-fsdp", {}, {"pp": 2, "dp": 4}, "hf_parallelism"),
+    ("trl", "hf-fsdp", {"optimizer": "adam-bf16"}, {"zero": 3}, "trl_pure"),
+    ("torchtune", "hf-fsdp", {}, {"zero": 3}, "torchtune_states"),
+    ("torchtune", "hf-fsdp", {"optimizer": "adam-bf16"}, {"zero": 0}, "torchtune_zero"),
+    ("torchtune", "hf-fsdp", {"optimizer": "adam-bf16"}, {"zero": 3, "cp": 2, "dp": 4}, "torchtune_parallelism"),
+    ("torchtune", "hf-fsdp", {"optimizer": "adam-bf16"}, {"zero": 3, "recompute_layers": 3}, "torchtune_recompute"),
+    ("torchtune", "hf-fsdp", {"optimizer": "adam-bf16", "offload": "activations"}, {"zero": 3}, "torchtune_offload"),
+    ("torchtune", "hf-fsdp", {"method": "qlora", "base": "int8"}, {"zero": 3}, "torchtune_base"),
+    ("torchtune", "hf-fsdp", {"model": "qwen3-8b", "optimizer": "adam-bf16"}, {"zero": 3}, "torchtune_model"),
+    ("swift", "hf-fsdp", {"method": "lora"}, {"zero": 2}, "swift_fsdp"),
+    ("swift", "hf", {"precision": "fp8"}, {"zero": 2}, "recipe"),
+]
+
+
+@pytest.mark.parametrize(("target", "preset", "work", "plan", "rule"), REFUSED, ids=[f"{r[0]}-{r[4]}" for r in REFUSED])
+def test_what_cannot_be_run_is_refused_by_name(
+    target: str, preset: str, work: dict[str, Any], plan: dict[str, int], rule: str
+) -> None:
+    """The first rule broken, with a number for every name in its sentence."""
+    rest = {name: value for name, value in work.items() if name != "model"}
+    one = job(work.get("model", "llama3.1-8b"), "8xH100", preset, seq=4096, batch=64, **rest)
+    setup = Setup(one, Plan(**({"dp": 8, "b": 1, "m": 8} | plan)))
+    broken = refusal(TARGETS[target], setup)
+    assert broken is not None and broken.name == rule
+    assert "{" not in broken.message(one, setup.plan)
+
+
+NODE = {"NPROC_PER_NODE": "8", "NNODES": "2", "NODE_RANK": "1", "MASTER_ADDR": "first", "MASTER_PORT": "29500"}
+STARTS: dict[str, tuple[dict[str, str], str]] = {
+    "llamafactory": (NODE | {"FORCE_TORCHRUN": "1"}, "llamafactory-cli train llamafactory.yaml"),
+    "axolotl": ({}, "--node-rank 1 --master-addr first --master-port 29500 -m axolotl.cli.train axolotl.yaml"),
+    "trl": ({}, "--machine_rank 1 --main_process_ip first --main_process_port 29500"),
+    "torchtune": ({}, "tune run --nnodes 2 --nproc-per-node 8 --rdzv-id 1 --rdzv-backend c10d --rdzv-endpoint first:"),
+    "swift": (NODE, "swift sft --model"),
+}
+"""What a second node runs, and with which variables."""
+
+
+@pytest.mark.parametrize("target", TUNERS)
+def test_each_is_started_as_its_users_start_it(target: str) -> None:
+    """Read as bash would, with the node's number and the first node's name."""
+    work = {"optimizer": "adam-bf16"} if target == "torchtune" else {}
+    one = job("llama3.1-8b", "2x8xH100", "hf-fsdp", seq=4096, batch=64, **work)
+    setup = Setup(one, Plan(dp=16, b=1, m=4, zero=3, recompute_layers=32))
+    assert refusal(TARGETS[target], setup) is None
+    text = _files(TARGETS[target], setup, TARGETS[target].program(setup), "torchrun", None, "", True)[0].text
+    command = read_script(text, {"NODE_RANK": "1", "MASTER_ADDR": "first"}).commands[-1]
+    variables, words = STARTS[target]
+    assert words in " ".join(word.text for word in command.words)
+    assert {name: command.environment.get(name) for name in variables} == variables
+
+
+def test_one_gpu_needs_no_torchrun_words() -> None:
+    """torchtune's recipe of one device takes none."""
+    one = job("llama3.1-8b", "1xH200", "hf-fsdp", seq=4096, batch=64, method="lora")
+    setup = Setup(one, Plan(b=1, m=64))
+    program = TARGETS["torchtune"].program(setup)
+    text = _files(TARGETS["torchtune"], setup, program, "torchrun", None, "", True)[0].text
+    assert "tune run \\\n  lora_finetune_single_device \\\n  --config torchtune.yaml" in text
+
+
+def test_the_launcher_of_deepspeed_starts_none_that_starts_itself() -> None:
+    """Named, with another launcher."""
+    one = job("llama3.1-8b", "8xH100", "hf", seq=4096, batch=64)
+    setup = Setup(one, Plan(dp=8, b=1, m=8, zero=2))
+    with pytest.raises(PlannerError, match="does not start `llamafactory-cli`"):
+        _files(TARGETS["llamafactory"], setup, TARGETS["llamafactory"].program(setup), "deepspeed", None, "", True)
