@@ -93,11 +93,12 @@ def started(job: Job, world: int) -> tuple[str, ...]:
 
 
 def usual(job: Job, base: Reading) -> tuple[str, ...]:
-    """A note where the micro-batch is the framework's own default."""
-    b = job.format.defaults.get("b")
-    if b is None or {"b", "batch"} & job.said.keys() or "b" in base.plan:
+    """A note where the micro-batch, or the batch, is the framework's own default."""
+    batch, b = (job.format.defaults.get(name) for name in ("batch", "b"))
+    if not (batch or b) or {"b" if b else "", "batch"} & job.said.keys() or "b" in base.plan:
         return ()
-    return (f"micro-batch {b}, the default of {job.format.title}: the file does not say",)
+    said = f"global batch {job.get('batch')}" if batch else f"micro-batch {b}"
+    return (f"{said}, the default of {job.format.title}: the file does not say",)
 
 
 def degrees(job: Job) -> dict[str, Any]:
@@ -106,8 +107,6 @@ def degrees(job: Job) -> dict[str, Any]:
     found = {"tp": 1, "pp": 1} | {name: value for name, value in found.items() if name in INTEGERS}
     found |= {"schedule": run_by(MEGATRON, found["v"])} if "v" in found else {}
     found["sp"] = int(bool(job.get("sp")) and found["tp"] > 1)
-    if found.get("v", 1) > 1:
-        found["schedule"] = run_by(MEGATRON, found["v"])
     if job.get("recompute") == "selective":
         found["selective"] = job.get("attention") == "eager"
         if "recompute" in job.said:

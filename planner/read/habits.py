@@ -62,7 +62,7 @@ def chunked(job: Job, tree: Tree) -> None:
         job.values["loss"], job.said["loss"] = found, job.said["loss_component"]
 
 
-MEGATRON_ACTOR = "actor_rollout_ref.actor.megatron."
+MEGATRON_KEYS = ("actor_rollout_ref.actor.megatron.", "engine.use_distributed_optimizer")
 GRANULARITY = "override_transformer_config.recompute_granularity"
 
 
@@ -73,7 +73,9 @@ def reinforcement(job: Job, tree: Tree) -> None:
     mini = tree.leaves.get("actor_rollout_ref.actor.ppo_mini_batch_size")
     if mini is not None and str(mini.value).isdigit():
         job.values["batch"], job.said["batch"] = int(mini.value) * (job.get("rollouts") or 1), mini
-    if tree.get("engine") == "megatron" or any(key.startswith(MEGATRON_ACTOR) for key in tree.leaves):
+    elif usual := job.format.defaults.get("batch") if "actor_rollout_ref.model.path" in tree else None:
+        job.values["batch"] = min(job.get("batch"), usual) * (job.get("rollouts") or 1)
+    if tree.get("engine") == "megatron" or any(key.startswith(MEGATRON_KEYS) for key in tree.leaves):
         again = str(next((leaf.value for key, leaf in tree.leaves.items() if key.endswith(GRANULARITY)), "none"))
         sharded = job.get("dist", True) in (True, "true", "True")
         job.values |= {"zero": int(sharded), "recompute": again, "sp": job.get("sp", True)}

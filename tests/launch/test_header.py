@@ -104,3 +104,23 @@ def test_a_file_without_a_batch_is_taken_as_its_kind_of_training() -> None:
     setup, notes = setup_of(read_any(text, Context(8)), one.cluster, one.framework, one.model)
     assert setup.job.workload.global_batch == 64
     assert any("as fine-tuning has it" in note for note in notes)
+
+
+DEFAULTS = [
+    ("data.max_length: 2048\nmodel.partial_pretrain: a\n", "verl", 256),
+    ("actor_rollout_ref.model.path: a\nactor_rollout_ref.rollout.n: 4\n", "verl", 1024),
+    ("actor_rollout_ref.model.path: a\ndata.train_batch_size: 128\n", "verl", 128),
+    ("finetuning_type: lora\ncutoff_len: 2048\nmodel_name_or_path: a\n", "llamafactory", 64),
+    ("base_model: a\nsequence_len: 2048\n", "axolotl", 8),
+]
+"""Files that say nothing of the batch, and what their framework takes on eight devices."""
+
+
+@pytest.mark.parametrize(("text", "form", "batch"), DEFAULTS)
+def test_a_framework_with_a_default_batch_has_it(text: str, form: str, batch: int) -> None:
+    """As its sources have it; named, unless part of it is said."""
+    one = job("llama3-8b", "8xA100", "any", seq=2048, batch=64)
+    reading = read_any(text, Context(8))
+    setup, notes = setup_of(reading, one.cluster, one.framework, one.model)
+    assert (reading.form, setup.job.workload.global_batch) == (form, batch)
+    assert ("train_batch_size" in text) != any("the default of" in note for note in (*reading.notes, *notes))

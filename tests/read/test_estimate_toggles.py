@@ -91,6 +91,7 @@ VALUES: dict[str, tuple[Any, Any]] = {
     "response": (512, 2048),
     "rollouts": (1, 4),
     "schedule": ("1f1b", "afab"),
+    "dist": (True, False),
     "tp_mode": ("REDUCE_SCATTER", "ALL_REDUCE"),
     "nodes": (1, 4),
     "per_node": (8, 4),

@@ -39,6 +39,7 @@ VALUES: dict[str, tuple[Any, ...]] = {
     "fsdp_version": (1, 2),
     "tp_mode": ("REDUCE_SCATTER", "ALL_REDUCE"),
     "megatron": (True, False),
+    "dist": (True, False),
 }
 
 
