@@ -11,7 +11,6 @@ from planner import __version__
 from planner.catalog.clusters import cluster_spec
 from planner.launch.program import File, Setup, Target
 from planner.plan import INTEGERS, WHOLE, Plan
-from planner.read.format import find_format
 from planner.read.reading import Reading
 from planner.schema.workload import Workload
 from planner.training.trade import trade
@@ -157,8 +156,7 @@ def completed(reading: Reading, said: dict[str, str]) -> Reading:
 
 
 def silent(reading: Reading, name: str) -> bool:
-    """Whether the format of a file has no words for a field, so that the line says it."""
+    """Whether a file, being part of a job, does not say a field, so that the line does."""
     if reading.open is None or not reading.form:
         return name in SILENT.get("deepspeed" if reading.open is not None else "", ASSUMED)
-    groups = find_format(reading.form).table.groups
-    return CALLED.get(name, name) not in {group.to.partition("=")[0] for group in groups if group.kind == "modelled"}
+    return not reading.keys.get(CALLED.get(name, name), ("", ""))[1]

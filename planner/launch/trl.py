@@ -23,13 +23,14 @@ def program(setup: Setup) -> Program:
     main, work = tuner.yaml_file(MAIN, config(setup)), setup.job.workload
     narrow = {"pure16": "bfloat16" if work.precision == "bf16" else "float16"}
     found = tuner.fields(setup) | (narrow if setup.job.lora or work.optimizer == "adam-bf16" else {})
+    found |= {"recompute": "none"} if tuner.by_fsdp(setup) else {}
     nested = {"use_bnb_nested_quant": True} if work.method == "qlora" and work.base == "nf4" else {}
     options = {"accelerate_config": main.name} | tuner.written("transformers", found) | nested
     return Program("trl sft", tuner.flags(options), files=(main,), notes=tuner.notes(setup, "--dataset_name"))
 
 
 def config(setup: Setup) -> dict[str, Any]:
-    """Accelerate's file: DeepSpeed, FSDP 2 or replicas; recomputation is the Trainer's own."""
+    """Accelerate's file: DeepSpeed, FSDP 2, which has its own recomputation, or replicas."""
     found = accelerate.config(setup)
     if tuner.by_deepspeed(setup):
         rest = {name: value for name, value in found.items() if name not in ("fsdp_config", "parallelism_config")}
@@ -37,8 +38,6 @@ def config(setup: Setup) -> dict[str, Any]:
     found.pop("parallelism_config", None)
     if setup.job.cluster.gpus == 1:
         return found | {"distributed_type": "NO"}
-    if "fsdp_config" in found:
-        found["fsdp_config"]["fsdp_activation_checkpointing"] = False
     return found
 
 

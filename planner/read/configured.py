@@ -139,9 +139,9 @@ def read_format(
 
 
 def join(job: Job, below: Job) -> None:
-    """What the launcher says, where the job itself is silent."""
+    """What the launcher says, where the job itself is silent; layers are recomputed if either says so."""
     for name, leaf in below.said.items():
-        if name not in job.said:
+        if name not in job.said or (name == "recompute" and below.values[name] == "full"):
             job.values[name], job.said[name] = below.values[name], leaf
     job.not_modelled += below.not_modelled
     if job.get("engine") == "deepspeed" and "deepspeed" not in job.said:

@@ -12,6 +12,7 @@ import pytest
 
 from planner.cli.launch import _files
 from planner.errors import PlannerError
+from planner.launch.header import headed, header
 from planner.launch.program import File, Setup
 from planner.launch.shell import read_script
 from planner.launch.targets import TARGETS, refusal, rules_of
@@ -61,6 +62,8 @@ def texts(target: str, setup: Setup) -> Iterator[tuple[File, ...]]:
     program = one.program(setup)
     for launcher in ("torchrun", "slurm", "none"):
         yield _files(one, setup, program, launcher, None, "", True)
+    if program.files[0:1] and program.files[0].name == "accelerate.yaml":
+        yield (headed(program.files[0], header(one, setup, "")),)
 
 
 CASES = [
