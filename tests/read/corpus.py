@@ -173,6 +173,42 @@ SAMPLES = [
         gpus="1xA100",
     ),
     Sample(
+        "trl-loaded-in-bf16",
+        "trl sft --model_name_or_path Qwen/Qwen2.5-7B --dtype bfloat16 --bf16 --per_device_train_batch_size 1 "
+        "--gradient_checkpointing\n",
+        {"model": "qwen2.5-7b", "method": "full", "optimizer": "adam-bf16", "recompute": True},
+        gpus="1xH200",
+    ),
+    Sample(
+        "swift-loaded-in-bf16",
+        "NPROC_PER_NODE=8 swift sft --model Qwen/Qwen2.5-7B --tuner_type full --max_length 2048\n",
+        {"model": "qwen2.5-7b", "method": "full", "optimizer": "adam-bf16", "zero": 0, "b": 1},
+    ),
+    Sample(
+        "axolotl-all-linear",
+        "base_model: Qwen/Qwen3-8B\nadapter: lora\nlora_r: 8\nlora_target_modules: [q_proj, k_proj, v_proj, o_proj]\n"
+        "lora_target_linear: true\nsequence_len: 2048\nmicro_batch_size: 1\n",
+        {"model": "qwen3-8b", "method": "lora", "lora_targets": "all-linear"},
+        gpus="1xA100",
+    ),
+    Sample(
+        "torchtune-some-layers",
+        "model:\n  _component_: torchtune.models.llama3_1.lora_llama3_1_8b\n  lora_rank: 8\n  apply_lora_to_mlp: true\n"
+        "  lora_attn_modules: [q_proj, v_proj, output_proj]\nbatch_size: 2\ntokenizer:\n  max_seq_len: 2048\n",
+        {"model": "llama3.1-8b", "method": "lora", "lora_targets": "all-linear"},
+        named=("model.lora_attn_modules",),
+    ),
+    Sample(
+        "accelerate-params-on-the-host",
+        "accelerate launch --config_file z3.yaml train.py --model_name_or_path Qwen/Qwen2.5-7B "
+        "--per_device_train_batch_size 1 --max_length 4096 --bf16 True\n",
+        {"model": "qwen2.5-7b", "zero": 3, "offload": "parameters"},
+        files={
+            "z3.yaml": "distributed_type: DEEPSPEED\ndeepspeed_config:\n  zero_stage: 3\n"
+            "  offload_optimizer_device: cpu\n  offload_param_device: cpu\nmixed_precision: bf16\nnum_processes: 8\n"
+        },
+    ),
+    Sample(
         "axolotl-fsdp2",
         "base_model: Qwen/Qwen3-32B\nadapter: lora\nlora_r: 64\nsequence_len: 2048\nmicro_batch_size: 2\n"
         "gradient_accumulation_steps: 1\nbf16: true\nfsdp_version: 2\nfsdp_config:\n  reshard_after_forward: true\n"
