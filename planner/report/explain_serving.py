@@ -16,7 +16,7 @@ from planner.report.serving_json import degrees
 from planner.report.serving_words import DEFINITIONS, layout, users
 from planner.serving.job import ServeJob, at_batch
 from planner.serving.memory import kv_tokens, memory, most_running, room
-from planner.serving.objective import Objective
+from planner.serving.objective import OBJECTIVES
 from planner.serving.options import Option, per_gpu, rated
 from planner.serving.queueing import Served, closed_loop, offline, opened
 
@@ -28,7 +28,7 @@ LOAD = ("input", "output", "prefix", "rate", "users")
 RUNNING = "fixed point of requests in flight = requests per second * seconds in the system (Little 1961)"
 
 
-def explanation(job: ServeJob, option: Option, objective: Objective) -> list[Line]:
+def explanation(job: ServeJob, option: Option, objective: str) -> list[Line]:
     """All lines of one deployment: what its memory, its times and its throughput rest on."""
     with tracing() as trace:
         roots = _roots(trace, _traced(job), option, objective)
@@ -47,10 +47,10 @@ def _traced(job: ServeJob) -> ServeJob:
     )
 
 
-def _served(job: ServeJob, option: Option, objective: Objective) -> Served:
+def _served(job: ServeJob, option: Option, objective: str) -> Served:
     """What users see, evaluated once more; the number of requests that run under a rate is found by iteration."""
     plan = traced_plan(option.plan)
-    if objective == "offline":
+    if OBJECTIVES[objective].load == "endless":
         return offline(job, plan)
     if job.workload.rate is None:
         return closed_loop(job, plan)
@@ -58,7 +58,7 @@ def _served(job: ServeJob, option: Option, objective: Objective) -> Served:
     return opened(job, plan, job.workload.rate, inside)
 
 
-def _roots(trace: Trace, job: ServeJob, option: Option, objective: Objective) -> dict[str, list[Traced]]:
+def _roots(trace: Trace, job: ServeJob, option: Option, objective: str) -> dict[str, list[Traced]]:
     """What is explained, by the group in which it lies."""
     result, plan = partial(root, trace), traced_plan(option.plan)
     kept = memory(job, at_batch(plan, fact(float(option.served.running), "requests that run", "requests", RUNNING)))
