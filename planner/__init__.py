@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 __all__ = [
     "Answer",
-    "Bounds",
     "Cluster",
     "Job",
     "Model",
@@ -24,13 +23,14 @@ __all__ = [
     "PlannerError",
     "Workload",
     "ask",
+    "check",
     "estimate",
     "recommend",
     "serve",
 ]
 
 if TYPE_CHECKING:
-    from planner.api import Answer, recommend, serve
+    from planner.api import Answer, check, recommend, serve
     from planner.errors import PlannerError
     from planner.plan import Plan
     from planner.questions.ask import ask
@@ -39,11 +39,9 @@ if TYPE_CHECKING:
     from planner.schema.workload import Workload
     from planner.training.estimate import estimate
     from planner.training.job import Job
-    from planner.training.space import Bounds
 
 _HOME = {
     "Answer": "planner.api",
-    "Bounds": "planner.training.space",
     "Cluster": "planner.schema.hardware",
     "Job": "planner.training.job",
     "Model": "planner.schema.model",
@@ -51,6 +49,7 @@ _HOME = {
     "PlannerError": "planner.errors",
     "Workload": "planner.schema.workload",
     "ask": "planner.questions.ask",
+    "check": "planner.api",
     "estimate": "planner.training.estimate",
     "recommend": "planner.api",
     "serve": "planner.api",

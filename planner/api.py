@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from planner.errors import PlannerError
@@ -38,13 +39,14 @@ class Answer:
 
     @property
     def fits(self) -> bool:
-        """Whether something runs as it was asked for."""
-        return bool(self.document["fits_as_requested"])
+        """Whether something runs as it was asked for; of a script, whether it fits."""
+        return bool(self.document.get("fits_as_requested", self.document.get("fits")))
 
     @cached_property
     def plans(self) -> list[Record]:
-        """Plans, best first; deployments, where serving was asked for."""
-        return [Record(one) for one in self.document.get("plans", self.document.get("deployments", []))]
+        """Plans, best first; deployments, where serving was asked for; the plan of a script."""
+        alone = [self.document["plan"]] if self.document.get("plan") else []
+        return [Record(one) for one in self.document.get("plans", self.document.get("deployments", alone))]
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON answer as plain values."""
@@ -118,3 +120,35 @@ def serve(model: str, gpus: str, *, top: int = 10, **options: Any) -> Answer:
     question = ask_serve(model, gpus, **options)
     found = answer(question)
     return Answer(found, document(found, question.assumptions, top), lambda width: list(page(found, top, width)))
+
+
+def check(
+    file: str | Path, gpus: str, *, margin: str = "0%", variables: dict[str, str] | None = None, **options: Any
+) -> Answer:
+    """The verdict of `planner check` on a script or configuration, which is read and never run.
+
+    `options` are what the file does not say: model, framework, network, seq, global_batch, micro_batch, tp, pp.
+    `found` is the verdict: legal, fits, the fewest edits that make it run.
+
+    Raises:
+        PlannerError: whatever is wrong with the file or the question.
+    """
+    from planner.catalog.library import open_library
+    from planner.cli.infile import beside, read_text
+    from planner.launch import check as judged
+    from planner.launch.targets import TARGETS
+    from planner.questions.ask import share_of_memory
+    from planner.questions.check import GIVEN, NAMES, understood
+    from planner.questions.train import caveats_of
+    from planner.report.check import document, text
+
+    known = {**dict.fromkeys((*NAMES, *GIVEN)), "gpus": gpus}
+    if strange := options.keys() - known.keys():
+        raise PlannerError(f"check has no {sorted(strange)[0]!r:.40}", f"it has {', '.join(known)}, margin, variables")
+    asked = known | options
+    names, given = ({key: asked[key] for key in keys} for keys in (NAMES, GIVEN))
+    said = understood(read_text(str(file)), open_library(), beside(str(file)), names, given, variables or {})
+    setup, reading, assumed = said
+    found = judged.check(reading, setup, TARGETS[reading.target], share_of_memory(margin), None)
+    notes = (*reading.notes, *assumed, *caveats_of(setup.job, setup.plan))
+    return Answer(found, document(found, str(file), notes), lambda width: text(str(file), found))

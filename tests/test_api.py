@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -12,6 +13,8 @@ import pytest
 import planner
 from planner.errors import PlannerError
 from planner.units import format_seconds
+
+ROOT = Path(__file__).parents[1]
 
 
 def test_names_in_an_answer_out() -> None:
@@ -64,3 +67,16 @@ def test_mistakes_are_errors_with_a_next_step() -> None:
     with pytest.raises(PlannerError, match="lama70b") as caught:
         planner.recommend("lama70b", "8xA100")
     assert "did you mean" in caught.value.hint[0]
+
+
+def test_a_script_is_checked(tmp_path: Path) -> None:
+    """The verdict that the command prints, and what it has no option for."""
+    script = ROOT / "docs" / "examples" / "train_13b.sh"
+    answer = planner.check(script, "2x8xA100")
+    assert answer.plans[0].tp == 2 and answer.document["legal"] and not answer.fits
+    assert str(answer).startswith("script ") and "does not fit" in answer._repr_html_().lower()
+    assert planner.check(script, "2x8xA100", micro_batch=1).document["plan"]["micro_batch"] == 1
+    with pytest.raises(PlannerError, match="check has no 'microbatch'"):
+        planner.check(script, "2x8xA100", microbatch=1)
+    with pytest.raises(PlannerError, match="no such file"):
+        planner.check(tmp_path / "nowhere.sh", "2x8xA100")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from planner.catalog.textfile import MIB, decoded, read_bytes, read_stream
@@ -22,3 +23,26 @@ def read_text(name: str) -> str:
     if name == "-":
         return decoded(read_stream(stdin(), "stdin", LARGEST, _HINT), "stdin")
     return decoded(read_bytes(Path(name), LARGEST, _HINT), name)
+
+
+def beside(file: str) -> Callable[[str], str | None]:
+    """Reads files that a script names, where they lie beside it or under the working directory, and no others."""
+    places = [Path()] if file == "-" else [Path(file).parent, Path()]
+
+    def text_of(name: str) -> str | None:
+        for place in places:
+            for path in (place / name, place / Path(name).name):
+                if _inside(path, places) and path.is_file():
+                    return read_text(str(path))
+        return None
+
+    return text_of
+
+
+def _inside(path: Path, places: list[Path]) -> bool:
+    """Whether a path leads to somewhere below one of the places."""
+    try:
+        whole = path.resolve()
+        return any(whole.is_relative_to(place.resolve()) for place in places)
+    except (OSError, RuntimeError, ValueError):
+        return False
