@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import json
 import re
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
+from textwrap import dedent
 from typing import Any, get_args, get_type_hints
 
 from typer.models import ArgumentInfo, OptionInfo
@@ -102,25 +104,31 @@ def _first(found: Any) -> str:
     return " ".join((inspect.getdoc(found) or "").partition("\n\n")[0].split())
 
 
+def _source(found: Any) -> Any:
+    """The syntax of a class or a function: types as they are written, whatever they have become since."""
+    return ast.parse(dedent(inspect.getsource(found))).body[0]
+
+
 def _signature(name: str, function: Any) -> str:
+    written = _source(function)
+    types = {one.arg: ast.unparse(one.annotation) for one in ast.walk(written.args) if isinstance(one, ast.arg)}
     parts, keyword = [], False
-    found = inspect.signature(function)
-    for one in found.parameters.values():
+    for one in inspect.signature(function).parameters.values():
         if one.kind is one.KEYWORD_ONLY and not keyword:
             parts, keyword = [*parts, "*"], True
         default = "" if one.default is one.empty else f" = {one.default!r}"
-        parts.append(f"{'**' if one.kind is one.VAR_KEYWORD else ''}{one.name}: {one.annotation}{default}")
+        parts.append(f"{'**' if one.kind is one.VAR_KEYWORD else ''}{one.name}: {types[one.name]}{default}")
     inner = "".join(f"    {part},\n" for part in parts)
-    return f"{name}(\n{inner}) -> {found.return_annotation}"
+    return f"{name}(\n{inner}) -> {ast.unparse(written.returns)}"
 
 
 def _fields(found: Any) -> Iterator[str]:
-    """Fields with their types as the source has them."""
+    """Fields with their types."""
     for kind in reversed(found.__mro__):
         if kind.__module__.startswith("planner."):
-            for name, hint in inspect.get_annotations(kind).items():
-                if not name.startswith("_") and name not in ("model_config", "exit_code", "hint"):
-                    yield f"{name}: {hint}"
+            for one in _source(kind).body:
+                if isinstance(one, ast.AnnAssign) and not ast.unparse(one.target).startswith("_"):
+                    yield f"{ast.unparse(one.target)}: {ast.unparse(one.annotation)}"
 
 
 def _docstring(text: str) -> Iterator[str]:
