@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from planner.cli.htmlfile import Html
 from planner.errors import PlannerError
 
 USAGE = "planner recommend --model llama70b --gpus 64xA100 --json | planner diff - 2"
@@ -20,13 +21,13 @@ def diff(
     first: Annotated[str, typer.Argument(metavar="FILE[:N]", help=_WHICH)],
     second: Annotated[str, typer.Argument(metavar="FILE[:N]|N", help=_OTHER)],
     as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No notes on stderr (there are none)")] = False,
+    html: Html = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No notes on stderr")] = False,
 ) -> None:
     """What differs between two training plans, and what it is in seconds and bytes, part by part.
 
     Answers of `recommend`, `explain` and `check` have plans; the first is taken unless :N says another.
     """
-    del quiet
     from planner.report.diff import diff_lines, difference
 
     (name, number), read = _named(first), cache(_document)
@@ -36,6 +37,10 @@ def diff(
         found = difference(*pair)
     except (KeyError, TypeError, AttributeError, ValueError, ZeroDivisionError):
         raise PlannerError(f"{first}, {second}: no whole answers of the planner", USAGE) from None
+    if html is not None:
+        from planner.cli.htmlfile import written
+
+        written(html, found, quiet)
     if as_json:
         from planner.report.jsonout import write
 

@@ -89,31 +89,44 @@ def _parts(one: Mapping[str, float], other: Mapping[str, float]) -> list[dict[st
 
 def diff_lines(found: Document, width: int | None) -> Iterator[str]:
     """The answer on a terminal or in a pipe."""
-    rows = [[one["name"].replace("_", " "), _said(one["first"]), _said(one["second"])] for one in _both(found)]
-    if rows:
+    if rows := apart_rows(found):
         heads = [Column("what differs", right=False), Column("first", right=False), Column("second", right=False)]
         yield from (*tables(heads, [rows], width), "")
     else:
-        yield "The same plan for the same question."
-        yield ""
+        yield from (SAME, "")
+    for head, parts in part_rows(found):
+        columns = [Column(head, right=False), Column("first"), Column("second"), Column("change")]
+        yield from (*tables(columns, [[texts for texts, _ in parts]], width), "")
+    yield sentence(found)
+
+
+SAME = "The same plan for the same question."
+
+
+def apart_rows(found: Document) -> list[tuple[str, ...]]:
+    """What was asked or planned differently: name, first, second."""
+    both = [*found["asked"], *found["plan"]]
+    return [(one["name"].replace("_", " "), _said(one["first"]), _said(one["second"])) for one in both]
+
+
+def part_rows(found: Document) -> Iterator[tuple[str, list[tuple[tuple[str, ...], float]]]]:
+    """Of the step and of memory: name, first, second and change of every part as texts, and the change."""
     for key, head, say in (
         ("step_time_s", "step time", format_seconds),
         ("memory_bytes", "fullest rank", format_bytes),
     ):
-        columns = [Column(head, right=False), Column("first"), Column("second"), Column("change")]
-        cells = [
-            [_name(one["name"]), say(one["first"]), say(one["second"]), _signed(one["change"], say)]
+        texts = [
+            (_name(one["name"]), say(one["first"]), say(one["second"]), _signed(one["change"], say))
             for one in found[key]
         ]
-        yield from (*tables(columns, [cells], width), "")
+        yield head, list(zip(texts, (float(one["change"]) for one in found[key]), strict=True))
+
+
+def sentence(found: Document) -> str:
+    """How much longer the second takes."""
     change, band = found["step_time_change"], found["step_time_band"]
     same = not found["asked"] and band is not None and abs(log1p(change)) <= band
-    tie = "; a tie within the band" if same else ""
-    yield f"The second takes {change:+.1%} time per step{tie}."
-
-
-def _both(found: Document) -> list[dict[str, Any]]:
-    return [*found["asked"], *found["plan"]]
+    return f"The second takes {change:+.1%} time per step{'; a tie within the band' if same else ''}."
 
 
 def _said(value: Any) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from planner.report.page_answers import facts_of, rows_of, title_of
 from planner.report.page_bars import MOST, memory, times, waterfalls
 from planner.report.page_map import heat, pareto
-from planner.report.page_plan import changes, placed, why_box
+from planner.report.page_plan import apart, changes, placed, why_box
 from planner.report.page_rows import (
     MEMORY,
     STEP,
@@ -38,6 +38,8 @@ def page(document: Document, **extras: Any) -> str:
     Raises:
         PlannerError: no answer that has a page.
     """
+    if document.get("schema") == "planner.diff/1":
+        return apart(document)
     kind, rows = rows_of(document)
     every, rows = rows, rows[:MOST_ROWS]
     extras = {"lines": document.get("lines", ())} | extras

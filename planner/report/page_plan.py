@@ -6,9 +6,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from planner.report.diff import SAME, apart_rows, part_rows, sentence
 from planner.report.page_bars import lines_table, piece, row_of
 from planner.report.page_rows import scrolled, text
-from planner.report.page_style import COLOURS
+from planner.report.page_style import COLOURS, shell
 from planner.units import format_seconds
 
 
@@ -48,12 +49,38 @@ def _change(one: Mapping[str, Any], most: float) -> str:
     plan, best = one["plan"], one["best"]
     if plan is None:
         return row_of(one["what"], "", "plan 1 does not run", best["says"] if best else "none")
-    share = 0.5 * plan["change"] / most
-    bar = piece(min(0.5, 0.5 + share), abs(share), COLOURS[0 if share > 0 else 1], "")
-    bar += '<span class="limit" style="left:50%"></span>'
+    bar = _aside(plan["change"] / most, plan["change"] > 0)
     said = f"{plan['change']:+.1%}, {format_seconds(plan['step_time_s'])}"
     ahead = best["change"] - plan["change"] > 0.0005
     return row_of(one["what"], bar, said, f"{best['says']} ({best['change']:+.1%})" if ahead else "plan 1")
+
+
+def apart(found: Mapping[str, Any]) -> str:
+    """The page of two plans: what differs, and what it is in seconds and bytes."""
+    cells = ["".join(f"<td>{text(one)}</td>" for one in row[1:]) for row in apart_rows(found)]
+    names = [f'<th scope="row" class="l">{text(row[0])}</th>' for row in apart_rows(found)]
+    lines = "".join(f"<tr>{name}{both}</tr>\n" for name, both in zip(names, cells, strict=True))
+    heads = "".join(f'<th scope="col">{head}</th>' for head in ("first", "second"))
+    table = (
+        f"<table><caption>What differs</caption><thead><tr><td></td>{heads}</tr></thead><tbody>{lines}</tbody></table>"
+    )
+    body = f"<header><h1>Two plans apart</h1><p>{text(sentence(found))}</p></header>\n"
+    body += scrolled(table, "what differs") if lines else f"<p>{SAME}</p>\n"
+    for head, parts in part_rows(found):
+        most = max(abs(change) for _, change in parts) or 1.0
+        drawn = [
+            row_of(name, _aside(change / most, change <= 0.0), f"{a} → {b}", said)
+            for (name, a, b, said), change in parts
+        ]
+        caption = f"{head.capitalize()}, part by part, the largest change first"
+        body += lines_table(drawn, caption, (head, "less left, more right", "", "change"))
+    return shell("Two plans apart", body)
+
+
+def _aside(share: float, good: bool) -> str:
+    """A bar to the left of the middle for less, to the right for more."""
+    bar = piece(min(0.5, 0.5 + 0.5 * share), abs(0.5 * share), COLOURS[0 if good else 1], "")
+    return bar + '<span class="limit" style="left:50%"></span>'
 
 
 def placed(drawing: str) -> str:

@@ -207,6 +207,7 @@ OTHERS = {
     "short": "recommend -m llama70b -g 8xA100",
     "nothing": "recommend -m llama70b -g 1xA100 --exact",
     "sweep": "sweep {sweep} -j 1",
+    "diff": "diff {saved} 2",
 }
 """An answer of every kind beside the plain ranking, and what its verb is called with."""
 
@@ -217,8 +218,10 @@ def others(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     folder = tmp_path_factory.mktemp("pages")
     asked = folder / "s.yaml"
     asked.write_text("model: [llama3-8b, llama3-70b]\ngpus: 8xH100\nglobal-batch: [64, 128]\n", encoding="utf-8")
+    saved = folder / "a.json"
+    saved.write_text(run(["recommend", "-m", "llama70b", "-g", "8x8xA100", "--json", "-q"]).out, encoding="utf-8")
     for name, command in OTHERS.items():
-        done = run([*command.format(sweep=asked).split(), "-q", "--html", str(folder / f"{name}.html")])
+        done = run([*command.format(sweep=asked, saved=saved).split(), "-q", "--html", str(folder / f"{name}.html")])
         assert done.code in (0, 1), done.err
     return [(folder / f"{name}.html").read_text(encoding="utf-8") for name in OTHERS]
 
