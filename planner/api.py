@@ -138,8 +138,8 @@ def check(
     from planner.launch import check as judged
     from planner.launch.targets import TARGETS
     from planner.questions.ask import share_of_memory
-    from planner.questions.check import GIVEN, NAMES, understood
     from planner.questions.train import caveats_of
+    from planner.read.question import GIVEN, NAMES, understood
     from planner.report.check import document, text
 
     known = {**dict.fromkeys((*NAMES, *GIVEN)), "gpus": gpus}

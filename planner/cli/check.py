@@ -93,8 +93,8 @@ def check(
     from planner.launch import check as judged
     from planner.launch.targets import TARGETS
     from planner.questions.ask import share_of_memory
-    from planner.questions.check import understood
     from planner.questions.train import caveats_of
+    from planner.read.question import understood
     from planner.report.check import document
     from planner.report.check import text as shown
     from planner.report.jsonout import write

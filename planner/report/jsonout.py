@@ -129,6 +129,7 @@ def plan(ranked: Ranked, number: int, capacity: float) -> dict[str, Any]:
         "optimizer": ranked.job.workload.optimizer,
         "method": ranked.job.workload.method,
         "offload": ranked.job.workload.offload,
+        "offload_layers": ranked.job.workload.offload_layers,
         "relaxations": list(ranked.relaxations),
         "step_time_s": ranked.step_time,
         "step_time_band": found.width,
