@@ -62,8 +62,10 @@ document.body.setAttribute("data-probe", JSON.stringify({boxes: boxes, bad: bad.
 
 
 @pytest.fixture(scope="module")
-def chromium() -> str:
-    """Path of the browser."""
+def chromium(request: pytest.FixtureRequest) -> str:
+    """Path of the browser, which draws the same whatever versions of packages are tested."""
+    if request.config.getoption("--thin") > 1:
+        pytest.skip("a thin run")
     found = next((path for name in NAMES if (path := shutil.which(name))), None)
     if found is None:
         if os.environ.get("PLANNER_REQUIRE_BROWSER") == "1":
