@@ -53,17 +53,15 @@ def pieces(job: ServeJob, plan: Plan) -> tuple[tuple[Operator, ...], ...]:
     return tuple(tuple(map(_fused, operators(kind, one))) for kind in job.structure.kinds)
 
 
-PASSES = {"permutation": 0.25, "experts clamp": 0.0, "experts bias": 0.0}
-"""Of the passes over experts' rows that training counts, those that are kernels of their own in an engine: the sum of
-what experts give. Rows are gathered while the product reads them, clamps and biases are its own (vllm-project/vllm
-layers/fused_moe/fused_moe.py, moe_sum)."""
+SUMMED = 0.25
+"""Of the passes over experts' rows that training counts, those of an engine: rows are gathered while the product reads
+them, and the sum of what experts give is a pass of its own (vllm-project/vllm layers/fused_moe/fused_moe.py)."""
 
 
 def _fused(op: Operator) -> Operator:
-    part = PASSES.get(op.name)
-    if part is None or not isinstance(op.work, Stream):
+    if op.name != "permutation" or not isinstance(op.work, Stream):
         return op
-    return replace(op, work=replace(op.work, moved=part * op.work.moved), saved=part * op.saved)
+    return replace(op, work=replace(op.work, moved=SUMMED * op.work.moved))
 
 
 @once
