@@ -17,7 +17,6 @@ from planner.plan import Plan
 from planner.questions.train import Ranked
 from planner.report.explain import Line, explanation
 from planner.report.explain_serving import explanation as of_deployment
-from planner.schema.serving import Objective
 from planner.serving.job import ServeJob, at_batch
 from planner.serving.options import Option, evaluate, full, per_gpu
 from planner.training.estimate import estimate
@@ -121,12 +120,12 @@ SERVED = (*MODELS, "gpt-oss-120b", "nemotron-3-nano-30b-a3b", "deepseek-v3.2", "
 """Also with sinks, states, sparse attention, linear attention, narrow checkpoints."""
 
 
-def drawn_deployment(seed: int) -> tuple[ServeJob, Option, Objective]:
+def drawn_deployment(seed: int) -> tuple[ServeJob, Option, str]:
     """A random deployment under a random load, as `serve` evaluates it."""
     pick = random.Random(seed)
     cluster = pick.choice(("8xH100", "2x8xH200", "8xB200", "4xA100-40GB", "4xL40S", "4x8xMI300X"))
     engine = pick.choice(("vllm", "sglang", "tensorrt-llm", "vllm-2024", "static", "fastertransformer"))
-    objective: Objective = pick.choice(("throughput", "latency", "offline"))
+    objective = pick.choice(("throughput", "latency", "offline"))
     on_part = {"8xB200": ("bf16", "fp8", "nvfp4"), "4xA100-40GB": ("bf16", "int4")}.get(cluster, ("bf16", "fp8"))
     workload: dict[str, Any] = {"input": pick.choice((100, 4000)), "output": pick.choice((2, 700))}
     workload |= {"prefix": pick.choice((0, 0, 50)), "statistic": pick.choice(("mean", "p99"))}
