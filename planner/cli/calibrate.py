@@ -45,10 +45,10 @@ MOST = 1000
 def calibrate(
     request: Request,
     files: Annotated[list[Path] | None, typer.Argument(help=_RUNS, show_default=False)] = None,
-    log: asks(list[Path] | None, None, "--log", says=_LOG) = None,  # type: ignore[valid-type]
-    ds_config: asks(Path | None, None, "--ds-config", says="DeepSpeed's JSON config, beside its log") = None,  # type: ignore[valid-type]
-    out: asks(Path, _OUT, "--out", "-o", says="Folder for the profiles") = Path("calibrated"),  # type: ignore[valid-type]
-    name: asks(str | None, _OUT, "--name", says=_NAME) = None,  # type: ignore[valid-type]
+    log: Annotated[list[Path] | None, asks(None, "--log", says=_LOG)] = None,
+    ds_config: Annotated[Path | None, asks(None, "--ds-config", says="DeepSpeed's JSON config, beside its log")] = None,
+    out: Annotated[Path, asks(_OUT, "--out", "-o", says="Folder for the profiles")] = Path("calibrated"),
+    name: Annotated[str | None, asks(_OUT, "--name", says=_NAME)] = None,
 ) -> None:
     """Fit the few constants that 1 to 50 of your own runs determine, and write them as profiles.
 

@@ -30,12 +30,12 @@ def complete(kind: str) -> Callable[[str], list[str]]:
 
 
 def _range(name: str, text: str, forms: str = "4, 2..8 or 1,2,4") -> Any:
-    return Annotated[str | None, typer.Option(name, help=f"{text}: {forms}", rich_help_panel="Pin or bound")]
+    return asks("Pin or bound", name, says=f"{text}: {forms}")
 
 
-def asks(of: Any, panel: str | None, *names: str, says: str, complete: Any = None) -> Any:
-    """An option of a type, in a panel of the help, by its names."""
-    return Annotated[of, typer.Option(*names, help=says, rich_help_panel=panel, autocompletion=complete)]
+def asks(panel: str | None, *names: str, says: str, complete: Any = None) -> Any:
+    """An option, in a panel of the help, by its names."""
+    return typer.Option(*names, help=says, rich_help_panel=panel, autocompletion=complete)
 
 
 def length(name: str, text: str, panel: str) -> Any:
@@ -60,21 +60,25 @@ _OUT = "Output"
 class Request:
     """What the user asked, as typed."""
 
-    model: asks(  # type: ignore[valid-type]
+    model: Annotated[
         str,
-        None,
-        "--model",
-        "-m",
-        says="Model name, YAML file, or Hugging Face config.json (file or directory)",
-        complete=complete("model"),
-    )
-    gpus: asks(str, None, "--gpus", "-g", says="Cluster: 8xA100, 16x8xH100, A100-80GB:8, 4xp5.48xlarge, a YAML file")  # type: ignore[valid-type]
-    network: asks(  # type: ignore[valid-type]
-        str | None, None, "--network", says="Another network than the node's: 100GbE, 8x200GbE, NDR, RoCE, efa-v2"
-    ) = None
-    global_batch: asks(  # type: ignore[valid-type]
-        int | None, _JOB, "--global-batch", says="Sequences per optimizer step (default: about 4 M tokens)"
-    ) = None
+        asks(
+            None,
+            "--model",
+            "-m",
+            says="Model name, YAML file, or Hugging Face config.json (file or directory)",
+            complete=complete("model"),
+        ),
+    ]
+    gpus: Annotated[
+        str, asks(None, "--gpus", "-g", says="Cluster: 8xA100, 16x8xH100, A100-80GB:8, 4xp5.48xlarge, a YAML file")
+    ]
+    network: Annotated[
+        str | None, asks(None, "--network", says="Another network than the node's: 100GbE, 8x200GbE, NDR, RoCE, efa-v2")
+    ] = None
+    global_batch: Annotated[
+        int | None, asks(_JOB, "--global-batch", says="Sequences per optimizer step (default: about 4 M tokens)")
+    ] = None
     batch_tokens: Annotated[
         int | None, length("--batch-tokens", "Tokens per optimizer step, instead: 4M is 4,194,304", _JOB)
     ] = None
@@ -84,48 +88,58 @@ class Request:
     seq: Annotated[
         int | None, length("--seq", "Tokens per sequence: 4096, 32k (default: the context, at most 8192)", _JOB)
     ] = None
-    precision: asks(  # type: ignore[valid-type]
+    precision: Annotated[
         str | None,
-        _JOB,
-        "--precision",
-        says="Recipe of number formats: bf16, fp16, fp8, mxfp8 ... (default: bf16 where the accelerator has it)",
-        complete=complete("recipe"),
-    ) = None
-    fp8_param_gather: asks(  # type: ignore[valid-type]
-        bool, _JOB, "--fp8-param-gather", says="Weights are kept and gathered in the products' format"
-    ) = False
-    bf16_first: asks(int, _JOB, "--bf16-first", says="First layers whose products stay in 16 bit") = 0  # type: ignore[valid-type]
-    bf16_last: asks(int, _JOB, "--bf16-last", says="Last layers whose products stay in 16 bit") = 0  # type: ignore[valid-type]
+        asks(
+            _JOB,
+            "--precision",
+            says="Recipe of number formats: bf16, fp16, fp8, mxfp8 ... (default: bf16 where the accelerator has it)",
+            complete=complete("recipe"),
+        ),
+    ] = None
+    fp8_param_gather: Annotated[
+        bool, asks(_JOB, "--fp8-param-gather", says="Weights are kept and gathered in the products' format")
+    ] = False
+    bf16_first: Annotated[int, asks(_JOB, "--bf16-first", says="First layers whose products stay in 16 bit")] = 0
+    bf16_last: Annotated[int, asks(_JOB, "--bf16-last", says="Last layers whose products stay in 16 bit")] = 0
     attention: Annotated[str, typer.Option("--attention", help=_KERNELS, rich_help_panel=_JOB)] = "flash"
     method: Annotated[str, typer.Option("--method", help="full, lora or qlora", rich_help_panel=_JOB)] = "full"
-    lora_rank: asks(int | None, _JOB, "--lora-rank", says="Rank of LoRA adapters (default: 16)") = None  # type: ignore[valid-type]
-    lora_targets: asks(  # type: ignore[valid-type]
-        str | None, _JOB, "--lora-targets", says="Layers with adapters: all-linear, attention or mlp"
-    ) = None
-    base: asks(str | None, _JOB, "--base", says="Frozen weights under qlora: nf4, int4 or int8") = None  # type: ignore[valid-type]
-    optimizer: asks(  # type: ignore[valid-type]
-        str, _JOB, "--optimizer", says="adam, adam-bf16, adam-8bit, adam-paged, adafactor, muon, sgd ..."
-    ) = "adam"
-    offload: asks(str, _JOB, "--offload", says="none, optimizer, parameters or activations") = "none"  # type: ignore[valid-type]
-    offload_layers: asks(int, _JOB, "--offload-layers", says="Layers of a rank that offload activations; 0: all") = 0  # type: ignore[valid-type]
-    cp_comm: asks(  # type: ignore[valid-type]
-        str | None, _JOB, "--cp-comm", says="p2p (ring), a2a, a2a+p2p or allgather (default: the framework's fastest)"
-    ) = None
-    loss: asks(  # type: ignore[valid-type]
+    lora_rank: Annotated[int | None, asks(_JOB, "--lora-rank", says="Rank of LoRA adapters (default: 16)")] = None
+    lora_targets: Annotated[
+        str | None, asks(_JOB, "--lora-targets", says="Layers with adapters: all-linear, attention or mlp")
+    ] = None
+    base: Annotated[str | None, asks(_JOB, "--base", says="Frozen weights under qlora: nf4, int4 or int8")] = None
+    optimizer: Annotated[
+        str, asks(_JOB, "--optimizer", says="adam, adam-bf16, adam-8bit, adam-paged, adafactor, muon, sgd ...")
+    ] = "adam"
+    offload: Annotated[str, asks(_JOB, "--offload", says="none, optimizer, parameters or activations")] = "none"
+    offload_layers: Annotated[
+        int, asks(_JOB, "--offload-layers", says="Layers of a rank that offload activations; 0: all")
+    ] = 0
+    cp_comm: Annotated[
         str | None,
-        _JOB,
-        "--loss",
-        says="eager, fused, chunked, vocab-parallel or linear (Liger, cut cross-entropy; default: the framework's)",
-    ) = None
-    cuda_graphs: asks(str, _JOB, "--cuda-graphs", says="none, partial or full (a whole iteration)") = "none"  # type: ignore[valid-type]
-    imbalance: asks(  # type: ignore[valid-type]
-        float | None, _JOB, "--imbalance", says="Tokens of the fullest rank of experts over their mean (default: 1)"
-    ) = None
-    capacity_factor: asks(  # type: ignore[valid-type]
-        float | None, _JOB, "--capacity-factor", says="Tokens that every expert takes, padded (default: all)"
-    ) = None
-    margin: asks(str, _JOB, "--margin", says="Share of memory that must stay free: 8%") = "0%"  # type: ignore[valid-type]
-    strict_fit: asks(bool, _JOB, "--strict-fit", says="A plan whose limit lies inside its band does not fit") = False  # type: ignore[valid-type]
+        asks(_JOB, "--cp-comm", says="p2p (ring), a2a, a2a+p2p or allgather (default: the framework's fastest)"),
+    ] = None
+    loss: Annotated[
+        str | None,
+        asks(
+            _JOB,
+            "--loss",
+            says="eager, fused, chunked, vocab-parallel or linear (Liger, cut cross-entropy; default: the framework's)",
+        ),
+    ] = None
+    cuda_graphs: Annotated[str, asks(_JOB, "--cuda-graphs", says="none, partial or full (a whole iteration)")] = "none"
+    imbalance: Annotated[
+        float | None,
+        asks(_JOB, "--imbalance", says="Tokens of the fullest rank of experts over their mean (default: 1)"),
+    ] = None
+    capacity_factor: Annotated[
+        float | None, asks(_JOB, "--capacity-factor", says="Tokens that every expert takes, padded (default: all)")
+    ] = None
+    margin: Annotated[str, asks(_JOB, "--margin", says="Share of memory that must stay free: 8%")] = "0%"
+    strict_fit: Annotated[
+        bool, asks(_JOB, "--strict-fit", says="A plan whose limit lies inside its band does not fit")
+    ] = False
     framework: Annotated[
         str,
         typer.Option(
@@ -137,33 +151,39 @@ class Request:
             rich_help_panel=_JOB,
         ),
     ] = ""
-    tp: _range("--tp", "Tensor parallel") = None  # type: ignore[valid-type]
-    cp: _range("--cp", "Context parallel") = None  # type: ignore[valid-type]
-    ep: _range("--ep", "Expert parallel") = None  # type: ignore[valid-type]
-    etp: _range("--etp", "Expert tensor parallel") = None  # type: ignore[valid-type]
-    pp: _range("--pp", "Pipeline parallel") = None  # type: ignore[valid-type]
-    dp: _range("--dp", "Data parallel") = None  # type: ignore[valid-type]
-    dp_replicate: _range("--dp-replicate", "Copies of the sharded states, of dp (HSDP)") = None  # type: ignore[valid-type]
-    v: _range("--v", "Virtual stages per rank") = None  # type: ignore[valid-type]
-    micro_batch: _range("--micro-batch", "Sequences per micro-batch (b)") = None  # type: ignore[valid-type]
-    zero: _range("--zero", "ZeRO stage", "0 to 3, 1..2 or 1,3") = None  # type: ignore[valid-type]
-    sp: _range("--sp", "Sequence parallelism", "0 or 1") = None  # type: ignore[valid-type]
-    head: _range("--head", "Layers that the LM head counts for") = None  # type: ignore[valid-type]
-    recompute: asks(str | None, _PIN, "--recompute", says="none, selective, full, block; several with commas") = None  # type: ignore[valid-type]
-    recompute_modules: asks(  # type: ignore[valid-type]
+    tp: Annotated[str | None, _range("--tp", "Tensor parallel")] = None
+    cp: Annotated[str | None, _range("--cp", "Context parallel")] = None
+    ep: Annotated[str | None, _range("--ep", "Expert parallel")] = None
+    etp: Annotated[str | None, _range("--etp", "Expert tensor parallel")] = None
+    pp: Annotated[str | None, _range("--pp", "Pipeline parallel")] = None
+    dp: Annotated[str | None, _range("--dp", "Data parallel")] = None
+    dp_replicate: Annotated[str | None, _range("--dp-replicate", "Copies of the sharded states, of dp (HSDP)")] = None
+    v: Annotated[str | None, _range("--v", "Virtual stages per rank")] = None
+    micro_batch: Annotated[str | None, _range("--micro-batch", "Sequences per micro-batch (b)")] = None
+    zero: Annotated[str | None, _range("--zero", "ZeRO stage", "0 to 3, 1..2 or 1,3")] = None
+    sp: Annotated[str | None, _range("--sp", "Sequence parallelism", "0 or 1")] = None
+    head: Annotated[str | None, _range("--head", "Layers that the LM head counts for")] = None
+    recompute: Annotated[
+        str | None, asks(_PIN, "--recompute", says="none, selective, full, block; several with commas")
+    ] = None
+    recompute_modules: Annotated[
         str | None,
-        _PIN,
-        "--recompute-modules",
-        says="What selective recomputes: core_attn, mla_up_proj, layernorm, moe_act, mlp, moe, shared_experts",
-    ) = None
-    recompute_layers: _range("--recompute-layers", "Layers recomputed per chunk (k)") = None  # type: ignore[valid-type]
-    schedule: asks(  # type: ignore[valid-type]
-        str | None, _PIN, "--schedule", says="naive, gpipe, 1f1b, interleaved ...; several with commas"
-    ) = None
-    dispatcher: asks(  # type: ignore[valid-type]
-        str | None, _PIN, "--dispatcher", says="alltoall, allgather, deepep, hybridep; several with commas"
-    ) = None
-    expert_overlap: _range("--expert-overlap", "Expert traffic beside another micro-batch", "0 or 1") = None  # type: ignore[valid-type]
+        asks(
+            _PIN,
+            "--recompute-modules",
+            says="What selective recomputes: core_attn, mla_up_proj, layernorm, moe_act, mlp, moe, shared_experts",
+        ),
+    ] = None
+    recompute_layers: Annotated[str | None, _range("--recompute-layers", "Layers recomputed per chunk (k)")] = None
+    schedule: Annotated[
+        str | None, asks(_PIN, "--schedule", says="naive, gpipe, 1f1b, interleaved ...; several with commas")
+    ] = None
+    dispatcher: Annotated[
+        str | None, asks(_PIN, "--dispatcher", says="alltoall, allgather, deepep, hybridep; several with commas")
+    ] = None
+    expert_overlap: Annotated[
+        str | None, _range("--expert-overlap", "Expert traffic beside another micro-batch", "0 or 1")
+    ] = None
     exact: Annotated[bool, typer.Option("--exact", help="Do not relax a job that does not fit")] = False
     strict: Annotated[bool, typer.Option("--strict", help="An ambiguous name is an error, not a default")] = False
     profiles: Annotated[

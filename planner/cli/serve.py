@@ -26,54 +26,54 @@ _NETWORK = "Another network than the node's: 100GbE, 8x200GbE, NDR, RoCE, efa-v2
 class ServeRequest:
     """The question as typed: arguments of `planner.questions.serve.ask_serve`."""
 
-    model: asks(str, None, "--model", "-m", says=_MODEL, complete=complete("model"))  # type: ignore[valid-type]
-    gpus: asks(str, None, "--gpus", "-g", says="Cluster: 8xH100, 2x8xH200, 4xp5.48xlarge, a YAML file")  # type: ignore[valid-type]
-    network: asks(str | None, None, "--network", says=_NETWORK) = None  # type: ignore[valid-type]
+    model: Annotated[str, asks(None, "--model", "-m", says=_MODEL, complete=complete("model"))]
+    gpus: Annotated[str, asks(None, "--gpus", "-g", says="Cluster: 8xH100, 2x8xH200, 4xp5.48xlarge, a YAML file")]
+    network: Annotated[str | None, asks(None, "--network", says=_NETWORK)] = None
     input: Annotated[int | None, length("--input", "Prompt tokens of a request (ISL)", _LOAD)] = None
     output: Annotated[int | None, length("--output", "Output tokens of a request (OSL)", _LOAD)] = None
-    prefix: asks(int, _LOAD, "--prefix", says="Prompt tokens that are cached already") = 0  # type: ignore[valid-type]
-    users: asks(int | None, _LOAD, "--users", says="Requests in flight (closed loop)") = None  # type: ignore[valid-type]
-    batch: asks(int | None, _LOAD, "--batch", says="Requests that must run at once") = None  # type: ignore[valid-type]
-    rate: asks(str | None, _LOAD, "--rate", says="Requests per second (Poisson arrivals)") = None  # type: ignore[valid-type]
-    weights: asks(str | None, _LOAD, "--weights", says="Weights: bf16, fp16, fp8, int8, int4, nvfp4 or mxfp4") = None  # type: ignore[valid-type]
-    kv: asks(str | None, _LOAD, "--kv", says="KV cache in bf16, fp16, fp8 or nvfp4") = None  # type: ignore[valid-type]
-    engine: asks(str, _LOAD, "--engine", "-e", says="Preset", complete=complete("engine")) = "vllm"  # type: ignore[valid-type]
-    ttft: asks(str | None, _LEVELS, "--ttft", says="Longest time to first token: 1s") = None  # type: ignore[valid-type]
-    tpot: asks(str | None, _LEVELS, "--tpot", says="Longest time per output token: 30ms") = None  # type: ignore[valid-type]
-    statistic: asks(str, _LEVELS, "--statistic", says="mean or p99, of both levels") = "mean"  # type: ignore[valid-type]
-    objective: asks(  # type: ignore[valid-type]
-        str | None, None, "--objective", says="What counts: throughput (default), latency, offline, fewest ..."
-    ) = None
-    tp: asks(str | None, _PIN, "--tp", says="Tensor parallel: 4, 2..8 or 1,2,4") = None  # type: ignore[valid-type]
-    ep: asks(str | None, _PIN, "--ep", says="Expert parallel: 4, 2..8 or 1,2,4") = None  # type: ignore[valid-type]
-    pp: asks(str | None, _PIN, "--pp", says="Pipeline parallel: 4, 2..8 or 1,2,4") = None  # type: ignore[valid-type]
-    dp: asks(str | None, _PIN, "--dp", says="Replicas: 4, 2..8 or 1,2,4") = None  # type: ignore[valid-type]
-    prefill: asks(  # type: ignore[valid-type]
-        str | None, _PIN, "--prefill", says='Pools: degrees of a prefill instance, "tp=2 pp=1", dp instances'
-    ) = None
-    decode: asks(  # type: ignore[valid-type]
-        str | None, _PIN, "--decode", says='Pools: degrees of a decode instance, "tp=8 ep=8 dp=1"'
-    ) = None
-    strict: asks(bool, None, "--strict", says="An ambiguous name is an error, not a default") = False  # type: ignore[valid-type]
-    profiles: asks(  # type: ignore[valid-type]
-        Path | None, None, "--profiles", says="Directory of your own profiles (also: PLANNER_PROFILES)"
-    ) = None
+    prefix: Annotated[int, asks(_LOAD, "--prefix", says="Prompt tokens that are cached already")] = 0
+    users: Annotated[int | None, asks(_LOAD, "--users", says="Requests in flight (closed loop)")] = None
+    batch: Annotated[int | None, asks(_LOAD, "--batch", says="Requests that must run at once")] = None
+    rate: Annotated[str | None, asks(_LOAD, "--rate", says="Requests per second (Poisson arrivals)")] = None
+    weights: Annotated[
+        str | None, asks(_LOAD, "--weights", says="Weights: bf16, fp16, fp8, int8, int4, nvfp4 or mxfp4")
+    ] = None
+    kv: Annotated[str | None, asks(_LOAD, "--kv", says="KV cache in bf16, fp16, fp8 or nvfp4")] = None
+    engine: Annotated[str, asks(_LOAD, "--engine", "-e", says="Preset", complete=complete("engine"))] = "vllm"
+    ttft: Annotated[str | None, asks(_LEVELS, "--ttft", says="Longest time to first token: 1s")] = None
+    tpot: Annotated[str | None, asks(_LEVELS, "--tpot", says="Longest time per output token: 30ms")] = None
+    statistic: Annotated[str, asks(_LEVELS, "--statistic", says="mean or p99, of both levels")] = "mean"
+    objective: Annotated[
+        str | None, asks(None, "--objective", says="What counts: throughput (default), latency, offline, fewest ...")
+    ] = None
+    tp: Annotated[str | None, asks(_PIN, "--tp", says="Tensor parallel: 4, 2..8 or 1,2,4")] = None
+    ep: Annotated[str | None, asks(_PIN, "--ep", says="Expert parallel: 4, 2..8 or 1,2,4")] = None
+    pp: Annotated[str | None, asks(_PIN, "--pp", says="Pipeline parallel: 4, 2..8 or 1,2,4")] = None
+    dp: Annotated[str | None, asks(_PIN, "--dp", says="Replicas: 4, 2..8 or 1,2,4")] = None
+    prefill: Annotated[
+        str | None, asks(_PIN, "--prefill", says='Pools: degrees of a prefill instance, "tp=2 pp=1", dp instances')
+    ] = None
+    decode: Annotated[
+        str | None, asks(_PIN, "--decode", says='Pools: degrees of a decode instance, "tp=8 ep=8 dp=1"')
+    ] = None
+    strict: Annotated[bool, asks(None, "--strict", says="An ambiguous name is an error, not a default")] = False
+    profiles: Annotated[
+        Path | None, asks(None, "--profiles", says="Directory of your own profiles (also: PLANNER_PROFILES)")
+    ] = None
 
 
 def serve(
     request: ServeRequest,
-    top: asks(int, _OUT, "--top", says="How many layouts to show") = 10,  # type: ignore[valid-type]
-    launch: asks(bool, _OUT, "--launch", says="Commands that start and measure it (bash)") = False,  # type: ignore[valid-type]
-    explain: asks(bool, _OUT, "--explain", says="Every number of one deployment with its formula") = False,  # type: ignore[valid-type]
-    plan: asks(  # type: ignore[valid-type]
-        int | None, _OUT, "--plan", says="Which deployment --launch or --explain is about (default: 1)"
-    ) = None,
-    out: asks(  # type: ignore[valid-type]
-        Path | None, _OUT, "--out", "-o", says="Directory for --launch to write files to"
-    ) = None,
+    top: Annotated[int, asks(_OUT, "--top", says="How many layouts to show")] = 10,
+    launch: Annotated[bool, asks(_OUT, "--launch", says="Commands that start and measure it (bash)")] = False,
+    explain: Annotated[bool, asks(_OUT, "--explain", says="Every number of one deployment with its formula")] = False,
+    plan: Annotated[
+        int | None, asks(_OUT, "--plan", says="Which deployment --launch or --explain is about (default: 1)")
+    ] = None,
+    out: Annotated[Path | None, asks(_OUT, "--out", "-o", says="Directory for --launch to write files to")] = None,
     html: Html = None,
-    as_json: asks(bool, _OUT, "--json", says="JSON on stdout") = False,  # type: ignore[valid-type]
-    quiet: asks(bool, _OUT, "--quiet", "-q", says="No notes on stderr") = False,  # type: ignore[valid-type]
+    as_json: Annotated[bool, asks(_OUT, "--json", says="JSON on stdout")] = False,
+    quiet: Annotated[bool, asks(_OUT, "--quiet", "-q", says="No notes on stderr")] = False,
 ) -> None:
     """Rank all deployments of a model on a cluster: time to first token, time per token, tokens per second and GPU.
 

@@ -17,28 +17,30 @@ from planner.errors import EXIT_FITS, EXIT_NOTHING_FITS, PlannerError
 _LIMITS, _FAIL, _SERVE, _OUT = "Limits", "Failures", "With --serve", "Output"
 
 
-_Serve = asks(bool, None, "--serve", says="Size a deployment for inference")
-_Tokens = asks(str | None, _LIMITS, "--tokens", says="Tokens to train on: 2e12, 300B")
-_Deadline = asks(str | None, _LIMITS, "--deadline", says="Longest time, or a date: 30d, 12h, 2030-01-31")
-_Budget = asks(str | None, _LIMITS, "--budget", says="Most US dollars: 3M, 250000")
-_Price = asks(list[str] | None, _LIMITS, "--price", says="US dollars per GPU and hour: H100=2.5/h; ranks by money")
-_Objective = asks(str | None, _LIMITS, "--objective", says="fewest, cheapest or fastest")
-_Most = asks(int | None, _LIMITS, "--max-gpus", says="Most GPUs that are tried (1024; 16384 under limits)")
-_Failures = asks(str | None, _FAIL, "--failures", says="How often nodes fail: 4/1000node-days")
-_Checkpoint = asks(str | None, _FAIL, "--checkpoint", says="Time to write a checkpoint (60s)")
-_Restart = asks(str | None, _FAIL, "--restart", says="Time from a failure to the next step (5min)")
-_Repair = asks(str | None, _FAIL, "--repair", says="Time until a failed node is back (7d)")
-_Requests = asks(str | None, _SERVE, "--requests", "--rate", says="Requests per second: 20/s")
+_Serve = Annotated[bool, asks(None, "--serve", says="Size a deployment for inference")]
+_Tokens = Annotated[str | None, asks(_LIMITS, "--tokens", says="Tokens to train on: 2e12, 300B")]
+_Deadline = Annotated[str | None, asks(_LIMITS, "--deadline", says="Longest time, or a date: 30d, 12h, 2030-01-31")]
+_Budget = Annotated[str | None, asks(_LIMITS, "--budget", says="Most US dollars: 3M, 250000")]
+_Price = Annotated[
+    list[str] | None, asks(_LIMITS, "--price", says="US dollars per GPU and hour: H100=2.5/h; ranks by money")
+]
+_Objective = Annotated[str | None, asks(_LIMITS, "--objective", says="fewest, cheapest or fastest")]
+_Most = Annotated[int | None, asks(_LIMITS, "--max-gpus", says="Most GPUs that are tried (1024; 16384 under limits)")]
+_Failures = Annotated[str | None, asks(_FAIL, "--failures", says="How often nodes fail: 4/1000node-days")]
+_Checkpoint = Annotated[str | None, asks(_FAIL, "--checkpoint", says="Time to write a checkpoint (60s)")]
+_Restart = Annotated[str | None, asks(_FAIL, "--restart", says="Time from a failure to the next step (5min)")]
+_Repair = Annotated[str | None, asks(_FAIL, "--repair", says="Time until a failed node is back (7d)")]
+_Requests = Annotated[str | None, asks(_SERVE, "--requests", "--rate", says="Requests per second: 20/s")]
 _Input = Annotated[int | None, length("--input", "Prompt tokens of a request", _SERVE)]
 _Output = Annotated[int | None, length("--output", "Output tokens of a request", _SERVE)]
-_Users = asks(int | None, _SERVE, "--users", says="Requests in flight")
-_Ttft = asks(str | None, _SERVE, "--ttft", says="Longest time to first token: 1s")
-_Tpot = asks(str | None, _SERVE, "--tpot", says="Longest time per output token: 30ms")
-_Statistic = asks(str, _SERVE, "--statistic", says="mean or p99, of both levels")
-_Weights = asks(str | None, _SERVE, "--weights", says="Weights: bf16, fp8, int8, int4 ...")
-_Kv = asks(str | None, _SERVE, "--kv", says="KV cache: bf16, fp8 ...")
-_Engine = asks(str, _SERVE, "--engine", "-e", says="Preset")
-_Fields = asks(str | None, _OUT, "--fields", says="Only these fields of the answer: nodes,gpus,instance")
+_Users = Annotated[int | None, asks(_SERVE, "--users", says="Requests in flight")]
+_Ttft = Annotated[str | None, asks(_SERVE, "--ttft", says="Longest time to first token: 1s")]
+_Tpot = Annotated[str | None, asks(_SERVE, "--tpot", says="Longest time per output token: 30ms")]
+_Statistic = Annotated[str, asks(_SERVE, "--statistic", says="mean or p99, of both levels")]
+_Weights = Annotated[str | None, asks(_SERVE, "--weights", says="Weights: bf16, fp8, int8, int4 ...")]
+_Kv = Annotated[str | None, asks(_SERVE, "--kv", says="KV cache: bf16, fp8 ...")]
+_Engine = Annotated[str, asks(_SERVE, "--engine", "-e", says="Preset")]
+_Fields = Annotated[str | None, asks(_OUT, "--fields", says="Only these fields of the answer: nodes,gpus,instance")]
 
 _LAYOUT = ("tp", "ep", "pp", "dp")
 _EITHER = ("model", "gpus", "network", *_LAYOUT, "profiles", "strict", "as_json", "quiet", "framework", "exact")
@@ -46,28 +48,28 @@ _EITHER = ("model", "gpus", "network", *_LAYOUT, "profiles", "strict", "as_json"
 
 def size(
     request: Request,
-    serve: _Serve = False,  # type: ignore[valid-type]
-    tokens: _Tokens = None,  # type: ignore[valid-type]
-    deadline: _Deadline = None,  # type: ignore[valid-type]
-    budget: _Budget = None,  # type: ignore[valid-type]
-    price: _Price = None,  # type: ignore[valid-type]
-    objective: _Objective = None,  # type: ignore[valid-type]
-    max_gpus: _Most = None,  # type: ignore[valid-type]
-    failures: _Failures = None,  # type: ignore[valid-type]
-    checkpoint: _Checkpoint = None,  # type: ignore[valid-type]
-    restart: _Restart = None,  # type: ignore[valid-type]
-    repair: _Repair = None,  # type: ignore[valid-type]
-    requests: _Requests = None,  # type: ignore[valid-type]
+    serve: _Serve = False,
+    tokens: _Tokens = None,
+    deadline: _Deadline = None,
+    budget: _Budget = None,
+    price: _Price = None,
+    objective: _Objective = None,
+    max_gpus: _Most = None,
+    failures: _Failures = None,
+    checkpoint: _Checkpoint = None,
+    restart: _Restart = None,
+    repair: _Repair = None,
+    requests: _Requests = None,
     input: _Input = None,
     output: _Output = None,
-    users: _Users = None,  # type: ignore[valid-type]
-    ttft: _Ttft = None,  # type: ignore[valid-type]
-    tpot: _Tpot = None,  # type: ignore[valid-type]
-    statistic: _Statistic = "mean",  # type: ignore[valid-type]
-    weights: _Weights = None,  # type: ignore[valid-type]
-    kv: _Kv = None,  # type: ignore[valid-type]
-    engine: _Engine = "vllm",  # type: ignore[valid-type]
-    only: _Fields = None,  # type: ignore[valid-type]
+    users: _Users = None,
+    ttft: _Ttft = None,
+    tpot: _Tpot = None,
+    statistic: _Statistic = "mean",
+    weights: _Weights = None,
+    kv: _Kv = None,
+    engine: _Engine = "vllm",
+    only: _Fields = None,
     html: Html = None,
 ) -> None:
     """Fewest, cheapest and fastest cluster for a training run, or with --serve the smallest for a load.
