@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from random import Random
 from typing import Any
 
 import numpy as np
 import pytest
 
-from planner.cli.check import _understood
-from planner.launch.header import headed, header, read_header
+from planner.launch.header import headed, header
 from planner.launch.launchers import LAUNCHERS
 from planner.launch.launchers.launcher import Options
 from planner.launch.program import ANYTHING, GUARDED, File, Program, Setup
 from planner.launch.targets import TARGETS, refusal, rules_of
 from planner.plan import Plan
+from planner.questions.check import GIVEN, NAMES, understood
 from planner.read.reading import Reading
 from planner.stages import layers_per_chunk
 from planner.training.frameworks.megatron import offloaded_layers
@@ -112,14 +111,11 @@ def written(target: str, setup: Setup, program: Program) -> Iterator[tuple[File,
         yield own or (headed(File("flags.txt", TARGETS[target].bare(program)), lines),)
 
 
-def read(files: tuple[File, ...], folder: Path) -> tuple[Setup, Reading]:
+def read(files: tuple[File, ...]) -> tuple[Setup, Reading]:
     """As `planner check` does, without an option of its own."""
-    for file in files:
-        (folder / file.name).write_text(file.text)
-    text = files[0].text
-    given = dict.fromkeys(("seq", "global_batch", "b", "tp", "pp"))
-    names = dict.fromkeys(("model", "gpus", "framework", "network"))
-    return _understood(text, str(folder / files[0].name), library(), read_header(text), names, given, {})[:2]
+    beside = {file.name: file.text for file in files[1:]}
+    said = dict.fromkeys(NAMES), dict.fromkeys(GIVEN)
+    return understood(files[0].text, library(), beside.get, *said, {})[:2]
 
 
 def same_split(job: Job, one: Plan, other: Plan) -> Plan:
@@ -144,9 +140,7 @@ def differences(asked: Setup, back: Setup) -> dict[str, tuple[Any, Any]]:
 
 @pytest.mark.parametrize("work", WORK, ids=lambda work: "-".join(map(str, work.values())) or "plain")
 @pytest.mark.parametrize(("target", "model", "cluster", "preset", "batch"), CASES)
-def test_plan_survives(
-    target: str, model: str, cluster: str, preset: str, batch: int, work: dict[str, Any], tmp_path: Path
-) -> None:
+def test_plan_survives(target: str, model: str, cluster: str, preset: str, batch: int, work: dict[str, Any]) -> None:
     """Model, workload and plan come back, and no check of the framework fails."""
     asked = job(model, cluster, preset, seq=4096, batch=batch, **(NEEDED.get(target, {}) | work))
     known = TARGETS[target].expresses
@@ -159,6 +153,6 @@ def test_plan_survives(
         setup = Setup(asked, plan)
         assert refusal(TARGETS[target], setup) is None
         for files in written(target, setup, TARGETS[target].program(setup)):
-            back, reading = read(files, tmp_path)
+            back, reading = read(files)
             assert not reading.problems and not reading.ignored, files[0].text
             assert not differences(setup, back), files[0].text
