@@ -11,10 +11,10 @@ import pytest
 import yaml
 
 from planner.catalog.library import open_library
-from planner.cli.check import _known
 from planner.errors import PlannerError
 from planner.launch.check import setup_of
 from planner.launch.program import Setup
+from planner.questions.check import _known
 from planner.read.context import Context
 from planner.read.format import formats
 from planner.read.reading import Reading

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from planner.catalog.library import open_library
-from planner.cli.check import _known
 from planner.launch.check import setup_of
+from planner.questions.check import _known
 from planner.questions.train import rank
 from planner.read.configured import read_format
 from planner.read.context import Context
