@@ -16,7 +16,7 @@ from planner.launch.launchers.launcher import Options
 from planner.launch.program import ANYTHING, GUARDED, File, Program, Setup
 from planner.launch.targets import TARGETS, refusal, rules_of
 from planner.plan import Plan
-from planner.questions.check import GIVEN, NAMES, understood
+from planner.read.question import GIVEN, NAMES, understood
 from planner.read.reading import Reading
 from planner.stages import layers_per_chunk
 from planner.training.frameworks.megatron import offloaded_layers

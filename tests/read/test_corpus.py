@@ -14,9 +14,9 @@ from planner.catalog.library import open_library
 from planner.errors import PlannerError
 from planner.launch.check import setup_of
 from planner.launch.program import Setup
-from planner.questions.check import _known
 from planner.read.context import Context
 from planner.read.format import formats
+from planner.read.question import _known
 from planner.read.reading import Reading
 from planner.read.script import read_any
 from tests.jobs import cluster, framework

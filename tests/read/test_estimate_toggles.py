@@ -8,11 +8,11 @@ import pytest
 
 from planner.catalog.library import open_library
 from planner.launch.check import setup_of
-from planner.questions.check import _known
 from planner.questions.train import rank
 from planner.read.configured import read_format
 from planner.read.context import Context
 from planner.read.format import find_format
+from planner.read.question import _known
 from planner.read.table import Group
 from planner.read.tree import Leaf, Tree
 from planner.search import Candidate
