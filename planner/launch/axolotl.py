@@ -9,6 +9,7 @@ from typing import Any
 
 from planner.launch import tuner
 from planner.launch.program import Program, Setup, Target, only_file
+from planner.launch.transformers import by_fsdp
 from planner.plan import Plan
 from planner.training.job import Job
 from planner.training.rule import Rule
@@ -36,7 +37,7 @@ def config(setup: Setup) -> dict[str, Any]:
     found = tuner.fields(setup) | tuner.shared(setup) | sharded
     found |= {"method": "lora"} if found["bits"] == 8 else {}
     options = tuner.written("axolotl", found) | (LIGER if loss in ("linear", "fused") else {})
-    return options | (fsdp(setup) if tuner.by_fsdp(setup) else {})
+    return options | (fsdp(setup) if by_fsdp(setup) else {})
 
 
 def fsdp(setup: Setup) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from planner.launch import tuner
 from planner.launch.program import Program, Setup, Target, flag_lines
+from planner.launch.transformers import by_fsdp
 from planner.plan import Plan
 from planner.training.job import Job
 from planner.training.rule import Rule
@@ -19,7 +20,7 @@ SOURCE = "ms-swift arguments/sft_args.py"
 
 def program(setup: Setup) -> Program:
     """`swift sft` starts torchrun by itself."""
-    fsdp = {"recompute": None, "fsdp": "fsdp2"} if tuner.by_fsdp(setup) else {}
+    fsdp = {"recompute": None, "fsdp": "fsdp2"} if by_fsdp(setup) else {}
     bits = {"quant_method": "bnb"} if setup.job.workload.method == "qlora" else {}
     options = tuner.written("swift", tuner.fields(setup) | tuner.shared(setup) | fsdp) | bits
     return Program(

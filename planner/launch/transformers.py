@@ -31,11 +31,20 @@ def flags(setup: Setup) -> tuple[Flag, ...]:
         "gradient_accumulation_steps": plan.m,
         "gradient_checkpointing": plan.recompute_layers > 0,
         work.precision: True,
-        "optim": OPTIMIZERS[work.optimizer],
+        "optim": (OPTIMIZERS | (SHARDED if by_fsdp(setup) else {}))[work.optimizer],
         **({"use_liger_kernel": True} if work.loss == "linear" else {}),
         **_sharding(setup),
     }
     return tuple((f"--{name}", f"{value}") for name, value in pairs.items())
+
+
+SHARDED = {"adam-8bit": "adamw_torch_8bit"}
+"""8-bit moments that FSDP 2 shards: torchao's; those of bitsandbytes are no DTensors."""
+
+
+def by_fsdp(setup: Setup) -> bool:
+    """Whether FSDP shares the states."""
+    return bool(setup.plan.zero >= 1 and setup.job.framework.shard_is_master)
 
 
 def _sharding(setup: Setup) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from planner.launch import accelerate, tuner
 from planner.launch.program import Program, Setup, Target, flag_lines
+from planner.launch.transformers import by_fsdp
 from planner.plan import Plan
 from planner.training.job import Job
 from planner.training.rule import Rule
@@ -23,7 +24,7 @@ def program(setup: Setup) -> Program:
     main, work = tuner.yaml_file(MAIN, config(setup)), setup.job.workload
     narrow = {"pure16": "bfloat16" if work.precision == "bf16" else "float16"}
     found = tuner.fields(setup) | (narrow if setup.job.lora or work.optimizer == "adam-bf16" else {})
-    found |= {"recompute": "none"} if tuner.by_fsdp(setup) else {}
+    found |= {"recompute": "none"} if by_fsdp(setup) else {}
     nested = {"use_bnb_nested_quant": True} if work.method == "qlora" and work.base == "nf4" else {}
     options = {"accelerate_config": main.name} | tuner.written("transformers", found) | nested
     return Program("trl sft", tuner.flags(options), files=(main,), notes=tuner.notes(setup, "--dataset_name"))

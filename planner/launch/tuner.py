@@ -14,7 +14,7 @@ import numpy as np
 from planner.launch import deepspeed
 from planner.launch.launchers.launcher import yaml_text
 from planner.launch.program import File, Setup
-from planner.launch.transformers import deepspeed_file
+from planner.launch.transformers import SHARDED, by_fsdp, deepspeed_file
 from planner.plan import Plan
 from planner.read.asked import BASES
 from planner.read.format import Format, find_format
@@ -31,10 +31,6 @@ TRAINER = {rule.name: rule for rule in FRAMEWORK_RULES["transformers"]}
 
 BITS = {base: bits for bits, base in BASES.items()}
 """Of a quantised base, as bitsandbytes loads it."""
-
-
-SHARDED = {"adam-8bit": "adamw_torch_8bit"}
-"""8-bit moments that FSDP 2 shards: torchao's; those of bitsandbytes are no DTensors."""
 
 
 def fields(setup: Setup) -> dict[str, Any]:
@@ -97,11 +93,6 @@ def flags(options: dict[str, Any]) -> tuple[tuple[str, ...], ...]:
 def by_deepspeed(setup: Setup) -> bool:
     """Whether DeepSpeed shares the states; else FSDP, or nobody."""
     return bool(setup.plan.zero >= 1 and not setup.job.framework.shard_is_master)
-
-
-def by_fsdp(setup: Setup) -> bool:
-    """Whether FSDP does."""
-    return bool(setup.plan.zero >= 1 and setup.job.framework.shard_is_master)
 
 
 def engine_files(setup: Setup) -> tuple[File, ...]:
