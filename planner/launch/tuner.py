@@ -15,12 +15,11 @@ from planner.launch import deepspeed
 from planner.launch.launchers.launcher import yaml_text
 from planner.launch.program import File, Setup
 from planner.launch.transformers import SHARDED, by_fsdp, deepspeed_file
+from planner.launch.trees import nested
 from planner.plan import Plan
 from planner.read.asked import BASES
 from planner.read.format import Format, find_format
-from planner.read.sharding import nested
 from planner.read.table import Group
-from planner.read.tree import Leaf, Tree
 from planner.training.frameworks import FRAMEWORK_RULES
 from planner.training.frameworks.transformers import OPTIMIZERS
 from planner.training.job import Job
@@ -64,7 +63,7 @@ def written(name: str, found: dict[str, Any], more: dict[str, Any] | None = None
         word = words.get(field, {}).get(value, value)
         if word is not None:
             said |= option(form, field, word)
-    return nested(Tree({key: Leaf(value) for key, value in (said | (more or {}) | form.writes["always"]).items()}))
+    return nested(said | (more or {}) | form.writes["always"])
 
 
 def option(form: Format, field: str, value: Any) -> dict[str, Any]:
