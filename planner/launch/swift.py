@@ -21,7 +21,7 @@ SOURCE = "ms-swift arguments/sft_args.py"
 def program(setup: Setup) -> Program:
     """`swift sft` starts torchrun by itself."""
     fsdp = {"recompute": None, "fsdp": "fsdp2"} if by_fsdp(setup) else {}
-    bits = {"quant_method": "bnb"} if setup.job.workload.method == "qlora" else {}
+    bits = {"quant_method": "bnb"} | tuner.stored(setup) if setup.job.workload.method == "qlora" else {}
     options = tuner.written("swift", tuner.fields(setup) | tuner.shared(setup) | fsdp) | bits
     return Program(
         "swift sft", tuner.flags(options), files=tuner.engine_files(setup), notes=tuner.notes(setup, "--dataset")

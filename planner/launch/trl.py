@@ -26,6 +26,7 @@ def program(setup: Setup) -> Program:
     found = tuner.fields(setup) | (narrow if setup.job.lora or work.optimizer == "adam-bf16" else {})
     found |= {"recompute": "none"} if by_fsdp(setup) else {}
     nested = {"use_bnb_nested_quant": True} if work.method == "qlora" and work.base == "nf4" else {}
+    nested |= tuner.stored(setup)
     options = {"accelerate_config": main.name} | tuner.written("transformers", found) | nested
     return Program("trl sft", tuner.flags(options), files=(main,), notes=tuner.notes(setup, "--dataset_name"))
 

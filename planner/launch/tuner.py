@@ -159,12 +159,29 @@ def _worded(title: str, source: str, field: str, known: dict[str, Any]) -> Rule:
     )
 
 
+def split(job: Job, plan: Plan) -> Any:
+    """Whether ranks hold parts of the frozen weights: under ZeRO-3, and FSDP that keeps what it has gathered."""
+    return (plan.zero == 3) | ((plan.zero > 0) & job.framework.shard_is_master)
+
+
+def stored(setup: Setup) -> dict[str, Any]:
+    """Four bits are packed in the format of the other weights where they are sharded with them."""
+    work = setup.job.workload
+    packed = work.method == "qlora" and work.base == "nf4" and split(setup.job, setup.plan)
+    return {"bnb_4bit_quant_storage": "bfloat16" if work.precision == "bf16" else "float16"} if packed else {}
+
+
 def _base(title: str) -> Rule:
+    def holds(job: Job, plan: Plan) -> Any:
+        work = job.workload
+        whole = ~np.asarray(split(job, plan), dtype=bool) if work.base == "int8" else True
+        return (whole if work.base in BITS else False) if work.method == "qlora" else True
+
     return Rule(
         f"{title.lower().replace('-', '')}_base",
-        lambda job, plan: job.workload.method != "qlora" or job.workload.base in BITS,
-        f"{title} loads a base of --base {', '.join(BITS)}, not {{base}}",
-        "bitsandbytes",
+        holds,
+        f"{title} loads a base of {', '.join(BITS)}, and shards four bits only: not {{base}} with zero={{zero}}",
+        "LLaMA-Factory model/model_utils/quantization.py, bitsandbytes",
     )
 
 

@@ -96,6 +96,7 @@ REFUSED = [
     ("llamafactory", "hf", {"optimizer": "adam-bf16"}, {"zero": 2}, "llamafactory_pure"),
     ("llamafactory", "hf", {"attention": "unfused"}, {}, "llamafactory_attention"),
     ("llamafactory", "hf", {"method": "qlora", "base": "int4"}, {}, "llamafactory_base"),
+    ("trl", "hf", {"method": "qlora", "base": "int8"}, {"zero": 3}, "trl_base"),
     ("axolotl", "hf-fsdp", {"optimizer": "adam-paged"}, {"zero": 3}, "fsdp_paged"),
     ("axolotl", "hf", {}, {"zero": 0}, "axolotl_masters"),
     ("axolotl", "hf", {}, {"tp": 2, "dp": 4, "zero": 2}, "axolotl_parallelism"),

@@ -86,7 +86,7 @@ TRAINER = table("transformers")
     "option, value",
     [
         ("modules_to_save", "lm_head"),
-        ("bnb_4bit_quant_storage", "bfloat16"),
+        ("bnb_4bit_quant_storage", "float32"),
         ("auto_find_batch_size", "true"),
         ("torch_dtype", "float32"),
         ("fsdp_config.limit_all_gathers", "false"),
