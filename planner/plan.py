@@ -85,13 +85,13 @@ class Plan:
             at = np.unravel_index(np.arange(len(self))[index], shape)
         return self._with({name: _picked(getattr(self, name), *at) for name in INTEGERS})
 
-    def around(self, mask: Mask) -> tuple[Plan, Mask]:
-        """The smallest grid with all the plans under a mask, and the mask in it; of rows, those and no others."""
+    def around(self, mask: Mask) -> tuple[Plan, Any]:
+        """The smallest grid with all the plans under a mask, and where it lies in this one; of rows, those alone."""
         if mask.ndim < 2:
-            return self[mask], mask[mask]
+            return self[mask], mask
         rows, columns = np.any(mask, axis=1), np.any(mask, axis=0)
         part = self._with({name: _cut(getattr(self, name), rows, columns) for name in INTEGERS})
-        return part, mask[rows][:, columns]
+        return part, np.ix_(rows, columns)
 
     def _with(self, columns: dict[str, Any]) -> Plan:
         """Other numbers, all of INTEGERS, in a batch of the same kind."""

@@ -97,14 +97,15 @@ def search_each(
 ) -> list[Outcome]:
     """Like `search`, of several problems about the same plans: each is asked of a batch before the next batch comes.
 
-    Problems whose rules leave the same plans are given the same `Plan`, so that they can share what they find of it.
+    All are given the same `Plan`, what is legal in any of them, so that they can share what they find of it.
     """
     started = perf_counter()
     _hold_memory()
     ledgers = [_Ledger(problem, Outcome(), _Shortlist(keep), _Shortlist(keep)) for problem in problems]
     for batch in batches:
-        for plan, asking in _obeying(batch, ledgers):
-            _score(plan, asking)
+        plan, masks = _obeying(batch, ledgers)
+        if len(plan):
+            _score(plan, ledgers, masks)
         if tick is not None:
             tick(sum(one.outcome.plans for one in ledgers))
         if first_fit and all(one.outcome.feasible for one in ledgers):
@@ -125,27 +126,21 @@ class _Ledger:
     near: _Shortlist
 
 
-def _obeying(batch: Plan, ledgers: Sequence[_Ledger]) -> list[tuple[Plan, list[_Ledger]]]:
-    """The legal plans of a batch, and the problems in which they are."""
-    found: list[tuple[Any, list[_Ledger]]] = []
+def _obeying(batch: Plan, ledgers: Sequence[_Ledger]) -> tuple[Plan, list[Mask]]:
+    """The plans of a batch that are legal in some problem, as a grid where they are one; which of them are in each."""
+    masks = []
     for one in ledgers:
         mask, broken = one.problem.legal(batch)
         one.outcome.plans += len(batch)
         one.outcome.legal += int(np.count_nonzero(mask))
         for name, count in broken.items():
             one.outcome.broken[name] = one.outcome.broken.get(name, 0) + count
-        alike = next((asking for known, asking in found if np.array_equal(known, mask)), None)
-        if alike is None:
-            found.append((mask, [one]))
-        else:
-            alike.append(one)
-    return [(_legal(batch, mask), asking) for mask, asking in found if mask.any()]
-
-
-def _legal(batch: Plan, mask: Mask) -> Plan:
-    """The plans under a mask, as a grid where they are one."""
-    plan, obeys = batch.around(mask)
-    return plan if obeys.all() else batch[mask]
+        masks.append(mask)
+    legal = reduce(np.logical_or, masks)
+    plan, at = batch.around(legal)
+    if not legal[at].all():
+        plan, at = batch[legal], legal
+    return plan, [mask[at] for mask in masks]
 
 
 def _hold_memory() -> None:
@@ -158,13 +153,15 @@ def _hold_memory() -> None:
     np.empty(LARGEST_BLOCK, dtype=np.uint8)
 
 
-def _score(plan: Plan, ledgers: Sequence[_Ledger]) -> None:
-    """Score one legal batch in every problem."""
+def _score(plan: Plan, ledgers: Sequence[_Ledger], legal: Sequence[Mask]) -> None:
+    """Score one batch in every problem, of which a mask says what is legal there."""
     runs = (_runs(plan, LAYOUT), _runs(plan, VARIANT))
     needs = [np.broadcast_to(one.problem.need(plan), plan.shape) for one in ledgers]
-    fitting = [need <= one.problem.capacity for one, need in zip(ledgers, needs, strict=True)]
-    for one, need, fits in zip(ledgers, needs, fitting, strict=True):
-        one.near.offer(plan, ~fits, need[~fits], need[~fits], runs)
+    fitting = [own & (need <= one.problem.capacity) for one, need, own in zip(ledgers, needs, legal, strict=True)]
+    for one, need, fits, own in zip(ledgers, needs, fitting, legal, strict=True):
+        missed = own & ~fits
+        bytes_needed = need[missed]
+        one.near.offer(plan, missed, bytes_needed, bytes_needed, runs)
     wanted = reduce(np.logical_or, fitting)
     part, places = _part(plan, wanted)
     for one, need, fits in zip(ledgers, needs, fitting, strict=True):
@@ -176,7 +173,8 @@ def _score(plan: Plan, ledgers: Sequence[_Ledger]) -> None:
 
 def _part(plan: Plan, wanted: Mask) -> tuple[Plan, Mask]:
     """What is priced so that the plans under a mask are, and they in it: of a grid all, if at least half is wanted."""
-    part, places = plan.around(wanted)
+    part, at = plan.around(wanted)
+    places = wanted[at]
     if places.all() or 2 * np.count_nonzero(places) >= places.size:
         return part, places
     rows = plan[wanted]

@@ -160,10 +160,10 @@ class TestGrids:
         """Plans under a mask are those of the rows under it; the grid around them has them all, in order."""
         grid = batches_of(monkeypatch, of, 1)[-1]
         mask = noise(grid, 3) < 0.2
-        part, inside = grid.around(mask)
+        part, at = grid.around(mask)
         assert len(part.shape) == 2
         wanted = rows(iter([grid[:][mask.ravel()]]))
-        assert rows(iter([grid[mask]])) == rows(iter([part[inside]])) == wanted
+        assert rows(iter([grid[mask]])) == rows(iter([part[mask[at]]])) == wanted
 
 
 def nested_loops(of: Job, cps: tuple[int, ...]) -> Iterator[Plan]:

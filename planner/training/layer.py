@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from planner.blocks import operators
-from planner.blocks.operator import Core, Logits, Operator, Product, Scan, Share, Stream, Traffic
+from planner.blocks.operator import Axis, Core, Logits, Operator, Product, Scan, Share, Stream, Traffic
 from planner.blocks.record import Block, Experts, Kind
 from planner.cost import collectives, context
 from planner.cost import operators as kernels
@@ -282,24 +282,31 @@ def _exposed(job: Job, share: Share, ops: Sequence[Operator]) -> tuple[Num, Num,
     What hides tensor-parallel traffic beside products (Userbuffers) works between the accelerators of one host.
     """
     seconds: dict[str, Num] = {"tp": 0.0, "etp": 0.0, "cp": 0.0, "ep": 0.0}
+    members: dict[str, collectives.Group] = {}
     for op in ops:
         for one in op.traffic:
-            seconds[one.axis] = seconds[one.axis] + traffic_time(job, share, one)
+            if one.axis not in members:
+                members[one.axis] = _members(job, share, one.axis)
+            seconds[one.axis] = seconds[one.axis] + traffic_time(job, share, one, members[one.axis])
     ep = seconds["ep"] * (1.0 - job.framework.expert_overlap) if share.overlap else seconds["ep"]
     hidden = share.tp <= float(job.cluster.node.count)
     left = np.where(hidden, job.framework.tp_exposed, max(job.framework.tp_exposed, 1.0))[()]
     return left * (seconds["tp"] + seconds["etp"]), seconds["cp"], ep
 
 
-@formula(lambda job, share, traffic: f"{traffic.axis} {traffic.kind}", unit="s")
-def traffic_time(job: Job, share: Share, traffic: Traffic) -> Num:
+def _members(job: Job, share: Share, axis: Axis) -> collectives.Group:
+    """Who takes part in what a piece sends along an axis."""
+    axes = Mesh(cp=share.cp, tp=share.tp, ep=share.ep, etp=share.etp)
+    return collectives.group(job.cluster, *axes.group(axis))
+
+
+@formula(lambda job, share, traffic, members: f"{traffic.axis} {traffic.kind}", unit="s")
+def traffic_time(job: Job, share: Share, traffic: Traffic, members: collectives.Group) -> Num:
     """Seconds of one operator's sends in one pass, hidden or not.
 
     With sequence parallelism an all-reduce is an all-gather and a reduce-scatter of the same traffic (Korthikanti 2022,
     4.2.2).
     """
-    axes = Mesh(cp=share.cp, tp=share.tp, ep=share.ep, etp=share.etp)
-    members = collectives.group(job.cluster, *axes.group(traffic.axis))
     match traffic.kind:
         case "all_reduce":
             return traffic.calls * collectives.all_reduce(members, traffic.bytes)
