@@ -29,7 +29,10 @@ pp: [1, 2]
 ROUNDS = 5
 PROGRAM = """\
 import sys, time
-from planner import sweep
+try:
+    from planner.questions import sweep
+except ImportError:  # an older checkout
+    from planner import sweep
 read = sweep.read_sweep(sys.argv[1], "benchmark")
 run, cells = (read.run, list(read.cells())) if hasattr(read, "run") else (sweep.run_cell, read)
 run(cells[0])
