@@ -117,7 +117,30 @@ def nanotron(job: Job, tree: Tree) -> None:
     job.values["sp"] = str(job.get("tp_mode", "")).upper() == "REDUCE_SCATTER"
 
 
+EVALUATION = ("per_device_eval_batch_size", "eval_batch_size")
+SWITCHES = (
+    "eval_strategy",
+    "evaluation_strategy",
+    "do_eval",
+    "evals_per_epoch",
+    "eval_steps",
+    "val_size",
+    "val_set_size",
+)
+
+
+def trainer(job: Job, tree: Tree) -> None:
+    """Evaluation holds the logits of a batch of its own."""
+    leaves = {path.lstrip("-").rpartition(".")[2].replace("-", "_"): leaf for path, leaf in tree.leaves.items()}
+    on = [leaf for name in SWITCHES if (leaf := leaves.get(name)) is not None and truth(leaf) and leaf.value != "no"]
+    said = next((leaves[name] for name in EVALUATION if name in leaves), None)
+    batch = int(said.value) if said is not None and str(said.value).isdigit() else 0
+    if said is not None and (on or job.format.name == "axolotl") and batch > job.get("b", 1):
+        job.name(said, ("memory",), "logits of evaluation, at a larger batch than training has, are not weighed")
+
+
 HABITS: dict[str, Callable[[Job, Tree], None]] = {
+    **dict.fromkeys(("transformers", "llamafactory", "swift", "axolotl"), trainer),
     "torchtune": torchtune,
     "automodel": chunked,
     "verl": reinforcement,

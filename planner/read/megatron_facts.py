@@ -185,7 +185,16 @@ def formats(facts: Facts) -> dict[str, Any]:
 
 def named(facts: Facts) -> tuple[NotModelled, ...]:
     """What no table of options can tell: it takes two of them together."""
-    return (*mixed_moments(facts), *dense_mask(facts), *both_offloaded(facts))
+    return (*mixed_moments(facts), *dense_mask(facts), *both_offloaded(facts), *evaluated(facts))
+
+
+def evaluated(facts: Facts) -> tuple[NotModelled, ...]:
+    """Logits of evaluation, where its micro-batch is larger than that of training."""
+    option = "eval-micro-batch-size"
+    if (facts.options.whole(option) or 0) <= facts.b:
+        return ()
+    why = "logits of evaluation, at a larger batch than training has, are not weighed"
+    return (NotModelled(f"--{option}", facts.text(option), ("memory",), why, facts.options.line(option)),)
 
 
 def both_offloaded(facts: Facts) -> tuple[NotModelled, ...]:

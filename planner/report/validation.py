@@ -184,15 +184,15 @@ COLUMNS = (
 CLASS_COLUMNS = (
     *map(Column, ("runs", "median", "p90")),
     Column("bias", 2),
-    Column("median over sources", 6, head="sources"),
-    Column("p90 over sources", 7, head="p90"),
-    Column("steps in band", 3, head="in band"),
+    Column("source", 6, head="sources"),
+    Column("its p90", 7, head="p90"),
+    Column("in band", 3, head="in band"),
     Column("peaks", 4),
-    Column("median of memory", 1, head="median"),
-    Column("p90 of memory", 1, head="p90"),
-    Column("peaks in band", 5, head="in band"),
+    Column("memory", 1, head="median"),
+    Column("its p90", 1, head="p90"),
+    Column("held", 5, head="in band"),
     Column("fits", 1),
-    Column("share that fits", 1, head="share"),
+    Column("share", 1, head="share"),
 )
 
 

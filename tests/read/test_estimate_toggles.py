@@ -13,6 +13,7 @@ from planner.read.configured import read_format
 from planner.read.context import Context
 from planner.read.format import find_format
 from planner.read.question import _known
+from planner.read.script import read_any
 from planner.read.table import Group
 from planner.read.tree import Leaf, Tree
 from planner.search import Candidate
@@ -232,3 +233,14 @@ def test_the_rest_is_named(name: str) -> None:
         tree = Tree({one: Leaf(value, 1, one) for one, value in (BASES[name] | {key: "zzz"}).items()})
         found = read_format(tree, form, Context(16, nodes=2)).not_modelled
         assert any(one.option == key and one.why and one.touches == group.touches for one in found), option
+
+
+@pytest.mark.parametrize(("batch", "named"), [(16, True), (1, False)])
+def test_evaluation_at_a_larger_batch_is_named(batch: int, named: bool) -> None:
+    """Its logits are held, too, and nothing weighs them."""
+    text = (
+        "model_name_or_path: Qwen/Qwen2.5-7B\nstage: sft\nfinetuning_type: full\ndataset: d\ntemplate: qwen\n"
+        f"cutoff_len: 2048\nper_device_train_batch_size: 1\nper_device_eval_batch_size: {batch}\neval_strategy: steps\n"
+    )
+    found = {one.option for one in read_any(text, Context(8)).not_modelled}
+    assert ("per_device_eval_batch_size" in found) == named
