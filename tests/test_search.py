@@ -12,7 +12,7 @@ import pytest
 
 from planner.plan import INTEGERS, Plan
 from planner.questions.train import problem as recommend_problem
-from planner.schedules import offered
+from planner.schedules import SCHEDULES, offered
 from planner.search import Candidate, Problem, layout, search
 from planner.training.job import Job
 from planner.training.policies import policies
@@ -167,7 +167,10 @@ class TestGrids:
 
 
 def nested_loops(of: Job, cps: tuple[int, ...]) -> Iterator[Plan]:
-    """Everything that the rules allow, by trying everything; a schedule's order is moot on one rank."""
+    """Everything that the rules allow, by trying everything; a schedule's order is moot on one rank.
+
+    Stages without a layer are legal where somebody states them, and not searched.
+    """
     gpus, layers = of.cluster.gpus, of.model.layers
     powers = (1, 2, 4, 8)
     experts = powers if of.model.moe else (1,)
@@ -186,7 +189,8 @@ def nested_loops(of: Job, cps: tuple[int, ...]) -> Iterator[Plan]:
             if pp > 1 or schedule == of.framework.schedules[0]:
                 plan = Plan(**fixed, v=v, b=b, m=m, sp=sp, zero=zero, recompute_layers=k, head=head)
                 plan = Plan(**{n: getattr(plan, n) for n in INTEGERS}, schedule=schedule, **policy)
-                yield plan[np.flatnonzero(legal(of, plan)[0])]
+                searched = pp * np.asarray(SCHEDULES[schedule].cuts(v)) <= layers
+                yield plan[np.flatnonzero(legal(of, plan)[0] & searched)]
 
 
 @pytest.mark.parametrize(
