@@ -6,6 +6,8 @@ from stage 1, gradients from stage 2, weights from stage 3.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from planner.frozen import frozen
@@ -75,6 +77,7 @@ class Optimizer:
             head, which matrix optimizers leave to Adam.
         master: fp32 weights beside those of the products; without, gradients are in 16 bit as well.
         paged: moments lie in memory that the driver moves between host and device.
+        in_backward: each parameter is updated, and its gradient freed, as soon as the backward pass has it.
     """
 
     words: str
@@ -83,6 +86,7 @@ class Optimizer:
     ends: float = 0.0
     master: bool = True
     paged: bool = False
+    in_backward: bool = False
 
 
 BLOCKWISE = 2.0 * (STORED["int8"] + STORED["fp32"] / 256.0)
@@ -105,7 +109,14 @@ OPTIMIZERS = {
     "muon": Optimizer("Muon, Adam for embedding and head", "Liu 2025, arXiv:2502.16982, 2.2", 4.0, ends=4.0),
     "sgd": Optimizer("SGD", "PyTorch torch/optim/sgd.py", 0.0, master=False),
 }
-"""By name. Adafactor's rows and columns of a second moment are a few in ten thousand of a matrix and left out."""
+OPTIMIZERS |= {
+    f"{name}-in-backward": replace(
+        OPTIMIZERS[name], words=f"{OPTIMIZERS[name].words} in the backward pass", in_backward=True
+    )
+    for name in ("adam", "adam-bf16", "adam-8bit", "sgd")
+}
+"""By name. Updates in the backward pass: Lv 2023, arXiv:2306.09782 (LOMO); torchtune's optimizer_in_bwd. Adafactor's
+rows and columns of a second moment are a few in ten thousand of a matrix and left out."""
 
 
 def optimizer_states(optimizer: str, gradient_bytes: float, recipe: Recipe) -> StateBytes:

@@ -135,6 +135,7 @@ def work(job: Job, base: Reading, zero: int) -> dict[str, Any]:
     pure = job.get("pure") or (job.get("pure16") and not zero)
     if optimizer == "adam" and pure and fields.get("method", "full") == "full":
         optimizer = "adam-bf16"
+    optimizer += "-in-backward" if job.get("in_backward") else ""
     fields |= expressed(job, "optimizer", optimizer, {"optimizer": "adam"})
     fields |= expressed(job, "offload", base.workload.get("offload") or job.get("offload", "none"), {})
     if base.target == "deepspeed" and "precision" not in job.said and "precision" in base.workload:

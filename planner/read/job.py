@@ -23,7 +23,7 @@ a step, dp_shard ranks that share the states, bits of a quantised base, nodes, p
 
 MAY_BE_ZERO = ("rank", "lora_dim", "bits", "fsdp_version", "prompt", "response")
 
-FLAGS = ("sp", "reshard", "tied")
+FLAGS = ("sp", "reshard", "tied", "in_backward")
 
 BOTH = ("memory", "time")
 WORDS: dict[str, tuple[tuple[str, Any], ...]] = {
@@ -39,6 +39,7 @@ WORDS: dict[str, tuple[tuple[str, Any], ...]] = {
         (r"(.*[._])?adafactor", "adafactor"),
         (r"(.*[._])?(dist_?)?muon", "muon"),
         (r"(.*[._])?sgd", "sgd"),
+        (r"(.*[._])?lomo", "sgd-in-backward"),
         (
             r"(.*[._])?(fused_?|decoupled_?|cpu|deepspeedcpu|distributed_fused_)?adamw?"
             r"(_(hf|torch|torch_fused|torch_xla|apex_fused|torch_npu_fused))?",

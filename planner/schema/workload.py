@@ -21,6 +21,10 @@ Optimizer = Literal[
     "adafactor",
     "muon",
     "sgd",
+    "adam-in-backward",
+    "adam-bf16-in-backward",
+    "adam-8bit-in-backward",
+    "sgd-in-backward",
 ]
 Offload = Literal["none", "optimizer", "parameters", "activations"]
 LossKernel = Literal["eager", "in-place", "fused", "chunked", "vocab-parallel", "linear"]

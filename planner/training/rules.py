@@ -13,7 +13,7 @@ from planner.stages import chunk_layers, short_chunks
 from planner.training.expert_rules import EXPERT_RULES
 from planner.training.frameworks import FRAMEWORK_RULES
 from planner.training.job import Job
-from planner.training.memory import state_bytes
+from planner.training.memory import in_backward, state_bytes
 from planner.training.policies import recomputable
 from planner.training.rule import MEGATRON, Rule, divides, head_worth, host_bytes
 
@@ -204,6 +204,12 @@ RULES: tuple[Rule, ...] = (
         lambda j, p: (p.pp == 1) | (p.zero <= j.framework.zero_with_pipeline),
         "{framework} combines pp > 1 with ZeRO {deepest} at most, not {zero}",
         "DeepSpeed runtime/pipe/engine.py; Megatron-LM training/arguments.py",
+    ),
+    Rule(
+        "update_in_backward",
+        lambda j, p: (p.m == 1) | (not in_backward(j)),
+        "{optimizer} frees gradients as they come and accumulates none: m=1, not m={m}",
+        "torchtune recipes/full_finetune_single_device.py; Lv 2023, arXiv:2306.09782",
     ),
     Rule(
         "recompute_layers",

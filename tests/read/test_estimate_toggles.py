@@ -194,7 +194,7 @@ def pair(group: Group, option: str, keys: Keys) -> tuple[Any, Any]:
         return (keys.get(option, 4), keys.get(option, 4) * 2)
     if option == "model.lora_attn_modules":
         return ["q_proj", "k_proj", "v_proj", "output_proj"], []
-    if option == "model.apply_lora_to_mlp" or switch or field in ("sp", "reshard"):
+    if option == "model.apply_lora_to_mlp" or switch or field in ("sp", "reshard", "in_backward"):
         return True, False
     return VALUES.get(field, (1, 2))
 

@@ -15,7 +15,7 @@ from planner.schema.workload import LossKernel, Optimizer
 from planner.training.estimate import estimate, step_time
 from planner.training.job import Job
 from planner.training.memory import state_bytes
-from planner.training.moments import rank_moments
+from planner.training.moments import peak_memory, rank_moments
 from planner.training.rule import host_bytes
 from planner.training.rules import first_broken
 from tests.jobs import job
@@ -162,3 +162,22 @@ def test_the_loss_of_a_framework_that_gathers_logits() -> None:
 def test_moments_of_the_recipe() -> None:
     """Of plain Adam only."""
     assert state_bytes(llama()).moments == 8 and state_bytes(llama(optimizer="adam-bf16-moments")).moments == 4
+
+
+def test_updates_in_the_backward_pass_hold_one_gradient() -> None:
+    """Lv 2023, arXiv:2306.09782: 8.03e9 gradients of 2 bytes become those of the largest tensor, 128,256 x 4,096."""
+    plan = Plan(b=1, m=1, recompute_layers=32, schedule="1f1b").floats()
+    behind, inside = (
+        peak_memory(job("llama3-8b", "1xA100", "any", seq=4096, batch=1, optimizer=name), plan).memory
+        for name in ("adam-bf16", "adam-bf16-in-backward")
+    )
+    assert behind.gradients == pytest.approx(2 * 8.03e9, rel=0.01)
+    assert inside.gradients == pytest.approx(2 * 128256 * 4096, rel=0.01)
+    assert inside.optimizer == behind.optimizer
+
+
+def test_updates_in_the_backward_pass_accumulate_nothing() -> None:
+    """torchtune refuses gradient_accumulation_steps beside optimizer_in_bwd."""
+    of = job("llama3-8b", "1xA100", "any", seq=4096, batch=4, optimizer="sgd-in-backward")
+    rule = first_broken(of, Plan(b=1, m=4, schedule="1f1b"))
+    assert rule is not None and rule.name == "update_in_backward"

@@ -19,6 +19,7 @@ OPTIMIZERS = {
     "adam-8bit-paged": "paged_adamw_8bit",
     "adafactor": "adafactor",
     "sgd": "sgd",
+    "sgd-in-backward": "lomo",
 }
 """--optim by our optimizers."""
 
