@@ -243,10 +243,10 @@ def test_context_parallelism_is_tried_where_sequences_are_long(seq: int, tried: 
 def test_what_an_option_opens_is_no_longer_named() -> None:
     """Every option that the answer names does what it says."""
     of = job("llama3.1-8b", "2x8xH100", seq=4096, batch=32)
-    assert [option.split()[0] for _, option in untried(of, Bounds())] == ["--cp", "--tp", "--dp-replicate"]
+    assert [option.split()[0] for _, option in untried(of, Bounds())] == ["--cp", "--tp", "--dp-replicate", "--offload"]
     wide = Bounds(ranges={name: Range(1) for name in ("cp", "tp", "dp_replicate")})
-    assert untried(of, wide) == (("allgather over cp", "--cp-comm allgather"),)
-    pinned = of.workload.model_copy(update={"context": "allgather"})
+    assert [option for _, option in untried(of, wide)] == ["--cp-comm allgather", "--offload activations"]
+    pinned = of.workload.model_copy(update={"context": "allgather", "offload": "activations"})
     assert untried(replace(of, workload=pinned), wide) == ()
     plans_of = {
         (p.tp, p.cp, p.dp_replicate) for batch in plans(of, wide) for p in (batch[i] for i in range(len(batch)))

@@ -267,6 +267,7 @@ TINY_HOST = cluster("8xA100").model_copy(
 OFFLOAD = job(small_model(), TINY_HOST, "any", seq=256, batch=16, offload="optimizer")
 
 TITAN_A2A = job(small_model(), "8xA100", "torchtitan", seq=256, batch=16, context="a2a")
+IN_BACKWARD = job(small_model(), "8xA100", "any", seq=256, batch=16, optimizer="sgd-in-backward")
 ALL_TO_ALL = job(small_model(), "8xA100", "any", seq=256, batch=16, context="a2a")
 MEGATRON_MOE = job(small_model(moe=EXPERTS), "8xA100", "megatron-core", seq=256, batch=16)
 OFFLOAD_ALL = job(small_model(), "8xA100", "any", seq=256, batch=16, offload="parameters")
@@ -291,6 +292,7 @@ BREAKS: dict[str, tuple[Job, Plan, str]] = {
     "framework_zero": (TITAN, Plan(zero=1, **BATCH_16), "no ZeRO stage 1; it has 3"),
     "zero_ranks": (SMALL, Plan(tp=8, m=16, zero=1), "ZeRO 1"),
     "zero_pipeline": (DEEPSPEED, Plan(pp=2, dp=4, m=4, zero=2), "ZeRO 1 at most, not 2"),
+    "update_in_backward": (IN_BACKWARD, Plan(**BATCH_16), "m=1, not m=2"),
     "recompute_layers": (SMALL, Plan(pp=2, dp=4, m=4, recompute_layers=5), "k=5"),
     "selective": (SMALL, Plan(modules=("core_attn",), **BATCH_16), "flash"),
     "context_kind": (TITAN_A2A, Plan(cp=2, dp=4, m=4, zero=3), "torchtitan .* by a2a over cp=2"),

@@ -1,4 +1,4 @@
-"""Products of experts against operator tables of inference kernels, of which training reaches 0.92."""
+"""Products of experts against operator tables of inference kernels, of which training reaches a share."""
 
 from __future__ import annotations
 
@@ -18,6 +18,10 @@ TABLES = {
 """TFLOP/s by tokens an expert: NVIDIA aiconfigurator, experts of 1,536 behind 4,096, 16 bit, balanced."""
 
 
+KEPT = {"4xGB300": 1.0}
+"""Share of it in training, else 0.92: power lowers clocks (notes of the profile)."""
+
+
 @pytest.mark.parametrize("on", TABLES)
 def test_rate_by_tokens_an_expert(on: str) -> None:
     part = cluster(on).accelerator
@@ -25,7 +29,7 @@ def test_rate_by_tokens_an_expert(on: str) -> None:
         pair = [Product(float(tokens), n, k, 16.0, grouped=True) for n, k in ((3072, 4096), (4096, 1536))]
         seconds = sum(gemm_time(part, "bf16", one) for one in pair)
         reached = sum(one.flops for one in pair) / seconds / 1e12
-        assert reached == pytest.approx(0.92 * teraflops, rel=0.25)
+        assert reached == pytest.approx(KEPT.get(on, 0.92) * teraflops, rel=0.25)
 
 
 def test_other_products_have_the_part_s_own_rate() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -76,7 +75,7 @@ CASES = [
 
 
 @pytest.mark.parametrize("target", TUNERS)
-def test_plans_survive(target: str, tmp_path: Path) -> None:
+def test_plans_survive(target: str) -> None:
     """Over presets, clusters and kinds of training: every field of job and plan, nothing left out of account."""
     count = 0
     for _, preset, cluster, n in (case for case in CASES if case[0] == target):
@@ -84,7 +83,7 @@ def test_plans_survive(target: str, tmp_path: Path) -> None:
         for plan in drawn(target, one, 2, n):
             setup, count = Setup(one, plan), count + 1
             for files in texts(target, setup):
-                back, reading = read(files, tmp_path)
+                back, reading = read(files)
                 assert not reading.problems and not reading.ignored and not reading.not_modelled, files[0].text
                 assert not differences(setup, back), files[0].text
                 assert back.job.model.name == one.model.name
