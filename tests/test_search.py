@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from itertools import product
 from typing import Any
 
@@ -51,10 +52,17 @@ def rows(batches: Iterator[Plan]) -> list[Plan]:
     return [batch[i].scalar() for batch in batches for i in range(len(batch))]
 
 
-def scored(of: Job, problem: Problem) -> tuple[list[Candidate], list[Candidate]]:
-    """All that fit and all that miss, by brute force, cheapest (leanest) first."""
+@cache
+def candidates(of: Job) -> tuple[Candidate, ...]:
+    """Every legal plan by brute force, with its toy cost and need, which no capacity changes."""
+    problem = toy(of, 0.0)
     everything = [plan for plan in rows(plans(of, Bounds())) if first_broken(of, plan) is None]
-    all_ = [Candidate(p, float(problem.cost(p)), float(problem.need(p))) for p in everything]
+    return tuple(Candidate(p, float(problem.cost(p)), float(problem.need(p))) for p in everything)
+
+
+def scored(of: Job, problem: Problem) -> tuple[list[Candidate], list[Candidate]]:
+    """All that fit and all that miss, cheapest (leanest) first."""
+    all_ = candidates(of)
     fit = sorted((c for c in all_ if c.need <= problem.capacity), key=lambda c: c.order)
     miss = sorted((c for c in all_ if c.need > problem.capacity), key=lambda c: c.need)
     return fit, miss
