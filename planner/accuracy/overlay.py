@@ -90,9 +90,13 @@ def yaml_text(profile: Profile) -> str:
 
 def plain(record: Record) -> dict[str, Any]:
     """A record as YAML's own types, quantities with their units; what equals the default is left out."""
+    fields = type(record).model_fields
+    for default in (field.default for field in fields.values()):
+        if isinstance(default, Record):
+            type(default).model_rebuild()  # built on first use, which a default's schema is not for pydantic 2.7
     properties = type(record).model_json_schema()["properties"]
     facts = {}
-    for name, field in type(record).model_fields.items():
+    for name, field in fields.items():
         value = getattr(record, name)
         if value is None or value == field.default:
             continue
