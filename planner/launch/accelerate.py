@@ -112,4 +112,5 @@ TARGET = Target(
     only_file,
     "accelerate.yaml for a script of your own",
     LOSSES_OWN | {"offload": ("parameters",)},
+    preset="hf-fsdp",
 )

@@ -103,4 +103,5 @@ TARGET = Target(
     only_file,
     "a YAML of its fine-tuning recipe",
     {"loss": tuple(LOSSES)},
+    preset="hf-fsdp",
 )

@@ -130,4 +130,5 @@ TARGET = Target(
     only_file,
     "a Python file with HybridParallelPlugin",
     LOSSES_OWN | {"offload": ("optimizer",)},
+    preset="colossalai",
 )

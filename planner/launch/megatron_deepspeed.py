@@ -192,4 +192,5 @@ TARGET = Target(
     flag_lines,
     "flags of its pretrain_gpt.py and ds_config.json",
     {"offload": ("optimizer",)},
+    preset="megatron-deepspeed",
 )

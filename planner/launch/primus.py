@@ -47,4 +47,5 @@ TARGET = Target(
     only_file,
     "an experiment of one module, pre_trainer",
     megatron.EXPRESSES,
+    preset="primus",
 )

@@ -251,4 +251,5 @@ TARGET = Target(
     only_file,
     "train.toml",
     {"offload": ("parameters",)},
+    preset="torchtitan",
 )

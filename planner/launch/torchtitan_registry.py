@@ -133,4 +133,5 @@ TARGET = Target(
     flag_lines,
     "--module, --config and options over that base",
     {"offload": ("parameters",), "loss": ("chunked",)},
+    preset="torchtitan",
 )

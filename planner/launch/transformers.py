@@ -103,4 +103,5 @@ TARGET = Target(
     flag_lines,
     "options of the Trainer, with ds_config.json or fsdp.json beside them",
     {"loss": ANYTHING, "offload": ("optimizer", "parameters")},
+    preset="hf",
 )

@@ -140,4 +140,5 @@ TARGET = Target(
     flag_lines,
     "overrides of its trainer for whole sequences",
     {"loss": ("linear",), "offload": ("activations",)},
+    preset="hf-fsdp",
 )

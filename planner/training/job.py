@@ -7,6 +7,7 @@ from dataclasses import field
 from planner.blocks.record import Structure
 from planner.blocks.structure import structure
 from planner.catalog.recipes import packaged_recipe
+from planner.cost.memory import OPTIMIZERS
 from planner.cost.quantize import SIXTEEN, computes
 from planner.errors import PlannerError
 from planner.frozen import frozen
@@ -76,6 +77,11 @@ class Job:
             return (self.workload.context,)
         tried = tuple(kind for kind in self.framework.context if kind != "allgather")
         return tried or self.framework.context
+
+    @property
+    def in_backward(self) -> bool:
+        """Whether gradients go one by one, as the backward pass updates their parameters."""
+        return OPTIMIZERS[self.workload.optimizer].in_backward and not self.lora
 
     @property
     def lora(self) -> bool:

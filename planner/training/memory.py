@@ -12,7 +12,7 @@ from planner.blocks import operators
 from planner.blocks.operator import Core, Logits, Operator, Product, Share
 from planner.blocks.record import Block, Kind
 from planner.cost.losses import LOSSES, alive
-from planner.cost.memory import OPTIMIZERS, StateBytes, optimizer_states
+from planner.cost.memory import StateBytes, optimizer_states
 from planner.cost.quantize import resident_bytes
 from planner.cost.recompute import Kept, kept
 from planner.cost.runs import on_equal
@@ -329,14 +329,9 @@ def states(job: Job, plan: Plan, row: HeldRow, shards: Shards) -> States:
         weights * stashed,
         gathers * blocks,
         gathers * ends,
-        each.gradient * lone(row) if in_backward(job) else _divided(each.gradient, dense, expert, shards.gradients),
+        each.gradient * lone(row) if job.in_backward else _divided(each.gradient, dense, expert, shards.gradients),
         optimizer,
     )
-
-
-def in_backward(job: Job) -> bool:
-    """Whether gradients go one by one, as the backward pass updates their parameters."""
-    return OPTIMIZERS[job.workload.optimizer].in_backward and not job.lora
 
 
 def lone(row: HeldRow) -> Num:
@@ -346,7 +341,7 @@ def lone(row: HeldRow) -> Num:
 
 def updated(job: Job, row: HeldRow, shards: Shards) -> Num:
     """Parameters that one rank updates at once."""
-    if in_backward(job):
+    if job.in_backward:
         return lone(row)
     if job.lora:
         return row.held.adapters / shards.optimizer[0]

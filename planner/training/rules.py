@@ -13,7 +13,7 @@ from planner.stages import chunk_layers, short_chunks
 from planner.training.expert_rules import EXPERT_RULES
 from planner.training.frameworks import FRAMEWORK_RULES
 from planner.training.job import Job
-from planner.training.memory import in_backward, state_bytes
+from planner.training.memory import state_bytes
 from planner.training.policies import recomputable
 from planner.training.rule import MEGATRON, Rule, divides, head_worth, host_bytes
 
@@ -207,7 +207,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "update_in_backward",
-        lambda j, p: (p.m == 1) | (not in_backward(j)),
+        lambda j, p: (p.m == 1) | (not j.in_backward),
         "{optimizer} frees gradients as they come and accumulates none: m=1, not m={m}",
         "torchtune recipes/full_finetune_single_device.py; Lv 2023, arXiv:2306.09782",
     ),
