@@ -100,13 +100,17 @@ def questions(draw: st.DrawFn) -> Asked:
 
 
 def layouts(of: Job, pins: Pins) -> Iterator[tuple[int, ...]]:
-    """Every (tp, cp, pp, dp, ep): tp inside the scale-up domain and cp = 1 unless asked otherwise."""
+    """Every (tp, cp, pp, dp, ep, etp): tp inside the scale-up domain and cp = 1 unless asked otherwise, etp 1 or tp."""
     gpus, moe = of.cluster.gpus, of.model.moe
     tps = pins.get("tp") or range(1, of.cluster.domain + 1)
     for tp, cp, pp in product(tps, pins.get("cp") or (1,), range(1, of.model.layers + 1)):
         if gpus % (tp * cp * pp) == 0:
             dp = gpus // (tp * cp * pp)
-            yield from ((tp, cp, pp, dp, ep) for ep in range(1, (moe.experts if moe else 1) + 1) if dp * cp % ep == 0)
+            yield from (
+                (tp, cp, pp, dp, ep, etp)
+                for ep, etp in product(range(1, (moe.experts if moe else 1) + 1), {1, tp} if moe else {1})
+                if tp * dp * cp % (ep * etp) == 0
+            )
 
 
 def stages(of: Job, pins: Pins, pp: int) -> Iterator[tuple[int, int, int]]:
@@ -123,15 +127,16 @@ def stages(of: Job, pins: Pins, pp: int) -> Iterator[tuple[int, int, int]]:
 
 def every(of: Job, pins: Pins) -> Iterator[Plan]:
     """Every plan inside the pins, legal or not, a batch of arrays per layout and schedule."""
-    names = ("tp", "cp", "pp", "dp", "ep")
+    names = ("tp", "cp", "pp", "dp", "ep", "etp")
     inside = [
         row
         for row in layouts(of, pins)
         if all(value in pins.get(name, (value,)) for name, value in zip(names, row, strict=True))
     ]
-    sharded = any(dp * cp > 1 for _, cp, _, dp, _ in inside)
-    for tp, cp, pp, dp, ep in inside:
-        fixed = {"tp": tp, "cp": cp, "pp": pp, "dp": dp, "ep": ep}
+    sharded = any(dp * cp > 1 for _, cp, _, dp, _, _ in inside)
+    for row in inside:
+        fixed = dict(zip(names, row, strict=True))
+        pp, dp = fixed["pp"], fixed["dp"]
         if BATCH % dp:
             continue
         bs = [b for b in range(1, BATCH // dp + 1) if BATCH // dp % b == 0 and b in pins.get("micro-batch", (b,))]

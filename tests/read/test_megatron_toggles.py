@@ -106,6 +106,7 @@ TOGGLES: dict[str, tuple[Changes, str | None]] = {
     "bf16": ({"fp16": ""}, None),
     "attention-backend": ({}, "unfused"),
     "transformer-impl": ({}, "local"),
+    "eval-micro-batch-size": ({}, "7"),
     "use-flash-attn": ({"transformer-impl": "local"}, ""),
     "cpu-offloading-num-layers": ({}, "4"),
     "optimizer-cpu-offload": ({"use-precision-aware-optimizer": "", "use-distributed-optimizer": ""}, ""),
