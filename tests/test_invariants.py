@@ -11,7 +11,7 @@ from typing import Any
 import jsonschema
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from planner.blocks.structure import structure
@@ -186,6 +186,10 @@ def test_relaxed_limits_never_worsen_the_best(of: Job, limits: Bounds, factor: f
 
 
 @given(jobs, bounds())
+@example(
+    asked("llama3-70b", "2x8xH100", "any", 8),
+    Bounds({"b": Range(1, 1), "zero": Range(0, 0), "recompute_layers": Range(1, 1)}),
+)
 @some(2)
 def test_the_leanest_plans_decide_whether_any_fits(of: Job, limits: Bounds) -> None:
     """What the smallest cluster and the pins that stand in the way are found with."""

@@ -80,13 +80,14 @@ def lean(bounds: Bounds) -> Bounds:
     """The leanest plans inside the bounds: one sequence at a time, fewest chunks per rank, all recomputed or nothing.
 
     If none of them fits, none does. What is pinned stays. Recomputing needs room for a layer, so that nothing may be
-    leaner than all where a rank has few layers; a schedule of two chunks may hold less than one of one (V-Min).
+    leaner than all where a rank has few layers; a schedule of two chunks may hold less than one of one (V-Min), and of
+    a pinned number of layers per chunk more chunks recompute more.
     """
     ranges, schedules, policies = dict(bounds.ranges), bounds.schedules, bounds.recompute
     known = [SCHEDULES[name] for name in SCHEDULES if schedules is None or name in schedules]
     if schedules is None or not all(one.undivided for one in known):
         ranges.setdefault("b", Range(1, 1))
-    if any(one.takes(1) for one in known):
+    if "recompute_layers" not in ranges and any(one.takes(1) for one in known):
         ranges.setdefault("v", Range(only=frozenset(one.chunks for one in known if one.chunks)))
     if "recompute_layers" not in ranges and (policies is None or "full" in policies):
         policies = frozenset({"none", "full"}) & (policies or {"none", "full"})
