@@ -45,7 +45,8 @@ def fewest(limits: Limits) -> Point | None:
 @pytest.mark.parametrize("name", ["fewest", "cheapest", "fastest"])
 def test_time_is_tokens_times_flops_over_achieved_flops(name: str) -> None:
     """tokens x FLOPs per token / (GPUs x peak x MFU) = time; cost = GPUs x hours x price."""
-    p: Point = getattr(asked(), name)
+    p = asked().best[name]
+    assert p is not None
     job = p.ranked.job
     achieved = p.gpus * getattr(job.cluster.accelerator.peak, job.workload.precision) * p.ranked.mfu
     seconds = TOKENS * model_flops(job.model, float(job.workload.seq)) / achieved
@@ -121,7 +122,7 @@ def test_the_ladder() -> None:
 @pytest.mark.parametrize(("pins", "gpus"), [({"dp": "3"}, 3), ({"dp": "5", "tp": "8"}, 40), ({"pp": "3"}, 3)])
 def test_pinned_degrees_have_sizes(pins: dict[str, str], gpus: int) -> None:
     """Multiples of what is pinned are tried, on the ladder or not."""
-    found = size(ask_size("llama2-7b", "H100", max_gpus=64, **pins)).fewest
+    found = size(ask_size("llama2-7b", "H100", max_gpus=64, **pins)).best["fewest"]
     assert found is not None and found.gpus == gpus
 
 

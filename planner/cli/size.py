@@ -24,7 +24,9 @@ _Budget = Annotated[str | None, asks(_LIMITS, "--budget", says="Most US dollars:
 _Price = Annotated[
     list[str] | None, asks(_LIMITS, "--price", says="US dollars per GPU and hour: H100=2.5/h; ranks by money")
 ]
-_Objective = Annotated[str | None, asks(_LIMITS, "--objective", says="fewest, cheapest or fastest")]
+_Objective = Annotated[
+    str | None, asks(_LIMITS, "--objective", says="What counts: fewest (default), cheapest, fastest ...")
+]
 _Most = Annotated[int | None, asks(_LIMITS, "--max-gpus", says="Most GPUs that are tried (1024; 16384 under limits)")]
 _Failures = Annotated[str | None, asks(_FAIL, "--failures", says="How often nodes fail: 4/1000node-days")]
 _Checkpoint = Annotated[str | None, asks(_FAIL, "--checkpoint", says="Time to write a checkpoint (60s)")]

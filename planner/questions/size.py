@@ -16,20 +16,10 @@ from planner.questions.batch import BATCHES
 from planner.questions.pins import no_legal_plan
 from planner.questions.train import Ranked, caveats, problem, usable_memory
 from planner.search import search
-from planner.sizing.answers import (
-    Nearest,
-    Rung,
-    cheapest,
-    fastest,
-    fewest,
-    fewest_of_each,
-    front,
-    nearest,
-    pays_until,
-    scaling,
-)
+from planner.sizing.answers import Nearest, Rung, fewest_of_each, front, nearest, pays_until, scaling
 from planner.sizing.binding import Binding, binding, short
 from planner.sizing.limits import Limits, read_budget, read_deadline, read_failures, read_price, read_tokens
+from planner.sizing.objective import OBJECTIVES, Sizes
 from planner.sizing.point import Kind, Point, Run, climb, on, tried
 from planner.training.space import plans
 
@@ -42,13 +32,6 @@ MOST_LIMITED = 16384
 MOST_KINDS = 12
 
 _COUNT = re.compile(r"^\d+\s*[x×*]\s*\D|:\d+$")
-
-OBJECTIVES = {
-    "fewest": "fewest GPUs within the limits",
-    "cheapest": "least money within the limits",
-    "fastest": "least time within the limits",
-}
-"""What can be asked for, in words."""
 
 
 @frozen
@@ -70,9 +53,10 @@ class SizeQuestion:
 
 @frozen
 class SizeAnswer:
-    """Sizes that keep the limits; None where none does.
+    """Sizes that keep the limits.
 
     Attributes:
+        best: by each objective that is answered; None where no size keeps the limits.
         each: the fewest GPUs of each kind within the limits, in the order asked.
         nearest: what comes nearest when nothing keeps the limits; front: over time, GPUs and, if it counts, money.
         curve: of the kind that answers; pays: its last size before scaling stops to pay.
@@ -81,9 +65,7 @@ class SizeAnswer:
     """
 
     question: SizeQuestion
-    fewest: Point | None
-    cheapest: Point | None
-    fastest: Point | None
+    best: dict[str, Point | None]
     each: list[Point]
     nearest: Nearest
     front: list[Point]
@@ -97,8 +79,7 @@ class SizeAnswer:
     @property
     def answer(self) -> Point | None:
         """The one that the objective names."""
-        found: Point | None = getattr(self, self.question.objective)
-        return found
+        return self.best[self.question.objective]
 
 
 def ask_size(
@@ -132,7 +113,7 @@ def ask_size(
     library = open_library(job.get("profiles"), job.get("strict", False))
     names = kind_names(gpu)
     prices = read_prices(price, names, library)
-    money = bool(price) or limits.budget is not None or objective == "cheapest"
+    money = bool(price) or limits.budget is not None or (objective is not None and OBJECTIVES[objective].priced)
     most = _most(max_gpus, limits)
     found = [kind(name, model, library, most, prices.get(name), **job) for name in names]
     kinds = tuple(k for k, _ in found)
@@ -159,12 +140,13 @@ def kind_names(text: str) -> list[str]:
 def _check_limits(run: Run, limits: Limits, objective: str | None) -> None:
     """Refuse limits that mean nothing together."""
     if objective is not None and objective not in OBJECTIVES:
-        raise PlannerError(f"--objective {objective!r:.40} is unknown", [f"{k:<10}{v}" for k, v in OBJECTIVES.items()])
+        known = [f"{name:<10}{one.words}" for name, one in OBJECTIVES.items()]
+        raise PlannerError(f"--objective {objective!r:.40} is unknown", known)
     for option, value in (("--deadline", limits.deadline), ("--budget", limits.budget)):
         if value is not None and run.tokens is None:
             raise PlannerError(f"{option} needs to know how much is to be trained", f"--tokens 2e12 {option} ...")
-    if run.tokens is None and objective == "cheapest":
-        raise PlannerError("--objective cheapest needs to know how much is to be trained", "--tokens 2e12")
+    if run.tokens is None and objective is not None and OBJECTIVES[objective].priced:
+        raise PlannerError(f"--objective {objective} needs to know how much is to be trained", "--tokens 2e12")
 
 
 def _most(asked: int | None, limits: Limits) -> int:
@@ -256,15 +238,12 @@ def size(question: SizeQuestion) -> SizeAnswer:
     if not points and not misses:
         raise illegal(q.kinds[0], tried(q.kinds[0], q.most)[-1])
     each = fewest_of_each(climbs, q.limits, q.run, q.most)
-    least = fewest(each)
-    found = {"fewest": least, "cheapest": _money(q, cheapest(points, q.limits)), "fastest": _fastest(q, points)}
-    head = found[q.objective]
+    best = _best(q, Sizes(points, each, q.limits))
+    head = best[q.objective]
     curve = scaling(next((c for c in climbs if c and head is not None and c[0].kind is head.kind), []))
     return SizeAnswer(
         question=q,
-        fewest=least,
-        cheapest=found["cheapest"],
-        fastest=found["fastest"],
+        best=best,
         each=each,
         nearest=nearest(points, q.limits),
         front=front(points, q.money),
@@ -277,14 +256,11 @@ def size(question: SizeQuestion) -> SizeAnswer:
     )
 
 
-def _money(question: SizeQuestion, found: Point | None) -> Point | None:
-    return found if question.money else None
-
-
-def _fastest(question: SizeQuestion, points: Sequence[Point]) -> Point | None:
-    """The fastest size; without tokens to train on only when asked for, since it is the largest."""
-    wanted = question.run.tokens is not None or question.objective == "fastest"
-    return fastest(points, question.limits) if wanted else None
+def _best(question: SizeQuestion, sizes: Sizes) -> dict[str, Point | None]:
+    """What each objective chooses that was asked for or is answered beside it."""
+    ends, asked = question.run.tokens is not None, question.objective
+    answered = {n: one for n, one in OBJECTIVES.items() if n == asked or one.beside(question.money, ends)}
+    return {name: one.best(sizes) for name, one in answered.items()}
 
 
 def _miss(kind: Kind, most: int) -> Ranked | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from planner.errors import PlannerError
 from planner.report.page_rows import CELLS, CHECK, CURVE, LOADS, SERVING, SIZES, TRAINING, Kind, Row
+from planner.sizing.objective import OBJECTIVES
 from planner.units import format_count
 
 Document = Mapping[str, Any]
@@ -46,7 +47,7 @@ def _loads(document: Document) -> list[Row]:
 
 
 def _sizes(document: Document) -> list[Row]:
-    return _titled(document, document["points"], ("answer", "fewest", "cheapest", "fastest"))
+    return _titled(document, document["points"], ("answer", *OBJECTIVES))
 
 
 def _titled(document: Document, rows: Sequence[Row], names: Sequence[str]) -> list[Row]:

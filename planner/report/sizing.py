@@ -70,8 +70,7 @@ def header(answer: SizeAnswer) -> list[str]:
 
 
 def _named(answer: SizeAnswer) -> list[tuple[str, Point]]:
-    found = {"fewest": answer.fewest, "cheapest": answer.cheapest, "fastest": answer.fastest}
-    return [(name, p) for name, p in found.items() if p is not None]
+    return [(name, p) for name, p in answer.best.items() if p is not None]
 
 
 COLUMNS = (
@@ -128,7 +127,7 @@ def thinned(points: Sequence[Point], most: int) -> list[Point]:
 def reasons(answer: SizeAnswer, head: Point) -> list[str]:
     """Why this size, how sure, what it costs where, how it scales."""
     lines = []
-    if answer.fewest is head and answer.binding is not None:
+    if answer.best.get("fewest") is head and answer.binding is not None:
         lines.append(f"Why      no fewer: {binding_words(answer.binding, answer)}.")
     lines.append(f"Band     {band_words(head.ranked)}")
     if head.bill is not None:

@@ -15,6 +15,7 @@ from planner.report.sizing_words import nearest_words, time_range
 from planner.report.words import largest_part, miss
 from planner.sizing.answers import Rung
 from planner.sizing.money import Bill, instances
+from planner.sizing.objective import OBJECTIVES
 from planner.sizing.point import Kind, Point
 
 SCHEMA = "planner.size/1"
@@ -31,9 +32,7 @@ def size(answer: SizeAnswer) -> dict[str, Any]:
         "fits_as_requested": answer.answer is not None,
         "answer": optional(answer.answer),
         "binding_constraint": _binding(answer),
-        "fewest": optional(answer.fewest),
-        "cheapest": optional(answer.cheapest),
-        "fastest": optional(answer.fastest),
+        **{name: optional(answer.best.get(name)) for name in OBJECTIVES},
         "fewest_of_each_gpu": [point(p) for p in answer.each],
         "nearest": {
             "quickest_within_budget": optional(answer.nearest.quickest),
