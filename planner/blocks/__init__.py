@@ -57,12 +57,12 @@ def block(kind: Block, share: Share) -> tuple[Operator, ...]:
     """norm, mixer, addition; norm, feed-forward part, addition; a second norm before each addition of a sandwich."""
     if kind.wide:
         return tuple(map(_widened, block(replace(kind, wide=False), replace(share, operand=share.activation))))
-    parts = ((MIXERS, kind.mixer), (FEEDS, kind.feed))
+    parts = ((MIXERS, kind.mixer, ("qkv_linear", "mlp_norm")), (FEEDS, kind.feed, ("", "attn_norm")))
     return tuple(
         op
-        for table, part in parts
+        for table, part, feeds in parts
         if part is not None
-        for op in _residual(kind, share, table[type(part)](part, kind.hidden, share), isinstance(part, LOOSE))
+        for op in _residual(kind, share, table[type(part)](part, kind.hidden, share), isinstance(part, LOOSE), feeds)
     )
 
 
@@ -71,13 +71,18 @@ LOOSE = (Latent, Experts)
 (NVIDIA/Megatron-LM core/models/gpt/gpt_layer_specs.py, core/transformer/transformer_layer.py)."""
 
 
-def _residual(kind: Block, share: Share, part: tuple[Operator, ...], loose: bool) -> tuple[Operator, ...]:
-    """Experts are sent what the norm gives, in 16 bit; a linear layer keeps it as its operand."""
+def _residual(
+    kind: Block, share: Share, part: tuple[Operator, ...], loose: bool, feeds: tuple[str, str]
+) -> tuple[Operator, ...]:
+    """Experts are sent what the norm gives, in 16 bit; a linear layer keeps it as its operand.
+
+    `feeds`: modules that read what the norm gives, and what the addition gives.
+    """
     linear = part[0].part != "router"
-    before = norm(share, kind.hidden, kind.norm_vectors, share.operand if linear else None)
+    before = norm(share, kind.hidden, kind.norm_vectors, share.operand if linear else None, feeds[0])
     before = replace(before, modules=("layernorm",)) if loose else before
     behind = (norm(share, kind.hidden, kind.norm_vectors),) if kind.sandwich else ()
-    return (before, *part, *behind, addition(share, kind.hidden, kind.dropout))
+    return (before, *part, *behind, addition(share, kind.hidden, kind.dropout, feeds[1]))
 
 
 def _widened(op: Operator) -> Operator:

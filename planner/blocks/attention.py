@@ -54,6 +54,7 @@ def operators(mixer: Attention, hidden: int, share: Share) -> tuple[Operator, ..
             Product(t, held, hidden, fused=3),
             weights=held * hidden + bias,
             saved=share.activation * t * held,
+            feeds="core_attn",
         ),
         *_norms(mixer, share, width - own, own),
         Operator("rotation", "attention", Stream(2.0 * share.activation * t * width, 2.0)),
@@ -99,6 +100,7 @@ def projection(share: Share, hidden: int, own: Num, bias: bool) -> Operator:
         weights=own * hidden + (hidden if bias else 0.0),
         saved=(share.activation + share.copied) * share.tokens * own,
         traffic=(Traffic("tp", "all_reduce", share.joined * share.tokens * hidden),),
+        feeds="attn_proj",
     )
 
 

@@ -79,6 +79,7 @@ def experts(feed: Experts, hidden: int, share: Share) -> tuple[Operator, ...]:
             saved=share.operand * routed * hidden,
             traffic=tuple(Traffic("ep", "dispatch", each * sent, 1.0, *routing) for each in ways),
             modules=("moe",),
+            feeds="expert_fc1",
         ),
         Operator("permutation", "experts", _permutation(share, routed * hidden), modules=("moe",)),
         *_routed(feed, hidden, share, Product(routed / local, (one.matrices - 1) * width, hidden, local, grouped=True)),
@@ -128,7 +129,7 @@ def _between(hidden: int, latent: int, share: Share) -> tuple[Operator, ...]:
 
 def _routed(feed: Experts, hidden: int, share: Share, up: Product) -> tuple[Operator, ...]:
     first, activation = _matrices(feed.expert, hidden, share, up, "experts", ("moe",))
-    return replace(first, expert=True), replace(activation, modules=("moe", "moe_act"))
+    return replace(first, expert=True, feeds="moe_act"), replace(activation, modules=("moe", "moe_act"))
 
 
 def _shared(feed: Experts, hidden: int, share: Share) -> tuple[Operator, ...]:

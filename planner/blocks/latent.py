@@ -38,6 +38,7 @@ def operators(mixer: Latent, hidden: int, share: Share) -> tuple[Operator, ...]:
             weights=mixer.kv_rank * up,
             saved=share.activation * t * heads * (mixer.head_dim + mixer.value),
             modules=("mla_up_proj",),
+            feeds="core_attn",
         ),
         Operator(
             "rotation",
@@ -99,7 +100,7 @@ def _queries(mixer: Latent, hidden: int, share: Share) -> tuple[Operator, ...]:
     kept = share.activation * share.tokens * width
     if mixer.query_rank is None:
         product = Product(share.tokens, width, hidden)
-        return (Operator("query", "attention", product, weights=hidden * width, saved=kept),)
+        return (Operator("query", "attention", product, weights=hidden * width, saved=kept, feeds="core_attn"),)
     rank = mixer.query_rank
     return (
         Operator(
@@ -116,5 +117,6 @@ def _queries(mixer: Latent, hidden: int, share: Share) -> tuple[Operator, ...]:
             weights=rank * width,
             saved=kept,
             modules=("mla_up_proj",),
+            feeds="core_attn",
         ),
     )

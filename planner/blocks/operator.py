@@ -223,6 +223,7 @@ class Operator:
         saved: bytes that it leaves for the backward pass: its output where that is read again, masks, statistics.
         working: bytes that live only while its own backward pass runs.
         traffic: what it sends; modules: recompute modules that run it again (Megatron-LM's --recompute-modules names).
+        feeds: module whose input is what it leaves (Megatron-LM's --offload-modules names).
         cache: what it keeps for later tokens when serving.
     """
 
@@ -235,6 +236,7 @@ class Operator:
     working: Num = 0.0
     traffic: tuple[Traffic, ...] = ()
     modules: tuple[str, ...] = ()
+    feeds: str = ""
     cache: Cache | None = None
 
     def within(self, modules: tuple[str, ...]) -> bool:

@@ -116,6 +116,9 @@ class Request:
     offload_layers: Annotated[
         int, asks(_JOB, "--offload-layers", says="Layers of a rank that offload activations; 0: all")
     ] = 0
+    offload_modules: Annotated[
+        str | None, asks(_JOB, "--offload-modules", says="Modules whose inputs are offloaded: core_attn, moe_act ...")
+    ] = None
     cp_comm: Annotated[
         str | None,
         asks(_JOB, "--cp-comm", says="p2p (ring), a2a, a2a+p2p or allgather (default: the framework's fastest)"),

@@ -1,4 +1,4 @@
-"""Recomputation: what a layer keeps, what its backward pass runs again, and what that frees.
+"""What a layer keeps: what its backward pass runs again, what goes to the host, and what that frees.
 
 | policy    | kept per layer                        | run again                  |
 |-----------|---------------------------------------|----------------------------|
@@ -14,8 +14,11 @@ nothing.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from planner.blocks.operator import Operator
 from planner.formula import formula
 from planner.frozen import frozen
 from planner.plan import Num
@@ -46,6 +49,14 @@ class Kept:
 def kept(everything: Num, freed: Num, boundary: Num) -> Kept:
     """Split a layer's activations by what the policy keeps; `freed` bytes are those that its modules store."""
     return Kept(everything - freed, boundary, everything, freed)
+
+
+def away_bytes(ops: Sequence[Operator], offloaded: tuple[str, ...], again: tuple[str, ...]) -> Num:
+    """Inputs of the modules that are offloaded, but for those that recomputation does not keep.
+
+    GPT-3 175B in 16 bit at s = 2048, b = 1, tp = 8, core_attn: 2 * 2048 * 3 * 12288/8 = 18.9e6 bytes a layer.
+    """
+    return sum((op.saved for op in ops if op.feeds in offloaded and not op.within(again)), start=0.0)
 
 
 def recomputed_layers(k: Num, v: Num, layers: Num) -> Num:

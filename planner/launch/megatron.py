@@ -242,8 +242,10 @@ def loss_flags(job: Job) -> list[Flag]:
 
 
 def activation_flags(job: Job) -> list[Flag]:
-    """Layers whose activations lie in host memory."""
-    away = job.workload.offload == "activations"
+    """Layers whose activations lie in host memory, or modules whose inputs do."""
+    away, modules = job.workload.offload == "activations", job.workload.offload_modules
+    if modules:
+        return [("--fine-grained-activation-offloading",), ("--offload-modules", *modules)]
     return [number("cpu-offloading-num-layers", offloaded_layers(job))] if away else []
 
 

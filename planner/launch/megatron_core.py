@@ -173,7 +173,9 @@ def graphs(setup: Setup) -> dict[str, Any]:
 
 
 def offloading(job: Job) -> dict[str, Any]:
-    """Activations in host memory."""
+    """Activations in host memory: of so many layers, or the inputs of modules."""
+    if modules := job.workload.offload_modules:
+        return {"fine_grained_activation_offloading": True, "offload_modules": [*modules]}
     away = {name: int(value) for name, value in as_fields(megatron.activation_flags(job)).items()}
     return away | ({"cpu_offloading": True} if away else {})
 

@@ -23,7 +23,7 @@ from planner.schedules import ALL, SCHEDULES, offered
 from planner.schema.framework import Framework
 from planner.schema.hardware import Cluster
 from planner.schema.model import Model
-from planner.schema.workload import Workload
+from planner.schema.workload import OFFLOADED, Workload
 from planner.training.defaults import default_precision, default_sequence, usual_batch
 from planner.training.job import Job
 from planner.training.space import Bounds
@@ -91,8 +91,9 @@ def ask(
 ) -> Question:
     """Look up the names, fill in the defaults and check the counts.
 
-    `options` are those of `EXPERTS`, and tp, cp, ep, etp, pp, dp, dp_replicate, v, zero, sp, head, expert_overlap and
-    recompute_layers as "4" or "2..8". `network` and an open `library` go before the node's own and `profiles`.
+    `options` are those of `EXPERTS`, offload_layers, offload_modules, and as "4" or "2..8" tp, cp, ep, etp, pp, dp,
+    dp_replicate, v, zero, sp, head, expert_overlap and recompute_layers. `network` and an open `library` go before the
+    node's own and `profiles`.
 
     Raises:
         PlannerError: whatever is wrong with the question.
@@ -103,12 +104,13 @@ def ask(
     narrow = {"fp8_param_gather": fp8_param_gather, "bf16_first": bf16_first, "bf16_last": bf16_last}
     chosen: dict[str, Any] = narrow | {"attention": attention, "method": method, "optimizer": optimizer}
     modules, dispatcher, experts = _experts(options)
+    away = _offloaded(offload, options.pop("offload_layers", None), options.pop("offload_modules", None))
     trained = adapters(method, lora_rank, options.pop("lora_targets", None), options.pop("base", None))
     recipe = library.recipe(precision or default_precision(cluster.value)).value
     ranges = {n: parse_range(n, text) for n, text in (options | {"b": micro_batch}).items() if text is not None}
     said = (global_batch, batch_tokens, gradient_accumulation_steps, seq or default_sequence(shape.value))
     batch, reckoned = sequences(*said, cluster.value.gpus, ranges)
-    chosen |= {"offload": offload, "loss": loss, "context": cp_comm, "precision": recipe.name} | trained | experts
+    chosen |= away | {"loss": loss, "context": cp_comm, "precision": recipe.name} | trained | experts
     workload, defaults = _workload(shape.value, cluster.value, seq, batch, chosen, preset.value.tunes)
     check_schedules(preset.value)
     job = kept_free(Job(shape.value, cluster.value, workload, preset.value, recipe), margin, strict_fit)
@@ -124,15 +126,30 @@ def _trainer(method: str, options: dict[str, Any]) -> str:
     return "megatron-core" if method not in ("lora", "qlora") or split else "hf"
 
 
-EXPERTS = ("recompute_modules", "dispatcher", "cuda_graphs", "imbalance", "capacity_factor", "offload_layers")
+EXPERTS = ("recompute_modules", "dispatcher", "cuda_graphs", "imbalance", "capacity_factor")
 """Options of layers with experts, which are text or numbers."""
 
 
 def _experts(options: dict[str, Any]) -> tuple[str | None, str | None, dict[str, Any]]:
     """Modules and dispatcher as asked for, and fields of Workload: taken out of the options."""
-    modules, dispatcher, graphs, imbalance, capacity, away = (options.pop(name, None) for name in EXPERTS)
+    modules, dispatcher, graphs, imbalance, capacity = (options.pop(name, None) for name in EXPERTS)
     fields = {"graphs": graphs or "none", "imbalance": 1.0 if imbalance is None else imbalance, "capacity": capacity}
-    return modules, dispatcher, fields | {"offload_layers": away or 0}
+    return modules, dispatcher, fields
+
+
+def _offloaded(offload: str, layers: int | None, modules: str | None) -> dict[str, Any]:
+    """What lives in host memory, as fields of Workload; naming modules means their activations.
+
+    Raises:
+        PlannerError: unknown modules, or another offload or layers beside them.
+    """
+    named = _names("offload-modules", modules, OFFLOADED)
+    if named is None:
+        return {"offload": offload, "offload_layers": layers or 0}
+    if offload not in ("none", "activations") or layers:
+        beside = "--offload-layers" if layers else f"--offload {offload:.40}"
+        raise PlannerError(f"--offload-modules is of --offload activations, not of {beside}", "leave out one")
+    return {"offload": "activations", "offload_modules": tuple(name for name in OFFLOADED if name in named)}
 
 
 def _bounds(

@@ -21,6 +21,7 @@ from planner.read.reading import Problem, Reading, did_you_mean
 from planner.read.table import table
 from planner.schedules import MEGATRON, run_by
 from planner.schema.model import Model
+from planner.schema.workload import OFFLOADED
 from planner.stages import chunk_layers, lettered
 from planner.units import whole_number
 from planner.wording import schema_problem
@@ -234,6 +235,8 @@ def _offload(facts: Facts) -> dict[str, Any]:
     """What lives on the host: the optimizer's states, else the activations of so many layers."""
     if facts.has("optimizer-cpu-offload"):
         return {"offload": "optimizer"}
+    if facts.away:
+        return {"offload": "activations", "offload_modules": tuple(name for name in OFFLOADED if name in facts.away)}
     return {"offload": "activations", "offload_layers": facts.offloaded} if facts.offloaded else {"offload": "none"}
 
 

@@ -14,6 +14,7 @@ from planner.launch.megatron_layout import read_layout
 from planner.read.options import Options
 from planner.read.table import NotModelled
 from planner.schema.formats import STORED
+from planner.schema.workload import OFFLOADED
 from planner.units import format_bytes
 
 COUNTS = {
@@ -80,6 +81,13 @@ class Facts:
         """What selective recomputation covers."""
         said = self.options.texts("recompute-modules")
         return tuple(name for text in said for name in text.split()) or ("core_attn",)
+
+    @property
+    def away(self) -> tuple[str, ...]:
+        """Modules whose inputs lie in host memory."""
+        if not self.has("fine-grained-activation-offloading"):
+            return ()
+        return tuple(name for text in self.options.texts("offload-modules") for name in text.split())
 
     @property
     def sp(self) -> bool:
@@ -185,7 +193,19 @@ def formats(facts: Facts) -> dict[str, Any]:
 
 def named(facts: Facts) -> tuple[NotModelled, ...]:
     """What no table of options can tell: it takes two of them together."""
-    return (*mixed_moments(facts), *dense_mask(facts), *both_offloaded(facts), *evaluated(facts))
+    return (
+        *(*mixed_moments(facts), *dense_mask(facts), *both_offloaded(facts), *evaluated(facts)),
+        *unknown_modules(facts),
+    )
+
+
+def unknown_modules(facts: Facts) -> tuple[NotModelled, ...]:
+    """Modules whose inputs go to the host and of which no operator is known."""
+    strange = " ".join(name for name in facts.away if name not in OFFLOADED)
+    if not strange:
+        return ()
+    why, line = "inputs of this module are weighed on the device", facts.options.line("offload-modules")
+    return (NotModelled("--offload-modules", strange, ("memory", "time"), why, line),)
 
 
 def evaluated(facts: Facts) -> tuple[NotModelled, ...]:
@@ -199,8 +219,8 @@ def evaluated(facts: Facts) -> tuple[NotModelled, ...]:
 
 def both_offloaded(facts: Facts) -> tuple[NotModelled, ...]:
     """Activations in host memory beside an offloaded optimizer."""
-    option = "cpu-offloading-num-layers"
-    if not facts.offloaded or not facts.has("optimizer-cpu-offload"):
+    option = "fine-grained-activation-offloading" if facts.away else "cpu-offloading-num-layers"
+    if not (facts.offloaded or facts.away) or not facts.has("optimizer-cpu-offload"):
         return ()
     why = "beside an offloaded optimizer activations are weighed on the device"
     return (NotModelled(f"--{option}", facts.text(option), ("memory", "time"), why, facts.options.line(option)),)

@@ -218,6 +218,14 @@ SWITCHES: tuple[Check, ...] = (
         "config",
     ),
     Check(
+        "fine_grained_offload",
+        "fine-grained-activation-offloading",
+        lambda f: not f.has("fine-grained-activation-offloading") or bool(f.away and not f.offloaded),
+        "--fine-grained-activation-offloading needs --offload-modules, and no --cpu-offloading-num-layers",
+        CONFIG,
+        "config",
+    ),
+    Check(
         "torch_fsdp2",
         "use-torch-fsdp2",
         _torch_fsdp2,

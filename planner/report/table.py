@@ -79,6 +79,7 @@ def trained(job: Job) -> str:
         method += f" of {w.lora_targets}"
     away = {"none": "", "parameters": ", parameters and optimizer offloaded"}
     away |= {"activations": f", activations of {w.offload_layers} layers offloaded"} if w.offload_layers else {}
+    away |= {"activations": f", inputs of {', '.join(w.offload_modules)} offloaded"} if w.offload_modules else {}
     offload = away.get(w.offload, f", {w.offload} offloaded")
     narrow = ", weights below 16 bit" if w.fp8_param_gather else ""
     narrow += f", {w.bf16_first} + {w.bf16_last} layers in 16 bit" if w.bf16_first or w.bf16_last else ""

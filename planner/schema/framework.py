@@ -65,6 +65,7 @@ class Framework(Profile):
         dispatchers: how tokens reach experts, the plainest first (`planner.cost.dispatch`).
         expert_overlap: share of expert traffic hidden beside another micro-batch, on request; 0: it cannot.
         recompute_modules: parts of a layer that can be recomputed by themselves (`planner.cost.recompute`).
+        offloads_modules: the inputs of single modules can be moved to the host, instead of whole layers.
         piped_floor, piped_floor_tp: added to the host's floor of a layer's forward and backward together in a pipeline
             over several nodes with tp > 1: piped_floor + tp * piped_floor_tp (nanotron; 0 elsewhere).
         tp_exposed, dp_hidden: share of TP traffic left exposed; share of the last backward that hides DP traffic.
@@ -135,6 +136,7 @@ class Framework(Profile):
     expert_overlap: Share = 0.0
     dispatchers: tuple[DispatcherName, ...] = ("alltoall",)
     recompute_modules: tuple[ModuleName, ...] = ("core_attn",)
+    offloads_modules: bool = False
     piped_floor: Seconds = 0.0
     piped_floor_tp: Seconds = 0.0
     tp_exposed: Share

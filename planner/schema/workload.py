@@ -1,6 +1,6 @@
 """The job: what is trained, on what batch, in which precision, with which optimizer."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
@@ -27,6 +27,8 @@ Optimizer = Literal[
     "sgd-in-backward",
 ]
 Offload = Literal["none", "optimizer", "parameters", "activations"]
+OffloadModule = Literal["attn_norm", "qkv_linear", "core_attn", "attn_proj", "mlp_norm", "expert_fc1", "moe_act"]
+OFFLOADED: tuple[str, ...] = get_args(OffloadModule)
 LossKernel = Literal["eager", "in-place", "fused", "chunked", "vocab-parallel", "linear"]
 Graphs = Literal["none", "partial", "full"]
 FlashKernel = Literal["flash1", "flash2", "flash3", "cudnn", "triton", "trtllm", "ck"]
@@ -64,6 +66,7 @@ class Workload(Record):
         offload: "optimizer" keeps optimizer states in host memory and updates on the CPU; "parameters" the weights of a
             ZeRO-3 shard as well; "activations" what blocks keep for the backward pass, all but two blocks' worth.
         offload_layers: of "activations", layers of every rank that do so (0: all).
+        offload_modules: of "activations", modules whose inputs go; none: whole layers.
     """
 
     seq: Positive
@@ -78,6 +81,7 @@ class Workload(Record):
     optimizer: Optimizer = "adam"
     offload: Offload = "none"
     offload_layers: Whole = 0
+    offload_modules: tuple[OffloadModule, ...] = ()
     loss: LossKernel | None = None
     fp8_param_gather: bool = False
     bf16_first: Whole = 0

@@ -14,7 +14,7 @@ from planner.blocks.record import Block, Kind
 from planner.cost.losses import LOSSES, alive
 from planner.cost.memory import StateBytes, optimizer_states
 from planner.cost.quantize import resident_bytes
-from planner.cost.recompute import Kept, kept
+from planner.cost.recompute import Kept, away_bytes, kept
 from planner.cost.runs import on_equal
 from planner.formula import formula
 from planner.frozen import frozen
@@ -47,6 +47,7 @@ class Held:
             elements of a block that adapters read.
         kept: activation bytes by policy; late: those that the weight gradient needs, inputs and gradients of outputs.
         logits: bytes of the loss; working: of its backward pass. narrow: parameters of products below 16 bit.
+        away: activation bytes that modules hand to the host.
     """
 
     dense: Num
@@ -60,6 +61,7 @@ class Held:
     frozen: Num = 0.0
     frozen_expert: Num = 0.0
     read: Num = 0.0
+    away: Num = 0.0
 
 
 @frozen
@@ -173,6 +175,7 @@ def _held_row(
             row.sum([one.frozen for one in kinds]),
             row.sum([one.frozen_expert for one in kinds]),
             row.sum([one.read for one in kinds]),
+            row.sum([one.away for one in kinds]),
         ),
     )
 
@@ -186,11 +189,11 @@ def held(job: Job, plan: Plan, kind: Kind, share: Share) -> Held:
     logits = 0.0 if isinstance(kind, Block) else _loss_bytes(job, plan, ops)
     adapters = adapter_parameters(ops, job.workload.lora_rank, job.workload.lora_targets)
     narrow = sum(narrow_of(ops)) if job.recipe.quantize else 0.0
-    late, working = late_bytes(ops, share.operand), _working(ops)
-    if not job.lora:
-        return Held(dense, expert, adapters, policy, logits, working, late, narrow)
-    working, read = working + widened_bytes(job, ops), adapter_inputs(ops, job.workload.lora_targets)
-    return Held(dense, expert, adapters, policy, logits, working, late, narrow, *frozen_bytes(job, ops), read)
+    late, working = late_bytes(ops, share.operand), _working(ops) + (widened_bytes(job, ops) if job.lora else 0.0)
+    away = job.framework.activation_factor * away_bytes(ops, job.workload.offload_modules, plan.modules)
+    base: tuple[Num, Num] = frozen_bytes(job, ops) if job.lora else (0.0, 0.0)
+    read = adapter_inputs(ops, job.workload.lora_targets) if job.lora else 0.0
+    return Held(dense, expert, adapters, policy, logits, working, late, narrow, *base, read, away)
 
 
 def _kept(job: Job, kind: Block, ops: tuple[Operator, ...], share: Share, modules: tuple[str, ...]) -> Kept:
@@ -268,7 +271,7 @@ def shards_of(plan: Plan) -> Shards:
     return Shards(over(1), over(2), over(3))
 
 
-def _divided(bytes: float, dense: Num, expert: Num, over: tuple[Num, Num]) -> Num:
+def divided(bytes: float, dense: Num, expert: Num, over: tuple[Num, Num]) -> Num:
     """Bytes per parameter times each rank's shard."""
     own = bytes * dense / over[0]
     return own + bytes * expert / over[1] if present(expert) else own
@@ -297,9 +300,9 @@ def states(job: Job, plan: Plan, row: HeldRow, shards: Shards) -> States:
     each, framework = state_bytes(job), job.framework
     dense, expert = row.held.dense, row.held.expert
     if job.lora:
-        weights = _divided(1.0, row.held.frozen, row.held.frozen_expert, shards.weights)
+        weights = divided(1.0, row.held.frozen, row.held.frozen_expert, shards.weights)
     else:
-        weights = _divided(each.weight, dense, expert, shards.weights)
+        weights = divided(each.weight, dense, expert, shards.weights)
     if framework.shard_is_master and each.master and not job.lora:
         weights = np.where(plan.zero >= 3, 0.0, weights)[()]
     if job.lora:
@@ -313,11 +316,11 @@ def states(job: Job, plan: Plan, row: HeldRow, shards: Shards) -> States:
     stashed = SCHEDULES[plan.schedule].stashed(plan.pp, plan.m, plan.v, row.rank)
     away = job.workload.offload in ("optimizer", "parameters")
     on_device = 0.0 if away else each.resident
-    optimizer = _divided(on_device + framework.sharded_bytes, dense, expert, shards.optimizer)
+    optimizer = divided(on_device + framework.sharded_bytes, dense, expert, shards.optimizer)
     if each.ends and not away and not job.lora:
-        optimizer = optimizer + _divided(each.ends, row.ends, 0.0, shards.optimizer)
+        optimizer = optimizer + divided(each.ends, row.ends, 0.0, shards.optimizer)
     if framework.fixed_bytes:
-        optimizer = optimizer + _divided(framework.fixed_bytes, dense, expert, shards.weights)
+        optimizer = optimizer + divided(framework.fixed_bytes, dense, expert, shards.weights)
     gathers = np.where(plan.zero >= 3, each.gathered, 0.0)[()]
     largest = row.largest * (size(job.base) / size(job.recipe.base)) if narrowed(job) else row.largest
     blocks, ends = 2.0 * largest, largest + row.widest
@@ -329,7 +332,7 @@ def states(job: Job, plan: Plan, row: HeldRow, shards: Shards) -> States:
         weights * stashed,
         gathers * blocks,
         gathers * ends,
-        each.gradient * lone(row) if job.in_backward else _divided(each.gradient, dense, expert, shards.gradients),
+        each.gradient * lone(row) if job.in_backward else divided(each.gradient, dense, expert, shards.gradients),
         optimizer,
     )
 
@@ -337,12 +340,3 @@ def states(job: Job, plan: Plan, row: HeldRow, shards: Shards) -> States:
 def lone(row: HeldRow) -> Num:
     """Parameters whose gradient is there at once where each goes as it comes: at most those of a block or of an end."""
     return np.maximum(row.largest, row.widest)
-
-
-def updated(job: Job, row: HeldRow, shards: Shards) -> Num:
-    """Parameters that one rank updates at once."""
-    if job.in_backward:
-        return lone(row)
-    if job.lora:
-        return row.held.adapters / shards.optimizer[0]
-    return _divided(1.0, row.held.dense, row.held.expert, shards.optimizer)

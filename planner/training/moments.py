@@ -32,7 +32,7 @@ from planner.frozen import frozen
 from planner.plan import Num, Plan
 from planner.stages import present
 from planner.training.job import Job
-from planner.training.memory import HeldRow, Shards, States, held_rows, shards_of, state_bytes, states, updated
+from planner.training.memory import HeldRow, Shards, States, divided, held_rows, lone, shards_of, state_bytes, states
 
 MOMENTS = ("load", "loss", "backward", "reduction", "optimizer step")
 """In the order in which they come."""
@@ -174,13 +174,26 @@ def offloaded_activations(job: Job, plan: Plan) -> Num:
     plan = plan.floats()
     rows = held_rows(job, plan)
     shares = [(row, recomputed_share(plan.recompute_layers, plan.v, row.layers)) for row in rows]
-    return reduce(np.maximum, [_away(job, row) * stored(row, again) for row, again in shares])
+    return reduce(np.maximum, [_gone(job, row, again) for row, again in shares])
 
 
 def activations_away(job: Job, plan: Plan) -> Num:
     """Bytes of one micro-batch that the rank with most sends to the host."""
     shares = [(row, recomputed_share(plan.recompute_layers, plan.v, row.layers)) for row in held_rows(job, plan)]
-    return reduce(np.maximum, [_away(job, row) * _each(row, again) for row, again in shares])
+    return reduce(np.maximum, [_sent(job, row, again) for row, again in shares])
+
+
+def _sent(job: Job, row: HeldRow, again: Num) -> Num:
+    """Bytes of one micro-batch that a rank sends: the inputs of modules, or all that some of its layers keep."""
+    if job.workload.offload_modules:
+        return (1.0 - again) * row.held.away
+    return _away(job, row) * _each(row, again)
+
+
+def _gone(job: Job, row: HeldRow, again: Num) -> Num:
+    """Bytes of all micro-batches in flight that have been sent."""
+    modules = job.workload.offload_modules
+    return row.flight * _sent(job, row, again) if modules else _away(job, row) * stored(row, again)
 
 
 def _away(job: Job, row: HeldRow) -> Num:
@@ -194,8 +207,9 @@ def on_device(job: Job, row: HeldRow, again: Num) -> Num:
     held = stored(row, again)
     if job.workload.offload != "activations":
         return held
-    gone = _away(job, row) * held
-    return held - gone + np.minimum(gone, 2.0 * _each(row, again) / np.maximum(row.layers, 1.0))
+    gone = _gone(job, row, again)
+    near = 2.0 * (_sent(job, row, again) if job.workload.offload_modules else _each(row, again))
+    return held - gone + np.minimum(gone, near / np.maximum(row.layers, 1.0))
 
 
 def stored(row: HeldRow, again: Num) -> Num:
@@ -272,3 +286,12 @@ def _temporaries(job: Job, plan: Plan, row: HeldRow, shards: Shards) -> Num:
     mine = updated(job, row, shards)
     most = np.where(plan.zero >= 3, framework.sub_group or np.inf, np.inf)[()]
     return more * np.minimum(mine, most)
+
+
+def updated(job: Job, row: HeldRow, shards: Shards) -> Num:
+    """Parameters that one rank updates at once."""
+    if job.in_backward:
+        return lone(row)
+    if job.lora:
+        return row.held.adapters / shards.optimizer[0]
+    return divided(1.0, row.held.dense, row.held.expert, shards.optimizer)

@@ -242,6 +242,12 @@ RULES: tuple[Rule, ...] = (
         "DeepSpeed runtime/zero/config.py (offload_param)",
     ),
     Rule(
+        "offload_modules",
+        lambda j, p: j.framework.offloads_modules or not j.workload.offload_modules,
+        "{framework} does not move the inputs of single modules to the host",
+        f"framework preset; {MEGATRON} core/transformer/transformer_config.py",
+    ),
+    Rule(
         "host_memory",
         _host_memory,
         "offloaded states need {host_need} of host memory per node, {node} has {host_has}",

@@ -109,6 +109,8 @@ TOGGLES: dict[str, tuple[Changes, str | None]] = {
     "eval-micro-batch-size": ({}, "7"),
     "use-flash-attn": ({"transformer-impl": "local"}, ""),
     "cpu-offloading-num-layers": ({}, "4"),
+    "fine-grained-activation-offloading": ({"offload-modules": "core_attn"}, ""),
+    "offload-modules": ({"fine-grained-activation-offloading": ""}, "core_attn"),
     "optimizer-cpu-offload": ({"use-precision-aware-optimizer": "", "use-distributed-optimizer": ""}, ""),
     "main-grads-dtype": ({"use-precision-aware-optimizer": "", "use-distributed-optimizer": ""}, "bf16"),
     "optimizer": ({}, "muon"),

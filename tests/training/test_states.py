@@ -122,6 +122,24 @@ def test_offloaded_layers() -> None:
     assert float(host_bytes(of, Plan(dp=8, zero=1, m=8, recompute_layers=32))) == pytest.approx(8 * 20 * boundary)
 
 
+def test_inputs_of_modules() -> None:
+    """Of every layer q, k and v go, 2 * s * b * (4096 + 2*1024) bytes; two layers hold theirs, the host has all."""
+    away = 2 * TOKENS * (4096 + 2 * 1024)
+    of = llama("8xA100", offload="activations", offload_modules=("core_attn",))
+    kept, left = (float(at(one, "loss", dp=8).activations) for one in (llama("8xA100"), of))
+    assert kept - left == pytest.approx(30 * away)
+    assert float(host_bytes(of, Plan(dp=8, zero=1, m=8))) == pytest.approx(8 * 32 * away)
+
+
+def test_inputs_that_are_recomputed_are_not_kept_anywhere() -> None:
+    """What the experts' first matrices give goes to the host, unless the whole part is run again."""
+    of = job("mixtral-8x7b", "8xH200", seq=TOKENS, batch=64, offload="activations", offload_modules=("moe_act",))
+    rows = 2 * TOKENS  # two experts each
+    plan = Plan(ep=8, dp=8, zero=1, m=8)
+    assert float(host_bytes(of, plan)) == pytest.approx(8 * 32 * 2 * rows * 2 * 14336)
+    assert float(host_bytes(of, replace(plan, modules=("moe",)))) == 0.0
+
+
 def test_the_host_has_its_limit() -> None:
     """What fits the device and kills the host is no plan: 16 bytes of 70.6 B parameters are more than a TiB."""
     of = job("llama3.1-70b", "8xA100", seq=TOKENS, batch=64, offload="optimizer")

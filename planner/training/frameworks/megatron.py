@@ -40,11 +40,17 @@ def offloaded_layers(job: Job) -> int:
 
 
 def _activations(job: Job, plan: Plan) -> Any:
-    """Without a pipeline, recomputation or graphs, and fewer than all layers."""
-    if job.workload.offload != "activations":
+    """Whole layers: without a pipeline, recomputation or graphs, and fewer than all; inputs of modules: anywhere."""
+    if job.workload.offload != "activations" or job.workload.offload_modules:
         return True
     whole = (plan.pp == 1) & (plan.recompute_layers == 0) & (not plan.modules)
     return whole & (offloaded_layers(job) < job.model.layers) & (job.workload.graphs == "none")
+
+
+def _modules_away(job: Job, plan: Plan) -> Any:
+    """The input of the output product is what the core's backward pass reads."""
+    modules = job.workload.offload_modules
+    return "attn_proj" not in modules or "core_attn" in modules
 
 
 def _expert_bias(job: Job, plan: Plan) -> Any:
@@ -92,6 +98,12 @@ RULES: tuple[Rule, ...] = (
         _activations,
         "activations are offloaded without a pipeline, recomputation or graphs, and of fewer than the {layers} layers",
         "Megatron-LM core/transformer/transformer_config.py (cpu_offloading)",
+    ),
+    Rule(
+        "megatron_offload_modules",
+        _modules_away,
+        "--offload-modules attn_proj needs core_attn beside it",
+        "Megatron-LM core/transformer/transformer_config.py (offload_modules)",
     ),
     Rule(
         "megatron_fsdp_pipeline",
