@@ -43,7 +43,7 @@ from planner.schema.framework import Framework
 from planner.schema.hardware import Cluster
 from planner.schema.model import Model
 from planner.schema.recipe import Recipe
-from planner.schema.workload import Workload
+from planner.schema.workload import OFFLOADED, Workload
 from planner.training.job import Job, check_formats
 from planner.wording import schema_problem
 
@@ -255,12 +255,14 @@ def _loss(row: Row) -> str | None:
 
 
 def _offload(row: Row) -> dict[str, Any]:
-    """What lives on the host: what the column says, else the notes: the optimizer, or activations of so many layers."""
+    """What lives on the host, by the column, else by the notes: the optimizer, activations of layers or of modules."""
     if row.get("offload"):
         return {"offload": row["offload"]}
-    layers = re.search(r"activation offload (\d+) layers", row.get("notes", ""))
-    if layers:
+    if layers := re.search(r"activation offload (\d+) layers", row.get("notes", "")):
         return {"offload": "activations", "offload_layers": layers[1]}
+    named = re.search(r"offload_modules=\[(.*?)\]|(\w+) offload\b", row.get("notes", ""))
+    if modules := tuple(name for name in OFFLOADED if named and name in named[0]):
+        return {"offload": "activations", "offload_modules": modules}
     return {"offload": "optimizer" if says(row, "notes", ("cpu-offloaded adamw",)) else "none"}
 
 
