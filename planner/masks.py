@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from planner.plan import Plan
+from planner.plan import Mask, Num, Plan, Truth
 
 
 class NamedMask(Protocol):
@@ -19,7 +19,7 @@ class NamedMask(Protocol):
         ...
 
     @property
-    def holds(self) -> Callable[[Any, Plan], Any]:
+    def holds(self) -> Callable[[Any, Plan], Truth]:
         """(job, plan) -> bool or array of bool."""
         ...
 
@@ -27,9 +27,15 @@ class NamedMask(Protocol):
 Rule = TypeVar("Rule", bound=NamedMask)
 
 
-def obeying(rules: Sequence[NamedMask], job: Any, plan: Plan) -> tuple[Any, dict[str, int]]:
+def divides(divisor: Num, number: Num) -> Truth:
+    """Without a rest."""
+    whole: Truth = np.asarray(number) % divisor == 0
+    return whole
+
+
+def obeying(rules: Sequence[NamedMask], job: Any, plan: Plan) -> tuple[Mask, dict[str, int]]:
     """Mask of the plans that obey every rule, and how many broke each rule first."""
-    mask: Any = np.True_
+    mask: Truth = np.True_
     broken: dict[str, int] = {}
     for rule in rules:
         obeys = np.asarray(rule.holds(job, plan))

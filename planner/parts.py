@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import Any
+from typing import Any, Generic
+
+from planner.plan import N_co
 
 
-class Sum:
+class Sum(Generic[N_co]):
     """A record whose fields are parts of one total."""
 
     @property
-    def parts(self) -> dict[str, Any]:
+    def parts(self) -> dict[str, N_co]:
         """The parts by name, in order."""
         return {name: getattr(self, name) for name in names(type(self))}
 
     @property
-    def total(self) -> Any:
+    def total(self) -> N_co:
         """The sum of the parts, added in order, so that a scalar and a batch agree bit for bit."""
         total: Any = 0.0
         for name in names(type(self)):
             part = getattr(self, name)
             total = part if _zero(total) else total if _zero(part) else total + part
-        return total
+        found: N_co = total
+        return found
 
 
-def _zero(value: Any) -> bool:
+def _zero(value: object) -> bool:
     """Whether a sum may leave it out: a plain zero, not an array of them."""
     return isinstance(value, float) and value == 0.0
 

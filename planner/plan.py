@@ -4,22 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
-from functools import cache
+from functools import cache, reduce
 from math import isqrt, prod
-from typing import Any, TypeAlias
+from operator import mul
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-Num: TypeAlias = Any
+Floats: TypeAlias = NDArray[np.float64]
+
+Num: TypeAlias = "float | Floats"
 """A float or an array of float64: cost functions take both and use operators and np.minimum/maximum/where only,
-so that one plan and a batch of plans go through the same code and give the same bits."""
+so that one plan and a batch of plans go through the same code and give the same bits. Integers count as floats, in
+arrays too."""
 
 Mask: TypeAlias = NDArray[np.bool_]
 
+Truth: TypeAlias = "bool | np.bool_ | Mask"
+"""Whether something holds: of one plan, or of each of many."""
+
+Index: TypeAlias = "int | slice | Mask | NDArray[np.intp]"
+"""Which of many plans."""
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
+    N_co = TypeVar("N_co", bound=Num, covariant=True, default=Num)
+else:
+    from typing import TypeVar
+
+    N_co = TypeVar("N_co")
+
+NONE: Any = 0
+ONE: Any = 1
+"""Numbers that may stand where arrays do: `Plan` is of numbers or arrays, `Plan[int]` of numbers."""
+
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Generic[N_co]):
     """Degrees of parallelism, batch split and memory policies of one training step.
 
     Attributes, each a number or an array [n], or, in a grid of plans, columns [g, 1] and [1, i] that broadcast:
@@ -44,20 +67,20 @@ class Plan:
             and other plans: layers are split as evenly as can be.
     """
 
-    tp: Num = 1
-    cp: Num = 1
-    ep: Num = 1
-    etp: Num = 1
-    pp: Num = 1
-    v: Num = 1
-    dp: Num = 1
-    dp_replicate: Num = 1
-    b: Num = 1
-    m: Num = 1
-    sp: Num = 0
-    zero: Num = 0
-    recompute_layers: Num = 0
-    head: Num = 0
+    tp: N_co = ONE
+    cp: N_co = ONE
+    ep: N_co = ONE
+    etp: N_co = ONE
+    pp: N_co = ONE
+    v: N_co = ONE
+    dp: N_co = ONE
+    dp_replicate: N_co = ONE
+    b: N_co = ONE
+    m: N_co = ONE
+    sp: N_co = NONE
+    zero: N_co = NONE
+    recompute_layers: N_co = NONE
+    head: N_co = NONE
     schedule: str = "1f1b"
     modules: tuple[str, ...] = ()
     dispatcher: str = "alltoall"
@@ -73,7 +96,7 @@ class Plan:
     def __len__(self) -> int:
         return prod(self.shape)
 
-    def __getitem__(self, index: Any) -> Plan:
+    def __getitem__(self, index: Index) -> Plan:
         """The plan at a position (numbers), or those under a mask or slice (arrays); a grid counts row by row."""
         shape = self.shape
         if len(shape) < 2:
@@ -93,15 +116,15 @@ class Plan:
         part = self._with({name: _cut(getattr(self, name), rows, columns) for name in INTEGERS})
         return part, np.ix_(rows, columns)
 
-    def _with(self, columns: dict[str, Any]) -> Plan:
+    def _with(self, columns: dict[str, Any]) -> Plan[Any]:
         """Other numbers, all of INTEGERS, in a batch of the same kind."""
         return Plan(**columns, **{name: getattr(self, name) for name in WHOLE})
 
-    def scalar(self) -> Plan:
+    def scalar(self) -> OnePlan:
         """The same plan with Python ints, for printing."""
         return self._with({name: int(getattr(self, name)) for name in INTEGERS})
 
-    def each(self) -> list[Plan]:
+    def each(self) -> list[OnePlan]:
         """The plans of rows one by one, with Python ints."""
         columns = zip(*(np.asarray(getattr(self, name)).tolist() for name in INTEGERS), strict=True)
         return [self._with(dict(zip(INTEGERS, row, strict=True))) for row in columns]
@@ -111,9 +134,9 @@ class Plan:
         return self._with({name: np.asarray(getattr(self, name), dtype=np.float64)[()] for name in INTEGERS})
 
     @property
-    def gpus(self) -> Num:
+    def gpus(self) -> N_co:
         """Accelerators that the plan occupies."""
-        return self.tp * self.cp * self.pp * self.dp
+        return reduce(mul, (self.tp, self.cp, self.pp, self.dp))
 
     @property
     def policy(self) -> tuple[Any, ...]:
@@ -121,14 +144,29 @@ class Plan:
         return self.schedule, self.modules, self.dispatcher, self.overlap
 
     @property
-    def placed(self) -> Any:
+    def placed(self) -> Truth:
         """Whether the layout is theirs: it has as many stages. A bool, or one for each of many plans."""
-        return np.asarray(self.pp) * self.v == len(self.layout or ())
+        found: Truth = np.asarray(self.pp) * self.v == len(self.layout or ())
+        return found
 
     @property
     def degrees(self) -> dict[str, Any]:
         """All fields by name, in printing order."""
         return {f.name: getattr(self, f.name) for f in fields(self)}
+
+
+OnePlan: TypeAlias = Plan[int]
+"""A plan of numbers: what is launched, read, explained and printed."""
+
+
+def largest_of(values: Iterable[Num]) -> Num:
+    """The largest, plan by plan."""
+    return reduce(np.maximum, values)
+
+
+def least_of(values: Iterable[Num]) -> Num:
+    """The least, plan by plan."""
+    return reduce(np.minimum, values)
 
 
 def _picked(column: Any, rows: Any, columns: Any) -> Any:

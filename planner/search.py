@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from planner.frozen import frozen
-from planner.plan import INTEGERS, Mask, Plan
+from planner.plan import INTEGERS, Mask, OnePlan, Plan
 
 LAYOUT = ("tp", "cp", "ep", "pp", "dp")
 VARIANT = (*LAYOUT, "etp", "dp_replicate", "b", "sp", "v")
@@ -43,7 +43,7 @@ class Problem:
 class Candidate:
     """One plan with its score: seconds if it fits, bytes that it needs."""
 
-    plan: Plan
+    plan: OnePlan
     cost: float
     need: float
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from planner.cost.collectives import members_per_domain
 from planner.errors import PlannerError
 from planner.frozen import frozen
-from planner.plan import Plan
+from planner.plan import OnePlan
 from planner.schedules import SCHEDULES, Schedule, Work
 from planner.schedules.clock import Clock, Hop, Span, cells
 from planner.schedules.ops import Op
@@ -177,10 +177,10 @@ def _lengths(
     def lengths(rank: int, chunk: int) -> dict[str, float]:
         own = works[rank]
         work, n = (own, parts) if isinstance(own, Work) else (own[chunk], 1)
-        known = {"F": work.forward / n, "B": work.backward / n}
+        known = {"F": work.forward, "B": work.backward}
         if schedule.splits:
-            known |= {"I": work.input_gradient / n, "W": work.weight_gradient / n}
-        return known
+            known |= {"I": work.input_gradient, "W": work.weight_gradient}
+        return {kind: float(seconds) / n for kind, seconds in known.items()}
 
     return lengths
 
@@ -238,7 +238,7 @@ class Replayed:
         return self.closed_form / self.timeline.makespan - 1.0
 
 
-def replay_plan(job: Job, plan: Plan) -> Timeline:
+def replay_plan(job: Job, plan: OnePlan) -> Timeline:
     """Replay one plan with its real stage times, hop by hop.
 
     Sends block where the framework's do and the schedule can run with it. What a framework fails to hide of
@@ -257,7 +257,7 @@ def replay_plan(job: Job, plan: Plan) -> Timeline:
     )
 
 
-def compare(job: Job, plan: Plan) -> Replayed:
+def compare(job: Job, plan: OnePlan) -> Replayed:
     """A plan's replay beside the closed form, both with sends that hide where they can."""
     floats = plan.floats()
     stages, schedule = pipeline_stages(job, plan), SCHEDULES[plan.schedule]
@@ -266,7 +266,7 @@ def compare(job: Job, plan: Plan) -> Replayed:
     return Replayed(replay_plan(job, plan), closed)
 
 
-def plan_hops(job: Job, plan: Plan) -> Hop:
+def plan_hops(job: Job, plan: OnePlan) -> Hop:
     """Seconds of a plan's sends: inside a scale-up domain where both ranks share one, else over the network."""
     floats = plan.floats()
     near = float(hop_time(job, replace(floats, pp=1.0)))
@@ -275,5 +275,5 @@ def plan_hops(job: Job, plan: Plan) -> Hop:
     return hops(near, far, int(per_domain))
 
 
-def _blocks(job: Job, plan: Plan) -> bool:
+def _blocks(job: Job, plan: OnePlan) -> bool:
     return job.framework.p2p_blocking and SCHEDULES[plan.schedule].may_block

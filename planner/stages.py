@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache, reduce
 from itertools import accumulate, groupby
-from typing import Any
+from operator import add
+from typing import Any, TypeVar, overload
 
 import numpy as np
 
@@ -18,10 +19,13 @@ from planner.blocks.operator import Share
 from planner.blocks.record import Structure
 from planner.blocks.structure import structure
 from planner.frozen import frozen
-from planner.plan import Num, Plan
+from planner.plan import Num, OnePlan, Plan, largest_of
 from planner.schedules import SCHEDULES
 from planner.schedules.ops import LOOP, Placement
 from planner.schema.model import Model
+
+Part = TypeVar("Part")
+"""A number, or a record of numbers that is added and multiplied as one."""
 
 
 @frozen
@@ -39,8 +43,12 @@ class Row:
 
     def layers(self, blocks: int) -> Num:
         """Layers on each rank: the first `blocks` kinds, without ends."""
-        return total(self.counts[:blocks])
+        return total(self.counts[:blocks], 0.0)
 
+    @overload
+    def sum(self, values: Sequence[Num]) -> Num: ...
+    @overload
+    def sum(self, values: Sequence[Part], zero: Part) -> Part: ...
     def sum(self, values: Sequence[Any], zero: Any = 0.0) -> Any:
         """sum over kinds of count * value; over the first ones where fewer values are given."""
         both = zip(self.counts, values, strict=False)
@@ -50,22 +58,17 @@ class Row:
         """Largest value of a kind that is there, of the first ones where fewer values are given."""
         both = zip(self.counts, values, strict=False)
         held = [np.where(count > 0.0, value, 0.0)[()] for count, value in both if present(count) and present(value)]
-        return reduce(np.maximum, held) if held else 0.0
+        return largest_of(held) if held else 0.0
 
 
-def present(value: Any) -> bool:
+def present(value: object) -> bool:
     """Whether a quantity may differ from zero in some plan of the batch: a plain 0.0 says that it does not."""
     return not (isinstance(value, float) and value == 0.0)
 
 
-def total(values: Sequence[Any], zero: Any = 0.0) -> Any:
+def total(values: Sequence[Part], zero: Part) -> Part:
     """Sum in order, without adding to a zero first."""
-    if not values:
-        return zero
-    result = values[0]
-    for value in values[1:]:
-        result = result + value
-    return result
+    return reduce(add, values) if values else zero
 
 
 def rows(of: Structure, plan: Plan) -> tuple[Row, ...]:
@@ -268,18 +271,18 @@ def layers_per_rank(layers: int, p: int, head: int = 0) -> list[int]:
     return [int(split.first)] + [middle - 1] * short + [middle] * (p - 2 - short) + [int(split.last)]
 
 
-def letters_of(layers: int, predicted: int, plan: Plan) -> tuple[str, ...]:
+def letters_of(layers: int, predicted: int, plan: OnePlan) -> tuple[str, ...]:
     """What every stage of one plan holds, of a looped pipeline: all ranks' first chunks first."""
     return stage_letters(layers, predicted, int(plan.pp), int(plan.v), int(plan.head), LOOP, plan.layout)
 
 
-def layers_per_chunk(layers: int, plan: Plan) -> list[list[int]]:
+def layers_per_chunk(layers: int, plan: OnePlan) -> list[list[int]]:
     """Layers of every model chunk, [rank][chunk], of a looped pipeline."""
     stages = [stage.count("t") for stage in letters_of(layers, 0, plan)]
     return [[stages[LOOP.stage(rank, chunk, plan.pp)] for chunk in range(plan.v)] for rank in range(plan.pp)]
 
 
-def rank_parameters(model: Model, plan: Plan, rank: int) -> list[int]:
+def rank_parameters(model: Model, plan: OnePlan, rank: int) -> list[int]:
     """Parameters of each model chunk of a pipeline rank, on one of its tp*ep ranks (all hold as many).
 
     Llama 3 8B, tp = 8, pp = 4, v = 2, rank 0: four layers and 129,024/8 rows of the embedding are 175,144,960, four

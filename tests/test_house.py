@@ -16,10 +16,10 @@ MODULES = sorted(ROOT.rglob("*.py"))
 STOREYS = (
     ("errors",),
     ("frozen",),
-    ("units", "parts", "formula", "wording"),
+    ("units", "formula", "wording"),
     ("schema",),
     ("plan",),
-    ("masks", "mesh"),
+    ("masks", "mesh", "parts"),
     ("blocks",),
     ("catalog",),
     ("schedules", "cost"),

@@ -14,11 +14,11 @@ from dataclasses import replace
 import numpy as np
 
 from planner.accuracy.corpus import Case
-from planner.accuracy.fitting import Floats, fit
+from planner.accuracy.fitting import fit
 from planner.accuracy.predict import predict, stack
 from planner.errors import PlannerError
 from planner.frozen import frozen
-from planner.plan import Plan
+from planner.plan import Floats, Plan
 from planner.schema.hardware import AttentionRates
 from planner.training.estimate import step_time
 from planner.training.job import Job

@@ -37,7 +37,7 @@ from planner.catalog.library import Library, open_library
 from planner.catalog.recipes import packaged_recipe
 from planner.errors import PlannerError, UnknownName
 from planner.frozen import frozen
-from planner.plan import Plan
+from planner.plan import OnePlan
 from planner.schema.formats import COMPUTED, STORED
 from planner.schema.framework import Framework
 from planner.schema.hardware import Cluster
@@ -68,8 +68,8 @@ class Case:
     id: str
     source: str
     job: Job
-    plan: Plan
-    alternatives: tuple[Plan, ...] = ()
+    plan: OnePlan
+    alternatives: tuple[OnePlan, ...] = ()
     step: float | None = None
     peak: float | None = None
     fit: str | None = None

@@ -7,7 +7,7 @@ from math import exp, log
 
 from planner.accuracy.calibrate import CONSTANTS, with_factors
 from planner.frozen import frozen
-from planner.plan import Plan
+from planner.plan import OnePlan
 from planner.training.estimate import step_time
 from planner.training.job import Job
 
@@ -31,7 +31,7 @@ class Suspect:
     spreads: float
 
 
-def suspects(job: Job, plan: Plan, measured: float) -> list[Suspect]:
+def suspects(job: Job, plan: OnePlan, measured: float) -> list[Suspect]:
     """Every constant that alone turns the predicted step into the measured one, the likeliest first.
 
     Solves log(T(factor) / measured) = 0 for each of `planner.accuracy.calibrate.CONSTANTS`. Their spreads come from the

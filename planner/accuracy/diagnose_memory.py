@@ -9,7 +9,7 @@ from math import log
 from planner.blocks.counts import parameters
 from planner.cost.losses import LOSSES
 from planner.frozen import frozen
-from planner.plan import Plan
+from planner.plan import OnePlan
 from planner.training.job import Job
 from planner.training.moments import peak_memory
 from planner.units import GIB
@@ -39,7 +39,7 @@ class Cause:
     need: float
 
 
-def causes(job: Job, plan: Plan, seen: float, ran_out: bool = False) -> list[Cause]:
+def causes(job: Job, plan: OnePlan, seen: float, ran_out: bool = False) -> list[Cause]:
     """What alone turns the predicted peak into the one seen, the nearest first.
 
     Of a run that ran out, `seen` is the limit: whatever takes more explains it, the likeliest first.
@@ -52,11 +52,11 @@ def causes(job: Job, plan: Plan, seen: float, ran_out: bool = False) -> list[Cau
     return sorted(near, key=lambda one: abs(log(one.need / seen)))
 
 
-def _need(job: Job, plan: Plan) -> float:
+def _need(job: Job, plan: OnePlan) -> float:
     return float(peak_memory(job, plan.floats()).memory.total)
 
 
-def _all(job: Job, plan: Plan, seen: float) -> Iterator[Cause]:
+def _all(job: Job, plan: OnePlan, seen: float) -> Iterator[Cause]:
     """Every explanation that applies, those that people meet most often first."""
     for name, words, other, changed in (*_policies(job, plan), *_settings(job, plan)):
         yield Cause(name, words, _need(other, changed))
@@ -64,7 +64,7 @@ def _all(job: Job, plan: Plan, seen: float) -> Iterator[Cause]:
     yield from _events(job, plan)
 
 
-def _policies(job: Job, plan: Plan) -> Iterator[tuple[str, str, Job, Plan]]:
+def _policies(job: Job, plan: OnePlan) -> Iterator[tuple[str, str, Job, OnePlan]]:
     """Of the plan: what may not be in effect, or be although nobody said so."""
     if plan.recompute_layers or plan.modules:
         bare = replace(plan, recompute_layers=0, modules=())
@@ -83,7 +83,7 @@ def _policies(job: Job, plan: Plan) -> Iterator[tuple[str, str, Job, Plan]]:
     yield "micro_batch", f"the micro-batch is {2 * plan.b}, not {plan.b}", job, replace(plan, b=2 * plan.b)
 
 
-def _settings(job: Job, plan: Plan) -> Iterator[tuple[str, str, Job, Plan]]:
+def _settings(job: Job, plan: OnePlan) -> Iterator[tuple[str, str, Job, OnePlan]]:
     """Of the job: kernels, formats, optimizer."""
 
     def workload(**changed: str) -> Job:
@@ -116,7 +116,7 @@ def _settings(job: Job, plan: Plan) -> Iterator[tuple[str, str, Job, Plan]]:
             yield name, words, replace(job, framework=job.framework.model_copy(update=changed)), plan
 
 
-def _longest(job: Job, plan: Plan, seen: float) -> Iterator[Cause]:
+def _longest(job: Job, plan: OnePlan, seen: float) -> Iterator[Cause]:
     """A sample that is longer than said: as long as it takes to reach what was seen."""
 
     def need(factor: float) -> float:
@@ -134,7 +134,7 @@ def _longest(job: Job, plan: Plan, seen: float) -> Iterator[Cause]:
     yield Cause("longest_sample", words, max(need(high), seen * (1 + 1e-9)))
 
 
-def _events(job: Job, plan: Plan) -> Iterator[Cause]:
+def _events(job: Job, plan: OnePlan) -> Iterator[Cause]:
     """What happens beside a step."""
     whole = float(parameters(job.model).total)
     if plan.zero >= 3:

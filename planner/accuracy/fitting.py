@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
 from planner.frozen import frozen
+from planner.plan import Floats
 
-Floats = NDArray[np.float64]
 Residuals = Callable[[Floats], Floats]
 
 TAIL = 4.0

@@ -17,7 +17,7 @@ from planner.accuracy.rows import Row, Unusable, whole
 from planner.accuracy.shapes import find_model
 from planner.errors import PlannerError
 from planner.frozen import frozen
-from planner.plan import Plan
+from planner.plan import OnePlan
 from planner.schema.framework import Framework
 from planner.schema.hardware import Cluster
 from planner.schema.model import Model
@@ -115,7 +115,7 @@ def _workload(row: Row, said: Said) -> Workload:
         raise Unusable(f"{problem['loc'][0]}: {schema_problem(problem)}") from None
 
 
-def _plan(row: Row, job: Job, layers: int | None) -> Plan:
+def _plan(row: Row, job: Job, layers: int | None) -> OnePlan:
     """The one plan of the run; `layers` of each stage recomputed, when not all."""
     block = row["recompute"] == "block" or (layers is not None and row["recompute"] == "full")
     plan = find_plans(row | ({"recompute": "full"} if block else {}), job)[0][0]

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from planner.frozen import frozen
-
-Floats = NDArray[np.float64]
+from planner.plan import Floats
 
 MOST_REGRET = 1.0
 """Regret of one group counts no more than this, or two groups out of forty decide the mean."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from planner.accuracy.rows import Row, Unusable, whole
 from planner.accuracy.settings import experts, modules, stages
-from planner.plan import Plan
+from planner.plan import OnePlan, Plan
 from planner.read.placement import placed
 from planner.schedules import MEGATRON, SCHEDULES, run_by, runs
 from planner.stages import chunk_layers, lettered
@@ -26,7 +26,7 @@ EMPTY_ENDS = 2
 """Chunks that may hold no layer: the first with the embedding alone, the last with the head (Zero Bubble)."""
 
 
-def find_plans(row: Row, job: Job, source: str = "") -> tuple[tuple[Plan, ...], tuple[str, ...]]:
+def find_plans(row: Row, job: Job, source: str = "") -> tuple[tuple[OnePlan, ...], tuple[str, ...]]:
     """The plans that a row may mean, one unless it leaves the recomputation open, and labels for what was assumed.
 
     Raises:
@@ -142,7 +142,7 @@ def _sequence_parallel(row: Row, job: Job, tp: int, labels: list[str]) -> int:
     return int(said != "no")
 
 
-def _recomputed(row: Row, job: Job, plan: Plan, labels: list[str]) -> tuple[Plan, ...]:
+def _recomputed(row: Row, job: Job, plan: OnePlan, labels: list[str]) -> tuple[OnePlan, ...]:
     """The plan under the row's recomputation; under each that is plausible when the row does not say.
 
     "selective" is of the modules that the row names. Where it names none, it is of the attention core with stored
@@ -171,5 +171,5 @@ def _recomputed(row: Row, job: Job, plan: Plan, labels: list[str]) -> tuple[Plan
     return tuple(dict.fromkeys(_with(plan, choices[name]) for name in ("none", "selective", "full")))
 
 
-def _with(plan: Plan, changes: dict[str, Any]) -> Plan:
+def _with(plan: OnePlan, changes: dict[str, Any]) -> OnePlan:
     return replace(plan, **changes)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from functools import reduce
 from typing import Any
 
 import numpy as np
 
 from planner.accuracy.corpus import Case
 from planner.frozen import frozen
-from planner.plan import INTEGERS, Num, Plan
+from planner.plan import INTEGERS, Num, OnePlan, Plan, largest_of
 from planner.questions.train import usable_memory
 from planner.training.estimate import Estimate, estimate
 from planner.training.job import Job
@@ -29,7 +28,7 @@ class Prediction:
     """
 
     case: Case
-    plan: Plan
+    plan: OnePlan
     step: float
     need: float
     peak: float
@@ -64,7 +63,7 @@ def predict(
     return [p for p in done if p is not None]
 
 
-Entries = list[tuple[int, Plan]]
+Entries = list[tuple[int, OnePlan]]
 
 
 def _batches(cases: Sequence[Case]) -> Iterator[tuple[Job, Entries]]:
@@ -101,9 +100,9 @@ def readings(job: Job, plan: Plan) -> dict[tuple[str, str], Num]:
     """
     floats, reserve = plan.floats(), job.framework.reserve
     ranks = [found for found, _ in rank_moments(job, floats)]
-    allocated = [reduce(np.maximum, map(allocated_bytes, found.values())) for found in ranks]
+    allocated = [largest_of(map(allocated_bytes, found.values())) for found in ranks]
     reserved = [reserved_bytes(job, found) for found in ranks]
-    needed = [reduce(np.maximum, [one.total for one in found.values()]) for found in ranks]
+    needed = [largest_of(one.total for one in found.values()) for found in ranks]
     read: dict[tuple[str, str], Num] = {}
     for tool, each, beside in (
         ("allocated", allocated, 0.0),
@@ -111,13 +110,13 @@ def readings(job: Job, plan: Plan) -> dict[tuple[str, str], Num]:
         ("nvidia-smi", reserved, reserve),
         ("", needed, 0.0),
     ):
-        read[tool, ""] = reduce(np.maximum, each) + beside
+        read[tool, ""] = largest_of(each) + beside
         read[tool, "first"] = each[0] + beside
     return read
 
 
 def _prediction(
-    job: Job, case: Case, plan: Plan, found: tuple[Estimate, dict[tuple[str, str], Num]], row: int, count: int
+    job: Job, case: Case, plan: OnePlan, found: tuple[Estimate, dict[tuple[str, str], Num]], row: int, count: int
 ) -> Prediction:
     result, read = found
 
@@ -146,7 +145,7 @@ def _miss(one: Prediction) -> float:
     return float(one.fits != (case.fit == "fits"))
 
 
-def stack(plans: Sequence[Plan]) -> Plan:
+def stack(plans: Sequence[OnePlan]) -> Plan:
     """Plans of one policy and layout as one record of arrays."""
     columns: dict[str, Any] = {
         name: np.array([getattr(plan, name) for plan in plans], dtype=np.float64) for name in INTEGERS

@@ -15,7 +15,7 @@ from planner.accuracy.machines import Shelf, find_cluster
 from planner.accuracy.rows import Row, Unusable, number, read_csv, whole
 from planner.catalog.library import open_library
 from planner.frozen import frozen
-from planner.plan import Plan
+from planner.plan import OnePlan, Plan
 from planner.schema.engine import Engine
 from planner.schema.formats import COMPUTED
 from planner.schema.model import Model
@@ -50,7 +50,7 @@ class ServeCase:
     group: str
     kind: Kind
     job: ServeJob
-    plan: Plan
+    plan: OnePlan
     load: float | None
     poisson: bool
     value: float
@@ -188,7 +188,7 @@ def _inferencex(row: Row) -> bool:
     return "measured 20" in row.get("notes", "")
 
 
-def _plan(row: Row, model: Model) -> Plan:
+def _plan(row: Row, model: Model) -> OnePlan:
     tp, pp, ep, gpus = (whole(row, name) or 1 for name in ("tp", "pp", "ep", "n_gpus"))
     if model.moe is not None and ep == 1 and _among("copied", row):
         tp, ep = 1, tp
@@ -239,7 +239,7 @@ def _refuse(metric: str) -> Any:
     raise Unusable(f"unknown metric {metric[:40]!r}")
 
 
-def _labels(row: Row, job: ServeJob, plan: Plan, kind: Kind) -> Iterable[str]:
+def _labels(row: Row, job: ServeJob, plan: OnePlan, kind: Kind) -> Iterable[str]:
     """Why a row is scored apart."""
     if row.get("verified") != "yes":
         yield "unverified"

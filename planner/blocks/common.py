@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from planner.blocks.operator import Operator, Share, Stream
+from planner.plan import Num
 
 NORM_PASSES = 2.0
 """Accesses of an element: read and written."""
 
 
-def norm(share: Share, hidden: int, vectors: int, each: float | None = None, feeds: str = "") -> Operator:
+def norm(share: Share, hidden: int, vectors: int, each: Num | None = None, feeds: str = "") -> Operator:
     """A norm: its output is kept, `each` bytes an element (an operand's in front of a linear layer, else an
     activation's); h parameters, or 2*h with a bias, on every rank.
     """

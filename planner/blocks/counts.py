@@ -15,7 +15,7 @@ from planner.schema.model import Model
 
 
 @frozen
-class Parameters(Sum):
+class Parameters(Sum[int]):
     """Parameters of a whole model by component (counts).
 
     Attributes:

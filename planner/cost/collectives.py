@@ -197,7 +197,8 @@ def hop(cluster: Cluster, moved: Num, stride: Num, members: Num) -> Num:
     """
     inside = stride * members <= _joined(cluster)
     fast, slow = cluster.scaleup, cluster.network
-    near = far = np.float64(0.0)
+    near: Num = np.float64(0.0)
+    far: Num = np.float64(0.0)
     if fast is not None:
         pair = (fast.pair_rate or fast.rate) * fast.efficiency
         near = fast.latency / 2 + moved / np.minimum(pair, between_sockets(fast, members, stride))
@@ -206,4 +207,5 @@ def hop(cluster: Cluster, moved: Num, stride: Num, members: Num) -> Num:
         far = stall + slow.latency / 2 + moved / (slow.rate * slow.efficiency)
     if fast is None or slow is None:
         return near + far
-    return np.where(inside, near, far)[()]
+    found: Num = np.where(inside, near, far)[()]
+    return found

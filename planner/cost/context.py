@@ -21,7 +21,7 @@ from planner.cost.operators import Direction, core_time
 from planner.formula import formula
 from planner.frozen import frozen
 from planner.mesh import Mesh
-from planner.plan import Num
+from planner.plan import Num, Truth
 from planner.schema.hardware import Cluster
 from planner.schema.workload import ContextKind
 
@@ -82,15 +82,16 @@ def inner(ranks: Ranks) -> Num:
     near = collectives.members_per_domain(ranks.cluster, cp, Mesh(tp=ranks.share.tp, cp=cp).group("cp").stride)
     near = np.minimum(near, ranks.core.kv_heads)
     whole = (np.floor(cp / near) * near == cp) & (np.floor(ranks.core.kv_heads / near) * near == ranks.core.kv_heads)
-    found: Num = np.where(whole, near, 1.0)
-    return found[()]
+    found: Num = np.where(whole, near, 1.0)[()]
+    return found
 
 
-def runs(kind: ContextKind, ranks: Ranks) -> Num:
+def runs(kind: ContextKind, ranks: Ranks) -> Truth:
     """Whether the heads allow a kind: an all-to-all splits this rank's key/value heads over its members."""
     if kind == "a2a":
         heads, cp = ranks.core.kv_heads, ranks.share.cp
-        return np.floor(heads / cp) * cp == heads
+        whole: Truth = np.floor(heads / cp) * cp == heads
+        return whole
     return (inner(ranks) > 1.0) if kind == "a2a+p2p" else ranks.share.cp >= 1.0
 
 
@@ -163,7 +164,5 @@ def fastest(kinds: tuple[ContextKind, ...], ranks: Ranks) -> tuple[Shared, Share
     return forward, backward
 
 
-def _chosen(mask: Num, one: Shared, other: Shared) -> Shared:
-    core: Num = np.where(mask, one.core, other.core)
-    exposed: Num = np.where(mask, one.exposed, other.exposed)
-    return Shared(core[()], exposed[()])
+def _chosen(mask: Truth, one: Shared, other: Shared) -> Shared:
+    return Shared(np.where(mask, one.core, other.core)[()], np.where(mask, one.exposed, other.exposed)[()])

@@ -136,7 +136,7 @@ def flash_time(
     accelerator: Accelerator,
     precision: str,
     square_flops: Num,
-    seq: float,
+    seq: Num,
     head_dim: float,
     direction: Direction,
     kernel: str = "flash",

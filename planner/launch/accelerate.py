@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from planner.launch.program import LOSSES_OWN, File, Program, Setup, Target, adapters_said, loss_said, only_file
-from planner.plan import Plan
+from planner.plan import OnePlan
 from planner.training.frameworks import FRAMEWORK_RULES
 from planner.training.rule import Rule
 
@@ -52,7 +52,7 @@ def config(setup: Setup) -> dict[str, Any]:
     }
 
 
-def sharded(plan: Plan) -> bool:
+def sharded(plan: OnePlan) -> bool:
     """FSDP, also for tensor parallelism alone: Accelerate has no other way to it (commands/launch.py)."""
     return bool(plan.zero >= 2 or plan.tp * plan.cp > 1)
 

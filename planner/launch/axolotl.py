@@ -10,7 +10,7 @@ from typing import Any
 from planner.launch import tuner
 from planner.launch.program import Program, Setup, Target, only_file
 from planner.launch.transformers import by_fsdp
-from planner.plan import Plan
+from planner.plan import Plan, Truth
 from planner.training.job import Job
 from planner.training.rule import Rule
 
@@ -47,7 +47,7 @@ def fsdp(setup: Setup) -> dict[str, Any]:
     return {"fsdp_version": 2, "fsdp_config": {"reshard_after_forward": bool(setup.plan.zero == 3), **away, **policy}}
 
 
-def _axes(job: Job, plan: Plan) -> Any:
+def _axes(job: Job, plan: Plan) -> Truth:
     sharded = (plan.zero >= 2) & job.framework.shard_is_master
     alone = (plan.tp == 1) & (plan.cp == 1) & (plan.dp_replicate == 1)
     return (plan.pp == 1) & (plan.ep == 1) & (plan.sp == 0) & (alone | sharded)

@@ -19,7 +19,7 @@ from planner.launch.header import PLAN
 from planner.launch.nearest import Change, nearest
 from planner.launch.program import Setup, Target
 from planner.launch.targets import TARGETS
-from planner.plan import Plan
+from planner.plan import OnePlan, Plan
 from planner.questions.train import Ranked, rank, recommend, usable_memory
 from planner.read.placement import NO_PLACEMENT, placed
 from planner.read.reading import Problem, Reading
@@ -144,7 +144,7 @@ def _named(read: Model, named: Model) -> tuple[Model, tuple[str, ...]]:
     return read, (f"the script trains {shape}, not {named.name}; of that only the vocabulary is taken",)
 
 
-def _plan(reading: Reading, cluster: Cluster, model: Model, given: dict[str, Any]) -> tuple[Plan, tuple[str, ...]]:
+def _plan(reading: Reading, cluster: Cluster, model: Model, given: dict[str, Any]) -> tuple[OnePlan, tuple[str, ...]]:
     """The plan with dp out of the cluster, and what takes the model to know: stages and recomputed layers."""
     fields = {name: value for name, value in given.items() if name in PLAN and value is not None} | reading.plan
     plan = Plan(**({"b": 1} | (reading.open or {}) | fields | {"dp": 1, "m": 1}))
@@ -160,12 +160,12 @@ def _plan(reading: Reading, cluster: Cluster, model: Model, given: dict[str, Any
     if reading.stages is not None and plan.pp > 1:
         plan = _dealt(plan, reading.stages.layers(model.layers, plan.pp), model, notes)
     if reading.recomputed:
-        chunk = chunk_layers(model.layers, plan)
+        chunk = float(chunk_layers(model.layers, plan))
         plan = replace(plan, recompute_layers=max(round(reading.recomputed * chunk), 1))
     return plan, tuple(notes)
 
 
-def _dealt(plan: Plan, stages: list[int], model: Model, notes: list[str]) -> Plan:
+def _dealt(plan: OnePlan, stages: list[int], model: Model, notes: list[str]) -> OnePlan:
     """The plan with v and the placement out of the layers of every stage."""
     v = max(len(stages) // plan.pp, 1)
     where = placed(lettered(stages), model, plan.pp, v)
@@ -175,7 +175,7 @@ def _dealt(plan: Plan, stages: list[int], model: Model, notes: list[str]) -> Pla
 
 
 def _workload(
-    reading: Reading, model: Model, cluster: Cluster, plan: Plan, given: dict[str, Any], tunes: bool
+    reading: Reading, model: Model, cluster: Cluster, plan: OnePlan, given: dict[str, Any], tunes: bool
 ) -> tuple[Workload, tuple[str, ...]]:
     """The workload: what the script says, what the user says, defaults."""
     fields = {k: v for k, v in given.items() if k in Workload.model_fields and v is not None} | reading.workload
@@ -194,7 +194,7 @@ def _workload(
         raise PlannerError(f"{problem['loc'][0]} {problem['input']!r:.40}: {schema_problem(problem)}") from None
 
 
-def _usual(reading: Reading, fields: dict[str, Any], cluster: Cluster, plan: Plan, tunes: bool) -> tuple[int, str]:
+def _usual(reading: Reading, fields: dict[str, Any], cluster: Cluster, plan: OnePlan, tunes: bool) -> tuple[int, str]:
     """Sequences a step where nothing says, and why: the framework's own default, else what its kind of training has."""
     if reading.open:
         return plan.b * plan.dp * int(reading.open["m"]), "micro-batches as the framework has them"

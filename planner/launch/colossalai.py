@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from planner.launch.program import LOSSES_OWN, File, Program, Setup, Target, adapters_said, loss_said, only_file
-from planner.plan import Plan
+from planner.plan import OnePlan
 from planner.schedules import spelled
 from planner.stages import layers_per_chunk
 from planner.training.frameworks import FRAMEWORK_RULES
@@ -62,7 +62,7 @@ def arguments(setup: Setup) -> dict[str, Any]:
     }
 
 
-def sequence(plan: Plan) -> dict[str, Any]:
+def sequence(plan: OnePlan) -> dict[str, Any]:
     """Sequence parallelism inside the tensor group, or ring attention over cp ranks."""
     if plan.cp > 1:
         return {"sp_size": plan.cp, "enable_sequence_parallelism": True, "sequence_parallelism_mode": "ring_attn"}

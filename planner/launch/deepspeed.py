@@ -11,7 +11,7 @@ import json
 from typing import Any
 
 from planner.launch.program import LOSSES_OWN, File, Program, Setup, Target, adapters_said, loss_said, only_file
-from planner.plan import Plan
+from planner.plan import OnePlan
 from planner.training.frameworks import FRAMEWORK_RULES
 from planner.training.frameworks.deepspeed import EXPERT_PRESETS
 from planner.training.job import Job
@@ -125,7 +125,7 @@ def pipeline(setup: Setup) -> dict[str, Any]:
     return {"pipeline": {"stages": setup.plan.pp, "activation_checkpoint_interval": interval}}
 
 
-def tensor_parallel(plan: Plan) -> dict[str, Any]:
+def tensor_parallel(plan: OnePlan) -> dict[str, Any]:
     """AutoTP."""
     return {"tensor_parallel": {"autotp_size": plan.tp}} if plan.tp > 1 else {}
 

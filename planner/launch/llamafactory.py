@@ -9,7 +9,7 @@ from typing import Any
 
 from planner.launch import tuner
 from planner.launch.program import Program, Setup, Target, only_file
-from planner.plan import Plan
+from planner.plan import Plan, Truth
 from planner.training.job import Job
 from planner.training.rule import Rule
 
@@ -35,7 +35,7 @@ def config(setup: Setup) -> dict[str, Any]:
     return tuner.written("llamafactory", found | ({"precision": None} if pure else {})) | tuner.trainer_fsdp(setup)
 
 
-def _pure(job: Job, plan: Plan) -> Any:
+def _pure(job: Job, plan: Plan) -> Truth:
     full = job.workload.method == "full" and job.workload.precision == "bf16"
     return job.workload.optimizer != "adam-bf16" or (full & ((plan.zero == 0) | job.framework.shard_is_master))
 

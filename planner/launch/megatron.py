@@ -8,7 +8,7 @@ from __future__ import annotations
 from planner.cost.dispatch import ONE_COPY
 from planner.launch.megatron_layout import placement_flags
 from planner.launch.program import ANYTHING, Flag, Program, Setup, Target, flag_lines, number
-from planner.plan import Plan
+from planner.plan import OnePlan
 from planner.schema.model import LatentAttention, MixtureOfExperts, Model
 from planner.stages import chunk_layers
 from planner.training.frameworks import FRAMEWORK_RULES
@@ -149,7 +149,7 @@ def parallel_flags(setup: Setup) -> list[Flag]:
     return flags + sharding_flags(setup)
 
 
-def dispatch_flags(plan: Plan) -> list[Flag]:
+def dispatch_flags(plan: OnePlan) -> list[Flag]:
     """How tokens reach experts; DeepEP and HybridEP are backends of one dispatcher and want fp32 router weights.
 
     --delay-wgrad-compute, which goes with the overlap, is left to the user: beside an overlapped reduction of gradients

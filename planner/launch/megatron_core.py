@@ -103,7 +103,7 @@ def transformer_config() -> {config}:
 def groups(setup: Setup) -> dict[str, Any]:
     """Arguments of parallel_state.initialize_model_parallel."""
     plan = setup.plan
-    sizes = {
+    sizes: dict[str, Any] = {
         "tensor_model_parallel_size": plan.tp,
         "pipeline_model_parallel_size": plan.pp,
         "virtual_pipeline_model_parallel_size": plan.v if plan.v > 1 else None,

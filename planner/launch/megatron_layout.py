@@ -7,12 +7,12 @@ from itertools import groupby
 
 from planner.errors import PlannerError
 from planner.launch.program import Flag
-from planner.plan import Plan
+from planner.plan import OnePlan
 from planner.schema.model import Model
 from planner.stages import lettered, letters_of
 
 
-def placement_flags(model: Model, plan: Plan) -> list[Flag]:
+def placement_flags(model: Model, plan: OnePlan) -> list[Flag]:
     """The plainest of three ways that says where the plan puts its layers.
 
     Even stages need nothing but their number; ends that differ have flags of their own; anything else, chunks without a

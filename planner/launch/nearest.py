@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from planner.frozen import frozen
-from planner.plan import Num, Plan, Range
+from planner.plan import Num, OnePlan, Plan, Range
 from planner.questions.train import Ranked, problem, rank
 from planner.search import Candidate, search
 from planner.training.job import Job
@@ -34,7 +34,7 @@ def changes(plan: Plan, reference: Plan) -> Num:
     return sum((mask.astype(float) for mask in differ), start=np.full(np.shape(plan.tp), policy))
 
 
-def around(plan: Plan, held: Iterable[str] = ()) -> Bounds:
+def around(plan: OnePlan, held: Iterable[str] = ()) -> Bounds:
     """The space about a plan: its context parallel degree is kept, since none other is searched, and what is held."""
     kept = {*held, *(("cp",) if plan.cp > 1 else ())}
     return Bounds({name: Range(getattr(plan, name), getattr(plan, name)) for name in kept})
@@ -50,7 +50,7 @@ class Change:
 
 def nearest(
     job: Job,
-    plan: Plan,
+    plan: OnePlan,
     rules: tuple[Rule, ...] = (),
     margin: float = 0.0,
     limit: float = np.inf,
@@ -80,6 +80,6 @@ def nearest(
     return [_change(job, plan, candidate) for candidate in found]
 
 
-def _change(job: Job, plan: Plan, candidate: Candidate) -> Change:
+def _change(job: Job, plan: OnePlan, candidate: Candidate) -> Change:
     found = candidate.plan if candidate.plan.placed else replace(candidate.plan, layout=None)
     return Change(int(changes(found, plan)), rank(job, replace(candidate, plan=found)))

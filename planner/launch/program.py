@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import field
 
 from planner.frozen import frozen
-from planner.plan import Plan
+from planner.plan import OnePlan
 from planner.training.job import Job
 from planner.training.rule import Rule
 
@@ -20,7 +20,7 @@ class Setup:
     """One plan (numbers, not arrays) of one job."""
 
     job: Job
-    plan: Plan
+    plan: OnePlan
 
 
 @frozen

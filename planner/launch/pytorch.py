@@ -10,10 +10,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from planner.launch.program import LOSSES_OWN, File, Program, Setup, Target, adapters_said, loss_said, only_file
-from planner.plan import Plan
+from planner.masks import divides
+from planner.plan import Plan, Truth
 from planner.schedules import SCHEDULES as CATALOGUE
 from planner.schedules import demanded, spelled
 from planner.schedules.ops import VEE
@@ -85,8 +84,8 @@ def _is_vee(plan: Plan) -> bool:
     return CATALOGUE[plan.schedule].placement is VEE
 
 
-def _vee(job: Job, plan: Plan) -> Any:
-    even = np.asarray(job.model.layers) % (2 * plan.pp) == 0
+def _vee(job: Job, plan: Plan) -> Truth:
+    even = divides(2 * plan.pp, job.model.layers)
     return even & (plan.head == 0) if _is_vee(plan) else True
 
 

@@ -6,12 +6,10 @@ recomputes every layer and gives weights back behind the forward pass (swift/con
 
 from __future__ import annotations
 
-from typing import Any
-
 from planner.launch import tuner
 from planner.launch.program import Program, Setup, Target, flag_lines
 from planner.launch.transformers import by_fsdp
-from planner.plan import Plan
+from planner.plan import Plan, Truth
 from planner.training.job import Job
 from planner.training.rule import Rule
 
@@ -28,7 +26,7 @@ def program(setup: Setup) -> Program:
     )
 
 
-def _fsdp(job: Job, plan: Plan) -> Any:
+def _fsdp(job: Job, plan: Plan) -> Truth:
     whole = (plan.zero == 3) & (plan.recompute_layers > 0)
     kept = job.workload.offload == "none"
     return (plan.zero == 0) | (whole & kept) if job.framework.shard_is_master else True

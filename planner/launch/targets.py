@@ -9,7 +9,7 @@ from planner.blocks.structure import beyond_attention
 from planner.errors import PlannerError, suggest
 from planner.launch.program import ANYTHING, GUARDED, Setup, Target
 from planner.masks import first_of
-from planner.plan import Plan
+from planner.plan import OnePlan
 from planner.schema.framework import Framework
 from planner.schema.workload import Workload
 from planner.training.job import Job
@@ -105,7 +105,7 @@ def known_name(option: str, name: str, known: Iterable[str]) -> str:
     return name
 
 
-def writes(job: Job, plan: Plan) -> bool:
+def writes(job: Job, plan: OnePlan) -> bool:
     """Whether the target of the job's own preset can express a plan."""
     name = job.framework.target
     return name is not None and refusal(TARGETS[name], Setup(job, plan)) is None

@@ -144,7 +144,7 @@ def parallelism(setup: Setup) -> dict[str, Any]:
     """Degrees, sharding and stages. Sequence parallelism comes with tp."""
     plan = setup.plan
     shard = plan.zero == 3
-    degrees = {
+    degrees: dict[str, Any] = {
         "data_parallel_replicate_degree": plan.dp_replicate if shard else plan.dp,
         "data_parallel_shard_degree": plan.dp // plan.dp_replicate if shard else 1,
         **({"fsdp_reshard_after_forward": "always"} if shard else {}),
@@ -153,7 +153,7 @@ def parallelism(setup: Setup) -> dict[str, Any]:
         **({"context_parallel_rotate_method": ROTATE[found.kind]} if (found := trade(setup.job, plan)) else {}),
         "pipeline_parallel_degree": plan.pp,
     }
-    experts = {"expert_parallel_degree": plan.ep, "expert_tensor_parallel_degree": plan.etp}
+    experts: dict[str, Any] = {"expert_parallel_degree": plan.ep, "expert_tensor_parallel_degree": plan.etp}
     experts |= {"expert_parallel_comm_backend": "deepep"} if plan.dispatcher == "deepep" else {}
     return degrees | (experts if setup.job.model.moe else {}) | (stages(setup) if plan.pp > 1 else {})
 

@@ -8,11 +8,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from planner.launch import torchtitan
 from planner.launch.program import Flag, Program, Setup, Target, flag_lines
-from planner.plan import Plan
+from planner.masks import divides
+from planner.plan import Plan, Truth
 from planner.read.titan_registry import REGISTRY, SUBCOMMAND, Base
 from planner.schema.model import Model
 from planner.stages import chunk_layers
@@ -81,14 +80,14 @@ def _switch(flag: Flag) -> Flag:
     return flag
 
 
-def _whole_recompute(job: Job, plan: Plan) -> Any:
+def _whole_recompute(job: Job, plan: Plan) -> Truth:
     every = plan.recompute_layers >= chunk_layers(job.model.layers, plan)
     return (not plan.modules) & ((plan.recompute_layers == 0) | every)
 
 
-def _stages(job: Job, plan: Plan) -> Any:
+def _stages(job: Job, plan: Plan) -> Truth:
     """Uneven stages are a list of lists, which no option can say; even ones are three numbers."""
-    even = np.asarray(job.model.layers) % (plan.pp * plan.v) == 0
+    even = divides(plan.pp * plan.v, job.model.layers)
     return (plan.pp == 1) | (even & (plan.head == 0))
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from planner.launch import tuner
 from planner.launch.program import Program, Setup, Target, only_file
-from planner.plan import Plan
+from planner.plan import Plan, Truth
 from planner.schema.model import Model
 from planner.training.frameworks.deepspeed import whole_recompute
 from planner.training.job import Job
@@ -103,21 +103,21 @@ def checkpoint(model: Model) -> dict[str, Any]:
     }
 
 
-def _axes(job: Job, plan: Plan) -> Any:
+def _axes(job: Job, plan: Plan) -> Truth:
     return (plan.tp == 1) & (plan.cp == 1) & (plan.pp == 1) & (plan.ep == 1) & (plan.dp_replicate == 1)
 
 
-def _sharded(job: Job, plan: Plan) -> Any:
+def _sharded(job: Job, plan: Plan) -> Truth:
     return (plan.zero >= 2) | (job.cluster.gpus == 1)
 
 
-def _states(job: Job, plan: Plan) -> Any:
+def _states(job: Job, plan: Plan) -> Truth:
     name = job.workload.optimizer
     own = name != ("adam-bf16" if job.lora else "adam")
     return own and (job.cluster.gpus == 1 or not name.startswith(("adam-8bit", "adam-paged")))
 
 
-def _offload(job: Job, plan: Plan) -> Any:
+def _offload(job: Job, plan: Plan) -> Truth:
     kept = {"none": True, "parameters": job.cluster.gpus > 1, "activations": plan.recompute_layers > 0}
     return kept.get(job.workload.offload, False)
 

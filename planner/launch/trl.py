@@ -11,7 +11,7 @@ from typing import Any
 from planner.launch import accelerate, tuner
 from planner.launch.program import Program, Setup, Target, flag_lines
 from planner.launch.transformers import by_fsdp
-from planner.plan import Plan
+from planner.plan import Plan, Truth
 from planner.training.job import Job
 from planner.training.rule import Rule
 
@@ -55,7 +55,7 @@ def deepspeed(setup: Setup) -> dict[str, Any]:
     }
 
 
-def _pure(job: Job, plan: Plan) -> Any:
+def _pure(job: Job, plan: Plan) -> Truth:
     full = job.workload.method == "full"
     return job.workload.optimizer != "adam-bf16" or (full & (plan.zero == 0))
 

@@ -16,7 +16,7 @@ from planner.launch.launchers.launcher import yaml_text
 from planner.launch.program import File, Setup
 from planner.launch.transformers import SHARDED, by_fsdp, deepspeed_file
 from planner.launch.trees import nested
-from planner.plan import Plan
+from planner.plan import Plan, Truth
 from planner.read.asked import BASES
 from planner.read.format import Format, find_format
 from planner.read.table import Group
@@ -132,7 +132,7 @@ def rules(kept: Iterable[str], form: str, title: str, source: str, *own: Rule) -
     return (*(TRAINER[name] for name in kept), *worded, _base(title), PAGED, *own)
 
 
-def _pages(job: Job, plan: Plan) -> Any:
+def _pages(job: Job, plan: Plan) -> Truth:
     sharded = (plan.zero > 0) & job.framework.shard_is_master
     return ~np.asarray(sharded) if "paged" in job.workload.optimizer else True
 
@@ -159,7 +159,7 @@ def _worded(title: str, source: str, field: str, known: dict[str, Any]) -> Rule:
     )
 
 
-def split(job: Job, plan: Plan) -> Any:
+def split(job: Job, plan: Plan) -> Truth:
     """Whether ranks hold parts of the frozen weights: under ZeRO-3, and FSDP that keeps what it has gathered."""
     return (plan.zero == 3) | ((plan.zero > 0) & job.framework.shard_is_master)
 
@@ -172,7 +172,7 @@ def stored(setup: Setup) -> dict[str, Any]:
 
 
 def _base(title: str) -> Rule:
-    def holds(job: Job, plan: Plan) -> Any:
+    def holds(job: Job, plan: Plan) -> Truth:
         work = job.workload
         whole = ~np.asarray(split(job, plan), dtype=bool) if work.base == "int8" else True
         return (whole if work.base in BITS else False) if work.method == "qlora" else True
@@ -188,7 +188,7 @@ def _base(title: str) -> Rule:
 def loaded_in_16_bit(name: str, title: str, source: str) -> Rule:
     """Whole models are loaded in 16 bit: masters in fp32 come with DeepSpeed or FSDP, and only with them."""
 
-    def holds(job: Job, plan: Plan) -> Any:
+    def holds(job: Job, plan: Plan) -> Truth:
         work = job.workload
         if work.method != "full":
             return work.optimizer != "adam-bf16"

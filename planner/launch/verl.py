@@ -10,7 +10,7 @@ from typing import Any
 
 from planner.launch.program import Program, Setup, Target, flag_lines
 from planner.launch.trees import field_keys, overrides
-from planner.plan import Plan
+from planner.plan import Plan, Truth
 from planner.read.format import find_format
 from planner.schedules import MEGATRON, runs
 from planner.training.frameworks.deepspeed import whole_recompute
@@ -56,12 +56,12 @@ def notes(setup: Setup) -> tuple[str, ...]:
     return ("name your files: data.train_files, data.val_files; learning rate and its schedule are verl's defaults",)
 
 
-def _engine(job: Job, plan: Plan) -> Any:
+def _engine(job: Job, plan: Plan) -> Truth:
     alone = (plan.tp == 1) & (plan.pp == 1) & (plan.cp == 1) & (plan.ep == 1)
     return ((plan.zero == 3) & alone) | (plan.zero <= 1)
 
 
-def _own(job: Job, plan: Plan) -> Any:
+def _own(job: Job, plan: Plan) -> Truth:
     """What one engine has and the other does not."""
     work = job.workload
     fsdp = work.method != "full" or work.loss is not None or work.offload != "none"

@@ -10,7 +10,7 @@ from math import prod
 import numpy as np
 
 from planner.frozen import frozen
-from planner.plan import Plan, Range, divisors
+from planner.plan import OnePlan, Plan, Range, divisors
 from planner.questions.train import problem
 from planner.search import Candidate, search
 from planner.training.job import Job
@@ -50,7 +50,7 @@ def places(job: Job, bounds: Bounds) -> tuple[Place, ...]:
     return (*found.values(), *left)
 
 
-def degrees_of(plan: Plan) -> tuple[int, ...]:
+def degrees_of(plan: OnePlan) -> tuple[int, ...]:
     """Its DEGREES."""
     return tuple(int(getattr(plan, name)) for name in DEGREES)
 
@@ -132,7 +132,7 @@ ALONE = {"tp": ("heads", "kv_heads", "hidden", "ffn"), "pp": ("layers", "stages"
 """Rules that one degree breaks."""
 
 
-def _probe(job: Job, name: str, degree: int) -> Plan:
+def _probe(job: Job, name: str, degree: int) -> OnePlan:
     dp = job.cluster.gpus // degree
     m = max(1, job.workload.global_batch // dp)
     return Plan(dp=dp, m=m, tp=degree) if name == "tp" else Plan(dp=dp, m=m, pp=degree)

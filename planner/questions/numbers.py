@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from itertools import groupby
 
 from planner.cost.runs import at
-from planner.plan import Plan, rows_of
+from planner.plan import OnePlan, Plan, rows_of
 from planner.questions.ranked import Ranked
 from planner.search import Candidate
 from planner.training.estimate import Ranks, estimate
@@ -23,7 +23,7 @@ Group = tuple[Job, tuple[str, ...], list[Candidate]]
 def numbered(groups: Sequence[Group]) -> list[Ranked]:
     """All numbers of the plans of some groups, in their order; those of one policy at once."""
     ranks = sharing([job for job, _, _ in groups])
-    found: dict[tuple[tuple[str, ...], Plan], Ranked] = {}
+    found: dict[tuple[tuple[str, ...], OnePlan], Ranked] = {}
     several = sorted({c.plan: None for _, _, candidates in groups for c in candidates}, key=lambda plan: plan.policy)
     for _, alike in groupby(several, key=lambda plan: plan.policy):
         plans = list(alike)

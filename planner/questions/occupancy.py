@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import cache
 
 from planner.frozen import frozen
-from planner.plan import Plan
+from planner.plan import OnePlan, Plan
 from planner.schedules import SCHEDULES
 from planner.simulate import Task, Timeline
 from planner.stages import Row, chunk_table
@@ -45,7 +45,7 @@ class Occupancy:
         return max(level for _, level in self.levels)
 
 
-def occupancy(job: Job, plan: Plan, timeline: Timeline) -> tuple[Occupancy, ...]:
+def occupancy(job: Job, plan: OnePlan, timeline: Timeline) -> tuple[Occupancy, ...]:
     """Every rank of a replayed plan."""
     return tuple(_rank(job, plan.floats(), rank, row) for rank, row in enumerate(timeline.tasks))
 

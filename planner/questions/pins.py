@@ -8,7 +8,7 @@ from math import prod
 from typing import Any
 
 from planner.errors import NoLegalPlan
-from planner.plan import Plan, Range, divisors
+from planner.plan import OnePlan, Plan, Range, divisors
 from planner.schedules import MEGATRON, SCHEDULES, run_by
 from planner.search import Outcome
 from planner.sizing.ladder import joined, multiples, rungs, sized
@@ -135,7 +135,7 @@ def no_legal_plan(job: Job, bounds: Bounds, outcome: Outcome) -> NoLegalPlan:
     )
 
 
-def pinned_plan(job: Job, bounds: Bounds) -> Plan | None:
+def pinned_plan(job: Job, bounds: Bounds) -> OnePlan | None:
     """The plan that pinned options spell out, the rest at their plainest: what an impossible request asked for."""
     pins: dict[str, Any] = {name: r.low for name, r in bounds.ranges.items() if r.low == r.high}
     schedule = min(bounds.schedules or {run_by(MEGATRON, pins.get("v", 1))})

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from planner.cost import collectives
 from planner.frozen import frozen
 from planner.mesh import mesh
-from planner.plan import Plan
+from planner.plan import OnePlan
 from planner.questions.ranked import Ranked
 from planner.stages import rows
 from planner.training.job import Job
@@ -138,7 +138,7 @@ def axes(ranked: Ranked) -> tuple[Axis, ...]:
     return tuple(found)
 
 
-def _stages(job: Job, plan: Plan) -> tuple[Stage, ...]:
+def _stages(job: Job, plan: OnePlan) -> tuple[Stage, ...]:
     """Every stage by pipeline rank, with the peak of the fullest rank of those that hold the same."""
     of = job.structure
     peaks = [(float(at), max(float(one.total) for one in each.values())) for each, at in rank_moments(job, plan)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from planner.frozen import frozen
-from planner.plan import Plan
+from planner.plan import OnePlan
 from planner.training.estimate import Estimate
 from planner.training.job import Job
 
@@ -18,7 +18,7 @@ class Ranked:
     """
 
     job: Job
-    plan: Plan
+    plan: OnePlan
     relaxations: tuple[str, ...]
     estimate: Estimate
     tokens_per_second: float

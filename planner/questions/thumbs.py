@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from planner.frozen import frozen
-from planner.plan import Plan, rows_of
+from planner.plan import OnePlan, rows_of
 from planner.questions.ranked import Ranked
 from planner.schedules import MEGATRON, run_by, runs
 from planner.serving.options import Option, per_gpu
@@ -121,7 +121,7 @@ def decided(ranked: Ranked, capacity: float) -> Decided | None:
     return first if first is not None and (first.slower is None or first.slower > LEAST) else None
 
 
-Change = tuple[str, str, Plan]
+Change = tuple[str, str, OnePlan]
 """A rule, the change that breaks it, the plan after it."""
 
 
@@ -129,7 +129,7 @@ def _policy(change: Change) -> str:
     return change[2].schedule
 
 
-def _breaking(plan: Plan) -> Iterator[Change]:
+def _breaking(plan: OnePlan) -> Iterator[Change]:
     """Rules with the change that breaks each; the batch and the accelerators stay as they are."""
     plain = replace(plan, head=0, layout=None)
     if plan.v > 1 and runs(MEGATRON, plan.schedule):
@@ -187,7 +187,7 @@ def _seconds(option: Option, output: int) -> float:
     return float(option.ttft + (output - 1.0) * option.tpot)
 
 
-def _recomputed(job: Job, plan: Plan) -> range:
+def _recomputed(job: Job, plan: OnePlan) -> range:
     """Layers of each chunk, from as many as the plan recomputes to all of them."""
     most = plan.recompute_layers if plan.modules else int(chunk_layers(job.model.layers, plan))
     return range(min(plan.recompute_layers, most), most + 1)

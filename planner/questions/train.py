@@ -10,7 +10,7 @@ from planner.bands import fit_verdict
 from planner.blocks.structure import beyond_attention
 from planner.cost.dispatch import ONE_COPY
 from planner.frozen import frozen
-from planner.plan import Plan
+from planner.plan import OnePlan, Plan
 from planner.questions.finalists import finished
 from planner.questions.numbers import numbered, sharing
 from planner.questions.pins import fixes_the_size, flags, grown, keeping, larger, lean, loosened, no_legal_plan, pinned
@@ -186,7 +186,7 @@ def caveats(job: Job, bounds: Bounds) -> tuple[str, ...]:
     return (*said, *_schedule_caveats(job, bounds))
 
 
-def caveats_of(job: Job, plan: Plan) -> tuple[str, ...]:
+def caveats_of(job: Job, plan: OnePlan) -> tuple[str, ...]:
     """The same of one plan that somebody has."""
     return caveats(job, Bounds(dispatchers=frozenset({plan.dispatcher})))
 

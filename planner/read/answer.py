@@ -13,7 +13,7 @@ from planner.catalog.library import Library
 from planner.catalog.yamlfile import dotted
 from planner.errors import PlannerError
 from planner.frozen import frozen
-from planner.plan import Plan
+from planner.plan import OnePlan, Plan
 from planner.schedules import SCHEDULES
 from planner.schema.framework import DispatcherName, ModuleName
 from planner.schema.model import Model
@@ -72,7 +72,7 @@ class PlanRecord(_Read):
         return self
 
     @property
-    def plan(self) -> Plan:
+    def plan(self) -> OnePlan:
         """As the planner computes with it."""
         return Plan(
             tp=self.tp,
@@ -141,9 +141,9 @@ class Answer:
     """
 
     jobs: tuple[Job, ...]
-    plans: tuple[Plan, ...]
+    plans: tuple[OnePlan, ...]
 
-    def chosen(self, number: int) -> tuple[Job, Plan]:
+    def chosen(self, number: int) -> tuple[Job, OnePlan]:
         """Plan `number`, counted from 1.
 
         Raises:

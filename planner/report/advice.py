@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from planner.frozen import frozen
-from planner.plan import Plan
+from planner.plan import OnePlan
 from planner.questions.train import Ranked
 from planner.schedules import MEGATRON, SCHEDULES, Schedule, offered, run_by, runs
 from planner.stages import layers_per_rank
@@ -30,7 +30,7 @@ class Alternative:
     offered: bool
 
 
-def alternatives(job: Job, plan: Plan) -> list[Alternative]:
+def alternatives(job: Job, plan: OnePlan) -> list[Alternative]:
     """The plan's stages under every synchronous training schedule that admits its p and m, fastest first.
 
     Two model chunks stand for as many as wanted where the plan has one.
@@ -46,7 +46,7 @@ def alternatives(job: Job, plan: Plan) -> list[Alternative]:
     return sorted(found, key=lambda a: (a.seconds, a.schedule.name))
 
 
-def _alternative(job: Job, plan: Plan, schedule: Schedule, v: int) -> Alternative:
+def _alternative(job: Job, plan: OnePlan, schedule: Schedule, v: int) -> Alternative:
     stages = pipeline_stages(job, plan)
     p, m = float(plan.pp), float(plan.m)
     seconds = float(schedule.pipeline_time(stages, m, float(v)))
@@ -73,7 +73,7 @@ def schedule_lines(ranked: Ranked) -> list[str]:
     return [*lines, _next_best(plan, rows)]
 
 
-def _next_best(plan: Plan, rows: list[Alternative]) -> str:
+def _next_best(plan: OnePlan, rows: list[Alternative]) -> str:
     """The best schedule beside the plan's own, what it would gain and what it would hold."""
     mine = next((r for r in rows if r.schedule.name == plan.schedule), rows[0])
     other = next((r for r in rows if r.schedule.name != plan.schedule), None)
@@ -83,7 +83,7 @@ def _next_best(plan: Plan, rows: list[Alternative]) -> str:
     return f"  next: {other.schedule.name}, {change:+.1%} pipeline time, {held:.2g} times the activations on rank 0"
 
 
-def sensitivity(ranked: Ranked) -> list[tuple[str, Plan]]:
+def sensitivity(ranked: Ranked) -> list[tuple[str, OnePlan]]:
     """Neighbours of a plan in m, p and v that split the same batch over the same accelerators."""
     plan, layers = ranked.plan, ranked.job.model.layers
     near = [("as planned", plan)]
@@ -101,7 +101,7 @@ def sensitivity(ranked: Ranked) -> list[tuple[str, Plan]]:
     return [(name, p) for name, p in near if p.m >= 1 and (p.v == 1 or p.m % p.pp == 0)]
 
 
-def _chunk_counts(plan: Plan, layers: int) -> list[int]:
+def _chunk_counts(plan: OnePlan, layers: int) -> list[int]:
     """Other numbers of chunks that divide every rank's layers."""
     if plan.pp == 1 or not runs(MEGATRON, plan.schedule):
         return []

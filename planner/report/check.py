@@ -13,7 +13,7 @@ from planner.launch.check import Measured, Verdict
 from planner.launch.nearest import SETTINGS, Change
 from planner.launch.program import Setup
 from planner.launch.targets import TARGETS, refusal
-from planner.plan import Plan
+from planner.plan import OnePlan
 from planner.questions.train import Ranked
 from planner.read.format import find_format
 from planner.read.megatron import UNNAMED
@@ -173,7 +173,7 @@ def _faster(verdict: Verdict, one: Ranked) -> str:
     return f" ({change:+.0%})" if abs(change) >= 0.005 else " (as fast)"
 
 
-def difference(before: Plan, after: Plan, setup: Setup, ranked: Ranked) -> str:
+def difference(before: OnePlan, after: OnePlan, setup: Setup, ranked: Ranked) -> str:
     """ "b 2 -> 1, recompute none -> full": what differs between two plans."""
     names = ("tp", "cp", "ep", "etp", "pp", "v", "dp", "dp_replicate", "b", "sp", "zero", "head")
     said = [

@@ -10,19 +10,17 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, field
-from functools import partial, reduce
+from functools import partial
 from itertools import chain, count
 from textwrap import wrap
 from typing import Any
 
-import numpy as np
-
 from planner.bands import band
 from planner.blocks.counts import parameters
 from planner.blocks.record import Structure
-from planner.formula import NAMED, Origin, Trace, Traced, fact, named_in, tracing, written
+from planner.formula import NAMED, ZERO, Origin, Trace, Traced, fact, named_in, tracing, written
 from planner.frozen import frozen
-from planner.plan import Plan
+from planner.plan import OnePlan, largest_of
 from planner.questions.train import Ranked, usable_memory
 from planner.report.advice import schedule_lines, sensitivity_lines
 from planner.report.facts import traced_job, traced_plan
@@ -107,7 +105,7 @@ def _roots(trace: Trace, ranked: Ranked) -> dict[str, list[Traced]]:
     found = next(found for found, at in rank_moments(job, plan) if int(at) == rank)
     usable = usable_memory(job)
     held = [one for name, memory in found.items() for one in result(memory.total, name, "bytes", "sum of the parts")]
-    held += result(reduce(np.maximum, held), f"peak, rank {rank}", "bytes", "the largest of the moments")
+    held += result(largest_of(held), f"peak, rank {rank}", "bytes", "the largest of the moments")
     fullest = found[MOMENTS[int(ranked.estimate.moment)]]
     held += result(allocated_bytes(fullest), f"allocated, rank {rank}", "bytes", "torch.cuda.max_memory_allocated")
     held += result(usable, "usable memory", "bytes", job.framework.source)
@@ -123,7 +121,7 @@ def whole(trace: Trace, model: Model) -> list[Traced]:
     """Parameters of the whole model, by component."""
     counts = parameters(model).parts.items()
     parts = [fact(value, name, "parameters", model.source) for name, value in counts if value]
-    return root(trace, total(parts), "N, parameters", "parameters", model.source)
+    return root(trace, total(parts, ZERO), "N, parameters", "parameters", model.source)
 
 
 def root(trace: Trace, value: Any, name: str, unit: str, source: str) -> list[Traced]:
@@ -237,7 +235,7 @@ def shown(value: float, unit: str) -> str:
     return f"{value:,.0f}" if value == round(value) or value >= 1e4 else f"{value:.4g}"
 
 
-def _band(job: Job, plan: Plan) -> list[Line]:
+def _band(job: Job, plan: OnePlan) -> list[Line]:
     """The band of the step time; no line where nothing like the plan was measured."""
     found = band(job, plan)
     if found.width is None:

@@ -166,8 +166,8 @@ def also(answer: ServeAnswer) -> list[str]:
     output, lines = job.workload.output, []
     if answer.latency is not None and asked != "latency":
         x = answer.latency
-        whole = float(x.ttft + (output - 1) * x.tpot)
-        lines.append(f"Latency {layout(x)} alone: {format_seconds(whole)} per request, TPOT {format_seconds(x.tpot)}.")
+        whole, token = float(x.ttft + (output - 1) * x.tpot), float(x.tpot)
+        lines.append(f"Latency {layout(x)} alone: {format_seconds(whole)} per request, TPOT {format_seconds(token)}.")
     if answer.offline is not None and asked != "offline":
         x = answer.offline
         lines.append(

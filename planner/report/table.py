@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from planner.bands import fit_verdict
 from planner.blocks.counts import parameters
 from planner.cost.memory import OPTIMIZERS
-from planner.plan import Plan
+from planner.plan import OnePlan
 from planner.questions.train import DISAGREEMENT, Ranked, Recommendation
 from planner.report.grid import GREEN, RED, YELLOW, Column, paint, prose, tables
 from planner.report.words import (
@@ -172,7 +172,7 @@ def telling(ranked: Ranked, answer: Recommendation) -> dict[str, str]:
     return {name: text for name, (text, _) in _apart(ranked.plan).items() if _untold([one[name] for one in every])}
 
 
-def _apart(plan: Plan) -> dict[str, tuple[str, bool]]:
+def _apart(plan: OnePlan) -> dict[str, tuple[str, bool]]:
     """Words of a plan, and what the other columns let expect of them: that there are chunks, or copies."""
     dispatcher = plan.dispatcher + (", overlapped" if plan.overlap else "")
     return {

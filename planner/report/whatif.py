@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from planner.accuracy.calibrate import with_factors
-from planner.plan import Plan, rows_of
+from planner.plan import OnePlan, rows_of
 from planner.questions.layout_map import DEGREES, Place, alone, paired
 from planner.questions.train import Ranked, problem, usable_memory
 from planner.report.words import degrees
@@ -78,7 +78,7 @@ def _numbers(job: Job, one: Candidate | None, first: Ranked) -> dict[str, Any] |
     return {"says": degrees(one.plan), "step_time_s": one.cost, "tokens_per_second": speed, "change": change}
 
 
-def _best(job: Job, before: Job, plans: Iterable[Plan]) -> Candidate | None:
+def _best(job: Job, before: Job, plans: Iterable[OnePlan]) -> Candidate | None:
     """The fastest that fits of some plans, each with as many micro-batches as the job's batch wants."""
     ordered = sorted(dict.fromkeys(plans), key=lambda plan: (plan.policy, plan.layout or ()))
     several = [rows_of(list(alike)) for _, alike in groupby(ordered, key=lambda plan: (plan.policy, plan.layout))]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from planner.bands import band, fit_verdict, memory_band, memory_range, tied
 from planner.launch.megatron_layout import layout_string
-from planner.plan import Plan
+from planner.plan import OnePlan
 from planner.questions.train import RELAXATIONS, Loosened, Ranked, Recommendation
 from planner.training.job import Job
 from planner.training.moments import MOMENTS
@@ -39,7 +39,7 @@ CURES = {
 """What would shrink each part of memory."""
 
 
-def degrees(plan: Plan) -> str:
+def degrees(plan: OnePlan) -> str:
     """The layout in a few words: "tp=4 pp=8 dp=4 v=5 b=1"; stages that are no even split in Megatron's letters."""
     shown = [f"tp={plan.tp}"]
     shown += [f"{name}={getattr(plan, name)}" for name in ("cp", "ep", "etp") if getattr(plan, name) > 1]
@@ -71,7 +71,7 @@ def why(ranked: Ranked, capacity: float) -> str:
     return "; ".join(r for r in reasons if r) + "."
 
 
-def _tensor(job: Job, plan: Plan) -> str:
+def _tensor(job: Job, plan: OnePlan) -> str:
     if plan.tp == 1:
         return "no tensor-parallel traffic"
     where = "inside" if plan.tp <= job.cluster.domain else "beyond"
@@ -87,7 +87,7 @@ TRADES = {
 }
 
 
-def _context(job: Job, plan: Plan) -> str:
+def _context(job: Job, plan: OnePlan) -> str:
     if (found := trade(job, plan)) is None:
         return ""
     return TRADES[found.kind].format(cp=plan.cp, inner=found.inner, ring=plan.cp // found.inner)

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from importlib import import_module
-from typing import Any
 
-from planner.plan import Plan
+from planner.plan import Plan, Truth
 from planner.schedules.record import Schedule
 from planner.schedules.stages import Stage, Stages, Work, even, uneven
 
@@ -80,7 +79,7 @@ def runs(framework: str, name: str) -> bool:
     return framework in SCHEDULES[name].frameworks
 
 
-def demanded(framework: str, plan: Plan) -> Any:
+def demanded(framework: str, plan: Plan) -> Truth:
     """Whether the plan's counts are what schedule and framework want; anything without a pipeline is."""
     schedule = SCHEDULES[plan.schedule]
     wanted, held = schedule.demands.get(framework), schedule.meets(plan.pp, plan.m, plan.v)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from planner.plan import Num
+from planner.plan import Num, Truth
 from planner.schedules import dualpipe_v, zb_v
 from planner.schedules.ops import BOTH_WAYS, Op
 from planner.schedules.record import Requirement, Schedule, two_chunks
@@ -51,7 +51,7 @@ def weight_versions(p: Num, m: Num, v: Num, rank: Num) -> Num:
     return 2.0 + 0.0 * rank
 
 
-def _even(p: Num, m: Num, v: Num) -> Num:
+def _even(p: Num, m: Num, v: Num) -> Truth:
     return (p % 2 == 0) & (m % 2 == 0)
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from planner.frozen import frozen
-from planner.plan import Num
+from planner.plan import Num, Truth
 from planner.schedules.ops import LOOP, Op, Placement
 from planner.schedules.stages import Stages
 
@@ -21,7 +21,7 @@ class Requirement(NamedTuple):
     """
 
     name: str
-    holds: Callable[[Num, Num, Num], Any]
+    holds: Callable[[Num, Num, Num], Truth]
     message: str
     source: str
 
@@ -89,9 +89,9 @@ class Schedule:
         """The first requirement that a configuration does not meet, or None."""
         return next((r for r in self.requirements if not r.holds(p, m, v)), None)
 
-    def meets(self, p: Num, m: Num, v: Num) -> Any:
+    def meets(self, p: Num, m: Num, v: Num) -> Truth:
         """Whether every requirement holds: a bool, or a mask over arrays."""
-        held: Any = True
+        held: Truth = True
         for requirement in self.requirements:
             held = requirement.holds(p, m, v) & held
         return held

@@ -77,7 +77,7 @@ class Stages:
 
     def largest(self, of: str) -> Num:
         """Largest over ranks of "forward", "backward", "total", "weight_gradient" ..."""
-        result = getattr(self.runs[0].work, of)
+        result: Num = getattr(self.runs[0].work, of)
         for run in self.runs[1:]:
             result = np.maximum(result, np.where(run.ranks > 0.0, getattr(run.work, of), 0.0))
         return result

@@ -36,9 +36,10 @@ def pipeline_time(stages: Stages, m: Num, v: Num) -> Num:
     paper has it (section 4.2). Exact at equal times and m >= 3p. p = 4, m = 12, equal times 1: 38.5.
     """
     longer = np.maximum(stages.mean("forward"), stages.mean("input_gradient"))
-    period = np.maximum(stages.largest("total"), 2.0 * longer + stages.mean("weight_gradient") / 2.0)
+    period: Num = np.maximum(stages.largest("total"), 2.0 * longer + stages.mean("weight_gradient") / 2.0)
     slots = (3.0 * stages.p - np.where(stages.p % 2.0 == 0.0, 7.0, 4.0)) / 2.0
-    return m * period + np.maximum(slots, np.where(stages.p > 1.0, 0.5, 0.0)) * longer
+    spare: Num = np.maximum(slots, np.where(stages.p > 1.0, 0.5, 0.0))
+    return m * period + spare * longer
 
 
 def in_flight(p: Num, m: Num, v: Num, rank: Num) -> Num:

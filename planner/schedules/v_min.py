@@ -35,8 +35,9 @@ def pipeline_time(stages: Stages, m: Num, v: Num) -> Num:
     """
     longer = np.maximum(stages.mean("forward"), stages.mean("input_gradient"))
     slots = (4.0 * stages.p - np.where(stages.p % 3.0 == 0.0, 6.0, 5.0)) / 2.0
-    period = np.maximum(stages.largest("total"), np.where(stages.p > 2.0, 3.0, 2.5) * longer)
-    return m * period + np.maximum(slots, 0.0) * stages.mean("total") / 3.0
+    period: Num = np.maximum(stages.largest("total"), np.where(stages.p > 2.0, 3.0, 2.5) * longer)
+    spare: Num = np.maximum(slots, 0.0)
+    return m * period + spare * stages.mean("total") / 3.0
 
 
 def in_flight(p: Num, m: Num, v: Num, rank: Num) -> Num:

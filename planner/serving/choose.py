@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from planner.frozen import frozen
-from planner.plan import Plan
+from planner.plan import Floats, Plan, Truth
 from planner.serving.job import ServeJob, at_batch, running
 from planner.serving.objective import OBJECTIVES, Objective
 from planner.serving.options import Option, evaluate, full, per_gpu, verdicts
@@ -60,7 +58,7 @@ def choose(job: ServeJob, bounds: ServeBounds, name: str, together: bool = False
     for mask in broken.values():
         holds = holds & ~np.asarray(mask, dtype=bool)
     cost = np.where(holds, objective.cost(job, options), np.inf)
-    stay = options.ttft + (job.workload.output - 1.0) * options.tpot
+    stay = np.asarray(options.ttft + (job.workload.output - 1.0) * options.tpot)
     ranked: list[tuple[float, float, int]] = []
     rejected: list[Rejected] = []
     for start in range(0, len(cost), each):
@@ -120,7 +118,7 @@ def _options(job: ServeJob, plans: Plan, objective: Objective, together: bool) -
     return evaluate(job, with_loads(plans, tried), together), len(tried)
 
 
-def _admitted(job: ServeJob, options: Option, objective: Objective, together: bool) -> Any:
+def _admitted(job: ServeJob, options: Option, objective: Objective, together: bool) -> Truth:
     """Of searched loads, those that run without waiting for the cache; given ones may wait."""
     given = job.workload.users is not None or job.workload.rate is not None
     if given or together or objective.load != "searched":
@@ -132,13 +130,13 @@ ORDER = ("memory", "load", "ttft", "tpot")
 """What a layout is said to break, the first that holds at its lightest load."""
 
 
-def _reject(options: Option, broken: dict[str, Any], start: int) -> Rejected:
+def _reject(options: Option, broken: dict[str, Truth], start: int) -> Rejected:
     """The lightest load of a layout and what it breaks first."""
     names = [name for name in ORDER if bool(np.asarray(broken[name])[start])]
     return Rejected(options[start], names[0] if names else "memory")
 
 
-def _nearness(rejected: Rejected) -> tuple[Any, ...]:
+def _nearness(rejected: Rejected) -> tuple[bool, float, float, float]:
     """Layouts that fit before those that do not, the nearest first."""
     option = rejected.option
     return (rejected.breaks == "memory", float(option.short), float(option.tpot), float(option.ttft))
@@ -166,7 +164,7 @@ def front(job: ServeJob, bounds: ServeBounds) -> Front:
     return Front(tuple(options[r] for r in rows), tuple(map(float, users[rows])), tuple(map(float, gpus[rows])))
 
 
-def pareto(x: Any, y: Any) -> list[int]:
+def pareto(x: Floats, y: Floats) -> list[int]:
     """Rows that no other row beats in both columns, by rising x."""
     order = sorted(range(len(x)), key=lambda i: (-x[i], -y[i]))
     kept: list[int] = []

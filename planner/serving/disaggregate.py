@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from planner.cost import collectives
 from planner.frozen import frozen
-from planner.plan import ANY, Num, Plan, Range
+from planner.plan import ANY, Floats, Num, Plan, Range
 from planner.schema.serving import ServeWorkload
 from planner.serving.estimate import decode_step, prefill
 from planner.serving.job import ServeJob, replica_gpus, width
@@ -58,7 +57,7 @@ def mean_bound(workload: ServeWorkload, name: str) -> float:
 
 def prefill_rate(job: ServeJob, plan: Plan) -> Num:
     """Prompts per second of one prefill instance: a prompt holds its slowest stage for chunks * cycle."""
-    chunks = np.ceil(job.workload.fresh / job.engine.chunk)
+    chunks: Num = np.ceil(job.workload.fresh / job.engine.chunk)
     return (chunks + plan.pp - 1.0) / chunks / prefill(job, plan, 1.0)
 
 
@@ -86,14 +85,14 @@ def pools(job: ServeJob, first: ServeBounds, second: ServeBounds) -> Pools | Non
     if not len(sources) or not len(targets):
         return None
     w, decode = job.workload, with_loads(targets, loads())
-    step = decode_step(job, decode, w.input + 0.5 * w.output).total
-    good = (decode.b * decode.m <= most_running(job, decode)) & (step <= mean_bound(w, "tpot"))
+    step = np.asarray(decode_step(job, decode, w.input + 0.5 * w.output).total)
+    good = np.asarray(decode.b * decode.m <= most_running(job, decode)) & (step <= mean_bound(w, "tpot"))
     if not good.any():
         return None
     targets = decode[good]
     side = _Decode(targets, step[good], replica_gpus(targets), second["dp"], prompt_bytes(job, targets))
-    each = zip(prefill(job, sources, 1.0), prefill_rate(job, sources), prompt_bytes(job, sources), strict=True)
-    found = [_match(job, sources[i], first["dp"], side, *map(float, one)) for i, one in enumerate(each)]
+    each = np.stack((prefill(job, sources, 1.0), prefill_rate(job, sources), prompt_bytes(job, sources)), axis=1)
+    found = [_match(job, sources[i], first["dp"], side, *one) for i, one in enumerate(each.tolist())]
     best = max((f for f in found if f is not None), key=lambda f: f[0], default=None)
     return None if best is None else best[1]
 
@@ -115,12 +114,12 @@ class _Decode:
     """
 
     plans: Plan
-    step: Any
-    gpus: Any
+    step: Floats
+    gpus: Num
     count: Range
-    kept: Any
+    kept: Num
 
-    def instances(self, wanted: Any, room: Any) -> Any:
+    def instances(self, wanted: Floats, room: Floats) -> Floats:
         """The least number of instances from `wanted` on that is admitted; 0 where it exceeds the room."""
         if self.count is ANY:
             return np.where(wanted <= room, wanted, 0.0)
@@ -137,7 +136,7 @@ def _match(
     `alone`: seconds of a prompt; `each`: prompts per second; `kept`: bytes of a prompt on a rank.
     """
     gp, gpus = float(replica_gpus(first)), job.cluster.gpus
-    moved = _moved(job, first, side.plans, kept, side.kept)
+    moved = np.broadcast_to(_moved(job, first, side.plans, kept, side.kept), side.step.shape)
     best: tuple[float, Pools] | None = None
     for x in count.keep(range(1, int((gpus - 1) // gp) + 1)):
         inflow = BUSY * x * each
@@ -150,7 +149,7 @@ def _match(
 
 
 def _beside(
-    job: ServeJob, first: Plan, alone: float, inflow: float, side: _Decode, moved: Num
+    job: ServeJob, first: Plan, alone: float, inflow: float, side: _Decode, moved: Floats
 ) -> tuple[float, Pools] | None:
     """The best decode instances beside x prefill instances that take at most `inflow` prompts per second."""
     w, taken = job.workload, float(replica_gpus(first)) * first.dp
@@ -175,7 +174,7 @@ def _beside(
         running=running,
         ttft=float(ttft[row]),
         tpot=float(side.step[row]),
-        transfer=float(moved[row]) if np.ndim(moved) else float(moved),
+        transfer=float(moved[row]),
         requests=float(total[row]),
     )
     return float(value[row]), found

@@ -95,7 +95,7 @@ def stage(job: ServeJob, plan: Plan, tokens: Tokens) -> Work:
     last = replace(step, scale=_scale(job, plan, tokens.decode + tokens.prefill / job.workload.fresh))
     kinds = zip(job.structure.kinds, pieces(job, plan), strict=True)
     works = [_kind(last if isinstance(kind, Head) else step, kind, ops) for kind, ops in kinds]
-    held: list[Work] = [row.sum(works, Work()) for row in stages(job, plan)]
+    held = [row.sum(works, Work()) for row in stages(job, plan)]
     return reduce(_slower, held)
 
 
@@ -137,7 +137,7 @@ def _operator(step: Step, op: Operator) -> Work:
     """One operator's work, what it sends, and what it reads of the sequences that decode."""
     work, sent = _computed(step, op), [_traffic(step, op, one) for one in op.traffic]
     if sent:
-        work = replace(work, all_reduce=total(sent))
+        work = replace(work, all_reduce=total(sent, 0.0))
     return work if op.cache is None else work + _cached(step, op.cache)
 
 

@@ -11,7 +11,7 @@ from planner.blocks.operator import Cache, Operator
 from planner.formula import formula
 from planner.frozen import frozen
 from planner.parts import Sum
-from planner.plan import Num, Plan
+from planner.plan import Num, Plan, largest_of, least_of
 from planner.serving.job import ServeJob, copies, running
 from planner.serving.pieces import once, pieces, span, stages
 from planner.stages import Row, present, total
@@ -80,7 +80,7 @@ def weight_bytes(job: ServeJob, plan: Plan) -> Num:
 
     LLaMA-2 70B in fp16 over 4 ranks: 138 GB / 4 = 34.5 GB for TP4; PP4 has the embedding or the head on its ends.
     """
-    return reduce(np.maximum, (rank.weights for rank in ranks(job, plan)))
+    return largest_of(rank.weights for rank in ranks(job, plan))
 
 
 def token_bytes(job: ServeJob, plan: Plan) -> Num:
@@ -88,12 +88,12 @@ def token_bytes(job: ServeJob, plan: Plan) -> Num:
 
     LLaMA-2 70B in fp16, tp = 4: 512 * 2 * 80 = 81,920 bytes.
     """
-    return reduce(np.maximum, (rank.sequence(1.0) - rank.sequence(0.0) for rank in ranks(job, plan)))
+    return largest_of(rank.sequence(1.0) - rank.sequence(0.0) for rank in ranks(job, plan))
 
 
 def prompt_bytes(job: ServeJob, plan: Plan) -> Num:
     """KV bytes of a whole prompt, without its cached prefix, on the rank that has most of it."""
-    return reduce(np.maximum, (rank.sequence(1.0 * job.workload.fresh) for rank in ranks(job, plan)))
+    return largest_of(rank.sequence(1.0 * job.workload.fresh) for rank in ranks(job, plan))
 
 
 @once
@@ -102,7 +102,8 @@ def activation_bytes(job: ServeJob, plan: Plan) -> Num:
     """Working space of one prefill step of `chunk` tokens: residual, norm and output, and what the fullest part hands
     on inside.
     """
-    tokens, largest = np.minimum(1.0 * job.engine.chunk, job.model.context), 0.0
+    tokens: Num = np.minimum(1.0 * job.engine.chunk, job.model.context)
+    largest: Num = 0.0
     for ops in pieces(job, plan)[: job.structure.blocks]:
         inside = [op for op in ops if op.part not in ("norms", "residual")]
         for mixer in (True, False):
@@ -123,7 +124,7 @@ def room(job: ServeJob, fixed: Num) -> Num:
 def spare(job: ServeJob, plan: Plan, requests: Num, length: Num) -> Num:
     """Bytes that the fullest rank has left with so many requests of a length, and a cached prefix; may be negative."""
     each = requests / copies(plan)
-    return reduce(np.minimum, (r.room - r.shared - each * r.sequence(length) for r in ranks(job, plan)))
+    return least_of(r.room - r.shared - each * r.sequence(length) for r in ranks(job, plan))
 
 
 def _sequences(job: ServeJob, plan: Plan, length: Num, shared: bool) -> Num:
@@ -135,7 +136,7 @@ def _sequences(job: ServeJob, plan: Plan, length: Num, shared: bool) -> Num:
         left, each = rank.room - rank.shared if shared else rank.room, rank.sequence(length)
         limited = np.where((each > 0.0) | (left < 0.0), left, np.inf)
         held.append(limited / np.where(each > 0.0, each, 1.0))
-    return np.maximum(reduce(np.minimum, held), 0.0) * copies(plan)
+    return np.maximum(least_of(held), 0.0) * copies(plan)
 
 
 def kv_tokens(job: ServeJob, plan: Plan) -> Num:

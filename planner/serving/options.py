@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from planner.frozen import frozen
-from planner.plan import INTEGERS, Num, Plan
+from planner.plan import INTEGERS, Index, Num, Plan, Truth
 from planner.serving.estimate import DecodeStep
 from planner.serving.job import ServeJob, at_batch, replica_gpus, running
 from planner.serving.memory import ServeMemory, kv_tokens, memory, most_running, room, spare
@@ -40,7 +40,7 @@ class Option:
     most: Num
     short: Num
 
-    def __getitem__(self, index: Any) -> Option:
+    def __getitem__(self, index: Index) -> Option:
         """The option at a position, or those under a mask."""
         picked: Option = _pick(self, index)
         return picked
@@ -66,7 +66,7 @@ class Option:
         return 1.0 / self.served.tpot
 
 
-def _pick(value: Any, index: Any) -> Any:
+def _pick(value: Any, index: Index) -> Any:
     """A record's elements at an index, nested records included; numbers stay."""
     if isinstance(value, Plan):
         columns = {n: getattr(value, n)[index] if np.ndim(getattr(value, n)) else getattr(value, n) for n in INTEGERS}
@@ -123,7 +123,7 @@ def per_gpu(option: Option, output: int) -> Num:
     return option.served.requests * output / option.gpus
 
 
-def verdicts(job: ServeJob, option: Option) -> dict[str, Any]:
+def verdicts(job: ServeJob, option: Option) -> dict[str, Truth]:
     """What each deployment breaks: memory, load, ttft, tpot, each a mask."""
     w = job.workload
     return {

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from planner.frozen import frozen
-from planner.masks import first_of, obeying
-from planner.plan import Plan, divisors
+from planner.masks import divides, first_of, obeying
+from planner.plan import Mask, Plan, Truth, divisors
 from planner.schema.model import Model
 from planner.serving.job import ServeJob, width
 
@@ -26,7 +26,7 @@ class ServeRule:
     """
 
     name: str
-    holds: Callable[[ServeJob, Plan], Any]
+    holds: Callable[[ServeJob, Plan], Truth]
     says: str
 
     def message(self, job: ServeJob, plan: Plan) -> str:
@@ -50,10 +50,6 @@ def _numbers(job: ServeJob, plan: Plan) -> dict[str, Any]:
     }
 
 
-def _divides(divisor: Any, number: Any) -> Any:
-    return np.asarray(number) % divisor == 0
-
-
 def _heads(model: Model) -> int:
     """What tp has to divide: heads of every mixer."""
     linear, others = model.delta_rule, (model.state_space, model.lightning)
@@ -61,30 +57,30 @@ def _heads(model: Model) -> int:
     return gcd(*counts, *((linear.key_heads, linear.value_heads) if linear else ()))
 
 
-def _kv_heads(job: ServeJob, plan: Plan) -> Any:
-    both = _divides(plan.tp, job.model.kv_heads) | _divides(job.model.kv_heads, plan.tp)
+def _kv_heads(job: ServeJob, plan: Plan) -> Truth:
+    both = divides(plan.tp, job.model.kv_heads) | divides(job.model.kv_heads, plan.tp)
     return both | (job.model.mla is not None)
 
 
-def _ffn(job: ServeJob, plan: Plan) -> Any:
+def _ffn(job: ServeJob, plan: Plan) -> Truth:
     model = job.model
     split = width(plan) // plan.ep
-    return _divides(plan.tp, model.ffn) if model.moe is None else _divides(split, model.moe.ffn)
+    return divides(plan.tp, model.ffn) if model.moe is None else divides(split, model.moe.ffn)
 
 
-def _experts(job: ServeJob, plan: Plan) -> Any:
-    return True if job.model.moe is None else _divides(plan.ep, job.model.moe.experts)
+def _experts(job: ServeJob, plan: Plan) -> Truth:
+    return True if job.model.moe is None else divides(plan.ep, job.model.moe.experts)
 
 
-def _nested(job: ServeJob, plan: Plan) -> Any:
+def _nested(job: ServeJob, plan: Plan) -> Truth:
     del job
-    return _divides(plan.tp, plan.ep) | _divides(plan.ep, plan.tp)
+    return divides(plan.tp, plan.ep) | divides(plan.ep, plan.tp)
 
 
 RULES: tuple[ServeRule, ...] = (
     ServeRule(
         "heads",
-        lambda j, p: _divides(p.tp, _heads(j.model)),
+        lambda j, p: divides(p.tp, _heads(j.model)),
         "tp={tp} does not divide the {heads} attention heads; legal: {legal_tp}",
     ),
     ServeRule("kv_heads", _kv_heads, "tp={tp} neither divides nor is a multiple of the {kv_heads} key/value heads"),
@@ -105,7 +101,7 @@ RULES: tuple[ServeRule, ...] = (
 )
 
 
-def legal(job: ServeJob, plan: Plan) -> tuple[Any, dict[str, int]]:
+def legal(job: ServeJob, plan: Plan) -> tuple[Mask, dict[str, int]]:
     """Mask of the plans that obey every rule, and how many broke each rule first."""
     return obeying(RULES, job, plan)
 

@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from planner.plan import Plan
+from planner.masks import divides
+from planner.plan import Plan, Truth
 from planner.training.job import Job
 from planner.training.policies import dispatcher_runs, overlap_runs
-from planner.training.rule import MEGATRON, Rule, divides
+from planner.training.rule import MEGATRON, Rule
 
 
-def _experts(job: Job, plan: Plan) -> Any:
+def _experts(job: Job, plan: Plan) -> Truth:
     return True if job.model.moe is None else divides(plan.ep, job.model.moe.experts)
 
 
-def _expert_ranks(job: Job, plan: Plan) -> Any:
+def _expert_ranks(job: Job, plan: Plan) -> Truth:
     ranks = np.asarray(plan.dp) // plan.dp_replicate * plan.cp * plan.tp
     return divides(plan.ep * plan.etp, ranks)
 
 
-def _expert_split(job: Job, plan: Plan) -> Any:
+def _expert_split(job: Job, plan: Plan) -> Truth:
     return (plan.etp == 1) if job.model.moe is None else divides(plan.etp, job.model.moe.ffn)
 
 
-def _moe_sp(job: Job, plan: Plan) -> Any:
+def _moe_sp(job: Job, plan: Plan) -> Truth:
     return (plan.tp == 1) | (plan.sp == 1) | (job.model.moe is None)
 
 

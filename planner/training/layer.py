@@ -228,15 +228,15 @@ def _product_times(job: Job, work: Product) -> Times:
     """
     acc, recipe = job.cluster.accelerator, job.recipe
     forward, back, weights = recipe.formats(work.wide)
-    times = kernels.gemm_time(acc, forward, work), kernels.input_gradient_time(acc, back, work)
+    once, again = kernels.gemm_time(acc, forward, work), kernels.input_gradient_time(acc, back, work)
     if recipe.quantize is not None and not work.wide:
         written = 1 if job.lora else copies(acc, recipe)
-        sides = (work.count * work.m * side for side in (work.k, work.n))
-        casts = (quantize_time(acc, recipe, elements, written) for elements in sides)
-        times = tuple(time + cast for time, cast in zip(times, casts, strict=True))
+        once = once + quantize_time(acc, recipe, work.count * work.m * work.k, written)
+        again = again + quantize_time(acc, recipe, work.count * work.m * work.n, written)
     if job.lora and not work.wide:
-        times = tuple(time + widening_time(job, acc, work) for time in times)
-    return Times(*times, 0.0 if job.lora else kernels.weight_gradient_time(acc, weights, work))
+        wider = widening_time(job, acc, work)
+        once, again = once + wider, again + wider
+    return Times(once, again, 0.0 if job.lora else kernels.weight_gradient_time(acc, weights, work))
 
 
 def _moved_per_logit(job: Job) -> float:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import accumulate
 
 from planner.frozen import frozen
-from planner.plan import Plan
+from planner.plan import OnePlan
 from planner.schedules import SCHEDULES
 from planner.stages import chunk_layers, stage_letters
 from planner.training.estimate import kind_seconds
@@ -77,7 +77,7 @@ def partition(pipeline: Pipeline, sizes: list[int]) -> list[int]:
     return best
 
 
-def solved(job: Job, plan: Plan) -> Plan:
+def solved(job: Job, plan: OnePlan) -> OnePlan:
     """The plan with its blocks split by `partition`; the same plan where that changes nothing, or it has a layout.
 
     Full recomputation stays full. DeepSeek-V3 in 4 ranks of 8 chunks: Ettt, then tt, and t before the prediction block
@@ -102,7 +102,7 @@ def solved(job: Job, plan: Plan) -> Plan:
     return replace(placed, recompute_layers=again)
 
 
-def _pipeline(job: Job, plan: Plan, stages: int) -> Pipeline:
+def _pipeline(job: Job, plan: OnePlan, stages: int) -> Pipeline:
     of, placement = job.structure, SCHEDULES[plan.schedule].placement
     seconds = kind_seconds(job, plan)
     rank = {placement.stage(r, chunk, plan.pp): r for r in range(plan.pp) for chunk in range(plan.v)}

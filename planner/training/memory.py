@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import reduce
 
 import numpy as np
 
@@ -19,7 +18,7 @@ from planner.cost.runs import on_equal
 from planner.formula import formula
 from planner.frozen import frozen
 from planner.mesh import mesh
-from planner.plan import Num, Plan
+from planner.plan import Num, Plan, largest_of
 from planner.schedules import SCHEDULES
 from planner.schema.formats import STORED
 from planner.schema.recipe import size
@@ -210,7 +209,7 @@ def _kept(job: Job, kind: Block, ops: tuple[Operator, ...], share: Share, module
     return replace(each, whole=each.whole + beyond, working=each.working + inside)
 
 
-def late_bytes(ops: Sequence[Operator], each: float) -> Num:
+def late_bytes(ops: Sequence[Operator], each: Num) -> Num:
     """Bytes that weight gradients need: m * (k + n) elements of every product with a weight, its input and gradient.
 
     16 * 2 * s * b * h of a GPT layer in 16 bit, beside 34 * s * b * h in all (Qi 2024, arXiv:2401.10241, 2.3).
@@ -226,7 +225,7 @@ def _working(ops: tuple[Operator, ...]) -> Num:
         if present(op.working):
             behind = sum(one.saved for one in ops[place:]) - op.saved if isinstance(op.work, Core) else 0.0
             held.append(op.working - behind)
-    return reduce(np.maximum, held)
+    return largest_of(held)
 
 
 def _loss_bytes(job: Job, plan: Plan, ops: Sequence[Operator]) -> Num:

@@ -29,7 +29,7 @@ from planner.cost.memory import Memory
 from planner.cost.recompute import recomputed_share
 from planner.formula import formula
 from planner.frozen import frozen
-from planner.plan import Num, Plan
+from planner.plan import Num, Plan, largest_of
 from planner.stages import present
 from planner.training.job import Job
 from planner.training.memory import HeldRow, Shards, States, divided, held_rows, lone, shards_of, state_bytes, states
@@ -85,7 +85,7 @@ def peak_bytes(job: Job, plan: Plan, held: tuple[HeldRow, ...] = ()) -> Num:
     framework, shards = job.framework, shards_of(plan)
     never = {*(() if framework.load_bytes else ("load",)), *(() if framework.frees_gradients else ("reduction",))}
     found = [moments(job, plan, row, shards, never) for row in held or held_rows(job, plan)]
-    return reduce(np.maximum, [one.total for each in found for one in each.values()])
+    return largest_of(one.total for each in found for one in each.values())
 
 
 def reserved_bytes(job: Job, found: dict[str, Memory]) -> Num:
@@ -95,7 +95,7 @@ def reserved_bytes(job: Job, found: dict[str, Memory]) -> Num:
     stream (c10/cuda/CUDACachingAllocator.cpp).
     """
     gradients, context = found["optimizer step"].gradients, job.framework.reserve
-    return reduce(np.maximum, [one.total - context + (gradients - one.gradients) for one in found.values()])
+    return largest_of(one.total - context + (gradients - one.gradients) for one in found.values())
 
 
 def allocated_bytes(memory: Memory) -> Num:
@@ -174,13 +174,13 @@ def offloaded_activations(job: Job, plan: Plan) -> Num:
     plan = plan.floats()
     rows = held_rows(job, plan)
     shares = [(row, recomputed_share(plan.recompute_layers, plan.v, row.layers)) for row in rows]
-    return reduce(np.maximum, [_gone(job, row, again) for row, again in shares])
+    return largest_of(_gone(job, row, again) for row, again in shares)
 
 
 def activations_away(job: Job, plan: Plan) -> Num:
     """Bytes of one micro-batch that the rank with most sends to the host."""
     shares = [(row, recomputed_share(plan.recompute_layers, plan.v, row.layers)) for row in held_rows(job, plan)]
-    return reduce(np.maximum, [_sent(job, row, again) for row, again in shares])
+    return largest_of(_sent(job, row, again) for row, again in shares)
 
 
 def _sent(job: Job, row: HeldRow, again: Num) -> Num:

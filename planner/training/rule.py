@@ -11,7 +11,7 @@ import numpy as np
 from planner.blocks.counts import active_parameters, parameters
 from planner.blocks.structure import beyond_attention
 from planner.frozen import frozen
-from planner.plan import Plan, divisors
+from planner.plan import Num, Plan, Truth, divisors
 from planner.schedules import SCHEDULES, offered
 from planner.training.adapters import all_adapters
 from planner.training.job import Job
@@ -21,11 +21,6 @@ from planner.training.policies import recomputable
 from planner.units import format_bytes
 
 MEGATRON = "Megatron-LM"
-
-
-def divides(divisor: Any, number: Any) -> Any:
-    """Without a rest."""
-    return np.asarray(number) % divisor == 0
 
 
 @frozen
@@ -40,7 +35,7 @@ class Rule:
     """
 
     name: str
-    holds: Callable[[Job, Plan], Any]
+    holds: Callable[[Job, Plan], Truth]
     says: str
     source: str
 
@@ -115,13 +110,13 @@ MOST_HEAD = 64
 """Layers that a head counts for at most; 12 is the most of a published model (Gemma 3 1B)."""
 
 
-def host_bytes(job: Job, plan: Plan) -> Any:
+def host_bytes(job: Job, plan: Plan) -> Num:
     """Host memory per node of what is offloaded: activations, or each rank's share of states, a copy without ZeRO."""
     each, away = state_bytes(job), job.workload.offload
     kept = {"optimizer": HOST_BYTES, "parameters": HOST_BYTES + each.gathered}.get(away, 0.0)
     kept = each.moments if each.paged and not kept else kept
     trained = all_adapters(job) if job.lora else parameters(job.model).total
-    sharded = np.where(np.asarray(plan.zero) >= 1, plan.dp * plan.cp, 1)
+    sharded: Num = np.where(np.asarray(plan.zero) >= 1, plan.dp * plan.cp, 1)
     states = kept * trained / (plan.tp * plan.pp * sharded)
     return job.cluster.used * (states + offloaded_activations(job, plan) if away == "activations" else states)
 

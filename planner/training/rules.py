@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import and_
 from typing import Any
 
 import numpy as np
 
-from planner.masks import first_of, obeying
-from planner.plan import Plan
+from planner.masks import divides, first_of, obeying
+from planner.plan import Num, Plan, Truth
 from planner.schedules import SCHEDULES, offered
 from planner.stages import chunk_layers, short_chunks
 from planner.training.expert_rules import EXPERT_RULES
@@ -15,52 +17,52 @@ from planner.training.frameworks import FRAMEWORK_RULES
 from planner.training.job import Job
 from planner.training.memory import state_bytes
 from planner.training.policies import recomputable
-from planner.training.rule import MEGATRON, Rule, divides, head_worth, host_bytes
+from planner.training.rule import MEGATRON, Rule, head_worth, host_bytes
 
 
-def _kv_heads(job: Job, plan: Plan) -> Any:
+def _kv_heads(job: Job, plan: Plan) -> Truth:
     return divides(plan.tp, job.model.kv_heads) | divides(job.model.kv_heads, plan.tp)
 
 
-def _ffn(job: Job, plan: Plan) -> Any:
+def _ffn(job: Job, plan: Plan) -> Truth:
     moe = job.model.moe
     widths = [job.model.ffn] if moe is None else [job.model.ffn, moe.shared_width]
-    return np.logical_and.reduce([divides(plan.tp, width) for width in widths])
+    return reduce(and_, [divides(plan.tp, width) for width in widths])
 
 
-def _uneven(job: Job, plan: Plan) -> Any:
+def _uneven(job: Job, plan: Plan) -> Truth:
     return divides(_pieces(plan), job.model.layers) | job.framework.uneven_layers
 
 
-def _head(job: Job, plan: Plan) -> Any:
+def _head(job: Job, plan: Plan) -> Truth:
     movable = (plan.pp > 1) & (plan.v == 1) & job.framework.uneven_layers & (plan.head <= head_worth(job))
     return (plan.head == 0) | movable
 
 
-def _counted_head(job: Job, plan: Plan) -> Any:
+def _counted_head(job: Job, plan: Plan) -> Truth:
     fixed = (plan.pp == 1) | (plan.v > 1) | (not (job.framework.counts_head and job.framework.uneven_layers))
     return fixed | (plan.head == head_worth(job)) | plan.placed
 
 
-def _chunks(job: Job, plan: Plan) -> Any:
+def _chunks(job: Job, plan: Plan) -> Truth:
     slots = _pieces(plan)
-    missing = -(-job.model.layers // slots) * slots - job.model.layers
+    missing: Num = -(-job.model.layers // slots) * slots - job.model.layers
     return (SCHEDULES[plan.schedule].cuts(plan.v) == 1) | (missing <= short_chunks(plan.pp)) | plan.placed
 
 
-def _replicas(job: Job, plan: Plan) -> Any:
+def _replicas(job: Job, plan: Plan) -> Truth:
     return (plan.dp_replicate == 1) | (divides(plan.dp_replicate, plan.dp) & (plan.zero >= 1))
 
 
-def _context_heads(job: Job, plan: Plan) -> Any:
+def _context_heads(job: Job, plan: Plan) -> Truth:
     """Where nothing but an all-to-all may run. Latent attention has a key and a value for every head."""
     if job.contexts != ("a2a",):
-        return np.asarray(plan.cp) > 0
+        return True
     heads = job.model.heads if job.model.mla else job.model.kv_heads
-    return (plan.cp == 1) | (heads % (np.asarray(plan.tp) * plan.cp) == 0)
+    return (plan.cp == 1) | divides(plan.tp * plan.cp, heads)
 
 
-def _sequence(job: Job, plan: Plan) -> Any:
+def _sequence(job: Job, plan: Plan) -> Truth:
     return (plan.sp == 0) | divides(plan.cp * plan.tp, job.workload.seq)
 
 
@@ -68,19 +70,19 @@ EMPTY = 2
 """Chunks without a layer that a framework may be told to have: embedding and loss by themselves."""
 
 
-def _pieces(plan: Plan) -> Any:
+def _pieces(plan: Plan) -> Num:
     """Pieces that the model is cut into: stages, or their halves where every chunk is a whole pass."""
     return plan.pp * SCHEDULES[plan.schedule].cuts(plan.v)
 
 
-def _schedule_fits(job: Job, plan: Plan) -> Any:
+def _schedule_fits(job: Job, plan: Plan) -> Truth:
     """The record's requirements; several chunks are those of a pipeline."""
     schedule = SCHEDULES[plan.schedule]
     pieces = (plan.v == 1) | (plan.pp > 1) if schedule.chunks else (plan.v > 1) & (plan.pp > 1)
     return schedule.meets(plan.pp, plan.m, plan.v) & pieces
 
 
-def _host_memory(job: Job, plan: Plan) -> Any:
+def _host_memory(job: Job, plan: Plan) -> Truth:
     limit = job.cluster.node.host_memory
     used = job.workload.offload != "none" or state_bytes(job).paged
     return host_bytes(job, plan) <= limit if used and limit is not None else True

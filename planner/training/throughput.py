@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from planner.blocks.counts import model_flops
 from planner.cost.operators import peak
 from planner.formula import formula
-from planner.plan import Num
+from planner.plan import Floats
 from planner.training.job import Job
+
+Seconds = TypeVar("Seconds", float, Floats)
 
 
 @formula("tokens/s, MFU", "Korthikanti 2022, arXiv:2205.05198, A")
-def throughput(job: Job, seconds: Num) -> tuple[Num, Num]:
+def throughput(job: Job, seconds: Seconds) -> tuple[Seconds, Seconds]:
     """Tokens per second of the whole cluster, and MFU: model FLOPs per token * tokens/s over the peak of all, in the
     format of forward products.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import reduce
 
 import numpy as np
 
@@ -19,7 +18,7 @@ from planner.cost.runs import on_equal
 from planner.formula import formula
 from planner.frozen import frozen
 from planner.mesh import mesh
-from planner.plan import Num, Plan
+from planner.plan import Num, Plan, largest_of
 from planner.schedules import Work
 from planner.schema.hardware import Cluster
 from planner.stages import rows
@@ -61,11 +60,11 @@ def _carried(job: Job, plan: Plan) -> Carried:
     kinds, found = [_counted(job, kind, share) for kind in of.kinds], rows(of, plan)
 
     def most(values: Sequence[Num]) -> Num:
-        return reduce(np.maximum, [row.sum(values) for row in found])
+        return largest_of(row.sum(values) for row in found)
 
     dense, expert = most([one.dense for one in kinds]), most([one.expert for one in kinds])
-    layers = reduce(np.maximum, [row.layers(of.blocks) for row in found])
-    narrow = (0.0, 0.0)
+    layers = largest_of(row.layers(of.blocks) for row in found)
+    narrow: tuple[Num, Num] = (0.0, 0.0)
     if job.recipe.quantize is not None or narrowed(job):
         narrow = most([one.narrow for one in kinds]), most([one.narrow_expert for one in kinds])
     if job.lora:

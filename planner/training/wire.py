@@ -10,7 +10,7 @@ from planner.cost import context
 from planner.cost.dispatch import ONE_COPY, distinct, reach
 from planner.cost.recompute import recomputed_share
 from planner.mesh import mesh
-from planner.plan import Plan
+from planner.plan import Num, Plan
 from planner.stages import Row, rows
 from planner.training.estimate import boundary_bytes
 from planner.training.job import Job
@@ -39,11 +39,11 @@ def sent_bytes(job: Job, plan: Plan) -> dict[str, float]:
     return {axis: float(sent) for axis, sent in found.items() if wide[axis] > 1}
 
 
-def _inside(job: Job, plan: Plan, row: Row) -> dict[str, float]:
+def _inside(job: Job, plan: Plan, row: Row) -> dict[str, Num]:
     """What a rank's blocks and ends send over tp, cp and ep."""
     share, of = share_of(job, plan), job.structure
     again = recomputed_share(plan.recompute_layers, plan.v, row.layers(of.blocks))
-    found = {"tp": 0.0, "cp": 0.0, "ep": 0.0}
+    found: dict[str, Num] = {"tp": 0.0, "cp": 0.0, "ep": 0.0}
     for place, (kind, count) in enumerate(zip(of.kinds, row.counts, strict=True)):
         ops = operators(kind, share)
         times = plan.m * count * (PASSES + again * (place < of.blocks))
@@ -72,12 +72,12 @@ def _sent(share: Share, one: Traffic) -> float:
 
 def _keys(job: Job, plan: Plan, share: Share, ops: Sequence[Operator]) -> float:
     """Keys and values round the ring, with their gradients on the way back; of an all-to-all, tokens for heads."""
-    kind, total = trade(job, plan), 0.0
-    near = float(kind.inner) if kind is not None else plan.cp
+    kind = trade(job, plan)
+    near, total = float(plan.cp if kind is None else kind.inner), 0.0
     for core in (op.work for op in ops if kind is not None and isinstance(op.work, Core)):
         ranks = context.Ranks(job.cluster, job.recipe.attention, job.kernel, share, core)
         total += 2.0 * (near - 1.0) / near * float(ranks.keys + ranks.queries)
-        total += 3.0 * (plan.cp / near - 1.0) * float(ranks.keys)
+        total += 3.0 * (float(plan.cp) / near - 1.0) * float(ranks.keys)
     return total
 
 
@@ -87,7 +87,8 @@ def _states(job: Job, plan: Plan) -> float:
     again = recomputed_share(plan.recompute_layers, plan.v, held.layers) if job.framework.regathers else 0.0
     gathers = plan.m * (1.0 + (1.0 + again if job.framework.reshards else 0.0)) if zero >= 3 else 1.0
     reduces = plan.m if zero >= 2 else 1.0
-    copies, total = float(plan.dp_replicate), 0.0
+    copies = float(plan.dp_replicate)
+    total: Num = 0.0
     for count, whole, size in (
         (held.trained, held.dense, view.group("shard").size),
         (held.trained_expert, held.expert, view.edp),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import ceil, floor, sqrt
 
 from planner.frozen import frozen
-from planner.plan import Plan
+from planner.plan import OnePlan
 from planner.serving.job import ServeJob
 from planner.serving.options import Option
 
@@ -35,7 +35,7 @@ class Deployment:
     together: bool = False
 
     @property
-    def plan(self) -> Plan:
+    def plan(self) -> OnePlan:
         """The layout in whole numbers; the load is `seats`."""
         return self.option.plan.scalar()
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from planner.plan import Plan
+from planner.plan import Plan, Truth
 from planner.training.frameworks.deepspeed import whole_recompute
 from planner.training.job import Job
 from planner.training.rule import Rule
@@ -12,11 +10,11 @@ from planner.training.rule import Rule
 PARALLELISM = "Accelerate parallelism_config.py"
 
 
-def _replicated(job: Job, plan: Plan) -> Any:
+def _replicated(job: Job, plan: Plan) -> Truth:
     return (plan.zero > 0) | (plan.tp * plan.cp == 1) | (plan.dp == 1)
 
 
-def _context(job: Job, plan: Plan) -> Any:
+def _context(job: Job, plan: Plan) -> Truth:
     return (plan.cp == 1) | (plan.zero >= 2)
 
 

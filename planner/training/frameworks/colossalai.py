@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from planner.plan import Plan
+from planner.masks import divides
+from planner.plan import Plan, Truth
 from planner.schedules import runs
 from planner.training.job import Job
 from planner.training.rule import Rule
@@ -14,24 +13,24 @@ from planner.training.rule import Rule
 PLUGIN = "ColossalAI booster/plugin/hybrid_parallel_plugin.py"
 
 
-def _kv_heads(job: Job, plan: Plan) -> Any:
-    return np.asarray(job.model.kv_heads) % plan.tp == 0
+def _kv_heads(job: Job, plan: Plan) -> Truth:
+    return divides(plan.tp, job.model.kv_heads)
 
 
-def _even_chunks(job: Job, plan: Plan) -> Any:
-    return (plan.v == 1) | (np.asarray(job.model.layers) % (plan.pp * plan.v) == 0)
+def _even_chunks(job: Job, plan: Plan) -> Truth:
+    return (plan.v == 1) | divides(plan.pp * plan.v, job.model.layers)
 
 
-def _recompute(job: Job, plan: Plan) -> Any:
+def _recompute(job: Job, plan: Plan) -> Truth:
     some = (plan.recompute_layers > 0) & (plan.recompute_layers < job.model.layers)
     return (not plan.modules) & ((plan.pp > 1) | np.logical_not(some))
 
 
-def _context(job: Job, plan: Plan) -> Any:
+def _context(job: Job, plan: Plan) -> Truth:
     return (plan.cp == 1) | ((plan.sp == 0) & job.flash)
 
 
-def _offload(job: Job, plan: Plan) -> Any:
+def _offload(job: Job, plan: Plan) -> Truth:
     return True if job.workload.offload == "none" else plan.zero >= 1
 
 
@@ -62,7 +61,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "colossalai_interleaved_batches",
-        lambda j, p: (p.v == 1) | (np.asarray(p.m) % p.pp == 0),
+        lambda j, p: (p.v == 1) | divides(p.pp, p.m),
         "interleaving needs m={m} to be a multiple of pp={pp}",
         "ColossalAI pipeline/schedule/interleaved_pp.py",
     ),

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from planner.plan import Plan
+from planner.plan import Plan, Truth
 from planner.schedules import runs
 from planner.stages import chunk_layers
 from planner.training.job import Job
@@ -22,22 +20,22 @@ EXPERT_PRESETS = {
 ENGINE = "DeepSpeed runtime/pipe/engine.py"
 
 
-def whole_recompute(job: Job, plan: Plan) -> Any:
+def whole_recompute(job: Job, plan: Plan) -> Truth:
     """Nothing or every layer."""
     every = plan.recompute_layers >= chunk_layers(job.model.layers, plan)
     return (not plan.modules) & ((plan.recompute_layers == 0) | every)
 
 
-def _own_stages(job: Job, plan: Plan) -> Any:
+def _own_stages(job: Job, plan: Plan) -> Truth:
     """PipelineModule deals layers out by itself, one more or less to each stage, the head not counted."""
     return (plan.pp == 1) | (plan.head == 0)
 
 
-def _expert_preset(job: Job, plan: Plan) -> Any:
+def _expert_preset(job: Job, plan: Plan) -> Truth:
     return (plan.ep == 1) | (job.model.family in EXPERT_PRESETS)
 
 
-def _states(job: Job, plan: Plan) -> Any:
+def _states(job: Job, plan: Plan) -> Truth:
     plain = job.workload.offload == "none" and job.workload.optimizer == "adam"
     return True if plain else plan.zero >= 1
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from planner.plan import Plan
+from planner.plan import Plan, Truth
 from planner.schedules import MEGATRON, runs
 from planner.training.job import Job
 from planner.training.rule import Rule
@@ -20,7 +18,7 @@ OPTIMIZERS = {
 """Options of our optimizers; whatever names formats of moments needs the precision-aware optimizer."""
 
 
-def _optimizer_sharding(job: Job, plan: Plan) -> Any:
+def _optimizer_sharding(job: Job, plan: Plan) -> Truth:
     """Formats of moments are the distributed optimizer's; Muon's states are dealt out by whole layers, not by FSDP."""
     named = OPTIMIZERS.get(job.workload.optimizer, {})
     if "optimizer" in named:
@@ -28,7 +26,7 @@ def _optimizer_sharding(job: Job, plan: Plan) -> Any:
     return (plan.zero == 1) | (plan.dp * plan.cp == 1) if named else True
 
 
-def _offload(job: Job, plan: Plan) -> Any:
+def _offload(job: Job, plan: Plan) -> Truth:
     """--optimizer-cpu-offload needs the precision-aware optimizer, and that the distributed one, be it of one rank."""
     away = job.workload.offload
     return ((plan.zero == 1) | (plan.dp * plan.cp == 1) | (away != "optimizer")) & (away != "parameters")
@@ -39,7 +37,7 @@ def offloaded_layers(job: Job) -> int:
     return job.workload.offload_layers or job.model.layers - 1
 
 
-def _activations(job: Job, plan: Plan) -> Any:
+def _activations(job: Job, plan: Plan) -> Truth:
     """Whole layers: without a pipeline, recomputation or graphs, and fewer than all; inputs of modules: anywhere."""
     if job.workload.offload != "activations" or job.workload.offload_modules:
         return True
@@ -47,21 +45,21 @@ def _activations(job: Job, plan: Plan) -> Any:
     return whole & (offloaded_layers(job) < job.model.layers) & (job.workload.graphs == "none")
 
 
-def _modules_away(job: Job, plan: Plan) -> Any:
+def _modules_away(job: Job, plan: Plan) -> Truth:
     """The input of the output product is what the core's backward pass reads."""
     modules = job.workload.offload_modules
     return "attn_proj" not in modules or "core_attn" in modules
 
 
-def _expert_bias(job: Job, plan: Plan) -> Any:
+def _expert_bias(job: Job, plan: Plan) -> Truth:
     return (plan.etp == 1) | (job.model.moe is None) | (job.model.bias != "all")
 
 
-def _param_gather(job: Job, plan: Plan) -> Any:
+def _param_gather(job: Job, plan: Plan) -> Truth:
     return (not job.workload.fp8_param_gather) | (plan.zero >= 1)
 
 
-def _wide_layers(job: Job, plan: Plan) -> Any:
+def _wide_layers(job: Job, plan: Plan) -> Truth:
     """As many at either end as a stage has, and none beside scales of earlier steps."""
     most = max(job.workload.bf16_first, job.workload.bf16_last)
     named = (job.recipe.spelled.megatron or {}).get("fp8-recipe")

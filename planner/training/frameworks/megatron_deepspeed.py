@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
-
-from planner.plan import Plan
+from planner.masks import divides
+from planner.plan import Plan, Truth
 from planner.stages import chunk_layers
 from planner.training.frameworks.deepspeed import SHARED
 from planner.training.job import Job
 from planner.training.rule import Rule
 
 
-def _recompute(job: Job, plan: Plan) -> Any:
+def _recompute(job: Job, plan: Plan) -> Truth:
     every = plan.recompute_layers >= chunk_layers(job.model.layers, plan)
     return (plan.recompute_layers == 0) | every | (plan.pp == 1)
 
 
-def _experts(job: Job, plan: Plan) -> Any:
+def _experts(job: Job, plan: Plan) -> Truth:
     model, moe = job.model, job.model.moe
     if moe is None:
         return True
@@ -42,7 +39,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "megatron_deepspeed_expert_ranks",
-        lambda j, p: (j.model.moe is None) | ((np.asarray(p.dp) % p.ep == 0) & ((p.etp == 1) | (p.etp == p.tp))),
+        lambda j, p: (j.model.moe is None) | (divides(p.ep, p.dp) & ((p.etp == 1) | (p.etp == p.tp))),
         "DeepSpeed takes ep={ep} out of dp={dp}, and splits experts over all of tp={tp} or not: etp={etp}",
         "DeepSpeed moe/layer.py",
     ),

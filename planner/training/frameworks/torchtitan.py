@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from planner.plan import Plan
+from planner.masks import divides
+from planner.plan import Plan, Truth
 from planner.schedules import demanded, spelled
 from planner.stages import chunk_layers
 from planner.training.job import Job
@@ -22,25 +21,25 @@ PIPELINE = "torchtitan distributed/pipeline_parallel.py"
 PARALLELIZE = "torchtitan models/llama3/infra/parallelize.py"
 
 
-def _zero(job: Job, plan: Plan) -> Any:
+def _zero(job: Job, plan: Plan) -> Truth:
     alone = (plan.tp == 1) & (plan.cp == 1) & (plan.pp == 1)
     return (plan.zero == 3) | ((plan.zero == 0) & (alone | ((plan.dp == 1) & (plan.cp == 1))))
 
 
-def _mixed(job: Job, plan: Plan) -> Any:
+def _mixed(job: Job, plan: Plan) -> Truth:
     alone = (plan.tp == 1) & (plan.pp == 1)
     return (plan.zero == 3) | alone | (job.workload.optimizer == "adam-bf16")
 
 
-def _sequence(job: Job, plan: Plan) -> Any:
-    return np.asarray(job.workload.seq) % (2 * plan.cp * plan.tp) == 0
+def _sequence(job: Job, plan: Plan) -> Truth:
+    return divides(2 * plan.cp * plan.tp, job.workload.seq)
 
 
-def _recompute(job: Job, plan: Plan) -> Any:
+def _recompute(job: Job, plan: Plan) -> Truth:
     chunk = chunk_layers(job.model.layers, plan)
     ends = (plan.recompute_layers == 0) | (plan.recompute_layers >= chunk)
-    even = (plan.head == 0) & (np.asarray(job.model.layers) % (plan.pp * plan.v) == 0)
-    return (not plan.modules) & (ends | (even & (chunk % np.maximum(plan.recompute_layers, 1) == 0)))
+    even = (plan.head == 0) & divides(plan.pp * plan.v, job.model.layers)
+    return (not plan.modules) & (ends | (even & divides(np.maximum(plan.recompute_layers, 1), chunk)))
 
 
 RULES: tuple[Rule, ...] = (

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from planner.plan import Plan
+from planner.plan import Plan, Truth
 from planner.training.frameworks.deepspeed import whole_recompute
 from planner.training.job import Job
 from planner.training.rule import Rule
@@ -24,15 +22,15 @@ OPTIMIZERS = {
 """--optim by our optimizers."""
 
 
-def _data_parallel(job: Job, plan: Plan) -> Any:
+def _data_parallel(job: Job, plan: Plan) -> Truth:
     return (plan.tp == 1) & (plan.pp == 1) & (plan.cp == 1) & (plan.ep == 1)
 
 
-def _zero(job: Job, plan: Plan) -> Any:
+def _zero(job: Job, plan: Plan) -> Truth:
     return (plan.zero != 1) if job.framework.shard_is_master else True
 
 
-def _offload(job: Job, plan: Plan) -> Any:
+def _offload(job: Job, plan: Plan) -> Truth:
     kinds = ("parameters",) if job.framework.shard_is_master else ("optimizer", "parameters")
     return (job.workload.offload == "none") | ((job.workload.offload in kinds) & (plan.zero >= 1))
 
