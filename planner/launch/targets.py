@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
 
 from planner.blocks.structure import beyond_attention
@@ -17,13 +17,13 @@ from planner.training.rule import Rule
 
 NAMES = (
     "megatron",
-    "megatron_core",
-    "megatron_bridge",
+    "megatron-core",
+    "megatron-bridge",
     "primus",
-    "megatron_deepspeed",
+    "megatron-deepspeed",
     "deepspeed",
     "torchtitan",
-    "torchtitan_registry",
+    "torchtitan-registry",
     "pytorch",
     "colossalai",
     "accelerate",
@@ -36,11 +36,26 @@ NAMES = (
     "torchtune",
     "swift",
 )
-"""Files of this room with a TARGET."""
+"""Targets: the TARGET of the file of this room that is called so, with _ for -."""
 
-TARGETS: dict[str, Target] = {
-    target.name: target for target in (import_module(f"planner.launch.{name}").TARGET for name in NAMES)
-}
+
+class _Targets(Mapping[str, Target]):
+    """Targets by name. A file is imported when its target is asked for: a ranking needs one of them at most."""
+
+    def __getitem__(self, name: str) -> Target:
+        if name not in NAMES:
+            raise KeyError(name)
+        target: Target = import_module(f"planner.launch.{name.replace('-', '_')}").TARGET
+        return target
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(NAMES)
+
+    def __len__(self) -> int:
+        return len(NAMES)
+
+
+TARGETS: Mapping[str, Target] = _Targets()
 """By name. A new one is a file with a TARGET and its line above; docs/launch.md shows how."""
 
 

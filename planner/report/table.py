@@ -265,7 +265,7 @@ def following(answer: Recommendation, arguments: Sequence[str]) -> list[str]:
 
 def _writable(ranked: Ranked) -> bool:
     """Whether `planner launch` writes the plan."""
-    from planner.launch.targets import writes  # all emitters
+    from planner.launch.targets import writes  # its emitter
 
     return writes(ranked.job, ranked.plan)
 

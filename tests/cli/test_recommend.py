@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import jsonschema
@@ -175,3 +177,18 @@ def test_no_number_of_gpus_is_no_last_word_where_cp_was_not_tried(shell: Shell) 
     said = " ".join(shell(pinned).out.split())
     assert "no number of a100-sxm4-80gb" in said and "context parallelism was not tried (--cp" in said
     assert "was not tried" not in " ".join(shell(f"{pinned} --cp 1").out.split())
+
+
+def test_a_ranking_imports_no_target_but_its_own() -> None:
+    """Whether a relaxed plan can be written is asked of one target: the others, and the readers, stay on the disk."""
+    words = ["planner", *["recommend", "-m", "llama70b", "-g", "8xA100", "-q"]]
+    code = (
+        f"import sys; from planner.cli.app import main; sys.argv = {words}\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "print(*(m for m in sys.modules if m.startswith(('planner.launch.', 'planner.read'))), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "offload" in done.stdout
+    assert set(done.stderr.split()) == {
+        f"planner.launch.{name}" for name in ("megatron", "megatron_layout", "program", "targets")
+    }

@@ -65,3 +65,8 @@ def test_written_or_refused(target: str, name: str) -> None:
             assert rule is not None
             assert rule.name == f"{name}_written"
             assert str(value) in rule.message(setup.job, setup.plan)
+
+
+def test_a_target_is_called_as_its_line() -> None:
+    """The name under which a target is found is the one it has."""
+    assert [target.name for target in TARGETS.values()] == list(TARGETS)
