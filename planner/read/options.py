@@ -89,7 +89,11 @@ def known_options(framework: str) -> dict[str, str]:
 
     The lists in planner/launch/options say which versions they were taken from.
     """
-    text = (files("planner.launch") / "options" / f"{framework}.txt").read_text(encoding="utf-8")
+    return listed_options((files("planner.launch") / "options" / f"{framework}.txt").read_text(encoding="utf-8"))
+
+
+def listed_options(text: str) -> dict[str, str]:
+    """A list of options, one on each line with the values it takes, as a mapping."""
     lines = (line.split() for line in text.splitlines() if line.startswith("--"))
     return {name: values for name, values, *_ in lines}
 

@@ -70,6 +70,4 @@ RULES: tuple[EngineRule, ...] = target.shared_rules(
     "SGLang python/sglang/srt/arg_groups/validation_hook.py", ("nvidia", "amd"), "SGLang"
 )
 
-TARGET = ServingTarget(
-    "sglang", "SGLang", "0.5.23 (its parsers)", ONLINE, ("sglang-serve", "sglang-bench"), RULES, server, bench
-)
+TARGET = ServingTarget("sglang", "SGLang", "0.5.23 (its parsers)", ONLINE, RULES, server, bench)

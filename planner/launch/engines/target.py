@@ -73,14 +73,12 @@ class ServingTarget:
     Attributes:
         versions: what the options were checked against, and how, as printed in the header.
         online: weight formats other than 16 bit that it makes of a 16-bit checkpoint itself, and its name for them.
-        options: names of the lists of known options in planner/launch/options, of server and benchmark.
     """
 
     name: str
     title: str
     versions: str
     online: dict[str, str]
-    options: tuple[str, str]
     rules: tuple[EngineRule, ...]
     server: Callable[[Deployment], Server]
     bench: Callable[[Deployment], Bench]

@@ -81,7 +81,6 @@ TARGET = ServingTarget(
     "TensorRT-LLM",
     "its source at 00209af149 (read, not run)",
     {},
-    ("tensorrt-llm-serve", "tensorrt-llm-bench"),
     RULES,
     server,
     bench,

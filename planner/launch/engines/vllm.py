@@ -81,6 +81,4 @@ RULES = (
     ),
 )
 
-TARGET = ServingTarget(
-    "vllm", "vLLM", "0.33.0 (its parsers)", ONLINE, ("vllm-serve", "vllm-bench"), RULES, server, bench
-)
+TARGET = ServingTarget("vllm", "vLLM", "0.33.0 (its parsers)", ONLINE, RULES, server, bench)
