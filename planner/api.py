@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -34,7 +34,7 @@ class Answer:
     """
 
     found: Any
-    document: dict[str, Any]
+    document: Mapping[str, Any]
     lines: Callable[[int | None], list[str]]
 
     @property

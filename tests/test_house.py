@@ -29,7 +29,7 @@ STOREYS = (
     ("simulate",),
     ("bands",),
     ("questions", "sizing"),
-    ("accuracy", "launch", "read", "report"),
+    ("accuracy", "documents", "launch", "read", "report"),
     ("cli", "api", "size", "__init__", "__main__"),
 )
 """From the ground up. Modules may import lower storeys and their own."""

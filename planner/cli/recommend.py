@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +14,7 @@ from planner.cli.request import Request, job_options, resolve, takes_request
 from planner.errors import EXIT_FITS, EXIT_NOTHING_FITS, PlannerError
 
 if TYPE_CHECKING:
+    from planner.documents.training import Run
     from planner.questions.train import Ranked
     from planner.schema.hardware import Cluster
 
@@ -71,7 +72,7 @@ def recommend(
     raise typer.Exit(EXIT_FITS if answer.ranked else EXIT_NOTHING_FITS)
 
 
-def _run(request: Request, cluster: Cluster, plans: list[Ranked], text: str) -> tuple[dict[str, Any], list[str]]:
+def _run(request: Request, cluster: Cluster, plans: list[Ranked], text: str) -> tuple[Run, list[str]]:
     """A run of so many tokens, for JSON and in lines."""
     from planner.catalog.library import open_library
     from planner.questions.curve import bill_of

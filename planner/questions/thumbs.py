@@ -105,12 +105,6 @@ class Decided:
         cost = "does not fit" if self.slower is None else f"costs {self.slower:.1%} more"
         return f"{self.rule}: {self.without} {cost}{', recomputing to fit' if self.recomputed else ''}"
 
-    @property
-    def document(self) -> dict[str, object]:
-        """As JSON."""
-        says = THUMBS[self.rule].holds
-        return {"name": self.rule, "says": says, "without": self.without, "costs_share": self.slower}
-
 
 def decided(ranked: Ranked, capacity: float) -> Decided | None:
     """The rule that the plan gains most by; None where it gains LEAST by none."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from planner import __version__
 from planner.bands import band, fit_verdict, memory_band, memory_range
 from planner.blocks.counts import active_parameters, parameters
 from planner.catalog.clusters import cluster_spec
+from planner.questions.thumbs import THUMBS, Decided
 from planner.questions.train import Ranked, Recommendation
 from planner.report.explain import Line, as_data
 from planner.report.words import largest_part, moment
@@ -19,21 +21,22 @@ from planner.training.job import Job
 from planner.training.moments import MOMENTS
 from planner.training.space import recompute_name
 
-SCHEMA = "planner.recommendation/1"
+if TYPE_CHECKING:
+    from planner.documents import asked, training
 
 NOT_SHAPE = {"aliases", "default_for", "parameters", "parameters_active"}
 """Fields of a model's profile that say nothing about its shape."""
 
 
-def write(answer: dict[str, Any]) -> str:
+def write(answer: Mapping[str, Any]) -> str:
     """The text of an answer; stable key order, one trailing newline."""
     return json.dumps(answer, indent=2, allow_nan=False) + "\n"
 
 
-def recommendation(answer: Recommendation, assumptions: tuple[str, ...]) -> dict[str, Any]:
-    """The whole answer. Its JSON Schema is docs/schemas/recommendation-1.json."""
+def recommendation(answer: Recommendation, assumptions: tuple[str, ...]) -> training.Recommendation:
+    """The whole answer."""
     return {
-        "schema": SCHEMA,
+        "schema": "planner.recommendation/1",
         "planner_version": __version__,
         "inputs": inputs(answer.job),
         "assumptions": list(assumptions),
@@ -50,32 +53,48 @@ def recommendation(answer: Recommendation, assumptions: tuple[str, ...]) -> dict
             "broken_rules": answer.broken,
         },
         "plans": [plan(ranked, n, answer.capacity) for n, ranked in enumerate(answer.ranked, start=1)],
-        "rule": None if (rule := answer.rule) is None else rule.document,
+        "rule": rule(answer.rule),
         "nearest_misses": [
-            plan(ranked, n, answer.capacity)
-            | {"short_by_bytes": ranked.need - answer.capacity, "binding_constraint": f"memory.{largest_part(ranked)}"}
+            {
+                **plan(ranked, n, answer.capacity),
+                "short_by_bytes": ranked.need - answer.capacity,
+                "binding_constraint": f"memory.{largest_part(ranked)}",
+            }
             for n, ranked in enumerate(answer.misses, start=1)
         ],
         "relaxations_not_tried": answer.dropped,
     }
 
 
-def loosened(answer: Recommendation) -> dict[str, Any] | None:
+def loosened(answer: Recommendation) -> training.Loosened | None:
     """The pins that stood in the way and the best plan without them."""
     found = answer.loosened
     return None if found is None else {"without": list(found.pins), "plan": plan(found.ranked, 1, answer.capacity)}
 
 
-def inputs(job: Job) -> dict[str, Any]:
+def rule(found: Decided | None) -> asked.Rule | None:
+    """The rule of thumb that decided the first, if one did."""
+    if found is None:
+        return None
+    return {
+        "name": found.rule,
+        "says": THUMBS[found.rule].holds,
+        "without": found.without,
+        "costs_share": found.slower,
+    }
+
+
+def inputs(job: Job) -> asked.Inputs:
     """What was planned for, with every default filled in."""
-    return inputs_of(job.model, job.cluster) | {
+    return {
+        **inputs_of(job.model, job.cluster),
         "workload": job.workload.model_dump(mode="json"),
         "framework": job.framework.name,
         "memory_margin": job.margin,
     }
 
 
-def inputs_of(model: Model, cluster: Cluster) -> dict[str, Any]:
+def inputs_of(model: Model, cluster: Cluster) -> asked.Machine:
     """The model and the cluster."""
     return {
         "model": {
@@ -100,7 +119,7 @@ def inputs_of(model: Model, cluster: Cluster) -> dict[str, Any]:
     }
 
 
-def plan(ranked: Ranked, number: int, capacity: float) -> dict[str, Any]:
+def plan(ranked: Ranked, number: int, capacity: float) -> training.Plan:
     """One plan with its numbers."""
     p, time, memory = ranked.plan, ranked.estimate.time, ranked.estimate.memory
     found, ends = band(ranked.job, p), memory_range(ranked.job, ranked.need)
@@ -147,7 +166,7 @@ def plan(ranked: Ranked, number: int, capacity: float) -> dict[str, Any]:
         "headroom_bytes": capacity - ranked.need,
         "fullest_rank": int(ranked.estimate.rank),
         "fullest_moment": moment(ranked),
-        "memory_band": None if ends is None else dict(zip(("low_bytes", "high_bytes"), ends, strict=True)),
+        "memory_band": None if ends is None else {"low_bytes": ends[0], "high_bytes": ends[1]},
         "memory_band_reason": memory_band(ranked.job).reason,
         "verdict": fit_verdict(ranked.job, ranked.need, capacity),
         "moments_bytes": dict(zip(MOMENTS, map(float, ranked.estimate.moments), strict=True)),

@@ -6,7 +6,7 @@ from typing import Any
 
 from planner import __version__
 from planner.questions.serve import ServeAnswer
-from planner.report.jsonout import inputs_of
+from planner.report.jsonout import inputs_of, rule
 from planner.report.serving_words import by_class, capped, gpus_of, rejected
 from planner.serving.choose import Rejected
 from planner.serving.disaggregate import Pools
@@ -33,7 +33,7 @@ def serving(answer: ServeAnswer, assumptions: tuple[str, ...], top: int) -> dict
             option(job, o, n) | {"same": [degrees(other) for other in alike]}
             for n, (o, alike) in enumerate(zip(answer.choice.ranked[:top], answer.choice.alike, strict=False), start=1)
         ],
-        "rule": None if (rule := answer.rule) is None else rule.document,
+        "rule": rule(answer.rule),
         "rejected": [miss(job, r) for r in answer.choice.rejected],
         "cures": list(answer.cures),
         "lowest_latency": None if answer.latency is None else option(job, answer.latency, 1),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from planner import __version__
 from planner.bands import band
@@ -17,6 +17,9 @@ from planner.sizing.answers import Rung
 from planner.sizing.money import Bill, instances
 from planner.sizing.objective import OBJECTIVES
 from planner.sizing.point import Kind, Point
+
+if TYPE_CHECKING:
+    from planner.documents.money import Price
 
 SCHEMA = "planner.size/1"
 
@@ -143,12 +146,15 @@ def _instance(p: Point) -> str | None:
     return p.ranked.job.cluster.node.name if p.kind.whole else None
 
 
-def price(paid: Bill) -> dict[str, Any]:
+def price(paid: Bill) -> Price:
     """Where a price comes from."""
     found = paid.node.price if paid.node is not None else None
     if paid.node is None or found is None:
         return {"source": "given"}
-    return {"instance": paid.node.name, "instances": paid.instances, "provider": paid.node.provider} | {
+    return {
+        "instance": paid.node.name,
+        "instances": paid.instances,
+        "provider": paid.node.provider,
         "usd_per_hour_each": found.usd_per_hour,
         "region": found.region,
         "date": found.date,

@@ -54,7 +54,9 @@ def _key(root: dict[str, Any], value: Any, path: str, sure: bool, seen: tuple[st
     forms = list(_forms(root, value))
     types = frozenset(kind for form in forms for kind in _types(form))
     values = tuple(v for form in forms for v in (form.get("enum") or ([form["const"]] if "const" in form else ())))
-    said = value.get("description") or next((f["description"] for f in forms if "description" in f), "")
+    inner = [one for form in forms for one in _forms(root, form.get("items", form))]
+    told = {form["description"] for form in inner if "description" in form}
+    said = value.get("description") or (told.pop() if len(told) == 1 else "")
     yield Key(path, types, sure, values, said)
     if reference and reference in seen:
         return

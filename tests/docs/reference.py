@@ -198,7 +198,7 @@ def _below(rest: list[Key], path: str) -> tuple[str, ...]:
 
 def _row(key: Key) -> str:
     values = [json.dumps(value) for value in key.values if value is not None]
-    among = f": {', '.join(values)}" if 0 < len(values) <= 12 else ""
+    among = f": {', '.join(values)}" if 0 < len(values) <= 16 else ""
     types = " or ".join(sorted(key.types))
     said = f" {key.says[0].upper()}{key.says[1:]}." if key.says else ""
     return f"`{key.path}{'' if key.sure else '?'}`: {types}{among}.{said}"

@@ -7,7 +7,7 @@ import inspect
 import pytest
 
 import planner
-from tests.docs import reference
+from tests.docs import reference, schemas
 from tests.docs.markdown import DOCS, is_up_to_date
 
 
@@ -15,6 +15,12 @@ from tests.docs.markdown import DOCS, is_up_to_date
 def test_page_is_up_to_date(name: str) -> None:
     """Every command and option, every public name, every topic."""
     assert is_up_to_date(f"reference/{name}.md", getattr(reference, name)())
+
+
+@pytest.mark.parametrize("name", schemas.ANSWERS)
+def test_schema_is_up_to_date(name: str) -> None:
+    """As the records say."""
+    assert is_up_to_date(f"schemas/{name}.json", schemas.text(schemas.schemas()[name]) + "\n")
 
 
 @pytest.mark.parametrize(
