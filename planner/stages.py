@@ -214,6 +214,11 @@ def even_stages(layers: int, stages: int) -> list[int]:
     return sizes
 
 
+def most_stages(layers: int, told: bool) -> int:
+    """Stages that so many layers make: one each, and embedding and loss by themselves where a framework is told so."""
+    return layers + 2 * told
+
+
 def short_chunks(p: Num) -> Num:
     """Layers that may be missing to equal chunks: the two ends', and fewer than a chunk's of every rank."""
     return np.maximum(p - 1, 2)

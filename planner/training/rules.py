@@ -11,7 +11,7 @@ import numpy as np
 from planner.masks import divides, first_of, obeying
 from planner.plan import Num, Plan, Truth
 from planner.schedules import SCHEDULES, offered
-from planner.stages import chunk_layers, short_chunks
+from planner.stages import chunk_layers, most_stages
 from planner.training.expert_rules import EXPERT_RULES
 from planner.training.frameworks import FRAMEWORK_RULES
 from planner.training.job import Job
@@ -44,12 +44,6 @@ def _counted_head(job: Job, plan: Plan) -> Truth:
     return fixed | (plan.head == head_worth(job)) | plan.placed
 
 
-def _chunks(job: Job, plan: Plan) -> Truth:
-    slots = _pieces(plan)
-    missing: Num = -(-job.model.layers // slots) * slots - job.model.layers
-    return (SCHEDULES[plan.schedule].cuts(plan.v) == 1) | (missing <= short_chunks(plan.pp)) | plan.placed
-
-
 def _replicas(job: Job, plan: Plan) -> Truth:
     return (plan.dp_replicate == 1) | (divides(plan.dp_replicate, plan.dp) & (plan.zero >= 1))
 
@@ -64,10 +58,6 @@ def _context_heads(job: Job, plan: Plan) -> Truth:
 
 def _sequence(job: Job, plan: Plan) -> Truth:
     return (plan.sp == 0) | divides(plan.cp * plan.tp, job.workload.seq)
-
-
-EMPTY = 2
-"""Chunks without a layer that a framework may be told to have: embedding and loss by themselves."""
 
 
 def _pieces(plan: Plan) -> Num:
@@ -140,18 +130,12 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "layers",
-        lambda j, p: (_pieces(p) <= j.model.layers + (EMPTY if j.framework.layouts else 0)) | p.placed,
+        lambda j, p: (_pieces(p) <= most_stages(j.model.layers, j.framework.layouts)) | p.placed,
         "pp*v = {pp}*{v} stages exceed the {layers} layers",
         f"{MEGATRON} core/transformer/transformer_block.py",
     ),
     Rule(
         "uneven_layers", _uneven, "{framework} needs pp*v = {pp}*{v} to divide the {layers} layers", "framework preset"
-    ),
-    Rule(
-        "chunks",
-        _chunks,
-        "{layers} layers leave pp = {pp} or more of the pp*v = {pp}*{v} chunks a layer short: fewer chunks are as long",
-        f"{MEGATRON} core/transformer/pipeline_parallel_layer_layout.py",
     ),
     Rule(
         "head_layers",

@@ -18,7 +18,7 @@ import numpy as np
 from planner.frozen import frozen
 from planner.plan import ANY, Plan, Range, divisors
 from planner.schedules import SCHEDULES, Schedule, offered
-from planner.stages import chunk_layers, short_chunks
+from planner.stages import chunk_layers, most_stages, short_chunks
 from planner.training.job import Job
 from planner.training.policies import policies, untried_policies
 from planner.training.rule import head_worth
@@ -222,7 +222,7 @@ def _inner(job: Job, bounds: Bounds, schedule: str, policy: dict[str, Any], pp: 
     """Rows (v, k, ZeRO stage, head) for a pipeline depth."""
     layers = job.model.layers
     zeros = bounds["zero"].keep(_zero_stages(job, pp, sharded)) or bounds["zero"].keep(range(4))
-    vs = bounds["v"].keep(_virtual_stages(job, schedule, pp))
+    vs = bounds["v"].keep(_virtual_stages(job, schedule, pp, bounds["v"].alone))
     pairs = np.array([(v, head) for v in vs for head in bounds["head"].keep(_head_layers(job, pp, v))]).reshape(-1, 2)
     every = Plan(pp=pp, v=pairs[:, 0], head=pairs[:, 1], schedule=schedule)
     chunks = np.broadcast_to(chunk_layers(layers, every), len(pairs)).astype(int)
@@ -235,16 +235,24 @@ def _inner(job: Job, bounds: Bounds, schedule: str, policy: dict[str, Any], pp: 
     return np.concatenate(rows)
 
 
-def _virtual_stages(job: Job, schedule: str, pp: int) -> list[int]:
-    """Chunks per rank that the schedule takes and the framework can place."""
+def _virtual_stages(job: Job, schedule: str, pp: int, stated: bool) -> list[int]:
+    """Chunks per rank that the schedule takes and the framework can place.
+
+    What is searched spares no more than `short_chunks` layers: with more, fewer chunks are as long. What somebody
+    states may, and may leave the embedding and the loss without a layer.
+    """
     record, layers = SCHEDULES[schedule], job.model.layers
     if record.chunks == 1:
         return [1]
     if pp == 1:
         return []
-    most = record.chunks or layers // pp
-    wanted = [v for v in range(2, most + 1) if record.takes(v) and pp * record.cuts(v) <= layers]
-    allowed = short_chunks(pp) if job.framework.uneven_layers else 0
+    uneven = job.framework.uneven_layers
+    slots = most_stages(layers, job.framework.layouts and stated)
+    most = record.chunks or slots // pp
+    wanted = [v for v in range(2, most + 1) if record.takes(v) and pp * record.cuts(v) <= slots]
+    if stated and uneven:
+        return wanted
+    allowed = short_chunks(pp) if uneven else 0
     return [v for v in wanted if record.cuts(v) == 1 or -layers % (pp * v) <= allowed]
 
 
