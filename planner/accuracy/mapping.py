@@ -31,8 +31,8 @@ FRAMEWORKS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("DeepSpeed", "", ("megatron-deepspeed",)),
     ("AA-Scaling", "RMS kernel", ("aa-scaling-fused", "aa-scaling", "megatron-deepspeed")),
     ("AA-Scaling", "", ("aa-scaling", "megatron-deepspeed")),
-    ("NeMo AutoModel", "", ("torchtitan",)),
-    ("NeMo Automodel", "", ("torchtitan",)),
+    ("NeMo AutoModel", "", ("nemo-automodel", "torchtitan")),
+    ("NeMo Automodel", "", ("nemo-automodel", "torchtitan")),
     ("NeMo", "tag v25.05", ("nemo-25.05", "megatron-core-tuned")),
     ("NeMo", "", ("megatron-core-tuned", "megatron-core")),
     ("Megatron-Bridge", "", ("megatron-core-tuned", "megatron-core")),
@@ -172,6 +172,10 @@ _LLAMA: dict[str, Any] = {
 DEFAULT_SHAPES = {"yes": _LLAMA, "no": _GPT, "": _GPT}
 """By `gated_mlp`: gated models follow Llama, the others Megatron's GPT, dropout 0.1 and tied embeddings included."""
 
+_AUTOMODEL = Facts(row={"optimizer": "adam-bf16", "recompute": "full"})
+"""Models and their moments are in bf16 (nemo_automodel/components/models: initialize_weights), and every layer is
+recomputed in the benchmarks that the tables are of (examples/benchmark/configs at 4448734a, examples/llm_benchmark)."""
+
 SOURCES: dict[str, Facts] = {
     # llm-foundry's MPT: biases, learned positions and tied embeddings add up to the printed parameter counts to the
     # unit (12,853,954,560 for 13b); resid_pdrop and attn_pdrop are 0 in its training yamls
@@ -197,6 +201,8 @@ SOURCES: dict[str, Facts] = {
     "mlmex": Facts(row={"flash_attention": "yes"}),
     # its cut DeepSeek-V2 and V3 have one dense layer; drop and pad to capacity 1 (docs/b200 of SimuMax v1.2)
     "simumax": Facts(routing={"dense_layers": 1}),
+    "automodel": _AUTOMODEL,
+    "automodelx": _AUTOMODEL,
     # its "even" routing sends all eight copies of a token to experts of one rank of eight
     "primusq": Facts(routing={"groups": 8, "top_groups": 1}),
     # torchtitan runs scaled_dot_product_attention
