@@ -158,8 +158,8 @@ def _chunk_table(
 def stage_table(of: Structure, letters: Sequence[str]) -> list[tuple[int, ...]]:
     """counts[stage][kind], from the first stage that a micro-batch meets to the last.
 
-    Where predictions are not on the first stage, the first of them has a copy of the embedding; the final norm comes
-    behind the last layer (NVIDIA/Megatron-LM core/transformer/transformer_block.py).
+    A tower is on the first. Where predictions are not there, the first of them has a copy of the embedding; the final
+    norm comes behind the last layer (NVIDIA/Megatron-LM core/transformer/transformer_block.py).
     """
     sizes = [stage.count("t") + stage.count("m") for stage in letters]
     behind = max((index for index, stage in enumerate(letters) if "t" in stage), default=0)
@@ -170,8 +170,9 @@ def stage_table(of: Structure, letters: Sequence[str]) -> list[tuple[int, ...]]:
             row[kind] += 1
         row[of.blocks] = int(index == 0)
         row[of.blocks + 1] = int(index == len(letters) - 1)
+        row[of.ends :] = of.tower if index == 0 else [0] * len(of.tower)
         if of.predicted:
-            row[-1] = int(index == behind)
+            row[of.ends - 1] = int(index == behind)
             copies = int(index > 0 and row[of.blocks - 2] > 0)
             row[of.blocks - 2 : of.blocks] = row[of.blocks - 2] - copies, copies
         counts.append(tuple(row))

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from planner.blocks import attention, ends, feed, latent, linear, prediction, state_space
+from planner.blocks import attention, ends, feed, latent, linear, prediction, state_space, tower
 from planner.blocks.common import addition, norm
 from planner.blocks.operator import Operator, Product, Share
 from planner.blocks.record import (
@@ -27,6 +27,7 @@ from planner.blocks.record import (
     Prediction,
     StateSpace,
 )
+from planner.blocks.seeing import Patches, Projection
 
 Operators = Callable[[Any, int, Share], tuple[Operator, ...]]
 
@@ -41,7 +42,7 @@ FEEDS: dict[type, Operators] = {Dense: feed.dense, Experts: feed.experts}
 
 
 def operators(kind: Kind, share: Share) -> tuple[Operator, ...]:
-    """Everything that one rank does for one micro-batch in a block, the embedding or the head."""
+    """Everything that one rank does for one micro-batch in a block, an end or a part of a tower."""
     if isinstance(kind, Embedding):
         return ends.embedding(kind, share)
     if isinstance(kind, Head):
@@ -50,6 +51,11 @@ def operators(kind: Kind, share: Share) -> tuple[Operator, ...]:
         return (norm(share, kind.hidden, kind.vectors),)
     if isinstance(kind, Prediction):
         return prediction.operators(kind, block(kind, share), share)
+    share = tower.seen(kind, share)
+    if isinstance(kind, Patches):
+        return tower.patches(kind, share)
+    if isinstance(kind, Projection):
+        return tower.projection(kind, share)
     return block(kind, share)
 
 

@@ -1,4 +1,4 @@
-"""Attention in groups of heads (Vaswani 2017; Shazeer 2019; Ainslie 2023), causal, with a window where there is one."""
+"""Attention in groups of heads (Vaswani 2017; Shazeer 2019; Ainslie 2023), in a window where there is one."""
 
 from __future__ import annotations
 
@@ -38,6 +38,16 @@ def computed(window: int | None, seq: Num) -> Num:
     GPT-OSS, w = 128 at s = 4096: 2*256 - 16 = 496 where `attended` has 252.
     """
     return attended(None if window is None else window + TILE, seq)
+
+
+def both_ways(window: int | None, seq: Num) -> tuple[Num, Num, Num]:
+    """Keys of a row that sees both ways, edge of the causal square with as many scores, and the same in whole tiles.
+
+    All s keys, or those of its own window of w: s*w pairs are half of a square of 2*w. Qwen2.5-VL, w = 64: 128, and 256
+    where a tile of 128 rows takes a window.
+    """
+    keys = seq if window is None else np.minimum(float(window), seq)
+    return keys, 2.0 * keys, 2.0 * np.maximum(keys, np.minimum(float(TILE), seq)) if window else 2.0 * keys
 
 
 def operators(mixer: Attention, hidden: int, share: Share) -> tuple[Operator, ...]:
@@ -115,11 +125,13 @@ def core(mixer: Attention | Latent, share: Share, kv_heads: Num) -> tuple[Operat
     rows = share.seq / share.cp
     sinks = heads if isinstance(mixer, Attention) and mixer.sinks else 0.0
     chosen = mixer.indexer.top_k if isinstance(mixer, Latent) and mixer.indexer else None
-    side = attended(chosen or mixer.window, share.seq)
+    span, side = share.seq, attended(chosen or mixer.window, share.seq)
     tiled = side if chosen else computed(mixer.window, share.seq)
-    work = Core(share.b, heads, rows, share.seq, side, mixer.head_dim, value, kv_heads, tiled)
+    if isinstance(mixer, Attention) and not mixer.causal:
+        span, side, tiled = both_ways(mixer.window, share.seq)
+    work = Core(share.b, heads, rows, span, side, mixer.head_dim, value, kv_heads, tiled)
     each = (2.0 * share.activation + 1.0 if mixer.dropout else share.activation) + share.softmax
-    scores = share.tokens * share.seq * heads
+    scores = share.tokens * span * heads
     saved = STORED["fp32"] * share.tokens * heads if share.flash else each * scores
     working = 0.0 if share.flash else (share.activation + 2.0 * share.softmax) * scores
     cache = _latent(mixer, heads) if isinstance(mixer, Latent) else _cache(mixer, heads, kv_heads)

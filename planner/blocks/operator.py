@@ -18,6 +18,22 @@ Axis = Literal["tp", "cp", "ep", "etp"]
 
 
 @frozen
+class Images:
+    """What a vision tower sees.
+
+    Attributes:
+        count: images of a sequence; patches: of each; split: the tower is, over tp (else every rank has all of it).
+    """
+
+    count: Num = 0.0
+    patches: Num = 1.0
+    split: bool = True
+
+
+TEXT = Images()
+
+
+@frozen
 class Share:
     """One rank's share of one micro-batch: letters as in docs/notation.md.
 
@@ -31,6 +47,7 @@ class Share:
         dispatcher: how tokens reach experts; overlap: beside the computation of another micro-batch; apart: experts run
             one after the other; softmax: bytes of a score that its softmax keeps beside the format of activations.
         plain: biases of experts are added by plain operations, as trainers do, not in the products' own kernel.
+        images: what a vision tower sees.
     """
 
     b: Num
@@ -51,6 +68,7 @@ class Share:
     apart: bool = False
     softmax: float = 0.0
     plain: bool = False
+    images: Images = TEXT
 
     @property
     def tokens(self) -> Num:
@@ -81,6 +99,7 @@ class Product:
         fused: matrices that lie side by side in it (q, k, v are three), each with an adapter of its own under LoRA;
             0: adapters leave it alone.
         wide: stays in 16 bit whatever the recipe (head, router). grouped: one for each expert.
+        leaf: nothing before it wants a gradient.
     """
 
     m: Num
@@ -90,6 +109,7 @@ class Product:
     fused: int = 1
     wide: bool = False
     grouped: bool = False
+    leaf: bool = False
 
     @property
     def flops(self) -> Num:
@@ -103,7 +123,8 @@ class Core:
 
     Attributes:
         heads: on this rank; rows: query tokens per sequence on this rank; span: keys.
-        side: edge of the causal square with as many scores, what a window leaves of `span`.
+        side: edge of the causal square with as many scores, what a window leaves of `span`; twice that of a core which
+            sees both ways, whose scores are a whole square.
         batch: sequences; qk, value: widths of one head; kv_heads: of keys and values on this rank.
         computed: edge of the square that a flash kernel computes, whose tiles a window's edge cuts.
     """
@@ -120,7 +141,7 @@ class Core:
 
     @property
     def square_flops(self) -> Num:
-        """FLOPs of both products over the full square, forward: 2*b*rows*side*(d_qk + d_v)*heads."""
+        """FLOPs of both products over the full square, forward: 2*b*rows*side*(d_qk + d_v)*heads; half are causal."""
         return 2.0 * self.batch * self.rows * self.side * (self.qk + self.value) * self.heads
 
 

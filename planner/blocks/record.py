@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
+from planner.blocks.seeing import Patches, Projection
 from planner.frozen import frozen
 
 
@@ -16,6 +20,7 @@ class Attention:
         gated: the core's output is multiplied by a gate of its own width, which the query product gives as well.
         sinks: one learned logit per head joins each softmax (gpt-oss).
         qk_norm: queries and keys are normed, every head by the same head_dim weights; wide: all heads as one vector.
+        causal: a token sees those before it; else all tokens, or those of its own window, both ways.
     """
 
     heads: int
@@ -29,6 +34,7 @@ class Attention:
     wide: bool = False
     gated: bool = False
     sinks: bool = False
+    causal: bool = True
 
 
 @frozen
@@ -238,6 +244,27 @@ class Prediction(Block):
 
 
 @frozen
+class Encoder(Block):
+    """A layer of a vision tower, which sees patches.
+
+    Attributes:
+        class_tokens: of every image beside its patches; trained: it has gradients.
+    """
+
+    class_tokens: int = 0
+    trained: bool = True
+
+    @property
+    def title(self) -> str:
+        """As explanations name it."""
+        return "vision windowed layer" if getattr(self.mixer, "window", None) else "vision layer"
+
+
+Seeing = Encoder | Patches | Projection
+"""What a tower is made of."""
+
+
+@frozen
 class Norm:
     """The final norm on its own: of a model with predictions it follows the last layer, wherever the head is."""
 
@@ -250,7 +277,7 @@ class Norm:
         return "final norm"
 
 
-Kind = Block | Embedding | Head | Norm
+Kind = Block | Embedding | Head | Norm | Patches | Projection
 """Whatever a pipeline stage may hold."""
 
 
@@ -263,6 +290,7 @@ class Structure:
             they share a matrix, the head on the same rank; the final norm where it is not the head's.
         order: which kind every layer is, first to last; blocks: how many of the kinds are layers.
         tied: head and embedding share their matrix; predicted: how many of the layers, the last, are predictions.
+        tower: how many the first stage has of the last kinds, which are those of a vision tower.
     """
 
     kinds: tuple[Kind, ...]
@@ -270,3 +298,27 @@ class Structure:
     blocks: int
     tied: bool = False
     predicted: int = 0
+    tower: tuple[int, ...] = ()
+
+    @property
+    def ends(self) -> int:
+        """Place of the first kind that is a tower's."""
+        return len(self.kinds) - len(self.tower)
+
+    def layered(self, values: Sequence[Any]) -> list[Any]:
+        """Those of the kinds that are layers, a tower's included; 0.0 for the others."""
+        return [value if isinstance(kind, Block) else 0.0 for kind, value in zip(self.kinds, values, strict=True)]
+
+    def loose(self, values: Sequence[Any]) -> list[Any]:
+        """The others: ends, and what of a tower is no layer."""
+        return [0.0 if isinstance(kind, Block) else value for kind, value in zip(self.kinds, values, strict=True)]
+
+    def repeated(self, values: Sequence[Any]) -> list[Any]:
+        """Those of the layers that may be run again: of a tower that has gradients."""
+        both = zip(self.kinds, self.layered(values), strict=True)
+        return [0.0 if still(kind) else value for kind, value in both]
+
+
+def still(kind: Kind) -> bool:
+    """Whether a kind has no gradients, nor anything before it: a part of a tower that is not trained."""
+    return isinstance(kind, Seeing) and not kind.trained

@@ -24,7 +24,9 @@ from planner.blocks.record import (
     StateSpace,
     Structure,
 )
+from planner.blocks.tower import tower
 from planner.schema.model import Model
+from planner.schema.workload import TowerPart
 
 FEED_LETTERS = "-E"
 """Letters of a pattern that are a feed-forward part alone."""
@@ -41,11 +43,11 @@ WORDS = {
 
 
 @lru_cache(maxsize=256)
-def structure(model: Model, wide: tuple[int, int] = (0, 0)) -> Structure:
+def structure(model: Model, wide: tuple[int, int] = (0, 0), trained: TowerPart = "trained") -> Structure:
     """The distinct blocks of a model in order of appearance, its ends, and which kind every layer is.
 
     DeepSeek-V3: 3 layers of kind 0 (dense), 58 of kind 1 (experts). Gemma 3: five windowed, one full, and so on. The
-    first and last `wide` layers keep their products in 16 bit.
+    first and last `wide` layers keep their products in 16 bit; of a tower `trained` has gradients.
     """
     plain = [_block(model, index, letter) for index, letter in enumerate(letters(model))]
     first, last = wide[0], model.layers - wide[1]
@@ -56,8 +58,10 @@ def structure(model: Model, wide: tuple[int, int] = (0, 0)) -> Structure:
     heads = [_head(model, tied) for tied in ((False, True) if model.tied_embeddings else (False,))]
     predictions = [_prediction(model, plain[-1], embeds) for embeds in (False, True) if model.mtp_layers]
     norms = [Norm(model.hidden, _vectors(model))] if model.mtp_layers else []
-    kinds: tuple[Kind, ...] = (*blocks, *predictions, _embedding(model), *heads, *norms)
-    return Structure(kinds, order, len(blocks) + len(predictions), model.tied_embeddings, model.mtp_layers)
+    seeing = tower(model.tower, trained) if model.tower else {}
+    kinds: tuple[Kind, ...] = (*blocks, *predictions, _embedding(model), *heads, *norms, *seeing)
+    counted = tuple(seeing.values())
+    return Structure(kinds, order, len(blocks) + len(predictions), model.tied_embeddings, model.mtp_layers, counted)
 
 
 def _prediction(model: Model, last: Block, embeds: bool) -> Prediction:

@@ -54,7 +54,7 @@ def _rank(job: Job, plan: Plan, rank: int, tasks: Sequence[Task]) -> Occupancy:
     of, kinds, shards = job.structure, held_kinds(job, plan), shards_of(plan)
     chunks = chunk_table(of, plan)[rank]
     counts = tuple(float(sum(column)) for column in zip(*chunks, strict=True))
-    rows = rows_held(plan, kinds, of.blocks, Row(float(rank), 1.0, counts))
+    rows = rows_held(plan, kinds, of, Row(float(rank), 1.0, counts))
     fullest = rows[0]
     schedule = SCHEDULES[plan.schedule]
     unit = (1.0 if schedule.placement.whole else 1.0 / float(plan.v)) / float(schedule.copies(plan.v))

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from planner.schema.base import Positive, Profile, Record, Text, Whole
 from planner.schema.formats import KvType, Module, WeightType
 from planner.schema.quantities import Count, Experts, ExpertsBeside, Heads, Layers, Tokens, Vocabulary, Width
+from planner.schema.tower import Tower
 
 
 class MixtureOfExperts(Record):
@@ -181,6 +182,7 @@ class Model(Profile):
             L lightning. With letters - (feed-forward) and E (experts), each letter is a layer of one part, else a
             feed-forward part stands behind each mixer.
         state_space, delta_rule, lightning: the shapes behind the letters.
+        tower: the vision encoder before it and its projectors, which the count includes.
         text_only: encoders of images or sound stand before it and are neither in the shape nor in the count.
         parameters: published total, for checking; parameters_active: published per token.
         checkpoint: how the weights under `hf_id` are stored; absent: in 16 bit.
@@ -217,6 +219,7 @@ class Model(Profile):
     state_space: StateSpace | None = None
     delta_rule: DeltaRule | None = None
     lightning: Lightning | None = None
+    tower: Tower | None = None
     text_only: bool = False
     parameters: Count | None = None
     parameters_active: Count | None = None

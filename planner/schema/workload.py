@@ -34,6 +34,7 @@ Graphs = Literal["none", "partial", "full"]
 FlashKernel = Literal["flash1", "flash2", "flash3", "cudnn", "triton", "trtllm", "ck"]
 AttentionKernel = Literal["flash", "flash1", "flash2", "flash3", "cudnn", "triton", "ck", "unfused", "eager"]
 ContextKind = Literal["p2p", "a2a", "a2a+p2p", "allgather"]
+TowerPart = Literal["trained", "projector", "frozen", "absent"]
 STORING = ("unfused", "eager")
 """Kernels that store attention scores."""
 
@@ -65,6 +66,10 @@ class Workload(Record):
             "full", of a whole iteration.
         offload: "optimizer" keeps optimizer states in host memory and updates on the CPU; "parameters" the weights of a
             ZeRO-3 shard as well; "activations" what blocks keep for the backward pass, all but two blocks' worth.
+        images: of every sequence, whose tokens are among its own; image_size: pixels of their sides, which a tower that
+            brings every image to one size has no use for.
+        tower: of a vision tower "trained" trains all, "projector" its projector alone, "frozen" nothing; "absent": it
+            is not there, the decoder is trained by itself.
         offload_layers: of "activations", layers of every rank that do so (0: all).
         offload_modules: of "activations", modules whose inputs go; none: whole layers.
     """
@@ -89,6 +94,9 @@ class Workload(Record):
     imbalance: Annotated[float, Field(ge=1.0, le=100.0)] = 1.0
     capacity: Skew | None = None
     graphs: Graphs = "none"
+    images: Whole = 0
+    image_size: Positive = 1024
+    tower: TowerPart = "trained"
 
     @property
     def skew(self) -> float:

@@ -14,7 +14,7 @@ import numpy as np
 
 from planner.blocks import operators
 from planner.blocks.operator import Operator, Product, Share
-from planner.blocks.structure import structure
+from planner.blocks.record import still
 from planner.plan import Num, Plan
 from planner.schema.formats import STORED
 from planner.schema.hardware import Accelerator
@@ -55,9 +55,10 @@ def adapter_parameters(ops: Sequence[Operator], rank: int, targets: Targets = "a
 
 def all_adapters(job: Job) -> float:
     """LoRA parameters of the whole model."""
-    of, share, work = structure(job.model), Share(1.0, 1.0), job.workload
+    of, share, work = job.structure, Share(1.0, 1.0), job.workload
     each = [adapter_parameters(operators(kind, share), work.lora_rank, work.lora_targets) for kind in of.kinds]
-    return float(sum(each[kind] for kind in of.order))
+    both = zip(of.kinds[of.ends :], of.tower, each[of.ends :], strict=True)
+    return float(sum(each[kind] for kind in of.order) + sum(n * one for kind, n, one in both if not still(kind)))
 
 
 def narrowed(job: Job) -> bool:

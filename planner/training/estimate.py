@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from planner.blocks.record import Structure
 from planner.cost import collectives
 from planner.cost.memory import Memory
 from planner.cost.recompute import recomputed_share
@@ -199,22 +200,22 @@ def priced_rows(job: Job, plan: Plan) -> tuple[PricedRow, ...]:
 
     def each(plan: Plan) -> tuple[PricedRow, ...]:
         of, kinds = job.structure, pieces(job, plan)
-        return tuple(_priced_row(kinds, of.blocks, row) for row in rows(of, plan))
+        return tuple(_priced_row(kinds, of, row) for row in rows(of, plan))
 
     return on_equal(each, plan, STAGE)
 
 
-@formula(lambda kinds, blocks, row: f"rank {row.first:g}", unit="s", scope=True)
-def _priced_row(kinds: tuple[Piece, ...], blocks: int, row: Row) -> PricedRow:
+@formula(lambda kinds, of, row: f"rank {row.first:g}", unit="s", scope=True)
+def _priced_row(kinds: tuple[Piece, ...], of: Structure, row: Row) -> PricedRow:
     zero = Pass(0.0)
     return PricedRow(
         row.first,
         row.ranks,
-        row.layers(blocks),
+        row.layers(of.blocks),
         row.sum([one.forward for one in kinds], zero),
         row.sum([one.backward for one in kinds], zero),
-        row.sum([one.forward for one in kinds[:blocks]], zero),
-        row.sum([one.again for one in kinds[:blocks]], zero),
+        row.sum(of.repeated([one.forward for one in kinds]), zero),
+        row.sum(of.repeated([one.again for one in kinds]), zero),
         row.sum([one.weight for one in kinds]),
     )
 
@@ -286,9 +287,11 @@ def pipeline_stages(job: Job, plan: Plan) -> Stages:
 def kind_seconds(job: Job, plan: Plan) -> list[float]:
     """Seconds of both passes over each kind of block and end of one plan, what full recomputation repeats included."""
     plan = plan.floats()
-    blocks, again = job.structure.blocks, 1.0 if plan.recompute_layers > 0.0 else 0.0
-    both = [(one.forward.total, one.backward.total) for one in pieces(job, plan)]
-    return [float(f + b + again * f * (kind < blocks)) for kind, (f, b) in enumerate(both)]
+    again, found = 1.0 if plan.recompute_layers > 0.0 else 0.0, pieces(job, plan)
+    repeated = job.structure.repeated([one.forward.total for one in found])
+    return [
+        float(one.forward.total + one.backward.total + again * more) for one, more in zip(found, repeated, strict=True)
+    ]
 
 
 def chunk_works(job: Job, plan: Plan) -> list[list[Work]]:
@@ -298,7 +301,7 @@ def chunk_works(job: Job, plan: Plan) -> list[list[Work]]:
 
     def work(counts: tuple[int, ...]) -> Work:
         row = Row(0.0, 1.0, tuple(map(float, counts)))
-        found = _stage(one, _priced_row(kinds, of.blocks, row)).work
+        found = _stage(one, _priced_row(kinds, of, row)).work
         return Work(float(found.forward), float(found.backward), float(found.weight_gradient))
 
     return [[work(counts) for counts in chunks] for chunks in chunk_table(of, plan)]

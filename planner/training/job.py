@@ -29,8 +29,8 @@ class Job:
         recipe: the format of every class of tensor.
 
     Raises:
-        PlannerError: the accelerator does not compute in the formats of the recipe, or the recipe has nothing to do for
-            an option.
+        PlannerError: the accelerator does not compute in the formats of the recipe, the recipe has nothing to do for an
+            option, or images for nothing that sees them.
         UnknownName: no recipe is called so.
     """
 
@@ -48,11 +48,14 @@ class Job:
         check_formats(self.cluster.accelerator, recipe)
         _check_options(recipe, self.workload)
         object.__setattr__(self, "recipe", recipe)
+        if self.workload.tower == "absent" and self.model.tower is not None:
+            object.__setattr__(self, "model", self.model.model_copy(update={"tower": None, "text_only": True}))
+        _check_images(self.model, self.workload)
 
     @property
     def structure(self) -> Structure:
         """The model as the sequence of what its stages hold, with the layers that stay in 16 bit."""
-        return structure(self.model, (self.workload.bf16_first, self.workload.bf16_last))
+        return structure(self.model, (self.workload.bf16_first, self.workload.bf16_last), self.workload.tower)
 
     @property
     def flash(self) -> bool:
@@ -97,6 +100,18 @@ class Job:
     def base(self) -> Format:
         """The format of the frozen weights of linear layers; embeddings, head, router and norms keep the recipe's."""
         return self.workload.base if self.workload.method == "qlora" else self.recipe.base
+
+
+def _check_images(model: Model, workload: Workload) -> None:
+    """Refuse images that no tower sees, and those that take more tokens than a sequence has."""
+    if not workload.images:
+        return
+    if model.tower is None:
+        raise PlannerError(f"--images {workload.images}: {model.name} has no vision tower here", "leave out --images")
+    tokens = workload.images * model.tower.tokens(workload.image_size)
+    if tokens > workload.seq:
+        said = f"{workload.images} image{'s' * (workload.images > 1)} take {tokens:,} tokens"
+        raise PlannerError(f"{said} of the {workload.seq:,} of a sequence", f"--seq {tokens}, or fewer --images")
 
 
 def check_formats(accelerator: Accelerator, recipe: Recipe) -> None:

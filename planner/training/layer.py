@@ -9,8 +9,9 @@ from typing import ClassVar
 import numpy as np
 
 from planner.blocks import operators
-from planner.blocks.operator import Axis, Core, Logits, Operator, Product, Scan, Share, Stream, Traffic
-from planner.blocks.record import Block, Experts, Kind
+from planner.blocks.operator import TEXT, Axis, Core, Images, Logits, Operator, Product, Scan, Share, Stream, Traffic
+from planner.blocks.record import Block, Experts, Kind, still
+from planner.blocks.tower import idle, seen
 from planner.cost import collectives, context
 from planner.cost import operators as kernels
 from planner.cost.dispatch import ONE_COPY, dispatch
@@ -98,8 +99,16 @@ def share_of(job: Job, plan: Plan) -> Share:
     """One rank's share of a micro-batch of the job."""
     recipe, degrees = job.recipe, (plan.tp, plan.cp, plan.ep, plan.etp, plan.sp)
     sizes = (size(recipe.activations), size(recipe.operands), size(recipe.dispatched))
-    whole = Share(plan.b, 1.0 * job.workload.seq, *degrees, job.flash, *sizes, plain=True)
+    whole = Share(plan.b, 1.0 * job.workload.seq, *degrees, job.flash, *sizes, plain=True, images=images(job))
     return replace(whole, skew=job.workload.skew, dispatcher=plan.dispatcher, overlap=plan.overlap)
+
+
+def images(job: Job) -> Images:
+    """What the job's vision tower sees."""
+    of, work = job.model.tower, job.workload
+    if of is None:
+        return TEXT
+    return Images(1.0 * work.images, 1.0 * of.patches(int(work.image_size)), job.framework.splits_tower)
 
 
 def pieces(job: Job, plan: Plan) -> tuple[Piece, ...]:
@@ -115,25 +124,37 @@ def piece(job: Job, kind: Kind, share: Share, piped: Num = 0.0, modules: tuple[s
     A block's pass takes no less than the host needs to launch it (rounded maximum with the framework's host time per
     layer).
     """
-    ops = operators(kind, share)
+    if idle(kind, share):
+        return Piece(Pass(0.0), Pass(0.0), Pass(0.0))
+    ops, share = operators(kind, share), seen(kind, share)
     times = [operator_times(job, share, op) for op in ops]
     accumulated = _accumulate(job, ops) if isinstance(kind, Block) else 0.0
     weight = sum((t.weight_gradient for t in times), start=0.0) + accumulated
     sent = _exposed(job, share, ops)
     forward = _forward("forward work", times, sent)
+    if still(kind):
+        return Piece(_host(job, kind, share, piped, forward, forward)[0], Pass(0.0), Pass(0.0))
     again = _again(job, share, ops, times, modules)
     seconds, (tp, cp, ep) = sum(t.input_gradient for t in times) + weight, sent
     backward = _work("backward work", seconds, (tp, cp + sum(t.sent_back for t in times), ep))
     if isinstance(kind, Block):
-        host = job.framework
-        parts = kind.parts / 2
-        forward = _launched(forward, parts * _floor(job, share.tp, piped, host.host_layer, 1 / 3))
-        backward = _launched(backward, parts * _floor(job, share.tp, piped, host.host_layer_backward, 2 / 3))
+        forward, backward = _host(job, kind, share, piped, forward, backward)
         if isinstance(kind.feed, Experts):
             wait = _expert_wait(job, share)
             forward, backward = forward + Pass(wait / 3.0), backward + Pass(wait / 1.5)
             again = again + Pass(wait / 3.0) if "moe" in modules else again
     return Piece(forward, backward, again, weight)
+
+
+def _host(job: Job, kind: Kind, share: Share, piped: Num, forward: Pass, backward: Pass) -> tuple[Pass, Pass]:
+    """Both passes, of a block no shorter than the host takes to launch them."""
+    if not isinstance(kind, Block):
+        return forward, backward
+    parts, host = kind.parts / 2, job.framework
+    return (
+        _launched(forward, parts * _floor(job, share.tp, piped, host.host_layer, 1 / 3)),
+        _launched(backward, parts * _floor(job, share.tp, piped, host.host_layer_backward, 2 / 3)),
+    )
 
 
 def _forward(name: str, times: Sequence[Times], sent: tuple[Num, Num, Num]) -> Pass:
@@ -228,12 +249,13 @@ def _product_times(job: Job, work: Product) -> Times:
     """
     acc, recipe = job.cluster.accelerator, job.recipe
     forward, back, weights = recipe.formats(work.wide)
-    once, again = kernels.gemm_time(acc, forward, work), kernels.input_gradient_time(acc, back, work)
+    once = kernels.gemm_time(acc, forward, work)
+    again: Num = 0.0 if work.leaf else kernels.input_gradient_time(acc, back, work)
     if recipe.quantize is not None and not work.wide:
         written = 1 if job.lora else copies(acc, recipe)
         once = once + quantize_time(acc, recipe, work.count * work.m * work.k, written)
         again = again + quantize_time(acc, recipe, work.count * work.m * work.n, written)
-    if job.lora and not work.wide:
+    if job.lora:
         wider = widening_time(job, acc, work)
         once, again = once + wider, again + wider
     return Times(once, again, 0.0 if job.lora else kernels.weight_gradient_time(acc, weights, work))

@@ -23,7 +23,7 @@ class Pipeline:
 
     Attributes:
         items: seconds of every block, in the order in which a micro-batch meets them.
-        ends: seconds of what else each stage holds: the embedding on the first, head and loss on the last.
+        ends: seconds of what else each stage holds: embedding and tower on the first, head and loss on the last.
         ranks: the rank of each stage; v: stages per rank.
     """
 
@@ -105,10 +105,11 @@ def solved(job: Job, plan: OnePlan) -> OnePlan:
 def _pipeline(job: Job, plan: OnePlan, stages: int) -> Pipeline:
     of, placement = job.structure, SCHEDULES[plan.schedule].placement
     seconds = kind_seconds(job, plan)
+    tower = sum(count * each for count, each in zip(of.tower, seconds[of.ends :], strict=True))
     rank = {placement.stage(r, chunk, plan.pp): r for r in range(plan.pp) for chunk in range(plan.v)}
     return Pipeline(
         tuple(seconds[kind] for kind in of.order),
-        (seconds[of.blocks], *[0.0] * (stages - 2), seconds[of.blocks + 1]),
+        (seconds[of.blocks] + tower, *[0.0] * (stages - 2), seconds[of.blocks + 1]),
         tuple(rank[stage] for stage in range(stages)),
         plan.v,
     )

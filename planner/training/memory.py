@@ -8,28 +8,27 @@ from dataclasses import replace
 import numpy as np
 
 from planner.blocks import operators
-from planner.blocks.operator import Core, Logits, Operator, Product, Share
-from planner.blocks.record import Block, Kind
-from planner.cost.losses import LOSSES, alive
+from planner.blocks.operator import Operator, Share
+from planner.blocks.record import Block, Kind, Structure, still
+from planner.blocks.tower import seen
 from planner.cost.memory import StateBytes, optimizer_states
 from planner.cost.quantize import resident_bytes
-from planner.cost.recompute import Kept, away_bytes, kept
+from planner.cost.recompute import Kept, away_bytes
 from planner.cost.runs import on_equal
 from planner.formula import formula
 from planner.frozen import frozen
 from planner.mesh import mesh
-from planner.plan import Num, Plan, largest_of
+from planner.plan import Num, Plan
 from planner.schedules import SCHEDULES
 from planner.schema.formats import STORED
 from planner.schema.recipe import size
 from planner.stages import Row, present, rows
+from planner.training.activations import kept_beside, kept_block, late_bytes, loss_bytes, working_bytes
 from planner.training.adapters import (
     adapter_inputs,
     adapter_parameters,
     frozen_bytes,
     narrowed,
-    saved_bytes,
-    unfused_bytes,
     widened,
     widened_bytes,
 )
@@ -42,8 +41,8 @@ class Held:
     """What memory needs to know of one block or end on one rank.
 
     Attributes:
-        dense, expert: parameters; adapters: LoRA's; frozen, frozen_expert: bytes of the base under them; read:
-            elements of a block that adapters read.
+        dense, expert: parameters; adapters: LoRA's; frozen, frozen_expert: bytes of the base under them, or of what of
+            a tower is not trained; read: elements of a block that adapters read.
         kept: activation bytes by policy; late: those that the weight gradient needs, inputs and gradients of outputs.
         logits: bytes of the loss; working: of its backward pass. narrow: parameters of products below 16 bit.
         away: activation bytes that modules hand to the host.
@@ -97,22 +96,22 @@ def held_rows(job: Job, plan: Plan) -> tuple[HeldRow, ...]:
 
     def each(plan: Plan) -> tuple[HeldRow, ...]:
         kinds, of = held_kinds(job, plan), job.structure
-        return tuple(one for row in rows(of, plan) for one in rows_held(plan, kinds, of.blocks, row))
+        return tuple(one for row in rows(of, plan) for one in rows_held(plan, kinds, of, row))
 
     return on_equal(each, plan, (*STAGE, "zero") if job.framework.fp32_stream else STAGE)
 
 
-def rows_held(plan: Plan, kinds: tuple[Held, ...], blocks: int, row: Row) -> list[HeldRow]:
+def rows_held(plan: Plan, kinds: tuple[Held, ...], of: Structure, row: Row) -> list[HeldRow]:
     """The fullest rank of a row; where weight gradients wait, its first rank and its last, at two times of a step."""
     schedule, ends = SCHEDULES[plan.schedule], (row.first, row.first + np.maximum(row.ranks - 1.0, 0.0))
     early, late = (schedule.in_flight(plan.pp, plan.m, plan.v, rank) for rank in ends)
     pipelines = schedule.copies(plan.v)
     if schedule.waiting is None:
-        most = beside(plan, np.maximum(early, late), row.layers(blocks))
-        return [_held_row(kinds, blocks, row, np.where(late > early, ends[1], ends[0])[()], most)]
+        most = beside(plan, np.maximum(early, late), row.layers(of.blocks))
+        return [_held_row(kinds, of, row, np.where(late > early, ends[1], ends[0])[()], most)]
     behind = [schedule.waiting(plan.pp, plan.m, plan.v, rank) for rank in ends]
     fullest = [
-        _held_row(kinds, blocks, row, rank, (flight - waits) / pipelines, waits / pipelines, True)
+        _held_row(kinds, of, row, rank, (flight - waits) / pipelines, waits / pipelines, True)
         for rank, flight, waits in zip(ends, (early, late), behind, strict=True)
     ]
     return [*fullest, *(after_input_gradient(one, 1.0 / schedule.cuts(plan.v) / pipelines) for one in fullest)]
@@ -143,11 +142,11 @@ def resting(row: HeldRow) -> HeldRow:
     return replace(row, held=replace(row.held, kept=kept, logits=0.0))
 
 
-@formula(lambda kinds, blocks, row, *_: f"rank {row.first:g}", scope=True)
+@formula(lambda kinds, of, row, *_: f"rank {row.first:g}", scope=True)
 def _held_row(
-    kinds: tuple[Held, ...], blocks: int, row: Row, rank: Num, flight: Num, waiting: Num = 0.0, late: bool = False
+    kinds: tuple[Held, ...], of: Structure, row: Row, rank: Num, flight: Num, waiting: Num = 0.0, late: bool = False
 ) -> HeldRow:
-    ends = replace(row, counts=row.counts[blocks:])
+    ends = of.loose([one.dense for one in kinds])
     policy = Kept(
         row.sum([one.kept.whole for one in kinds]),
         row.sum([one.kept.boundary for one in kinds]),
@@ -158,10 +157,10 @@ def _held_row(
         rank,
         flight,
         waiting,
-        row.layers(blocks),
-        row.largest([one.dense + one.expert for one in kinds[:blocks]]),
-        ends.sum([one.dense for one in kinds[blocks:]]),
-        ends.largest([one.dense for one in kinds[blocks:]]),
+        row.layers(of.blocks),
+        row.largest(of.layered([one.dense + one.expert for one in kinds])),
+        row.sum(ends),
+        row.largest(ends),
         Held(
             row.sum([one.dense for one in kinds]),
             row.sum([one.expert for one in kinds]),
@@ -169,7 +168,7 @@ def _held_row(
             policy,
             row.sum([one.logits for one in kinds]),
             kinds[0].kept.boundary,
-            np.where(waiting > 0.0, row.sum([one.late for one in kinds[:blocks]]), 0.0)[()] if late else 0.0,
+            np.where(waiting > 0.0, row.sum(of.layered([one.late for one in kinds])), 0.0)[()] if late else 0.0,
             row.sum([one.narrow for one in kinds]),
             row.sum([one.frozen for one in kinds]),
             row.sum([one.frozen_expert for one in kinds]),
@@ -182,66 +181,25 @@ def _held_row(
 @formula(lambda job, plan, kind, share: kind.title, "Korthikanti 2022, arXiv:2205.05198, 4.1", scope=True)
 def held(job: Job, plan: Plan, kind: Kind, share: Share) -> Held:
     """Sums over the operators of one kind. Activations are those of blocks, times the framework's factor."""
-    ops = operators(kind, share)
+    ops, share = operators(kind, share), seen(kind, share)
     dense, expert = parameters_of(ops)
-    policy = _kept(job, kind, ops, share, plan.modules) if isinstance(kind, Block) else Kept()
-    logits = 0.0 if isinstance(kind, Block) else _loss_bytes(job, plan, ops)
+    if still(kind):
+        return _still(job, ops, dense)
+    policy = kept_block(job, kind, ops, share, plan.modules) if isinstance(kind, Block) else kept_beside(job, kind, ops)
+    logits = 0.0 if isinstance(kind, Block) else loss_bytes(job, plan, ops)
     adapters = adapter_parameters(ops, job.workload.lora_rank, job.workload.lora_targets)
     narrow = sum(narrow_of(ops)) if job.recipe.quantize else 0.0
-    late, working = late_bytes(ops, share.operand), _working(ops) + (widened_bytes(job, ops) if job.lora else 0.0)
+    late, working = late_bytes(ops, share.operand), working_bytes(ops) + (widened_bytes(job, ops) if job.lora else 0.0)
     away = job.framework.activation_factor * away_bytes(ops, job.workload.offload_modules, plan.modules)
     base: tuple[Num, Num] = frozen_bytes(job, ops) if job.lora else (0.0, 0.0)
     read = adapter_inputs(ops, job.workload.lora_targets) if job.lora else 0.0
     return Held(dense, expert, adapters, policy, logits, working, late, narrow, *base, read, away)
 
 
-def _kept(job: Job, kind: Block, ops: tuple[Operator, ...], share: Share, modules: tuple[str, ...]) -> Kept:
-    elements, factor = share.tokens * kind.hidden / share.shard, job.framework.activation_factor
-    everything = sum(op.saved for op in ops) + job.framework.norm_bytes * elements + unfused_bytes(job, ops)
-    if job.framework.gathered_inputs:
-        everything = everything + (share.shard - 1.0) * sum(op.saved for op in ops if op.name == "norm")
-    freed: Num = sum((op.saved for op in ops if op.within(modules)), start=0.0)
-    cached = sum(op.saved for op in ops if op.name == "qkv") if job.framework.keeps_cache else 0.0
-    each = kept(factor * everything, factor * freed, factor * share.activation * elements + cached)
-    if not job.lora:
-        return each
-    beyond, inside = saved_bytes(job, ops)
-    return replace(each, whole=each.whole + beyond, working=each.working + inside)
-
-
-def late_bytes(ops: Sequence[Operator], each: Num) -> Num:
-    """Bytes that weight gradients need: m * (k + n) elements of every product with a weight, its input and gradient.
-
-    16 * 2 * s * b * h of a GPT layer in 16 bit, beside 34 * s * b * h in all (Qi 2024, arXiv:2401.10241, 2.3).
-    """
-    works = [op.work for op in ops if isinstance(op.work, Product) and op.work.fused]
-    return sum((each * w.count * w.m * (w.k + w.n) for w in works), start=0.0)
-
-
-def _working(ops: tuple[Operator, ...]) -> Num:
-    """The most that one operator's backward pass adds; that of stored scores when what follows them is gone."""
-    held: list[Num] = [0.0]
-    for place, op in enumerate(ops):
-        if present(op.working):
-            behind = sum(one.saved for one in ops[place:]) - op.saved if isinstance(op.work, Core) else 0.0
-            held.append(op.working - behind)
-    return largest_of(held)
-
-
-def _loss_bytes(job: Job, plan: Plan, ops: Sequence[Operator]) -> Num:
-    """What the ends keep while the loss runs: input and output of the final norm, and logits."""
-    logits = [_logits(job, plan, op.work) for op in ops if isinstance(op.work, Logits)]
-    return sum((2.0 * op.saved for op in ops if op.name == "norm"), start=0.0) + sum(logits) if logits else 0.0
-
-
-def _logits(job: Job, plan: Plan, work: Logits) -> Num:
-    """Bytes of the logits that are alive at once in the loss; of all tp ranks' where they are gathered."""
-    framework, loss = job.framework, LOSSES.get(job.workload.loss or "")
-    split = framework.logits_split if loss is None or loss.split is None else loss.split
-    columns = work.columns if split else work.columns * work.tp
-    if loss is None:
-        return (framework.logits_bytes + np.where(plan.m > 1.0, framework.logits_again, 0.0)) * work.rows * columns
-    return alive(loss, work.rows, columns, job.model.hidden)
+def _still(job: Job, ops: Sequence[Operator], dense: Num) -> Held:
+    """Weights alone: in the format of a frozen base."""
+    bytes = frozen_bytes(job, ops)[0] if job.lora else size(job.recipe.base) * dense
+    return Held(dense if job.lora else 0.0, 0.0, 0.0, Kept(), 0.0, 0.0, 0.0, 0.0, bytes)
 
 
 def state_bytes(job: Job) -> StateBytes:
@@ -304,6 +262,8 @@ def states(job: Job, plan: Plan, row: HeldRow, shards: Shards) -> States:
         weights = divided(each.weight, dense, expert, shards.weights)
     if framework.shard_is_master and each.master and not job.lora:
         weights = np.where(plan.zero >= 3, 0.0, weights)[()]
+    if present(row.held.frozen) and not job.lora:
+        weights = weights + divided(1.0, row.held.frozen, 0.0, shards.weights)
     if job.lora:
         dense, expert = row.held.adapters, 0.0
         weights = weights + each.weight * dense

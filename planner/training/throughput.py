@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from planner.blocks.counts import model_flops
+from planner.blocks.counts import model_flops, tower_flops
+from planner.blocks.operator import Share
 from planner.cost.operators import peak
 from planner.formula import formula
 from planner.plan import Floats
 from planner.training.job import Job
+from planner.training.layer import images
 
 Seconds = TypeVar("Seconds", float, Floats)
 
@@ -27,4 +29,8 @@ def throughput(job: Job, seconds: Seconds) -> tuple[Seconds, Seconds]:
 
 @formula("flops_per_token", "Korthikanti 2022, arXiv:2205.05198, A", "FLOP")
 def _model_flops(job: Job) -> float:
-    return model_flops(job.model, float(job.workload.seq), job.lora)
+    text = model_flops(job.model, float(job.workload.seq), job.lora)
+    if not job.workload.images or job.model.tower is None:
+        return text
+    share = Share(1.0, float(job.workload.seq), images=images(job))
+    return text + tower_flops(job.structure, share, job.lora) / job.workload.seq

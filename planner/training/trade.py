@@ -24,7 +24,8 @@ class Trade(NamedTuple):
 def trade(job: Job, plan: Plan) -> Trade | None:
     """The kind that is fastest for the core with most work; None where nothing is traded."""
     share = share_of(job, plan.floats())
-    ops = [op for kind in structure(job.model).kinds for op in operators(kind, share) if "core_attn" in op.modules]
+    of = structure(job.model)
+    ops = [op for kind in of.kinds[: of.ends] for op in operators(kind, share) if "core_attn" in op.modules]
     cores = [op.work for op in ops if isinstance(op.work, Core)]
     if plan.cp == 1 or not cores:
         return None

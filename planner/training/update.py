@@ -8,7 +8,7 @@ import numpy as np
 
 from planner.blocks import operators
 from planner.blocks.operator import Product, Share
-from planner.blocks.record import Kind
+from planner.blocks.record import Kind, still
 from planner.cost import collectives
 from planner.cost.memory import OPTIMIZERS, StateBytes
 from planner.cost.orthogonal import orthogonal_time
@@ -34,6 +34,7 @@ class Carried:
 
     Attributes:
         dense, expert: all of them; trained, trained_expert: those that gradients are reduced for; layers: blocks.
+        units: these, and layers of a tower.
         narrow, narrow_expert: those of products below 16 bit.
         matrices, expert_matrices: seconds that a matrix optimizer takes for all of them.
     """
@@ -47,6 +48,7 @@ class Carried:
     narrow_expert: Num
     matrices: Num = 0.0
     expert_matrices: Num = 0.0
+    units: Num = 0.0
 
 
 @formula("most")
@@ -64,12 +66,15 @@ def _carried(job: Job, plan: Plan) -> Carried:
 
     dense, expert = most([one.dense for one in kinds]), most([one.expert for one in kinds])
     layers = largest_of(row.layers(of.blocks) for row in found)
+    towers = [0.0] * of.ends + of.layered([1.0] * len(of.kinds))[of.ends :]
+    units = largest_of(row.layers(of.blocks) + row.sum(towers) for row in found) if of.tower else layers
     narrow: tuple[Num, Num] = (0.0, 0.0)
     if job.recipe.quantize is not None or narrowed(job):
         narrow = most([one.narrow for one in kinds]), most([one.narrow_expert for one in kinds])
     if job.lora:
-        return Carried(dense, expert, most([one.adapters for one in kinds]), 0.0, layers, *narrow)
-    return Carried(dense, expert, dense, expert, layers, *narrow, *_matrices(job, share, most))
+        return Carried(dense, expert, most([one.adapters for one in kinds]), 0.0, layers, *narrow, units=units)
+    trained = most([one.trained for one in kinds]) if any(map(still, of.kinds)) else dense
+    return Carried(dense, expert, trained, expert, layers, *narrow, *_matrices(job, share, most), units)
 
 
 def _matrices(job: Job, share: Share, most: Callable[[Sequence[Num]], Num]) -> tuple[Num, Num]:
@@ -83,26 +88,35 @@ def _matrices(job: Job, share: Share, most: Callable[[Sequence[Num]], Num]) -> t
 @formula(lambda job, kind, share, expert: f"{kind.title}{', experts' if expert else ''}", unit="s", scope=True)
 def _orthogonal(job: Job, kind: Kind, share: Share, expert: bool) -> Num:
     acc, ops = job.cluster.accelerator, [op for op in operators(kind, share) if op.expert == expert]
-    matrices = [op.work for op in ops if isinstance(op.work, Product) and op.part != "head"]
+    matrices = [op.work for op in ops if isinstance(op.work, Product) and op.part not in ("head", "embedding")]
+    if still(kind):
+        return 0.0
     return sum((orthogonal_time(acc, matrix) for matrix in matrices), start=0.0)
 
 
 @frozen
 class Counted:
-    """Parameters of one block or end on one rank: all but routed experts, these, LoRA's adapters; of narrow ones."""
+    """Parameters of one block or end on one rank: all but routed experts, these, LoRA's adapters; of narrow ones.
+
+    Attributes:
+        trained: of `dense`, those with gradients.
+    """
 
     dense: Num
     expert: Num
     adapters: Num
     narrow: Num
     narrow_expert: Num
+    trained: Num = 0.0
 
 
 @formula(lambda job, kind, *_: kind.title, scope=True)
 def _counted(job: Job, kind: Kind, share: Share) -> Counted:
     ops = operators(kind, share)
-    adapters = adapter_parameters(ops, job.workload.lora_rank, job.workload.lora_targets) if job.lora else 0.0
-    return Counted(*parameters_of(ops), adapters, *narrow_of(ops))
+    adapted = job.lora and not still(kind)
+    adapters = adapter_parameters(ops, job.workload.lora_rank, job.workload.lora_targets) if adapted else 0.0
+    dense, expert = parameters_of(ops)
+    return Counted(dense, expert, adapters, *narrow_of(ops), 0.0 if still(kind) else dense)
 
 
 @formula("dp_comm_exposed", "ZeRO 2020, arXiv:1910.02054, 7", "s")
@@ -116,7 +130,7 @@ def data_traffic(job: Job, plan: Plan, slowest: Work, held: Carried) -> Num:
     the host spends `host_member` on each rank's (DeepSpeed before 0.5.5, runtime/zero/partition_parameters.py).
     """
     framework, each, view = job.framework, state_bytes(job), mesh(plan)
-    calls = np.where(plan.zero >= 3, framework.gathers * held.layers, 1.0)[()]
+    calls = np.where(plan.zero >= 3, framework.gathers * held.units, 1.0)[()]
     reduce: Num = 0.0
     gather: Num = 0.0
     all_reduce: Num = 0.0

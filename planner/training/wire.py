@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from planner.blocks import operators
 from planner.blocks.operator import Core, Operator, Share, Traffic
+from planner.blocks.record import Seeing, still
+from planner.blocks.tower import seen
 from planner.cost import context
 from planner.cost.dispatch import ONE_COPY, distinct, reach
 from planner.cost.recompute import recomputed_share
@@ -44,13 +46,14 @@ def _inside(job: Job, plan: Plan, row: Row) -> dict[str, Num]:
     share, of = share_of(job, plan), job.structure
     again = recomputed_share(plan.recompute_layers, plan.v, row.layers(of.blocks))
     found: dict[str, Num] = {"tp": 0.0, "cp": 0.0, "ep": 0.0}
-    for place, (kind, count) in enumerate(zip(of.kinds, row.counts, strict=True)):
-        ops = operators(kind, share)
-        times = plan.m * count * (PASSES + again * (place < of.blocks))
+    for kind, more, count in zip(of.kinds, of.repeated([again] * len(of.kinds)), row.counts, strict=True):
+        ops, own = operators(kind, share), seen(kind, share)
+        times = plan.m * count * (1.0 if still(kind) else PASSES + more)
         for axis, names in (("tp", ("tp", "etp")), ("ep", ("ep",))):
-            found[axis] += times * sum(_sent(share, one) for op in ops for one in op.traffic if one.axis in names)
-            found[axis] += plan.m * count * _modules(share, ops, names, plan.modules)
-        found["cp"] += plan.m * count * _keys(job, plan, share, ops)
+            found[axis] += times * sum(_sent(own, one) for op in ops for one in op.traffic if one.axis in names)
+            found[axis] += plan.m * count * _modules(own, ops, names, plan.modules)
+        if not isinstance(kind, Seeing):
+            found["cp"] += plan.m * count * _keys(job, plan, share, ops)
     return found
 
 

@@ -8,7 +8,7 @@ from planner.blocks import operators
 from planner.blocks.operator import Share
 from planner.blocks.structure import structure
 from planner.plan import Plan
-from planner.training.memory import late_bytes
+from planner.training.activations import late_bytes
 from planner.training.moments import rank_peaks
 from tests.jobs import job
 
