@@ -17,6 +17,7 @@ from planner.catalog.huggingface_experts import deepseek_moe, llama4_moe
 from planner.catalog.huggingface_families import FAMILIES, Bias, Family, Pattern
 from planner.catalog.huggingface_mixers import latent
 from planner.catalog.huggingface_quantization import checkpoint
+from planner.catalog.huggingface_towers import read_tower
 from planner.catalog.library import quote
 from planner.catalog.yamlfile import dotted, read_text
 from planner.errors import ProfileError
@@ -25,9 +26,14 @@ from planner.wording import NotRead, load_json, schema_problem
 
 NESTED = {
     "gemma3": "gemma3_text",
+    "glm4v": "glm4",
     "glm4v_moe": "glm4_moe",
+    "internvl": "qwen2",
+    "internvl_chat": "qwen2",
     "kimi_k25": "kimi_k2",
+    "kimi_vl": "deepseek_v3",
     "llama4": "llama4_text",
+    "llava": "llama",
     "mistral3": "mistral",
     "qwen2_5_vl": "qwen2",
     "qwen2_vl": "qwen2",
@@ -36,7 +42,11 @@ NESTED = {
     "qwen3_vl": "qwen3",
     "qwen3_vl_moe": "qwen3_moe",
 }
-"""Types whose decoder is described by `text_config`, as of the type on the right; their vision tower is left out."""
+"""Types whose decoder is described by `text_config`, as of the type on the right."""
+
+_LLAMA = {"hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 32, "num_attention_heads": 32}
+_DECODER = {"llava": _LLAMA | {"vocab_size": 32000, "max_position_embeddings": 2048}}
+"""Class defaults of keys that `text_config` leaves out."""
 
 _RECURRENT = "some of its layers are recurrent, of a kind that the planner does not know"
 _REFUSED = {
@@ -51,6 +61,7 @@ _REFUSED = {
     "lfm2": "some of its layers are gated convolutions",
     "mamba": _RECURRENT,
     "mamba2": _RECURRENT,
+    "mllama": "some of its layers attend to images alone (cross-attention)",
     "nemotron-nas": "its layers differ in width and in heads",
     "recurrent_gemma": _RECURRENT,
     "t5": "it is an encoder-decoder",
@@ -71,7 +82,8 @@ def read_config(path: Path) -> Model:
     kind, values = _decoder(top, str(file))
     config = Config(str(file), {**FAMILIES[kind].defaults, **_counted(values), **values})
     try:
-        return Model.model_validate(_name(top, file) | _fields(kind, config) | _stored(top, config))
+        fields = _fields(kind, config) | _stored(top, config)
+        return Model.model_validate(_name(top, file) | fields | _before(top, config, str(fields["notes"])))
     except ValidationError as error:
         first = error.errors()[0]
         where = dotted(first["loc"])
@@ -103,13 +115,14 @@ def _decoder(top: dict[str, Any], file: str) -> tuple[str, dict[str, Any]]:
     if not isinstance(kind, str):
         raise ProfileError(f"{file}: model_type: missing", "a config.json as transformers writes it")
     if kind in NESTED:
-        inner = top.get("text_config")
+        inner = top.get("text_config", top.get("llm_config"))
         if inner is None and "hidden_size" in top:
             return NESTED[kind], top
         if not isinstance(inner, dict):
             raise ProfileError(f"{file}: text_config: missing")
         tied = {key: top[key] for key in ("tie_word_embeddings",) if key in top}
         own = inner.get("model_type")
+        inner = _DECODER.get(kind, {}) | inner
         return own if isinstance(own, str) and own in FAMILIES else NESTED[kind], tied | inner
     if kind not in FAMILIES:
         raise _unsupported(kind, file)
@@ -164,8 +177,13 @@ def _stored(top: dict[str, Any], config: Config) -> dict[str, Any]:
     """The format of the weights, which stands beside or inside the decoder's values."""
     values = top if top.get("quantization_config") else config.values
     found, note = checkpoint(values, config.need("layers"), config.file[:1000])
-    tower = any(key in top for key in ("vision_config", "audio_config", "vision_tower"))
-    return {"checkpoint": found, "text_only": tower} | ({"notes": note} if note else {})
+    return {"checkpoint": found} | ({"notes": note} if note else {})
+
+
+def _before(top: dict[str, Any], config: Config, notes: str) -> dict[str, Any]:
+    """What stands before the decoder, and that it, or a part of it, is left out."""
+    tower, note = read_tower(str(top["model_type"]), top, config.file[:1000], config.need("hidden"))
+    return {"tower": tower, "text_only": bool(note), "notes": " ".join(filter(None, (notes, note)))}
 
 
 def _shape(family: Family, config: Config) -> dict[str, Any]:
