@@ -293,7 +293,8 @@ def primitive(function: Callable[P, T]) -> Callable[P, T]:
             return function(*args, **kwargs)
         plain: Any = function
         result: Any = traced(function.__name__, float(plain(*map(untraced, args))), *args)
-        return result  # type: ignore[no-any-return]
+        found: T = result
+        return found
 
     return explained
 

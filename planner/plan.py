@@ -19,12 +19,14 @@ Num: TypeAlias = "float | Floats"
 so that one plan and a batch of plans go through the same code and give the same bits. Integers count as floats, in
 arrays too."""
 
+Ints: TypeAlias = NDArray[np.int_]
+
 Mask: TypeAlias = NDArray[np.bool_]
 
 Truth: TypeAlias = "bool | np.bool_ | Mask"
 """Whether something holds: of one plan, or of each of many."""
 
-Index: TypeAlias = "int | slice | Mask | NDArray[np.intp]"
+Index: TypeAlias = "int | slice | Mask | Ints"
 """Which of many plans."""
 
 if TYPE_CHECKING:
@@ -108,7 +110,7 @@ class Plan(Generic[N_co]):
             at = np.unravel_index(np.arange(len(self))[index], shape)
         return self._with({name: _picked(getattr(self, name), *at) for name in INTEGERS})
 
-    def around(self, mask: Mask) -> tuple[Plan, Any]:
+    def around(self, mask: Mask) -> tuple[Plan, Mask | tuple[Ints, ...]]:
         """The smallest grid with all the plans under a mask, and where it lies in this one; of rows, those alone."""
         if mask.ndim < 2:
             return self[mask], mask
@@ -139,7 +141,7 @@ class Plan(Generic[N_co]):
         return reduce(mul, (self.tp, self.cp, self.pp, self.dp))
 
     @property
-    def policy(self) -> tuple[Any, ...]:
+    def policy(self) -> tuple[str, tuple[str, ...], str, bool]:
         """What all plans of one record have in common, beside a layout."""
         return self.schedule, self.modules, self.dispatcher, self.overlap
 
@@ -169,14 +171,14 @@ def least_of(values: Iterable[Num]) -> Num:
     return reduce(np.minimum, values)
 
 
-def _picked(column: Any, rows: Any, columns: Any) -> Any:
+def _picked(column: Num, rows: Ints, columns: Ints) -> Floats:
     """Elements of a grid's column at some places."""
     column = np.atleast_2d(column)
     at = tuple(place if n > 1 else 0 for n, place in zip(column.shape, (rows, columns), strict=True))
     return np.full(np.shape(rows), column[at]) if column.size == 1 else column[at]
 
 
-def _cut(column: Any, rows: Any, columns: Any) -> Any:
+def _cut(column: Num, rows: Mask, columns: Mask) -> Floats:
     """A grid's column in some rows and columns only."""
     column = np.atleast_2d(column)
     column = column[rows] if len(column) > 1 else column

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from planner.frozen import frozen
-from planner.plan import INTEGERS, Mask, OnePlan, Plan
+from planner.plan import INTEGERS, Floats, Ints, Mask, Num, OnePlan, Plan
 
 LAYOUT = ("tp", "cp", "ep", "pp", "dp")
 VARIANT = (*LAYOUT, "etp", "dp_replicate", "b", "sp", "v")
@@ -33,10 +33,10 @@ class Problem:
         cost: plan -> what to minimise, asked of plans that fit only.
     """
 
-    legal: Callable[[Plan], tuple[Any, dict[str, int]]]
-    need: Callable[[Plan], Any]
+    legal: Callable[[Plan], tuple[Mask, dict[str, int]]]
+    need: Callable[[Plan], Num]
     capacity: float
-    cost: Callable[[Plan], Any]
+    cost: Callable[[Plan], Num]
 
 
 @frozen
@@ -189,7 +189,7 @@ class _Shortlist:
         self.layouts: dict[tuple[int, ...], Candidate] = {}
         self.variants: list[Candidate] = []
 
-    def offer(self, plan: Plan, mask: Mask, cost: Any, need: Any, runs: tuple[Any, Any]) -> None:
+    def offer(self, plan: Plan, mask: Mask, cost: Floats, need: Floats, runs: tuple[Ints, Ints]) -> None:
         """Consider the plans under a mask, in which those of one layout are neighbours, and in it those of one variant.
 
         `cost` and `need` are theirs alone; `runs` number the layouts and the variants of all plans.
@@ -226,7 +226,7 @@ def layout(plan: Plan) -> tuple[int, ...]:
     return found
 
 
-def _cheapest(cost: Any, need: Any, starts: Any, keep: int | None) -> list[int]:
+def _cheapest(cost: Floats, need: Floats, starts: Ints, keep: int | None) -> list[int]:
     """The cheapest row of each run, or of the `keep` cheapest runs; the leanest among equals."""
     ends = np.append(starts[1:], len(cost))
     runs = range(len(starts))
@@ -240,15 +240,15 @@ def _cheapest(cost: Any, need: Any, starts: Any, keep: int | None) -> list[int]:
     return found
 
 
-def _starts(runs: Any, mask: Mask) -> Any:
+def _starts(runs: Ints, mask: Mask) -> Ints:
     """Of the plans under a mask, those at which a new run begins, the first included."""
     kept = runs[mask]
     return np.flatnonzero(np.concatenate(([True], kept[1:] != kept[:-1])))
 
 
-def _runs(plan: Plan, names: tuple[str, ...]) -> Any:
+def _runs(plan: Plan, names: tuple[str, ...]) -> Ints:
     """A number for every plan, which is that of the one before it where they are alike in some columns."""
-    runs: Any = 0
+    runs: Ints = np.zeros((), dtype=int)
     for axis, length in enumerate(plan.shape):
         columns = [np.ravel(c) for c in (getattr(plan, name) for name in names) if np.shape(c)[axis] == length > 1]
         along = np.zeros(length, dtype=int)

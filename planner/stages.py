@@ -19,7 +19,7 @@ from planner.blocks.operator import Share
 from planner.blocks.record import Structure
 from planner.blocks.structure import structure
 from planner.frozen import frozen
-from planner.plan import Num, OnePlan, Plan, largest_of
+from planner.plan import Ints, Num, OnePlan, Plan, largest_of
 from planner.schedules import SCHEDULES
 from planner.schedules.ops import LOOP, Placement
 from planner.schema.model import Model
@@ -91,7 +91,7 @@ def _split(plan: Plan) -> tuple[int, int, int, Placement, Layout]:
     return int(plan.pp), int(plan.v), int(plan.head), SCHEDULES[plan.schedule].placement, plan.layout
 
 
-def _layouts(plan: Plan) -> tuple[Any, Any]:
+def _layouts(plan: Plan) -> tuple[Ints, Ints]:
     """The distinct (pp, v, head), and which of them every plan has; of a grid, every column of it."""
     columns = [column.astype(int) for column in np.broadcast_arrays(plan.pp, plan.v, plan.head)]
     sizes = [int(column.max()) + 1 for column in columns]
@@ -103,7 +103,7 @@ Compressed = tuple[tuple[int, int, tuple[int, ...]], ...]
 """Per row: first rank, ranks, counts."""
 
 
-def _gathered(tables: Sequence[Compressed], index: int, where: Any, kinds: int) -> Row:
+def _gathered(tables: Sequence[Compressed], index: int, where: Ints, kinds: int) -> Row:
     """Row `index` of every plan; nothing on no rank where a plan has fewer."""
     missing = (0, 0, (0,) * kinds)
     chosen = [table[index] if index < len(table) else missing for table in tables]

@@ -85,7 +85,7 @@ class Case:
         return self.labels.isdisjoint(APART)
 
     @cached_property
-    def layout(self) -> tuple[Any, ...]:
+    def layout(self) -> tuple[object, ...]:
         """What two runs of one source share when they are the same run, measured twice or in two ways."""
         model, workload, cluster = self.job.model, self.job.workload, self.job.cluster
         shape = (model.layers, model.hidden, model.ffn, model.heads, model.kv_heads, model.vocab)
@@ -114,8 +114,8 @@ class Corpus:
     shelf: Shelf = field(default_factory=lambda: Shelf(open_library()))
     cases: list[Case] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
-    jobs: dict[tuple[Any, ...], Job] = field(default_factory=dict)
-    seen: set[tuple[Any, ...]] = field(default_factory=set)
+    jobs: dict[tuple[object, ...], Job] = field(default_factory=dict)
+    seen: set[tuple[object, ...]] = field(default_factory=set)
     fuller: dict[str, str] = field(default_factory=dict)
 
     def add(self, rows: Iterable[Row]) -> None:
@@ -160,7 +160,7 @@ def family(identity: str) -> str:
     return known or identity.rpartition("-")[0] or identity
 
 
-def find_case(shelf: Shelf, row: Row, jobs: dict[tuple[Any, ...], Job] | None = None) -> Case:
+def find_case(shelf: Shelf, row: Row, jobs: dict[tuple[object, ...], Job] | None = None) -> Case:
     """The case of one row.
 
     Raises:
@@ -217,7 +217,7 @@ STATED = ("logits_bytes", "fp32_stream", "keeps_cache", "experts_apart")
 """Columns that are fields of Framework; empty ones are the preset's."""
 
 
-def _hashable(part: Any) -> Any:
+def _hashable(part: object) -> object:
     return part.model_dump_json() if isinstance(part, Model | Workload) else part
 
 

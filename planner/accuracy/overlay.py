@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
@@ -32,6 +32,8 @@ FORMATS: dict[str, Callable[[float], str]] = {
 }
 """How a quantity is written, by dimension."""
 
+P = TypeVar("P", bound=Profile)
+
 Files = dict[tuple[str, str], Profile]
 """(kind of KINDS, name) -> record."""
 
@@ -48,7 +50,7 @@ def overlay(result: Calibration, name: str | None, date: str) -> Files:
     def called(old: str, part: str) -> str:
         return f"{old}-calibrated" if name is None else f"{name}{part}"
 
-    def derived(profile: Profile, part: str, **changes: Any) -> Profile:
+    def derived(profile: P, part: str, **changes: Any) -> P:
         own = {"name": called(profile.name, part), "aliases": (), "default_for": ()}
         source = f"{said}; otherwise {profile.name}: {profile.source}"[:2000]
         return profile.model_copy(update={**own, "source": source, **changes})
@@ -57,7 +59,7 @@ def overlay(result: Calibration, name: str | None, date: str) -> Files:
     for end in ("scaleup", "network"):
         link: Link | None = getattr(cluster, end)
         if link is not None:
-            ends[end] = derived(link, f"-{end}")  # type: ignore[assignment]
+            ends[end] = derived(link, f"-{end}")
     names = {end: link.name for end, link in ends.items()}
     accelerator_name = called(cluster.accelerator.name, "")
     rate = None if cluster.network is None else cluster.network.rate

@@ -120,7 +120,7 @@ def _prediction(
 ) -> Prediction:
     result, read = found
 
-    def at(value: Any) -> float:
+    def at(value: Num) -> float:
         return float(np.broadcast_to(value, (count,))[row])
 
     need = at(result.memory.total)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 import yaml
 
@@ -235,7 +235,7 @@ def _requests(row: Row, workload: ServeWorkload) -> float:
     return float(listed.get(shape, 1500 if sum(shape) > 2500 else 3000))
 
 
-def _refuse(metric: str) -> Any:
+def _refuse(metric: str) -> NoReturn:
     raise Unusable(f"unknown metric {metric[:40]!r}")
 
 

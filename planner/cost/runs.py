@@ -9,12 +9,12 @@ from typing import Any, TypeVar
 import numpy as np
 
 from planner.parts import names
-from planner.plan import Plan
+from planner.plan import Num, Plan
 
 T = TypeVar("T")
 
 
-def on_runs(function: Callable[..., T], *columns: Any) -> T:
+def on_runs(function: Callable[..., T], *columns: Num) -> T:
     """`function(*columns)`, row by row the same bits, computed on the first row of each run of equal rows.
 
     A layer's cost depends on (tp, cp, ep, sp, b) only, while neighbouring plans differ in v, k and ZeRO stage. Numbers
@@ -22,15 +22,15 @@ def on_runs(function: Callable[..., T], *columns: Any) -> T:
     """
     if max(np.ndim(c) for c in columns) != 1:
         return function(*columns)
-    columns = tuple(np.broadcast_arrays(*columns))
-    changed = np.zeros(len(columns[0]) - 1, dtype=bool)
-    for column in columns:
+    rows = np.broadcast_arrays(*columns)
+    changed = np.zeros(len(rows[0]) - 1, dtype=bool)
+    for column in rows:
         changed |= column[1:] != column[:-1]
     if changed.all():
-        return function(*columns)
+        return function(*rows)
     starts = np.concatenate(([0], np.flatnonzero(changed) + 1))
-    lengths = np.diff(np.concatenate((starts, [len(columns[0])])))
-    expanded: T = _each(lambda array: np.repeat(array, lengths), function(*(c[starts] for c in columns)))
+    lengths = np.diff(np.concatenate((starts, [len(rows[0])])))
+    expanded: T = _each(lambda array: np.repeat(array, lengths), function(*(row[starts] for row in rows)))
     return expanded
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -64,7 +63,7 @@ def nearest(
     """
     asked = problem(job)
 
-    def cost(found: Plan) -> Any:
+    def cost(found: Plan) -> Num:
         time = asked.cost(found)
         return np.where(time <= limit, time + DECISIVE * changes(found, plan), np.inf)
 

@@ -26,15 +26,13 @@ from planner.schema.model import Model
 from planner.schema.workload import OFFLOADED, Workload
 from planner.training.defaults import default_precision, default_sequence, usual_batch
 from planner.training.job import Job
+from planner.training.policies import RECOMPUTE
 from planner.training.space import Bounds
 from planner.wording import schema_problem
 
 _LIMITS = {"zero": (0, 3), "sp": (0, 1), "expert_overlap": (0, 1), "recompute_layers": (0, 10**6), "head": (0, 10**6)}
 SPELLED = {"graphs": "cuda-graphs", "capacity": "capacity-factor"}
 """Fields of Workload whose option has another name."""
-
-POLICIES = ("none", "selective", "full", "block")
-"""Names of recomputation policies."""
 
 _LATER = "reinforcement and preference learning (several models on one cluster) are not supported yet"
 METHODS = dict.fromkeys(("grpo", "ppo", "dpo", "rlhf", "rloo", "kto", "orpo"), _LATER) | {
@@ -162,7 +160,7 @@ def _bounds(
     """What the options pin: ranges of numbers, and names."""
     names = _names("schedule", schedule, offered((ALL,), SCHEDULES))
     chosen = _modules(recompute, modules)
-    policies = _names("recompute", recompute, POLICIES) if chosen is None else frozenset({"selective"})
+    policies = _names("recompute", recompute, RECOMPUTE) if chosen is None else frozenset({"selective"})
     return Bounds(ranges, names, policies, chosen, _names("dispatcher", dispatcher, DISPATCHERS))
 
 

@@ -15,6 +15,7 @@ from planner.questions.ask import ask
 from planner.questions.batch import BATCHES
 from planner.questions.pins import no_legal_plan
 from planner.questions.train import Ranked, caveats, problem, usable_memory
+from planner.schema.hardware import Node
 from planner.search import search
 from planner.sizing.answers import Nearest, Rung, fewest_of_each, front, nearest, pays_until, scaling
 from planner.sizing.binding import Binding, binding, short
@@ -209,7 +210,7 @@ def room(name: str, least: int, most: int) -> None:
         raise PlannerError(f"--max-gpus {most} is less than one {name}", f"--max-gpus {least}")
 
 
-def types_of(accelerator: str, library: Library) -> tuple[Any, ...]:
+def types_of(accelerator: str, library: Library) -> tuple[Node, ...]:
     """Node profiles of providers that hold this accelerator."""
     nodes = (library.node(name).value for name in library.names("node"))
     return tuple(n for n in nodes if n.accelerator == accelerator and n.provider not in ("generic", "onprem"))

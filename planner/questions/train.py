@@ -10,7 +10,7 @@ from planner.bands import fit_verdict
 from planner.blocks.structure import beyond_attention
 from planner.cost.dispatch import ONE_COPY
 from planner.frozen import frozen
-from planner.plan import OnePlan, Plan
+from planner.plan import Num, OnePlan, Plan
 from planner.questions.finalists import finished
 from planner.questions.numbers import numbered, sharing
 from planner.questions.pins import fixes_the_size, flags, grown, keeping, larger, lean, loosened, no_legal_plan, pinned
@@ -236,11 +236,11 @@ def problems(jobs: Sequence[Job]) -> list[Problem]:
 
 
 def _problem(job: Job, ranks: Callable[[Plan], Ranks]) -> Problem:
-    def need(plan: Plan) -> Any:
+    def need(plan: Plan) -> Num:
         known = ranks(plan)
         return peak_bytes(job, known.plan, known.held)
 
-    def cost(plan: Plan) -> Any:
+    def cost(plan: Plan) -> Num:
         known = ranks(plan)
         return step_time(job, known.plan, known).total
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
@@ -73,9 +72,9 @@ class Estimate:
     """
 
     memory: Memory
-    rank: Any
+    rank: Num
     time: StepTime
-    moment: Any = 0.0
+    moment: Num = 0.0
     moments: tuple[Num, ...] = ()
 
 

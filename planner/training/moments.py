@@ -20,7 +20,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from functools import reduce
-from typing import Any
 
 import numpy as np
 
@@ -50,8 +49,8 @@ class Peak:
     """
 
     memory: Memory
-    rank: Any
-    moment: Any
+    rank: Num
+    moment: Num
     totals: tuple[Num, ...]
 
 
@@ -71,7 +70,7 @@ def _peaks(found: dict[str, Memory], rank: Num) -> Iterator[Peak]:
         yield Peak(memory, rank, float(place), totals)
 
 
-def rank_moments(job: Job, plan: Plan, held: tuple[HeldRow, ...] = ()) -> list[tuple[dict[str, Memory], Any]]:
+def rank_moments(job: Job, plan: Plan, held: tuple[HeldRow, ...] = ()) -> list[tuple[dict[str, Memory], Num]]:
     """What is live on the fullest of each row of equal ranks, by moment, and which rank it is."""
     shards = shards_of(plan)
     return [(moments(job, plan, row, shards), row.rank) for row in held or held_rows(job, plan)]

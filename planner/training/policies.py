@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 from planner.cost.dispatch import ONE_COPY
 from planner.cost.recompute import LIGHT
-from planner.plan import Plan
+from planner.plan import Plan, Truth
 from planner.training.job import Job
 
 if TYPE_CHECKING:
@@ -17,8 +17,20 @@ RACK = 8
 """Accelerators above which a scale-up domain is a rack, for which HybridEP is made."""
 
 
-def policies(job: Job, bounds: Bounds) -> Iterator[dict[str, Any]]:
-    """Fields of Plan that all plans of a batch share, as the bounds admit them."""
+RECOMPUTE = ("none", "selective", "full", "block")
+"""Names of recomputation policies."""
+
+
+class Policy(TypedDict):
+    """Fields of Plan that all plans of a batch share."""
+
+    modules: tuple[str, ...]
+    dispatcher: str
+    overlap: bool
+
+
+def policies(job: Job, bounds: Bounds) -> Iterator[Policy]:
+    """Those that the bounds admit."""
     for modules in module_sets(job, bounds):
         for dispatcher in dispatchers(job, bounds):
             for overlap in overlaps(job, bounds):
@@ -99,7 +111,7 @@ def untried_policies(job: Job, bounds: Bounds) -> Iterator[tuple[str, str]]:
         yield "activations in host memory", "--offload activations"
 
 
-def overlap_runs(plan: Plan) -> Any:
+def overlap_runs(plan: Plan) -> Truth:
     """What the overlap of expert traffic needs: Megatron-LM core/transformer/transformer_config.py."""
     runs = (plan.ep > 1) & ((plan.pp == 1) | (plan.v > 1)) & (plan.recompute_layers == 0)
     return runs & (plan.dispatcher != "allgather" and "moe" not in plan.modules)

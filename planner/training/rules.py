@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from functools import reduce
 from operator import and_
-from typing import Any
 
 import numpy as np
 
 from planner.masks import divides, first_of, obeying
-from planner.plan import Num, Plan, Truth
+from planner.plan import Mask, Num, Plan, Truth
 from planner.schedules import SCHEDULES, offered
 from planner.stages import chunk_layers, most_stages
 from planner.training.expert_rules import EXPERT_RULES
@@ -271,7 +270,7 @@ def rules_of(job: Job) -> tuple[Rule, ...]:
     return (*RULES, *FRAMEWORK_RULES.get(job.framework.target or "", ()))
 
 
-def legal(job: Job, plan: Plan, more: tuple[Rule, ...] = ()) -> tuple[Any, dict[str, int]]:
+def legal(job: Job, plan: Plan, more: tuple[Rule, ...] = ()) -> tuple[Mask, dict[str, int]]:
     """Mask of the plans that obey every rule, and `more` of them, and how many broke each rule first."""
     return obeying(tuple(dict.fromkeys((*rules_of(job), *more))), job, plan)
 

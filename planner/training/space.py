@@ -11,16 +11,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import field, replace
 from itertools import product
-from typing import Any
 
 import numpy as np
 
 from planner.frozen import frozen
-from planner.plan import ANY, Plan, Range, divisors
+from planner.plan import ANY, Ints, Plan, Range, divisors
 from planner.schedules import SCHEDULES, Schedule, offered
 from planner.stages import chunk_layers, most_stages, short_chunks
 from planner.training.job import Job
-from planner.training.policies import policies, untried_policies
+from planner.training.policies import RECOMPUTE, Policy, policies, untried_policies
 from planner.training.rule import head_worth
 
 BLOCK = 32768
@@ -91,8 +90,8 @@ INNER = ("v", "recompute_layers", "zero", "head")
 class Grid:
     """Every row of `outer` [g, 10], values of FIXED, with every row of `inner` [i, 4], values of INNER; one pp."""
 
-    outer: Any
-    inner: Any
+    outer: Ints
+    inner: Ints
 
     @property
     def size(self) -> int:
@@ -107,7 +106,7 @@ class Grid:
         return Plan(**columns | {"pp": columns["pp"][:1]})
 
     @property
-    def rows(self) -> Any:
+    def rows(self) -> Ints:
         """Its plans one by one [g * i, 14], those of one row of `outer` neighbours."""
         outer = np.repeat(self.outer, len(self.inner), axis=0)
         return np.concatenate((outer, np.tile(self.inner, (len(self.outer), 1))), axis=1)
@@ -123,7 +122,7 @@ class Grid:
 
 def _rows(grids: Iterable[Grid]) -> Iterator[Plan]:
     """The plans of small grids one after the other, joined until there are about BLOCK of them."""
-    held: list[Any] = []
+    held: list[Ints] = []
     rows = 0
     for grid in grids:
         if held and rows + grid.size > BLOCK:
@@ -135,12 +134,12 @@ def _rows(grids: Iterable[Grid]) -> Iterator[Plan]:
         yield _joined(held)
 
 
-def _joined(parts: list[Any]) -> Plan:
+def _joined(parts: list[Ints]) -> Plan:
     columns = np.ascontiguousarray(np.concatenate(parts).T)
     return Plan(**dict(zip((*FIXED, *INNER), columns, strict=True)))
 
 
-def _grids(job: Job, bounds: Bounds, schedule: str, policy: dict[str, Any]) -> Iterator[Grid]:
+def _grids(job: Job, bounds: Bounds, schedule: str, policy: Policy) -> Iterator[Grid]:
     """Grids of every (tp, cp, ep, dp, b, sp) and every (v, k, ZeRO, head), one per pp and per set of the latter."""
     outer: dict[tuple[int, bool], list[tuple[int, ...]]] = {}
     for degrees in layouts(job, bounds):
@@ -218,7 +217,7 @@ def _experts(job: Job, bounds: Bounds, tp: int, ranks: int) -> list[tuple[int, i
     return [(ep, etp) for ep in eps for etp in etps if ranks % (ep * etp) == 0]
 
 
-def _inner(job: Job, bounds: Bounds, schedule: str, policy: dict[str, Any], pp: int, sharded: bool) -> Any:
+def _inner(job: Job, bounds: Bounds, schedule: str, policy: Policy, pp: int, sharded: bool) -> Ints:
     """Rows (v, k, ZeRO stage, head) for a pipeline depth."""
     layers = job.model.layers
     zeros = bounds["zero"].keep(_zero_stages(job, pp, sharded)) or bounds["zero"].keep(range(4))
@@ -268,19 +267,18 @@ def _zero_stages(job: Job, pp: int, sharded: bool) -> list[int]:
     return [z for z in job.framework.zero if z <= deepest]
 
 
-def _recomputed(bounds: Bounds, chunk: int, policy: dict[str, Any]) -> list[int]:
+def _recomputed(bounds: Bounds, chunk: int, policy: Policy) -> list[int]:
     """k, layers recomputed per chunk: 0, some (block) or all (full), as the policies admit.
 
     Beside modules other than the attention core, and beside overlapped expert traffic, there are none.
     """
-    admitted, modules = bounds.recompute, policy["modules"]
-    free = admitted is None
-    ks = [0] if free or "none" in admitted or modules else []  # type: ignore[operator]
+    admitted, modules = RECOMPUTE if bounds.recompute is None else bounds.recompute, policy["modules"]
+    ks = [0] if "none" in admitted or modules else []
     if modules not in ((), ("core_attn",)) or policy["overlap"]:
         return bounds["recompute_layers"].keep(ks)
-    if free or "block" in admitted:  # type: ignore[operator]
+    if "block" in admitted:
         ks += range(1, chunk)
-    if free or "full" in admitted:  # type: ignore[operator]
+    if "full" in admitted:
         ks.append(chunk)
     return bounds["recompute_layers"].keep(ks)
 
