@@ -14,7 +14,7 @@ from planner.documents.money import Price
 from planner.documents.values import Above, Among, Amount, As, Parts, Positive, Whole
 from planner.parts import names
 from planner.schema.framework import DispatcherName
-from planner.schema.workload import Method, Offload, Optimizer
+from planner.schema.workload import Method, Offload, OffloadModule, Optimizer
 from planner.training.estimate import StepTime
 from planner.training.moments import MOMENTS
 
@@ -35,6 +35,7 @@ class Layout(TypedDict):
         recompute_layers: layers recomputed in full per model chunk.
         recompute_modules: what selective recomputation runs again, by Megatron-LM's names.
         dispatcher: how tokens reach experts; expert_overlap: expert traffic runs beside another micro-batch.
+        offload_modules: modules whose inputs lie in host memory, by Megatron-LM's names.
         head_layers: layers that the LM head counts for in the split; layers_per_rank: layers on each pipeline rank.
         step_time_band: relative half-width of the 80 % band of step_time_s: the measured time lies between step_time_s
             * exp(-w) and step_time_s * exp(w); null: nothing like the plan was measured.
@@ -73,6 +74,7 @@ class Layout(TypedDict):
     method: Method
     offload: Offload
     offload_layers: Whole
+    offload_modules: list[Annotated[str, As(OffloadModule)]]
     step_time_s: Amount
     step_time_band: Above | None
     band_reason: str

@@ -149,6 +149,7 @@ def plan(ranked: Ranked, number: int, capacity: float) -> training.Plan:
         "method": ranked.job.workload.method,
         "offload": ranked.job.workload.offload,
         "offload_layers": ranked.job.workload.offload_layers,
+        "offload_modules": list(ranked.job.workload.offload_modules),
         "relaxations": list(ranked.relaxations),
         "step_time_s": ranked.step_time,
         "step_time_band": found.width,
