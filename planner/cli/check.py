@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -118,7 +119,7 @@ def check(
     raise typer.Exit(EXIT_BAD_INPUT if not verdict.legal else EXIT_FITS if fits else EXIT_NOTHING_FITS)
 
 
-def _page(path: Path, verdict: Verdict, found: dict[str, Any], quiet: bool) -> None:
+def _page(path: Path, verdict: Verdict, found: Mapping[str, Any], quiet: bool) -> None:
     """The verdict's page, with every number of the plan as written."""
     from planner.cli.htmlfile import written
     from planner.report.page_extras import of_plan

@@ -3,6 +3,7 @@
 # no `from __future__ import annotations`: typer reads every one of these, and each would be compiled from its text
 
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -135,7 +136,7 @@ def _explain(found: "ServeAnswer", number: int, as_json: bool) -> None:
         show(text(job, option, lines, width()))
 
 
-def _write(answer: dict[str, Any]) -> None:
+def _write(answer: Mapping[str, Any]) -> None:
     from planner.report.jsonout import write
 
     sys.stdout.write(write(answer))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
@@ -142,7 +142,7 @@ def _answer_load(request: Request, asked: dict[str, Any], only: str | None, html
     _show(request, head, only, lambda: load(found), lambda: loads(found, width()))
 
 
-def _draw(request: Request, html: Path | None, whole: Callable[[], dict[str, Any]]) -> None:
+def _draw(request: Request, html: Path | None, whole: Callable[[], Mapping[str, Any]]) -> None:
     """The page of the answer, where one is asked for."""
     if html is not None:
         from planner.cli.htmlfile import written
@@ -152,9 +152,9 @@ def _draw(request: Request, html: Path | None, whole: Callable[[], dict[str, Any
 
 def _show(
     request: Request,
-    head: dict[str, Any] | None,
+    head: Mapping[str, Any] | None,
     only: str | None,
-    whole: Callable[[], dict[str, Any]],
+    whole: Callable[[], Mapping[str, Any]],
     lines: Callable[[], Iterator[str]],
 ) -> None:
     """Fields of the answer alone, the whole as JSON, or a screen; the exit code says whether there is an answer."""
@@ -169,13 +169,13 @@ def _show(
     raise typer.Exit(EXIT_NOTHING_FITS if head is None else EXIT_FITS)
 
 
-def _write(answer: dict[str, Any]) -> None:
+def _write(answer: Mapping[str, Any]) -> None:
     from planner.report.jsonout import write
 
     sys.stdout.write(write(answer))
 
 
-def _fields(text: str, answer: dict[str, Any] | None, as_json: bool) -> None:
+def _fields(text: str, answer: Mapping[str, Any] | None, as_json: bool) -> None:
     """Some fields of the answer: an object, or their values on one line with tabs between them."""
     names = [name.strip() for name in text.split(",") if name.strip()]
     if not names:

@@ -9,6 +9,14 @@ from typing_extensions import TypedDict
 from planner.documents.values import Above, Positive
 
 
+class Instance(TypedDict):
+    """So many nodes of a type."""
+
+    type: str
+    provider: str
+    count: Positive
+
+
 class Given(TypedDict):
     """A price that the user gave."""
 

@@ -10,6 +10,7 @@ from typing_extensions import NotRequired, TypedDict
 from planner.cost.memory import Memory
 from planner.cost.recompute import MODULES
 from planner.documents.asked import Inputs, Rule
+from planner.documents.lines import Line
 from planner.documents.money import Price
 from planner.documents.values import Above, Among, Amount, As, Parts, Positive, Whole
 from planner.parts import names
@@ -188,3 +189,41 @@ class Recommendation(TypedDict):
     nearest_misses: list[Miss]
     relaxations_not_tried: dict[str, str]
     run: NotRequired[Run]
+
+
+class Explanation(TypedDict):
+    """planner explain --json."""
+
+    schema: Literal["planner.explanation/1"]
+    planner_version: str
+    inputs: Inputs
+    assumptions: list[str]
+    plan: Plan
+    lines: list[Line]
+
+
+class Column(TypedDict):
+    """The best plan on one of the clusters."""
+
+    name: str
+    inputs: Inputs
+    assumptions: list[str]
+    fits_as_requested: bool
+    smallest_cluster_gpus: Positive | None
+    smallest_cluster_reason: str | None
+    loosened: Loosened | None
+    usable_memory_bytes: Above
+    plan: Plan | None
+    tokens_per_second_per_gpu: Above | None
+    usd_per_hour: Above | None
+    tokens_per_usd: Above | None
+    price: Price | None
+
+
+class Comparison(TypedDict):
+    """planner compare --json."""
+
+    schema: Literal["planner.comparison/1"]
+    planner_version: str
+    fits_as_requested: bool
+    clusters: list[Column]

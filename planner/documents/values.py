@@ -33,3 +33,10 @@ class Parts:
     """Amounts with these keys and no others."""
 
     names: tuple[str, ...]
+
+
+@frozen
+class Pattern:
+    """Text of this form."""
+
+    pattern: str

@@ -24,15 +24,16 @@ from planner.training.job import Job
 from planner.training.space import recompute_name
 
 PINS = ("tp", "cp", "ep", "etp", "pp", "dp", "dp_replicate", "v", "zero", "sp", "head", "recompute_layers")
-NAMED = tuple(name for name in signature(ask).parameters if name not in ("library", "options"))
-OPTIONS = (*NAMED, *EXPERTS, *PINS, "expert_overlap")
+KINDS = {name: one.annotation.partition(" ")[0] for name, one in signature(ask).parameters.items()}
+NAMED = tuple(name for name in KINDS if name not in ("library", "options"))
+OPTIONS = (*NAMED, "lora_targets", "base", *EXPERTS, *PINS, "expert_overlap")
 """What a sweep may vary: the options of `recommend`, with dashes or underscores."""
 
-SWITCHES = {"strict", "strict_fit"}
+SWITCHES = {name for name in NAMED if KINDS[name] == "bool"}
 ADAPTERS = {"lora_rank", "lora_targets", "base"}
 """Options that a cell without adapters leaves to the others."""
 
-WHOLE = {"seq", "global_batch", "batch_tokens", "gradient_accumulation_steps", "lora_rank"}
+WHOLE = {name for name in NAMED if KINDS[name] == "int"} | {"offload_layers"}
 REAL = {"imbalance", "capacity_factor"}
 """Options that are whole numbers, and other numbers; the rest is text, as on the command line."""
 

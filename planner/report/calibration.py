@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from planner import __version__
 from planner.accuracy.calibrate import Calibration, Fitted, Run
 from planner.report.grid import Column, prose, tables
 from planner.units import format_bytes, format_seconds
+
+if TYPE_CHECKING:
+    from planner.documents import scores as form
 
 SHOWN = 60
 """Runs listed one by one."""
@@ -56,16 +59,12 @@ def _constant(one: Fitted) -> str:
     return f"  {one.constant.name:<12} × {one.factor:.3f} ± {one.deviation:.1%}   {one.constant.words}"
 
 
-def document(result: Calibration, written: list[Path], framework: str, gpus: str) -> dict[str, Any]:
+def document(result: Calibration, written: list[Path], framework: str, gpus: str) -> form.Calibration:
     """The answer as versioned JSON: SI numbers with the unit in the key."""
-    summary = {
-        name: None if errors is None else {"median_before": errors[0], "median_after": errors[1]}
-        for name, errors in (("step_time", result.errors("step")), ("memory", result.errors("memory")))
-    }
     return {
         "schema": "planner.calibration/1",
         "planner_version": __version__,
-        "summary": summary,
+        "summary": {"step_time": _medians(result.errors("step")), "memory": _medians(result.errors("memory"))},
         "runs": [_run_data(run) for run in result.runs],
         "constants": [
             {
@@ -85,7 +84,18 @@ def document(result: Calibration, written: list[Path], framework: str, gpus: str
     }
 
 
-def _run_data(run: Run) -> dict[str, Any]:
-    unit = "s" if run.kind == "step" else "bytes"
-    values = {"measured": run.measured, "before": run.before, "after": run.after}
-    return {"id": run.id, "kind": run.kind} | {f"{name}_{unit}": value for name, value in values.items()}
+def _medians(errors: tuple[float, float] | None) -> form.Medians | None:
+    return None if errors is None else {"median_before": errors[0], "median_after": errors[1]}
+
+
+def _run_data(run: Run) -> form.StepRun | form.MemoryRun:
+    values = run.measured, run.before, run.after
+    return _step_data(run.id, *values) if run.kind == "step" else _memory_data(run.id, *values)
+
+
+def _step_data(name: str, measured: float, before: float, after: float) -> form.StepRun:
+    return {"id": name, "kind": "step", "measured_s": measured, "before_s": before, "after_s": after}
+
+
+def _memory_data(name: str, measured: float, before: float, after: float) -> form.MemoryRun:
+    return {"id": name, "kind": "memory", "measured_bytes": measured, "before_bytes": before, "after_bytes": after}

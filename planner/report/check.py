@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from difflib import SequenceMatcher
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from planner import __version__
 from planner.blocks.counts import parameters
@@ -24,7 +24,9 @@ from planner.report.words import PART_NAMES, degrees, largest_part, memory_words
 from planner.training.space import recompute_words
 from planner.units import format_bytes, format_seconds
 
-SCHEMA = "planner.check/1"
+if TYPE_CHECKING:
+    from planner.documents import checks
+
 MOST_PROBLEMS = 8
 LONGEST_LIST = 6
 MOST_SUSPECTS = 4
@@ -267,11 +269,11 @@ def _ignored(verdict: Verdict) -> list[tuple[str, str]]:
     return rows + ([("", f"and {more} more lines")] if more else [])
 
 
-def document(verdict: Verdict, name: str, assumptions: tuple[str, ...]) -> dict[str, Any]:
-    """The verdict as JSON. Its schema is docs/schemas/check-1.json."""
+def document(verdict: Verdict, name: str, assumptions: tuple[str, ...]) -> checks.Check:
+    """The verdict as JSON."""
     capacity = verdict.capacity
     return {
-        "schema": SCHEMA,
+        "schema": "planner.check/1",
         "planner_version": __version__,
         "file": name,
         "target": verdict.reading.target,
@@ -309,7 +311,7 @@ def document(verdict: Verdict, name: str, assumptions: tuple[str, ...]) -> dict[
     }
 
 
-def _measured_data(verdict: Verdict) -> dict[str, Any] | None:
+def _measured_data(verdict: Verdict) -> checks.Measured | None:
     found = verdict.measured
     if found is None:
         return None

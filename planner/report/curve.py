@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from planner import __version__
+from planner.bands import band
 from planner.questions.curve import Column as Compared
 from planner.questions.curve import Curve
 from planner.questions.train import usable_memory
 from planner.report.grid import Column, kept, tables
 from planner.report.jsonout import inputs, inputs_of, loosened, plan
 from planner.report.plot import scatter
-from planner.report.sizing_json import brief, price
+from planner.report.sizing_json import on_cluster, price, workload
 from planner.report.sizing_words import layout, pays_words, price_words, shape, usd
 from planner.report.table import training
 from planner.report.words import band_words, degrees, relaxation, unfit, with_band
@@ -20,9 +21,10 @@ from planner.sizing.answers import Rung
 from planner.training.space import recompute_name
 from planner.units import GIB, format_bytes
 
-TIMED = {"time_s", "time_low_s", "time_high_s", "gpu_hours", "cost_usd", "effective_share", "spare_nodes"}
-TIMED |= {"time_band", "usd_per_hour", "price", "instance", "instances", "gpu"}
-"""Fields of a size that belong to a run of so many tokens."""
+if TYPE_CHECKING:
+    from planner.documents import sizing as form
+    from planner.documents.training import Column as Best
+    from planner.documents.training import Comparison
 
 
 def curve(answer: Curve, width: int | None) -> Iterator[str]:
@@ -76,17 +78,16 @@ def plot(answer: Curve, width: int | None = None) -> list[str]:
     return scatter(sizes, speeds, "●" * len(sizes), "GPUs", "k tokens/s", width)
 
 
-def curve_json(answer: Curve) -> dict[str, Any]:
-    """The whole answer. Its JSON Schema is docs/schemas/curve-1.json."""
+def curve_json(answer: Curve) -> form.Curve:
+    """The whole answer."""
     q = answer.question
     job = q.kind.job
-    workload = job.workload.model_dump(mode="json")
     return {
         "schema": "planner.curve/1",
         "planner_version": __version__,
         "inputs": {
             "model": inputs_of(job.model, job.cluster)["model"],
-            "workload": workload if q.kind.batch else workload | {"global_batch": None},
+            "workload": workload(q.kind),
             "framework": job.framework.name,
             "accelerator": job.cluster.accelerator.name,
             "node": job.cluster.node.name,
@@ -95,9 +96,12 @@ def curve_json(answer: Curve) -> dict[str, Any]:
         "assumptions": list(q.assumptions),
         "fits_as_requested": bool(answer.rungs),
         "curve": [
-            {k: v for k, v in brief(r.point).items() if k not in TIMED}
-            | {"step_time_band": brief(r.point)["time_band"], "speedup_per_doubling": r.gain}
-            | {"plan": plan(r.point.ranked, 1, usable_memory(r.point.ranked.job))}
+            {
+                **on_cluster(r.point),
+                "step_time_band": band(r.point.ranked.job, r.point.ranked.plan).width,
+                "speedup_per_doubling": r.gain,
+                "plan": plan(r.point.ranked, 1, usable_memory(r.point.ranked.job)),
+            }
             for r in answer.rungs
         ],
         "does_not_fit_gpus": list(answer.unfit),
@@ -155,8 +159,8 @@ def _cells(column: Compared) -> dict[str, str]:
     return rows
 
 
-def comparison_json(columns: Sequence[Compared]) -> dict[str, Any]:
-    """The whole answer. Its JSON Schema is docs/schemas/comparison-1.json."""
+def comparison_json(columns: Sequence[Compared]) -> Comparison:
+    """The whole answer."""
     return {
         "schema": "planner.comparison/1",
         "planner_version": __version__,
@@ -165,7 +169,7 @@ def comparison_json(columns: Sequence[Compared]) -> dict[str, Any]:
     }
 
 
-def _column(c: Compared) -> dict[str, Any]:
+def _column(c: Compared) -> Best:
     best = c.answer.ranked[0] if c.answer.ranked else None
     paid = c.bill
     return {

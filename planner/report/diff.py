@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from math import log1p
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from planner import __version__
 from planner.errors import PlannerError
 from planner.report.grid import Column, tables
 from planner.report.words import PART_NAMES
 from planner.units import format_bytes, format_seconds
+
+if TYPE_CHECKING:
+    from planner.documents import checks
 
 Document = Mapping[str, Any]
 
@@ -36,8 +39,8 @@ def plan_of(document: Document, number: int) -> Document:
     return dict(plans[number - 1])
 
 
-def difference(first: tuple[Document, int], second: tuple[Document, int]) -> dict[str, Any]:
-    """The answer. Its JSON Schema is docs/schemas/diff-1.json."""
+def difference(first: tuple[Document, int], second: tuple[Document, int]) -> checks.Diff:
+    """The answer."""
     one, other = plan_of(*first), plan_of(*second)
     return {
         "schema": "planner.diff/1",
@@ -71,13 +74,13 @@ def _what(plan: Document) -> dict[str, Any]:
     return {key: value for key, value in plan.items() if key not in NUMBERS and not key.endswith(numeric)}
 
 
-def _apart(one: Document, other: Document) -> list[dict[str, Any]]:
+def _apart(one: Document, other: Document) -> list[checks.Pair]:
     names = dict.fromkeys((*one, *other))
     pairs = [(name, one.get(name), other.get(name)) for name in names]
     return [{"name": name, "first": a, "second": b} for name, a, b in pairs if a != b]
 
 
-def _parts(one: Mapping[str, float], other: Mapping[str, float]) -> list[dict[str, Any]]:
+def _parts(one: Mapping[str, float], other: Mapping[str, float]) -> list[checks.Part]:
     """Parts that are not the same, the largest change first, the whole last."""
     names = [name for name in dict.fromkeys((*one, *other)) if name != "total"]
     pairs = sorted(

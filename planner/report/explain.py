@@ -13,7 +13,7 @@ from dataclasses import asdict, field
 from functools import partial
 from itertools import chain, count
 from textwrap import wrap
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from planner.bands import band
 from planner.blocks.counts import parameters
@@ -34,6 +34,9 @@ from planner.training.moments import MOMENTS, allocated_bytes, rank_moments
 from planner.training.space import recompute_words
 from planner.training.throughput import throughput
 from planner.units import format_bytes, format_count, format_flops, format_rate, format_seconds
+
+if TYPE_CHECKING:
+    from planner.documents.lines import Line as LineData
 
 SHOWN: dict[str, Callable[[float], str]] = {
     "bytes": format_bytes,
@@ -246,9 +249,9 @@ def _band(job: Job, plan: OnePlan) -> list[Line]:
     return [Line("time", "band", "band", found.reason, found.width, "1", shown, source, "measured", "band", value)]
 
 
-def as_data(lines: list[Line]) -> list[dict[str, Any]]:
+def as_data(lines: list[Line]) -> list[LineData]:
     """The lines for JSON."""
-    return [asdict(line) for line in lines]
+    return [cast("LineData", asdict(line)) for line in lines]
 
 
 def text(ranked: Ranked, capacity: float, lines: list[Line], width: int | None = None) -> list[str]:

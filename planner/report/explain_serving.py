@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING
 
 from planner import __version__
 from planner.formula import Trace, Traced, fact, tracing
@@ -20,7 +20,8 @@ from planner.serving.objective import OBJECTIVES
 from planner.serving.options import Option, per_gpu, rated
 from planner.serving.queueing import Served, closed_loop, offline, opened
 
-SCHEMA = "planner.serving-explanation/1"
+if TYPE_CHECKING:
+    from planner.documents.serving import ServingExplanation
 
 LOAD = ("input", "output", "prefix", "rate", "users")
 """Numbers of a workload."""
@@ -85,12 +86,12 @@ def text(job: ServeJob, option: Option, lines: list[Line], width: int | None = N
     return [f"{head}: {layout(option)}, {users(option)}", *grouped(lines, min(width or READABLE, READABLE))]
 
 
-def document(job: ServeJob, option: Option, number: int, lines: list[Line]) -> dict[str, Any]:
+def document(job: ServeJob, option: Option, number: int, lines: list[Line]) -> ServingExplanation:
     """The same as JSON."""
     return {
-        "schema": SCHEMA,
+        "schema": "planner.serving-explanation/1",
         "planner_version": __version__,
-        "inputs": inputs_of(job.model, job.cluster) | {"engine": job.engine.name},
+        "inputs": {**inputs_of(job.model, job.cluster), "engine": job.engine.name},
         "deployment": {"rank": number, **degrees(option), "users": float(option.users)},
         "lines": as_data(lines),
     }

@@ -120,11 +120,15 @@ def inputs_of(model: Model, cluster: Cluster) -> asked.Machine:
 
 
 def plan(ranked: Ranked, number: int, capacity: float) -> training.Plan:
+    """One plan of a ranking."""
+    return {"rank": number, **layout(ranked, capacity), "relaxations": list(ranked.relaxations)}
+
+
+def layout(ranked: Ranked, capacity: float) -> training.Layout:
     """One plan with its numbers."""
     p, time, memory = ranked.plan, ranked.estimate.time, ranked.estimate.memory
     found, ends = band(ranked.job, p), memory_range(ranked.job, ranked.need)
     return {
-        "rank": number,
         "tp": p.tp,
         "cp": p.cp,
         "ep": p.ep,
@@ -150,7 +154,6 @@ def plan(ranked: Ranked, number: int, capacity: float) -> training.Plan:
         "offload": ranked.job.workload.offload,
         "offload_layers": ranked.job.workload.offload_layers,
         "offload_modules": list(ranked.job.workload.offload_modules),
-        "relaxations": list(ranked.relaxations),
         "step_time_s": ranked.step_time,
         "step_time_band": found.width,
         "band_reason": found.reason,
@@ -180,7 +183,7 @@ def _recompute_policy(ranked: Ranked) -> str:
 
 def explained(
     ranked: Ranked, number: int, capacity: float, lines: list[Line], assumptions: tuple[str, ...]
-) -> dict[str, Any]:
+) -> training.Explanation:
     """One plan with every number's formula, numbers and source."""
     return {
         "schema": "planner.explanation/1",

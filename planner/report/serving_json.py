@@ -2,35 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 from planner import __version__
-from planner.questions.serve import ServeAnswer
+from planner.questions.serve import ServeAnswer, ServeQuestion
 from planner.report.jsonout import inputs_of, rule
 from planner.report.serving_words import by_class, capped, gpus_of, rejected
+from planner.schema.serving import ServeWorkload
 from planner.serving.choose import Rejected
 from planner.serving.disaggregate import Pools
 from planner.serving.job import ServeJob
 from planner.serving.options import Option, per_gpu
 
-SCHEMA = "planner.serving/1"
+if TYPE_CHECKING:
+    from planner.documents import serving as form
 
 
-def serving(answer: ServeAnswer, assumptions: tuple[str, ...], top: int) -> dict[str, Any]:
+def serving(answer: ServeAnswer, assumptions: tuple[str, ...], top: int) -> form.Serving:
     """The whole answer."""
-    q, job = answer.question, answer.question.job
-    w = job.workload.model_dump(mode="json") | {"weights_by_class": by_class(job), "weights_of_checkpoint": job.native}
-    seconds = {f"{name}_s": w.pop(name) for name in ("ttft", "tpot")} | {"requests_per_s": w.pop("rate")}
+    job = answer.question.job
     return {
-        "schema": SCHEMA,
+        "schema": "planner.serving/1",
         "planner_version": __version__,
-        "inputs": inputs_of(job.model, job.cluster)
-        | {"workload": w | seconds | {"batch": q.together}, "engine": job.engine.name, "objective": q.objective},
+        "inputs": inputs(answer.question),
         "assumptions": list(assumptions),
         "fits_as_requested": bool(answer.choice.ranked),
         "search": {"deployments": answer.choice.options, "seconds": answer.seconds},
         "deployments": [
-            option(job, o, n) | {"same": [degrees(other) for other in alike]}
+            {**option(job, o, n), "same": [degrees(other) for other in alike]}
             for n, (o, alike) in enumerate(zip(answer.choice.ranked[:top], answer.choice.alike, strict=False), start=1)
         ],
         "rule": rule(answer.rule),
@@ -40,17 +39,53 @@ def serving(answer: ServeAnswer, assumptions: tuple[str, ...], top: int) -> dict
         "highest_offline_throughput": None if answer.offline is None else option(job, answer.offline, 1),
         "disaggregated": None if answer.pools is None else pools(job, answer.pools, answer.fewest),
         "pareto_front": [
-            degrees(o) | {"users": float(o.users), "tokens_per_s_per_user": user, "tokens_per_s_per_gpu": gpu}
+            {**degrees(o), "users": float(o.users), "tokens_per_s_per_user": user, "tokens_per_s_per_gpu": gpu}
             for o, user, gpu in zip(answer.front.options, answer.front.per_user, answer.front.per_gpu, strict=True)
         ],
     }
 
 
-def option(job: ServeJob, o: Option, number: int) -> dict[str, Any]:
+def inputs(q: ServeQuestion) -> form.Inputs:
+    """What was asked, with every default filled in."""
+    job = q.job
+    return {
+        **inputs_of(job.model, job.cluster),
+        "workload": {
+            **load(job.workload),
+            "weights_by_class": by_class(job),
+            "weights_of_checkpoint": job.native,
+            "batch": q.together,
+        },
+        "engine": job.engine.name,
+        "objective": q.objective,
+    }
+
+
+def load(w: ServeWorkload) -> form.Load:
+    """The requests, and what is asked of them."""
+    return {
+        "input": w.input,
+        "output": w.output,
+        "prefix": w.prefix,
+        "weights": w.weights,
+        "kv": w.kv,
+        "users": w.users,
+        "statistic": w.statistic,
+        "ttft_s": w.ttft,
+        "tpot_s": w.tpot,
+        "requests_per_s": w.rate,
+    }
+
+
+def option(job: ServeJob, o: Option, number: int) -> form.Deployment:
+    """One deployment of a ranking."""
+    return cast("form.Deployment", {"rank": number, **deployed(job, o)})
+
+
+def deployed(job: ServeJob, o: Option) -> form.Served:
     """One deployment with its numbers."""
     served = o.served
     return {
-        "rank": number,
         **degrees(o),
         "gpus": gpus_of(o),
         "users": float(o.users),
@@ -69,12 +104,12 @@ def option(job: ServeJob, o: Option, number: int) -> dict[str, Any]:
     }
 
 
-def degrees(o: Option) -> dict[str, int]:
+def degrees(o: Option) -> form.Degrees:
     """The layout."""
-    return {name: int(getattr(o.plan, name)) for name in ("tp", "ep", "pp", "dp")}
+    return {"tp": int(o.plan.tp), "ep": int(o.plan.ep), "pp": int(o.plan.pp), "dp": int(o.plan.dp)}
 
 
-def miss(job: ServeJob, r: Rejected) -> dict[str, Any]:
+def miss(job: ServeJob, r: Rejected) -> form.Rejected:
     """A layout that fails: what it breaks, by how much, in words and numbers."""
     return {
         **degrees(r.option),
@@ -86,13 +121,18 @@ def miss(job: ServeJob, r: Rejected) -> dict[str, Any]:
     }
 
 
-def pools(job: ServeJob, found: Pools, fewest: Option | None) -> dict[str, Any]:
+def pools(job: ServeJob, found: Pools, fewest: Option | None) -> form.Pools:
     """Both pools, and how many GPUs a deployment without them takes for the same rate."""
     prefill, decode = found.prefill, found.decode
     return {
         "prefill": {"tp": prefill.tp, "ep": prefill.ep, "pp": prefill.pp, "instances": prefill.dp},
-        "decode": {"tp": decode.tp, "ep": decode.ep, "pp": decode.pp, "instances": decode.dp}
-        | {"requests_each": found.running},
+        "decode": {
+            "tp": decode.tp,
+            "ep": decode.ep,
+            "pp": decode.pp,
+            "instances": decode.dp,
+            "requests_each": found.running,
+        },
         "gpus": int(found.gpus),
         "gpus_without_pools": None if fewest is None else gpus_of(fewest),
         "ttft_s": found.ttft,

@@ -6,14 +6,15 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from planner.accuracy.serving_corpus import Skip
 from planner.accuracy.serving_score import APART, ServePrediction, ServeScore, Size, main, score, size, split
 from planner.report.grid import Column
 from planner.report.grid import tables as grids
 
-SCHEMA = "planner.serving-validation/1"
+if TYPE_CHECKING:
+    from planner.documents import scores as form
 
 NAMES = {
     "tpot": "TPOT",
@@ -74,12 +75,12 @@ def _table(first: str, sizes: dict[str, Size], width: int | None) -> list[str]:
     return grids(columns, [rows], width)
 
 
-def document(predictions: Sequence[ServePrediction], skipped: Sequence[Skip]) -> dict[str, Any]:
+def document(predictions: Sequence[ServePrediction], skipped: Sequence[Skip]) -> form.ServingValidation:
     """The scores, machine-readable; errors as shares of the measured value."""
     counted = main(predictions)
     whole = score(counted)
     return {
-        "schema": SCHEMA,
+        "schema": "planner.serving-validation/1",
         "sizes": {name: _size(found) for name, found in whole.sizes.items()},
         "order": {"pairs": whole.order.pairs, "right": whole.order.share},
         "choices": {"n": whole.picks.n, "violating": whole.picks.violating, "regret": whole.picks.regret},
@@ -89,7 +90,7 @@ def document(predictions: Sequence[ServePrediction], skipped: Sequence[Skip]) ->
     }
 
 
-def _size(found: Size) -> dict[str, Any]:
+def _size(found: Size) -> form.Size:
     return {"rows": found.n, "mean": found.mean, "median": found.median, "bias": found.bias}
 
 

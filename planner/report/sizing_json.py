@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from planner import __version__
@@ -10,25 +10,25 @@ from planner.bands import band
 from planner.catalog.clusters import cluster_spec
 from planner.questions.size import SizeAnswer, SizeQuestion
 from planner.questions.train import usable_memory
-from planner.report.jsonout import inputs_of, plan
+from planner.report.jsonout import inputs_of, layout
 from planner.report.sizing_words import nearest_words, time_range
 from planner.report.words import largest_part, miss
+from planner.schema.hardware import Node
 from planner.sizing.answers import Rung
 from planner.sizing.money import Bill, instances
 from planner.sizing.objective import OBJECTIVES
 from planner.sizing.point import Kind, Point
 
 if TYPE_CHECKING:
-    from planner.documents.money import Price
+    from planner.documents import money
+    from planner.documents import sizing as form
 
-SCHEMA = "planner.size/1"
 
-
-def size(answer: SizeAnswer) -> dict[str, Any]:
-    """The whole answer. Its JSON Schema is docs/schemas/size-1.json."""
+def size(answer: SizeAnswer) -> form.Size:
+    """The whole answer."""
     q = answer.question
     return {
-        "schema": SCHEMA,
+        "schema": "planner.size/1",
         "planner_version": __version__,
         "inputs": inputs(q),
         "assumptions": list(q.assumptions),
@@ -48,23 +48,24 @@ def size(answer: SizeAnswer) -> dict[str, Any]:
         "scaling_pays_until_gpus": None if answer.pays is None else answer.pays.gpus,
         "points": [brief(p) for p in answer.points],
         "does_not_fit": [
-            {"gpu": m.job.cluster.accelerator.name, "gpus": m.job.cluster.gpus}
-            | {"binding_constraint": f"memory.{largest_part(m)}", "says": miss(m, usable_memory(m.job))}
+            {
+                "gpu": m.job.cluster.accelerator.name,
+                "gpus": m.job.cluster.gpus,
+                "binding_constraint": f"memory.{largest_part(m)}",
+                "says": miss(m, usable_memory(m.job)),
+            }
             for m in answer.misses
         ],
         "search": {"sizes": len(answer.points), "seconds": answer.seconds},
     }
 
 
-def inputs(q: SizeQuestion) -> dict[str, Any]:
+def inputs(q: SizeQuestion) -> form.SizeInputs:
     """What was asked, with every default filled in."""
     first, failures = q.kinds[0].job, q.run.failures
-    workload = first.workload.model_dump(mode="json")
-    if not q.kinds[0].batch:
-        workload["global_batch"] = None
     return {
         "model": inputs_of(first.model, first.cluster)["model"],
-        "workload": workload,
+        "workload": workload(q.kinds[0]),
         "framework": first.framework.name,
         "gpus": [gpu(k) for k in q.kinds],
         "tokens": q.run.tokens,
@@ -84,7 +85,13 @@ def inputs(q: SizeQuestion) -> dict[str, Any]:
     }
 
 
-def gpu(k: Kind) -> dict[str, Any]:
+def workload(k: Kind) -> dict[str, Any]:
+    """The step, without a batch where each size has its own."""
+    found = k.job.workload.model_dump(mode="json")
+    return found if k.batch else found | {"global_batch": None}
+
+
+def gpu(k: Kind) -> form.GpuOfNodes:
     """One acceptable sort of GPU."""
     cluster = k.job.cluster
     return {
@@ -95,37 +102,41 @@ def gpu(k: Kind) -> dict[str, Any]:
     }
 
 
-def optional(p: Point | None) -> dict[str, Any] | None:
+def optional(p: Point | None) -> form.Sized | None:
     """A point, or null."""
     return None if p is None else point(p)
 
 
-def point(p: Point) -> dict[str, Any]:
+def point(p: Point) -> form.Sized:
     """One size with its best plan."""
     capacity = usable_memory(p.ranked.job)
-    numbers = {k: v for k, v in plan(p.ranked, 1, capacity).items() if k not in ("rank", "relaxations")}
-    return brief(p) | {"plan": numbers, "usable_memory_bytes": capacity}
+    return {**brief(p), "plan": layout(p.ranked, capacity), "usable_memory_bytes": capacity}
 
 
-def brief(p: Point) -> dict[str, Any]:
-    """One size without its plan's parts."""
-    cluster, span, paid = p.ranked.job.cluster, time_range(p), p.bill
+def on_cluster(p: Point) -> form.OnCluster:
+    """A size, and what its best plan comes to."""
+    cluster = p.ranked.job.cluster
     return {
-        "gpu": p.kind.name,
         "accelerator": cluster.accelerator.name,
         "gpus": p.gpus,
         "nodes": p.nodes,
         "gpus_per_node": cluster.used,
         "spec": cluster_spec(cluster),
-        "instance": _instance(p),
-        "instances": [
-            {"type": node.name, "provider": node.provider, "count": count}
-            for node, count in instances(p.gpus, p.nodes, p.kind.types)
-        ],
         "global_batch": p.ranked.job.workload.global_batch,
         "step_time_s": p.ranked.step_time,
         "tokens_per_second": p.tokens_per_second,
         "mfu": float(p.ranked.mfu),
+    }
+
+
+def brief(p: Point) -> form.Brief:
+    """One size without its plan's parts."""
+    span, paid = time_range(p), p.bill
+    return {
+        "gpu": p.kind.name,
+        **on_cluster(p),
+        "instance": _instance(p),
+        "instances": held(instances(p.gpus, p.nodes, p.kind.types)),
         "time_s": p.seconds,
         "time_low_s": None if span is None else span[0],
         "time_high_s": None if span is None else span[1],
@@ -139,6 +150,11 @@ def brief(p: Point) -> dict[str, Any]:
     }
 
 
+def held(counts: Iterable[tuple[Node, int]]) -> list[money.Instance]:
+    """So many nodes of each type."""
+    return [{"type": node.name, "provider": node.provider, "count": count} for node, count in counts]
+
+
 def _instance(p: Point) -> str | None:
     """The node type that the cost is made of, or that the user named."""
     if p.bill is not None and p.bill.node is not None:
@@ -146,7 +162,7 @@ def _instance(p: Point) -> str | None:
     return p.ranked.job.cluster.node.name if p.kind.whole else None
 
 
-def price(paid: Bill) -> Price:
+def price(paid: Bill) -> money.Price:
     """Where a price comes from."""
     found = paid.node.price if paid.node is not None else None
     if paid.node is None or found is None:
@@ -162,12 +178,12 @@ def price(paid: Bill) -> Price:
     }
 
 
-def rung(r: Rung) -> dict[str, Any]:
+def rung(r: Rung) -> form.Rung:
     """A point of a strong-scaling curve."""
-    return brief(r.point) | {"speedup_per_doubling": r.gain}
+    return {**brief(r.point), "speedup_per_doubling": r.gain}
 
 
-def _binding(answer: SizeAnswer) -> str | None:
+def _binding(answer: SizeAnswer) -> str:
     """What no smaller size keeps, or what nothing keeps."""
     if answer.binding is not None:
         miss_ = answer.binding.miss
@@ -175,8 +191,3 @@ def _binding(answer: SizeAnswer) -> str | None:
     if not answer.points:
         return f"memory.{largest_part(answer.misses[0])}" if answer.misses else "rules"
     return "deadline" if answer.nearest.cheapest is None else "budget" if answer.nearest.quickest is None else "limits"
-
-
-def chosen(found: dict[str, Any] | None, names: Sequence[str]) -> dict[str, Any]:
-    """Some fields of an answer; null where there is no answer."""
-    return {name: None if found is None else found[name] for name in names}

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING
 
 from planner import __version__
 from planner.catalog.fabric import on_network
 from planner.questions.size_serving import LoadAnswer
 from planner.report.grid import Column, tables
 from planner.report.jsonout import inputs_of
-from planner.report.serving_json import option as plan
+from planner.report.serving_json import deployed
+from planner.report.serving_json import load as asked
 from planner.report.serving_words import formats, rejected
-from planner.report.sizing_json import price
+from planner.report.sizing_json import held, price
 from planner.report.sizing_words import price_words, usd
 from planner.sizing.money import instances
 from planner.sizing.serving import Served
 from planner.units import format_seconds
 
-SCHEMA = "planner.size-serving/1"
+if TYPE_CHECKING:
+    from planner.documents import sizing as form
 
 
 def loads(answer: LoadAnswer, width: int | None) -> Iterator[str]:
@@ -110,17 +112,15 @@ def _same(s: Served) -> list[str]:
     ]
 
 
-def load(answer: LoadAnswer) -> dict[str, Any]:
-    """The whole answer. Its JSON Schema is docs/schemas/size-serving-1.json."""
+def load(answer: LoadAnswer) -> form.SizeServing:
+    """The whole answer."""
     q, first = answer.question, answer.question.kinds[0].question
-    w = first.job.workload.model_dump(mode="json")
-    seconds = {f"{name}_s": w.pop(name) for name in ("ttft", "tpot")} | {"requests_per_s": w.pop("rate")}
     return {
-        "schema": SCHEMA,
+        "schema": "planner.size-serving/1",
         "planner_version": __version__,
         "inputs": {
             "model": inputs_of(first.job.model, first.job.cluster)["model"],
-            "workload": w | seconds,
+            "workload": asked(first.job.workload),
             "engine": first.job.engine.name,
             "gpus": [
                 {"name": k.name, "accelerator": k.question.job.cluster.accelerator.name, "usd_per_gpu_hour": k.price}
@@ -142,27 +142,24 @@ def load(answer: LoadAnswer) -> dict[str, Any]:
     }
 
 
-def deployment(s: Served) -> dict[str, Any]:
+def deployment(s: Served) -> form.Carrier:
     """One deployment."""
     assert s.option is not None
     cluster, paid = s.kind.question.job.cluster, s.bill
     count = cluster.node.count
-    held = s.nodes * count if s.kind.whole or s.nodes > 1 else s.gpus
+    gpus = s.nodes * count if s.kind.whole or s.nodes > 1 else s.gpus
     return {
         "gpu": s.kind.name,
         "accelerator": cluster.accelerator.name,
         "gpus": s.gpus,
         "nodes": s.nodes,
         "instance": paid.node.name if paid and paid.node else cluster.node.name if s.kind.whole else None,
-        "instances": [
-            {"type": node.name, "provider": node.provider, "count": n}
-            for node, n in instances(held, s.nodes, s.kind.types)
-        ],
+        "instances": held(instances(gpus, s.nodes, s.kind.types)),
         "tokens_per_second": s.tokens_per_second,
         "ttft_s": float(s.option.ttft),
         "tpot_s": float(s.option.tpot),
         "usd_per_hour": None if paid is None else paid.usd_per_hour,
         "usd_per_million_output_tokens": s.usd_per_million,
         "price": None if paid is None else price(paid),
-        "deployment": {k: v for k, v in plan(s.kind.question.job, s.option, 1).items() if k != "rank"},
+        "deployment": deployed(s.kind.question.job, s.option),
     }

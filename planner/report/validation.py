@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from math import isnan, nan
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from planner.accuracy.classes import ClassScore, Inside
 from planner.accuracy.corpus import Case, Skipped
@@ -20,10 +20,11 @@ from planner.report.grid import BOLD, Column, paint
 from planner.report.grid import tables as grids
 from planner.units import GIB
 
+if TYPE_CHECKING:
+    from planner.documents import scores as form
+
 MOST_REASONS = 12
 """Reasons for skipped rows that a table shows."""
-
-SCHEMA = "planner.validation/1"
 
 
 @frozen
@@ -35,10 +36,10 @@ class Scores:
     classes: tuple[ClassScore, ...]
 
 
-def document(scores: Scores, cases: Sequence[Case], skipped: Sequence[Skipped]) -> dict[str, Any]:
+def document(scores: Scores, cases: Sequence[Case], skipped: Sequence[Skipped]) -> form.Validation:
     """The scores, machine-readable; times in seconds, memory in GiB, errors as shares of the measured value."""
     return {
-        "schema": SCHEMA,
+        "schema": "planner.validation/1",
         "summary": summary(scores.whole),
         "sources": [source(one) for one in scores.whole.sources],
         "groups": [asdict(group) for group in scores.whole.groups],
@@ -51,7 +52,7 @@ def document(scores: Scores, cases: Sequence[Case], skipped: Sequence[Skipped]) 
     }
 
 
-def summary(score: Score) -> dict[str, Any]:
+def summary(score: Score) -> form.Summary:
     """Equal weight for sources (step time, memory), sweep groups (ranking) and verdicts (fit)."""
     return {
         "step_time": _errors(score.step),
@@ -62,14 +63,18 @@ def summary(score: Score) -> dict[str, Any]:
     }
 
 
-def source(one: Source) -> dict[str, Any]:
+def source(one: Source) -> form.Source:
     """The same measures for one source."""
-    memory = _errors(one.memory.relative) | {"median_gib": one.memory.gib} if one.memory else _errors(None)
-    ranking = {"ranking": _ranking(one.ranking), "memory": memory, "fit": _fit(one.fit)}
-    return {"source": one.name, "step_time": _errors(one.step)} | ranking
+    return {
+        "source": one.name,
+        "step_time": _errors(one.step),
+        "ranking": _ranking(one.ranking),
+        "memory": {**_errors(one.memory.relative), "median_gib": one.memory.gib} if one.memory else _errors(None),
+        "fit": _fit(one.fit),
+    }
 
 
-def of_class(one: ClassScore) -> dict[str, Any]:
+def of_class(one: ClassScore) -> form.Class:
     """The measures of one class; of verdicts also the share right of runs that ran."""
     ran = one.fit.fits_fits + one.fit.fits_oom
     return {
@@ -79,15 +84,15 @@ def of_class(one: ClassScore) -> dict[str, Any]:
         "step_time_in_band": _held(one.step_band),
         "memory": _errors(one.memory),
         "memory_in_band": _held(one.memory_band),
-        "fit": _fit(one.fit) | {"ran": ran, "ran_share": one.fit.fits_fits / ran if ran else None},
+        "fit": {**_fit(one.fit), "ran": ran, "ran_share": one.fit.fits_fits / ran if ran else None},
     }
 
 
-def _held(found: Inside) -> dict[str, Any]:
-    return asdict(found) | {"share": found.share}
+def _held(found: Inside) -> form.Inside:
+    return {"n": found.n, "inside": found.inside, "share": found.share}
 
 
-def rows(cases: Sequence[Case], skipped: Sequence[Skipped]) -> dict[str, Any]:
+def rows(cases: Sequence[Case], skipped: Sequence[Skipped]) -> form.Rows:
     """How many rows were used, how many of them in the main score, and why others were not."""
     reasons = Counter(skip.reason for skip in skipped)
     return {
@@ -100,19 +105,28 @@ def rows(cases: Sequence[Case], skipped: Sequence[Skipped]) -> dict[str, Any]:
     }
 
 
-def _errors(found: Errors | None) -> dict[str, Any]:
-    return asdict(found) if found else {"n": 0, "median": None, "p90": None, "bias": None}
+def _errors(found: Errors | None) -> form.Errors:
+    if found is None:
+        return {"n": 0, "median": None, "p90": None, "bias": None}
+    return {"n": found.n, "median": found.median, "p90": found.p90, "bias": found.bias}
 
 
-def _ranking(found: Ranking | None) -> dict[str, Any]:
+def _ranking(found: Ranking | None) -> form.Ranking:
     if found is None:
         return {"groups": 0, "mean_regret": None, "median_regret": None, "spearman": None, "correlated": 0}
-    return asdict(found)
+    return cast("form.Ranking", asdict(found))
 
 
-def _fit(found: Confusion) -> dict[str, Any]:
-    shares = {"recall": found.recall, "precision": found.precision, "balanced_accuracy": found.balanced_accuracy}
-    return shares | asdict(found)
+def _fit(found: Confusion) -> form.Fit:
+    return {
+        "recall": found.recall,
+        "precision": found.precision,
+        "balanced_accuracy": found.balanced_accuracy,
+        "fits_fits": found.fits_fits,
+        "fits_oom": found.fits_oom,
+        "oom_oom": found.oom_oom,
+        "oom_fits": found.oom_fits,
+    }
 
 
 PLAN_COLUMNS = (

@@ -10,7 +10,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from planner.questions.sweep import PINS
+from planner.questions.sweep import OPTIONS, PINS
 from tests.cli.run import Shell
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "schemas" / "sweep-1.json").read_text())
@@ -44,6 +44,18 @@ def test_every_combination_once(shell: Shell, sweep: Path, tmp_path: Path) -> No
     again = shell(f"sweep {sweep} --out {out}")
     assert again.code == 0 and "8 were there already" in again.err and out.read_bytes() == before
     assert shell(f"sweep {sweep} --out {out} --dry-run").out == "8 cells, 0 to do\n"
+
+
+def test_options_are_written_as_the_schema_has_them(shell: Shell, tmp_path: Path) -> None:
+    """Every option has its key; numbers are numbers and switches are true or false."""
+    assert set(OPTIONS) <= set(SCHEMA["properties"])
+    given = {"bf16_first": 1, "offload_layers": 2, "fp8_param_gather": True, "strict_fit": False, "etp": 1}
+    given |= {"method": "lora", "lora_targets": "mlp", "cp_comm": "p2p", "capacity_factor": 1.5}
+    path = tmp_path / "sweep.yaml"
+    path.write_text("model: llama3.2-1b\ngpus: 8xH100\n" + "".join(f"{k}: {json.dumps(v)}\n" for k, v in given.items()))
+    record = json.loads(shell(f"sweep {path} -q").out)
+    jsonschema.validate(record, SCHEMA)
+    assert {name: record[name] for name in given} == given | {"etp": "1"}
 
 
 def test_a_cell_is_what_recommend_says(shell: Shell, sweep: Path) -> None:

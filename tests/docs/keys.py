@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"
 JSON_TYPES = {str: "string", bool: "boolean", int: "integer", float: "number", type(None): "null"}
 
 
 @dataclass(frozen=True)
 class Key:
-    """One key. `sure`: every object of that place has it; values: the only ones it takes, where they are listed."""
+    """One key. `sure`: every object of that place has it, in all forms; values: the only ones it takes, if listed."""
 
     path: str
     types: frozenset[str]
@@ -28,20 +25,16 @@ class Key:
         return f"{self.path}{'' if self.sure else '?'}: {' | '.join(sorted(self.types))}"
 
 
-def load(path: Path) -> dict[str, Any]:
-    """A schema file."""
-    loaded: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return loaded
-
-
 def keys(schema: dict[str, Any]) -> dict[str, Key]:
     """All keys by path, in the schema's order."""
     return {key.path: key for key in _object(schema, schema, "", ())}
 
 
 def _object(root: dict[str, Any], found: dict[str, Any], at: str, seen: tuple[str, ...]) -> Iterator[Key]:
-    for one in _forms(root, found):
-        sure = one.get("required", ())
+    forms = list(_forms(root, found))
+    everywhere = [set(one.get("required", ())) for one in forms if "properties" in one]
+    sure = set.intersection(*everywhere) if everywhere else set()
+    for one in forms:
         inner = dict(one.get("properties", {}))
         if isinstance(one.get("additionalProperties"), dict):
             inner["*"] = one["additionalProperties"]
@@ -61,8 +54,8 @@ def _key(root: dict[str, Any], value: Any, path: str, sure: bool, seen: tuple[st
     if reference and reference in seen:
         return
     inside = (*seen, reference) if reference else seen
+    yield from _object(root, value, path, inside)
     for form in forms:
-        yield from _object(root, form, path, inside)
         if "items" in form:
             yield from _element(root, form["items"], f"{path}[]", inside)
 

@@ -19,8 +19,9 @@ from planner.cli.app import app
 from planner.cli.commands import HOMES, register
 from planner.report.grid import prose
 from planner.report.topics import TOPICS
-from tests.docs.keys import SCHEMAS, Key, keys, load
+from tests.docs.keys import Key, keys
 from tests.docs.markdown import item, paragraph
+from tests.docs.schemas import schemas as made
 
 MANY = 4
 """Keys that are spelled out once, where several places have the same ones."""
@@ -154,12 +155,10 @@ def topics() -> str:
 def schemas() -> dict[str, str]:
     """A page for each schema, and their list."""
     rows, pages = [], {}
-    for path in sorted(SCHEMAS.glob("*.json")):
-        schema = load(path)
-        title = schema.get("title", path.stem)
-        rows.append(item(f"[{path.stem}]({path.stem}.md): {title}; [JSON Schema]({path.name})"))
-        text = f"# {path.stem}\n\n" + paragraph(f"{title}. [As a JSON Schema]({path.name}). {FORMS}")
-        pages[f"{path.stem}.md"] = text + "".join(_rows(list(keys(schema).values())))
+    for name, schema in sorted(made().items()):
+        rows.append(item(f"[{name}]({name}.md): {schema['title']}; [JSON Schema]({name}.json)"))
+        text = f"# {name}\n\n" + paragraph(f"{schema['title']}. [As a JSON Schema]({name}.json). {FORMS}")
+        pages[f"{name}.md"] = text + "".join(_rows(list(keys(schema).values())))
     pages["README.md"] = INDEX + "".join(rows)
     return pages
 

@@ -16,11 +16,20 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from typing_extensions import NotRequired, get_original_bases, get_type_hints, is_typeddict
 
-from planner.documents.training import Recommendation
-from planner.documents.values import Among, Amount, As, Parts
+from planner.documents.checks import Check, Diff
+from planner.documents.scores import Calibration, ServingValidation, Validation
+from planner.documents.serving import Serving, ServingExplanation
+from planner.documents.sizing import Curve, Size, SizeServing
+from planner.documents.sweeps import Sweep
+from planner.documents.timelines import Timelines
+from planner.documents.training import Comparison, Explanation, Recommendation
+from planner.documents.values import Among, Amount, As, Parts, Pattern
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
-ANSWERS: dict[str, Any] = {"recommendation-1": Recommendation}
+RECORDS: tuple[Any, ...] = (
+    *(Recommendation, Explanation, Comparison, Curve, Size, Serving, ServingExplanation, SizeServing, Check, Diff),
+    *(Sweep, Timelines, Validation, ServingValidation, Calibration),
+)
 PLAIN = {str: "string", bool: "boolean", int: "integer", float: "number", type(None): "null"}
 BOUNDS = {
     bounds.Ge: ("minimum", "ge"),
@@ -36,7 +45,13 @@ Schema = dict[str, Any]
 @cache
 def schemas() -> dict[str, Schema]:
     """Every answer's by the name of its file."""
-    return {name: _answer(record) for name, record in ANSWERS.items()}
+    return {file_of(record): _answer(record) for record in RECORDS}
+
+
+def file_of(record: Any) -> str:
+    """ "recommendation-1" for planner.recommendation/1."""
+    (name,) = get_args(hints(record)["schema"])
+    return str(name).removeprefix("planner.").replace("/", "-")
 
 
 def _answer(record: Any) -> Schema:
@@ -74,6 +89,7 @@ def _of(hint: Any, known: dict[str, Schema]) -> Schema:
     if name not in known:
         known[name] = {}
         known[name] |= _record(hint, known)
+    assert known[name].get("properties", {}).keys() in (set(), set(hints(hint))), f"two records of the name {name}"
     return {"$ref": f"#/$defs/{name}"}
 
 
@@ -86,6 +102,8 @@ def _annotated(hint: Any, said: tuple[Any, ...], known: dict[str, Schema]) -> Sc
             found = {"enum": list(one.values)}
         elif isinstance(one, Parts):
             found = _object({name: _of(Amount, known) for name in one.names})
+        elif isinstance(one, Pattern):
+            found = found | {"pattern": one.pattern}
         elif isinstance(one, FieldInfo):
             found = _annotated(hint, tuple(one.metadata), known)
         elif type(one) in BOUNDS:
@@ -109,7 +127,8 @@ def _record(record: Any, known: dict[str, Schema]) -> Schema:
     about, said = described(record)
     fields = hints(record)
     each = {name: _of(hint, known) | _about(said.get(name)) for name, hint in fields.items()}
-    missing = [name for name, hint in fields.items() if get_origin(hint) is NotRequired]
+    optional = getattr(record, "__optional_keys__", ())
+    missing = [name for name, hint in fields.items() if name in optional or get_origin(hint) is NotRequired]
     return {"description": about} | _object(each, missing)
 
 

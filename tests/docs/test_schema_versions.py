@@ -15,10 +15,11 @@ from typing import Any
 
 import pytest
 
-from tests.docs.keys import SCHEMAS, Key, keys, load
+from tests.docs.keys import Key, keys
+from tests.docs.schemas import schemas
 
 PROMISED = Path(__file__).parents[1] / "frozen" / "schemas"
-FILES = sorted(SCHEMAS.glob("*.json"))
+NAMES = sorted(schemas())
 
 
 def promised(path: Path) -> dict[str, Key]:
@@ -34,6 +35,8 @@ def broken(old: dict[str, Key], new: dict[str, Key]) -> Iterator[str]:
     """What a reader of the old keys would trip over. A whole number is a number, too."""
     for path, was in old.items():
         now = new.get(path)
+        if now is None and path.endswith("[]") and any(one.startswith(f"{path}.") for one in new):
+            continue  # objects, whose keys are listed by now
         if now is None:
             yield f"{path} is gone"
             continue
@@ -44,10 +47,10 @@ def broken(old: dict[str, Key], new: dict[str, Key]) -> Iterator[str]:
             yield f"{path} was always there"
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_promises_are_kept(path: Path) -> None:
+@pytest.mark.parametrize("name", NAMES)
+def test_promises_are_kept(name: str) -> None:
     """Of every version, beside which the file of promises has all that is new."""
-    now, file = keys(load(path)), PROMISED / f"{path.stem}.txt"
+    now, file = keys(schemas()[name]), PROMISED / f"{name}.txt"
     if file.exists():
         assert not list(broken(promised(file), now))
     noted = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
@@ -60,18 +63,18 @@ def test_promises_are_kept(path: Path) -> None:
 
 def test_no_version_goes() -> None:
     """What was published once stays."""
-    assert {path.stem for path in PROMISED.glob("*.txt")} == {path.stem for path in FILES}
+    assert {path.stem for path in PROMISED.glob("*.txt")} == set(NAMES)
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_a_version_says_which_it_is(path: Path) -> None:
+@pytest.mark.parametrize("name", NAMES)
+def test_a_version_says_which_it_is(name: str) -> None:
     """The name that answers carry is the file's."""
-    assert keys(load(path))["schema"].values == (f"planner.{path.stem.replace('-1', '/1')}",)
+    assert keys(schemas()[name])["schema"].values == (f"planner.{name.replace('-1', '/1')}",)
 
 
 def changed(change: str) -> dict[str, Any]:
     """The schema of recommendations with one change."""
-    schema = deepcopy(load(SCHEMAS / "recommendation-1.json"))
+    schema = deepcopy(schemas()["recommendation-1"])
     plan, cluster = schema["$defs"]["Plan"], schema["$defs"]["Cluster"]
     if change == "removed":
         del plan["properties"]["step_time_s"]
