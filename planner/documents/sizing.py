@@ -12,8 +12,8 @@ from planner.documents.money import Instance, Price
 from planner.documents.serving import Load, Served
 from planner.documents.training import Layout, Plan
 from planner.documents.values import Above, Among, Amount, As, Positive, Whole
-from planner.questions.size import OBJECTIVES
 from planner.schema.workload import Workload
+from planner.sizing.objective import OBJECTIVES
 
 
 class Batches(Workload):
@@ -140,7 +140,15 @@ class Tried(TypedDict):
     seconds: Amount
 
 
-class Size(TypedDict):
+class Best(TypedDict):
+    """The size that each objective chooses; null: it was not asked for, or none keeps the limits."""
+
+    fewest: Sized | None
+    cheapest: Sized | None
+    fastest: Sized | None
+
+
+class Size(Best):
     """planner size --json.
 
     Attributes:
@@ -155,9 +163,6 @@ class Size(TypedDict):
     fits_as_requested: bool
     answer: Sized | None
     binding_constraint: str
-    fewest: Sized | None
-    cheapest: Sized | None
-    fastest: Sized | None
     fewest_of_each_gpu: list[Sized]
     nearest: Nearest
     pareto_front: list[Brief]

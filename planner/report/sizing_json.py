@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from planner import __version__
 from planner.bands import band
@@ -35,7 +35,7 @@ def size(answer: SizeAnswer) -> form.Size:
         "fits_as_requested": answer.answer is not None,
         "answer": optional(answer.answer),
         "binding_constraint": _binding(answer),
-        **{name: optional(answer.best.get(name)) for name in OBJECTIVES},
+        **cast("form.Best", {name: optional(answer.best.get(name)) for name in OBJECTIVES}),
         "fewest_of_each_gpu": [point(p) for p in answer.each],
         "nearest": {
             "quickest_within_budget": optional(answer.nearest.quickest),

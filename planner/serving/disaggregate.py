@@ -8,7 +8,7 @@ import numpy as np
 
 from planner.cost import collectives
 from planner.frozen import frozen
-from planner.plan import ANY, Floats, Num, Plan, Range
+from planner.plan import ANY, Floats, Num, OnePlan, Plan, Range
 from planner.schema.serving import ServeWorkload
 from planner.serving.estimate import decode_step, prefill
 from planner.serving.job import ServeJob, replica_gpus, width
@@ -35,8 +35,8 @@ class Pools:
         ttft, tpot: seconds; transfer: of ttft, moving a prompt's cache; requests: per second, of both pools together.
     """
 
-    prefill: Plan
-    decode: Plan
+    prefill: OnePlan
+    decode: OnePlan
     running: float
     ttft: float
     tpot: float
