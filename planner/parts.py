@@ -5,25 +5,25 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any, Generic
 
-from planner.plan import N_co
+from planner.plan import Number
 
 
-class Sum(Generic[N_co]):
+class Sum(Generic[Number]):
     """A record whose fields are parts of one total."""
 
     @property
-    def parts(self) -> dict[str, N_co]:
+    def parts(self) -> dict[str, Number]:
         """The parts by name, in order."""
         return {name: getattr(self, name) for name in names(type(self))}
 
     @property
-    def total(self) -> N_co:
+    def total(self) -> Number:
         """The sum of the parts, added in order, so that a scalar and a batch agree bit for bit."""
         total: Any = 0.0
         for name in names(type(self)):
             part = getattr(self, name)
             total = part if _zero(total) else total if _zero(part) else total + part
-        found: N_co = total
+        found: Number = total
         return found
 
 

@@ -32,11 +32,11 @@ Index: TypeAlias = "int | slice | Mask | Ints"
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
 
-    N_co = TypeVar("N_co", bound=Num, covariant=True, default=Num)
+    Number = TypeVar("Number", bound=Num, covariant=True, default=Num)
 else:
     from typing import TypeVar
 
-    N_co = TypeVar("N_co")
+    Number = TypeVar("Number")
 
 NONE: Any = 0
 ONE: Any = 1
@@ -44,7 +44,7 @@ ONE: Any = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Plan(Generic[N_co]):
+class Plan(Generic[Number]):
     """Degrees of parallelism, batch split and memory policies of one training step.
 
     Attributes, each a number or an array [n], or, in a grid of plans, columns [g, 1] and [1, i] that broadcast:
@@ -69,20 +69,20 @@ class Plan(Generic[N_co]):
             and other plans: layers are split as evenly as can be.
     """
 
-    tp: N_co = ONE
-    cp: N_co = ONE
-    ep: N_co = ONE
-    etp: N_co = ONE
-    pp: N_co = ONE
-    v: N_co = ONE
-    dp: N_co = ONE
-    dp_replicate: N_co = ONE
-    b: N_co = ONE
-    m: N_co = ONE
-    sp: N_co = NONE
-    zero: N_co = NONE
-    recompute_layers: N_co = NONE
-    head: N_co = NONE
+    tp: Number = ONE
+    cp: Number = ONE
+    ep: Number = ONE
+    etp: Number = ONE
+    pp: Number = ONE
+    v: Number = ONE
+    dp: Number = ONE
+    dp_replicate: Number = ONE
+    b: Number = ONE
+    m: Number = ONE
+    sp: Number = NONE
+    zero: Number = NONE
+    recompute_layers: Number = NONE
+    head: Number = NONE
     schedule: str = "1f1b"
     modules: tuple[str, ...] = ()
     dispatcher: str = "alltoall"
@@ -136,7 +136,7 @@ class Plan(Generic[N_co]):
         return self._with({name: np.asarray(getattr(self, name), dtype=np.float64)[()] for name in INTEGERS})
 
     @property
-    def gpus(self) -> N_co:
+    def gpus(self) -> Number:
         """Accelerators that the plan occupies."""
         return reduce(mul, (self.tp, self.cp, self.pp, self.dp))
 

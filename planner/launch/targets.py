@@ -4,39 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
+from typing import get_args
 
 from planner.blocks.structure import beyond_attention
 from planner.errors import PlannerError, suggest
 from planner.launch.program import ANYTHING, GUARDED, Setup, Target
 from planner.masks import first_of
 from planner.plan import OnePlan
-from planner.schema.framework import Framework
+from planner.schema.framework import Framework, TargetName
 from planner.schema.workload import Workload
 from planner.training.job import Job
 from planner.training.rule import Rule
 
-NAMES = (
-    "megatron",
-    "megatron-core",
-    "megatron-bridge",
-    "primus",
-    "megatron-deepspeed",
-    "deepspeed",
-    "torchtitan",
-    "torchtitan-registry",
-    "pytorch",
-    "colossalai",
-    "accelerate",
-    "transformers",
-    "verl",
-    "automodel",
-    "llamafactory",
-    "axolotl",
-    "trl",
-    "torchtune",
-    "swift",
-)
-"""Targets: the TARGET of the file of this room that is called so, with _ for -."""
+NAMES: tuple[TargetName, ...] = get_args(TargetName)
 
 
 class _Targets(Mapping[str, Target]):
@@ -56,7 +36,7 @@ class _Targets(Mapping[str, Target]):
 
 
 TARGETS: Mapping[str, Target] = _Targets()
-"""By name. A new one is a file with a TARGET and its line above; docs/launch.md shows how."""
+"""By name. A new one is a file with a TARGET and its name in the schema."""
 
 
 FROM_LIBRARY = (

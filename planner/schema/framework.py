@@ -15,14 +15,25 @@ ModuleName = Literal["core_attn", "mla_up_proj", "layernorm", "moe_act", "mlp", 
 TargetName = Literal[
     "megatron",
     "megatron-core",
+    "megatron-bridge",
+    "primus",
     "megatron-deepspeed",
     "deepspeed",
     "torchtitan",
+    "torchtitan-registry",
     "pytorch",
     "colossalai",
     "accelerate",
     "transformers",
+    "verl",
+    "automodel",
+    "llamafactory",
+    "axolotl",
+    "trl",
+    "torchtune",
+    "swift",
 ]
+"""What `planner launch` writes: each is the TARGET of the file of planner/launch that is called so, with _ for -."""
 
 
 class AttentionChoice(Record):

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from planner.errors import PlannerError
-from planner.launch.engines import sglang, tensorrt_llm, vllm
-from planner.launch.engines.target import ServingTarget
-from planner.schema.engine import Engine
+from importlib import import_module
+from typing import get_args
 
-ENGINES: dict[str, ServingTarget] = {m.TARGET.name: m.TARGET for m in (vllm, sglang, tensorrt_llm)}
-"""By name. A new one is a file with a TARGET and its place here."""
+from planner.errors import PlannerError
+from planner.launch.engines.target import ServingTarget
+from planner.schema.engine import Engine, EngineTarget
+
+ENGINES: dict[str, ServingTarget] = {
+    name: import_module(f"planner.launch.engines.{name.replace('-', '_')}").TARGET for name in get_args(EngineTarget)
+}
+"""By name. A new one is a file with a TARGET and its name in the schema."""
 
 
 def find_engine(preset: Engine) -> ServingTarget:
