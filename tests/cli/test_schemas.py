@@ -41,9 +41,3 @@ def test_validation(shell: Shell) -> None:
 def test_calibration(shell: Shell, table: Path, tmp_path: Path) -> None:
     """Times and a peak."""
     holds(shell, "calibration", "calibrate", str(table), "--out", str(tmp_path / "mine"), "--json")
-
-
-def test_every_schema_is_one() -> None:
-    """All files are schemas of the draft that they name."""
-    for path in SCHEMAS.glob("*.json"):
-        jsonschema.Draft202012Validator.check_schema(json.loads(path.read_text(encoding="utf-8")))

@@ -45,7 +45,7 @@ Schema = dict[str, Any]
 @cache
 def schemas() -> dict[str, Schema]:
     """Every answer's by the name of its file."""
-    return {file_of(record): _answer(record) for record in RECORDS}
+    return {file_of(record): answer(record) for record in RECORDS}
 
 
 def file_of(record: Any) -> str:
@@ -54,7 +54,7 @@ def file_of(record: Any) -> str:
     return str(name).removeprefix("planner.").replace("/", "-")
 
 
-def _answer(record: Any) -> Schema:
+def answer(record: Any) -> Schema:
     """The schema of an answer; records inside it are definitions, once each."""
     known: dict[str, Schema] = {}
     found = _record(record, known)
@@ -95,7 +95,7 @@ def _of(hint: Any, known: dict[str, Schema]) -> Schema:
 
 def _annotated(hint: Any, said: tuple[Any, ...], known: dict[str, Schema]) -> Schema:
     found = _of(hint, known)
-    for one in said:
+    for one in (bound for part in said for bound in (part.metadata if isinstance(part, FieldInfo) else [part])):
         if isinstance(one, As):
             found = _of(one.kind, known)
         elif isinstance(one, Among):
@@ -104,8 +104,6 @@ def _annotated(hint: Any, said: tuple[Any, ...], known: dict[str, Schema]) -> Sc
             found = _object({name: _of(Amount, known) for name in one.names})
         elif isinstance(one, Pattern):
             found = found | {"pattern": one.pattern}
-        elif isinstance(one, FieldInfo):
-            found = _annotated(hint, tuple(one.metadata), known)
         elif type(one) in BOUNDS:
             key, name = BOUNDS[type(one)]
             found = found | {key: getattr(one, name)}
@@ -144,8 +142,9 @@ def _object(each: dict[str, Schema], missing: Collection[str] = ()) -> Schema:
 def hints(record: Any) -> dict[str, Any]:
     """Fields with their types."""
     found = get_type_hints(record, include_extras=True)
-    names = record.model_fields if issubclass(record, BaseModel) else found
-    return {name: found[name] for name in names}
+    if issubclass(record, BaseModel):
+        return {name: Annotated[found[name], info] for name, info in record.model_fields.items()}
+    return found
 
 
 def described(record: Any) -> tuple[str, dict[str, str]]:
