@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -21,37 +22,30 @@ from tests.jobs import job
 
 TRAINED = [name for name, schedule in SCHEDULES.items() if schedule.trains]
 
-BOUNDED = {"v-half": 0.25, "v-min": 0.25}
-"""Schedules whose closed form of micro-batches in flight is a bound."""
 
-
-def drawn(seed: int) -> tuple[Job, Plan] | None:
-    """A random job and plan; None where the schedule cannot run it."""
+def drawn(seed: int) -> tuple[Job, Plan]:
+    """A random job and plan of one of the schedules, each in its turn."""
     dice = random.Random(seed)
-    schedule = SCHEDULES[dice.choice(TRAINED)]
-    p, v = dice.choice((2, 4)), schedule.chunks or dice.choice((2, 3))
-    m = dice.choice((1, 2, 4, 8)) * dice.choice((1, p))
-    if schedule.broken(p, m, v) is not None:
-        return None
+    schedule = SCHEDULES[TRAINED[seed % len(TRAINED)]]
+    v = schedule.chunks or dice.choice((2, 3))
+    counts = [(p, n * k) for p in (1, 2, 3, 4, 5, 8) for n in (1, 2, 3, 4, 8) for k in (1, p)]
+    p, m = dice.choice([(p, m) for p, m in counts if schedule.broken(p, m, v) is None])
     of = dice.choice(("llama3.1-8b", "llama2-13b", "mixtral-8x7b"))
     preset = dice.choice(("any", "torchtitan", "megatron-core", "deepspeed-zero3"))
-    asked = job(of, "8x8xH100", preset, seq=dice.choice((1024, 4096)), batch=64 * m)
-    zero, layers = dice.choice((0, 1, 2, 3)), dice.choice((0, 0, 1, 99))
-    split = {"tp": dice.choice((1, 2)), "pp": p, "v": v, "dp": 4, "m": m, "b": dice.choice((1, 2))}
-    return asked, Plan(**split, zero=zero, recompute_layers=layers, schedule=schedule.name)
+    seq, offload = dice.choice((1024, 4096)), dice.choice(("none", "none", "none", "activations"))
+    asked = job(of, "8x8xH100", preset, seq=seq, batch=64 * m, offload=offload)
+    plan = Plan(tp=dice.choice((1, 2)), pp=p, v=v, dp=4, m=m, b=dice.choice((1, 2)), schedule=schedule.name)
+    policy = dice.choice((0, 1, 2, 3)), dice.choice((0, 1, 99)), dice.choice(((), (), ("core_attn",), ("mlp",)))
+    return asked, replace(plan, zero=policy[0], recompute_layers=policy[1], modules=policy[2])
 
 
-@pytest.mark.parametrize("seed", range(100))
+@pytest.mark.parametrize("seed", range(24 * len(TRAINED)))
 def test_the_most_over_a_step_is_the_peak(seed: int) -> None:
-    """Of random plans on every rank; never above the closed form, and the fullest rank's is the ranking's."""
-    found = drawn(seed)
-    if found is None:
-        return
-    of, plan = found
+    """Of random plans of every schedule on every rank, and the fullest rank's is the ranking's."""
+    of, plan = drawn(seed)
     ranks = occupancy(of, plan, replay_plan(of, plan))
     for rank in ranks:
-        assert rank.peak <= rank.closed * (1 + 1e-9)
-        assert rank.peak >= rank.closed * (1 - BOUNDED.get(plan.schedule, 0.0) - 1e-9)
+        assert rank.peak == pytest.approx(rank.closed, rel=1e-9)
         times = [time for time, _ in rank.levels]
         assert times == sorted(times)
     assert max(rank.closed for rank in ranks) == pytest.approx(float(peak_memory(of, plan.floats()).memory.total))

@@ -55,7 +55,7 @@ def _rank(job: Job, plan: Plan, rank: int, tasks: Sequence[Task]) -> Occupancy:
     chunks = chunk_table(of, plan)[rank]
     counts = tuple(float(sum(column)) for column in zip(*chunks, strict=True))
     rows = rows_held(plan, kinds, of, Row(float(rank), 1.0, counts))
-    fullest = rows[0]
+    fullest = replace(rows[0], fullest=None)
     schedule = SCHEDULES[plan.schedule]
     unit = (1.0 if schedule.placement.whole else 1.0 / float(plan.v)) / float(schedule.copies(plan.v))
     ends = [any(count * one.logits for count, one in zip(chunk, kinds, strict=True)) for chunk in chunks]

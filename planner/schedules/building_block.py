@@ -7,8 +7,10 @@ chunk's forward and backward in the block bound what a rank holds; warm-up and d
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import lru_cache
+from functools import lru_cache, partial
 
+from planner.plan import Num
+from planner.schedules.fullest import Fullest, Ranks, counted, joined, of_each
 from planner.schedules.ops import Op
 
 PERIOD = 6
@@ -25,50 +27,141 @@ Slots = dict[int, Op]
 
 @lru_cache(maxsize=64)
 def repeated(block: Block, p: int, m: int) -> tuple[tuple[Op, ...], ...]:
-    """Every rank's operations. Beyond 4p + 2 micro-batches the steady state between warm-up and drain goes on."""
-    few = min(m, 4 * p + 2)
-    rows = [_row(block(rank, p), few) for rank in range(p)]
-    _squeeze(rows, block, p, few)
-    middle = block(0, p)[-1] + PERIOD * ((few * PERIOD - block(0, p)[-1]) // (2 * PERIOD))
+    """Every rank's operations; of more micro-batches than are `enough` the steady state goes on."""
+    few, starts = min(m, enough(block, p)), block(0, p)[-1]
+    middle = starts + PERIOD * ((few * PERIOD - starts) // (2 * PERIOD))
+    rows = _squeezed(block, p, few)
     return tuple(tuple(_in_order(_stretched(row, middle, m - few) if m > few else row)) for row in rows)
 
 
-def _row(slots: tuple[int, ...], m: int) -> Slots:
-    passes = list(zip(slots, KINDS, strict=True))
-    return {slot + PERIOD * i: Op(kind, i, chunk) for slot, (kind, chunk) in passes for i in range(m)}
+def fullest(block: Block, p: Num, m: Num, first: Num, last: Num) -> Ranks:
+    """Counted from the operations: squeezed as they are, neighbouring ranks differ by chunks without a rule.
+
+    Every rank but few comes to the most that any may hold, 2*in_flight chunks.
+    """
+    return ((first, of_each(partial(_together, block), p, m, first, last)),)
 
 
-def _squeeze(rows: list[Slots], block: Block, p: int, m: int) -> None:
-    """Move each pass of warm-up and drain to the earliest free slot behind its input where no rank holds more."""
-    most = max(_peak(row) for row in rows)
-    starts, ends = block(0, p)[-1], PERIOD * (m - 1)
-    at = {(rank, *op[:3]): slot for rank, row in enumerate(rows) for slot, op in row.items()}
-    for slot, rank in sorted((slot, rank) for rank, row in enumerate(rows) for slot in row):
-        if starts <= slot <= ends:
-            continue
-        op, row = rows[rank].pop(slot), rows[rank]
-        key = (rank, *op[:3])
-        first = 1 + max((at[one] for one in _inputs(rank, p, op)), default=-1)
-        for chosen in range(first, slot + 1):
-            if chosen in row:
-                continue
-            row[chosen] = op
-            if chosen == slot or _peak(row) <= most:
-                at[key] = chosen
-                break
-            del row[chosen]
+def in_flight(block: Block, p: Num, m: Num, rank: Num) -> Num:
+    """Micro-batches that a rank holds at its fullest, whole or not."""
+    return of_each(partial(_together, block), p, m, rank, rank).most
 
 
-def _inputs(rank: int, p: int, op: Op) -> Iterator[tuple[int, str, int, int]]:
-    """What a pass waits for: that of the neighbour, its own chunk's before it, and its micro-batch's predecessor."""
-    step = KINDS.index((op.kind, op.chunk))
-    neighbour = rank + (-1, 1, -1, 1)[step]
-    if 0 <= neighbour < p:
-        yield neighbour, op.kind, op.micro_batch, op.chunk
+def _together(block: Block, p: int, m: int, first: int, last: int) -> Fullest:
+    return _joined(block, p, min(m, enough(block, p)), first, last)
+
+
+@lru_cache(maxsize=8192)
+def _joined(block: Block, p: int, m: int, first: int, last: int) -> Fullest:
+    return joined(_counts(block, p, m)[first : last + 1]).times(0.5)
+
+
+@lru_cache(maxsize=1024)
+def _counts(block: Block, p: int, m: int) -> tuple[Fullest, ...]:
+    """Every rank's, in chunks."""
+    return tuple(counted(_in_order(row), 1) for row in _squeezed(block, p, m))
+
+
+def enough(block: Block, p: int) -> int:
+    """Micro-batches with a warm-up, a drain and a period between that more of them do not change. V-Half, p = 8: 11."""
+    return block(0, p)[-1] // PERIOD + 3
+
+
+def _squeezed(block: Block, p: int, m: int) -> list[Slots]:
+    """Every rank's passes by slot, those of warm-up and drain as early behind their inputs as holds no more for it."""
+    at = [[[slot + PERIOD * i for i in range(m)] for slot in block(rank, p)] for rank in range(p)]
+    rows, starts, ends = [_Row(own) for own in at], block(0, p)[-1], PERIOD * (m - 1)
+    most = max(row.most for row in rows)
+    order = [(slot, r, step, i) for r, own in enumerate(at) for step in range(4) for i, slot in enumerate(own[step])]
+    for slot, rank, step, i in sorted(order):
+        first = slot if starts <= slot <= ends else _earliest(at, rank, step, i)
+        at[rank][step][i] = rows[rank].placed(slot, first, most)
+    return [dict(_named(own)) for own in at]
+
+
+def _named(own: list[list[int]]) -> Iterator[tuple[int, Op]]:
+    for (kind, chunk), slots in zip(KINDS, own, strict=True):
+        yield from ((slot, Op(kind, i, chunk)) for i, slot in enumerate(slots))
+
+
+def _earliest(at: list[list[list[int]]], rank: int, step: int, i: int) -> int:
+    """The slot behind what a pass waits for: its neighbour's, that of its micro-batch before it, and of its chunk."""
+    neighbour, inputs = rank + (-1, 1, -1, 1)[step], [-1]
+    if 0 <= neighbour < len(at):
+        inputs.append(at[neighbour][step][i])
     elif step:
-        yield rank, KINDS[step - 1][0], op.micro_batch, KINDS[step - 1][1]
-    if op.micro_batch:
-        yield rank, op.kind, op.micro_batch - 1, op.chunk
+        inputs.append(at[rank][step - 1][i])
+    return 1 + max(inputs + at[rank][step][i - 1 : i])
+
+
+State = tuple[int, int]
+"""Weight gradients that wait, and chunks held, from the forward until the weight gradient."""
+
+
+class _Row:
+    """One rank's slots while its passes get their places in the order of time.
+
+    Behind the last that has one all slots are free up to the next pass. From there on no more gradients wait than in
+    the row as it was built, so that where as few do, no more are held either.
+
+    Attributes:
+        most: chunks held at once as it was built.
+    """
+
+    def __init__(self, at: list[list[int]]) -> None:
+        self._slots = [""] * (at[-1][-1] + 1)
+        for (kind, _), slots in zip(KINDS, at, strict=True):
+            for slot in slots:
+                self._slots[slot] = kind
+        self._before = [(0, 0)]
+        built = self._states(0, len(self._slots))
+        self._built, self.most = [0, *(waiting for waiting, _ in built)], max(held for _, held in built)
+
+    def placed(self, slot: int, first: int, most: int) -> int:
+        """The pass of a slot moves to the first free one, from `first` on, where never more than `most` are held."""
+        kind, self._slots[slot] = self._slots[slot], ""
+        for chosen in range(first, slot):
+            if not self._slots[chosen]:
+                self._slots[chosen] = kind
+                if self._fits(chosen, slot, most):
+                    return self._settled(chosen)
+                self._slots[chosen] = ""
+        self._slots[slot] = kind
+        return self._settled(slot)
+
+    def _settled(self, slot: int) -> int:
+        start, end = min(slot, len(self._before) - 1), max(slot + 1, len(self._before) - 1)
+        self._before[start + 1 :] = self._states(start, end)
+        return slot
+
+    def _states(self, start: int, end: int) -> list[State]:
+        """Behind every slot."""
+        states = [self._before[start]]
+        for kind in self._slots[start:end]:
+            states.append(_behind(kind, *states[-1]))
+        return states[1:]
+
+    def _fits(self, chosen: int, slot: int, most: int) -> bool:
+        here = min(chosen, len(self._before) - 1)
+        waiting, held = self._before[here]
+        free = max(chosen + 1, len(self._before) - 1)
+        while here < len(self._slots) and (here <= slot or waiting > self._built[here]):
+            if free <= here <= slot and not waiting:
+                here = slot
+            waiting, held = _behind(self._slots[here], waiting, held)
+            if held > most:
+                return False
+            here += 1
+        return True
+
+
+def _behind(kind: str, waiting: int, held: int) -> State:
+    """After a slot with an "F", an "I", or none: then the oldest gradient of weights has it."""
+    if kind == "F":
+        return waiting, held + 1
+    if kind:
+        return waiting + 1, held
+    return (waiting - 1, held - 1) if waiting else (waiting, held)
 
 
 def _in_order(row: Slots) -> Iterator[Op]:
@@ -82,15 +175,6 @@ def _in_order(row: Slots) -> Iterator[Op]:
         elif waiting:
             yield waiting.pop(0)
     yield from waiting
-
-
-def _peak(row: Slots) -> int:
-    """Most chunks held at once, from the forward until the gradient of weights."""
-    held = most = 0
-    for op in _in_order(row):
-        held += (op.kind == "F") - (op.kind == "W")
-        most = max(most, held)
-    return most
 
 
 def _stretched(row: Slots, middle: int, more: int) -> Slots:

@@ -9,6 +9,7 @@ import numpy as np
 
 from planner.plan import Num, Truth
 from planner.schedules import dualpipe_v, zb_v
+from planner.schedules.fullest import Fullest, Ranks, ends
 from planner.schedules.ops import BOTH_WAYS, Op
 from planner.schedules.record import Requirement, Schedule, two_chunks
 from planner.schedules.stages import Stages
@@ -46,6 +47,16 @@ def in_flight(p: Num, m: Num, v: Num, rank: Num) -> Num:
     return np.minimum(m, p + 1.0) + 0.0 * rank
 
 
+def fullest(p: Num, m: Num, v: Num, first: Num, last: Num) -> Ranks:
+    """DualPipeV's of p/2 ranks, mirrored: the middle of the pipeline drains last."""
+
+    def of(rank: Num) -> Fullest:
+        return dualpipe_v.of(p / 2.0, np.minimum(rank, p - 1.0 - rank))
+
+    middle = np.minimum(np.maximum(p / 2.0 - 1.0, first), last)
+    return (*ends(of, first, last), (middle, of(middle)))
+
+
 def weight_versions(p: Num, m: Num, v: Num, rank: Num) -> Num:
     """Two stages per rank, that is two copies of the model; they hold the same weights."""
     return 2.0 + 0.0 * rank
@@ -63,7 +74,7 @@ SCHEDULE = Schedule(
     pipeline_time=pipeline_time,
     exposed_p2p=exposed_p2p,
     in_flight=in_flight,
-    waiting=zb_v.waiting,
+    fullest=fullest,
     ops=ops,
     placement=BOTH_WAYS,
     chunks=2,

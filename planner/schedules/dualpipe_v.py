@@ -6,6 +6,7 @@ import numpy as np
 
 from planner.plan import Num
 from planner.schedules import zb_v
+from planner.schedules.fullest import Fullest, Ranks, ends
 from planner.schedules.ops import VEE, Op, number
 from planner.schedules.record import Requirement, Schedule, two_chunks
 from planner.schedules.stages import Stages
@@ -54,6 +55,21 @@ def in_flight(p: Num, m: Num, v: Num, rank: Num) -> Num:
     return np.minimum(m, p + 0.5) + 0.0 * rank
 
 
+def fullest(p: Num, m: Num, v: Num, first: Num, last: Num) -> Ranks:
+    """In flight, and `drain`."""
+    return ends(lambda rank: of(p, rank).times(0.5), first, last)
+
+
+def of(p: Num, rank: Num) -> Fullest:
+    """Chunks: 2p + 1 whole before a full B, 2p - 1 behind an I but on the last rank, p - rank beside rank in the drain.
+
+    p = 4, rank 2: 9; 7 and 1 that waits; 1 and 3.
+    """
+    most, ahead = (2.0 * p + 1.0, 0.0 * rank), np.where(rank < p - 1.0, 2.0 * p - 1.0, 0.0)[()]
+    pairs = Fullest((most,), (), (most,), ((ahead, 1.0 + 0.0 * rank),))
+    return pairs.beside((p - rank - 1.0, rank + 1.0))
+
+
 SCHEDULE = Schedule(
     name="dualpipe-v",
     title="DualPipeV",
@@ -62,7 +78,7 @@ SCHEDULE = Schedule(
     pipeline_time=pipeline_time,
     exposed_p2p=exposed_p2p,
     in_flight=in_flight,
-    waiting=zb_v.waiting,
+    fullest=fullest,
     ops=ops,
     placement=VEE,
     chunks=2,

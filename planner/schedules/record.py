@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from planner.frozen import frozen
 from planner.plan import Num, Truth
+from planner.schedules.fullest import Ranks
 from planner.schedules.ops import LOOP, Op, Placement
 from planner.schedules.stages import Stages
 
@@ -42,7 +43,8 @@ class Schedule:
         exposed_p2p: (p, m, v, hop, blocking, exposed) -> seconds that point-to-point traffic adds.
         in_flight: (p, m, v, rank) -> micro-batches whose activations the rank holds at its peak, released at B or W.
         ops: (rank, p, m, v) -> operations in order.
-        waiting: (p, m, v, rank) -> those of in_flight that wait for their weight gradient only; None: no separate W.
+        fullest: (p, m, v, first, last) -> what each of equal ranks holds at its fullest, in the units of in_flight, or
+            those that stand for them; None: no separate W.
         longest_stage: (stages, m, v) -> seconds without a barrier before the update; None: the same as pipeline_time.
         placement: which stage a (rank, chunk) holds; chunks: v that it takes, or 0 for as many as wanted.
         weight_versions: (p, m, v, rank) -> copies of the rank's weights.
@@ -65,7 +67,7 @@ class Schedule:
     exposed_p2p: Callable[[Num, Num, Num, Num, bool, float], Num]
     in_flight: Callable[[Num, Num, Num, Num], Num]
     ops: Callable[[int, int, int, int], list[Op]]
-    waiting: Callable[[Num, Num, Num, Num], Num] | None = None
+    fullest: Callable[[Num, Num, Num, Num, Num], Ranks] | None = None
     longest_stage: Callable[[Stages, Num, Num], Num] | None = None
     placement: Placement = LOOP
     chunks: int = 1
@@ -109,7 +111,7 @@ class Schedule:
     @property
     def splits(self) -> bool:
         """Whether it runs the weight gradient apart from the input gradient."""
-        return self.waiting is not None
+        return self.fullest is not None
 
     def takes(self, v: int) -> bool:
         """Whether it is meant for so many chunks per rank; one that takes any number is for several."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from planner.plan import Num
-from planner.schedules import zb_v
+from planner.schedules import building_block, zb_v
 from planner.schedules.building_block import repeated
+from planner.schedules.fullest import Ranks
 from planner.schedules.ops import VEE, Op
 from planner.schedules.record import Schedule, two_chunks
 from planner.schedules.stages import Stages
@@ -43,8 +44,13 @@ def pipeline_time(stages: Stages, m: Num, v: Num) -> Num:
 
 
 def in_flight(p: Num, m: Num, v: Num, rank: Num) -> Num:
-    """floor((p + 2)/2) on every rank: 5 at p = 8."""
-    return np.minimum(m, np.floor((p + 2.0) / 2.0)) + 0.0 * rank
+    """Counted: floor((p + 2)/2) at most, on all ranks but few for m > p + 2. p = 8: 5."""
+    return building_block.in_flight(block, p, m, rank)
+
+
+def fullest(p: Num, m: Num, v: Num, first: Num, last: Num) -> Ranks:
+    """Counted from the operations."""
+    return building_block.fullest(block, p, m, first, last)
 
 
 SCHEDULE = Schedule(
@@ -55,7 +61,7 @@ SCHEDULE = Schedule(
     pipeline_time=pipeline_time,
     exposed_p2p=exposed_p2p,
     in_flight=in_flight,
-    waiting=zb_v.waiting,
+    fullest=fullest,
     ops=ops,
     placement=VEE,
     chunks=2,

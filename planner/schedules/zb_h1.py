@@ -6,6 +6,7 @@ import numpy as np
 
 from planner.plan import Num
 from planner.schedules import one_f_one_b
+from planner.schedules.fullest import Fullest, Ranks, ends, peaks
 from planner.schedules.ops import Op, split_backwards
 from planner.schedules.record import Requirement, Schedule, one_chunk
 from planner.schedules.stages import Stages
@@ -66,13 +67,21 @@ def exposed_p2p(p: Num, m: Num, v: Num, hop: Num, blocking: bool, exposed: float
 
 
 def in_flight(p: Num, m: Num, v: Num, rank: Num) -> Num:
-    """min(m, p) until W, on every rank, of which `waiting` hold what W needs only: p*M_B at most, as 1F1B's rank 0."""
+    """min(m, p) until W, on every rank, of which some hold what W needs only: p*M_B at most, as 1F1B's rank 0."""
     return np.minimum(m, p) + 0.0 * rank
 
 
-def waiting(p: Num, m: Num, v: Num, rank: Num) -> Num:
-    """min(m, p) - min(m, p - rank): activations are (p - rank)*M_B + rank*M_W."""
-    return np.minimum(m, p) - np.minimum(m, p - rank)
+def fullest(p: Num, m: Num, v: Num, first: Num, last: Num) -> Ranks:
+    """min(m, p - rank) whole, the others of min(m, p) wait: (p - rank)*M_B + rank*M_W; then as many as rank + 1.
+
+    p = 4, m >= 4, rank 2: 2 and 2, then 1 and 3.
+    """
+
+    def of(rank: Num) -> Fullest:
+        whole, most, waits = np.minimum(m, p - rank), np.minimum(m, p), np.minimum(m, rank + 1.0)
+        return peaks((whole, most - whole)).beside((most - waits, waits))
+
+    return ends(of, first, last)
 
 
 SCHEDULE = Schedule(
@@ -84,7 +93,7 @@ SCHEDULE = Schedule(
     exposed_p2p=exposed_p2p,
     in_flight=in_flight,
     ops=ops,
-    waiting=waiting,
+    fullest=fullest,
     requirements=(one_chunk(),),
     frameworks={
         "zero-bubble-pipeline-parallelism": "--enable-zero-bubble --zero-bubble-max-pending-backward",

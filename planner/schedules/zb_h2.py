@@ -6,6 +6,7 @@ import numpy as np
 
 from planner.plan import Num
 from planner.schedules import eager_1f1b, zb_h1
+from planner.schedules.fullest import Fullest, Ranks, ends, peaks
 from planner.schedules.ops import Op, split_backwards
 from planner.schedules.record import Requirement, Schedule, one_chunk
 from planner.schedules.stages import Stages
@@ -47,13 +48,18 @@ def exposed_p2p(p: Num, m: Num, v: Num, hop: Num, blocking: bool, exposed: float
 
 
 def in_flight(p: Num, m: Num, v: Num, rank: Num) -> Num:
-    """2p - 1 until W, on every rank, of which `waiting` hold what W needs only."""
+    """2p - 1 until W, on every rank, of which some hold what W needs only."""
     return np.minimum(m, 2.0 * p - 1.0) + 0.0 * rank
 
 
-def waiting(p: Num, m: Num, v: Num, rank: Num) -> Num:
-    """2*rank: activations are (2(p - rank) - 1)*M_B + 2*rank*M_W."""
-    return in_flight(p, m, v, rank) - np.minimum(m, 2.0 * (p - 1.0 - rank) + 1.0)
+def fullest(p: Num, m: Num, v: Num, first: Num, last: Num) -> Ranks:
+    """2*rank wait: (2(p - rank) - 1)*M_B + 2*rank*M_W. p = 4, rank 2: 3 and 4."""
+
+    def of(rank: Num) -> Fullest:
+        whole = np.minimum(m, 2.0 * (p - rank) - 1.0)
+        return peaks((whole, in_flight(p, m, v, rank) - whole))
+
+    return ends(of, first, last)
 
 
 SCHEDULE = Schedule(
@@ -65,7 +71,7 @@ SCHEDULE = Schedule(
     exposed_p2p=exposed_p2p,
     in_flight=in_flight,
     ops=ops,
-    waiting=waiting,
+    fullest=fullest,
     longest_stage=longest_stage,
     requirements=(
         one_chunk(),

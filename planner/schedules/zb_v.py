@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from planner.plan import Num
+from planner.schedules.fullest import Fullest, Ranks, ends, peaks
 from planner.schedules.ops import VEE, Op, number
 from planner.schedules.record import Schedule, two_chunks
 from planner.schedules.stages import Stages
@@ -66,9 +67,20 @@ def in_flight(p: Num, m: Num, v: Num, rank: Num) -> Num:
     return (np.minimum(m, 2.0 * p - 1.0 - rank) + np.minimum(m, rank + 1.0)) / 2.0
 
 
-def waiting(p: Num, m: Num, v: Num, rank: Num) -> Num:
-    """None at the peak: W follows I at once but for the drain."""
-    return 0.0 * rank
+def fullest(p: Num, m: Num, v: Num, first: Num, last: Num) -> Ranks:
+    """In flight while W follows I at once; the drain begins with 2*rank chunks that wait for W beside p - rank whole.
+
+    Fewer where micro-batches of its 2p - 1 are missing. p = 4, rank 3: 8 chunks whole, later 1 whole and 6 that wait.
+    """
+
+    def of(rank: Num) -> Fullest:
+        missing = np.maximum(2.0 * p - 1.0 - m, 0.0)
+        waits = np.minimum(np.maximum(p - missing, 0.0), rank) + np.maximum(rank - missing, 0.0)
+        whole = np.maximum(p - missing - rank, 0.0)
+        drained, also = np.maximum(whole - 1.0, 0.0), np.minimum(whole, 1.0)
+        return peaks((2.0 * in_flight(p, m, v, rank), 0.0 * rank)).beside((drained, waits + also)).times(0.5)
+
+    return ends(of, first, last)
 
 
 SCHEDULE = Schedule(
@@ -79,7 +91,7 @@ SCHEDULE = Schedule(
     pipeline_time=pipeline_time,
     exposed_p2p=exposed_p2p,
     in_flight=in_flight,
-    waiting=waiting,
+    fullest=fullest,
     ops=ops,
     longest_stage=longest_stage,
     placement=VEE,

@@ -20,11 +20,13 @@ from planner.frozen import frozen
 from planner.mesh import mesh
 from planner.plan import Num, Plan
 from planner.schedules import SCHEDULES
+from planner.schedules.fullest import Fullest
 from planner.schema.formats import STORED
 from planner.schema.recipe import size
 from planner.stages import Row, present, rows
 from planner.training.activations import kept_beside, kept_block, late_bytes, loss_bytes, working_bytes
 from planner.training.adapters import (
+    adapted,
     adapter_inputs,
     adapter_parameters,
     frozen_bytes,
@@ -68,7 +70,7 @@ class HeldRow:
 
     Attributes:
         rank: the one of them that keeps most micro-batches in flight; flight: how many; waiting: further ones, whose
-            weight gradient is all that is missing.
+            weight gradient is all that is missing; fullest: where there are such ones, all states instead of these.
         layers: blocks; largest: parameters of the largest of them; ends: of embedding, head and final norm; widest: of
             the largest of these.
         kept: sums of whole and boundary, the largest working and freed.
@@ -82,6 +84,7 @@ class HeldRow:
     ends: Num
     widest: Num
     held: Held
+    fullest: Fullest | None = None
 
 
 def held_kinds(job: Job, plan: Plan) -> tuple[Held, ...]:
@@ -102,19 +105,15 @@ def held_rows(job: Job, plan: Plan) -> tuple[HeldRow, ...]:
 
 
 def rows_held(plan: Plan, kinds: tuple[Held, ...], of: Structure, row: Row) -> list[HeldRow]:
-    """The fullest rank of a row; where weight gradients wait, its first rank and its last, at two times of a step."""
+    """The fullest rank of a row, or, where the backward is split, those that may be."""
     schedule, ends = SCHEDULES[plan.schedule], (row.first, row.first + np.maximum(row.ranks - 1.0, 0.0))
+    if schedule.fullest is not None:
+        ranks = schedule.fullest(plan.pp, plan.m, plan.v, *ends)
+        share = 1.0 / schedule.copies(plan.v)
+        return [_held_row(kinds, of, row, rank, 0.0, states.times(share)) for rank, states in ranks]
     early, late = (schedule.in_flight(plan.pp, plan.m, plan.v, rank) for rank in ends)
-    pipelines = schedule.copies(plan.v)
-    if schedule.waiting is None:
-        most = beside(plan, np.maximum(early, late), row.layers(of.blocks))
-        return [_held_row(kinds, of, row, np.where(late > early, ends[1], ends[0])[()], most)]
-    behind = [schedule.waiting(plan.pp, plan.m, plan.v, rank) for rank in ends]
-    fullest = [
-        _held_row(kinds, of, row, rank, (flight - waits) / pipelines, waits / pipelines, True)
-        for rank, flight, waits in zip(ends, (early, late), behind, strict=True)
-    ]
-    return [*fullest, *(after_input_gradient(one, 1.0 / schedule.cuts(plan.v) / pipelines) for one in fullest)]
+    most = beside(plan, np.maximum(early, late), row.layers(of.blocks))
+    return [_held_row(kinds, of, row, np.where(late > early, ends[1], ends[0])[()], most)]
 
 
 def beside(plan: Plan, flight: Num, layers: Num) -> Num:
@@ -127,15 +126,6 @@ def beside(plan: Plan, flight: Num, layers: Num) -> Num:
     return np.minimum(flight + np.where(plan.overlap, more, 0.0), np.maximum(flight, plan.m))[()]
 
 
-def after_input_gradient(row: HeldRow, one: Num) -> HeldRow:
-    """A rank that has just run an input gradient: one more waits, which weighs more where blocks are recomputed.
-
-    Where none waits otherwise, its weight gradient follows at once and is not weighed.
-    """
-    whole = np.maximum(row.flight - one, 0.0)
-    return replace(resting(row), flight=whole, waiting=row.waiting + (row.flight - whole))
-
-
 def resting(row: HeldRow) -> HeldRow:
     """A rank between its passes: no block is computed again, no loss is there."""
     kept = replace(row.held.kept, working=0.0, freed=0.0)
@@ -144,7 +134,7 @@ def resting(row: HeldRow) -> HeldRow:
 
 @formula(lambda kinds, of, row, *_: f"rank {row.first:g}", scope=True)
 def _held_row(
-    kinds: tuple[Held, ...], of: Structure, row: Row, rank: Num, flight: Num, waiting: Num = 0.0, late: bool = False
+    kinds: tuple[Held, ...], of: Structure, row: Row, rank: Num, flight: Num, fullest: Fullest | None = None
 ) -> HeldRow:
     ends = of.loose([one.dense for one in kinds])
     policy = Kept(
@@ -156,7 +146,7 @@ def _held_row(
     return HeldRow(
         rank,
         flight,
-        waiting,
+        0.0,
         row.layers(of.blocks),
         row.largest(of.layered([one.dense + one.expert for one in kinds])),
         row.sum(ends),
@@ -168,13 +158,14 @@ def _held_row(
             policy,
             row.sum([one.logits for one in kinds]),
             kinds[0].kept.boundary,
-            np.where(waiting > 0.0, row.sum(of.layered([one.late for one in kinds])), 0.0)[()] if late else 0.0,
+            row.sum(of.layered([one.late for one in kinds])) if fullest else 0.0,
             row.sum([one.narrow for one in kinds]),
             row.sum([one.frozen for one in kinds]),
             row.sum([one.frozen_expert for one in kinds]),
             row.sum([one.read for one in kinds]),
             row.sum([one.away for one in kinds]),
         ),
+        fullest,
     )
 
 
@@ -189,7 +180,9 @@ def held(job: Job, plan: Plan, kind: Kind, share: Share) -> Held:
     logits = 0.0 if isinstance(kind, Block) else loss_bytes(job, plan, ops)
     adapters = adapter_parameters(ops, job.workload.lora_rank, job.workload.lora_targets)
     narrow = sum(narrow_of(ops)) if job.recipe.quantize else 0.0
-    late, working = late_bytes(ops, share.operand), working_bytes(ops) + (widened_bytes(job, ops) if job.lora else 0.0)
+    trained = [op for op in ops if adapted(op, job.workload.lora_targets)] if job.lora else ops
+    late = late_bytes(trained, share.operand)
+    working = working_bytes(ops) + (widened_bytes(job, ops) if job.lora else 0.0)
     away = job.framework.activation_factor * away_bytes(ops, job.workload.offload_modules, plan.modules)
     base: tuple[Num, Num] = frozen_bytes(job, ops) if job.lora else (0.0, 0.0)
     read = adapter_inputs(ops, job.workload.lora_targets) if job.lora else 0.0

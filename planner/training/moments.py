@@ -7,7 +7,8 @@ before the optimizer's temporaries come. So the peak is a maximum over moments, 
 |----------------|----------------------------------------------------------------------------------------|
 | load           | nothing, or the whole model where a checkpoint is read beside the shard                |
 | loss           | activations of all micro-batches in flight, the logits                                 |
-| backward       | the same activations, what the last block computes again, buffers of traffic           |
+| backward       | the same activations, what the last block computes again, buffers of traffic; or, where |
+|                | the backward is split, what waits for its weight gradient when a block is through       |
 | reduction      | all gradients, what the first block computes again, buffers of traffic                 |
 | optimizer step | all gradients, temporaries of the update                                               |
 
@@ -20,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from functools import reduce
+from itertools import chain
 
 import numpy as np
 
@@ -28,7 +30,8 @@ from planner.cost.memory import Memory
 from planner.cost.recompute import recomputed_share
 from planner.formula import formula
 from planner.frozen import frozen
-from planner.plan import Num, Plan, largest_of
+from planner.plan import Num, Plan, Truth, largest_of
+from planner.schedules.fullest import State
 from planner.stages import present
 from planner.training.job import Job
 from planner.training.memory import HeldRow, Shards, States, divided, held_rows, lone, shards_of, state_bytes, states
@@ -133,7 +136,8 @@ class Live:
     """Bytes that come and go.
 
     Attributes:
-        activations: of the micro-batches in flight and of those that wait for their weight gradient.
+        activations: of the micro-batches in flight and of those that wait for their weight gradient, when a backward
+            pass begins; where any wait, also in the loss, in other forward passes, and behind an input gradient.
         before: gradients that are there when a backward pass begins.
         working: of one block's backward pass, with what it computes again.
         traffic: buffers of the pipeline's sends and of the reduction of gradients.
@@ -143,6 +147,9 @@ class Live:
     before: Num
     working: Num
     traffic: Num
+    at_loss: Num = 0.0
+    at_forward: Num = 0.0
+    behind: Num = 0.0
 
 
 @formula("", "Korthikanti 2022, arXiv:2205.05198, 5", "bytes")
@@ -155,17 +162,36 @@ def _live(job: Job, plan: Plan, row: HeldRow, held: States) -> Live:
     if framework.ends_stay:
         reducing = reducing + np.where(plan.zero >= 3, state_bytes(job).gathered * row.ends, 0.0)[()]
     bucket = np.where(plan.zero >= 2, framework.bucket * state_bytes(job).gradient, 0.0)[()]
-    held_back, working = on_device(job, row, again), np.where(again > 0.0, kept.working, kept.freed)
+    working = np.where(again > 0.0, kept.working, kept.freed)
+    more: Num = 0.0
     if job.lora and framework.adapter_sharded:
         more = np.where(plan.zero >= 2, framework.adapter_sharded, 0.0)[()] * row.held.read
-        held_back = held_back + row.flight * (1.0 - again) * more
         working = working + np.where(again > 0.0, 1.0, 0.0)[()] * more / np.maximum(row.layers, 1.0)
-    return Live(
-        held_back,
-        alone,
-        working,
-        boundary if job.lora else boundary + reducing + bucket,
-    )
+    traffic = boundary if job.lora else boundary + reducing + bucket
+    if row.fullest is None:
+        return Live(_most(job, row, again, more, ((row.flight, row.waiting),)), alone, working, traffic)
+    loss, forward, backward, behind = (_most(job, row, again, more, states) for states in row.fullest)
+    return Live(backward, alone, working, traffic, loss, forward, behind)
+
+
+def _most(job: Job, row: HeldRow, again: Num, more: Num, states: tuple[State, ...]) -> Num:
+    """Bytes of activations in the state with most, with `more` of every micro-batch that is not computed again."""
+    each = [on_device(job, row, again, state) for state in states]
+    if present(more):
+        each = [held + whole * (1.0 - again) * more for held, (whole, _) in zip(each, states, strict=True)]
+    most: Num = 0.0
+    return reduce(_larger, each, most)
+
+
+def _larger(one: Num, other: Num) -> Num:
+    """As `np.maximum`; an explanation has the larger one only."""
+    return _either(other > one, other, one) if present(one) else other
+
+
+def _either(first: Truth, one: Num, other: Num) -> Num:
+    """Plan by plan one of two."""
+    chosen: Num = np.where(first, one, other)[()]
+    return chosen
 
 
 def offloaded_activations(job: Job, plan: Plan) -> Num:
@@ -173,7 +199,11 @@ def offloaded_activations(job: Job, plan: Plan) -> Num:
     plan = plan.floats()
     rows = held_rows(job, plan)
     shares = [(row, recomputed_share(plan.recompute_layers, plan.v, row.layers)) for row in rows]
-    return largest_of(_gone(job, row, again) for row, again in shares)
+    return largest_of(_gone(job, row, again, at) for row, again in shares for at in _states(row))
+
+
+def _states(row: HeldRow) -> tuple[State, ...]:
+    return ((row.flight, row.waiting),) if row.fullest is None else tuple(chain(*row.fullest))
 
 
 def activations_away(job: Job, plan: Plan) -> Num:
@@ -189,10 +219,10 @@ def _sent(job: Job, row: HeldRow, again: Num) -> Num:
     return _away(job, row) * _each(row, again)
 
 
-def _gone(job: Job, row: HeldRow, again: Num) -> Num:
+def _gone(job: Job, row: HeldRow, again: Num, state: State) -> Num:
     """Bytes of all micro-batches in flight that have been sent."""
     modules = job.workload.offload_modules
-    return row.flight * _sent(job, row, again) if modules else _away(job, row) * stored(row, again)
+    return state[0] * _sent(job, row, again) if modules else _away(job, row) * stored(row, again, state)
 
 
 def _away(job: Job, row: HeldRow) -> Num:
@@ -201,20 +231,21 @@ def _away(job: Job, row: HeldRow) -> Num:
     return np.minimum(layers / np.maximum(row.layers, 1.0), 1.0) if layers else 1.0
 
 
-def on_device(job: Job, row: HeldRow, again: Num) -> Num:
+def on_device(job: Job, row: HeldRow, again: Num, state: State) -> Num:
     """Bytes of activations on the device: all, or those of layers that stay and two blocks' worth of the others."""
-    held = stored(row, again)
+    held = stored(row, again, state)
     if job.workload.offload != "activations":
         return held
-    gone = _gone(job, row, again)
+    gone = _gone(job, row, again, state)
     near = 2.0 * (_sent(job, row, again) if job.workload.offload_modules else _each(row, again))
     return held - gone + np.minimum(gone, near / np.maximum(row.layers, 1.0))
 
 
-def stored(row: HeldRow, again: Num) -> Num:
+def stored(row: HeldRow, again: Num, state: State) -> Num:
     """Bytes of the micro-batches in flight, and of those that wait for their weight gradient."""
-    held = row.flight * _each(row, again)
-    return held + row.waiting * row.held.late if present(row.waiting) else held
+    whole, waiting = state
+    held = whole * _each(row, again)
+    return held + waiting * row.held.late if present(waiting) else held
 
 
 def _each(row: HeldRow, again: Num) -> Num:
@@ -231,14 +262,20 @@ def _load(job: Job, plan: Plan, held: States) -> Memory:
 
 @formula("loss", unit="bytes", scope=True)
 def _loss(job: Job, row: HeldRow, held: States, live: Live) -> Memory:
-    weights = held.weights + held.gathered_ends
-    return _filled(job, weights, live.before, held.optimizer, live.activations, row.held.logits)
+    weights, activations, logits = held.weights + held.gathered_ends, live.activations, row.held.logits
+    if row.fullest is not None:
+        plain = live.at_forward > live.at_loss + logits
+        activations, logits = _either(plain, live.at_forward, live.at_loss), _either(plain, 0.0, logits)
+    return _filled(job, weights, live.before, held.optimizer, activations, logits)
 
 
 @formula("backward", unit="bytes", scope=True)
 def _backward(job: Job, held: States, live: Live) -> Memory:
-    weights, buffers = held.weights + held.gathered, live.working + live.traffic
-    return _filled(job, weights, live.before, held.optimizer, live.activations, 0.0, buffers)
+    weights, activations, working = held.weights + held.gathered, live.activations, live.working
+    if present(live.behind):
+        through = live.behind > activations + working
+        activations, working = _either(through, live.behind, activations), _either(through, 0.0, working)
+    return _filled(job, weights, live.before, held.optimizer, activations, 0.0, working + live.traffic)
 
 
 @formula("reduction", unit="bytes", scope=True)
