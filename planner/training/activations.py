@@ -39,13 +39,22 @@ def kept_beside(job: Job, kind: Kind, ops: Sequence[Operator]) -> Kept:
     return Kept(everything, everything)
 
 
-def late_bytes(ops: Sequence[Operator], each: Num) -> Num:
+def late_bytes(ops: Sequence[Operator], share: Share, scattered: int | None = None) -> Num:
     """Bytes that weight gradients need: m * (k + n) elements of every product with a weight, its input and gradient.
 
-    16 * 2 * s * b * h of a GPT layer in 16 bit, beside 34 * s * b * h in all (Qi 2024, arXiv:2401.10241, 2.3).
+    16 * 2 * s * b * h of a GPT layer in 16 bit, beside 34 * s * b * h in all (Qi 2024, arXiv:2401.10241, 2.3). Inputs
+    of `scattered` columns are kept as sequence parallelism leaves them and gathered once more for W; the gradients
+    behind row-parallel products stay whole (sail-sg/zero-bubble-pipeline-parallelism
+    megatron/core/tensor_parallel/layers.py): 11 * s * b * h at tp = 4.
     """
-    works = [op.work for op in ops if isinstance(op.work, Product) and op.work.fused]
-    return sum((each * w.count * w.m * (w.k + w.n) for w in works), start=0.0)
+    found: Num = 0.0
+    for op in ops:
+        work = op.work
+        if isinstance(work, Product) and work.fused:
+            apart = isinstance(work.k, int) and work.k == scattered and not op.expert
+            rows = np.minimum(work.m, share.tokens / share.shard) if apart else work.m
+            found = found + share.operand * work.count * (rows * work.k + work.m * work.n)
+    return found
 
 
 def working_bytes(ops: tuple[Operator, ...]) -> Num:

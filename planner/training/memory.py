@@ -181,7 +181,8 @@ def held(job: Job, plan: Plan, kind: Kind, share: Share) -> Held:
     adapters = adapter_parameters(ops, job.workload.lora_rank, job.workload.lora_targets)
     narrow = sum(narrow_of(ops)) if job.recipe.quantize else 0.0
     trained = [op for op in ops if adapted(op, job.workload.lora_targets)] if job.lora else ops
-    late = late_bytes(trained, share.operand)
+    scattered = kind.hidden if isinstance(kind, Block) and not job.framework.gathered_inputs else None
+    late = late_bytes(trained, share, scattered)
     working = working_bytes(ops) + (widened_bytes(job, ops) if job.lora else 0.0)
     away = job.framework.activation_factor * away_bytes(ops, job.workload.offload_modules, plan.modules)
     base: tuple[Num, Num] = frozen_bytes(job, ops) if job.lora else (0.0, 0.0)

@@ -50,7 +50,13 @@ def test_activations_on_rank_0(schedule: str, batches: float) -> None:
 
 
 def test_what_a_weight_gradient_needs() -> None:
-    """32 bytes per token and hidden unit of a GPT layer (Qi 2024, arXiv:2401.10241, 2.3)."""
+    """32 bytes per token and hidden unit of a GPT layer (Qi 2024, arXiv:2401.10241, 2.3).
+
+    On four ranks a quarter but for inputs of q, k, v and up (4), and gradients of the outputs of projection and down
+    (4), of which sequence parallelism scatters the inputs.
+    """
     model = job("gpt3-175b", "8xA100", seq=2048, batch=8).model
-    share = Share(1.0, 2048.0)
-    assert late_bytes(operators(structure(model).kinds[0], share), 2.0) == pytest.approx(32 * 2048 * model.hidden)
+    for tp, sp, each in ((1.0, 0.0, 32), (4.0, 0.0, 14), (4.0, 1.0, 11)):
+        share = Share(1.0, 2048.0, tp=tp, sp=sp)
+        late = late_bytes(operators(structure(model).kinds[0], share), share, model.hidden)
+        assert late == pytest.approx(each * 2048 * model.hidden)
