@@ -69,11 +69,16 @@ HALF_GRADIENTS = ("Megatron-Bridge",)
 """How `framework` begins where published runs keep and reduce gradients in bf16 (grad_reduce_in_fp32 = False in
 NVIDIA-NeMo/Megatron-Bridge perf_recipes/_common.py); other rows say so in their notes."""
 
-VERSIONS: tuple[tuple[str, str, str, float], ...] = (
+VERSIONS: tuple[tuple[str, str, str, float | bool], ...] = (
     # torchtitan compiles its loss since 2025 (config/configs.py CompileConfig.components): logits and their gradient
     ("torchtitan", "torchao 0.13", "logits_bytes", 4.0),
+    # silu(gate), up + its offset and their product, each a kernel's output (Megatron-LM core/transformer/mlp.py, glu)
+    ("Primus", "unfused SwiGLU", "unfused_gate", 3.0),
+    # disable_parameter_transpose_cache = True (NVIDIA-NeMo/Megatron-Bridge perf_recipes/llama/h100/llama3.py, SFT)
+    ("Megatron-Bridge", "full fine-tuning (SFT)", "transposed_weights", False),
 )
-"""(how `framework` begins, what `notes` contain, a field of Framework, its value) in versions later than the preset."""
+"""(how `framework` begins, what `notes` contain, a field of Framework, its value) where a run's settings differ from
+the preset's."""
 
 FUSED_LOSS = ("Megatron-Bridge",)
 """How `framework` begins where published runs have Transformer Engine's loss (cross_entropy_fusion_impl = "te" in
@@ -169,6 +174,13 @@ _LLAMA: dict[str, Any] = {
     "dropout": False,
 }
 
+_PRIMUS = {"memory_tool": "nvidia-smi", "memory_unit": "GiB"}
+"""All of the device's memory in use, over 1024**3 (AMD-AGI/Primus patches/training_log/print_rank_last_patches.py)."""
+
+_BRIDGE = {"memory_tool": "allocated", "memory_unit": "GB"}
+"""PyTorch's peak of allocated bytes over 1e9 (NVIDIA-NeMo/Megatron-Bridge training/utils/train_utils.py report_memory;
+skills/nemo-mbridge-perf-activation-recompute: by what is allocated, not by what is reserved)."""
+
 DEFAULT_SHAPES = {"yes": _LLAMA, "no": _GPT, "": _GPT}
 """By `gated_mlp`: gated models follow Llama, the others Megatron's GPT, dropout 0.1 and tied embeddings included."""
 
@@ -203,8 +215,17 @@ SOURCES: dict[str, Facts] = {
     "simumax": Facts(routing={"dense_layers": 1}),
     "automodel": _AUTOMODEL,
     "automodelx": _AUTOMODEL,
-    # its "even" routing sends all eight copies of a token to experts of one rank of eight
-    "primusq": Facts(routing={"groups": 8, "top_groups": 1}),
+    # its "even" routing sends all eight copies of a token to experts of one rank of eight; its configuration has bf16
+    # gradients and moments and Transformer Engine's loss (AMD-AGI/Primus examples/megatron/configs/MI355X)
+    "primusq": Facts(
+        routing={"groups": 8, "top_groups": 1},
+        row=_PRIMUS | {"gradient_bytes": "2", "optimizer": "adam-bf16-moments", "loss": "fused"},
+    ),
+    "primusv2": Facts(row=_PRIMUS),
+    "mbskill": Facts(row=_BRIDGE),
+    # device memory used, in MB of 2**20 bytes over 1,000 (Megatron-LM training/utils/common_utils.py report_memory):
+    # at 189.25 of them a run went out of memory on GB200, which has 189,471 MiB
+    "mfsdp": Facts(row={"memory_tool": "nvidia-smi", "memory_unit": "1000 MiB"}),
     # torchtitan runs scaled_dot_product_attention
     "tt": Facts(row={"flash_attention": "yes", "sequence_parallel": "yes"}),
 }
@@ -220,6 +241,8 @@ MENDED: tuple[tuple[str, dict[str, str], dict[str, str]], ...] = (
     # steps of one ablation, each on top of those before: CUDA graphs come with the sixth
     ("dsv3abl-0[1-5]", {}, {"cuda_graphs": "none"}),
     ("dsv3abl-", {"cuda_graphs": ""}, {"cuda_graphs": "partial"}),
+    # the same: Transformer Engine's loss comes with the sixth (AMD-AGI/Primus examples/moe_package)
+    ("primusv2-0(0[6-9]|10)", {}, {"loss": "fused"}),
 )
 """How an id begins (a pattern), cells of its row, and cells that its source has otherwise."""
 

@@ -9,6 +9,7 @@
 | gpu, n_gpus, gpus_per_node, interconnect | machine |
 | tp, pp, vp, dp, cp, ep, etp, sequence_parallel, zero_stage, schedule, micro_batch, recompute | plan |
 | recompute_modules, dispatcher, overlap, cuda_graphs (none, partial, full) | plan |
+| memory_tool, memory_unit | of a peak: nvidia-smi, reserved, allocated; GiB, GB, 1000 MiB |
 | existing_id | of the row of another file that this one tells more fully |
 | seq_len, global_batch, precision, flash_attention, framework | job |
 | metric, value | iter_seconds, tokens_per_sec_per_gpu, tflops_per_gpu_*, peak_mem_gb, fit |

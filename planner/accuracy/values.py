@@ -28,7 +28,7 @@ def measured(row: Row, job: Job) -> dict[str, Any]:
     if value is None or not 0 < value < LARGEST:
         raise Unusable(f"{metric[:40]}: no value")
     if metric == "peak_mem_gb":
-        return {"peak": value * GIB, "tool": _tool(row), "rank": _rank(row)}
+        return {"peak": value * _unit(row), "tool": _tool(row), "rank": _rank(row)}
     return {"step": _seconds(row, job, metric, value)}
 
 
@@ -82,12 +82,38 @@ def megatron_flops(job: Job) -> float:
     return (linear + square) / 2.0
 
 
+UNITS = {"": GIB, "GiB": GIB, "GB": 1e9, "1000 MiB": 1000.0 * GIB / 1024.0}
+"""Bytes of `memory_unit`."""
+
+TOOLS = ("nvidia-smi", "reserved", "allocated")
+"""What `memory_tool` may say: all of the device in use, what PyTorch's allocator holds, what tensors take."""
+
+
+def _unit(row: Row) -> float:
+    """Bytes that a value of 1 means.
+
+    Raises:
+        Unusable: no unit of this name.
+    """
+    said = row.get("memory_unit", "")
+    if said not in UNITS:
+        raise Unusable(f"memory_unit {said[:20]!r} is none of {', '.join(filter(None, UNITS))}")
+    return UNITS[said]
+
+
 def _tool(row: Row) -> str:
-    """What read the memory; torchtitan prints the allocator's reserved peak."""
-    for words, tool in (("nvidia-smi", "nvidia-smi"), ("reserved", "reserved"), ("allocated", "allocated")):
-        if words in row.get("notes", ""):
-            return tool
-    return "reserved" if row.get("framework", "").startswith("torchtitan") else ""
+    """What read the memory: the column, else the notes; torchtitan prints the allocator's reserved peak.
+
+    Raises:
+        Unusable: no tool of this name.
+    """
+    if said := row.get("memory_tool", ""):
+        if said not in TOOLS:
+            raise Unusable(f"memory_tool {said[:20]!r} is none of {', '.join(TOOLS)}")
+        return said
+    noted = next((tool for tool in TOOLS if tool in row.get("notes", "")), "")
+    usual = "reserved" if row.get("framework", "").startswith("torchtitan") else ""
+    return noted or usual
 
 
 def _rank(row: Row) -> str:

@@ -207,6 +207,24 @@ class TestValues:
         one = case(metric="peak_mem_gb", value="37.5", notes="torch max_memory_allocated in GiB, first stage")
         assert (one.tool, one.rank) == ("allocated", "first")
 
+    def test_units_of_memory(self) -> None:
+        """62.166 GiB and 66.75 GB are one reading (Megatron-Bridge); 189.471 thousand MiB are a GB200's 185.03 GiB."""
+        peak = {"metric": "peak_mem_gb", "memory_tool": "allocated"}
+        one = case(value="66.75", memory_unit="GB", **peak)
+        assert one.peak is not None and one.peak / GIB == pytest.approx(62.166, abs=1e-3) and one.tool == "allocated"
+        other = case(value="189.471", memory_unit="1000 MiB", **peak)
+        assert other.peak is not None and other.peak / GIB == pytest.approx(185.03, abs=5e-3)
+        for cell in ({"memory_unit": "MB"}, {"memory_tool": "psutil"}):
+            with pytest.raises(Unusable, match="is none of"):
+                case(value="1", **peak | cell)
+
+    def test_units_of_sources(self) -> None:
+        """What a source's column means is known of the source."""
+        of = {"metric": "peak_mem_gb", "value": "50"}
+        read = {name: case(id=f"{name}-001", **of) for name in ("mbskill", "mfsdp", "primusv2", "paper")}
+        assert [one.tool for one in read.values()] == ["allocated", "nvidia-smi", "nvidia-smi", ""]
+        assert [one.peak for one in read.values()] == [50e9, 50e3 * 2**20, 50 * GIB, 50 * GIB]
+
     def test_verdict(self) -> None:
         assert case(metric="fit", value="oom").fit == "oom"
         assert case(metric="fit", value="ok").fit == "fits"
