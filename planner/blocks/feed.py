@@ -7,9 +7,15 @@ from dataclasses import replace
 from planner.blocks.operator import Operator, Product, Share, Stream, Traffic
 from planner.blocks.record import Dense, Experts
 from planner.plan import Num
+from planner.schema.formats import STORED
 
 SHARED = ("moe", "shared_experts")
 """Recompute modules that run the shared part again."""
+
+
+ROUTED = 2.0 * STORED["fp32"] + 1.0
+"""Bytes per token and expert that a router keeps: its scores and those of the balancing loss in fp32, a mask of who got
+the token (Megatron-LM core/transformer/moe/moe_utils.py)."""
 
 
 def dense(
@@ -70,8 +76,9 @@ def experts(feed: Experts, hidden: int, share: Share) -> tuple[Operator, ...]:
     gathered = Traffic("etp", "all_reduce", share.activation * routed * hidden)
     held = feed.count * (wide + 1 if feed.bias else wide)
     router = Product(t, feed.count, wide, fused=0, wide=True)
+    scored = ROUTED * t / share.shard * feed.count if share.plain else 0.0
     return (
-        Operator("router", "router", router, weights=float(held), modules=("moe",)),
+        Operator("router", "router", router, float(held), saved=scored, modules=("moe",)),
         *(_between(wide, hidden, share) if feed.latent else ()),
         Operator(
             "dispatch",

@@ -9,14 +9,16 @@ import numpy as np
 from planner.blocks.attention import core, projection
 from planner.blocks.operator import Cache, Core, Operator, Product, Share, Stream, Traffic
 from planner.blocks.record import Indexer, Latent
+from planner.plan import Num
 from planner.schema.formats import STORED
 
 
 def operators(mixer: Latent, hidden: int, share: Share) -> tuple[Operator, ...]:
     """Down to the latents (copied on every tp rank), up to this rank's heads, core, output product.
 
-    With sequence parallelism each rank brings its own tokens down and keeps their latents; what tp gathers before the
-    products up are latents instead of hidden states (Megatron-LM core/transformer/multi_latent_attention.py).
+    Latents are kept before their norm and behind it. With sequence parallelism each rank brings its own tokens down and
+    keeps theirs; what tp gathers before the products up are latents instead of hidden states (Megatron-LM
+    core/transformer/multi_latent_attention.py).
     """
     t, heads = share.tokens, mixer.heads / share.tp
     own = t / share.shard
@@ -36,7 +38,7 @@ def operators(mixer: Latent, hidden: int, share: Share) -> tuple[Operator, ...]:
             "attention",
             Product(t, up, mixer.kv_rank),
             weights=mixer.kv_rank * up,
-            saved=share.activation * t * heads * (mixer.head_dim + mixer.value),
+            saved=share.activation * t * heads * (mixer.head_dim + mixer.value) + _normed(share, mixer.kv_rank),
             modules=("mla_up_proj",),
             feeds="core_attn",
         ),
@@ -50,6 +52,11 @@ def operators(mixer: Latent, hidden: int, share: Share) -> tuple[Operator, ...]:
         *core(mixer, share, heads),
         replace(projection(share, hidden, heads * mixer.value, False), traffic=_joined(mixer, hidden, share)),
     )
+
+
+def _normed(share: Share, rank: int) -> Num:
+    """Bytes of a latent behind its norm, an operand that the weight gradient of the product up reads."""
+    return share.operand * share.tokens / share.shard * rank if share.plain else 0.0
 
 
 def _joined(mixer: Latent, hidden: int, share: Share) -> tuple[Traffic, ...]:
@@ -115,7 +122,7 @@ def _queries(mixer: Latent, hidden: int, share: Share) -> tuple[Operator, ...]:
             "attention",
             Product(share.tokens, width, rank),
             weights=rank * width,
-            saved=kept,
+            saved=kept + _normed(share, rank),
             modules=("mla_up_proj",),
             feeds="core_attn",
         ),

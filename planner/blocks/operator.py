@@ -46,7 +46,8 @@ class Share:
         skew: tokens that the fullest rank of experts gets, over their mean.
         dispatcher: how tokens reach experts; overlap: beside the computation of another micro-batch; apart: experts run
             one after the other; softmax: bytes of a score that its softmax keeps beside the format of activations.
-        plain: biases of experts are added by plain operations, as trainers do, not in the products' own kernel.
+        plain: as trainers run it: biases of experts are added by plain operations, not in the products' own kernel;
+            what only a backward pass or a balancing loss reads is kept.
         images: what a vision tower sees.
     """
 

@@ -74,12 +74,14 @@ def _moved(recipe: Recipe, elements: Num, written: int) -> Num:
     return (passes * size(recipe.activations) + written * size(recipe.products.forward)) * elements
 
 
-def resident_bytes(accelerator: Accelerator, recipe: Recipe, primary: bool) -> float:
+def resident_bytes(accelerator: Accelerator, recipe: Recipe, primary: bool, transposed: bool = True) -> float:
     """Bytes per weight of narrow products beside a 16-bit one: its narrow copies, which stay for the whole step.
 
-    Primary ones replace the 16-bit weight: fp8 on Hopper, 2 * 1 + 0 = 2 bytes more, 2 * 1 - 2 = 0 in its place.
+    Primary ones replace the 16-bit weight: fp8 on Hopper, 2 * 1 + 0 = 2 bytes more, 2 * 1 - 2 = 0 in its place; where
+    the `transposed` copy is made anew each time, 1 and -1.
     """
-    narrow = copies(accelerator, recipe) * size(recipe.products.forward)
+    kept = copies(accelerator, recipe)
+    narrow = (kept if transposed else min(kept, 1)) * size(recipe.products.forward)
     return narrow - size(recipe.weights) if primary and recipe.primary else narrow
 
 

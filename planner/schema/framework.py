@@ -107,7 +107,9 @@ class Framework(Profile):
             its passes move each (0: as many).
         adapter_saved: bytes per element of the input that every adapter keeps a copy of (0: it shares the layer's);
             adapter_sharded: further ones from ZeRO-2 on, where each is a sharded unit of its own.
-        unfused_gate: gated feed-forwards keep their activation's output beside its product with the other half.
+        unfused_gate: tensors that a gated feed-forward keeps beside its product's output where activation and gate are
+            kernels of their own: 1 the activation's output.
+        transposed_weights: weights of narrow products that are read along both sides keep both copies for the step.
         fp32_stream: norms of a quantized base are made fp32 below ZeRO-3 (PEFT utils/other.py
             prepare_model_for_kbit_training), and with them what lies between linear layers, which return their input's
             format (bitsandbytes).
@@ -181,7 +183,8 @@ class Framework(Profile):
     norm_bytes: PerItem = 0.0
     adapter_saved: PerItem = 0.0
     adapter_sharded: PerItem = 0.0
-    unfused_gate: bool = False
+    unfused_gate: PerItem = 0.0
+    transposed_weights: bool = True
     fp32_stream: bool = False
     keeps_cache: bool = False
     experts_apart: bool = False

@@ -147,4 +147,5 @@ def unfused_bytes(job: Job, ops: Sequence[Operator]) -> Num:
     if not job.framework.unfused_gate:
         return 0.0
     gates = (op.work for op in ops if op.name.endswith(" up") and isinstance(op.work, Product) and op.work.fused == 2)
-    return STORED["bf16"] * sum((w.count * w.m * w.n / 2.0 for w in gates), start=0.0)
+    each = STORED["bf16"] * job.framework.unfused_gate
+    return each * sum((w.count * w.m * w.n / 2.0 for w in gates), start=0.0)

@@ -262,7 +262,8 @@ def states(job: Job, plan: Plan, row: HeldRow, shards: Shards) -> States:
         dense, expert = row.held.adapters, 0.0
         weights = weights + each.weight * dense
     if present(row.held.narrow):
-        copies = resident_bytes(job.cluster.accelerator, job.recipe, job.workload.fp8_param_gather)
+        primary, both = job.workload.fp8_param_gather, framework.transposed_weights
+        copies = resident_bytes(job.cluster.accelerator, job.recipe, primary, both)
         weights = weights + np.where(plan.zero >= 3, 0.0, copies * row.held.narrow)[()]
     if job.workload.offload == "parameters":
         weights = np.where(plan.zero >= 3, 0.0, weights)[()]

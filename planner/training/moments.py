@@ -32,6 +32,8 @@ from planner.formula import formula
 from planner.frozen import frozen
 from planner.plan import Num, Plan, Truth, largest_of
 from planner.schedules.fullest import State
+from planner.schema.formats import STORED
+from planner.schema.recipe import size
 from planner.stages import present
 from planner.training.job import Job
 from planner.training.memory import HeldRow, Shards, States, divided, held_rows, lone, shards_of, state_bytes, states
@@ -309,16 +311,20 @@ def _temporaries(job: Job, plan: Plan, row: HeldRow, shards: Shards) -> Num:
 
     PyTorch's Adam keeps one temporary of a moment's size for all parameters at once (foreach; torch/optim/adam.py);
     DeepSpeed turns 16-bit gradients into fp32: of a rank's whole shard (runtime/zero/stage_1_and_2.py), under ZeRO-3 of
-    at most `sub_group_size` parameters (stage3.py).
+    at most `sub_group_size` parameters (stage3.py). Weights kept in 8 bit alone are cast by way of 16 bit, all of a
+    shard first (TransformerEngine pytorch/tensor/utils.py, cast_master_weights_to_fp8).
     """
     framework, each = job.framework, state_bytes(job)
     if job.workload.offload in ("optimizer", "parameters"):
         return 0.0
-    more = each.moments / 2.0 if framework.foreach else 0.0
+    more: Num = each.moments / 2.0 if framework.foreach else 0.0
     if framework.upcasts and each.master and each.gradient < FP32:
         more = more + FP32
-    if not more:
+    cast = _cast(job)
+    if not (more or cast):
         return 0.0
+    if cast:
+        more = more + cast * row.held.narrow / np.maximum(row.held.dense + row.held.expert, 1.0)
     mine = updated(job, row, shards)
     most = np.where(plan.zero >= 3, framework.sub_group or np.inf, np.inf)[()]
     return more * np.minimum(mine, most)
@@ -331,3 +337,9 @@ def updated(job: Job, row: HeldRow, shards: Shards) -> Num:
     if job.lora:
         return row.held.adapters / shards.optimizer[0]
     return divided(1.0, row.held.dense, row.held.expert, shards.optimizer)
+
+
+def _cast(job: Job) -> float:
+    """Bytes of the 16-bit copy through which an update casts a weight that is kept and sent in 8 bit alone."""
+    primary = job.recipe.primary if job.workload.fp8_param_gather and not job.framework.shard_is_master else None
+    return size(job.recipe.weights) if primary is not None and size(primary.gathered) < STORED["bf16"] else 0.0

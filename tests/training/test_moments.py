@@ -48,6 +48,16 @@ def test_the_update_of_sharded_masters() -> None:
     assert MOMENTS[int(peak_memory(of, plan).moment)] == "optimizer step"
 
 
+@pytest.mark.parametrize(("recipe", "copy"), [("fp8-current", 2), ("mxfp8", 0), ("bf16", 0)])
+def test_the_update_of_8_bit_weights(recipe: str, copy: int) -> None:
+    """4 of fp32 gradients, and 2 of a copy in 16 bit of what is kept in 8 bit alone: the matrices of 32 layers."""
+    matrices = 32 * 4096 * (4096 + 2 * 1024 + 4096 + 3 * 14336)
+    plain = tuned("megatron-core-tuned", "8xB200")
+    work = plain.workload.model_copy(update={"precision": recipe, "fp8_param_gather": recipe != "bf16"})
+    found = at(replace(plain, workload=work), Plan(dp=8, zero=1))["optimizer step"]
+    assert float(found.buffers) == pytest.approx((4 * LLAMA3 + copy * matrices) / 8)
+
+
 @pytest.mark.parametrize(("gpus", "taken"), [(8, 1e9), (64, LLAMA3 / 64)])
 def test_deepspeed_updates_a_group_at_a_time(gpus: int, taken: float) -> None:
     """16 bytes over the ranks; 4 of fp32 gradients (and 4 of foreach) for at most 1e9 parameters."""

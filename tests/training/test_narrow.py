@@ -21,7 +21,7 @@ from planner.errors import PlannerError, UnknownName
 from planner.plan import Plan
 from planner.questions.ask import ask
 from planner.schema.formats import STORED
-from planner.schema.recipe import Recipe
+from planner.schema.recipe import Recipe, size
 from planner.training.estimate import estimate
 from planner.training.job import Job
 from planner.training.layer import share_of
@@ -160,6 +160,7 @@ def test_weights_below_16_bit(name: str, gpus: str, beside: float, instead: floa
     part, recipe = cluster(gpus).accelerator, packaged_recipe(name)
     assert resident_bytes(part, recipe, False) == beside
     assert resident_bytes(part, recipe, True) == instead
+    assert resident_bytes(part, recipe, True, transposed=False) == size(recipe.products.forward) - 2.0
     assert (gathered_bytes(recipe, False), gathered_bytes(recipe, True)) == (0.0, wire)
 
 
