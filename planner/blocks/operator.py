@@ -22,12 +22,18 @@ class Images:
     """What a vision tower sees.
 
     Attributes:
-        count: images of a sequence; patches: of each; split: the tower is, over tp (else every rank has all of it).
+        count: images of a sequence; patches: of each.
+        heads: of a tower that is split over tp where it divides them; 0: every rank has all of it.
     """
 
-    count: Num = 0.0
-    patches: Num = 1.0
-    split: bool = True
+    count: float = 0.0
+    patches: float = 1.0
+    heads: int = 0
+
+    def ranks(self, tp: Num) -> Num:
+        """Ranks that the tower is split over."""
+        whole = self.heads > 0 and np.floor(self.heads / tp) * tp == self.heads
+        return np.where(whole, tp, 1.0)[()]
 
 
 TEXT = Images()

@@ -1,7 +1,7 @@
 """Vision towers: patches, layers of attention that sees both ways (Dosovitskiy 2020, arXiv:2010.11929), projectors.
 
-A tower's layer is a block like any other, of other tokens: those of `Share.images`. It is as whole on every rank of cp
-and without sequence parallelism, and over tp where a framework splits it (NVIDIA-NeMo/Megatron-Bridge
+A tower's layer is a block like any other, of other tokens: those of `Share.images`. Every rank of cp has all images,
+without sequence parallelism; over tp it is split where a framework does so (NVIDIA-NeMo/Megatron-Bridge
 models/qwen_vl/modelling_qwen3_vl/transformer_config.py, get_vision_model_config).
 """
 
@@ -59,8 +59,7 @@ def seen(kind: Kind, share: Share) -> Share:
         return share
     of = share.images
     tokens = of.patches / kind.merge**2 if isinstance(kind, Projection) else of.patches + kind.class_tokens
-    tp = share.tp if of.split else 1.0
-    return replace(share, b=share.b * of.count, seq=tokens, tp=tp, cp=1.0, ep=1.0, etp=1.0, sp=0.0)
+    return replace(share, b=share.b * of.count, seq=tokens, tp=of.ranks(share.tp), cp=1.0, ep=1.0, etp=1.0, sp=0.0)
 
 
 def idle(kind: Kind, share: Share) -> bool:

@@ -112,6 +112,13 @@ class Request:
     optimizer: Annotated[
         str, asks(_JOB, "--optimizer", says="adam, adam-bf16, adam-8bit, adam-paged, adafactor, muon, sgd ...")
     ] = "adam"
+    images: Annotated[int, asks(_JOB, "--images", says="Images of every sequence, for a vision tower")] = 0
+    image_size: Annotated[
+        int | None, asks(_JOB, "--image-size", says="Pixels of an image's sides (default: the tower's own, or 1024)")
+    ] = None
+    tower: Annotated[
+        str, asks(_JOB, "--tower", says="Vision tower: trained, projector (that alone is), frozen or absent")
+    ] = "trained"
     offload: Annotated[str, asks(_JOB, "--offload", says="none, optimizer, parameters or activations")] = "none"
     offload_layers: Annotated[
         int, asks(_JOB, "--offload-layers", says="Layers of a rank that offload activations; 0: all")

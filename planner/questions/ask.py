@@ -89,9 +89,9 @@ def ask(
 ) -> Question:
     """Look up the names, fill in the defaults and check the counts.
 
-    `options` are those of `EXPERTS`, offload_layers, offload_modules, and as "4" or "2..8" tp, cp, ep, etp, pp, dp,
-    dp_replicate, v, zero, sp, head, expert_overlap and recompute_layers. `network` and an open `library` go before the
-    node's own and `profiles`.
+    `options` are those of `EXPERTS`, `AWAY` and `SEEING`, and as "4" or "2..8" tp, cp, ep, etp, pp, dp, dp_replicate,
+    v, zero, sp, head, expert_overlap and recompute_layers. `network` and an open `library` go before the node's own and
+    `profiles`.
 
     Raises:
         PlannerError: whatever is wrong with the question.
@@ -102,13 +102,13 @@ def ask(
     narrow = {"fp8_param_gather": fp8_param_gather, "bf16_first": bf16_first, "bf16_last": bf16_last}
     chosen: dict[str, Any] = narrow | {"attention": attention, "method": method, "optimizer": optimizer}
     modules, dispatcher, experts = _experts(options)
-    away = _offloaded(offload, options.pop("offload_layers", None), options.pop("offload_modules", None))
+    away, seeing = _offloaded(offload, *(options.pop(name, None) for name in AWAY)), _seeing(options)
     trained = adapters(method, lora_rank, options.pop("lora_targets", None), options.pop("base", None))
     recipe = library.recipe(precision or default_precision(cluster.value)).value
     ranges = {n: parse_range(n, text) for n, text in (options | {"b": micro_batch}).items() if text is not None}
     said = (global_batch, batch_tokens, gradient_accumulation_steps, seq or default_sequence(shape.value))
     batch, reckoned = sequences(*said, cluster.value.gpus, ranges)
-    chosen |= away | {"loss": loss, "context": cp_comm, "precision": recipe.name} | trained | experts
+    chosen |= away | seeing | {"loss": loss, "context": cp_comm, "precision": recipe.name} | trained | experts
     workload, defaults = _workload(shape.value, cluster.value, seq, batch, chosen, preset.value.tunes)
     check_schedules(preset.value)
     job = kept_free(Job(shape.value, cluster.value, workload, preset.value, recipe), margin, strict_fit)
@@ -135,6 +135,10 @@ def _experts(options: dict[str, Any]) -> tuple[str | None, str | None, dict[str,
     return modules, dispatcher, fields
 
 
+AWAY = ("offload_layers", "offload_modules")
+"""Options of activations in host memory."""
+
+
 def _offloaded(offload: str, layers: int | None, modules: str | None) -> dict[str, Any]:
     """What lives in host memory, as fields of Workload; naming modules means their activations.
 
@@ -148,6 +152,16 @@ def _offloaded(offload: str, layers: int | None, modules: str | None) -> dict[st
         beside = "--offload-layers" if layers else f"--offload {offload:.40}"
         raise PlannerError(f"--offload-modules is of --offload activations, not of {beside}", "leave out one")
     return {"offload": "activations", "offload_modules": tuple(name for name in OFFLOADED if name in named)}
+
+
+SEEING = ("images", "image_size", "tower")
+"""Options of a vision tower."""
+
+
+def _seeing(options: dict[str, Any]) -> dict[str, Any]:
+    """Fields of Workload, taken out of the options where they are given."""
+    given = {name: options.pop(name, None) for name in SEEING}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _bounds(

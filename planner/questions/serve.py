@@ -239,6 +239,8 @@ def confidence(job: ServeJob) -> tuple[str, ...]:
         said.append(f"{part} has no {wanted} products: {job.engine.name} widens weights inside its kernels (Marlin)")
     if beyond := beyond_attention(job.model):
         said.append(f"low confidence: no inference runs of {beyond} were at hand")
+    if job.model.tower is not None:
+        said.append("the vision tower's weights lie on every stage; the time that it takes for images is not modelled")
     if job.model.moe is not None:
         said.append("low confidence: mixtures of experts are off by 17 to 27 % on measured runs")
     if job.engine.trust != "measured":

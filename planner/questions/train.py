@@ -173,8 +173,9 @@ def caveats(job: Job, bounds: Bounds) -> tuple[str, ...]:
         said.append(f"the preset {job.framework.name} holds assumed constants")
     if job.model.moe is not None:
         said.extend(_expert_caveats(job, bounds))
-    if job.model.text_only:
+    if job.model.text_only and job.model.tower is None:
         said.append(f"{job.model.name}: its text decoder only, without the encoders of images or sound before it")
+    said.extend(_tower_caveats(job))
     if beyond := beyond_attention(job.model):
         said.append(f"{beyond}: their times were never held against runs")
     if searches_context(job, bounds):
@@ -200,6 +201,23 @@ def _expert_caveats(job: Job, bounds: Bounds) -> Iterator[str]:
         yield "experts: no CUDA graphs; --cuda-graphs partial or full takes the host's part out of a layer"
     if bounds.dispatchers is None and (used := usual_dispatcher(job)) in ONE_COPY:
         yield f"experts: tokens are sent by {used}, which has to be installed; --dispatcher alltoall needs nothing"
+
+
+def _tower_caveats(job: Job) -> Iterator[str]:
+    """What a vision tower sees, and what is not known of it."""
+    of, work = job.model.tower, job.workload
+    if of is None:
+        return
+    if job.model.text_only:
+        yield f"{job.model.name}: without the encoder of sound before it"
+    if not work.images:
+        yield "no image is in the batch (--images): the vision tower takes memory, and no time"
+        return
+    each = of.tokens(work.image_size)
+    size = f"brought to {of.image}" if of.image else f"{work.image_size:,}"
+    taken = f"{work.images * each:,} of the {work.seq:,} tokens of a sequence"
+    yield f"images of {size} pixels a side are {each:,} tokens each, {taken}; videos are not modelled"
+    yield "vision towers: their times and activations were never held against runs"
 
 
 def _schedule_caveats(job: Job, bounds: Bounds) -> Iterator[str]:

@@ -22,6 +22,7 @@ def traced_job(job: Job) -> Job:
     batch = {
         "seq": fact(job.workload.seq, "s", "tokens"),
         "global_batch": fact(job.workload.global_batch, "B", "sequences"),
+        "images": fact(job.workload.images, "images"),
     }
     return replace(
         job,

@@ -61,7 +61,7 @@ class Framework(Profile):
         schedules: names of the schedules that it runs, the plainest first; "all" adds every one that trains.
         zero, zero_with_pipeline: what it can run (highest ZeRO stage beside PP > 1).
         uneven_layers: places layer counts that PP does not divide; layouts: is told stage by stage what each holds.
-        splits_tower: a vision tower is split over tp; else every tp rank has all of it.
+        splits_tower: a vision tower is split over tp where that divides its heads; else every tp rank has all of it.
         hybrid_shard: can keep several copies of the sharded states (HSDP).
         attention: flash kernel that "flash" means, by generation of the accelerator.
         context: ways in which its context-parallel ranks trade keys and values (`planner.cost.context`).

@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from planner.blocks.operator import Cache, Core, Logits, Operator, Product, Scan, Stream, Traffic
-from planner.blocks.record import Experts, Head, Kind
+from planner.blocks.record import Experts, Head, Kind, Seeing
 from planner.cost import collectives, dispatch
 from planner.cost import operators as kernels
 from planner.cost.collectives import Group
@@ -94,7 +94,10 @@ def stage(job: ServeJob, plan: Plan, tokens: Tokens) -> Work:
     step = Step(job, plan, tokens, _scale(job, plan, tokens.all), tokens.prefill / tokens.all, *groups(job, plan))
     last = replace(step, scale=_scale(job, plan, tokens.decode + tokens.prefill / job.workload.fresh))
     kinds = zip(job.structure.kinds, pieces(job, plan), strict=True)
-    works = [_kind(last if isinstance(kind, Head) else step, kind, ops) for kind, ops in kinds]
+    works = [
+        Work() if isinstance(kind, Seeing) else _kind(last if isinstance(kind, Head) else step, kind, ops)
+        for kind, ops in kinds
+    ]
     held = [row.sum(works, Work()) for row in stages(job, plan)]
     return reduce(_slower, held)
 

@@ -8,7 +8,7 @@ from functools import wraps
 from typing import TypeVar
 
 from planner.blocks import operators
-from planner.blocks.operator import Operator, Share, Stream
+from planner.blocks.operator import TEXT, Images, Operator, Share, Stream
 from planner.cost import collectives
 from planner.cost.collectives import Group
 from planner.plan import Num, Plan
@@ -49,8 +49,15 @@ def pieces(job: ServeJob, plan: Plan) -> tuple[tuple[Operator, ...], ...]:
     """
     each = job.element
     one = Share(1.0, span(job), plan.tp, ep=plan.ep, etp=width(plan) / plan.ep, padded=False)
-    one = replace(one, activation=each, operand=each, dispatched=each)
+    one = replace(one, activation=each, operand=each, dispatched=each, images=_unseen(job))
     return tuple(tuple(map(_fused, operators(kind, one))) for kind in job.structure.kinds)
+
+
+def _unseen(job: ServeJob) -> Images:
+    """No image; engines split a tower as they split what is behind it, and have all of it where its heads do not go up
+    (vllm-project/vllm model_executor/models/qwen2_5_vl.py, config/multimodal.py: mm_encoder_tp_mode).
+    """
+    return Images(heads=job.model.tower.heads) if job.model.tower else TEXT
 
 
 SUMMED = 0.25
@@ -68,9 +75,15 @@ def _fused(op: Operator) -> Operator:
 def stages(job: ServeJob, plan: Plan) -> tuple[Row, ...]:
     """What neighbouring pipeline ranks hold, as vLLM lays layers out: those that do not divide are spared at the ends.
 
-    vllm-project/vllm distributed/utils.py, get_pp_indices.
+    vllm-project/vllm distributed/utils.py, get_pp_indices. A vision tower is on every stage (the same,
+    model_executor/models/qwen2_5_vl.py).
     """
-    return rows(job.structure, plan)
+    of = job.structure
+    found = rows(of, plan)
+    if not of.tower:
+        return found
+    everywhere = tuple(map(float, of.tower))
+    return tuple(replace(row, counts=(*row.counts[: of.ends], *everywhere)) for row in found)
 
 
 @once

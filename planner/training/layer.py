@@ -108,7 +108,8 @@ def images(job: Job) -> Images:
     of, work = job.model.tower, job.workload
     if of is None:
         return TEXT
-    return Images(1.0 * work.images, 1.0 * of.patches(int(work.image_size)), job.framework.splits_tower)
+    heads = of.heads if job.framework.splits_tower else 0
+    return Images(1.0 * work.images, 1.0 * of.patches(int(work.image_size)), heads)
 
 
 def pieces(job: Job, plan: Plan) -> tuple[Piece, ...]:

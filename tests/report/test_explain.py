@@ -38,6 +38,9 @@ MODELS = (
 )
 """Dense, with learned positions, of experts, with latent attention, windowed in part and throughout."""
 
+SEEING = ("qwen2.5-vl-7b", "qwen3-vl-30b-a3b", "gemma3-4b")
+"""Of those with a vision tower."""
+
 
 def value(line: Line) -> float:
     """What the printed formula gives for the printed variables."""
@@ -54,7 +57,7 @@ def lines(of: Job, plan: Plan) -> list[Line]:
     return explanation(ranked(of, plan), 1e12)
 
 
-def drawn(seed: int) -> tuple[Job, Plan]:
+def drawn(seed: int, models: tuple[str, ...] = MODELS) -> tuple[Job, Plan]:
     """A random job and a plan for it."""
     pick = random.Random(seed)
     method = pick.choice(("full", "full", "lora"))
@@ -72,7 +75,11 @@ def drawn(seed: int) -> tuple[Job, Plan]:
         workload["precision"] = pick.choice(("bf16", "fp8", "fp8-current", "fp8-blockwise"))
         if workload["precision"] != "bf16":
             workload |= {"fp8_param_gather": pick.choice((False, True)), "bf16_first": pick.choice((0, 1))}
-    of = job(pick.choice(MODELS), cluster, preset, seq=2048 * pick.choice((1, 2, 4)), batch=256, **workload)
+    name = pick.choice(models)
+    if models is SEEING:
+        workload |= {"images": pick.choice((0, 1, 2)), "image_size": pick.choice((224, 512))}
+        workload["tower"] = pick.choice(("trained", "projector", "frozen"))
+    of = job(name, cluster, preset, seq=2048 * pick.choice((1, 2, 4)), batch=256, **workload)
     tp, pp, cp = (pick.choice((1, 1, 2, 4)) for _ in range(3))
     left = max(of.cluster.gpus // (tp * pp * cp), 1)
     spread = [(ep, etp) for ep in (1, 2, 4) for etp in (1, 2, 4) if left * cp * tp % (ep * etp) == 0]
@@ -116,11 +123,24 @@ def test_every_formula_gives_its_number(seed: int) -> None:
     assert values["memory", f"peak, rank {int(now.rank)}"] == pytest.approx(float(now.memory.total), rel=1e-12)
 
 
+@pytest.mark.parametrize("seed", range(60))
+def test_every_formula_of_a_tower_gives_its_number(seed: int) -> None:
+    """The same of 60 jobs whose model sees, with and without images, trained in whole, in part or not at all."""
+    of, plan = drawn(seed, SEEING)
+    now, found = estimate(of, plan), lines(of, plan)
+    values = checked(found)
+    assert values["time", "step"] == pytest.approx(float(now.time.total), rel=1e-12)
+    assert values["memory", f"peak, rank {int(now.rank)}"] == pytest.approx(float(now.memory.total), rel=1e-12)
+    timed = any(symbol.startswith("vision") for group, symbol in values if group == "operators")
+    assert timed <= (of.workload.images > 0)
+    assert timed or not of.workload.images or plan.pp > 1
+
+
 SERVED = (*MODELS, "gpt-oss-120b", "nemotron-3-nano-30b-a3b", "deepseek-v3.2", "qwen3-next-80b-a3b", "kimi-k2")
 """Also with sinks, states, sparse attention, linear attention, narrow checkpoints."""
 
 
-def drawn_deployment(seed: int) -> tuple[ServeJob, Option, str]:
+def drawn_deployment(seed: int, models: tuple[str, ...] = SERVED) -> tuple[ServeJob, Option, str]:
     """A random deployment under a random load, as `serve` evaluates it."""
     pick = random.Random(seed)
     cluster = pick.choice(("8xH100", "2x8xH200", "8xB200", "4xA100-40GB", "4xL40S", "4x8xMI300X"))
@@ -130,7 +150,7 @@ def drawn_deployment(seed: int) -> tuple[ServeJob, Option, str]:
     workload: dict[str, Any] = {"input": pick.choice((100, 4000)), "output": pick.choice((2, 700))}
     workload |= {"prefix": pick.choice((0, 0, 50)), "statistic": pick.choice(("mean", "p99"))}
     workload |= {"weights": pick.choice(on_part), "kv": "bf16"}
-    of = serve_job(pick.choice([name for name in SERVED if name != "gpt2-xl"]), cluster, engine, **workload)
+    of = serve_job(pick.choice([name for name in models if name != "gpt2-xl"]), cluster, engine, **workload)
     tp, ep, pp, dp = (pick.choice((1, 1, 2, 4)) for _ in range(4))
     plan = Plan(tp=tp, ep=ep if of.model.moe else 1, pp=pp, dp=dp)
     if objective == "offline":
@@ -140,10 +160,10 @@ def drawn_deployment(seed: int) -> tuple[ServeJob, Option, str]:
     return of, evaluate(of, at_batch(plan, float(pick.choice((1, 7, 300))))), objective
 
 
-@pytest.mark.parametrize("seed", range(80))
+@pytest.mark.parametrize("seed", range(90))
 def test_every_formula_of_a_deployment_gives_its_number(seed: int) -> None:
-    """Of 80 random deployments; memory, times and throughput are those of the ranking."""
-    of, option, objective = drawn_deployment(seed)
+    """Of 90 random deployments, ten with a vision tower; memory, times and throughput are those of the ranking."""
+    of, option, objective = drawn_deployment(seed, SERVED if seed < 80 else SEEING)
     values = checked(of_deployment(of, option, objective))
     told = {
         ("memory", "held by the fullest rank"): option.memory.total,
