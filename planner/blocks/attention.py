@@ -127,14 +127,15 @@ def core(mixer: Attention | Latent, share: Share, kv_heads: Num) -> tuple[Operat
     chosen = mixer.indexer.top_k if isinstance(mixer, Latent) and mixer.indexer else None
     span, side = share.seq, attended(chosen or mixer.window, share.seq)
     tiled = side if chosen else computed(mixer.window, share.seq)
-    if isinstance(mixer, Attention) and not mixer.causal:
+    both = isinstance(mixer, Attention) and not mixer.causal
+    if both:
         span, side, tiled = both_ways(mixer.window, share.seq)
     work = Core(share.b, heads, rows, span, side, mixer.head_dim, value, kv_heads, tiled)
     each = (2.0 * share.activation + 1.0 if mixer.dropout else share.activation) + share.softmax
     scores = share.tokens * span * heads
     saved = STORED["fp32"] * share.tokens * heads if share.flash else each * scores
     working = 0.0 if share.flash else (share.activation + 2.0 * share.softmax) * scores
-    cache = _latent(mixer, heads) if isinstance(mixer, Latent) else _cache(mixer, heads, kv_heads)
+    cache = _latent(mixer, heads) if isinstance(mixer, Latent) else None if both else _cache(mixer, heads, kv_heads)
     return (
         Operator("core", "attention", work, sinks, saved=saved, working=working, modules=("core_attn",), cache=cache),
     )
