@@ -69,7 +69,7 @@ def launch(
         raise PlannerError(f"--plan must be between 1 and 1000, not {plan}")
     from planner.cli.screen import notes
     from planner.launch.launchers import LAUNCHERS
-    from planner.launch.targets import TARGETS, find_target, known_name
+    from planner.launch.targets import TARGETS, find_target, known_name, left_out
 
     known_name("--launcher", launcher, (*LAUNCHERS, "none"))
     if target is not None:
@@ -83,7 +83,7 @@ def launch(
     _refuse(chosen, setup, as_asked)
     program = chosen.program(setup)
     files = _files(chosen, setup, program, launcher, image, facts, out is None)
-    notes((*program.notes, f"checked against {chosen.versions}"), request.quiet)
+    notes((*program.notes, *left_out(setup), f"checked against {chosen.versions}"), request.quiet)
     deliver(files, out, dry_run, request.quiet)
     leave(fits, as_asked, request.quiet)
 
@@ -129,7 +129,7 @@ def _ranked(request: Request, number: int) -> tuple[Setup, bool, bool, str]:
 INSTEAD: tuple[dict[str, str], ...] = (
     {},
     *({"optimizer": name} for name in ("adam-bf16", "adam")),
-    *({"attention": "flash"}, {"offload": "none"}, {"loss": "eager"}),
+    *({"attention": "flash"}, {"offload": "none"}, {"loss": "eager"}, {"images": 0}),
 )
 """What is changed of a job, in this order, until a target runs a plan of it."""
 

@@ -52,6 +52,13 @@ MIXERS_WRITTEN = Rule(
     "planner/launch writes attention with a feed-forward part behind it",
 )
 
+TOWER_WRITTEN = Rule(
+    "tower",
+    lambda job, plan: job.model.tower is None or not job.workload.images,
+    "the vision tower of {model}, which --images is for, is written for no target yet; --tower absent is the decoder",
+    "planner/launch writes decoders",
+)
+
 
 def _written(target: Target, name: str) -> Rule:
     """What a job asks for is written, or refused: an offload, a loss, graphs."""
@@ -114,4 +121,12 @@ def refusal(target: Target, setup: Setup) -> Rule | None:
 def rules_of(target: Target) -> tuple[Rule, ...]:
     """What a plan has to obey for a target to write it."""
     mixers = () if target.name in FROM_LIBRARY else (MIXERS_WRITTEN,)
-    return (*(_written(target, name) for name in GUARDED), *mixers, _spelled(target), *target.rules)
+    return (*(_written(target, name) for name in GUARDED), *mixers, TOWER_WRITTEN, _spelled(target), *target.rules)
+
+
+def left_out(setup: Setup) -> tuple[str, ...]:
+    """What of the job no target writes, though its plan counts it."""
+    if setup.job.model.tower is None:
+        return ()
+    name = setup.job.model.name
+    return (f"what is written trains the decoder of {name} alone; the plan counts its vision tower as well",)
