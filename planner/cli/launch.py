@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -126,7 +126,7 @@ def _ranked(request: Request, number: int) -> tuple[Setup, bool, bool, str]:
     return Setup(one.ranked.job, one.ranked.plan), one.fits, one.as_asked, summary(one.ranked, one.capacity)
 
 
-INSTEAD: tuple[dict[str, str], ...] = (
+INSTEAD: tuple[dict[str, Any], ...] = (
     {},
     *({"optimizer": name} for name in ("adam-bf16", "adam")),
     *({"attention": "flash"}, {"offload": "none"}, {"loss": "eager"}, {"images": 0}),

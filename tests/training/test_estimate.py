@@ -32,6 +32,7 @@ JOBS = {
         "gpt3-13b", "2x8xA100", "any", seq=2048, batch=64, precision="fp16", attention="unfused"
     ),
     "MoE, MLA": job("deepseek-v2", "8x8xH100", "any", seq=4096, batch=128),
+    "tower": job("qwen3-vl-8b", "4x8xA100", "any", seq=4096, batch=96, images=2, image_size=512, tower="projector"),
     "LoRA, offload": job("llama2-7b", "8xA100", "any", seq=2048, batch=32, method="lora", offload="optimizer"),
 }
 
