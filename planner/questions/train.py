@@ -214,9 +214,9 @@ def _tower_caveats(job: Job) -> Iterator[str]:
         yield "no image is in the batch (--images): the vision tower takes memory, and no time"
         return
     each = of.tokens(work.image_size)
-    size = f"brought to {of.image}" if of.image else f"{work.image_size:,}"
+    size = f"images are brought to {of.image:,}" if of.image else f"images are of {work.image_size:,}"
     taken = f"{work.images * each:,} of the {work.seq:,} tokens of a sequence"
-    yield f"images of {size} pixels a side are {each:,} tokens each, {taken}; videos are not modelled"
+    yield f"{size} pixels a side, {each:,} tokens each, {taken}; videos are not modelled"
     yield "vision towers: their times and activations were never held against runs"
 
 

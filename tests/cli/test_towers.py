@@ -1,0 +1,89 @@
+"""What the commands say of a model with a vision tower."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.run import Shell
+
+ASKED = "-m qwen2.5-vl-7b -g 8xH100 --seq 4096 --global-batch 64"
+SEEN = f"{ASKED} --images 2 --image-size 448"
+
+
+def test_recommend_says_what_it_sees(shell: Shell) -> None:
+    """Images and their tokens, what was never measured, and both in the header."""
+    result = shell(f"recommend {SEEN} --tower frozen")
+    assert result.code == 0
+    assert "images are of 448 pixels a side, 256 tokens each, 512 of the 4,096 tokens" in result.err
+    assert "vision towers: their times and activations were never held against runs" in result.err
+    assert "tower frozen, 2 images a sequence" in result.out
+    assert "8.29 B parameters" in result.out
+    assert f"planner launch --plan 1 {SEEN}" not in result.out  # which would refuse
+
+
+def test_text_alone(shell: Shell) -> None:
+    """The tower takes memory, and nothing else; without it, that is said as it ever was."""
+    result = shell(f"recommend {ASKED}")
+    assert "no image is in the batch (--images): the vision tower takes memory, and no time" in result.err
+    absent = shell(f"recommend {ASKED} --tower absent")
+    assert "its text decoder only" in absent.err and "7.62 B parameters" in absent.out
+
+
+def test_one_size_for_all_images(shell: Shell) -> None:
+    """Gemma 3 brings them to 896 pixels, whatever they are."""
+    result = shell("recommend -m gemma3-4b -g 8xH100 --images 1 --image-size 2000 --seq 2048")
+    assert "images are brought to 896 pixels a side, 256 tokens each" in result.err
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("-m llama3.1-8b -g 8xH100 --images 1", "llama3.1-8b has no vision tower here"),
+        (f"{ASKED} --images 40", "40 images take 54,760 tokens of the 4,096 of a sequence"),
+        (f"{ASKED} --images 1 --image-size 0", "--image-size 0"),
+        (f"{ASKED} --images -1", "--images -1"),
+        (f"{ASKED} --tower half", "--tower 'half'"),
+    ],
+)
+def test_what_cannot_be_is_one_screen(shell: Shell, words: str, says: str) -> None:
+    """Exit 2, the option and why."""
+    result = shell(f"recommend {words}")
+    assert result.code == 2 and says in result.err and len(result.err.splitlines()) < 8
+
+
+def test_launch_writes_the_decoder_and_says_so(shell: Shell) -> None:
+    """Of text; images are refused, with the plan that could be written."""
+    result = shell(f"launch {ASKED}")
+    assert result.code == 0
+    assert "trains the decoder of qwen2.5-vl-7b alone; the plan counts its vision tower as well" in result.err
+    refused = shell(f"launch {SEEN}")
+    assert refused.code == 2 and "is written for no target yet" in refused.err
+    assert "--images 0" in refused.err
+
+
+def test_an_answer_keeps_its_images(shell: Shell, tmp_path: Path) -> None:
+    """Saved, and explained from there: the operators of its layers are among the lines."""
+    answer = shell(f"recommend {SEEN} --json -q --top 1")
+    said = json.loads(answer.out)["inputs"]["workload"]
+    assert (said["images"], said["image_size"], said["tower"]) == (2, 448, "trained")
+    lines = shell(f"explain {SEEN} --json -q").json["lines"]
+    assert any(line["symbol"].startswith("vision windowed layer") for line in lines)
+
+
+def test_serving_counts_its_weights(shell: Shell) -> None:
+    """And names the time that it takes for images."""
+    result = shell("serve -m qwen2.5-vl-7b -g 1xH100 --input 1000 --output 100")
+    assert (
+        "the vision tower's weights lie on every stage; the time that it takes for images is not modelled" in result.err
+    )
+    assert "8.29 B parameters" in result.out
+
+
+def test_size_and_show(shell: Shell) -> None:
+    """Other commands take the same options, and the profile is shown with it."""
+    assert shell("size -m qwen2.5-vl-7b --gpu h100 --seq 4096 --global-batch 64 --images 2 -q").code == 0
+    shown = shell("show model qwen2.5-vl-7b").out
+    assert "tower" in shown and "window_every   8" in shown
