@@ -127,7 +127,8 @@ def check(
 ) -> Answer:
     """The verdict of `planner check` on a script or configuration, which is read and never run.
 
-    `options` are what the file does not say: model, framework, network, seq, global_batch, micro_batch, tp, pp.
+    `options` are what the file does not say: model, framework, network, seq, global_batch, micro_batch, tp, pp,
+    images, image_size.
     `found` is the verdict: legal, fits, the fewest edits that make it run.
 
     Raises:

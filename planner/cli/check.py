@@ -37,6 +37,8 @@ FrameworkName = Annotated[
 Seq = Annotated[int | None, length("--seq", "Tokens per sequence", _SAY)]
 Batch = Annotated[int | None, typer.Option("--global-batch", help="Sequences per step", min=1, rich_help_panel=_SAY)]
 MicroBatch = Annotated[int | None, typer.Option("--micro-batch", help="b", min=1, rich_help_panel=_SAY)]
+Images = Annotated[int | None, typer.Option("--images", help="Images of every sequence", min=0, rich_help_panel=_SAY)]
+ImageSize = Annotated[int | None, typer.Option("--image-size", help="Pixels of a side", min=1, rich_help_panel=_SAY)]
 Tp = Annotated[int | None, typer.Option("--tp", help="Tensor parallel", min=1, rich_help_panel=_SAY)]
 Pp = Annotated[int | None, typer.Option("--pp", help="Pipeline parallel", min=1, rich_help_panel=_SAY)]
 Set = Annotated[
@@ -70,6 +72,8 @@ def check(
     micro_batch: MicroBatch = None,
     tp: Tp = None,
     pp: Pp = None,
+    images: Images = None,
+    image_size: ImageSize = None,
     variables: Set = None,
     fork: Fork = False,
     margin: Margin = "0%",
@@ -102,6 +106,7 @@ def check(
 
     share, text, library = share_of_memory(margin), read_text(file), open_library(profiles, False)
     given: dict[str, Any] = {"seq": seq, "global_batch": global_batch, "micro_batch": micro_batch, "tp": tp, "pp": pp}
+    given |= {"images": images, "image_size": image_size}
     names = {"model": model, "gpus": gpus, "framework": framework, "network": network}
     setup, reading, assumed = understood(text, library, beside(file), names, given, _settings(variables))
     reading = reading.of_fork() if fork else reading

@@ -42,6 +42,10 @@ WORTH = 0.10
 DEGREES = ("tp", "cp", "ep", "etp", "pp", "v", "dp_replicate")
 """Settings that are left alone where the file's format has no key for them."""
 
+FREEZING = ("llamafactory", "swift", "swift-megatron")
+"""Formats whose trainer freezes a vision tower unless it is told not to (hiyouga/LLaMA-Factory
+hparams/finetuning_args.py, freeze_vision_tower; modelscope/ms-swift swift/arguments/tuner_args.py, freeze_vit)."""
+
 LESS = 0.95
 """Share of the memory of a plan that ran out which its cure may take."""
 
@@ -180,6 +184,9 @@ def _workload(
     """The workload: what the script says, what the user says, defaults."""
     fields = {k: v for k, v in given.items() if k in Workload.model_fields and v is not None} | reading.workload
     notes = []
+    if model.tower is not None and reading.form in FREEZING and "tower" not in fields:
+        fields["tower"] = "frozen"
+        notes.append("the vision tower is frozen, as the framework has it: the file does not say")
     if "seq" not in fields:
         fields["seq"] = default_sequence(model)
         notes.append(f"sequence {fields['seq']:,} tokens: the file does not say; --seq sets it")

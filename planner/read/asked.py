@@ -130,7 +130,7 @@ def batched(job: Job, plan: dict[str, Any], base: Reading, world: int) -> tuple[
 def work(job: Job, base: Reading, zero: int) -> dict[str, Any]:
     """Fields of Workload; what it has no words for yet is named."""
     fields: dict[str, Any] = {name: job.get(name) for name in ("seq", "precision", "attention") if job.get(name)}
-    fields |= adapters(job)
+    fields |= adapters(job) | ({"tower": job.get("tower")} if job.get("tower") else {})
     optimizer = base.workload.get("optimizer") or job.get("optimizer", "adam")
     pure = job.get("pure") or (job.get("pure16") and not zero)
     if optimizer == "adam" and pure and fields.get("method", "full") == "full":

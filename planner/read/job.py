@@ -77,6 +77,7 @@ WORDS: dict[str, tuple[tuple[str, Any], ...]] = {
         (r"deepspeed.*", "deepspeed"),
         (r"multi_.*|no|ddp|none|single.*", "ddp"),
     ),
+    "tower": ((r"true|1|yes|on", "frozen"), (r"false|0|no|off", "trained")),
     "stage": ((r"sft|pt|pretrain.*|finetune.*|cpt|causal_lm|train|sft_loss|none|null|ft", "sft"),),
 }
 """Values by what they mean; whatever matches none is named as not modelled."""

@@ -32,7 +32,7 @@ PRESETS = {
 
 
 NAMES = ("model", "gpus", "framework", "network")
-GIVEN = ("seq", "global_batch", "micro_batch", "tp", "pp")
+GIVEN = ("seq", "global_batch", "micro_batch", "tp", "pp", "images", "image_size")
 """What may be said beside a file: names, and numbers."""
 
 

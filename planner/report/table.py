@@ -83,7 +83,8 @@ def trained(job: Job) -> str:
     offload = away.get(w.offload, f", {w.offload} offloaded")
     narrow = ", weights below 16 bit" if w.fp8_param_gather else ""
     narrow += f", {w.bf16_first} + {w.bf16_last} layers in 16 bit" if w.bf16_first or w.bf16_last else ""
-    narrow += {"projector": ", of the tower its projector alone", "frozen": ", tower frozen"}.get(w.tower, "")
+    seeing = {"projector": ", of the tower its projector alone", "frozen": ", tower frozen"}
+    narrow += seeing.get(w.tower, "") if job.model.tower else ""
     narrow += f", {w.images} image{'s' * (w.images > 1)} a sequence" if w.images else ""
     return f"{method}, {w.precision}{narrow}, {OPTIMIZERS[w.optimizer].words}{offload}, {w.attention} attention"
 

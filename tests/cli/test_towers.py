@@ -87,3 +87,22 @@ def test_size_and_show(shell: Shell) -> None:
     assert shell("size -m qwen2.5-vl-7b --gpu h100 --seq 4096 --global-batch 64 --images 2 -q").code == 0
     shown = shell("show model qwen2.5-vl-7b").out
     assert "tower" in shown and "window_every   8" in shown
+
+
+FINE_TUNED = """model_name_or_path: Qwen/Qwen2.5-VL-7B-Instruct
+stage: sft
+finetuning_type: lora
+cutoff_len: 2048
+per_device_train_batch_size: 1
+"""
+
+
+@pytest.mark.parametrize(("more", "words"), [("", "tower frozen"), ("freeze_vision_tower: false\n", "LoRA rank 8, ")])
+def test_scripts_freeze_it_as_their_trainer_does(shell: Shell, tmp_path: Path, more: str, words: str) -> None:
+    """LLaMA-Factory freezes towers unless the file says otherwise; what images there are, the user says."""
+    file = tmp_path / "sft.yaml"
+    file.write_text(FINE_TUNED + more)
+    result = shell(f"check {file} -g 8xH100 --images 1 --image-size 448")
+    assert words in result.out and ("tower frozen" in result.out) == (more == "")
+    assert "the vision tower is frozen, as the framework has it" in result.err or more
+    assert "256 of the 2,048 tokens of a sequence" in result.err
