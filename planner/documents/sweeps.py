@@ -27,6 +27,10 @@ class Options(TypedDict, total=False):
     optimizer: str
     offload: str
     offload_layers: Whole
+    offload_modules: str
+    images: Whole
+    image_size: int
+    tower: str
     loss: str
     cp_comm: str
     fp8_param_gather: bool
