@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
-import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from planner.cli.answers import answered
 from planner.cli.request import Request, asks, takes_request
 from planner.errors import PlannerError
 
@@ -74,7 +74,6 @@ def _deliver(request: Request, cases: list[Case], out: Path, name: str | None) -
 
     from planner.accuracy.calibrate import calibrate as fit
     from planner.accuracy.overlay import commands, overlay, write_overlay
-    from planner.cli.screen import show, width
     from planner.report import calibration
 
     result = fit(cases)
@@ -82,12 +81,12 @@ def _deliver(request: Request, cases: list[Case], out: Path, name: str | None) -
     written = write_overlay(profiles, out)
     cluster = result.job.cluster
     framework, gpus = commands(profiles, cluster.gpus)
-    if request.as_json:
-        answer = calibration.document(result, written, framework, gpus)
-        sys.stdout.write(json.dumps(answer, indent=2, allow_nan=False) + "\n")
-        return
     following = f"planner recommend --profiles {out} --framework {framework} -g {gpus} -m MODEL"
-    show(calibration.text(result, written, following, width()))
+    answered(
+        lambda: calibration.document(result, written, framework, gpus),
+        partial(calibration.text, result, written, following),
+        request.as_json,
+    )
 
 
 def _cases(
@@ -185,15 +184,7 @@ def _whole(option: str, value: str | int | None) -> int | None:
     return int(value)
 
 
-command = takes_request(
-    calibrate,
-    model=Annotated[
-        str,
-        typer.Option(
-            "--model", "-m", help="Model of the logs, as for recommend (default: the log's)", rich_help_panel=_JOB
-        ),
-    ],
-    gpus=Annotated[
-        str, typer.Option("--gpus", "-g", help="Cluster of the logs: 8xA100, 16x8xH100 ...", rich_help_panel=_JOB)
-    ],
-)
+_model = asks(_JOB, "--model", "-m", says="Model of the logs, as for recommend (default: the log's)")
+_gpus = asks(_JOB, "--gpus", "-g", says="Cluster of the logs: 8xA100, 16x8xH100 ...")
+
+command = takes_request(calibrate, model=Annotated[str, _model], gpus=Annotated[str, _gpus])

@@ -2,63 +2,43 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from planner.cli.htmlfile import Html
-from planner.cli.request import complete, length
+from planner.cli.answers import Html, answered, plan_drawn
+from planner.cli.request import asks, complete, length
 from planner.errors import EXIT_BAD_INPUT, EXIT_FITS, EXIT_NOTHING_FITS, PlannerError, UnitError
 
-if TYPE_CHECKING:
-    from planner.launch.check import Verdict
-
-_SAY = "What the file does not say"
-_OUT = "Output"
+_SAY, _OUT = "What the file does not say", "Output"
+_SET = "A variable or argument that the script takes from outside: NODES=4, 1=8B"
 
 FilePath = Annotated[str, typer.Argument(metavar="FILE", help="Script, flags, JSON or TOML; - for stdin")]
 Gpus = Annotated[str | None, typer.Option("--gpus", "-g", help="Cluster, as for recommend", show_default=False)]
-Network = Annotated[
-    str | None, typer.Option("--network", help="Another network than the node's: 100GbE, NDR", show_default=False)
-]
-ModelName = Annotated[
-    str | None,
-    typer.Option("--model", "-m", help="Model", autocompletion=complete("model"), rich_help_panel=_SAY),
-]
+_OTHER = "Another network than the node's: 100GbE, NDR"
+Network = Annotated[str | None, asks(None, "--network", says=_OTHER, show_default=False)]
+ModelName = Annotated[str | None, asks(_SAY, "--model", "-m", says="Model", complete=complete("model"))]
 FrameworkName = Annotated[
-    str | None,
-    typer.Option(
-        "--framework", "-f", help="Preset of its speed", autocompletion=complete("framework"), rich_help_panel=_SAY
-    ),
+    str | None, asks(_SAY, "--framework", "-f", says="Preset of its speed", complete=complete("framework"))
 ]
 Seq = Annotated[int | None, length("--seq", "Tokens per sequence", _SAY)]
-Batch = Annotated[int | None, typer.Option("--global-batch", help="Sequences per step", min=1, rich_help_panel=_SAY)]
-MicroBatch = Annotated[int | None, typer.Option("--micro-batch", help="b", min=1, rich_help_panel=_SAY)]
-Images = Annotated[int | None, typer.Option("--images", help="Images of every sequence", min=0, rich_help_panel=_SAY)]
-ImageSize = Annotated[int | None, typer.Option("--image-size", help="Pixels of a side", min=1, rich_help_panel=_SAY)]
-Tp = Annotated[int | None, typer.Option("--tp", help="Tensor parallel", min=1, rich_help_panel=_SAY)]
-Pp = Annotated[int | None, typer.Option("--pp", help="Pipeline parallel", min=1, rich_help_panel=_SAY)]
-Set = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set", help="A variable or argument that the script takes from outside: NODES=4, 1=8B", rich_help_panel=_SAY
-    ),
-]
+Batch = Annotated[int | None, asks(_SAY, "--global-batch", says="Sequences per step", min=1)]
+MicroBatch = Annotated[int | None, asks(_SAY, "--micro-batch", says="b", min=1)]
+Images = Annotated[int | None, asks(_SAY, "--images", says="Images of every sequence", min=0)]
+ImageSize = Annotated[int | None, asks(_SAY, "--image-size", says="Pixels of a side", min=1)]
+Tp = Annotated[int | None, asks(_SAY, "--tp", says="Tensor parallel", min=1)]
+Pp = Annotated[int | None, asks(_SAY, "--pp", says="Pipeline parallel", min=1)]
+Set = Annotated[list[str] | None, asks(_SAY, "--set", says=_SET)]
 Step = Annotated[str | None, typer.Option("--measured-step", help="What a step took: 29.4s; what would explain it?")]
 Peak = Annotated[str | None, typer.Option("--measured-memory", help="Peak of the fullest rank: 71GiB")]
 Oom = Annotated[bool, typer.Option("--oom", help="It ran out of memory: why, and what cures it?")]
-Fork = Annotated[
-    bool,
-    typer.Option("--fork", help="Options that the framework does not have are your fork's own", rich_help_panel=_SAY),
-]
+Fork = Annotated[bool, asks(_SAY, "--fork", says="Options that the framework does not have are your fork's own")]
 Margin = Annotated[str, typer.Option("--margin", help="Share of memory that must stay free: 8%")]
 StrictFit = Annotated[bool, typer.Option("--strict-fit", help="Tight is a failure: the limit lies inside the band")]
 Profiles = Annotated[Path | None, typer.Option("--profiles", help="Directory of your own profiles")]
-Json = Annotated[bool, typer.Option("--json", help="JSON on stdout", rich_help_panel=_OUT)]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No notes on stderr", rich_help_panel=_OUT)]
+Json = Annotated[bool, asks(_OUT, "--json", says="JSON on stdout")]
+Quiet = Annotated[bool, asks(_OUT, "--quiet", "-q", says="No notes on stderr")]
 
 
 def check(
@@ -94,19 +74,16 @@ def check(
     step, peak = _quantity("--measured-step", measured_step, "second"), _quantity("--measured-memory", measured_memory)
     from planner.catalog.library import open_library
     from planner.cli.infile import beside, read_text
-    from planner.cli.screen import notes, progress, show
+    from planner.cli.screen import notes, progress
     from planner.launch import check as judged
     from planner.launch.targets import TARGETS
     from planner.questions.ask import share_of_memory
     from planner.questions.train import caveats_of
-    from planner.read.question import understood
-    from planner.report.check import document
-    from planner.report.check import text as shown
-    from planner.report.jsonout import write
+    from planner.read.question import GIVEN, understood
+    from planner.report import check as report
 
     share, text, library = share_of_memory(margin), read_text(file), open_library(profiles, False)
-    given: dict[str, Any] = {"seq": seq, "global_batch": global_batch, "micro_batch": micro_batch, "tp": tp, "pp": pp}
-    given |= {"images": images, "image_size": image_size}
+    given = dict(zip(GIVEN, (seq, global_batch, micro_batch, tp, pp, images, image_size), strict=True))
     names = {"model": model, "gpus": gpus, "framework": framework, "network": network}
     setup, reading, assumed = understood(text, library, beside(file), names, given, _settings(variables))
     reading = reading.of_fork() if fork else reading
@@ -114,22 +91,16 @@ def check(
     notes(assumptions, quiet)
     with progress(quiet) as tick:
         verdict = judged.compared(judged.check(reading, setup, TARGETS[reading.target], share, tick), step, peak, oom)
-    if html is not None:
-        _page(html, verdict, document(verdict, file, assumptions), quiet)
-    if as_json:
-        sys.stdout.write(write(document(verdict, file, assumptions)))
-    else:
-        show(shown(file, verdict))
+    answered(
+        lambda: report.document(verdict, file, assumptions),
+        lambda width: report.text(file, verdict),
+        as_json,
+        html,
+        quiet,
+        lambda: plan_drawn(verdict.ranked, verdict.capacity) if verdict.ranked else {},
+    )
     fits = verdict.fits and not (strict_fit and verdict.tight)
     raise typer.Exit(EXIT_BAD_INPUT if not verdict.legal else EXIT_FITS if fits else EXIT_NOTHING_FITS)
-
-
-def _page(path: Path, verdict: Verdict, found: Mapping[str, Any], quiet: bool) -> None:
-    """The verdict's page, with every number of the plan as written."""
-    from planner.cli.htmlfile import written
-    from planner.report.page_extras import of_plan
-
-    written(path, found, quiet, **of_plan(verdict.ranked, verdict.capacity) if verdict.ranked else {})
 
 
 def _quantity(option: str, text: str | None, dimension: str = "byte") -> float | None:

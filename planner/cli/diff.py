@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import sys
-from functools import cache
+from functools import cache, partial
 from typing import Annotated, Any
 
 import typer
 
-from planner.cli.htmlfile import Html
+from planner.cli.answers import Html, answered
 from planner.errors import PlannerError
 
 USAGE = "planner recommend --model llama70b --gpus 64xA100 --json | planner diff - 2"
@@ -37,18 +36,7 @@ def diff(
         found = difference(*pair)
     except (KeyError, TypeError, AttributeError, ValueError, ZeroDivisionError):
         raise PlannerError(f"{first}, {second}: no whole answers of the planner", USAGE) from None
-    if html is not None:
-        from planner.cli.htmlfile import written
-
-        written(html, found, quiet)
-    if as_json:
-        from planner.report.jsonout import write
-
-        sys.stdout.write(write(found))
-    else:
-        from planner.cli.screen import show, width
-
-        show(diff_lines(found, width()))
+    answered(lambda: found, partial(diff_lines, found), as_json, html, quiet)
 
 
 def _named(text: str) -> tuple[str, int]:

@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from planner.cli.htmlfile import Html
+from planner.cli.answers import Html, answered, plan_drawn, saved
 from planner.cli.ranking import chosen, leave
-from planner.cli.request import Request, takes_request
+from planner.cli.request import Request, asks, takes_request
 
-_Picture = Annotated[
-    Path | None,
-    typer.Option(
-        "--picture", help="SVG file: which accelerator holds what, who talks to whom", rich_help_panel="Output"
-    ),
-]
+_PICTURE = "SVG file: which accelerator holds what, who talks to whom"
+_SERVE = "A deployment: all other options are those of `planner serve`"
 
 
 @takes_request
 def explain(
     request: Request,
-    plan: Annotated[int, typer.Option("--plan", help="Which plan of the ranking", rich_help_panel="Output")] = 1,
-    picture: _Picture = None,
+    plan: Annotated[int, asks("Output", "--plan", says="Which plan of the ranking")] = 1,
+    picture: Annotated[Path | None, asks("Output", "--picture", says=_PICTURE)] = None,
     html: Html = None,
-    serve: Annotated[
-        bool, typer.Option("--serve", help="A deployment: all other options are those of `planner serve`")
-    ] = False,
+    serve: Annotated[bool, asks(None, "--serve", says=_SERVE)] = False,
 ) -> None:
     """Show every number of one plan with its formula, the numbers in it and its source.
 
@@ -38,26 +30,20 @@ def explain(
     del serve  # `planner.cli.commands` has taken it
     one = chosen(request, plan)
     from planner.report.explain import explanation, text
+    from planner.report.jsonout import explained
 
-    lines = explanation(one.ranked, one.capacity)
+    ranked, capacity = one.ranked, one.capacity
+    lines = explanation(ranked, capacity)
     if picture is not None:
-        from planner.cli.htmlfile import saved
         from planner.report.picture import picture as drawn
 
-        saved("--picture", picture, drawn(one.ranked, plan), request.quiet)
-    if html is not None:
-        from planner.cli.htmlfile import written
-        from planner.report.jsonout import explained
-        from planner.report.page_extras import of_plan
-
-        document = explained(one.ranked, plan, one.capacity, lines, one.assumptions)
-        written(html, document, request.quiet, **of_plan(one.ranked, one.capacity, plan))
-    if request.as_json:
-        from planner.report.jsonout import explained, write
-
-        sys.stdout.write(write(explained(one.ranked, plan, one.capacity, lines, one.assumptions)))
-    else:
-        from planner.cli.screen import show, width
-
-        show(text(one.ranked, one.capacity, lines, width()))
+        saved("--picture", picture, drawn(ranked, plan), request.quiet)
+    answered(
+        lambda: explained(ranked, plan, capacity, lines, one.assumptions),
+        partial(text, ranked, capacity, lines),
+        request.as_json,
+        html,
+        request.quiet,
+        lambda: plan_drawn(ranked, capacity, plan),
+    )
     leave(one.fits, one.as_asked, request.quiet)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from planner.cli.ranking import chosen, leave
-from planner.cli.request import Request, complete, takes_request
+from planner.cli.request import Request, asks, complete, takes_request, within
 from planner.cli.streams import has_input
 from planner.errors import NotAsAsked, PlannerError
 
@@ -27,27 +27,15 @@ Answer = Annotated[
     str | None,
     typer.Argument(metavar="[FILE]", help="Answer of recommend or explain as JSON, - for stdin", show_default=False),
 ]
-PlanNumber = Annotated[int, typer.Option("--plan", help="Which plan of the ranking", rich_help_panel=_OUT)]
-TargetOption = Annotated[
-    str | None,
-    typer.Option(
-        "--target",
-        help="Framework to write for: megatron, torchtitan, deepspeed ... (--target all names them; default: what the "
-        "preset is for)",
-        rich_help_panel=_OUT,
-    ),
-]
-LauncherOption = Annotated[
-    str,
-    typer.Option(
-        "--launcher",
-        help="torchrun, slurm, trainjob, skypilot, dstack, deepspeed, or none: bare flags or configuration",
-        rich_help_panel=_OUT,
-    ),
-]
-Out = Annotated[Path | None, typer.Option("--out", "-o", help="Directory to write files to", rich_help_panel=_OUT)]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="List the files instead", rich_help_panel=_OUT)]
-Image = Annotated[str | None, typer.Option("--image", help="Container image of the job", rich_help_panel=_OUT)]
+_TARGET = "Framework to write for: megatron, torchtitan, deepspeed ... (--target all names them; default: what the "
+_TARGET += "preset is for)"
+_LAUNCHER = "torchrun, slurm, trainjob, skypilot, dstack, deepspeed, or none: bare flags or configuration"
+PlanNumber = Annotated[int, asks(_OUT, "--plan", says="Which plan of the ranking")]
+TargetOption = Annotated[str | None, asks(_OUT, "--target", says=_TARGET)]
+LauncherOption = Annotated[str, asks(_OUT, "--launcher", says=_LAUNCHER)]
+Out = Annotated[Path | None, asks(_OUT, "--out", "-o", says="Directory to write files to")]
+DryRun = Annotated[bool, asks(_OUT, "--dry-run", says="List the files instead")]
+Image = Annotated[str | None, asks(_OUT, "--image", says="Container image of the job")]
 
 
 def launch(
@@ -65,8 +53,7 @@ def launch(
     The plan is number --plan of the ranking that `recommend` gives for the same options, or of a JSON answer. What
     comes out is a short run on mock data where the framework has any, so that the plan can be measured.
     """
-    if not 1 <= plan <= 1000:
-        raise PlannerError(f"--plan must be between 1 and 1000, not {plan}")
+    within("--plan", plan)
     from planner.cli.screen import notes
     from planner.launch.launchers import LAUNCHERS
     from planner.launch.targets import TARGETS, find_target, known_name, left_out
@@ -195,14 +182,9 @@ def deliver(files: tuple[File, ...], out: Path | None, dry_run: bool, quiet: boo
         notes(tuple(f"wrote {out / file.name}" for file in files), quiet)
 
 
-command = takes_request(
-    launch,
-    model=Annotated[
-        str,
-        typer.Option(
-            "--model", "-m", help="Model, as for recommend", autocompletion=complete("model"), show_default=False
-        ),
-    ],
-    gpus=Annotated[str, typer.Option("--gpus", "-g", help="Cluster, as for recommend", show_default=False)],
-)
+_says = "as for recommend"
+_model = asks(None, "--model", "-m", says=f"Model, {_says}", complete=complete("model"), show_default=False)
+_gpus = asks(None, "--gpus", "-g", says=f"Cluster, {_says}", show_default=False)
+
+command = takes_request(launch, model=Annotated[str, _model], gpus=Annotated[str, _gpus])
 """What `planner launch` runs."""

@@ -13,8 +13,8 @@ from pathlib import Path
 from planner.errors import PlannerError
 
 
-def save(path: Path, text: str) -> None:
-    """Write beside the target, then rename: a failed command leaves what was there before.
+def save(path: Path, text: str, option: str = "--out") -> None:
+    """Write what an option names beside the target, then rename: a failed command leaves what was there before.
 
     A link leads to the file that is written; a pipe or a device (/dev/stdout) takes the text as it comes.
 
@@ -22,28 +22,16 @@ def save(path: Path, text: str) -> None:
         PlannerError: the directory is missing, or nothing can be written there.
     """
     if path.is_dir():
-        raise PlannerError(f"--out {path} is a directory", f"name a file in it: --out {path / 'timeline.svg'}")
-    with _explained(path):
+        example = path / ("timeline.svg" if option == "--out" else "answer.html")
+        raise PlannerError(f"{option} {path} is a directory", f"name a file in it: {option} {example}")
+    with _explained(path, option):
         if (number := _descriptor(path)) is not None:
             sys.stdout.flush()
             _pour(os.dup(number), text)
         elif path.exists() and not path.is_file():
             _pour(os.open(path, os.O_WRONLY | os.O_NOCTTY), text)
         else:
-            _replace({_target(path): text})
-
-
-def save_for(option: str, path: Path, text: str) -> None:
-    """The same for a file that another option than --out names.
-
-    Raises:
-        PlannerError: as `save`, with that option in its words.
-    """
-    try:
-        save(path, text)
-    except PlannerError as error:
-        hints = [hint.replace("--out", option).replace("timeline.svg", "answer.html") for hint in error.hint]
-        raise PlannerError(str(error).replace("--out", option), hints) from None
+            _replace({_target(path, option): text})
 
 
 def save_all(directory: Path, texts: dict[str, str]) -> None:
@@ -54,9 +42,9 @@ def save_all(directory: Path, texts: dict[str, str]) -> None:
     """
     if directory.exists() and not directory.is_dir():
         raise PlannerError(f"--out {directory} is a file", "name a directory")
-    with _explained(directory):
+    with _explained(directory, "--out"):
         directory.mkdir(parents=True, exist_ok=True)
-        targets = {_target(directory / name): text for name, text in texts.items()}
+        targets = {_target(directory / name, "--out"): text for name, text in texts.items()}
         for target in targets:
             if target.exists() and not target.is_file():
                 raise PlannerError(f"--out {directory}: {target} is no regular file", "move it away")
@@ -64,12 +52,12 @@ def save_all(directory: Path, texts: dict[str, str]) -> None:
 
 
 @contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def _explained(path: Path, option: str) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise PlannerError(f"--out {path}: {reason}", "choose a place that can be written") from None
+        raise PlannerError(f"{option} {path}: {reason}", "choose a place that can be written") from None
 
 
 def _descriptor(path: Path) -> int | None:
@@ -82,7 +70,7 @@ def _descriptor(path: Path) -> int | None:
         path = path.parent / os.readlink(path)
 
 
-def _target(path: Path) -> Path:
+def _target(path: Path, option: str) -> Path:
     """The file that a path leads to, there or not.
 
     Raises:
@@ -93,7 +81,7 @@ def _target(path: Path) -> Path:
     if target.is_symlink():
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
     if not target.parent.is_dir():
-        raise PlannerError(f"--out {path}: there is no directory {target.parent}", "create it first")
+        raise PlannerError(f"{option} {path}: there is no directory {target.parent}", "create it first")
     return target
 
 

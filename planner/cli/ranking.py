@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from planner.cli.request import Request, resolve
+from planner.cli.request import Request, resolve, within
 from planner.errors import EXIT_NOTHING_FITS, PlannerError
 from planner.frozen import frozen
 
@@ -35,8 +35,7 @@ def chosen(request: Request, number: int) -> Chosen:
     Raises:
         PlannerError: there is no such plan, or something is wrong with the request.
     """
-    if not 1 <= number <= 1000:
-        raise PlannerError(f"--plan must be between 1 and 1000, not {number}")
+    within("--plan", number)
     question = resolve(request)
     from planner.cli.screen import notes, progress
     from planner.questions.train import caveats, recommend

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from planner.cli.htmlfile import Html
-from planner.cli.request import Request, job_options, resolve, takes_request
+from planner.cli.answers import Html, answered, print_json, written
+from planner.cli.request import Request, asks, job_options, resolve, takes_request, within
 from planner.errors import EXIT_FITS, EXIT_NOTHING_FITS, PlannerError
 
 if TYPE_CHECKING:
@@ -18,17 +18,14 @@ if TYPE_CHECKING:
     from planner.questions.train import Ranked
     from planner.schema.hardware import Cluster
 
-_Tokens = Annotated[
-    str | None,
-    typer.Option("--tokens", help="Tokens of the whole run: days and money, too: 15T, 300B", rich_help_panel="Output"),
-]
+_TOKENS = "Tokens of the whole run: days and money, too: 15T, 300B"
 
 
 @takes_request
 def recommend(
     request: Request,
-    top: Annotated[int, typer.Option("--top", help="How many plans to show", rich_help_panel="Output")] = 10,
-    tokens: _Tokens = None,
+    top: Annotated[int, asks("Output", "--top", says="How many plans to show")] = 10,
+    tokens: Annotated[str | None, asks("Output", "--tokens", says=_TOKENS)] = None,
     html: Html = None,
 ) -> None:
     """Rank all plans of a model on a cluster: step time, MFU, bubble, memory of the fullest rank.
@@ -36,8 +33,7 @@ def recommend(
     A job that does not fit is relaxed in a documented order, unless --exact: 16-bit optimizer states, 8-bit ones,
     optimizer offload, LoRA. A range of clusters, --gpus 8xA100..128xA100, gives the best plan of each size, as asked.
     """
-    if not 1 <= top <= 1000:
-        raise PlannerError(f"--top must be between 1 and 1000, not {top}")
+    within("--top", top)
     if tokens is not None:
         from planner.sizing.limits import read_tokens
 
@@ -56,13 +52,14 @@ def recommend(
         answer = search(question.job, question.bounds, top, request.exact, tick)
     run = None if tokens is None else _run(request, question.job.cluster, answer.ranked, tokens)
     if html is not None:
-        from planner.cli.htmlfile import ranking
+        from planner.report.jsonout import recommendation
+        from planner.report.page_extras import extras
 
-        ranking(html, answer, question.bounds, assumptions, request.quiet)
+        written(html, recommendation(answer, assumptions), request.quiet, **extras(answer, question.bounds))
     if request.as_json:
-        from planner.report.jsonout import recommendation, write
+        from planner.report.jsonout import recommendation
 
-        sys.stdout.write(write(recommendation(answer, assumptions) | ({} if run is None else {"run": run[0]})))
+        print_json(recommendation(answer, assumptions) | ({} if run is None else {"run": run[0]}))
     else:
         from planner.cli.screen import show, width
         from planner.report.table import recommendation as table
@@ -92,25 +89,14 @@ def _curve(request: Request, tokens: str | None, html: Path | None) -> bool:
         return False
     if tokens is not None:
         raise PlannerError("--tokens is about one cluster; of several it is", "planner size --tokens 15T --gpu H100")
-    from planner.cli.screen import notes, progress, show, width
+    from planner.cli.screen import notes, progress
     from planner.questions.train import caveats
     from planner.report.curve import curve as ladder
     from planner.report.curve import curve_json
-    from planner.report.jsonout import write
 
     question = ask_curve(request.model, request.gpus, **job_options(request))
     notes((*question.assumptions, *caveats(question.kind.job, question.kind.bounds)), request.quiet)
     with progress(request.quiet):
         answer = curve(question)
-    if html is not None:
-        from planner.cli.htmlfile import written
-
-        written(html, curve_json(answer), request.quiet)
-    if request.as_json:
-        sys.stdout.write(write(curve_json(answer)))
-    else:
-        show(ladder(answer, width()))
+    answered(lambda: curve_json(answer), partial(ladder, answer), request.as_json, html, request.quiet)
     raise typer.Exit(EXIT_FITS if answer.rungs else EXIT_NOTHING_FITS)
-
-
-Tick = Callable[[int], None]

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from planner.cli.answers import saved
 from planner.errors import PlannerError
 
 USAGE = "planner recommend --model llama70b --gpus 64xA100 --json | planner report - --out answer.html"
@@ -34,11 +35,7 @@ def report(
     if out is None:
         sys.stdout.write(text)
         return
-    from planner.cli.outfile import save
-    from planner.cli.screen import notes
-
-    save(out, text)
-    notes((f"wrote {out} ({len(text.encode()):,} bytes)",), quiet)
+    saved("--out", out, text, quiet)
 
 
 def document(name: str, text: str) -> dict[str, Any]:

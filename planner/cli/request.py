@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from planner.errors import UnitError
+from planner.errors import PlannerError, UnitError
 from planner.units import tokens
 
 if TYPE_CHECKING:
@@ -33,9 +33,20 @@ def _range(name: str, text: str, forms: str = "4, 2..8 or 1,2,4") -> Any:
     return asks("Pin or bound", name, says=f"{text}: {forms}")
 
 
-def asks(panel: str | None, *names: str, says: str, complete: Any = None) -> Any:
-    """An option, in a panel of the help, by its names."""
-    return typer.Option(*names, help=says, rich_help_panel=panel, autocompletion=complete)
+def asks(panel: str | None, *names: str, says: str, complete: Any = None, **more: Any) -> Any:
+    """An option, in a panel of the help, by its names; `more` are typer's own words."""
+    return typer.Option(*names, help=says, rich_help_panel=panel, autocompletion=complete, **more)
+
+
+def within(option: str, number: int, most: int = 1000, least: int = 1) -> int:
+    """The number.
+
+    Raises:
+        PlannerError: it is not between the two.
+    """
+    if not least <= number <= most:
+        raise PlannerError(f"{option} must be between {least} and {most}, not {number}")
+    return number
 
 
 def length(name: str, text: str, panel: str) -> Any:
@@ -102,8 +113,8 @@ class Request:
     ] = False
     bf16_first: Annotated[int, asks(_JOB, "--bf16-first", says="First layers whose products stay in 16 bit")] = 0
     bf16_last: Annotated[int, asks(_JOB, "--bf16-last", says="Last layers whose products stay in 16 bit")] = 0
-    attention: Annotated[str, typer.Option("--attention", help=_KERNELS, rich_help_panel=_JOB)] = "flash"
-    method: Annotated[str, typer.Option("--method", help="full, lora or qlora", rich_help_panel=_JOB)] = "full"
+    attention: Annotated[str, asks(_JOB, "--attention", says=_KERNELS)] = "flash"
+    method: Annotated[str, asks(_JOB, "--method", says="full, lora or qlora")] = "full"
     lora_rank: Annotated[int | None, asks(_JOB, "--lora-rank", says="Rank of LoRA adapters (default: 16)")] = None
     lora_targets: Annotated[
         str | None, asks(_JOB, "--lora-targets", says="Layers with adapters: all-linear, attention or mlp")
@@ -152,13 +163,12 @@ class Request:
     ] = False
     framework: Annotated[
         str,
-        typer.Option(
-            "--framework",
-            "-f",
-            help="Preset (default: megatron-core)",
+        asks(
+            _JOB,
+            *("--framework", "-f"),
+            says="Preset (default: megatron-core)",
+            complete=complete("framework"),
             show_default=False,
-            autocompletion=complete("framework"),
-            rich_help_panel=_JOB,
         ),
     ] = ""
     tp: Annotated[str | None, _range("--tp", "Tensor parallel")] = None

@@ -2,16 +2,15 @@
 
 # no `from __future__ import annotations`: typer reads every one of these, and each would be compiled from its text
 
-import sys
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from planner.cli.htmlfile import Html
-from planner.cli.request import asks, complete, length, takes_request
+from planner.cli.answers import Html, answered, written
+from planner.cli.request import asks, complete, length, takes_request, within
 from planner.errors import EXIT_FITS, EXIT_NOTHING_FITS, PlannerError
 
 if TYPE_CHECKING:
@@ -82,8 +81,7 @@ def serve(
     With --launch the answer is a script instead: flags of vLLM, SGLang or TensorRT-LLM, and a benchmark to check it.
     With --explain it is every number of one deployment, with its formula; so says `planner explain --serve ...`, too.
     """
-    if not 1 <= top <= 1000:
-        raise PlannerError(f"--top must be between 1 and 1000, not {top}")
+    within("--top", top)
     from planner.cli.screen import notes, progress
     from planner.cli.serve_launch import check_options
     from planner.cli.serve_launch import launch as write
@@ -111,7 +109,6 @@ command = takes_request(serve, ServeRequest)
 def _draw(found: "ServeAnswer", top: int, html: Path | None, quiet: bool) -> None:
     """The page of the answer, where one is asked for."""
     if html is not None:
-        from planner.cli.htmlfile import written
         from planner.report.page_extras import of_deployment
         from planner.report.serving_json import serving
 
@@ -128,27 +125,11 @@ def _explain(found: "ServeAnswer", number: int, as_json: bool) -> None:
         raise PlannerError(f"there are {len(shown)} deployments, no number {number}", "planner serve shows them")
     job, option = question.job, shown[number - 1]
     lines = explanation(job, option, question.objective)
-    if as_json:
-        _write(document(job, option, number, lines))
-    else:
-        from planner.cli.screen import show, width
-
-        show(text(job, option, lines, width()))
-
-
-def _write(answer: Mapping[str, Any]) -> None:
-    from planner.report.jsonout import write
-
-    sys.stdout.write(write(answer))
+    answered(lambda: document(job, option, number, lines), partial(text, job, option, lines), as_json)
 
 
 def _show(found: "ServeAnswer", top: int, as_json: bool) -> None:
-    if as_json:
-        from planner.report.serving_json import serving
+    from planner.report.serving import deployments
+    from planner.report.serving_json import serving
 
-        _write(serving(found, found.question.assumptions, top))
-    else:
-        from planner.cli.screen import show, width
-        from planner.report.serving import deployments
-
-        show(deployments(found, top, width()))
+    answered(lambda: serving(found, found.question.assumptions, top), partial(deployments, found, top), as_json)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from planner.cli.request import within
 from planner.errors import EXIT_NOTHING_FITS, PlannerError
 
 if TYPE_CHECKING:
@@ -28,8 +29,8 @@ def check_options(wanted: bool, explain: bool, number: int | None, out: Path | N
         raise PlannerError("--launch writes a script, --explain says how its numbers came about: leave one out")
     if wanted and as_json:
         raise PlannerError("--launch writes a shell script, --json an answer: leave one out")
-    if number is not None and not 1 <= number <= 1000:
-        raise PlannerError(f"--plan must be between 1 and 1000, not {number}")
+    if number is not None:
+        within("--plan", number)
 
 
 def launch(answer: ServeAnswer, number: int, out: Path | None, quiet: bool) -> None:

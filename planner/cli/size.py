@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from planner.cli.htmlfile import Html
+from planner.cli.answers import Html, answered, print_json, written
 from planner.cli.request import Request, asks, job_options, length, takes_request
 from planner.errors import EXIT_FITS, EXIT_NOTHING_FITS, PlannerError
 
@@ -112,7 +113,7 @@ def _refuse(options: dict[str, Any], why: str) -> None:
 
 
 def _answer(request: Request, asked: dict[str, Any], only: str | None, html: Path | None) -> None:
-    from planner.cli.screen import notes, progress, width
+    from planner.cli.screen import notes, progress
     from planner.questions.size import ask_size
     from planner.questions.size import size as search
     from planner.report.sizing import sizes
@@ -123,12 +124,11 @@ def _answer(request: Request, asked: dict[str, Any], only: str | None, html: Pat
     with progress(request.quiet):
         found = search(question)
     head = None if found.answer is None else point(found.answer)
-    _draw(request, html, lambda: size(found))
-    _show(request, head, only, lambda: size(found), lambda: sizes(found, sys.argv[1:], width()))
+    _show(request, head, only, html, lambda: size(found), lambda width: sizes(found, sys.argv[1:], width))
 
 
 def _answer_load(request: Request, asked: dict[str, Any], only: str | None, html: Path | None) -> None:
-    from planner.cli.screen import notes, progress, width
+    from planner.cli.screen import notes, progress
     from planner.questions.size_serving import ask_load, size_load
     from planner.report.sizing_serving import deployment, load, loads
 
@@ -138,41 +138,25 @@ def _answer_load(request: Request, asked: dict[str, Any], only: str | None, html
     with progress(request.quiet):
         found = size_load(question)
     head = None if found.answer is None else deployment(found.answer)
-    _draw(request, html, lambda: load(found))
-    _show(request, head, only, lambda: load(found), lambda: loads(found, width()))
-
-
-def _draw(request: Request, html: Path | None, whole: Callable[[], Mapping[str, Any]]) -> None:
-    """The page of the answer, where one is asked for."""
-    if html is not None:
-        from planner.cli.htmlfile import written
-
-        written(html, whole(), request.quiet)
+    _show(request, head, only, html, lambda: load(found), partial(loads, found))
 
 
 def _show(
     request: Request,
     head: Mapping[str, Any] | None,
     only: str | None,
+    html: Path | None,
     whole: Callable[[], Mapping[str, Any]],
-    lines: Callable[[], Iterator[str]],
+    lines: Callable[[int | None], Iterator[str]],
 ) -> None:
-    """Fields of the answer alone, the whole as JSON, or a screen; the exit code says whether there is an answer."""
+    """Fields of the answer alone, or all of it; the exit code says whether there is an answer."""
+    if html is not None:
+        written(html, whole(), request.quiet)
     if only is not None:
         _fields(only, head, request.as_json)
-    elif request.as_json:
-        _write(whole())
     else:
-        from planner.cli.screen import show
-
-        show(lines())
+        answered(whole, lines, request.as_json)
     raise typer.Exit(EXIT_NOTHING_FITS if head is None else EXIT_FITS)
-
-
-def _write(answer: Mapping[str, Any]) -> None:
-    from planner.report.jsonout import write
-
-    sys.stdout.write(write(answer))
 
 
 def _fields(text: str, answer: Mapping[str, Any] | None, as_json: bool) -> None:
@@ -185,20 +169,15 @@ def _fields(text: str, answer: Mapping[str, Any] | None, as_json: bool) -> None:
             raise PlannerError(f"--fields {name!r:.40} is no field of the answer", f"known: {', '.join(answer)}")
     chosen = {name: None if answer is None else answer[name] for name in names}
     if as_json:
-        _write(chosen)
+        print_json(chosen)
     elif answer is not None:
         sys.stdout.write("\t".join("" if v is None else str(v) for v in chosen.values()) + "\n")
 
 
-_gpu = typer.Option(
-    "--gpu",
-    "--gpus",
-    "-g",
-    help="Acceptable GPUs or instance types: A100-80GB,H100,p5.48xlarge",
-    show_default=False,
-)
-_exact = typer.Option("--exact", hidden=True, help="What size always does: nothing is relaxed")
-_model = typer.Option("--model", "-m", help="Model, as for recommend", show_default=False)
+_GPU = "Acceptable GPUs or instance types: A100-80GB,H100,p5.48xlarge"
+_gpu = asks(None, "--gpu", "--gpus", "-g", says=_GPU, show_default=False)
+_exact = asks(None, "--exact", says="What size always does: nothing is relaxed", hidden=True)
+_model = asks(None, "--model", "-m", says="Model, as for recommend", show_default=False)
 
 command = takes_request(size, model=Annotated[str, _model], gpus=Annotated[str, _gpu], exact=Annotated[bool, _exact])
 """What `planner size` runs."""

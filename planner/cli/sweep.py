@@ -14,9 +14,10 @@ from typing import Annotated, Any
 
 import typer
 
-from planner.cli.htmlfile import Html
+from planner.cli.answers import Html, written
+from planner.cli.request import within
 from planner.cli.streams import stop_if_gone
-from planner.errors import EXIT_FITS, EXIT_NOTHING_FITS, PlannerError
+from planner.errors import EXIT_FITS, EXIT_NOTHING_FITS
 
 PATIENCE = 1.0
 """Seconds from a signal to the end, whoever does not read what is written."""
@@ -50,8 +51,8 @@ def sweep(
     from planner.cli.workers import answers
     from planner.questions.sweep import read_sweep
 
-    if jobs is not None and not 1 <= jobs <= 1024:
-        raise PlannerError(f"--jobs must be between 1 and 1024, not {jobs}")
+    if jobs is not None:
+        within("--jobs", jobs, 1024)
     question = read_sweep(read_text(file), "stdin" if file == "-" else file)
     table = Table(out, question.columns)
     if dry_run:
@@ -78,7 +79,6 @@ def sweep(
 
 def _page(path: Path, out: Path | None, kept: list[dict[str, Any]], quiet: bool) -> None:
     """The page of the file's cells, or of those that were answered now."""
-    from planner.cli.htmlfile import written
     from planner.cli.report import document, swept
 
     whole = out is not None and out.is_file() and out.suffix.lower() != ".csv"

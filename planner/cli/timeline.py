@@ -6,13 +6,13 @@ import os
 import sys
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from planner.cli.htmlfile import Html
+from planner.cli.answers import Html, print_json, saved
 from planner.cli.ranking import chosen, leave
-from planner.cli.request import Request, complete, takes_request
+from planner.cli.request import Request, asks, complete, takes_request, within
 from planner.errors import PlannerError, suggest
 
 if TYPE_CHECKING:
@@ -35,58 +35,28 @@ EXAMPLES = (
     "planner timeline --model llama70b --gpus 64xA100 --plan 1",
 )
 
-_NAMED = "A schedule by name"
-_OUT = "Output"
+_NAMED, _OUT, _PIN = "A schedule by name", "Output", "Pin or bound"
 
 
 Name = Annotated[
     str | None, typer.Argument(metavar="SCHEDULE", help="Schedule to draw: gpipe, 1f1b, interleaved:2 ...")
 ]
-Compare = Annotated[
-    str | None,
-    typer.Option("--compare", help="Several on one scale: gpipe,1f1b,interleaved:2", rich_help_panel=_NAMED),
-]
-MicroBatches = Annotated[
-    int | None, typer.Option("--micro-batches", help="Micro-batches, or -m 8 (default: 8)", rich_help_panel=_NAMED)
-]
-Forward = Annotated[
-    str | None,
-    typer.Option(
-        "--forward",
-        help="Forward of one micro-batch on one rank: 12ms, or a number of slots (default: 1)",
-        rich_help_panel=_NAMED,
-    ),
-]
-Backward = Annotated[
-    str | None,
-    typer.Option(
-        "--backward",
-        help="Its whole backward (default: as long as the forward; twice as long when a schedule splits it)",
-        rich_help_panel=_NAMED,
-    ),
-]
-Weight = Annotated[
-    str | None,
-    typer.Option(
-        "--weight",
-        help="The part of the backward that is the weight gradient (default: half)",
-        rich_help_panel=_NAMED,
-    ),
-]
-Hop = Annotated[str | None, typer.Option("--p2p", help="One hop between ranks (default: 0)", rich_help_panel=_NAMED)]
-Blocking = Annotated[
-    bool, typer.Option("--blocking", help="Ranks wait until their sends are received", rich_help_panel=_NAMED)
-]
-PlanNumber = Annotated[
-    int | None, typer.Option("--plan", help="Which plan of the ranking (default: 1)", rich_help_panel=_OUT)
-]
-Memory = Annotated[bool, typer.Option("--memory", help="Bytes of every rank over the step", rich_help_panel=_OUT)]
-Form = Annotated[
-    str | None,
-    typer.Option("--format", help="terminal, svg, html, trace (default: what --out ends in)", rich_help_panel=_OUT),
-]
-Out = Annotated[Path | None, typer.Option("--out", "-o", help="File to write", rich_help_panel=_OUT)]
-Width = Annotated[int | None, typer.Option("--width", help="Columns of a terminal drawing", rich_help_panel=_OUT)]
+_FORWARD = "Forward of one micro-batch on one rank: 12ms, or a number of slots (default: 1)"
+_BACKWARD = "Its whole backward (default: as long as the forward; twice as long when a schedule splits it)"
+_WEIGHT = "The part of the backward that is the weight gradient (default: half)"
+_FORMAT = "terminal, svg, html, trace (default: what --out ends in)"
+Compare = Annotated[str | None, asks(_NAMED, "--compare", says="Several on one scale: gpipe,1f1b,interleaved:2")]
+MicroBatches = Annotated[int | None, asks(_NAMED, "--micro-batches", says="Micro-batches, or -m 8 (default: 8)")]
+Forward = Annotated[str | None, asks(_NAMED, "--forward", says=_FORWARD)]
+Backward = Annotated[str | None, asks(_NAMED, "--backward", says=_BACKWARD)]
+Weight = Annotated[str | None, asks(_NAMED, "--weight", says=_WEIGHT)]
+Hop = Annotated[str | None, asks(_NAMED, "--p2p", says="One hop between ranks (default: 0)")]
+Blocking = Annotated[bool, asks(_NAMED, "--blocking", says="Ranks wait until their sends are received")]
+PlanNumber = Annotated[int | None, asks(_OUT, "--plan", says="Which plan of the ranking (default: 1)")]
+Memory = Annotated[bool, asks(_OUT, "--memory", says="Bytes of every rank over the step")]
+Form = Annotated[str | None, asks(_OUT, "--format", says=_FORMAT)]
+Out = Annotated[Path | None, asks(_OUT, "--out", "-o", says="File to write")]
+Width = Annotated[int | None, asks(_OUT, "--width", says="Columns of a terminal drawing")]
 
 
 def timeline(
@@ -127,8 +97,6 @@ def timeline(
         figure = figure_of_names(str(text), request.pp, request.v, micro_batches, times, blocking)
         fits = as_asked = True
     if html is not None:
-        from planner.cli.htmlfile import saved
-
         saved("--html", html, _text(figure, "html", PIPED), request.quiet)
     _deliver(figure, style, request, out, width)
     leave(fits, as_asked, request.quiet)
@@ -146,8 +114,8 @@ def _format(form: str | None, out: Path | None) -> str:
 
 
 def _check_output(request: Request, form: str | None, out: Path | None, width: int | None) -> None:
-    if width is not None and not 40 <= width <= 2000:
-        raise PlannerError(f"--width must be between 40 and 2000, not {width}")
+    if width is not None:
+        within("--width", width, 2000, 40)
     if request.as_json and form is not None and out is None:
         raise PlannerError("--json and --format both want stdout", "give the drawing a file: --out FILE")
 
@@ -212,17 +180,11 @@ def _of_plan(request: Request, number: int, memory: bool) -> tuple[Figure, bool,
 def _deliver(figure: Figure, style: str, request: Request, out: Path | None, width: int | None) -> None:
     """The drawing to a file or to stdout; with --json the numbers to stdout."""
     if out is not None:
-        from planner.cli.outfile import save
-        from planner.cli.screen import notes
-
-        text = _text(figure, style, width or PIPED)
-        save(out, text)
-        notes((f"wrote {out} ({style}, {len(text.encode()):,} bytes)",), request.quiet)
+        saved("--out", out, _text(figure, style, width or PIPED), request.quiet, f"{style}, ")
     if request.as_json:
-        from planner.report.jsonout import write
         from planner.report.timeline_json import timelines
 
-        sys.stdout.write(write(timelines(figure)))
+        print_json(timelines(figure))
     elif out is None and style == "terminal":
         _show(figure, width)
     elif out is None:
@@ -255,24 +217,15 @@ def _text(figure: Figure, style: str, width: int) -> str:
     return {"svg": svg, "html": page, "trace": trace}[style](figure.panels, clock)
 
 
-def _pin(flag: str, text: str) -> Any:
-    return Annotated[str | None, typer.Option(flag, help=text, rich_help_panel="Pin or bound")]
-
+_MODEL = "Draw a plan of this model (a number: so many micro-batches of a schedule by name)"
+_PP = "Pipeline parallel; of a schedule by name: its ranks (default: 4)"
+_V = "Chunks per rank; of a schedule by name: interleaved --v 2 is interleaved:2"
 
 command = takes_request(
     timeline,
-    model=Annotated[
-        str,
-        typer.Option(
-            "--model",
-            "-m",
-            help="Draw a plan of this model (a number: so many micro-batches of a schedule by name)",
-            autocompletion=complete("model"),
-            show_default=False,
-        ),
-    ],
-    gpus=Annotated[str, typer.Option("--gpus", "-g", help="... on this cluster: 64xA100", show_default=False)],
-    pp=_pin("--pp", "Pipeline parallel; of a schedule by name: its ranks (default: 4)"),
-    v=_pin("--v", "Chunks per rank; of a schedule by name: interleaved --v 2 is interleaved:2"),
+    model=Annotated[str, asks(None, "--model", "-m", says=_MODEL, complete=complete("model"), show_default=False)],
+    gpus=Annotated[str, asks(None, "--gpus", "-g", says="... on this cluster: 64xA100", show_default=False)],
+    pp=Annotated[str | None, asks(_PIN, "--pp", says=_PP)],
+    v=Annotated[str | None, asks(_PIN, "--v", says=_V)],
 )
 """What `planner timeline` runs."""

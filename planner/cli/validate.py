@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from planner.cli.answers import answered
 from planner.cli.measured import measured
 from planner.errors import PlannerError, suggest
 
 if TYPE_CHECKING:
     from planner.accuracy.corpus import Case, Corpus
-    from planner.accuracy.predict import Prediction
 
 BAR = 30
 """Cells of the progress bar."""
@@ -52,9 +52,9 @@ def validate(
     corpus = _read(files or [measured("measured")], profiles, quiet)
     from planner.accuracy.classes import classes
     from planner.accuracy.predict import predict
-    from planner.accuracy.score import apart, main, score
-    from planner.cli.outfile import save_for
-    from planner.report import validation
+    from planner.accuracy.score import apart, main, rank_groups, score
+    from planner.cli.outfile import save
+    from planner.report import scatter, validation
 
     cases = _labelled(corpus.cases, label or [])
     with _progress(len(cases), quiet) as tick:
@@ -62,18 +62,13 @@ def validate(
     chosen = predictions if label else main(predictions)
     scores = validation.Scores(score(chosen), {} if label else apart(predictions), classes(predictions))
 
-    for path, option, draw in ((svg, "--svg", _svg), (html, "--html", _html)):
+    for path, option, draw in ((svg, "--svg", scatter.svg), (html, "--html", scatter.html)):
         if path is not None:
-            save_for(option, path, draw(chosen))
+            save(path, draw(chosen, rank_groups(chosen)), option)
     if rows is not None:
-        save_for("--rows", rows, validation.row_table(predictions))
-    if as_json:
-        answer = validation.document(scores, cases, corpus.skipped)
-        sys.stdout.write(json.dumps(answer, indent=2, allow_nan=False) + "\n")
-        return
-    from planner.cli.screen import show, width
-
-    show(validation.tables(scores, cases, corpus.skipped, width()))
+        save(rows, validation.row_table(predictions), "--rows")
+    found = scores, cases, corpus.skipped
+    answered(lambda: validation.document(*found), partial(validation.tables, *found), as_json)
 
 
 def _read(paths: list[Path], profiles: Path | None, quiet: bool) -> Corpus:
@@ -110,20 +105,6 @@ def _labelled(cases: list[Case], labels: list[str]) -> list[Case]:
             near = suggest(label, known) or known[:20]
             raise PlannerError(f"--label {label!r:.60}: no row carries it", f"labels here: {', '.join(near)}")
     return [case for case in cases if case.labels.issuperset(labels)]
-
-
-def _svg(chosen: list[Prediction]) -> str:
-    from planner.accuracy.score import rank_groups
-    from planner.report.scatter import svg
-
-    return svg(chosen, rank_groups(chosen))
-
-
-def _html(chosen: list[Prediction]) -> str:
-    from planner.accuracy.score import rank_groups
-    from planner.report.scatter import html
-
-    return html(chosen, rank_groups(chosen))
 
 
 @contextmanager

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from planner.cli.answers import answered
 from planner.cli.measured import measured
 from planner.errors import PlannerError
 
@@ -25,13 +25,8 @@ def validate_serving(files: list[Path], as_json: bool, rows: Path | None, profil
         from planner.cli.outfile import save
 
         save(rows, serving_validation.row_table(predictions))
-    if as_json:
-        answer = serving_validation.document(predictions, corpus.skipped)
-        sys.stdout.write(json.dumps(answer, indent=2, allow_nan=False) + "\n")
-        return
-    from planner.cli.screen import show, width
-
-    show(serving_validation.tables(predictions, corpus.skipped, width()))
+    found = predictions, corpus.skipped
+    answered(lambda: serving_validation.document(*found), partial(serving_validation.tables, *found), as_json)
 
 
 def _read(paths: list[Path], profiles: Path | None, quiet: bool) -> ServeCorpus:
