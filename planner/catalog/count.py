@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 from planner.blocks.counts import active_parameters, parameters
@@ -11,12 +10,8 @@ from planner.errors import ProfileError
 from planner.units import format_count
 
 if TYPE_CHECKING:
+    from planner.catalog.textfile import Traversable
     from planner.schema.model import Model
-
-    if sys.version_info >= (3, 11):
-        from importlib.resources.abc import Traversable
-    else:
-        from importlib.abc import Traversable
 
 TOTAL, ACTIVE = 0.05, 0.20
 """How far a published count may be off: it is rounded ("7 B" of 6.74), and some leave embedding and head out of the

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from planner.catalog.huggingface_config import KEYS, Config
 from planner.schema.model import MixtureOfExperts
 
 
+def _routed(config: Config, width: str = "moe_intermediate_size") -> dict[str, Any]:
+    """How many experts, how many of a token, and their width, by its key."""
+    return {"experts": config.need("experts"), "top_k": config.need("top_k"), "ffn": config.need(width)}
+
+
 def uniform_moe(config: Config) -> MixtureOfExperts:
     """Every layer is MoE and `intermediate_size` is the width of one expert."""
-    return MixtureOfExperts(experts=config.need("experts"), top_k=config.need("top_k"), ffn=config.need("ffn"))
+    return MixtureOfExperts(**_routed(config, "ffn"))
 
 
 def gpt_oss_moe(config: Config) -> MixtureOfExperts:
-    return uniform_moe(config).model_copy(update={"router_bias": True})
+    return MixtureOfExperts(**_routed(config, "ffn"), router_bias=True)
 
 
 def qwen_moe(config: Config) -> MixtureOfExperts:
@@ -26,9 +33,7 @@ def qwen_moe(config: Config) -> MixtureOfExperts:
     if every < 1 or config.need("layers") % every:
         raise config.refuse("decoder_sparse_step", "does not divide the number of layers")
     return MixtureOfExperts(
-        experts=config.need("experts"),
-        top_k=config.need("top_k"),
-        ffn=ffn,
+        **_routed(config),
         shared_experts=shared // ffn,
         shared_gate=shared > 0,
         dense_layers=len(dense),
@@ -43,9 +48,7 @@ def deepseek_moe(config: Config) -> MixtureOfExperts | None:
         raise config.refuse("moe_layer_freq", "only 1 is read")
     groups, chosen = config.whole("n_group") or 1, config.whole("topk_group") or 1
     return MixtureOfExperts(
-        experts=config.need("experts"),
-        top_k=config.need("top_k"),
-        ffn=config.need("moe_intermediate_size"),
+        **_routed(config),
         shared_experts=config.whole("n_shared_experts") or config.whole("num_shared_experts"),
         dense_layers=_leading_dense(config),
         groups=groups,
@@ -72,20 +75,12 @@ def llama4_moe(config: Config) -> MixtureOfExperts:
     listed = config.listed("moe_layers")
     if listed and listed != list(range(every - 1, layers, every)[: len(listed) + 1]):
         raise config.refuse("moe_layers", "differs from interleave_moe_layer_step")
-    return MixtureOfExperts(
-        experts=config.need("experts"),
-        top_k=config.need("top_k"),
-        ffn=config.need("intermediate_size"),
-        shared_experts=1,
-        every=every,
-    )
+    return MixtureOfExperts(**_routed(config, "intermediate_size"), shared_experts=1, every=every)
 
 
 def nemotron_moe(config: Config) -> MixtureOfExperts:
     return MixtureOfExperts(
-        experts=config.need("experts"),
-        top_k=config.need("top_k"),
-        ffn=config.need("moe_intermediate_size"),
+        **_routed(config),
         shared_experts=config.whole("n_shared_experts", 1),
         shared_ffn=config.need("moe_shared_expert_intermediate_size"),
         latent=config.integer("moe_latent_size"),

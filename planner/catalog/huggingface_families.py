@@ -25,7 +25,7 @@ def _no_full_layers(config: Config, layers: int) -> list[bool]:
     return [False] * layers
 
 
-def _full_every(key: str, default: int) -> Pattern:
+def _full_every(default: int, key: str = "sliding_window_pattern") -> Pattern:
     """One layer in `config[key]` attends to everything."""
 
     def pattern(config: Config, layers: int) -> list[bool]:
@@ -57,7 +57,7 @@ def _exaone_pattern(config: Config, layers: int) -> list[bool]:
     written = config.values.get("sliding_window_pattern")
     if isinstance(written, str):
         return [written[i % len(written)] == "G" for i in range(layers)] if written else [True] * layers
-    return _full_every("sliding_window_pattern", 4)(config, layers)
+    return _full_every(4)(config, layers)
 
 
 def _optional_window(config: Config, layers: int) -> list[bool]:
@@ -67,7 +67,7 @@ def _optional_window(config: Config, layers: int) -> list[bool]:
 def _llama4_pattern(config: Config, layers: int) -> list[bool]:
     """Layers without rotary position attend to everything, the others to their chunk."""
     chunked = config.listed("no_rope_layers")[:layers]
-    return [not rope for rope in chunked] if chunked else _full_every("no_rope_layer_interval", 4)(config, layers)
+    return [not rope for rope in chunked] if chunked else _full_every(4, "no_rope_layer_interval")(config, layers)
 
 
 @frozen
@@ -77,7 +77,7 @@ class Family:
     Attributes:
         tied: class default of tie_word_embeddings.
         gated: three feed-forward matrices; otherwise two and the activation named in the file, or `activation`.
-        bias: of every model; bias_key: a switch in the file, its default, and the bias that it switches on.
+        bias: of every model; bias_key: a switch in the file, its default, and the bias that it switches on; None: none.
         window: which layers have full attention where the file gives a window; absent: there is none.
         moe, mla: how the file describes them.
         qk_norm: norms of queries and keys, per head or over all heads; qk_key: their switch and its default.
@@ -91,7 +91,7 @@ class Family:
     gated: bool = True
     activation: str = "gelu"
     bias: Bias = "none"
-    bias_key: tuple[str, bool, Bias] | None = None
+    bias_key: tuple[str, bool, Bias] | None = ("attention_bias", False, "qkv")
     norm: Literal["rmsnorm", "layernorm"] = "rmsnorm"
     position: Literal["rope", "learned", "alibi", "none"] = "rope"
     dropout: Mapping[str, float] = field(default_factory=lambda: {"attention_dropout": 0.0, "hidden_dropout": 0.0})
@@ -125,9 +125,8 @@ def _check_gpt_neox(config: Config) -> None:
         raise config.refuse("attention_bias", "bias in the feed-forward part alone is not expressed")
 
 
-_BIAS: tuple[str, bool, Bias] = ("attention_bias", False, "qkv")
-_LLAMA = Family(bias_key=_BIAS)
-_DEEPSEEK = Family(moe=experts.deepseek_moe, mla=True, bias_key=_BIAS)
+_LLAMA = Family()
+_DEEPSEEK = Family(moe=experts.deepseek_moe, mla=True)
 _GEMMA3_TEXT = {
     "vocab_size": 262208,
     "hidden_size": 2304,
@@ -141,63 +140,11 @@ _GEMMA3_TEXT = {
 }
 
 FAMILIES: dict[str, Family] = {
-    "arcee": Family(gated=False, activation="relu2", bias_key=_BIAS),
+    "arcee": Family(gated=False, activation="relu2"),
     "bailing_moe": Family(moe=experts.deepseek_moe, bias_key=("use_qkv_bias", False, "qkv")),
     "bailing_moe_v2": Family(
         moe=experts.deepseek_moe, bias_key=("use_qkv_bias", False, "qkv"), qk_norm="heads", qk_key=("use_qk_norm", True)
     ),
-    "cohere2": Family(tied=True, norm="layernorm", bias_key=_BIAS, window=_full_every("sliding_window_pattern", 4)),
-    "deepseek_v32": _DEEPSEEK,
-    "dots1": Family(moe=experts.deepseek_moe, bias_key=_BIAS, qk_norm="heads", window=_first_layers),
-    "ernie4_5": Family(tied=True, bias_key=("use_bias", False, "all")),
-    "ernie4_5_moe": Family(tied=True, bias_key=("use_bias", False, "all"), moe=experts.ernie_moe),
-    "exaone4": Family(window=_exaone_pattern, qk_norm="heads"),
-    "glm": Family(bias_key=("attention_bias", True, "qkv")),
-    "glm4": Family(bias_key=_BIAS, norms=4),
-    "glm4_moe_lite": _DEEPSEEK,
-    "glm_moe_dsa": _DEEPSEEK,
-    "granite": _LLAMA,
-    "granitemoe": Family(moe=experts.uniform_moe, bias_key=_BIAS),
-    "granitemoehybrid": Family(
-        position="none",
-        bias_key=_BIAS,
-        layers=mixers.granite,
-        defaults={"mamba_expand": 2, "mamba_n_heads": 128, "mamba_d_state": 256, "shared_intermediate_size": 1024},
-    ),
-    "hunyuan_v1_dense": Family(tied=True, bias_key=_BIAS, qk_norm="heads", qk_key=("use_qk_norm", True)),
-    "hunyuan_v1_moe": Family(
-        tied=True,
-        bias_key=_BIAS,
-        qk_norm="heads",
-        qk_key=("use_qk_norm", True),
-        moe=experts.hunyuan_moe,
-        defaults={"num_shared_expert": 1},
-    ),
-    "internlm3": Family(bias_key=("qkv_bias", False, "qkv")),
-    "kimi_linear": Family(mla=True, moe=experts.deepseek_moe, position="none", layers=mixers.kimi_linear),
-    "mimo": Family(bias_key=("attention_bias", True, "qkv")),
-    "minimax": Family(moe=experts.uniform_moe, layers=mixers.minimax),
-    "minimax_m1": Family(moe=experts.uniform_moe, layers=mixers.minimax),
-    "minimax_text_01": Family(moe=experts.uniform_moe, layers=mixers.minimax),
-    "ministral3": _LLAMA,
-    "nemotron_h": Family(gated=False, activation="relu2", bias_key=_BIAS, position="none", layers=mixers.nemotron_h),
-    "olmo3": Family(
-        bias_key=_BIAS,
-        window=_full_every("sliding_window_pattern", 4),
-        qk_norm="wide",
-        defaults={"sliding_window": 4096},
-    ),
-    "qwen3_5_moe_text": Family(bias_key=_BIAS, moe=experts.qwen_moe, qk_norm="heads", layers=mixers.qwen_next),
-    "qwen3_5_text": Family(bias_key=_BIAS, qk_norm="heads", layers=mixers.qwen_next),
-    "qwen3_next": Family(
-        bias_key=_BIAS,
-        moe=experts.qwen_moe,
-        qk_norm="heads",
-        layers=mixers.qwen_next,
-        defaults={"head_dim": 256, "num_key_value_heads": 2},
-    ),
-    "seed_oss": Family(bias_key=("attention_bias", True, "qkv")),
-    "smollm3": Family(tied=True, bias_key=_BIAS, defaults={"num_key_value_heads": 4}),
     "bloom": Family(
         tied=True,
         gated=False,
@@ -206,10 +153,17 @@ FAMILIES: dict[str, Family] = {
         position="alibi",
         four_h=True,
         defaults={"seq_length": 2048},
+        bias_key=None,
     ),
-    "cohere": Family(tied=True, norm="layernorm", bias_key=_BIAS),
+    "cohere": Family(tied=True, norm="layernorm"),
+    "cohere2": Family(tied=True, norm="layernorm", window=_full_every(4)),
     "deepseek_v2": _DEEPSEEK,
     "deepseek_v3": _DEEPSEEK,
+    "deepseek_v32": _DEEPSEEK,
+    "dots1": Family(moe=experts.deepseek_moe, qk_norm="heads", window=_first_layers),
+    "ernie4_5": Family(tied=True, bias_key=("use_bias", False, "all")),
+    "ernie4_5_moe": Family(tied=True, bias_key=("use_bias", False, "all"), moe=experts.ernie_moe),
+    "exaone4": Family(window=_exaone_pattern, qk_norm="heads", bias_key=None),
     "falcon": Family(
         tied=True,
         gated=False,
@@ -218,29 +172,21 @@ FAMILIES: dict[str, Family] = {
         four_h=True,
         defaults={"max_position_embeddings": 2048},
     ),
-    "gemma": Family(tied=True, bias_key=_BIAS, defaults={"head_dim": 256, "num_key_value_heads": 16}),
+    "gemma": Family(tied=True, defaults={"head_dim": 256, "num_key_value_heads": 16}),
     "gemma2": Family(
         tied=True,
-        bias_key=_BIAS,
-        window=_full_every("sliding_window_pattern", 2),
+        window=_full_every(2),
         norms=4,
         defaults={"head_dim": 256, "num_key_value_heads": 4, "sliding_window": 4096},
     ),
-    "gemma3_text": Family(
-        tied=True,
-        bias_key=_BIAS,
-        window=_full_every("sliding_window_pattern", 6),
-        norms=4,
-        qk_norm="heads",
-        defaults=_GEMMA3_TEXT,
-    ),
+    "gemma3_text": Family(tied=True, window=_full_every(6), norms=4, qk_norm="heads", defaults=_GEMMA3_TEXT),
+    "glm": Family(bias_key=("attention_bias", True, "qkv")),
+    "glm4": Family(norms=4),
     "glm4_moe": Family(
-        moe=experts.deepseek_moe,
-        bias_key=_BIAS,
-        qk_norm="heads",
-        qk_key=("use_qk_norm", False),
-        defaults={"num_key_value_heads": 8},
+        moe=experts.deepseek_moe, qk_norm="heads", qk_key=("use_qk_norm", False), defaults={"num_key_value_heads": 8}
     ),
+    "glm4_moe_lite": _DEEPSEEK,
+    "glm_moe_dsa": _DEEPSEEK,
     "gpt2": Family(
         tied=True,
         gated=False,
@@ -250,36 +196,66 @@ FAMILIES: dict[str, Family] = {
         four_h=True,
         dropout={"attn_pdrop": 0.1, "resid_pdrop": 0.1},
         check=_check_gpt2,
+        bias_key=None,
     ),
-    "gpt_neox": Family(gated=False, bias="all", norm="layernorm", check=_check_gpt_neox),
+    "gpt_neox": Family(gated=False, bias="all", norm="layernorm", check=_check_gpt_neox, bias_key=None),
     "gpt_oss": Family(
         bias="all",
         moe=experts.gpt_oss_moe,
         sinks=True,
-        window=_full_every("sliding_window_pattern", 2),
+        window=_full_every(2),
         defaults={"head_dim": 64, "num_key_value_heads": 8, "sliding_window": 128},
+        bias_key=None,
+    ),
+    "granite": _LLAMA,
+    "granitemoe": Family(moe=experts.uniform_moe),
+    "granitemoehybrid": Family(
+        position="none",
+        layers=mixers.granite,
+        defaults={"mamba_expand": 2, "mamba_n_heads": 128, "mamba_d_state": 256, "shared_intermediate_size": 1024},
+    ),
+    "hunyuan_v1_dense": Family(tied=True, qk_norm="heads", qk_key=("use_qk_norm", True)),
+    "hunyuan_v1_moe": Family(
+        tied=True,
+        qk_norm="heads",
+        qk_key=("use_qk_norm", True),
+        moe=experts.hunyuan_moe,
+        defaults={"num_shared_expert": 1},
     ),
     "internlm2": Family(bias_key=("bias", False, "qkv")),
+    "internlm3": Family(bias_key=("qkv_bias", False, "qkv")),
     "kimi_k2": _DEEPSEEK,
+    "kimi_linear": Family(
+        mla=True, moe=experts.deepseek_moe, position="none", layers=mixers.kimi_linear, bias_key=None
+    ),
     "llama": _LLAMA,
     "llama4_text": Family(
-        bias_key=_BIAS,
         moe=experts.llama4_moe,
         window=_llama4_pattern,
         defaults={"head_dim": 128, "num_key_value_heads": 8, "attention_chunk_size": 8192},
     ),
+    "mimo": Family(bias_key=("attention_bias", True, "qkv")),
+    "minimax": Family(moe=experts.uniform_moe, layers=mixers.minimax, bias_key=None),
+    "minimax_m1": Family(moe=experts.uniform_moe, layers=mixers.minimax, bias_key=None),
     "minimax_m2": Family(
         moe=experts.uniform_moe,
         qk_norm="wide",
         qk_key=("use_qk_norm", True),
         defaults={"head_dim": 128, "num_key_value_heads": 8},
+        bias_key=None,
     ),
-    "mistral": Family(window=_no_full_layers, defaults={"num_key_value_heads": 8}),
-    "mixtral": Family(window=_no_full_layers, moe=experts.uniform_moe, defaults={"num_key_value_heads": 8}),
-    "nemotron": Family(gated=False, activation="relu2", norm="layernorm", bias_key=_BIAS),
-    "olmo": Family(norm="layernorm", bias_key=_BIAS),
-    "olmo2": Family(bias_key=_BIAS, qk_norm="wide"),
-    "olmoe": Family(moe=experts.uniform_moe, bias_key=_BIAS, qk_norm="wide"),
+    "minimax_text_01": Family(moe=experts.uniform_moe, layers=mixers.minimax, bias_key=None),
+    "ministral3": _LLAMA,
+    "mistral": Family(window=_no_full_layers, defaults={"num_key_value_heads": 8}, bias_key=None),
+    "mixtral": Family(
+        window=_no_full_layers, moe=experts.uniform_moe, defaults={"num_key_value_heads": 8}, bias_key=None
+    ),
+    "nemotron": Family(gated=False, activation="relu2", norm="layernorm"),
+    "nemotron_h": Family(gated=False, activation="relu2", position="none", layers=mixers.nemotron_h),
+    "olmo": Family(norm="layernorm"),
+    "olmo2": Family(qk_norm="wide"),
+    "olmo3": Family(window=_full_every(4), qk_norm="wide", defaults={"sliding_window": 4096}),
+    "olmoe": Family(moe=experts.uniform_moe, qk_norm="wide"),
     "opt": Family(
         tied=True,
         gated=False,
@@ -290,9 +266,11 @@ FAMILIES: dict[str, Family] = {
         dropout={"dropout": 0.1},
         check=_check_opt,
     ),
-    "phi": Family(gated=False, bias="all", norm="layernorm", dropout={"attention_dropout": 0.0}),
-    "phi3": Family(window=_no_full_layers),
-    "qwen2": Family(bias="qkv", window=_qwen_pattern, defaults={"num_key_value_heads": 32, "sliding_window": 4096}),
+    "phi": Family(gated=False, bias="all", norm="layernorm", dropout={"attention_dropout": 0.0}, bias_key=None),
+    "phi3": Family(window=_no_full_layers, bias_key=None),
+    "qwen2": Family(
+        bias="qkv", window=_qwen_pattern, defaults={"num_key_value_heads": 32, "sliding_window": 4096}, bias_key=None
+    ),
     "qwen2_moe": Family(
         bias_key=("qkv_bias", True, "qkv"),
         moe=experts.qwen_moe,
@@ -300,18 +278,26 @@ FAMILIES: dict[str, Family] = {
         defaults={"num_key_value_heads": 16, "sliding_window": 4096},
     ),
     "qwen3": Family(
-        bias_key=_BIAS,
         window=_qwen_pattern,
         qk_norm="heads",
         defaults={"head_dim": 128, "num_key_value_heads": 32, "sliding_window": 4096},
     ),
+    "qwen3_5_moe_text": Family(moe=experts.qwen_moe, qk_norm="heads", layers=mixers.qwen_next),
+    "qwen3_5_text": Family(qk_norm="heads", layers=mixers.qwen_next),
     "qwen3_moe": Family(
-        bias_key=_BIAS,
         moe=experts.qwen_moe,
         window=_optional_window,
         qk_norm="heads",
         defaults={"num_key_value_heads": 4, "sliding_window": 4096},
     ),
+    "qwen3_next": Family(
+        moe=experts.qwen_moe,
+        qk_norm="heads",
+        layers=mixers.qwen_next,
+        defaults={"head_dim": 256, "num_key_value_heads": 2},
+    ),
+    "seed_oss": Family(bias_key=("attention_bias", True, "qkv")),
+    "smollm3": Family(tied=True, defaults={"num_key_value_heads": 4}),
     "stablelm": Family(norm="layernorm", bias_key=("use_qkv_bias", False, "qkv"), defaults={"num_key_value_heads": 32}),
     "starcoder2": Family(
         tied=True,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +10,7 @@ from planner.catalog.yamlfile import Lines, parse_yaml, read_text
 from planner.errors import ProfileError
 
 if TYPE_CHECKING:
-    if sys.version_info >= (3, 11):
-        from importlib.resources.abc import Traversable
-    else:
-        from importlib.abc import Traversable
+    from planner.catalog.textfile import Traversable
 
 Written = tuple[dict[str, Any], Lines]
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import field
 from importlib import import_module
@@ -29,15 +28,11 @@ from planner.schema.model import Model
 from planner.wording import os_reason
 
 if TYPE_CHECKING:
+    from planner.catalog.textfile import Traversable
     from planner.schema.engine import Engine
     from planner.schema.framework import Framework
     from planner.schema.hardware import Accelerator, Link, Node
     from planner.schema.recipe import Recipe
-
-    if sys.version_info >= (3, 11):
-        from importlib.resources.abc import Traversable
-    else:
-        from importlib.abc import Traversable
 
 T = TypeVar("T")
 R = TypeVar("R", bound=BaseModel)

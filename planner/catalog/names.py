@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from operator import attrgetter
@@ -16,10 +15,7 @@ from planner.frozen import frozen
 from planner.wording import os_reason
 
 if TYPE_CHECKING:
-    if sys.version_info >= (3, 11):
-        from importlib.resources.abc import Traversable
-    else:
-        from importlib.abc import Traversable
+    from planner.catalog.textfile import Traversable
 
 Files = dict[str, "Traversable"]
 

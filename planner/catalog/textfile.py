@@ -11,9 +11,9 @@ from planner.wording import os_reason
 
 if TYPE_CHECKING:
     if sys.version_info >= (3, 11):
-        from importlib.resources.abc import Traversable
+        from importlib.resources.abc import Traversable as Traversable
     else:
-        from importlib.abc import Traversable
+        from importlib.abc import Traversable as Traversable
 
 MIB = 2**20
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
@@ -17,10 +16,7 @@ from planner.wording import DEEPEST, schema_problem, yaml_problem
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-    if sys.version_info >= (3, 11):
-        from importlib.resources.abc import Traversable
-    else:
-        from importlib.abc import Traversable
+    from planner.catalog.textfile import Traversable
 
 R = TypeVar("R", bound=BaseModel)
 Path = tuple["str | int", ...]
