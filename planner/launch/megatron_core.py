@@ -8,15 +8,15 @@ a node, and so do context parallelism and expert groups as far as they fit.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from planner.cost.dispatch import ONE_COPY
 from planner.launch import megatron
-from planner.launch.megatron import SHARDING, backend, layer_frequency
+from planner.launch.megatron import SHARDING, backend
 from planner.launch.megatron_layout import placement_flags
-from planner.launch.program import File, Flag, Program, Setup, Target, only_file
-from planner.schema.model import LatentAttention, MixtureOfExperts, Model
-from planner.stages import chunk_layers
+from planner.launch.program import File, Program, Setup, Target, only_file
+from planner.launch.trees import as_fields
+from planner.schema.model import Model
 from planner.training.frameworks.megatron import OPTIMIZERS
 from planner.training.job import Job
 from planner.training.rule import Rule
@@ -43,16 +43,9 @@ class Code(str):
 
 def program(setup: Setup) -> Program:
     """The user's train.py, which imports from plan.py."""
-    plan = setup.plan
-    serial = (plan.tp > 1 or plan.cp > 1) and plan.zero < 2
-    return Program(
-        "train.py",
-        (),
-        {"CUDA_DEVICE_MAX_CONNECTIONS": "1"} if serial else {},
-        ("CUDA_DEVICE_MAX_CONNECTIONS",) if plan.zero >= 2 else (),
-        files=(File(SCRIPT, module(setup)),),
-        notes=notes(setup.job.model),
-    )
+    own = megatron.program(setup)
+    plan, said = File(SCRIPT, module(setup)), notes(setup.job.model)
+    return replace(own, script="train.py", flags=(), files=(plan,), notes=said)
 
 
 def module(setup: Setup) -> str:
@@ -123,7 +116,7 @@ def transformer(setup: Setup) -> dict[str, Any]:
     sizes = {name: value for name, value in groups(setup).items() if name != "order"}
     traded = trade(setup.job, plan)
     return {
-        **shape(model),
+        **shape(setup),
         **sizes,
         **placement(setup),
         "sequence_parallel": bool(plan.sp),
@@ -157,14 +150,8 @@ def narrow(setup: Setup) -> dict[str, Any]:
 
 def dispatching(setup: Setup) -> dict[str, Any]:
     """How tokens reach experts, and how many each takes."""
-    plan, factor = setup.plan, setup.job.workload.capacity
-    kind = "flex" if plan.dispatcher in ONE_COPY else plan.dispatcher
-    fields: dict[str, Any] = {"moe_token_dispatcher_type": kind}
-    if factor is not None:
-        fields |= {"moe_expert_capacity_factor": factor, "moe_pad_expert_input_to_capacity": True}
-    if plan.dispatcher in ONE_COPY:
-        fields |= {"moe_flex_dispatcher_backend": plan.dispatcher, "moe_router_dtype": "fp32"}
-    return fields | ({"overlap_moe_expert_parallel_comm": True} if plan.overlap else {})
+    kind, *more = megatron.dispatch_flags(setup.plan)
+    return as_fields([kind, *megatron.capacity_flags(setup), *more])
 
 
 def graphs(setup: Setup) -> dict[str, Any]:
@@ -176,77 +163,33 @@ def offloading(job: Job) -> dict[str, Any]:
     """Activations in host memory: of so many layers, or the inputs of modules."""
     if modules := job.workload.offload_modules:
         return {"fine_grained_activation_offloading": True, "offload_modules": [*modules]}
-    away = {name: int(value) for name, value in as_fields(megatron.activation_flags(job)).items()}
+    away = as_fields(megatron.activation_flags(job))
     return away | ({"cpu_offloading": True} if away else {})
 
 
-def as_fields(flags: list[Flag]) -> dict[str, Any]:
-    """Options as the fields that they set."""
-    return {name.removeprefix("--").replace("-", "_"): _value(values) for name, *values in flags}
+SHAPE = (
+    *("num_layers", "hidden_size", "ffn_hidden_size", "num_attention_heads", "q_lora_rank", "kv_lora_rank"),
+    *("qk_head_dim", "qk_pos_emb_head_dim", "v_head_dim", "rope_type", "num_query_groups", "kv_channels"),
+    *("window_size", "window_attn_skip_freq", "normalization", "gated_linear_unit", "activation_func", "qk_layernorm"),
+    *("mtp_num_layers", "add_bias_linear", "add_qkv_bias", "attention_dropout", "hidden_dropout", "num_moe_experts"),
+    *("moe_router_topk", "moe_ffn_hidden_size", "moe_shared_expert_intermediate_size", "moe_layer_freq"),
+    *("moe_router_pre_softmax", "moe_router_num_groups", "moe_router_group_topk", "moe_router_load_balancing_type"),
+    *("moe_aux_loss_coeff", "moe_grouped_gemm"),
+)
+"""Fields of the model, in the order in which they are written."""
 
 
-def _value(values: list[str]) -> str | bool | list[str]:
-    return values[0] if len(values) == 1 else values or True
-
-
-def shape(model: Model) -> dict[str, Any]:
-    """The model. Its defaults are GPT-2's: biases, LayerNorm, dropout 0.1."""
-    dropout = {} if model.dropout else {"attention_dropout": 0.0, "hidden_dropout": 0.0}
-    return {
-        "num_layers": model.layers,
-        "hidden_size": model.hidden,
-        "ffn_hidden_size": model.ffn,
-        "num_attention_heads": model.heads,
-        **(latent(model.mla) if model.mla else {"num_query_groups": model.kv_heads, "kv_channels": model.head_dim}),
-        **window(model),
-        "normalization": "RMSNorm" if model.norm == "rmsnorm" else "LayerNorm",
-        "gated_linear_unit": model.mlp == "glu",
-        "activation_func": Code(ACTIVATIONS[model.mlp]),
-        **({"qk_layernorm": True} if model.qk_norm or model.mla else {}),
-        **({"mtp_num_layers": model.mtp_layers} if model.mtp_layers else {}),
-        "add_bias_linear": model.bias == "all",
-        "add_qkv_bias": model.bias == "qkv",
-        **dropout,
-        **(experts(model, model.moe) if model.moe else {}),
-    }
-
-
-def latent(mla: LatentAttention) -> dict[str, Any]:
-    """Multi-latent attention."""
-    return {
-        "q_lora_rank": mla.q_lora_rank,
-        "kv_lora_rank": mla.kv_lora_rank,
-        "qk_head_dim": mla.qk_nope_dim,
-        "qk_pos_emb_head_dim": mla.qk_rope_dim,
-        "v_head_dim": mla.v_head_dim,
-        "rope_type": "rope",
-    }
-
-
-def window(model: Model) -> dict[str, Any]:
-    """Sliding attention window, and how often a layer goes without."""
-    if model.window is None:
-        return {}
-    every = {"window_attn_skip_freq": model.window_every} if model.window_every else {}
-    return {"window_size": (model.window, 0), **every}
-
-
-def experts(model: Model, moe: MixtureOfExperts) -> dict[str, Any]:
-    """Routed and shared experts, and which layers have them."""
-    shared = {"moe_shared_expert_intermediate_size": moe.shared_experts * moe.ffn} if moe.shared_experts else {}
-    some = moe.dense_layers or moe.every > 1
-    return {
-        "num_moe_experts": moe.experts,
-        "moe_router_topk": moe.top_k,
-        "moe_ffn_hidden_size": moe.ffn,
-        **shared,
-        **({"moe_layer_freq": Code(layer_frequency(model.layers, moe))} if some else {}),
-        **({"moe_router_pre_softmax": True} if moe.top_k == 1 else {}),
-        **({"moe_router_num_groups": moe.groups, "moe_router_group_topk": moe.top_groups} if moe.groups > 1 else {}),
-        "moe_router_load_balancing_type": "aux_loss",
-        "moe_aux_loss_coeff": 0.01,
-        "moe_grouped_gemm": True,
-    }
+def shape(setup: Setup) -> dict[str, Any]:
+    """The model: what its options say, and what they leave to Megatron-LM's parser."""
+    model, said = setup.job.model, as_fields(megatron.shape_flags(setup))
+    usual = {"normalization": "LayerNorm", "add_bias_linear": True, "add_qkv_bias": False}
+    usual |= {"q_lora_rank": None, "rope_type": "rope"} if model.mla else {"num_query_groups": model.kv_heads}
+    found = usual | said
+    found |= {"gated_linear_unit": model.mlp == "glu", "activation_func": Code(ACTIVATIONS[model.mlp])}
+    found |= {"num_moe_experts": model.moe.experts} if model.moe else {}
+    found |= {"window_size": tuple(said["window_size"])} if "window_size" in said else {}
+    found |= {"moe_layer_freq": Code(said["moe_layer_freq"])} if "moe_layer_freq" in said else {}
+    return {name: found[name] for name in SHAPE if name in found}
 
 
 def placement(setup: Setup) -> dict[str, Any]:
@@ -258,15 +201,8 @@ def placement(setup: Setup) -> dict[str, Any]:
 
 def recompute(setup: Setup) -> dict[str, Any]:
     """Nothing, modules, k layers of each chunk, or every layer."""
-    plan = setup.plan
-    if plan.recompute_layers == 0:
-        return {"recompute_granularity": "selective", "recompute_modules": [*plan.modules]} if plan.modules else {}
-    full = plan.recompute_layers >= chunk_layers(setup.job.model.layers, plan)
-    return {
-        "recompute_granularity": "full",
-        "recompute_method": "uniform" if full else "block",
-        "recompute_num_layers": 1 if full else plan.recompute_layers,
-    }
+    found = as_fields(megatron.recompute_flags(setup))
+    return found | ({"recompute_modules": [*setup.plan.modules]} if "recompute_modules" in found else {})
 
 
 def gpt_model(setup: Setup) -> dict[str, Any]:

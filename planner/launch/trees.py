@@ -20,17 +20,19 @@ NAMED = {"fp8_format": "fp8", "fp4_format": "fp4"}
 
 
 def megatron_keys(flags: Iterable[Flag], form: Format) -> dict[str, Any]:
-    """Options as values of a namespace: ("--disable-bias-linear",) is add_bias_linear: false.
+    """Options as values of a namespace; what the format has on or off and these options leave alone is set back."""
+    found = as_fields(flags)
+    return found | {k: not value for k, value in form.defaults.items() if isinstance(value, bool) and k not in found}
 
-    What the format has on or off by itself and these options leave alone is set back.
-    """
+
+def as_fields(flags: Iterable[Flag]) -> dict[str, Any]:
+    """Options of Megatron-LM as the fields that they set: ("--disable-bias-linear",) is add_bias_linear: false."""
     found: dict[str, Any] = {}
     for option, *values in flags:
         name = option[2:].replace("-", "_")
         off = OFF.get(name) or name.removeprefix("no_")
         found[NAMED.get(off, off)] = False if off != name else _value(values)
-    usual = {key: not value for key, value in form.defaults.items() if isinstance(value, bool) and key not in found}
-    return found | usual
+    return found
 
 
 def renamed(keys: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
