@@ -10,10 +10,11 @@ from planner.plan import divisors
 from planner.read.megatron_facts import Facts
 from planner.units import whole_number
 
-ARGUMENTS = "training/arguments.py"
-CONFIG = "core/transformer/transformer_config.py"
+ARGUMENTS = ("training/arguments.py", "arguments")
+CONFIG = ("core/transformer/transformer_config.py", "config")
 LAYOUT = "core/transformer/pipeline_parallel_layer_layout.py"
-SCHEDULES = "core/pipeline_parallel/schedules.py"
+"""Where Megatron-LM finds out, and when: "arguments" (validate_args), "config" (TransformerConfig), "build", "run" (in
+the first step), "never"."""
 
 
 @frozen
@@ -22,17 +23,24 @@ class Check:
 
     Attributes:
         option: the option that the message is about, for its line in the script.
-        says: the sentence; {placeholders} are those of `numbers`.
-        at: where Megatron finds out: "arguments" (validate_args), "config" (TransformerConfig), "build", "run" (in the
-            first step), "never".
+        says: the sentence; {placeholders} are those of `numbers`. found: like ARGUMENTS.
     """
 
     name: str
     option: str
     holds: Callable[[Facts], bool]
     says: str
-    source: str
-    at: str
+    found: tuple[str, str]
+
+    @property
+    def source(self) -> str:
+        """The file that looks."""
+        return self.found[0]
+
+    @property
+    def at(self) -> str:
+        """When it does."""
+        return self.found[1]
 
     def message(self, facts: Facts) -> str:
         """The sentence with this run's numbers."""
@@ -139,15 +147,13 @@ PARALLEL: tuple[Check, ...] = (
         lambda f: f.world % (f.tp * f.pp * f.cp) == 0,
         "tp={tp} x pp={pp} x cp={cp} = {model} does not divide the {world} GPUs; nearest: {legal_world} GPUs",
         ARGUMENTS,
-        "arguments",
     ),
     Check(
         "expert_world",
         "expert-model-parallel-size",
         lambda f: f.world % (f.etp * f.ep * f.pp) == 0,
         "etp={etp} x ep={ep} x pp={pp} = {expert_model} does not divide the {world} GPUs",
-        "core/parallel_state.py",
-        "build",
+        ("core/parallel_state.py", "build"),
     ),
     Check(
         "heads",
@@ -155,7 +161,6 @@ PARALLEL: tuple[Check, ...] = (
         lambda f: f.heads % f.tp == 0,
         "tp={tp} does not divide the {heads} attention heads; legal: {legal_tp}",
         CONFIG,
-        "config",
     ),
     Check(
         "kv_heads",
@@ -163,23 +168,20 @@ PARALLEL: tuple[Check, ...] = (
         lambda f: f.groups % f.tp == 0 or f.tp % f.groups == 0,
         "tp={tp} neither divides nor is a multiple of the {groups} query groups",
         CONFIG,
-        "config",
     ),
     Check(
         "widths",
         "ffn-hidden-size",
         lambda f: f.ffn % f.tp == 0 and f.hidden % f.tp == 0,
         "tp={tp} does not divide the feed-forward width {ffn} and the hidden size {hidden}",
-        "core/tensor_parallel/layers.py",
-        "build",
+        ("core/tensor_parallel/layers.py", "build"),
     ),
     Check(
         "sequence_parallel",
         "seq-length",
         lambda f: not f.sp or f.seq % (f.tp * f.cp) == 0,
         "sequence parallelism needs cp*tp = {cp}*{tp} to divide the sequence of {seq}",
-        "core/tensor_parallel/mappings.py",
-        "run",
+        ("core/tensor_parallel/mappings.py", "run"),
     ),
     Check(
         "context_parallel",
@@ -187,7 +189,6 @@ PARALLEL: tuple[Check, ...] = (
         lambda f: f.cp == 1 or f.seq % (2 * f.cp) == 0,
         "2*cp = 2*{cp} does not divide the sequence of {seq}; nearest: {legal_seq}",
         ARGUMENTS,
-        "arguments",
     ),
     Check(
         "hierarchical_context",
@@ -195,7 +196,6 @@ PARALLEL: tuple[Check, ...] = (
         _hierarchical,
         "a2a+p2p needs --hierarchical-context-parallel-sizes whose product is cp={cp}",
         ARGUMENTS,
-        "arguments",
     ),
     Check(
         "context_kinds",
@@ -203,7 +203,6 @@ PARALLEL: tuple[Check, ...] = (
         lambda f: f.cp == 1 or len(f.options.texts("cp-comm-type")) in (0, 1, f.layers),
         "--cp-comm-type takes one kind, or one for each of the {layers} layers",
         CONFIG,
-        "config",
     ),
     Check(
         "positions",
@@ -211,7 +210,6 @@ PARALLEL: tuple[Check, ...] = (
         lambda f: f.positions >= f.seq,
         "--max-position-embeddings must be at least --seq-length {seq}, not {positions} (0: not given)",
         ARGUMENTS,
-        "arguments",
     ),
     Check(
         "one_virtual_option",
@@ -220,7 +218,6 @@ PARALLEL: tuple[Check, ...] = (
         "virtual stages are given by more than one of --num-virtual-stages-per-pipeline-rank, "
         "--num-layers-per-virtual-pipeline-stage and --pipeline-model-parallel-layout",
         ARGUMENTS,
-        "arguments",
     ),
     Check(
         "layers",
@@ -229,7 +226,6 @@ PARALLEL: tuple[Check, ...] = (
         "pp={pp} does not divide {counted} layers; legal: {legal_pp}, or uneven ends with "
         "--decoder-first-pipeline-num-layers and --decoder-last-pipeline-num-layers",
         ARGUMENTS,
-        "arguments",
     ),
     Check(
         "layers_per_virtual",
@@ -238,15 +234,13 @@ PARALLEL: tuple[Check, ...] = (
         "--num-layers-per-virtual-pipeline-stage {per_virtual} does not divide the {per_rank} layers of a rank, "
         "or stands beside uneven ends; legal: {legal_v}",
         ARGUMENTS,
-        "arguments",
     ),
     Check(
         "virtual_stages",
         "num-virtual-stages-per-pipeline-rank",
         _virtual_fits,
         "v={v} does not divide the {per_rank} layers of a rank; legal: {legal_v}",
-        "core/transformer/transformer_block.py",
-        "build",
+        ("core/transformer/transformer_block.py", "build"),
     ),
     Check(
         "virtual_needs_pipeline",
@@ -254,7 +248,6 @@ PARALLEL: tuple[Check, ...] = (
         lambda f: f.v == 1 or f.pp > (2 if f.has("no-overlap-p2p-communication") else 1),
         "v={v} needs pp > 1, and pp > 2 without overlapped sends; pp={pp}",
         ARGUMENTS,
-        "arguments",
     ),
     Check(
         "uneven_ends",
@@ -263,7 +256,6 @@ PARALLEL: tuple[Check, ...] = (
         "first={first} and last={last} leave {middle} layers for {middle_stages} stages; they must divide evenly, "
         "and each end and stage by v={v}",
         CONFIG,
-        "config",
     ),
     Check(
         "one_placement",
@@ -271,7 +263,6 @@ PARALLEL: tuple[Check, ...] = (
         lambda f: (f.uneven + bool(f.stages) + (f.counted > f.layers)) <= 1,
         "uneven ends, a layout string and --account-for-* exclude one another",
         CONFIG,
-        "config",
     ),
     Check(
         "layout",
@@ -279,16 +270,14 @@ PARALLEL: tuple[Check, ...] = (
         _layout,
         "the layout has {stages} stages for pp={pp} and {layout_layers} of {layers} layers; it starts with E, ends "
         "with L, and has a multiple of pp stages",
-        LAYOUT,
-        "arguments",
+        (LAYOUT, "arguments"),
     ),
     Check(
         "layout_predictions",
         "mtp-num-layers",
         _predictions,
         "the layout needs {mtp} m, as --mtp-num-layers says, in one of the last pp={pp} stages and behind every t",
-        LAYOUT,
-        "config",
+        (LAYOUT, "config"),
     ),
     Check(
         "interleaved",
@@ -296,16 +285,14 @@ PARALLEL: tuple[Check, ...] = (
         _interleaved,
         "interleaving needs pp <= {group} <= m, and m a multiple of {group} or pp or more beyond one; m={m}, pp={pp}; "
         "nearest global batches: {legal_interleaved}",
-        SCHEDULES,
-        "run",
+        ("core/pipeline_parallel/schedules.py", "run"),
     ),
     Check(
         "batch",
         "global-batch-size",
         lambda f: f.m > 0 and f.B % (f.b * f.dp) == 0,
         "b={b} x dp={dp} does not divide the global batch of {B}; nearest: {legal_batch}",
-        "core/num_microbatches_calculator.py",
-        "arguments",
+        ("core/num_microbatches_calculator.py", "arguments"),
     ),
     Check(
         "dense",
@@ -313,7 +300,6 @@ PARALLEL: tuple[Check, ...] = (
         lambda f: f.ep == 1 or f.experts > 0,
         "no experts without --num-experts: ep must be 1, not {ep}",
         ARGUMENTS,
-        "arguments",
     ),
     Check(
         "experts",
@@ -321,15 +307,13 @@ PARALLEL: tuple[Check, ...] = (
         lambda f: f.experts == 0 or f.experts % f.ep == 0,
         "ep={ep} does not divide the {experts} experts; legal: {legal_ep}",
         ARGUMENTS,
-        "arguments",
     ),
     Check(
         "experts_need_sp",
         "sequence-parallel",
         lambda f: not f.experts or f.tp == 1 or f.sp,
         "mixture of experts with tp={tp} needs --sequence-parallel",
-        "core/transformer/moe/moe_layer.py",
-        "run",
+        ("core/transformer/moe/moe_layer.py", "run"),
     ),
     Check(
         "expert_bias",
@@ -337,7 +321,6 @@ PARALLEL: tuple[Check, ...] = (
         lambda f: not f.experts or f.has("disable-bias-linear") or f.etp == 1,
         "experts with biases need --expert-tensor-parallel-size 1, not {etp}; or --disable-bias-linear",
         CONFIG,
-        "config",
     ),
     Check(
         "one_expert_softmax",
@@ -345,6 +328,5 @@ PARALLEL: tuple[Check, ...] = (
         lambda f: not f.experts or f.top_k > 1 or f.has("moe-router-pre-softmax") or f.has("moe-router-score-function"),
         "--moe-router-topk 1 needs --moe-router-pre-softmax",
         CONFIG,
-        "config",
     ),
 )

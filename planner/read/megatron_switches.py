@@ -56,6 +56,19 @@ def _selected(f: Facts) -> bool:
     return ("moe_act" not in f.modules or grouped) and ("mla_up_proj" not in f.modules or latent)
 
 
+OPTIMIZER = ("core/optimizer/optimizer_config.py", "build")
+
+
+def _needs(name: str, option: str, other: str, found: tuple[str, str] = ARGUMENTS) -> Check:
+    says = f"--{option} needs --{other}"
+    return Check(name, option, lambda f: not f.has(option) or f.has(other), says, found)
+
+
+def _apart(name: str, option: str, other: str) -> Check:
+    says = f"--{option} and --{other} exclude each other"
+    return Check(name, option, lambda f: not (f.has(option) and f.has(other)), says, ARGUMENTS)
+
+
 SWITCHES: tuple[Check, ...] = (
     Check(
         "expert_overlap",
@@ -64,7 +77,6 @@ SWITCHES: tuple[Check, ...] = (
         "--overlap-moe-expert-parallel-comm needs ep > 1, the alltoall or flex dispatcher, v > 1 in a pipeline, and "
         "neither full recomputation nor --moe-shared-expert-overlap",
         CONFIG,
-        "config",
     ),
     Check(
         "full_recompute",
@@ -72,7 +84,6 @@ SWITCHES: tuple[Check, ...] = (
         _full,
         "--recompute-granularity full needs --recompute-method uniform or block and --recompute-num-layers",
         CONFIG,
-        "config",
     ),
     Check(
         "selective_recompute",
@@ -80,8 +91,7 @@ SWITCHES: tuple[Check, ...] = (
         _selected,
         "--recompute-granularity selective takes no --recompute-method and no --recompute-num-layers; moe_act needs "
         "--moe-grouped-gemm, mla_up_proj --multi-latent-attention",
-        f"{CONFIG}, {ARGUMENTS}",
-        "arguments",
+        (f"{CONFIG[0]}, {ARGUMENTS[0]}", "arguments"),
     ),
     Check(
         "recompute_layers",
@@ -91,16 +101,14 @@ SWITCHES: tuple[Check, ...] = (
             <= max([s.count("t") for s in f.stages] or (-(-f.layers // (f.pp * f.v)), f.first // f.v, f.last // f.v))
         ),
         "--recompute-num-layers {recompute_layers} exceeds the layers of a chunk: {layers} over pp*v = {pp}*{v}",
-        "arithmetic: Megatron-LM does not look",
-        "never",
+        ("arithmetic: Megatron-LM does not look", "never"),
     ),
     Check(
         "distributed_activations",
         "distribute-saved-activations",
         lambda f: not f.has("distribute-saved-activations") or (f.tp > 1 and f.granularity == "full" and not f.sp),
         "--distribute-saved-activations needs tp > 1 and full recomputation, without sequence parallelism",
-        f"{ARGUMENTS}, {CONFIG}",
-        "arguments",
+        (f"{ARGUMENTS[0]}, {CONFIG[0]}", "arguments"),
     ),
     Check(
         "tp_overlap",
@@ -108,7 +116,6 @@ SWITCHES: tuple[Check, ...] = (
         lambda f: not f.has("tp-comm-overlap") or f.sp,
         "--tp-comm-overlap needs --sequence-parallel and tp > 1",
         ARGUMENTS,
-        "arguments",
     ),
     Check(
         "param_gather",
@@ -116,7 +123,6 @@ SWITCHES: tuple[Check, ...] = (
         _param_gather,
         "--overlap-param-gather needs --use-distributed-optimizer and --overlap-grad-reduce",
         ARGUMENTS,
-        "arguments",
     ),
     Check(
         "param_gather_with_step",
@@ -124,7 +130,6 @@ SWITCHES: tuple[Check, ...] = (
         _with_step,
         "--overlap-param-gather-with-optimizer-step needs --overlap-param-gather and v > 1",
         ARGUMENTS,
-        "arguments",
     ),
     Check(
         "param_gather_precision",
@@ -132,7 +137,6 @@ SWITCHES: tuple[Check, ...] = (
         lambda f: not f.has("fp8-param-gather") or f.zero > 0,
         "--fp8-param-gather needs the distributed optimizer or FSDP",
         ARGUMENTS,
-        "arguments",
     ),
     Check(
         "position_embedding",
@@ -144,24 +148,9 @@ SWITCHES: tuple[Check, ...] = (
         ),
         "--no-position-embedding needs --position-embedding-type rope",
         ARGUMENTS,
-        "arguments",
     ),
-    Check(
-        "one_precision",
-        "fp16",
-        lambda f: not f.has("fp16") or not f.has("bf16"),
-        "--fp16 and --bf16 exclude each other",
-        ARGUMENTS,
-        "arguments",
-    ),
-    Check(
-        "one_low_precision",
-        "fp8-format",
-        lambda f: not f.has("fp8-format") or not f.has("fp4-format"),
-        "--fp8-format and --fp4-format exclude each other",
-        ARGUMENTS,
-        "arguments",
-    ),
+    _apart("one_precision", "fp16", "bf16"),
+    _apart("one_low_precision", "fp8-format", "fp4-format"),
     Check(
         "delayed_scaling",
         "first-last-layers-bf16",
@@ -171,32 +160,10 @@ SWITCHES: tuple[Check, ...] = (
         ),
         "--first-last-layers-bf16 goes with every --fp8-recipe but delayed, which is the default",
         CONFIG,
-        "config",
     ),
-    Check(
-        "fp4_weights",
-        "fp4-param-gather",
-        lambda f: not f.has("fp4-param-gather") or f.has("fp4-format"),
-        "--fp4-param-gather needs --fp4-format",
-        ARGUMENTS,
-        "arguments",
-    ),
-    Check(
-        "optimizer_offload",
-        "optimizer-cpu-offload",
-        lambda f: not f.has("optimizer-cpu-offload") or f.has("use-precision-aware-optimizer"),
-        "--optimizer-cpu-offload needs --use-precision-aware-optimizer",
-        ARGUMENTS,
-        "arguments",
-    ),
-    Check(
-        "precision_aware",
-        "use-precision-aware-optimizer",
-        lambda f: not f.has("use-precision-aware-optimizer") or f.has("use-distributed-optimizer"),
-        "--use-precision-aware-optimizer needs --use-distributed-optimizer",
-        "core/optimizer/optimizer_config.py",
-        "build",
-    ),
+    _needs("fp4_weights", "fp4-param-gather", "fp4-format"),
+    _needs("optimizer_offload", "optimizer-cpu-offload", "use-precision-aware-optimizer"),
+    _needs("precision_aware", "use-precision-aware-optimizer", "use-distributed-optimizer", OPTIMIZER),
     Check(
         "main_gradients",
         "main-grads-dtype",
@@ -206,8 +173,7 @@ SWITCHES: tuple[Check, ...] = (
         ),
         "--main-grads-dtype, --main-params-dtype, --exp-avg-dtype and --exp-avg-sq-dtype other than fp32 need "
         "--use-precision-aware-optimizer",
-        "core/optimizer/optimizer_config.py",
-        "build",
+        OPTIMIZER,
     ),
     Check(
         "activation_offload",
@@ -215,7 +181,6 @@ SWITCHES: tuple[Check, ...] = (
         lambda f: not f.offloaded or (f.pp == 1 and not f.granularity and f.offloaded < f.layers),
         "--cpu-offloading-num-layers {offloaded} needs pp=1, no recomputation, and fewer than the {layers} layers",
         CONFIG,
-        "config",
     ),
     Check(
         "fine_grained_offload",
@@ -232,7 +197,6 @@ SWITCHES: tuple[Check, ...] = (
         "--use-torch-fsdp2 needs pp=1, ep=1, untied embeddings and --no-gradient-accumulation-fusion, and neither fp16 "
         "nor the distributed optimizer",
         ARGUMENTS,
-        "arguments",
     ),
     Check(
         "megatron_fsdp",
@@ -240,7 +204,6 @@ SWITCHES: tuple[Check, ...] = (
         lambda f: not f.fsdp or f.text("ckpt-format") == "fsdp_dtensor",
         "--use-megatron-fsdp needs --ckpt-format fsdp_dtensor",
         ARGUMENTS,
-        "arguments",
     ),
     Check(
         "connections",
@@ -249,7 +212,6 @@ SWITCHES: tuple[Check, ...] = (
         "the environment must have CUDA_DEVICE_MAX_CONNECTIONS=1 for tp={tp}, cp={cp} before Blackwell, and not 1 with "
         "FSDP",
         ARGUMENTS,
-        "arguments",
     ),
     Check(
         "embedding_gradient",
@@ -258,8 +220,7 @@ SWITCHES: tuple[Check, ...] = (
             not f.has("defer-embedding-wgrad-compute") or (f.pp > 1 and not f.has("no-gradient-accumulation-fusion"))
         ),
         "--defer-embedding-wgrad-compute needs pp > 1 and fused gradient accumulation; pp={pp}",
-        "core/model_parallel_config.py",
-        "config",
+        ("core/model_parallel_config.py", "config"),
     ),
 )
 
