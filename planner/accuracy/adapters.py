@@ -73,38 +73,24 @@ def simumax(row: Row) -> Iterator[Row]:
     Llamas are passed on by name alone.
     """
     metric, scale, note = _SIMUMAX_METRICS.get(row["metric"], (f"unusable: {row['metric']}", 1.0, ""))
-    name, hidden, ffn, heads, kv_heads, vocab = _SIMUMAX.get(row["model"], (row["model"], *[""] * 5))
+    shape = _SIMUMAX.get(row["model"], (row["model"], *[""] * 5))
     derived = "derived" if "derived" in row.get("measured_how", "") else ""
     yield {
         "id": _number("simumax-pcie" if "PCIe" in row["gpu"] else "simumax", row),
-        "source": row.get("source", ""),
-        "model": name,
-        "n_layers": row.get("n_layers", ""),
-        "hidden": hidden,
-        "ffn_hidden": ffn,
-        "n_heads": heads,
-        "n_kv_heads": kv_heads,
-        "vocab": vocab,
+        **{name: row.get(name, "") for name in ("source", "n_layers")},
+        **dict(zip(("model", "hidden", "ffn_hidden", "n_heads", "n_kv_heads", "vocab"), shape, strict=True)),
         "gated_mlp": "yes",
         "seq_len": row["seq"],
         "gpu": {"B200-SXM": "B200-180GB-SXM", "A100-PCIe-80GB": "A100-80GB-PCIe"}.get(row["gpu"], row["gpu"]),
-        "n_gpus": row["n_gpus"],
         "gpus_per_node": "8",
         "interconnect": "single node",
-        "tp": row["tp"],
-        "pp": row["pp"],
-        "vp": row["vp"],
-        "dp": row["dp"],
-        "cp": row["cp"],
-        "ep": row["ep"],
+        **{name: row[name] for name in ("n_gpus", "tp", "pp", "vp", "dp", "cp", "ep", "recompute", "precision")},
         "sequence_parallel": "yes" if row["tp"] != "1" else "no",
         "zero_stage": row["zero"],
         "schedule": run_by(MEGATRON, int(row["vp"] or 1)),
         "micro_batch": row["mbs"],
         "global_batch": row["gbs"],
-        "recompute": row["recompute"],
         "flash_attention": "yes",
-        "precision": row["precision"],
         "framework": "Megatron-LM 0.14 + TE",
         "metric": metric,
         "value": _scaled(row["measured"], scale),

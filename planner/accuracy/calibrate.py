@@ -15,6 +15,7 @@ import numpy as np
 
 from planner.accuracy.corpus import Case
 from planner.accuracy.fitting import fit
+from planner.accuracy.measures import split
 from planner.accuracy.predict import predict, stack
 from planner.errors import PlannerError
 from planner.frozen import frozen
@@ -246,10 +247,8 @@ def _link_name(job: Job, name: str) -> str:
 
 def medians(cases: Iterable[Case]) -> list[Case]:
     """One case per layout, with the median of its times."""
-    groups: dict[object, list[Case]] = {}
-    for case in cases:
-        groups.setdefault(case.layout, []).append(case)
-    return [replace(same[0], step=float(np.median([c.step or 0.0 for c in same]))) for same in groups.values()]
+    groups = split(cases, lambda case: case.layout).values()
+    return [replace(same[0], step=float(np.median([c.step or 0.0 for c in same]))) for same in groups]
 
 
 def fit_times(cases: Sequence[Case]) -> tuple[Fitted, ...]:
@@ -294,12 +293,10 @@ def _times(job: Job, plans: Plan) -> Floats:
 
 def _batches(cases: Sequence[Case]) -> list[tuple[Job, Plan, Floats]]:
     """Cases that can be evaluated together: one job and policy."""
-    groups: dict[tuple[object, ...], list[Case]] = {}
-    for case in cases:
-        groups.setdefault((id(case.job), case.plan.policy, case.plan.layout), []).append(case)
+    groups = split(cases, lambda case: (id(case.job), case.plan.policy, case.plan.layout)).values()
     return [
         (same[0].job, stack([c.plan for c in same]), np.array([c.step for c in same], dtype=np.float64))
-        for same in groups.values()
+        for same in groups
     ]
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from math import log
 
-from planner.accuracy.measures import Confusion, Errors, errors, mean_errors
+from planner.accuracy.measures import Confusion, Errors, errors, mean_errors, split
 from planner.accuracy.predict import Prediction
-from planner.accuracy.score import split, verdicts
+from planner.accuracy.score import step_errors, verdicts
 from planner.bands import band, memory_band
 from planner.frozen import frozen
 
@@ -74,22 +74,18 @@ def classes(predictions: Sequence[Prediction]) -> tuple[ClassScore, ...]:
 def _class(name: str, ones: Sequence[Prediction]) -> ClassScore:
     timed = [p for p in ones if p.case.step is not None]
     weighed = [p for p in ones if p.case.peak is not None]
-    sources = [_times(same) for same in split(timed, lambda p: p.case.source).values()]
+    sources = [step_errors(same) for same in split(timed, lambda p: p.case.source).values()]
     steps = [_miss(p.step, p.case.step, band(p.case.job, p.plan).width) for p in timed]
     peaks = [_miss(p.peak, p.case.peak, memory_band(p.case.job).width) for p in weighed]
     return ClassScore(
         name,
-        _times(timed),
+        step_errors(timed),
         mean_errors([found for found in sources if found]),
         _inside(steps),
         errors([p.peak for p in weighed], [p.case.peak or 0.0 for p in weighed]) if weighed else None,
         _inside(peaks),
         verdicts(ones),
     )
-
-
-def _times(timed: Sequence[Prediction]) -> Errors | None:
-    return errors([p.step for p in timed], [p.case.step or 0.0 for p in timed]) if timed else None
 
 
 def _miss(predicted: float, measured: float | None, width: float | None) -> bool | None:

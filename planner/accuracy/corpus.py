@@ -13,8 +13,6 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from pydantic import ValidationError
-
 from planner.accuracy.machines import Shelf, find_cluster, find_framework
 from planner.accuracy.mapping import (
     APART,
@@ -29,14 +27,13 @@ from planner.accuracy.mapping import (
     Facts,
 )
 from planner.accuracy.plans import find_plans
-from planner.accuracy.rows import Row, Unusable, says, whole
+from planner.accuracy.rows import Row, Skipped, Unusable, says, usable, whole
 from planner.accuracy.settings import capacity, graphs
 from planner.accuracy.shapes import find_model
 from planner.accuracy.values import measured
 from planner.catalog.library import Library, open_library
 from planner.catalog.recipes import packaged_recipe
 from planner.errors import PlannerError, UnknownName
-from planner.frozen import frozen
 from planner.plan import OnePlan
 from planner.schema.formats import COMPUTED, STORED
 from planner.schema.framework import Framework
@@ -45,7 +42,6 @@ from planner.schema.model import Model
 from planner.schema.recipe import Recipe
 from planner.schema.workload import OFFLOADED, Workload
 from planner.training.job import Job, check_formats
-from planner.wording import schema_problem
 
 PRECISIONS = {"": "bf16", "fp8-delayed": "fp8"}
 """Recipes by the names that rows have for them; a row that states none is taken to run in 16 bit."""
@@ -92,14 +88,6 @@ class Case:
         run = (workload.model_dump_json(), cluster.accelerator.name, cluster.gpus, self.job.framework)
         kernel = self.notes.partition("kernel=")[2].partition(";")[0]
         return (self.source, self.plan, shape, run, kernel)
-
-
-@frozen
-class Skipped:
-    """A row that cannot be scored."""
-
-    id: str
-    reason: str
 
 
 @dataclass(slots=True)
@@ -240,11 +228,7 @@ def _workload(row: Row, model: Model, cluster: Cluster) -> Workload:
         "graphs": graphs(row)[0] if model.moe else "none",
         "capacity": capacity(row) if model.moe else None,
     }
-    try:
-        return Workload.model_validate(fields)
-    except ValidationError as error:
-        problem = error.errors()[0]
-        raise Unusable(f"{problem['loc'][0]}: {schema_problem(problem)}") from None
+    return usable(Workload, fields)
 
 
 def _loss(row: Row) -> str | None:

@@ -6,14 +6,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from pydantic import ValidationError
-
 from planner.accuracy.corpus import Case
 from planner.accuracy.logs import Log
 from planner.accuracy.machines import Shelf
 from planner.accuracy.mapping import Facts
 from planner.accuracy.plans import find_plans
-from planner.accuracy.rows import Row, Unusable, whole
+from planner.accuracy.rows import Row, Unusable, usable, whole
 from planner.accuracy.shapes import find_model
 from planner.errors import PlannerError
 from planner.frozen import frozen
@@ -25,7 +23,6 @@ from planner.schema.workload import Workload
 from planner.training.defaults import default_precision
 from planner.training.job import Job
 from planner.units import GIB
-from planner.wording import schema_problem
 
 PRESETS = {"megatron": "megatron-core", "torchtitan": "torchtitan", "deepspeed": "megatron-deepspeed"}
 """Preset of a log's framework, unless the user names another; DeepSpeed with ZeRO-3: deepspeed-zero3."""
@@ -108,11 +105,7 @@ def _workload(row: Row, said: Said) -> Workload:
         "global_batch": whole(row, "global_batch"),
         "precision": row.get("precision") or default_precision(said.cluster),
     }
-    try:
-        return Workload.model_validate(fields | dict(said.workload))
-    except ValidationError as error:
-        problem = error.errors()[0]
-        raise Unusable(f"{problem['loc'][0]}: {schema_problem(problem)}") from None
+    return usable(Workload, fields | dict(said.workload))
 
 
 def _plan(row: Row, job: Job, layers: int | None) -> OnePlan:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable, Iterable
+from typing import TypeVar
+
 import numpy as np
 from numpy.typing import ArrayLike
 
 from planner.frozen import frozen
 from planner.plan import Floats
+
+T = TypeVar("T")
+K = TypeVar("K", bound=Hashable)
 
 MOST_REGRET = 1.0
 """Regret of one group counts no more than this, or two groups out of forty decide the mean."""
@@ -121,6 +127,14 @@ def spearman(x: ArrayLike, y: ArrayLike) -> float:
     a, b = a - a.mean(), b - b.mean()
     scale = float(np.sqrt((a * a).sum() * (b * b).sum()))
     return float((a * b).sum() / scale) if scale > 0 else 0.0
+
+
+def split(items: Iterable[T], key: Callable[[T], K]) -> dict[K, list[T]]:
+    """Items by key, both in order of appearance."""
+    found: dict[K, list[T]] = {}
+    for item in items:
+        found.setdefault(key(item), []).append(item)
+    return found
 
 
 def ranks(x: Floats) -> Floats:

@@ -46,23 +46,12 @@ def find_plans(row: Row, job: Job, source: str = "") -> tuple[tuple[OnePlan, ...
     if pp * v > job.model.layers + EMPTY_ENDS:
         raise Unusable(f"{pp} x {v} stages for {job.model.layers} layers")
     zero, sp = _zero(row, job, dp * cp, labels), _sequence_parallel(row, job, tp, labels)
-    degrees: dict[str, Any] = {
-        "tp": tp,
-        "cp": cp,
-        "ep": ep,
-        "etp": whole(row, "etp") or (_expert_tensor(job, tp) if job.model.moe else 1),
-        "pp": pp,
-        "v": v,
-        "dp": dp,
-        "b": b,
-        "m": m,
-        "sp": sp,
-        "zero": zero,
-    }
+    etp = whole(row, "etp") or (_expert_tensor(job, tp) if job.model.moe else 1)
+    degrees: dict[str, Any] = {"tp": tp, "cp": cp, "ep": ep, "etp": etp, "pp": pp, "v": v, "dp": dp, "b": b, "m": m}
     settings, assumed = experts(row, job, source)
     labels += assumed
     where = placed(stages(row, job, pp * v, source) or _by_cost(job, pp, v), job.model, pp, v)
-    plan = Plan(**degrees, **settings, **where, schedule=schedule)
+    plan = Plan(**degrees, sp=sp, zero=zero, **settings, **where, schedule=schedule)
     return _recomputed(row, job, plan, labels), tuple(labels)
 
 
@@ -158,18 +147,14 @@ def _recomputed(row: Row, job: Job, plan: OnePlan, labels: list[str]) -> tuple[O
         "selective": {"modules": ("core_attn",)} if not job.flash else {"recompute_layers": 0},
     }
     if named := modules(row):
-        return (_with(plan, {"modules": named}),)
+        return (replace(plan, modules=named),)
     if job.flash and job.framework.shard_is_master:
         choices["selective"] = {"recompute_layers": -(-chunk // 2)}
     if said in choices:
         if said == "selective" and job.flash:
             labels.append("selective-ac" if job.framework.shard_is_master else "selective-flash")
-        return (_with(plan, choices[said]),)
+        return (replace(plan, **choices[said]),)
     if said not in ("", "unknown"):
         raise Unusable(f"recomputation {said[:40]!r} is not understood")
     labels.append("unknown-recompute")
-    return tuple(dict.fromkeys(_with(plan, choices[name]) for name in ("none", "selective", "full")))
-
-
-def _with(plan: OnePlan, changes: dict[str, Any]) -> OnePlan:
-    return replace(plan, **changes)
+    return tuple(dict.fromkeys(replace(plan, **choices[name]) for name in ("none", "selective", "full")))

@@ -24,12 +24,15 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from math import isfinite
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias, TypeVar
+
+from pydantic import BaseModel, ValidationError
 
 from planner.accuracy.adapters import ADAPTERS
 from planner.catalog.textfile import MIB, read_bytes
 from planner.errors import PlannerError
 from planner.frozen import frozen
+from planner.wording import schema_problem
 
 Row: TypeAlias = dict[str, str]
 
@@ -47,6 +50,30 @@ _NUMBER = re.compile(r"\s*([+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)")
 
 class Unusable(Exception):
     """Why a row cannot be scored."""
+
+
+R = TypeVar("R", bound=BaseModel)
+
+
+def usable(record: type[R], fields: dict[str, Any], what: str = "") -> R:
+    """The record of a row's fields.
+
+    Raises:
+        Unusable: the first of them that cannot be, by its name or as `what`.
+    """
+    try:
+        return record.model_validate(fields)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        raise Unusable(f"{what or problem['loc'][0]}: {schema_problem(problem)}") from None
+
+
+@frozen
+class Skipped:
+    """A row that cannot be scored."""
+
+    id: str
+    reason: str
 
 
 @frozen

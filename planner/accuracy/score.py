@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Sequence
-from typing import TypeVar
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from planner.accuracy.mapping import APART
-from planner.accuracy.measures import Confusion, Errors, GroupRank, errors, mean_errors, rank_group
+from planner.accuracy.measures import Confusion, Errors, GroupRank, errors, mean_errors, rank_group, split
 from planner.accuracy.predict import Prediction
 from planner.frozen import frozen
 from planner.units import GIB
-
-K = TypeVar("K", bound=Hashable)
 
 
 @frozen
@@ -92,10 +89,14 @@ def apart(predictions: Sequence[Prediction]) -> dict[str, Score]:
     return {label: score(of_kind) for label, of_kind in kinds if of_kind}
 
 
-def _source(name: str, predictions: Sequence[Prediction], groups: Sequence[GroupRank]) -> Source:
+def step_errors(predictions: Iterable[Prediction]) -> Errors | None:
+    """Errors of step times; None where none was measured."""
     timed = [p for p in predictions if p.case.step is not None]
-    weighed = [p for p in predictions if p.case.peak is not None]
-    step = errors([p.step for p in timed], [p.case.step or 0.0 for p in timed]) if timed else None
+    return errors([p.step for p in timed], [p.case.step or 0.0 for p in timed]) if timed else None
+
+
+def _source(name: str, predictions: Sequence[Prediction], groups: Sequence[GroupRank]) -> Source:
+    weighed, step = [p for p in predictions if p.case.peak is not None], step_errors(predictions)
     return Source(name, step, _memory(weighed) if weighed else None, ranking(groups), verdicts(predictions))
 
 
@@ -147,11 +148,3 @@ def verdicts(predictions: Iterable[Prediction]) -> Confusion:
         failed = all(p.case.fit == "oom" for p in same)
         counted[failed, same[0].fits] += 1
     return Confusion(counted[False, True], counted[False, False], counted[True, False], counted[True, True])
-
-
-def split(items: Iterable[Prediction], key: Callable[[Prediction], K]) -> dict[K, list[Prediction]]:
-    """Items by key, both in order of appearance."""
-    found: dict[K, list[Prediction]] = defaultdict(list)
-    for item in items:
-        found[key(item)].append(item)
-    return dict(found)

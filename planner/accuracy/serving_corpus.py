@@ -12,7 +12,7 @@ from typing import Any, Literal, NoReturn
 import yaml
 
 from planner.accuracy.machines import Shelf, find_cluster
-from planner.accuracy.rows import Row, Unusable, number, read_csv, whole
+from planner.accuracy.rows import Row, Skipped, Unusable, number, read_csv, whole
 from planner.catalog.library import open_library
 from planner.frozen import frozen
 from planner.plan import OnePlan, Plan
@@ -60,21 +60,13 @@ class ServeCase:
     in_step: bool = False
 
 
-@frozen
-class Skip:
-    """A row that is not scored, and why."""
-
-    id: str
-    reason: str
-
-
 @dataclass(slots=True)
 class ServeCorpus:
     """Cases out of tables."""
 
     shelf: Shelf = field(default_factory=lambda: Shelf(open_library()))
     cases: list[ServeCase] = field(default_factory=list)
-    skipped: list[Skip] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
 
     def add(self, rows: Iterable[Row]) -> None:
         """Read rows; those that cannot be used are kept with their reason."""
@@ -82,7 +74,7 @@ class ServeCorpus:
             try:
                 self.cases.append(case(self.shelf, row))
             except Unusable as error:
-                self.skipped.append(Skip(row.get("id", ""), str(error)))
+                self.skipped.append(Skipped(row.get("id", ""), str(error)))
 
 
 def read_rows(path: Path) -> tuple[Row, ...]:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import TypeVar
 
 import numpy as np
 
+from planner.accuracy.measures import split
 from planner.accuracy.serving_corpus import ServeCase
 from planner.frozen import frozen
 from planner.serving.estimate import batch_latency, prefill
 from planner.serving.job import at_batch, replica_gpus
 from planner.serving.memory import most_running
 from planner.serving.queueing import closed_loop, offline, open_loop
-
-K = TypeVar("K", bound=Hashable)
 
 APART = frozenset({"unverified", "moe", "unclear layout", "trap", "does not fit", "saturated", "pcie-tp", "unfitted"})
 """Labels of cases that do not count in the main scores."""
@@ -206,11 +203,3 @@ def _yield(prediction: ServePrediction, value: float) -> float:
     case = prediction.case
     gpus = float(replica_gpus(case.plan)) * case.plan.dp
     return float((case.load or 0.0) / _per_token(prediction, value) / gpus)
-
-
-def split(items: Iterable[ServePrediction], key: Callable[[ServePrediction], K]) -> dict[K, list[ServePrediction]]:
-    """Predictions by key, in the order of their first."""
-    groups: dict[K, list[ServePrediction]] = defaultdict(list)
-    for item in items:
-        groups[key(item)].append(item)
-    return dict(groups)

@@ -5,13 +5,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from pydantic import ValidationError
-
 from planner.accuracy.machines import Shelf
 from planner.accuracy.mapping import DEFAULT_SHAPES, Facts
-from planner.accuracy.rows import Row, Unusable, whole
+from planner.accuracy.rows import Row, Unusable, usable, whole
 from planner.schema.model import Model
-from planner.wording import schema_problem
 
 _DIMENSIONS = (("layers", "n_layers"), ("hidden", "hidden"), ("ffn", "ffn_hidden"), ("heads", "n_heads"))
 
@@ -31,10 +28,7 @@ def find_model(shelf: Shelf, row: Row, facts: Facts) -> tuple[Model, tuple[str, 
     fields, labels = _fields(row, known, facts)
     if whole(row, "n_experts", least=0):
         fields |= _experts(row) | _latent(row)
-    try:
-        return Model.model_validate(fields), labels
-    except ValidationError as error:
-        raise Unusable(f"shape: {schema_problem(error.errors()[0])}") from None
+    return usable(Model, fields, "shape"), labels
 
 
 def _cut(row: Row, known: Model, facts: Facts) -> Model:

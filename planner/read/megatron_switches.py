@@ -188,7 +188,6 @@ SWITCHES: tuple[Check, ...] = (
         lambda f: not f.has("fine-grained-activation-offloading") or bool(f.away and not f.offloaded),
         "--fine-grained-activation-offloading needs --offload-modules, and no --cpu-offloading-num-layers",
         CONFIG,
-        "config",
     ),
     Check(
         "torch_fsdp2",

@@ -8,8 +8,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from planner.accuracy.serving_corpus import Skip
-from planner.accuracy.serving_score import APART, ServePrediction, ServeScore, Size, main, score, size, split
+from planner.accuracy.measures import split
+from planner.accuracy.rows import Skipped
+from planner.accuracy.serving_score import APART, ServePrediction, ServeScore, Size, main, score, size
 from planner.report.grid import Column
 from planner.report.grid import tables as grids
 
@@ -28,7 +29,7 @@ NAMES = {
 """Scores in words."""
 
 
-def tables(predictions: Sequence[ServePrediction], skipped: Sequence[Skip], width: int | None) -> Iterator[str]:
+def tables(predictions: Sequence[ServePrediction], skipped: Sequence[Skipped], width: int | None) -> Iterator[str]:
     """The main scores, those of each engine and source, and what is scored apart."""
     counted = main(predictions)
     whole = score(counted)
@@ -75,7 +76,7 @@ def _table(first: str, sizes: dict[str, Size], width: int | None) -> list[str]:
     return grids(columns, [rows], width)
 
 
-def document(predictions: Sequence[ServePrediction], skipped: Sequence[Skip]) -> form.ServingValidation:
+def document(predictions: Sequence[ServePrediction], skipped: Sequence[Skipped]) -> form.ServingValidation:
     """The scores, machine-readable; errors as shares of the measured value."""
     counted = main(predictions)
     whole = score(counted)

@@ -11,9 +11,10 @@ from math import isnan, nan
 from typing import TYPE_CHECKING, Any, cast
 
 from planner.accuracy.classes import ClassScore, Inside
-from planner.accuracy.corpus import Case, Skipped
+from planner.accuracy.corpus import Case
 from planner.accuracy.measures import Confusion, Errors
 from planner.accuracy.predict import Prediction
+from planner.accuracy.rows import Skipped
 from planner.accuracy.score import MemoryErrors, Ranking, Score, Source
 from planner.frozen import frozen
 from planner.report.grid import BOLD, Column, paint
