@@ -29,6 +29,13 @@ Layers = Annotated[int, Field(strict=True, ge=0, le=10**9)]
 Word = Annotated[str, Field(min_length=1, max_length=200)]
 
 
+ALIKE = (
+    *("tp", "cp", "ep", "etp", "pp", "v", "dp", "dp_replicate"),
+    *("zero", "recompute_layers", "schedule", "dispatcher"),
+)
+"""Keys of a plan that are called as Plan's fields are."""
+
+
 class _Read(BaseModel):
     """Some keys of an object; the others are not read."""
 
@@ -75,23 +82,12 @@ class PlanRecord(_Read):
     def plan(self) -> OnePlan:
         """As the planner computes with it."""
         return Plan(
-            tp=self.tp,
-            cp=self.cp,
-            ep=self.ep,
-            etp=self.etp,
-            pp=self.pp,
-            v=self.v,
-            dp=self.dp,
-            dp_replicate=self.dp_replicate,
+            **{name: getattr(self, name) for name in ALIKE},
             b=self.micro_batch,
             m=self.micro_batches,
             sp=int(self.sequence_parallel),
-            zero=self.zero,
-            recompute_layers=self.recompute_layers,
             head=self.head_layers,
-            schedule=self.schedule,
             modules=(self.recompute_modules or ("core_attn",)) if self.recompute == "selective" else (),
-            dispatcher=self.dispatcher,
             overlap=self.expert_overlap,
         )
 

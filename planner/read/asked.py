@@ -87,9 +87,13 @@ def _replicas(job: Job, plan: dict[str, Any], world: int) -> int | None:
 def started(job: Job, world: int) -> tuple[str, ...]:
     """A note where the file starts another number of processes than the cluster has accelerators."""
     count = job.get("processes") or (job.get("per_node") or 0) * (job.get("nodes") or 1)
-    if not count or count == world:
-        return ()
-    return (f"the launcher starts {count} processes, --gpus says {world}: counted with {world}",)
+    return processes(count, world) if count else ()
+
+
+def processes(count: int, world: int) -> tuple[str, ...]:
+    """A note where so many are not one on each accelerator."""
+    said = f"the launcher starts {count} processes, --gpus says {world}: counted with {world}"
+    return () if count == world else (said,)
 
 
 def usual(job: Job, base: Reading) -> tuple[str, ...]:

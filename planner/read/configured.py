@@ -17,7 +17,7 @@ from planner.read.megatron_tree import read_megatron_tree
 from planner.read.reading import Reading
 from planner.read.shapes import model_of
 from planner.read.sharding import accelerate_tree
-from planner.read.tree import CONFIGS, SUFFIXES, Beside, Given, Tree, read_tree, read_words
+from planner.read.tree import BESIDE, CONFIGS, NOT_BESIDE, SUFFIXES, Beside, Given, Tree, read_tree, read_words
 
 
 @frozen
@@ -103,9 +103,7 @@ def read_asked(one: Asked, context: Context, environment: Mapping[str, str] | No
     """
     assert one.form is not None
     if one.missing and not len(one.tree.leaves) > len(one.missing) + 1:
-        name = one.missing[0]
-        hint = "run planner check in its directory, or check the file itself"
-        raise PlannerError(f"{name:.80}: this file is not beside the script", hint)
+        raise PlannerError(f"{one.missing[0]:.80}: {NOT_BESIDE}", BESIDE)
     shipped = one.tree.get("config")
     if one.form.name == "torchtune" and isinstance(shipped, str) and not shipped.endswith(SUFFIXES):
         hint = f"tune cp {shipped:.80} run.yaml, then: planner check run.yaml"
@@ -148,16 +146,7 @@ def join(job: Job, below: Job) -> None:
         job.values.setdefault("zero", 0)
 
 
-def read_configuration(text: str, where: str, context: Context, wanted: tuple[str, ...]) -> Reading:
-    """A YAML or JSON file by its keys.
-
-    Raises:
-        PlannerError: it is of no format that is read; says which comes nearest.
-    """
-    return read_tree_of(read_tree(text, where, context.beside, context.variables), context, wanted)
-
-
-def read_tree_of(tree: Tree, context: Context, wanted: tuple[str, ...]) -> Reading:
+def read_configuration(tree: Tree, context: Context, wanted: tuple[str, ...]) -> Reading:
     """A configuration by its keys.
 
     Raises:

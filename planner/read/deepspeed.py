@@ -11,23 +11,12 @@ from planner.read.answer import read_object
 from planner.read.reading import MOST_STRANGE, Problem, Reading, did_you_mean
 from planner.read.table import Given, NotModelled, flat, table
 
-PIPELINE = (
-    "stages",
-    "partition",
-    "seed_layers",
-    "activation_checkpoint_interval",
-    "pipe_partitioned",
-    "grad_partitioned",
+SECTIONS = {
+    "pipeline": "stages partition seed_layers activation_checkpoint_interval pipe_partitioned grad_partitioned "
     "use_reentrant",
-)
-CHECKPOINTING = (
-    "partition_activations",
-    "number_checkpoints",
-    "contiguous_memory_optimization",
-    "synchronize_checkpoint_boundary",
-    "profile",
-    "cpu_checkpointing",
-)
+    "activation_checkpointing": "partition_activations number_checkpoints contiguous_memory_optimization "
+    "synchronize_checkpoint_boundary profile cpu_checkpointing",
+}
 """Keys of the two sections in which DeepSpeed ignores what it does not know (runtime/config.py get_pipeline_config,
 runtime/activation_checkpointing/config.py)."""
 
@@ -76,8 +65,8 @@ TRAINER = {"b": 8, "m": 1}
 
 def left_open(config: dict[str, Any]) -> dict[str, Any]:
     """What holds where "auto" leaves the batch to the Trainer and nothing else says it."""
-    left = "auto" in map(config.get, ("train_batch_size", *_SPLIT))
-    return TRAINER | {"m": _whole(config, _SPLIT[1]) or 1} if left else {}
+    left = "auto" in map(config.get, _BATCH)
+    return TRAINER | {"m": _whole(config, _BATCH[2]) or 1} if left else {}
 
 
 def left_out(config: dict[str, Any], text: str) -> tuple[NotModelled, ...]:
@@ -134,9 +123,7 @@ def _stage(config: dict[str, Any]) -> int:
 
 def _batch(config: dict[str, Any], dp: int, notes: list[str]) -> tuple[int | None, int | None]:
     """(B, b): DeepSpeed derives the third from two, and m = 1 from b alone (runtime/config.py)."""
-    batch = _whole(config, "train_batch_size")
-    b = _whole(config, "train_micro_batch_size_per_gpu")
-    m = _whole(config, "gradient_accumulation_steps")
+    batch, b, m = (_whole(config, key) for key in _BATCH)
     if batch is None and b is not None:
         if m is None:
             notes.append("gradient_accumulation_steps is open: taken as 1")
@@ -148,7 +135,7 @@ def _batch(config: dict[str, Any], dp: int, notes: list[str]) -> tuple[int | Non
 
 def _batch_problem(config: dict[str, Any], dp: int) -> tuple[Problem, ...]:
     """train_batch_size = micro-batch * accumulation * dp."""
-    batch, b, m = (_whole(config, k) for k in ("train_batch_size", *_SPLIT))
+    batch, b, m = (_whole(config, key) for key in _BATCH)
     if batch is None or (b is None and m is None):
         return ()
     if batch == (b or 1) * (m or 1) * dp or (None in (b, m) and batch % ((b or m or 1) * dp) == 0):
@@ -158,7 +145,7 @@ def _batch_problem(config: dict[str, Any], dp: int) -> tuple[Problem, ...]:
     return (Problem("batch", said, 0, "DeepSpeed runtime/config.py"),)
 
 
-_SPLIT = ("train_micro_batch_size_per_gpu", "gradient_accumulation_steps")
+_BATCH = ("train_batch_size", "train_micro_batch_size_per_gpu", "gradient_accumulation_steps")
 
 
 def _precision(config: dict[str, Any], notes: list[str]) -> dict[str, Any]:
@@ -201,11 +188,8 @@ def _recomputes(config: dict[str, Any]) -> bool:
 
 def _ignored_keys(config: dict[str, Any], text: str) -> tuple[Problem, ...]:
     """Keys that DeepSpeed accepts without reading them, the first MOST_STRANGE of each section."""
-    sections: tuple[tuple[str, Any, list[str]], ...] = (
-        ("", config, sorted(known_keys())),
-        ("pipeline.", _value(config, "pipeline"), list(PIPELINE)),
-        ("activation_checkpointing.", _value(config, "activation_checkpointing"), list(CHECKPOINTING)),
-    )
+    sections = [("", config, sorted(known_keys()))]
+    sections += [(f"{name}.", _value(config, name), known.split()) for name, known in SECTIONS.items()]
     found = []
     for prefix, section, known in sections:
         strange = [key for key in section if key not in known] if isinstance(section, dict) else []

@@ -119,13 +119,8 @@ def nanotron(job: Job, tree: Tree) -> None:
 
 EVALUATION = ("per_device_eval_batch_size", "eval_batch_size")
 SWITCHES = (
-    "eval_strategy",
-    "evaluation_strategy",
-    "do_eval",
-    "evals_per_epoch",
-    "eval_steps",
-    "val_size",
-    "val_set_size",
+    *("eval_strategy", "evaluation_strategy", "do_eval", "evals_per_epoch"),
+    *("eval_steps", "val_size", "val_set_size"),
 )
 
 

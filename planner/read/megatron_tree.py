@@ -107,7 +107,7 @@ def read_megatron_tree(
         hints = [hint for hint in error.hint if "command line" not in hint]
         raise PlannerError(in_words(str(error)), hints or "--model names the shape, --seq the length") from None
     ours = {one.option for one in reading.not_modelled}
-    reading = replace(
+    return replace(
         reading,
         form=form.name,
         model=None if shape is not None else reading.model,
@@ -118,7 +118,6 @@ def read_megatron_tree(
         not_modelled=(*(one for one in job.not_modelled if one.option not in ours), *reading.not_modelled),
         keys=keys(seen, form),
     )
-    return reading
 
 
 def is_option(key: str) -> bool:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import PurePosixPath
 
 from planner.errors import PlannerError
 from planner.launch.shell import Launch, Script, read_arguments, read_script, strip_launcher
+from planner.read.asked import processes
 from planner.read.completed import completed, is_slime, rollouts, words_of
-from planner.read.configured import Asked, asked, documents_first, read_asked, read_configuration, read_tree_of
+from planner.read.configured import Asked, asked, documents_first, read_asked, read_configuration
 from planner.read.context import Context
 from planner.read.deepspeed import read_deepspeed
 from planner.read.format import detect
@@ -20,7 +20,7 @@ from planner.read.python_args import is_python, python_tree
 from planner.read.reading import Reading
 from planner.read.titan_registry import is_registered, read_registered
 from planner.read.torchtitan import read_torchtitan
-from planner.read.tree import is_toml, is_yaml, read_values, tree_of, without_comments
+from planner.read.tree import BESIDE, NOT_BESIDE, is_toml, is_yaml, read_tree, read_values, tree_of, without_comments
 from planner.wording import NotRead
 
 READABLE = (
@@ -62,9 +62,9 @@ def read_any(text: str, context: Context) -> Reading:
     """
     kind = kind_of(text)
     if kind == "yaml" or (kind == "json" and not is_deepspeed(text)):
-        return read_configuration(text, "the file", context, READABLE)
+        return read_configuration(read_tree(text, "the file", context.beside, context.variables), context, READABLE)
     if kind == "python":
-        return read_tree_of(python_tree(text), context, READABLE)
+        return read_configuration(python_tree(text), context, READABLE)
     if kind == "json":
         return read_deepspeed(text, context.world)
     if kind == "toml":
@@ -114,12 +114,7 @@ def _known(launch: Launch) -> int:
 
 def _sizes(launch: Launch, context: Context) -> tuple[str, ...]:
     """A note where the launcher starts another number of processes than the cluster has accelerators."""
-    if launch.per_node is None:
-        return ()
-    processes = launch.per_node * (launch.nodes or 1)
-    if processes == context.world:
-        return ()
-    return (f"the launcher starts {processes} processes, --gpus says {context.world}: counted with {context.world}",)
+    return () if launch.per_node is None else processes(launch.per_node * (launch.nodes or 1), context.world)
 
 
 def _read_command(
@@ -164,13 +159,8 @@ def _grammar(launch: Launch) -> dict[str, str]:
 
 def _config(options: Options, documents: Mapping[str, str], context: Context) -> str | None:
     """Text of the configuration that the command names: written by the script itself, or a file beside it."""
-    for name in CONFIGS:
-        values = options.given[name].values if name in options else ()
-        if values:
-            path = values[0]
-            names = {PurePosixPath(key).name: text for key, text in documents.items()}
-            return documents.get(path) or names.get(PurePosixPath(path).name) or context.beside(path)
-    return None
+    values = next((values for name in CONFIGS if name in options and (values := options.given[name].values)), None)
+    return documents_first(documents, context.beside)(values[0]) if values else None
 
 
 def _wanted(config: str | None, options: Options) -> str:
@@ -181,7 +171,4 @@ def _wanted(config: str | None, options: Options) -> str:
     if name is None:
         hints = [f"wanted: {x}" for x in READABLE]
         raise PlannerError("--deepspeed names no JSON, and its options hold no plan", hints)
-    raise PlannerError(
-        f"line {options.line(name)}: --{name} {options.text(name)}: this file is not beside the script",
-        "run planner check in its directory, or check the file itself",
-    )
+    raise PlannerError(f"line {options.line(name)}: --{name} {options.text(name)}: {NOT_BESIDE}", BESIDE)

@@ -11,7 +11,7 @@ from planner.errors import PlannerError
 from planner.read.deepspeed import read_deepspeed
 from planner.read.job import Job, truth
 from planner.read.reading import Reading
-from planner.read.tree import Beside, Leaf, Tree, read_tree, scalar
+from planner.read.tree import BESIDE, NOT_BESIDE, Beside, Leaf, Tree, read_tree, scalar
 
 SHIPPED = re.compile(
     r"(?:(?:.*/)?examples/deepspeed/ds_z|(?:.*/)?deepspeed_configs/zero|(?!.*json)zero)(?P<stage>[0-3])(?P<off>_offload)?"
@@ -49,8 +49,7 @@ def found(name: str, beside: Beside, option: str) -> str:
     """
     text = beside(name)
     if text is None:
-        hint = "run planner check in its directory, or check the file itself"
-        raise PlannerError(f"{option} {name:.80}: this file is not beside the script", hint)
+        raise PlannerError(f"{option} {name:.80}: {NOT_BESIDE}", BESIDE)
     return text
 
 

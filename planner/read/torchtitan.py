@@ -8,12 +8,12 @@ from typing import Any
 
 from planner.catalog.recipes import recipe_spelled
 from planner.errors import PlannerError
-from planner.launch.shell import LONGEST
 from planner.read.deepspeed import line_of
 from planner.read.options import Options
 from planner.read.placement import Stages
 from planner.read.reading import MOST_STRANGE, Problem, Reading, did_you_mean
 from planner.read.table import Given, NotModelled, flat, table
+from planner.read.tree import check_size
 from planner.schedules import SCHEDULES as CATALOGUE
 from planner.schedules import spelled
 from planner.units import whole_number
@@ -24,9 +24,6 @@ SCHEDULES = {theirs.lower(): name for name, theirs in spelled("PyTorch").items()
 
 DEFAULT = "1F1B"
 """torchtitan's pipeline_parallel_schedule where none is given."""
-
-MOST_DOTS = 1_000
-"""On one line of a TOML."""
 
 CALLED = {
     "deepseek_v3-16b": "deepseek-v2-lite",
@@ -45,8 +42,9 @@ def read_torchtitan(text: str, world: int, options: Options | None = None) -> Re
     Raises:
         PlannerError: no TOML, or a value of a wrong kind.
     """
+    check_size(text, "this TOML")
     notes: list[str] = []
-    written = overridden(read_toml(text), options)
+    written = overridden(load_toml(text), options)
     config, given = modern(written, notes), given_in(written, text, options)
     degrees, problems = _degrees(config, world), unknown(given)
     seq = _number(config, "training", "seq_len", 2048)
@@ -172,20 +170,6 @@ def preset(config: dict[str, Any], plan: dict[str, Any]) -> dict[str, Any]:
 def _flag(config: dict[str, Any], *paths: str) -> bool:
     """Whether any of these, pairs of section and key, is true."""
     return any(_section(config, a).get(b) is True for a, b in zip(paths[::2], paths[1::2], strict=True))
-
-
-def read_toml(text: str) -> dict[str, Any]:
-    """A TOML file.
-
-    Raises:
-        PlannerError: it is none, or larger than any configuration: the time to read a key with many dots grows with
-            the square of them.
-    """
-    if len(text) > LONGEST or any(line.count(".") > MOST_DOTS for line in text.split("\n")):
-        raise PlannerError(
-            f"this TOML is no configuration: more than {LONGEST:,} characters, or {MOST_DOTS:,} dots on one line"
-        )
-    return load_toml(text)
 
 
 def _section(config: dict[str, Any], name: str) -> dict[str, Any]:

@@ -30,6 +30,10 @@ SUFFIXES = (".yaml", ".yml", ".json", ".toml")
 CONFIGS = ("config", "config_file", "configs", "config_path", "c", "deepspeed_config_file", "cfg_path")
 """Options of launchers and training programs whose value is a configuration, beside those in tables."""
 
+NOT_BESIDE = "this file is not beside the script"
+BESIDE = "run planner check in its directory, or check the file itself"
+"""What is said of a file that is named and not there, and what to do."""
+
 Beside = Callable[[str], "str | None"]
 """The text of a file next to the one that is read, None if there is none."""
 
@@ -106,11 +110,6 @@ def _walk(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], 
         yield path, value
 
 
-def parse(text: str, where: str = "the file") -> dict[str, Any]:
-    """The mapping of a JSON, TOML or YAML text."""
-    return read_values(text, where)[0]
-
-
 def read_values(text: str, where: str) -> tuple[dict[str, Any], Mapping[tuple[str | int, ...], int]]:
     """The mapping of a JSON, TOML or YAML text, and the lines of its keys where the format keeps them.
 
@@ -140,12 +139,11 @@ def _relaxed(text: str, where: str, error: NotRead) -> dict[str, Any]:
         raise error from None
 
 
-def check_size(text: str) -> None:
+def check_size(text: str, what: str = "this") -> None:
     """Raises PlannerError for what is larger than any configuration."""
     if len(text) > LONGEST or any(line.count(".") > MOST_DOTS for line in text.split("\n")):
-        raise PlannerError(
-            f"this is no configuration: more than {LONGEST:,} characters, or {MOST_DOTS:,} dots on one line"
-        )
+        said = f"more than {LONGEST:,} characters, or {MOST_DOTS:,} dots on one line"
+        raise PlannerError(f"{what} is no configuration: {said}")
 
 
 def without_comments(text: str) -> str:

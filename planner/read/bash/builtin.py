@@ -13,6 +13,7 @@ Truth = bool | None
 """None: not known."""
 
 NUMBERS = {"-eq": "==", "-ne": "!=", "-gt": ">", "-ge": ">=", "-lt": "<", "-le": "<="}
+COMPARISONS = {*NUMBERS, "=", "==", "!=", "<", ">", "=~", "-nt", "-ot"}
 FILES = frozenset(f"-{letter}" for letter in "abcdefghkprstuwxGLNOSvR")
 
 
@@ -107,17 +108,7 @@ class Test:
 
     def compares(self) -> bool:
         """Whether a comparison starts here."""
-        return self.i + 2 < len(self.words) and self.sign(1) in {
-            *NUMBERS,
-            "=",
-            "==",
-            "!=",
-            "<",
-            ">",
-            "=~",
-            "-nt",
-            "-ot",
-        }
+        return self.i + 2 < len(self.words) and self.sign(1) in COMPARISONS
 
     def group(self) -> Truth:
         """Parentheses."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from planner.read.bash.assign import Assigning
 from planner.read.bash.builtin import Truth, holds, output
@@ -13,9 +12,6 @@ from planner.read.bash.expressions import arithmetic
 from planner.read.bash.inner import SHELLS, Inner, inner_script, script_file
 from planner.read.bash.source import Source
 from planner.read.bash.words import Command, Part, Value, Variable, known, text_of, word_of
-
-if TYPE_CHECKING:
-    pass
 
 CONFIGS = (".json", ".yaml", ".yml", ".toml", ".conf", ".cfg")
 MOST_FILES = 32

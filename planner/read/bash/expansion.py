@@ -153,7 +153,9 @@ class Scan:
         elif after == "{":
             self.braced(self.i + 2)
         elif after == "'" and not self.inside:
-            self.ansi(self.i + 2)
+            text, end = ansi(self.text, self.i + 2)
+            self.add(text, quoted=True, start=self.i + 2)
+            self.i = end
         elif after == '"' and not self.inside:
             self.double(self.i + 2)
         elif after == "[" and (end := self.text.find("]", self.i)) > 0:
@@ -164,11 +166,6 @@ class Scan:
         else:
             self.add("$")
             self.i += 1
-
-    def ansi(self, start: int) -> None:
-        """$'...'."""
-        text, self.i = ansi(self.text, start)
-        self.add(text, quoted=True, start=start)
 
     def substitution(self, start: int, close: str) -> None:
         """$(...), `...` and $((...))."""

@@ -20,7 +20,7 @@ ENDS = {"then", "do", "done", "fi", ";", "in", "esac", ";;", "comment", "\n", "&
 REDIRECTS = {"file_redirect", "heredoc_redirect", "herestring_redirect"}
 METHODS = {
     "program": "children", "pipeline": "children", "variable_assignments": "children", "do_group": "children",
-    "compound_statement": "compound", "ERROR": "broken", "command": "command", "variable_assignment": "assign",
+    "compound_statement": "compound", "ERROR": "broken", "command": "invoke", "variable_assignment": "assign",
     "declaration_command": "declare", "unset_command": "unset", "test_command": "test", "list": "listed",
     "redirected_statement": "redirect", "negated_command": "negated", "subshell": "subshell",
     "function_definition": "function", "if_statement": "branch", "case_statement": "case", "for_statement": "each",
@@ -86,11 +86,7 @@ class Statements(Simple):
         self.note(self.line(node), f"not understood: {' '.join(self.raw(node).split())[:60]}")
         return self.block(node.children)
 
-    def command(self, node: Node) -> Truth:
-        """A simple command."""
-        return self.invoke(node, ())
-
-    def invoke(self, node: Node, more: Sequence[Node]) -> Truth:
+    def invoke(self, node: Node, more: Sequence[Node] = ()) -> Truth:
         """A simple command; `more` are words that stand behind a redirection."""
         own: dict[str, str] = {}
         name = next((child for child in node.children if child.type == "command_name"), None)
