@@ -29,8 +29,8 @@ def complete(kind: str) -> Callable[[str], list[str]]:
     return names
 
 
-def _range(name: str, text: str, forms: str = "4, 2..8 or 1,2,4") -> Any:
-    return asks("Pin or bound", name, says=f"{text}: {forms}")
+def _range(text: str, forms: str = "4, 2..8 or 1,2,4") -> Any:
+    return asks("Pin or bound", says=f"{text}: {forms}")
 
 
 def asks(panel: str | None, *names: str, says: str, complete: Any = None, **more: Any) -> Any:
@@ -63,8 +63,18 @@ def length(name: str, text: str, panel: str) -> Any:
 
 _JOB = "The job"
 _KERNELS = "flash (the framework's own), flash1, flash2, flash3, cudnn, triton, ck, unfused or eager"
+_PRECISION = "Recipe of number formats: bf16, fp16, fp8, mxfp8 ... (default: bf16 where the accelerator has it)"
+_CP_COMM = "p2p (ring), a2a, a2a+p2p or allgather (default: the framework's fastest)"
+_LOSS = "eager, fused, chunked, vocab-parallel or linear (Liger, cut cross-entropy; default: the framework's)"
+_IMBALANCE = "Tokens of the fullest rank of experts over their mean (default: 1)"
+_PRESET = "Preset (default: megatron-core)"
 _PIN = "Pin or bound"
 _OUT = "Output"
+
+
+def _job(says: str, *names: str, **more: Any) -> Any:
+    """An option of the job, called as its field unless it has other names."""
+    return asks(_JOB, *names, says=says, **more)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,11 +95,9 @@ class Request:
         str, asks(None, "--gpus", "-g", says="Cluster: 8xA100, 16x8xH100, A100-80GB:8, 4xp5.48xlarge, a YAML file")
     ]
     network: Annotated[
-        str | None, asks(None, "--network", says="Another network than the node's: 100GbE, 8x200GbE, NDR, RoCE, efa-v2")
+        str | None, asks(None, says="Another network than the node's: 100GbE, 8x200GbE, NDR, RoCE, efa-v2")
     ] = None
-    global_batch: Annotated[
-        int | None, asks(_JOB, "--global-batch", says="Sequences per optimizer step (default: about 4 M tokens)")
-    ] = None
+    global_batch: Annotated[int | None, _job("Sequences per optimizer step (default: about 4 M tokens)")] = None
     batch_tokens: Annotated[
         int | None, length("--batch-tokens", "Tokens per optimizer step, instead: 4M is 4,194,304", _JOB)
     ] = None
@@ -99,112 +107,60 @@ class Request:
     seq: Annotated[
         int | None, length("--seq", "Tokens per sequence: 4096, 32k (default: the context, at most 8192)", _JOB)
     ] = None
-    precision: Annotated[
-        str | None,
-        asks(
-            _JOB,
-            "--precision",
-            says="Recipe of number formats: bf16, fp16, fp8, mxfp8 ... (default: bf16 where the accelerator has it)",
-            complete=complete("recipe"),
-        ),
-    ] = None
+    precision: Annotated[str | None, _job(_PRECISION, complete=complete("recipe"))] = None
     fp8_param_gather: Annotated[
-        bool, asks(_JOB, "--fp8-param-gather", says="Weights are kept and gathered in the products' format")
+        bool, _job("Weights are kept and gathered in the products' format", "--fp8-param-gather")
     ] = False
-    bf16_first: Annotated[int, asks(_JOB, "--bf16-first", says="First layers whose products stay in 16 bit")] = 0
-    bf16_last: Annotated[int, asks(_JOB, "--bf16-last", says="Last layers whose products stay in 16 bit")] = 0
-    attention: Annotated[str, asks(_JOB, "--attention", says=_KERNELS)] = "flash"
-    method: Annotated[str, asks(_JOB, "--method", says="full, lora or qlora")] = "full"
-    lora_rank: Annotated[int | None, asks(_JOB, "--lora-rank", says="Rank of LoRA adapters (default: 16)")] = None
-    lora_targets: Annotated[
-        str | None, asks(_JOB, "--lora-targets", says="Layers with adapters: all-linear, attention or mlp")
-    ] = None
-    base: Annotated[str | None, asks(_JOB, "--base", says="Frozen weights under qlora: nf4, int4 or int8")] = None
-    optimizer: Annotated[
-        str, asks(_JOB, "--optimizer", says="adam, adam-bf16, adam-8bit, adam-paged, adafactor, muon, sgd ...")
-    ] = "adam"
-    images: Annotated[int, asks(_JOB, "--images", says="Images of every sequence, for a vision tower")] = 0
-    image_size: Annotated[
-        int | None, asks(_JOB, "--image-size", says="Pixels of an image's sides (default: the tower's own, or 1024)")
-    ] = None
-    tower: Annotated[
-        str, asks(_JOB, "--tower", says="Vision tower: trained, projector (that alone is), frozen or absent")
-    ] = "trained"
-    offload: Annotated[str, asks(_JOB, "--offload", says="none, optimizer, parameters or activations")] = "none"
-    offload_layers: Annotated[
-        int, asks(_JOB, "--offload-layers", says="Layers of a rank that offload activations; 0: all")
-    ] = 0
-    offload_modules: Annotated[
-        str | None, asks(_JOB, "--offload-modules", says="Modules whose inputs are offloaded: core_attn, moe_act ...")
-    ] = None
-    cp_comm: Annotated[
-        str | None,
-        asks(_JOB, "--cp-comm", says="p2p (ring), a2a, a2a+p2p or allgather (default: the framework's fastest)"),
-    ] = None
-    loss: Annotated[
-        str | None,
-        asks(
-            _JOB,
-            "--loss",
-            says="eager, fused, chunked, vocab-parallel or linear (Liger, cut cross-entropy; default: the framework's)",
-        ),
-    ] = None
-    cuda_graphs: Annotated[str, asks(_JOB, "--cuda-graphs", says="none, partial or full (a whole iteration)")] = "none"
-    imbalance: Annotated[
-        float | None,
-        asks(_JOB, "--imbalance", says="Tokens of the fullest rank of experts over their mean (default: 1)"),
-    ] = None
-    capacity_factor: Annotated[
-        float | None, asks(_JOB, "--capacity-factor", says="Tokens that every expert takes, padded (default: all)")
-    ] = None
-    margin: Annotated[str, asks(_JOB, "--margin", says="Share of memory that must stay free: 8%")] = "0%"
-    strict_fit: Annotated[
-        bool, asks(_JOB, "--strict-fit", says="A plan whose limit lies inside its band does not fit")
-    ] = False
+    bf16_first: Annotated[int, _job("First layers whose products stay in 16 bit")] = 0
+    bf16_last: Annotated[int, _job("Last layers whose products stay in 16 bit")] = 0
+    attention: Annotated[str, _job(_KERNELS)] = "flash"
+    method: Annotated[str, _job("full, lora or qlora")] = "full"
+    lora_rank: Annotated[int | None, _job("Rank of LoRA adapters (default: 16)")] = None
+    lora_targets: Annotated[str | None, _job("Layers with adapters: all-linear, attention or mlp")] = None
+    base: Annotated[str | None, _job("Frozen weights under qlora: nf4, int4 or int8")] = None
+    optimizer: Annotated[str, _job("adam, adam-bf16, adam-8bit, adam-paged, adafactor, muon, sgd ...")] = "adam"
+    images: Annotated[int, _job("Images of every sequence, for a vision tower")] = 0
+    image_size: Annotated[int | None, _job("Pixels of an image's sides (default: the tower's own, or 1024)")] = None
+    tower: Annotated[str, _job("Vision tower: trained, projector (that alone is), frozen or absent")] = "trained"
+    offload: Annotated[str, _job("none, optimizer, parameters or activations")] = "none"
+    offload_layers: Annotated[int, _job("Layers of a rank that offload activations; 0: all")] = 0
+    offload_modules: Annotated[str | None, _job("Modules whose inputs are offloaded: core_attn, moe_act ...")] = None
+    cp_comm: Annotated[str | None, _job(_CP_COMM)] = None
+    loss: Annotated[str | None, _job(_LOSS)] = None
+    cuda_graphs: Annotated[str, _job("none, partial or full (a whole iteration)")] = "none"
+    imbalance: Annotated[float | None, _job(_IMBALANCE)] = None
+    capacity_factor: Annotated[float | None, _job("Tokens that every expert takes, padded (default: all)")] = None
+    margin: Annotated[str, _job("Share of memory that must stay free: 8%")] = "0%"
+    strict_fit: Annotated[bool, _job("A plan whose limit lies inside its band does not fit", "--strict-fit")] = False
     framework: Annotated[
-        str,
-        asks(
-            _JOB,
-            *("--framework", "-f"),
-            says="Preset (default: megatron-core)",
-            complete=complete("framework"),
-            show_default=False,
-        ),
+        str, _job(_PRESET, "--framework", "-f", complete=complete("framework"), show_default=False)
     ] = ""
-    tp: Annotated[str | None, _range("--tp", "Tensor parallel")] = None
-    cp: Annotated[str | None, _range("--cp", "Context parallel")] = None
-    ep: Annotated[str | None, _range("--ep", "Expert parallel")] = None
-    etp: Annotated[str | None, _range("--etp", "Expert tensor parallel")] = None
-    pp: Annotated[str | None, _range("--pp", "Pipeline parallel")] = None
-    dp: Annotated[str | None, _range("--dp", "Data parallel")] = None
-    dp_replicate: Annotated[str | None, _range("--dp-replicate", "Copies of the sharded states, of dp (HSDP)")] = None
-    v: Annotated[str | None, _range("--v", "Virtual stages per rank")] = None
-    micro_batch: Annotated[str | None, _range("--micro-batch", "Sequences per micro-batch (b)")] = None
-    zero: Annotated[str | None, _range("--zero", "ZeRO stage", "0 to 3, 1..2 or 1,3")] = None
-    sp: Annotated[str | None, _range("--sp", "Sequence parallelism", "0 or 1")] = None
-    head: Annotated[str | None, _range("--head", "Layers that the LM head counts for")] = None
-    recompute: Annotated[
-        str | None, asks(_PIN, "--recompute", says="none, selective, full, block; several with commas")
-    ] = None
+    tp: Annotated[str | None, _range("Tensor parallel")] = None
+    cp: Annotated[str | None, _range("Context parallel")] = None
+    ep: Annotated[str | None, _range("Expert parallel")] = None
+    etp: Annotated[str | None, _range("Expert tensor parallel")] = None
+    pp: Annotated[str | None, _range("Pipeline parallel")] = None
+    dp: Annotated[str | None, _range("Data parallel")] = None
+    dp_replicate: Annotated[str | None, _range("Copies of the sharded states, of dp (HSDP)")] = None
+    v: Annotated[str | None, _range("Virtual stages per rank")] = None
+    micro_batch: Annotated[str | None, _range("Sequences per micro-batch (b)")] = None
+    zero: Annotated[str | None, _range("ZeRO stage", "0 to 3, 1..2 or 1,3")] = None
+    sp: Annotated[str | None, _range("Sequence parallelism", "0 or 1")] = None
+    head: Annotated[str | None, _range("Layers that the LM head counts for")] = None
+    recompute: Annotated[str | None, asks(_PIN, says="none, selective, full, block; several with commas")] = None
     recompute_modules: Annotated[
         str | None,
         asks(
-            _PIN,
-            "--recompute-modules",
-            says="What selective recomputes: core_attn, mla_up_proj, layernorm, moe_act, mlp, moe, shared_experts",
+            _PIN, says="What selective recomputes: core_attn, mla_up_proj, layernorm, moe_act, mlp, moe, shared_experts"
         ),
     ] = None
-    recompute_layers: Annotated[str | None, _range("--recompute-layers", "Layers recomputed per chunk (k)")] = None
-    schedule: Annotated[
-        str | None, asks(_PIN, "--schedule", says="naive, gpipe, 1f1b, interleaved ...; several with commas")
-    ] = None
-    dispatcher: Annotated[
-        str | None, asks(_PIN, "--dispatcher", says="alltoall, allgather, deepep, hybridep; several with commas")
-    ] = None
-    expert_overlap: Annotated[
-        str | None, _range("--expert-overlap", "Expert traffic beside another micro-batch", "0 or 1")
-    ] = None
-    exact: Annotated[bool, typer.Option("--exact", help="Do not relax a job that does not fit")] = False
+    recompute_layers: Annotated[str | None, _range("Layers recomputed per chunk (k)")] = None
+    schedule: Annotated[str | None, asks(_PIN, says="naive, gpipe, 1f1b, interleaved ...; several with commas")] = None
+    dispatcher: Annotated[str | None, asks(_PIN, says="alltoall, allgather, deepep, hybridep; several with commas")] = (
+        None
+    )
+    expert_overlap: Annotated[str | None, _range("Expert traffic beside another micro-batch", "0 or 1")] = None
+    exact: Annotated[bool, asks(None, "--exact", says="Do not relax a job that does not fit")] = False
     strict: Annotated[bool, typer.Option("--strict", help="An ambiguous name is an error, not a default")] = False
     profiles: Annotated[
         Path | None, typer.Option("--profiles", help="Directory of your own profiles (also: PLANNER_PROFILES)")

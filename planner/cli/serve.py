@@ -28,48 +28,40 @@ class ServeRequest:
 
     model: Annotated[str, asks(None, "--model", "-m", says=_MODEL, complete=complete("model"))]
     gpus: Annotated[str, asks(None, "--gpus", "-g", says="Cluster: 8xH100, 2x8xH200, 4xp5.48xlarge, a YAML file")]
-    network: Annotated[str | None, asks(None, "--network", says=_NETWORK)] = None
+    network: Annotated[str | None, asks(None, says=_NETWORK)] = None
     input: Annotated[int | None, length("--input", "Prompt tokens of a request (ISL)", _LOAD)] = None
     output: Annotated[int | None, length("--output", "Output tokens of a request (OSL)", _LOAD)] = None
-    prefix: Annotated[int, asks(_LOAD, "--prefix", says="Prompt tokens that are cached already")] = 0
-    users: Annotated[int | None, asks(_LOAD, "--users", says="Requests in flight (closed loop)")] = None
-    batch: Annotated[int | None, asks(_LOAD, "--batch", says="Requests that must run at once")] = None
-    rate: Annotated[str | None, asks(_LOAD, "--rate", says="Requests per second (Poisson arrivals)")] = None
-    weights: Annotated[
-        str | None, asks(_LOAD, "--weights", says="Weights: bf16, fp16, fp8, int8, int4, nvfp4 or mxfp4")
-    ] = None
-    kv: Annotated[str | None, asks(_LOAD, "--kv", says="KV cache in bf16, fp16, fp8 or nvfp4")] = None
+    prefix: Annotated[int, asks(_LOAD, says="Prompt tokens that are cached already")] = 0
+    users: Annotated[int | None, asks(_LOAD, says="Requests in flight (closed loop)")] = None
+    batch: Annotated[int | None, asks(_LOAD, says="Requests that must run at once")] = None
+    rate: Annotated[str | None, asks(_LOAD, says="Requests per second (Poisson arrivals)")] = None
+    weights: Annotated[str | None, asks(_LOAD, says="Weights: bf16, fp16, fp8, int8, int4, nvfp4 or mxfp4")] = None
+    kv: Annotated[str | None, asks(_LOAD, says="KV cache in bf16, fp16, fp8 or nvfp4")] = None
     engine: Annotated[str, asks(_LOAD, "--engine", "-e", says="Preset", complete=complete("engine"))] = "vllm"
-    ttft: Annotated[str | None, asks(_LEVELS, "--ttft", says="Longest time to first token: 1s")] = None
-    tpot: Annotated[str | None, asks(_LEVELS, "--tpot", says="Longest time per output token: 30ms")] = None
-    statistic: Annotated[str, asks(_LEVELS, "--statistic", says="mean or p99, of both levels")] = "mean"
+    ttft: Annotated[str | None, asks(_LEVELS, says="Longest time to first token: 1s")] = None
+    tpot: Annotated[str | None, asks(_LEVELS, says="Longest time per output token: 30ms")] = None
+    statistic: Annotated[str, asks(_LEVELS, says="mean or p99, of both levels")] = "mean"
     objective: Annotated[
-        str | None, asks(None, "--objective", says="What counts: throughput (default), latency, offline, fewest ...")
+        str | None, asks(None, says="What counts: throughput (default), latency, offline, fewest ...")
     ] = None
-    tp: Annotated[str | None, asks(_PIN, "--tp", says="Tensor parallel: 4, 2..8 or 1,2,4")] = None
-    ep: Annotated[str | None, asks(_PIN, "--ep", says="Expert parallel: 4, 2..8 or 1,2,4")] = None
-    pp: Annotated[str | None, asks(_PIN, "--pp", says="Pipeline parallel: 4, 2..8 or 1,2,4")] = None
-    dp: Annotated[str | None, asks(_PIN, "--dp", says="Replicas: 4, 2..8 or 1,2,4")] = None
+    tp: Annotated[str | None, asks(_PIN, says="Tensor parallel: 4, 2..8 or 1,2,4")] = None
+    ep: Annotated[str | None, asks(_PIN, says="Expert parallel: 4, 2..8 or 1,2,4")] = None
+    pp: Annotated[str | None, asks(_PIN, says="Pipeline parallel: 4, 2..8 or 1,2,4")] = None
+    dp: Annotated[str | None, asks(_PIN, says="Replicas: 4, 2..8 or 1,2,4")] = None
     prefill: Annotated[
-        str | None, asks(_PIN, "--prefill", says='Pools: degrees of a prefill instance, "tp=2 pp=1", dp instances')
+        str | None, asks(_PIN, says='Pools: degrees of a prefill instance, "tp=2 pp=1", dp instances')
     ] = None
-    decode: Annotated[
-        str | None, asks(_PIN, "--decode", says='Pools: degrees of a decode instance, "tp=8 ep=8 dp=1"')
-    ] = None
+    decode: Annotated[str | None, asks(_PIN, says='Pools: degrees of a decode instance, "tp=8 ep=8 dp=1"')] = None
     strict: Annotated[bool, asks(None, "--strict", says="An ambiguous name is an error, not a default")] = False
-    profiles: Annotated[
-        Path | None, asks(None, "--profiles", says="Directory of your own profiles (also: PLANNER_PROFILES)")
-    ] = None
+    profiles: Annotated[Path | None, asks(None, says="Directory of your own profiles (also: PLANNER_PROFILES)")] = None
 
 
 def serve(
     request: ServeRequest,
-    top: Annotated[int, asks(_OUT, "--top", says="How many layouts to show")] = 10,
+    top: Annotated[int, asks(_OUT, says="How many layouts to show")] = 10,
     launch: Annotated[bool, asks(_OUT, "--launch", says="Commands that start and measure it (bash)")] = False,
     explain: Annotated[bool, asks(_OUT, "--explain", says="Every number of one deployment with its formula")] = False,
-    plan: Annotated[
-        int | None, asks(_OUT, "--plan", says="Which deployment --launch or --explain is about (default: 1)")
-    ] = None,
+    plan: Annotated[int | None, asks(_OUT, says="Which deployment --launch or --explain is about (default: 1)")] = None,
     out: Annotated[Path | None, asks(_OUT, "--out", "-o", says="Directory for --launch to write files to")] = None,
     html: Html = None,
     as_json: Annotated[bool, asks(_OUT, "--json", says="JSON on stdout")] = False,
