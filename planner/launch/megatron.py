@@ -31,7 +31,7 @@ def program(setup: Setup) -> Program:
     serial = (plan.tp > 1 or plan.cp > 1) and plan.zero < 2
     return Program(
         "pretrain_gpt.py",
-        (*flags, *batch_flags(setup), *run_flags(setup)),
+        (*flags, *batch_flags(setup), *ON_MOCK_DATA),
         {"CUDA_DEVICE_MAX_CONNECTIONS": "1"} if serial else {},
         ("CUDA_DEVICE_MAX_CONNECTIONS",) if plan.zero >= 2 else (),
         notes=notes(setup.job.model),
@@ -46,15 +46,10 @@ NO_MASK: Flag = ("--no-create-attention-mask-in-dataloader",)
 
 def shape_flags(setup: Setup) -> list[Flag]:
     """The model's shape. Megatron's defaults are GPT-2's: biases, LayerNorm, tied embeddings, dropout 0.1."""
-    model, seq = setup.job.model, setup.job.workload.seq
-    positions = max(model.context, seq) if model.position == "learned" else seq
+    model = setup.job.model
     flags = [
-        number("num-layers", model.layers),
-        number("hidden-size", model.hidden),
-        number("ffn-hidden-size", model.ffn),
-        number("num-attention-heads", model.heads),
-        number("seq-length", seq),
-        number("max-position-embeddings", positions),
+        *size_flags(model),
+        *length_flags(setup),
         number("vocab-size", model.vocab),
         *([number("mtp-num-layers", model.mtp_layers)] if model.mtp_layers else []),
         *attention_flags(model),
@@ -62,7 +57,25 @@ def shape_flags(setup: Setup) -> list[Flag]:
     ]
     flags += [("--disable-bias-linear",)] if model.bias != "all" else []
     flags += [("--add-qkv-bias",)] if model.bias == "qkv" else []
-    flags += [] if model.tied_embeddings else [("--untie-embeddings-and-output-weights",)]
+    return flags + end_flags(model)
+
+
+def size_flags(model: Model) -> list[Flag]:
+    """Layers, widths and heads."""
+    sizes = {"num-layers": model.layers, "hidden-size": model.hidden, "ffn-hidden-size": model.ffn}
+    return [number(name, size) for name, size in (sizes | {"num-attention-heads": model.heads}).items()]
+
+
+def length_flags(setup: Setup) -> list[Flag]:
+    """Tokens of a sequence, and positions there are."""
+    model, seq = setup.job.model, setup.job.workload.seq
+    positions = max(model.context, seq) if model.position == "learned" else seq
+    return [number("seq-length", seq), number("max-position-embeddings", positions)]
+
+
+def end_flags(model: Model) -> list[Flag]:
+    """Embeddings that are not tied, dropout that is off."""
+    flags: list[Flag] = [] if model.tied_embeddings else [("--untie-embeddings-and-output-weights",)]
     return flags + ([] if model.dropout else [number("attention-dropout", 0.0), number("hidden-dropout", 0.0)])
 
 
@@ -281,22 +294,17 @@ def backend(job: Job) -> str:
 
 def batch_flags(setup: Setup) -> list[Flag]:
     """b and B; m follows."""
-    return [
-        number("micro-batch-size", setup.plan.b),
-        number("global-batch-size", setup.job.workload.global_batch),
-    ]
+    batch = setup.job.workload.global_batch
+    return [number("micro-batch-size", setup.plan.b), number("global-batch-size", batch)]
 
 
-def run_flags(setup: Setup) -> list[Flag]:
-    """A short run on mock data that prints every iteration's time."""
-    return [
-        ("--mock-data",),
-        number("tokenizer-type", "NullTokenizer"),
-        number("train-iters", ITERATIONS),
-        number("eval-iters", 0),
-        number("log-interval", 1),
-        number("lr", "1.0e-4"),
-    ]
+SHORT_RUN: tuple[Flag, ...] = (
+    *(number("train-iters", ITERATIONS), number("eval-iters", 0), number("log-interval", 1)),
+    number("lr", "1.0e-4"),
+)
+"""So many iterations, each of them printed."""
+
+ON_MOCK_DATA: tuple[Flag, ...] = (("--mock-data",), number("tokenizer-type", "NullTokenizer"), *SHORT_RUN)
 
 
 def notes(model: Model) -> tuple[str, ...]:

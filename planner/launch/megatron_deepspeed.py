@@ -9,15 +9,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from planner.launch import deepspeed
+from planner.launch import deepspeed, megatron
 from planner.launch.deepspeed import CONFIG
 from planner.launch.program import File, Flag, Program, Setup, Target, flag_lines, number
 from planner.schema.model import Model
-from planner.stages import chunk_layers
 from planner.training.frameworks import FRAMEWORK_RULES
 from planner.training.rule import Rule
 
-ITERATIONS = 20
 ARGUMENTS = "Megatron-DeepSpeed megatron/arguments.py"
 FLASH = {"flash1": "--use-flash-attn-v1", "triton": "--use-flash-attn-triton"}
 
@@ -60,16 +58,9 @@ def pipeline(setup: Setup) -> dict[str, Any]:
 
 def shape_flags(setup: Setup) -> list[Flag]:
     """The model's shape; its defaults are GPT-2's."""
-    model, seq = setup.job.model, setup.job.workload.seq
-    flags = [
-        number("num-layers", model.layers),
-        number("hidden-size", model.hidden),
-        number("ffn-hidden-size", model.ffn),
-        number("num-attention-heads", model.heads),
-        number("kv-channels", model.head_dim),
-        number("seq-length", seq),
-        number("max-position-embeddings", max(model.context, seq) if model.position == "learned" else seq),
-    ]
+    model = setup.job.model
+    sizes, lengths = megatron.size_flags(model), megatron.length_flags(setup)
+    flags = [*sizes, number("kv-channels", model.head_dim), *lengths]
     flags += [number("num-key-value-heads", model.kv_heads)] if model.kv_heads != model.heads else []
     return flags + style_flags(model) + (expert_flags(setup) if model.moe else [])
 
@@ -81,8 +72,7 @@ def style_flags(model: Model) -> list[Flag]:
     flags = positions.get(model.position, [("--no-position-embedding",)]) + mlp.get(model.mlp, [])
     flags += [number("normalization", "rmsnorm")] if model.norm == "rmsnorm" else []
     flags += [("--disable-bias-linear",)] if model.bias != "all" else []
-    flags += [] if model.tied_embeddings else [("--untie-embeddings-and-output-weights",)]
-    return flags + ([] if model.dropout else [number("attention-dropout", 0.0), number("hidden-dropout", 0.0)])
+    return flags + megatron.end_flags(model)
 
 
 def expert_flags(setup: Setup) -> list[Flag]:
@@ -102,27 +92,15 @@ def expert_flags(setup: Setup) -> list[Flag]:
 def parallel_flags(setup: Setup) -> list[Flag]:
     """Degrees; without stages the plain engine runs, which every ZeRO stage needs beyond the first."""
     plan = setup.plan
-    flags = [
-        number("tensor-model-parallel-size", plan.tp),
-        number("pipeline-model-parallel-size", plan.pp),
-    ]
+    flags = [number("tensor-model-parallel-size", plan.tp), number("pipeline-model-parallel-size", plan.pp)]
     flags += [("--no-pipeline-parallel",)] if plan.pp == 1 else []
     return flags + ([("--sequence-parallel",)] if plan.sp else [])
 
 
 def recompute_flags(setup: Setup) -> list[Flag]:
     """Nothing, the attention core, every layer, or without a pipeline k layers."""
-    plan, job = setup.plan, setup.job
-    if plan.recompute_layers == 0:
-        return [number("recompute-granularity", "selective")] if plan.modules else []
-    full = plan.recompute_layers >= chunk_layers(job.model.layers, plan)
-    method, layers = ("uniform", 1) if full else ("block", plan.recompute_layers)
-    return [
-        number("recompute-granularity", "full"),
-        number("recompute-method", method),
-        number("recompute-num-layers", layers),
-        ("--deepspeed-activation-checkpointing",),
-    ]
+    flags = megatron.recompute_flags(setup)
+    return [*flags, ("--deepspeed-activation-checkpointing",)] if setup.plan.recompute_layers else flags[:1]
 
 
 def run_flags(setup: Setup) -> list[Flag]:
@@ -132,12 +110,8 @@ def run_flags(setup: Setup) -> list[Flag]:
     flags += [(FLASH.get(workload.attention, "--use-flash-attn-v2"),)] if setup.job.flash else []
     return [
         *flags,
-        number("micro-batch-size", setup.plan.b),
-        number("global-batch-size", workload.global_batch),
-        number("train-iters", ITERATIONS),
-        number("eval-iters", 0),
-        number("log-interval", 1),
-        number("lr", "1.0e-4"),
+        *megatron.batch_flags(setup),
+        *megatron.SHORT_RUN,
         number("clip-grad", deepspeed.CLIP),
         number("tokenizer-type", "NullTokenizer"),
         number("vocab-size", setup.job.model.vocab - 1),
