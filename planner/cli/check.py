@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,60 +11,46 @@ from planner.cli.answers import Html, answered, plan_drawn
 from planner.cli.request import asks, complete, length
 from planner.errors import EXIT_BAD_INPUT, EXIT_FITS, EXIT_NOTHING_FITS, PlannerError, UnitError
 
+if TYPE_CHECKING:
+    from planner.launch.check import Verdict
+
 _SAY, _OUT = "What the file does not say", "Output"
 _SET = "A variable or argument that the script takes from outside: NODES=4, 1=8B"
-
-FilePath = Annotated[str, typer.Argument(metavar="FILE", help="Script, flags, JSON or TOML; - for stdin")]
-Gpus = Annotated[str | None, typer.Option("--gpus", "-g", help="Cluster, as for recommend", show_default=False)]
 _OTHER = "Another network than the node's: 100GbE, NDR"
-Network = Annotated[str | None, asks(None, "--network", says=_OTHER, show_default=False)]
-ModelName = Annotated[str | None, asks(_SAY, "--model", "-m", says="Model", complete=complete("model"))]
-FrameworkName = Annotated[
-    str | None, asks(_SAY, "--framework", "-f", says="Preset of its speed", complete=complete("framework"))
-]
-Seq = Annotated[int | None, length("--seq", "Tokens per sequence", _SAY)]
-Batch = Annotated[int | None, asks(_SAY, "--global-batch", says="Sequences per step", min=1)]
-MicroBatch = Annotated[int | None, asks(_SAY, "--micro-batch", says="b", min=1)]
-Images = Annotated[int | None, asks(_SAY, "--images", says="Images of every sequence", min=0)]
-ImageSize = Annotated[int | None, asks(_SAY, "--image-size", says="Pixels of a side", min=1)]
-Tp = Annotated[int | None, asks(_SAY, "--tp", says="Tensor parallel", min=1)]
-Pp = Annotated[int | None, asks(_SAY, "--pp", says="Pipeline parallel", min=1)]
-Set = Annotated[list[str] | None, asks(_SAY, "--set", says=_SET)]
-Step = Annotated[str | None, typer.Option("--measured-step", help="What a step took: 29.4s; what would explain it?")]
-Peak = Annotated[str | None, typer.Option("--measured-memory", help="Peak of the fullest rank: 71GiB")]
-Oom = Annotated[bool, typer.Option("--oom", help="It ran out of memory: why, and what cures it?")]
-Fork = Annotated[bool, asks(_SAY, "--fork", says="Options that the framework does not have are your fork's own")]
-Margin = Annotated[str, typer.Option("--margin", help="Share of memory that must stay free: 8%")]
-StrictFit = Annotated[bool, typer.Option("--strict-fit", help="Tight is a failure: the limit lies inside the band")]
-Profiles = Annotated[Path | None, typer.Option("--profiles", help="Directory of your own profiles")]
-Json = Annotated[bool, asks(_OUT, "--json", says="JSON on stdout")]
-Quiet = Annotated[bool, asks(_OUT, "--quiet", "-q", says="No notes on stderr")]
 
 
 def check(
-    file: FilePath,
-    gpus: Gpus = None,
-    network: Network = None,
-    model: ModelName = None,
-    framework: FrameworkName = None,
-    seq: Seq = None,
-    global_batch: Batch = None,
-    micro_batch: MicroBatch = None,
-    tp: Tp = None,
-    pp: Pp = None,
-    images: Images = None,
-    image_size: ImageSize = None,
-    variables: Set = None,
-    fork: Fork = False,
-    margin: Margin = "0%",
-    strict_fit: StrictFit = False,
-    measured_step: Step = None,
-    measured_memory: Peak = None,
-    oom: Oom = False,
-    profiles: Profiles = None,
+    file: Annotated[str, typer.Argument(metavar="FILE", help="Script, flags, JSON or TOML; - for stdin")],
+    gpus: Annotated[
+        str | None, asks(None, "--gpus", "-g", says="Cluster, as for recommend", show_default=False)
+    ] = None,
+    network: Annotated[str | None, asks(None, says=_OTHER, show_default=False)] = None,
+    model: Annotated[str | None, asks(_SAY, "--model", "-m", says="Model", complete=complete("model"))] = None,
+    framework: Annotated[
+        str | None, asks(_SAY, "--framework", "-f", says="Preset of its speed", complete=complete("framework"))
+    ] = None,
+    seq: Annotated[int | None, length("--seq", "Tokens per sequence", _SAY)] = None,
+    global_batch: Annotated[int | None, asks(_SAY, says="Sequences per step", min=1)] = None,
+    micro_batch: Annotated[int | None, asks(_SAY, says="b", min=1)] = None,
+    tp: Annotated[int | None, asks(_SAY, says="Tensor parallel", min=1)] = None,
+    pp: Annotated[int | None, asks(_SAY, says="Pipeline parallel", min=1)] = None,
+    images: Annotated[int | None, asks(_SAY, says="Images of every sequence", min=0)] = None,
+    image_size: Annotated[int | None, asks(_SAY, says="Pixels of a side", min=1)] = None,
+    variables: Annotated[list[str] | None, asks(_SAY, "--set", says=_SET)] = None,
+    fork: Annotated[
+        bool, asks(_SAY, "--fork", says="Options that the framework does not have are your fork's own")
+    ] = False,
+    margin: Annotated[str, asks(None, says="Share of memory that must stay free: 8%")] = "0%",
+    strict_fit: Annotated[
+        bool, asks(None, "--strict-fit", says="Tight is a failure: the limit lies inside the band")
+    ] = False,
+    measured_step: Annotated[str | None, asks(None, says="What a step took: 29.4s; what would explain it?")] = None,
+    measured_memory: Annotated[str | None, asks(None, says="Peak of the fullest rank: 71GiB")] = None,
+    oom: Annotated[bool, asks(None, "--oom", says="It ran out of memory: why, and what cures it?")] = False,
+    profiles: Annotated[Path | None, typer.Option("--profiles", help="Directory of your own profiles")] = None,
     html: Html = None,
-    as_json: Json = False,
-    quiet: Quiet = False,
+    as_json: Annotated[bool, asks(_OUT, "--json", says="JSON on stdout")] = False,
+    quiet: Annotated[bool, asks(_OUT, "--quiet", "-q", says="No notes on stderr")] = False,
 ) -> None:
     """Read a launch script or configuration: legal? fits? how fast? what to change?
 
@@ -80,7 +66,6 @@ def check(
     from planner.questions.ask import share_of_memory
     from planner.questions.train import caveats_of
     from planner.read.question import GIVEN, understood
-    from planner.report import check as report
 
     share, text, library = share_of_memory(margin), read_text(file), open_library(profiles, False)
     given = dict(zip(GIVEN, (seq, global_batch, micro_batch, tp, pp, images, image_size), strict=True))
@@ -91,16 +76,24 @@ def check(
     notes(assumptions, quiet)
     with progress(quiet) as tick:
         verdict = judged.compared(judged.check(reading, setup, TARGETS[reading.target], share, tick), step, peak, oom)
+    _tell(verdict, file, assumptions, as_json, html, quiet)
+    fits = verdict.fits and not (strict_fit and verdict.tight)
+    raise typer.Exit(EXIT_BAD_INPUT if not verdict.legal else EXIT_FITS if fits else EXIT_NOTHING_FITS)
+
+
+def _tell(
+    verdict: Verdict, file: str, assumptions: tuple[str, ...], as_json: bool, html: Path | None, quiet: bool
+) -> None:
+    from planner.report.check import document, text
+
     answered(
-        lambda: report.document(verdict, file, assumptions),
-        lambda width: report.text(file, verdict),
+        lambda: document(verdict, file, assumptions),
+        lambda width: text(file, verdict),
         as_json,
         html,
         quiet,
         lambda: plan_drawn(verdict.ranked, verdict.capacity) if verdict.ranked else {},
     )
-    fits = verdict.fits and not (strict_fit and verdict.tight)
-    raise typer.Exit(EXIT_BAD_INPUT if not verdict.legal else EXIT_FITS if fits else EXIT_NOTHING_FITS)
 
 
 def _quantity(option: str, text: str | None, dimension: str = "byte") -> float | None:

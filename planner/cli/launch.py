@@ -30,23 +30,17 @@ Answer = Annotated[
 _TARGET = "Framework to write for: megatron, torchtitan, deepspeed ... (--target all names them; default: what the "
 _TARGET += "preset is for)"
 _LAUNCHER = "torchrun, slurm, trainjob, skypilot, dstack, deepspeed, or none: bare flags or configuration"
-PlanNumber = Annotated[int, asks(_OUT, "--plan", says="Which plan of the ranking")]
-TargetOption = Annotated[str | None, asks(_OUT, "--target", says=_TARGET)]
-LauncherOption = Annotated[str, asks(_OUT, "--launcher", says=_LAUNCHER)]
-Out = Annotated[Path | None, asks(_OUT, "--out", "-o", says="Directory to write files to")]
-DryRun = Annotated[bool, asks(_OUT, "--dry-run", says="List the files instead")]
-Image = Annotated[str | None, asks(_OUT, "--image", says="Container image of the job")]
 
 
 def launch(
     request: Request,
     answer: Answer = None,
-    plan: PlanNumber = 1,
-    target: TargetOption = None,
-    launcher: LauncherOption = "torchrun",
-    out: Out = None,
-    dry_run: DryRun = False,
-    image: Image = None,
+    plan: Annotated[int, asks(_OUT, says="Which plan of the ranking")] = 1,
+    target: Annotated[str | None, asks(_OUT, says=_TARGET)] = None,
+    launcher: Annotated[str, asks(_OUT, says=_LAUNCHER)] = "torchrun",
+    out: Annotated[Path | None, asks(_OUT, "--out", "-o", says="Directory to write files to")] = None,
+    dry_run: Annotated[bool, asks(_OUT, "--dry-run", says="List the files instead")] = False,
+    image: Annotated[str | None, asks(_OUT, says="Container image of the job")] = None,
 ) -> None:
     """Write a plan for the framework that runs it: flags, configuration files, job script.
 

@@ -18,61 +18,38 @@ from planner.errors import EXIT_FITS, EXIT_NOTHING_FITS, PlannerError
 _LIMITS, _FAIL, _SERVE, _OUT = "Limits", "Failures", "With --serve", "Output"
 
 
-_Serve = Annotated[bool, asks(None, "--serve", says="Size a deployment for inference")]
-_Tokens = Annotated[str | None, asks(_LIMITS, "--tokens", says="Tokens to train on: 2e12, 300B")]
-_Deadline = Annotated[str | None, asks(_LIMITS, "--deadline", says="Longest time, or a date: 30d, 12h, 2030-01-31")]
-_Budget = Annotated[str | None, asks(_LIMITS, "--budget", says="Most US dollars: 3M, 250000")]
-_Price = Annotated[
-    list[str] | None, asks(_LIMITS, "--price", says="US dollars per GPU and hour: H100=2.5/h; ranks by money")
-]
-_Objective = Annotated[
-    str | None, asks(_LIMITS, "--objective", says="What counts: fewest (default), cheapest, fastest ...")
-]
-_Most = Annotated[int | None, asks(_LIMITS, "--max-gpus", says="Most GPUs that are tried (1024; 16384 under limits)")]
-_Failures = Annotated[str | None, asks(_FAIL, "--failures", says="How often nodes fail: 4/1000node-days")]
-_Checkpoint = Annotated[str | None, asks(_FAIL, "--checkpoint", says="Time to write a checkpoint (60s)")]
-_Restart = Annotated[str | None, asks(_FAIL, "--restart", says="Time from a failure to the next step (5min)")]
-_Repair = Annotated[str | None, asks(_FAIL, "--repair", says="Time until a failed node is back (7d)")]
-_Requests = Annotated[str | None, asks(_SERVE, "--requests", "--rate", says="Requests per second: 20/s")]
-_Input = Annotated[int | None, length("--input", "Prompt tokens of a request", _SERVE)]
-_Output = Annotated[int | None, length("--output", "Output tokens of a request", _SERVE)]
-_Users = Annotated[int | None, asks(_SERVE, "--users", says="Requests in flight")]
-_Ttft = Annotated[str | None, asks(_SERVE, "--ttft", says="Longest time to first token: 1s")]
-_Tpot = Annotated[str | None, asks(_SERVE, "--tpot", says="Longest time per output token: 30ms")]
-_Statistic = Annotated[str, asks(_SERVE, "--statistic", says="mean or p99, of both levels")]
-_Weights = Annotated[str | None, asks(_SERVE, "--weights", says="Weights: bf16, fp8, int8, int4 ...")]
-_Kv = Annotated[str | None, asks(_SERVE, "--kv", says="KV cache: bf16, fp8 ...")]
-_Engine = Annotated[str, asks(_SERVE, "--engine", "-e", says="Preset")]
-_Fields = Annotated[str | None, asks(_OUT, "--fields", says="Only these fields of the answer: nodes,gpus,instance")]
-
 _LAYOUT = ("tp", "ep", "pp", "dp")
 _EITHER = ("model", "gpus", "network", *_LAYOUT, "profiles", "strict", "as_json", "quiet", "framework", "exact")
 
 
 def size(
     request: Request,
-    serve: _Serve = False,
-    tokens: _Tokens = None,
-    deadline: _Deadline = None,
-    budget: _Budget = None,
-    price: _Price = None,
-    objective: _Objective = None,
-    max_gpus: _Most = None,
-    failures: _Failures = None,
-    checkpoint: _Checkpoint = None,
-    restart: _Restart = None,
-    repair: _Repair = None,
-    requests: _Requests = None,
-    input: _Input = None,
-    output: _Output = None,
-    users: _Users = None,
-    ttft: _Ttft = None,
-    tpot: _Tpot = None,
-    statistic: _Statistic = "mean",
-    weights: _Weights = None,
-    kv: _Kv = None,
-    engine: _Engine = "vllm",
-    only: _Fields = None,
+    serve: Annotated[bool, asks(None, "--serve", says="Size a deployment for inference")] = False,
+    tokens: Annotated[str | None, asks(_LIMITS, says="Tokens to train on: 2e12, 300B")] = None,
+    deadline: Annotated[str | None, asks(_LIMITS, says="Longest time, or a date: 30d, 12h, 2030-01-31")] = None,
+    budget: Annotated[str | None, asks(_LIMITS, says="Most US dollars: 3M, 250000")] = None,
+    price: Annotated[
+        list[str] | None, asks(_LIMITS, says="US dollars per GPU and hour: H100=2.5/h; ranks by money")
+    ] = None,
+    objective: Annotated[str | None, asks(_LIMITS, says="What counts: fewest (default), cheapest, fastest ...")] = None,
+    max_gpus: Annotated[int | None, asks(_LIMITS, says="Most GPUs that are tried (1024; 16384 under limits)")] = None,
+    failures: Annotated[str | None, asks(_FAIL, says="How often nodes fail: 4/1000node-days")] = None,
+    checkpoint: Annotated[str | None, asks(_FAIL, says="Time to write a checkpoint (60s)")] = None,
+    restart: Annotated[str | None, asks(_FAIL, says="Time from a failure to the next step (5min)")] = None,
+    repair: Annotated[str | None, asks(_FAIL, says="Time until a failed node is back (7d)")] = None,
+    requests: Annotated[str | None, asks(_SERVE, "--requests", "--rate", says="Requests per second: 20/s")] = None,
+    input: Annotated[int | None, length("--input", "Prompt tokens of a request", _SERVE)] = None,
+    output: Annotated[int | None, length("--output", "Output tokens of a request", _SERVE)] = None,
+    users: Annotated[int | None, asks(_SERVE, says="Requests in flight")] = None,
+    ttft: Annotated[str | None, asks(_SERVE, says="Longest time to first token: 1s")] = None,
+    tpot: Annotated[str | None, asks(_SERVE, says="Longest time per output token: 30ms")] = None,
+    statistic: Annotated[str, asks(_SERVE, says="mean or p99, of both levels")] = "mean",
+    weights: Annotated[str | None, asks(_SERVE, says="Weights: bf16, fp8, int8, int4 ...")] = None,
+    kv: Annotated[str | None, asks(_SERVE, says="KV cache: bf16, fp8 ...")] = None,
+    engine: Annotated[str, asks(_SERVE, "--engine", "-e", says="Preset")] = "vllm",
+    only: Annotated[
+        str | None, asks(_OUT, "--fields", says="Only these fields of the answer: nodes,gpus,instance")
+    ] = None,
     html: Html = None,
 ) -> None:
     """Fewest, cheapest and fastest cluster for a training run, or with --serve the smallest for a load.

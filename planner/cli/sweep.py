@@ -22,22 +22,18 @@ from planner.errors import EXIT_FITS, EXIT_NOTHING_FITS
 PATIENCE = 1.0
 """Seconds from a signal to the end, whoever does not read what is written."""
 
-_File = Annotated[str, typer.Argument(metavar="FILE", help="Sweep in YAML, - for stdin")]
-_Out = Annotated[
-    Path | None,
-    typer.Option("--out", "-o", help="File to append to, .ndjson or .csv; cells in it are skipped (default: stdout)"),
-]
-_Jobs = Annotated[int | None, typer.Option("--jobs", "-j", help="Processes (default: all cores)")]
-_Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr")]
-_Dry = Annotated[bool, typer.Option("--dry-run", help="Count the cells instead")]
-
 
 def sweep(
-    file: _File,
-    out: _Out = None,
-    jobs: _Jobs = None,
-    quiet: _Quiet = False,
-    dry_run: _Dry = False,
+    file: Annotated[str, typer.Argument(metavar="FILE", help="Sweep in YAML, - for stdin")],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", help="File to append to, .ndjson or .csv; cells in it are skipped (default: stdout)"
+        ),
+    ] = None,
+    jobs: Annotated[int | None, typer.Option("--jobs", "-j", help="Processes (default: all cores)")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count the cells instead")] = False,
     html: Html = None,
 ) -> None:
     """Rank every combination of a file's options: one record per cell, as NDJSON or CSV.

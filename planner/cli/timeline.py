@@ -38,43 +38,31 @@ EXAMPLES = (
 _NAMED, _OUT, _PIN = "A schedule by name", "Output", "Pin or bound"
 
 
-Name = Annotated[
-    str | None, typer.Argument(metavar="SCHEDULE", help="Schedule to draw: gpipe, 1f1b, interleaved:2 ...")
-]
 _FORWARD = "Forward of one micro-batch on one rank: 12ms, or a number of slots (default: 1)"
 _BACKWARD = "Its whole backward (default: as long as the forward; twice as long when a schedule splits it)"
 _WEIGHT = "The part of the backward that is the weight gradient (default: half)"
 _FORMAT = "terminal, svg, html, trace (default: what --out ends in)"
-Compare = Annotated[str | None, asks(_NAMED, "--compare", says="Several on one scale: gpipe,1f1b,interleaved:2")]
-MicroBatches = Annotated[int | None, asks(_NAMED, "--micro-batches", says="Micro-batches, or -m 8 (default: 8)")]
 Forward = Annotated[str | None, asks(_NAMED, "--forward", says=_FORWARD)]
-Backward = Annotated[str | None, asks(_NAMED, "--backward", says=_BACKWARD)]
-Weight = Annotated[str | None, asks(_NAMED, "--weight", says=_WEIGHT)]
-Hop = Annotated[str | None, asks(_NAMED, "--p2p", says="One hop between ranks (default: 0)")]
-Blocking = Annotated[bool, asks(_NAMED, "--blocking", says="Ranks wait until their sends are received")]
-PlanNumber = Annotated[int | None, asks(_OUT, "--plan", says="Which plan of the ranking (default: 1)")]
-Memory = Annotated[bool, asks(_OUT, "--memory", says="Bytes of every rank over the step")]
-Form = Annotated[str | None, asks(_OUT, "--format", says=_FORMAT)]
-Out = Annotated[Path | None, asks(_OUT, "--out", "-o", says="File to write")]
-Width = Annotated[int | None, asks(_OUT, "--width", says="Columns of a terminal drawing")]
 
 
 def timeline(
     request: Request,
-    name: Name = None,
-    compare: Compare = None,
-    micro_batches: MicroBatches = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="SCHEDULE", help="Schedule to draw: gpipe, 1f1b, interleaved:2 ...")
+    ] = None,
+    compare: Annotated[str | None, asks(_NAMED, says="Several on one scale: gpipe,1f1b,interleaved:2")] = None,
+    micro_batches: Annotated[int | None, asks(_NAMED, says="Micro-batches, or -m 8 (default: 8)")] = None,
     forward: Forward = None,
-    backward: Backward = None,
-    weight: Weight = None,
-    p2p: Hop = None,
-    blocking: Blocking = False,
-    plan: PlanNumber = None,
-    memory: Memory = False,
-    form: Form = None,
-    out: Out = None,
+    backward: Annotated[str | None, asks(_NAMED, says=_BACKWARD)] = None,
+    weight: Annotated[str | None, asks(_NAMED, says=_WEIGHT)] = None,
+    p2p: Annotated[str | None, asks(_NAMED, says="One hop between ranks (default: 0)")] = None,
+    blocking: Annotated[bool, asks(_NAMED, "--blocking", says="Ranks wait until their sends are received")] = False,
+    plan: Annotated[int | None, asks(_OUT, says="Which plan of the ranking (default: 1)")] = None,
+    memory: Annotated[bool, asks(_OUT, "--memory", says="Bytes of every rank over the step")] = False,
+    form: Annotated[str | None, asks(_OUT, "--format", says=_FORMAT)] = None,
+    out: Annotated[Path | None, asks(_OUT, "--out", "-o", says="File to write")] = None,
     html: Html = None,
-    width: Width = None,
+    width: Annotated[int | None, asks(_OUT, says="Columns of a terminal drawing")] = None,
 ) -> None:
     """Draw a pipeline schedule as the papers do, with its bubble, time and peak activations.
 

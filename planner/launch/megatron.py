@@ -97,13 +97,8 @@ def latent_flags(mla: LatentAttention) -> list[Flag]:
     """Multi-latent attention."""
     flags: list[Flag] = [("--multi-latent-attention",)]
     flags += [number("q-lora-rank", mla.q_lora_rank)] if mla.q_lora_rank else []
-    return [
-        *flags,
-        number("kv-lora-rank", mla.kv_lora_rank),
-        number("qk-head-dim", mla.qk_nope_dim),
-        number("qk-pos-emb-head-dim", mla.qk_rope_dim),
-        number("v-head-dim", mla.v_head_dim),
-    ]
+    ranks = {"kv-lora-rank": mla.kv_lora_rank, "qk-head-dim": mla.qk_nope_dim, "qk-pos-emb-head-dim": mla.qk_rope_dim}
+    return [*flags, *(number(name, size) for name, size in (ranks | {"v-head-dim": mla.v_head_dim}).items())]
 
 
 def mlp_flags(model: Model) -> list[Flag]:
@@ -197,11 +192,8 @@ def sharding_flags(setup: Setup) -> list[Flag]:
     stage, offload = setup.plan.zero, setup.job.workload.offload == "optimizer"
     flags: list[Flag] = [("--use-distributed-optimizer",)] if stage or offload else []
     if stage >= 2:
-        flags += [
-            ("--use-megatron-fsdp",),
-            number("data-parallel-sharding-strategy", SHARDING[stage]),
-            number("ckpt-format", "fsdp_dtensor"),
-        ]
+        flags += [("--use-megatron-fsdp",), number("data-parallel-sharding-strategy", SHARDING[stage])]
+        flags += [number("ckpt-format", "fsdp_dtensor")]
     if stage:
         flags += [("--overlap-grad-reduce",), ("--overlap-param-gather",)]
     if setup.plan.dp_replicate > 1:
@@ -294,8 +286,7 @@ def backend(job: Job) -> str:
 
 def batch_flags(setup: Setup) -> list[Flag]:
     """b and B; m follows."""
-    batch = setup.job.workload.global_batch
-    return [number("micro-batch-size", setup.plan.b), number("global-batch-size", batch)]
+    return [number("micro-batch-size", setup.plan.b), number("global-batch-size", setup.job.workload.global_batch)]
 
 
 SHORT_RUN: tuple[Flag, ...] = (
