@@ -67,7 +67,8 @@ WORDS = {int: " N", bool: "", Path: " FILE"}
 
 
 def _option(one: inspect.Parameter, info: OptionInfo, kind: type) -> str:
-    names = ", ".join(f"`{name}`" for name in (info.default, *(info.param_decls or ())))  # the first is no default
+    own = f"--{one.name.replace('_', '-')}" if info.default is ... else info.default  # the first name is no default
+    names = ", ".join(f"`{name}`" for name in (own, *(info.param_decls or ())))
     value = f" {info.metavar}" if info.metavar else WORDS.get(kind, " TEXT")
     known = "" if one.default in (None, False, "", one.empty) else f" (default: {one.default})"
     said = info.help or ""
