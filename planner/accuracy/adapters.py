@@ -98,7 +98,7 @@ def simumax(row: Row) -> Iterator[Row]:
     }
 
 
-_GOLDEN = {
+MEGATRON_OPTIONS = {
     "n_layers": "num-layers",
     "hidden": "hidden-size",
     "ffn_hidden": "ffn-hidden-size",
@@ -112,6 +112,7 @@ _GOLDEN = {
     "micro_batch": "micro-batch-size",
     "global_batch": "global-batch-size",
 }
+"""Columns by the options of Megatron-LM that fill them."""
 
 
 def golden(row: Row) -> Iterator[Row]:
@@ -122,7 +123,7 @@ def golden(row: Row) -> Iterator[Row]:
     """
     hardware = {"a100": ("A100-80GB-SXM", "8"), "h100": ("H100-80GB-SXM", "8"), "gb200": ("GB200-NVL72", "4")}
     gpu, count = hardware.get(row["hw"].rpartition("_")[2], ("", ""))
-    common = {ours: row.get(theirs, "") or _golden_default(ours, row) for ours, theirs in _GOLDEN.items()} | {
+    common = {ours: row.get(theirs, "") or _golden_default(ours, row) for ours, theirs in MEGATRON_OPTIONS.items()} | {
         "id": _number("golden", row),
         "source": f"Megatron-LM functional test {row['case']}, golden values {row['hw']}",
         "model": row["suite"],

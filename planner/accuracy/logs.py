@@ -19,6 +19,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from planner.accuracy.adapters import MEGATRON_OPTIONS
 from planner.accuracy.rows import Row
 from planner.catalog.textfile import MIB, read_bytes
 from planner.errors import PlannerError
@@ -117,23 +118,12 @@ def _largest(pattern: str, text: str) -> float | None:
 _ELAPSED = re.compile(rf"elapsed time per iteration \(ms\):\s*{_FLOAT}([^\n]*)")
 _ARGUMENT = re.compile(r"^[^\n]{0,40}?\b([a-z][a-z0-9_]*) \.{2,} (\S[^\n]*?)\s*$", re.MULTILINE)
 
-_MEGATRON = {
-    "n_layers": "num_layers",
-    "hidden": "hidden_size",
-    "ffn_hidden": "ffn_hidden_size",
-    "n_heads": "num_attention_heads",
-    "seq_len": "seq_length",
+_MEGATRON = {name: option.replace("-", "_") for name, option in MEGATRON_OPTIONS.items() if name != "n_kv_heads"} | {
     "n_gpus": "world_size",
-    "tp": "tensor_model_parallel_size",
-    "pp": "pipeline_model_parallel_size",
     "vp": "virtual_pipeline_model_parallel_size",
     "dp": "data_parallel_size",
-    "cp": "context_parallel_size",
     "ep": "expert_model_parallel_size",
-    "micro_batch": "micro_batch_size",
-    "global_batch": "global_batch_size",
     "zero_stage": "zero_stage",
-    "n_experts": "num_experts",
 }
 
 

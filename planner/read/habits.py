@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 
 from planner.read.job import BOTH, Job, truth
+from planner.read.megatron_facts import SETTINGS
 from planner.read.tree import Tree
 
 CALLED = {"phi4_14b": "phi-4", "llama4_scout_17b_16e": "llama4-scout", "llama4_maverick_17b_128e": "llama4-maverick"}
@@ -81,21 +82,13 @@ def reinforcement(job: Job, tree: Tree) -> None:
         job.values |= {"zero": int(sharded), "recompute": again, "sp": job.get("sp", True)}
 
 
-MEGATRON = {
-    "tensor_model_parallel_size": "tp",
-    "pipeline_model_parallel_size": "pp",
-    "context_parallel_size": "cp",
-    "expert_model_parallel_size": "ep",
-    "expert_tensor_parallel_size": "etp",
-}
-
-
 def nemo_rl(job: Job, tree: Tree) -> None:
     """policy.megatron_cfg instead of policy.dtensor_cfg where it is enabled."""
     part = tree.under("policy.megatron_cfg")
     if "enabled" not in part or not truth(part.leaves["enabled"]):
         return
-    for key, name in MEGATRON.items():
+    for name in ("tp", "pp", "cp", "ep", "etp"):
+        key = SETTINGS[name].replace("-", "_")
         value = part.get(key)
         if isinstance(value, int):
             job.values[name], job.said[name] = value, part.leaves[key]

@@ -39,6 +39,15 @@ COUNTS = {
 }
 """Whole numbers: our name, the option, Megatron's default; None: it must be given."""
 
+SETTINGS = {name: COUNTS[name][0] for name in ("tp", "pp", "cp", "ep")} | {
+    "etp": "expert-tensor-parallel-size",
+    "v": "num-virtual-stages-per-pipeline-rank",
+    "b": "micro-batch-size",
+    "sp": "sequence-parallel",
+    "dp_replicate": "num-distributed-optimizer-instances",
+}
+"""Settings of a plan that an edit may name, by their options."""
+
 
 @frozen
 class Facts:
@@ -140,7 +149,7 @@ def _derived(options: Options, n: Mapping[str, int], world: int) -> dict[str, in
     dp = max(world // (n["tp"] * n["pp"] * n["cp"]), 1)
     batch = options.whole("global-batch-size") or n["b"] * dp
     return {
-        "etp": options.whole("expert-tensor-parallel-size") or n["tp"],
+        "etp": options.whole(SETTINGS["etp"]) or n["tp"],
         "ffn": options.whole("ffn-hidden-size") or gated,
         "groups": groups,
         "positions": options.whole("max-position-embeddings") or 0,
@@ -211,19 +220,17 @@ def unknown_modules(facts: Facts) -> tuple[NotModelled, ...]:
 def evaluated(facts: Facts) -> tuple[NotModelled, ...]:
     """Logits of evaluation, where its micro-batch is larger than that of training."""
     option = "eval-micro-batch-size"
-    if (facts.options.whole(option) or 0) <= facts.b:
-        return ()
     why = "logits of evaluation, at a larger batch than training has, are not weighed"
-    return (NotModelled(f"--{option}", facts.text(option), ("memory",), why, facts.options.line(option)),)
+    larger = (facts.options.whole(option) or 0) > facts.b
+    return (facts.options.named(option, ("memory",), why),) if larger else ()
 
 
 def both_offloaded(facts: Facts) -> tuple[NotModelled, ...]:
     """Activations in host memory beside an offloaded optimizer."""
     option = "fine-grained-activation-offloading" if facts.away else "cpu-offloading-num-layers"
-    if not (facts.offloaded or facts.away) or not facts.has("optimizer-cpu-offload"):
-        return ()
     why = "beside an offloaded optimizer activations are weighed on the device"
-    return (NotModelled(f"--{option}", facts.text(option), ("memory", "time"), why, facts.options.line(option)),)
+    both = (facts.offloaded or facts.away) and facts.has("optimizer-cpu-offload")
+    return (facts.options.named(option, ("memory", "time"), why),) if both else ()
 
 
 def dense_mask(facts: Facts) -> tuple[NotModelled, ...]:
@@ -240,11 +247,9 @@ def mixed_moments(facts: Facts) -> tuple[NotModelled, ...]:
     """Named where one moment is narrower than the other."""
     one, other = (facts.text(name, "fp32") for name in ("exp-avg-dtype", "exp-avg-sq-dtype"))
     narrow = "exp-avg-dtype" if STORED.get(one, 0.0) < STORED.get(other, 0.0) else "exp-avg-sq-dtype"
-    if STORED.get(one) == STORED.get(other):
-        return ()
     why = "both moments are weighed in the wider format of the two"
-    line = facts.options.line(narrow)
-    return (NotModelled(f"--{narrow}", facts.text(narrow), ("memory", "time"), why, line),)
+    alike = STORED.get(one) == STORED.get(other)
+    return () if alike else (facts.options.named(narrow, ("memory", "time"), why),)
 
 
 def _stages(options: Options) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from planner.read.context import Context
 from planner.read.format import Format
 from planner.read.job import Job, read_job, truth
 from planner.read.megatron import read_megatron
+from planner.read.megatron_facts import SETTINGS
 from planner.read.options import Option, Options, known_options
 from planner.read.reading import Problem, Reading
 from planner.read.recipes import VERSION, settings
@@ -127,28 +128,14 @@ def is_option(key: str) -> bool:
     return named or key in WHEN_FALSE or key in VALUES
 
 
-FIELDS = {
-    "tp": "tensor_model_parallel_size",
-    "pp": "pipeline_model_parallel_size",
-    "cp": "context_parallel_size",
-    "ep": "expert_model_parallel_size",
-    "etp": "expert_tensor_parallel_size",
-    "v": "num_virtual_stages_per_pipeline_rank",
-    "b": "micro_batch_size",
-    "sp": "sequence_parallel",
-    "dp_replicate": "num_distributed_optimizer_instances",
-}
-"""Settings of a plan that an edit may name, by Megatron-LM's option for them."""
-
-
 def keys(tree: Tree, form: Format) -> dict[str, tuple[str, str]]:
     """Key and value of each setting as the file has them, or the key that would set it."""
     said = {
         ALIASES.get(key, key.replace("_", "-")): (leaf.key, text_of(leaf.value)) for key, leaf in tree.leaves.items()
     }
     return {
-        name: said.get(option.replace("_", "-"), (form.table.spelled.format(option), ""))
-        for name, option in FIELDS.items()
+        name: said.get(option, (form.table.spelled.format(option.replace("-", "_")), ""))
+        for name, option in SETTINGS.items()
     }
 
 

@@ -10,7 +10,7 @@ from importlib.resources import files
 from planner.errors import PlannerError
 from planner.frozen import frozen
 from planner.launch.shell import Word
-from planner.read.table import Given
+from planner.read.table import Given, NotModelled
 
 NUMBER = re.compile(r"-?\d+")
 
@@ -43,6 +43,10 @@ class Options:
     def everything(self) -> list[Given]:
         """All of them as the words of a command."""
         return [Given(f"--{name}", " ".join(one.values) or "true", one.line) for name, one in self.given.items()]
+
+    def named(self, name: str, touches: tuple[str, ...], why: str) -> NotModelled:
+        """An option that the answer does not account for."""
+        return NotModelled(f"--{name}", " ".join(self.texts(name)), touches, why, self.line(name))
 
     def line(self, name: str) -> int:
         """Where an option was given; 0: nowhere."""
