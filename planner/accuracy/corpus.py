@@ -86,8 +86,12 @@ class Case:
         model, workload, cluster = self.job.model, self.job.workload, self.job.cluster
         shape = (model.layers, model.hidden, model.ffn, model.heads, model.kv_heads, model.vocab)
         run = (workload.model_dump_json(), cluster.accelerator.name, cluster.gpus, self.job.framework)
-        kernel = self.notes.partition("kernel=")[2].partition(";")[0]
-        return (self.source, self.plan, shape, run, kernel)
+        return (self.source, self.plan, shape, run, kernel_of(self.notes))
+
+
+def kernel_of(notes: str) -> str:
+    """The attention kernel that a row's remarks name."""
+    return notes.partition("kernel=")[2].partition(";")[0]
 
 
 @dataclass(slots=True)
@@ -328,6 +332,5 @@ REMARKS: tuple[tuple[str, str], ...] = (
 
 def _group(row: Row) -> str:
     """Sweep group, one for each attention kernel: a planner chooses layouts, the kernel is given."""
-    name, notes = row.get("sweep_group", ""), row.get("notes", "")
-    kernel = notes.partition("kernel=")[2].partition(";")[0] if "kernel=" in notes else ""
-    return f"{name} {kernel}".strip() if name else ""
+    name = row.get("sweep_group", "")
+    return f"{name} {kernel_of(row.get('notes', ''))}".strip() if name else ""

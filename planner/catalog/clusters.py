@@ -13,7 +13,7 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from planner.catalog.fabric import AT, refit
-from planner.catalog.library import Library, Resolved, quote, unknown
+from planner.catalog.library import Library, Resolved, on_disk, quote, unknown
 from planner.catalog.names import YAML
 from planner.errors import PlannerError
 from planner.frozen import frozen
@@ -81,12 +81,7 @@ def _no_count(text: str, library: Library) -> PlannerError:
 
 
 def _is_path(text: str) -> bool:
-    if text.lower().endswith(YAML):
-        return True
-    try:
-        return os.sep in text and Path(text).exists()
-    except (OSError, ValueError):
-        return False
+    return text.lower().endswith(YAML) or (os.sep in text and on_disk(Path.exists, Path(text)))
 
 
 def _instance(text: str, library: Library) -> Resolved[Cluster] | None:

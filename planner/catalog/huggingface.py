@@ -18,7 +18,7 @@ from planner.catalog.huggingface_families import FAMILIES, Bias, Family, Pattern
 from planner.catalog.huggingface_mixers import latent
 from planner.catalog.huggingface_quantization import checkpoint
 from planner.catalog.huggingface_towers import read_tower
-from planner.catalog.library import quote
+from planner.catalog.library import on_disk, quote
 from planner.catalog.yamlfile import dotted, read_text
 from planner.errors import ProfileError
 from planner.schema.model import Model
@@ -77,7 +77,7 @@ def read_config(path: Path) -> Model:
         ProfileError: the file cannot be read, is no JSON object, or lacks a field.
         UnsupportedArchitecture: its `model_type` or a variant of it is not one that `Model` expresses.
     """
-    file = path / "config.json" if _is_folder(path) else path
+    file = path / "config.json" if on_disk(Path.is_dir, path) else path
     top = _load(file)
     kind, values = _decoder(top, str(file))
     config = Config(str(file), {**FAMILIES[kind].defaults, **_counted(values), **values})
@@ -88,13 +88,6 @@ def read_config(path: Path) -> Model:
         first = error.errors()[0]
         where = dotted(first["loc"])
         raise ProfileError(f"{file}: {where + ': ' if where else ''}{schema_problem(first)}") from None
-
-
-def _is_folder(path: Path) -> bool:
-    try:
-        return path.is_dir()
-    except (OSError, ValueError):
-        return False
 
 
 def _load(file: Path) -> dict[str, Any]:

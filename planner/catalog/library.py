@@ -163,7 +163,7 @@ class Library:
 
     def _written(self, kind: str, path: Path) -> Profile:
         """The profile in a file or folder that the user named."""
-        if kind != "model" or not (path.suffix.lower() == ".json" or _is(Path.is_dir, path)):
+        if kind != "model" or not (path.suffix.lower() == ".json" or on_disk(Path.is_dir, path)):
             return self.read(path, record_of(kind))
         from planner.catalog.huggingface import read_config
 
@@ -282,16 +282,17 @@ def _given_path(kind: str, name: str) -> Path | None:
     if name.lower().endswith((*YAML, ".json")):
         return Path(name)
     separators = (os.sep, os.altsep or os.sep)
-    return Path(name) if any(s in name for s in separators) and _is(Path.exists, Path(name)) else None
+    return Path(name) if any(s in name for s in separators) and on_disk(Path.exists, Path(name)) else None
 
 
 def _folder(kind: str, name: str) -> Path | None:
     """A folder of the working directory that holds a config.json; a profile of that name goes before it."""
-    is_model = kind == "model" and bool(name) and _is(Path.is_file, Path(name) / "config.json")
+    is_model = kind == "model" and bool(name) and on_disk(Path.is_file, Path(name) / "config.json")
     return Path(name) if is_model else None
 
 
-def _is(question: Callable[[Path], bool], path: Path) -> bool:
+def on_disk(question: Callable[[Path], bool], path: Path) -> bool:
+    """What the disk says of a path; False where it cannot be asked."""
     try:
         return question(path)
     except (OSError, ValueError):  # too long, no permission, a null byte

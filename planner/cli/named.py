@@ -11,7 +11,6 @@ from planner.units import format_seconds, parse
 
 if TYPE_CHECKING:
     from planner.report.panels import Figure, Panel
-    from planner.simulate import Timeline
 
 MOST_RANKS, MOST_MICRO_BATCHES, MOST_CHUNKS = 1024, 100_000, 64
 
@@ -106,18 +105,6 @@ def chosen(text: str, chunks: int | None) -> tuple[str, int]:
     return name, whole(f"{name}:", count, 1, MOST_CHUNKS) if colon else chunks or SCHEDULES[name].usual_chunks
 
 
-def check_requirements(name: str, p: int, m: int, v: int) -> None:
-    """Refuse what the schedule cannot run, in the words of the condition that is broken."""
-    from planner.schedules import SCHEDULES
-
-    broken = SCHEDULES[name].broken(p, m, v)
-    if broken is not None:
-        raise PlannerError(
-            f"{name}: {broken.message.format(p=p, m=m, v=v)}",
-            f"rule: {broken.name} ({broken.source})",
-        )
-
-
 def check_size(p: int, m: int, v: int) -> None:
     """Refuse what would take minutes to draw."""
     operations = 2 * p * m * v
@@ -167,21 +154,17 @@ def _time(flag: str, text: str) -> tuple[float, bool]:
 def _panel(name: str, p: int, m: int, v: int, times: Times, blocking: bool) -> Panel:
     from planner.report.panels import Panel
     from planner.schedules import SCHEDULES
+    from planner.simulate import replay
 
     check_size(p, m, v)
-    check_requirements(name, p, m, v)
-    ran, schedule = _replay(name, p, m, v, times, blocking), SCHEDULES[name]
+    schedule = SCHEDULES[name]
+    if broken := schedule.broken(p, m, v):
+        what = f"{name}: {broken.message.format(p=p, m=m, v=v)}"
+        raise PlannerError(what, f"rule: {broken.name} ({broken.source})")
+    lengths = {"forward": times.forward, "backward": times.backward, "weight": times.weight, "hop": times.hop}
+    ran = replay(name, p, m, v, **lengths, blocking=blocking)
     parts = "tokens" if schedule.placement.name == "tokens" else "chunks"
     said = [f"{p} ranks × {m} micro-batches", times.describe({task.kind for task in ran.tasks[0]}, blocking)]
     if schedule.asynchronous:
         said.append("asynchronous: the optimizer sees other weights")
     return Panel(schedule.title + (f", {v} {parts}" if v > 1 else ""), " · ".join(said), ran)
-
-
-def _replay(name: str, p: int, m: int, v: int, times: Times, blocking: bool) -> Timeline:
-    from planner.simulate import replay
-
-    return replay(
-        name, p, m, v, forward=times.forward, backward=times.backward, weight=times.weight, hop=times.hop,
-        blocking=blocking,
-    )  # fmt: skip

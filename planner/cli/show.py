@@ -11,16 +11,6 @@ import typer
 
 from planner.errors import PlannerError, suggest
 
-KINDS = {
-    "models": "model",
-    "accelerators": "accelerator",
-    "nodes": "node",
-    "links": "link",
-    "frameworks": "framework",
-    "engines": "engine",
-    "recipes": "recipe",
-}
-
 
 def show(
     what: Annotated[str, typer.Argument(help="models, accelerators, nodes, links, frameworks, engines or recipes")],
@@ -29,11 +19,13 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout")] = False,
 ) -> None:
     """List the profiles of a kind, or print one with everything that is known and where it comes from."""
-    kind = KINDS.get(what, what if what in KINDS.values() else "")
+    from planner.catalog.library import KINDS, open_library
+
+    kinds = {folder: kind for kind, (folder, _, _) in KINDS.items()}
+    kind = kinds.get(what, what if what in KINDS else "")
     if not kind:
-        near = suggest(what, list(KINDS))
-        raise PlannerError(f"nothing to show by the name {what!r}", [f"did you mean: {', '.join(near or KINDS)} ?"])
-    from planner.catalog.library import open_library
+        near = suggest(what, list(kinds)) or kinds
+        raise PlannerError(f"nothing to show by the name {what!r}", [f"did you mean: {', '.join(near)} ?"])
     from planner.cli.screen import show as print_lines
     from planner.report.profiles import listing, record, table
 

@@ -45,7 +45,7 @@ def config(setup: Setup) -> dict[str, Any]:
         "steps_per_print": 1,
         "gradient_clipping": CLIP,
         **precision(setup.job),
-        "optimizer": optimizer(),
+        "optimizer": OPTIMIZER,
         "zero_optimization": zero_optimization(setup),
         **activation_checkpointing(setup),
         **pipeline(setup),
@@ -72,9 +72,8 @@ def precision(job: Job) -> dict[str, Any]:
     return {"bf16": {"enabled": True} | (pure if job.workload.optimizer == "adam-bf16" else {})}
 
 
-def optimizer() -> dict[str, Any]:
-    """Adam with decoupled weight decay; on the CPU when its states are there."""
-    return {"type": "AdamW", "params": {"lr": 1e-4, "betas": [0.9, 0.95], "eps": 1e-8, "weight_decay": 0.1}}
+OPTIMIZER = {"type": "AdamW", "params": {"lr": 1e-4, "betas": [0.9, 0.95], "eps": 1e-8, "weight_decay": 0.1}}
+"""Adam with decoupled weight decay; on the CPU when its states are there."""
 
 
 def zero_optimization(setup: Setup) -> dict[str, Any]:
@@ -82,19 +81,14 @@ def zero_optimization(setup: Setup) -> dict[str, Any]:
     stage = setup.plan.zero
     if stage == 0:
         return {"stage": 0}
-    section: dict[str, Any] = {
-        "stage": stage,
-        "contiguous_gradients": True,
-        "overlap_comm": setup.plan.pp == 1,
-    }
-    section |= gather_sizes(setup.job.model.hidden) if stage == 3 else bucket_sizes()
+    section: dict[str, Any] = {"stage": stage, "contiguous_gradients": True, "overlap_comm": setup.plan.pp == 1}
+    section |= gather_sizes(setup.job.model.hidden) if stage == 3 else BUCKETS
     parts = {"optimizer": ["optimizer"], "parameters": ["optimizer", "param"]}.get(setup.job.workload.offload, [])
     return section | {f"offload_{part}": {"device": "cpu", "pin_memory": True} for part in parts}
 
 
-def bucket_sizes() -> dict[str, Any]:
-    """ZeRO-1 and 2."""
-    return {"reduce_scatter": True, "reduce_bucket_size": BUCKET, "allgather_bucket_size": BUCKET}
+BUCKETS = {"reduce_scatter": True, "reduce_bucket_size": BUCKET, "allgather_bucket_size": BUCKET}
+"""Of ZeRO-1 and 2."""
 
 
 def gather_sizes(hidden: int) -> dict[str, int]:

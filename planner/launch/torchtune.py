@@ -103,14 +103,6 @@ def checkpoint(model: Model) -> dict[str, Any]:
     }
 
 
-def _axes(job: Job, plan: Plan) -> Truth:
-    return (plan.tp == 1) & (plan.cp == 1) & (plan.pp == 1) & (plan.ep == 1) & (plan.dp_replicate == 1)
-
-
-def _sharded(job: Job, plan: Plan) -> Truth:
-    return (plan.zero >= 2) | (job.cluster.gpus == 1)
-
-
 def _states(job: Job, plan: Plan) -> Truth:
     name = job.workload.optimizer
     own = name != ("adam-bf16" if job.lora else "adam")
@@ -134,12 +126,17 @@ TARGET = Target(
         Rule("torchtune_model", lambda j, p: has_builder(j.model), "torchtune has no builder for {model}", MODELS),
         Rule(
             "torchtune_parallelism",
-            _axes,
+            lambda j, p: (p.tp == 1) & (p.cp == 1) & (p.pp == 1) & (p.ep == 1) & (p.dp_replicate == 1),
             "its recipes are written with FSDP alone: tp={tp}, cp={cp}, pp={pp}, ep={ep} copies={dp_replicate} have to "
             "be 1",
             SOURCE,
         ),
-        Rule("torchtune_zero", _sharded, "its recipes shard states with FSDP: zero is 2 or 3, not {zero}", SOURCE),
+        Rule(
+            "torchtune_zero",
+            lambda j, p: (p.zero >= 2) | (j.cluster.gpus == 1),
+            "its recipes shard states with FSDP: zero is 2 or 3, not {zero}",
+            SOURCE,
+        ),
         Rule(
             "torchtune_recompute",
             whole_recompute,

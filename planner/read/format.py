@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import field
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
 from planner.frozen import frozen
-from planner.read.table import Table, key, table
+from planner.read.table import Table, key, packaged, table
 from planner.read.tree import Tree
 
 FORMATS = (
@@ -80,10 +79,7 @@ class Format:
 @cache
 def find_format(name: str) -> Format:
     """The format of planner/read/tables/NAME.yaml."""
-    from planner.catalog.yamlfile import parse_yaml
-
-    text = (files("planner.read") / "tables" / f"{name}.yaml").read_text(encoding="utf-8")
-    said, _ = parse_yaml(text, f"tables/{name}.yaml")
+    said = packaged(f"tables/{name}.yaml")
     return Format(
         table(name),
         said["target"],

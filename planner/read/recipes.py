@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
+from planner.read.table import packaged
 from planner.read.tree import scalar
 
 NOISE = ("h100", "bf16", "config")
@@ -30,11 +30,7 @@ def settings(name: str) -> dict[str, Any]:
 @cache
 def recipes() -> tuple[tuple[frozenset[str], dict[str, Any]], ...]:
     """Parts of each name, and what it sets."""
-    from planner.catalog.yamlfile import parse_yaml
-
-    text = (files("planner.read") / "recipes.yaml").read_text(encoding="utf-8")
-    said, _ = parse_yaml(text, "recipes.yaml")
-    found = []
+    said, found = packaged("recipes.yaml"), []
     for name, row in said["recipes"].items():
         gpus, *words = row.split()
         pairs = said["base"].split()

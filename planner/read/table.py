@@ -145,13 +145,17 @@ def same(value: str, other: str) -> bool:
         return False
 
 
+def packaged(name: str) -> dict[str, Any]:
+    """A YAML file of this room."""
+    from planner.catalog.yamlfile import parse_yaml
+
+    return parse_yaml((files("planner.read") / name).read_text(encoding="utf-8"), name)[0]
+
+
 @cache
 def table(name: str) -> Table:
     """The table of planner/read/tables/NAME.yaml."""
-    from planner.catalog.yamlfile import parse_yaml
-
-    text = (files("planner.read") / "tables" / f"{name}.yaml").read_text(encoding="utf-8")
-    said, _ = parse_yaml(text, f"tables/{name}.yaml")
+    said = packaged(f"tables/{name}.yaml")
     groups = tuple(_groups(said))
     rows = {path: row for other in str(said.get("includes", "")).split() for path, row in table(other).rows.items()}
     rows |= {key(option): (option, group) for group in groups for option in group.options}
