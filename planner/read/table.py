@@ -1,7 +1,8 @@
 """What becomes of each option of a framework: modelled, without effect, or named as not modelled.
 
-A table is a YAML file in planner/read/tables, written from the framework's own sources. Whatever a file gives that is
-in no table is named as unknown, so that nothing is dropped in silence.
+A table is a YAML file in planner/read/tables, written from the framework's own sources. Its rows are "field: options",
+"reason: options", or name more than that: to, touches, why, options. Whatever a file gives that is in no table is named
+as unknown, so that nothing is dropped in silence.
 """
 
 from __future__ import annotations
@@ -164,9 +165,17 @@ def table(name: str) -> Table:
 
 def _groups(said: Mapping[str, Any]) -> Iterator[Group]:
     for kind in KINDS:
-        for one in said.get(kind, ()):
+        for one in (_row(kind, row) for row in said.get(kind, ())):
             options = dict(_option(word) for word in str(one["options"]).split())
             yield Group(kind, options, one.get("to", ""), tuple(one.get("touches", "").split()), one.get("why", ""))
+
+
+def _row(kind: str, row: dict[str, str]) -> dict[str, str]:
+    """A row with all its names: "seq: max_length" is what options mean, or in `without_effect` why they do nothing."""
+    if "options" in row:
+        return row
+    ((said, options),) = row.items()
+    return {"to" if kind == "modelled" else "why": said, "options": options}
 
 
 def _option(word: str) -> tuple[str, tuple[str, ...]]:
