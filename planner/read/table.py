@@ -1,8 +1,9 @@
 """What becomes of each option of a framework: modelled, without effect, or named as not modelled.
 
-A table is a YAML file in planner/read/tables, written from the framework's own sources. Its rows are "field: options",
-"reason: options", or name more than that: to, touches, why, options. Whatever a file gives that is in no table is named
-as unknown, so that nothing is dropped in silence.
+A table is a YAML file in planner/read/tables, written from the framework's own sources. Its rows are "field: options"
+where they are modelled and "reason: options" elsewhere (of those that are not modelled: they touch memory and time), or
+name more than that: to, touches, why, options. Whatever a file gives that is in no table is named as unknown, so that
+nothing is dropped in silence.
 """
 
 from __future__ import annotations
@@ -171,11 +172,12 @@ def _groups(said: Mapping[str, Any]) -> Iterator[Group]:
 
 
 def _row(kind: str, row: dict[str, str]) -> dict[str, str]:
-    """A row with all its names: "seq: max_length" is what options mean, or in `without_effect` why they do nothing."""
+    """A row with all its names; of options that are not modelled the short form touches memory and time."""
     if "options" in row:
         return row
     ((said, options),) = row.items()
-    return {"to" if kind == "modelled" else "why": said, "options": options}
+    touched = {"touches": "memory time"} if kind == "not_modelled" else {}
+    return {"to" if kind == "modelled" else "why": said, "options": options} | touched
 
 
 def _option(word: str) -> tuple[str, tuple[str, ...]]:
