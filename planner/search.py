@@ -60,12 +60,14 @@ class Outcome:
     Attributes:
         best: ranked, the best plan of every layout (tp, cp, ep, pp, dp) before variants of one.
         near: nearest misses of layouts none of whose plans fit, by bytes needed.
+        least: bytes that the leanest plan needs of those that do not fit.
         plans: how many were enumerated; legal: obey all rules; feasible: also fit.
         broken: how many plans broke each rule first.
     """
 
     best: list[Candidate] = field(default_factory=list)
     near: list[Candidate] = field(default_factory=list)
+    least: float = np.inf
     plans: int = 0
     legal: int = 0
     feasible: int = 0
@@ -79,13 +81,14 @@ def search(
     keep: int,
     first_fit: bool = False,
     tick: Callable[[int], None] | None = None,
+    misses: bool = True,
 ) -> Outcome:
-    """Score every plan and keep the best `keep` and the `keep` nearest misses.
+    """Score every plan and keep the best `keep` and, unless nobody asks for `misses`, the `keep` nearest of those.
 
-    Memory is checked first; the cost is computed for the plans that fit. `first_fit` stops at the first batch with one.
-    `tick` is told the number of plans done after every batch.
+    Memory is checked first; the cost is computed for the plans that fit, if any are kept. `first_fit` stops at the
+    first batch with one. `tick` is told the number of plans done after every batch.
     """
-    return search_each(batches, [problem], keep, first_fit, tick)[0]
+    return search_each(batches, [problem], keep, first_fit, tick, misses)[0]
 
 
 def search_each(
@@ -94,6 +97,7 @@ def search_each(
     keep: int,
     first_fit: bool = False,
     tick: Callable[[int], None] | None = None,
+    misses: bool = True,
 ) -> list[Outcome]:
     """Like `search`, of several problems about the same plans: each is asked of a batch before the next batch comes.
 
@@ -101,7 +105,7 @@ def search_each(
     """
     started = perf_counter()
     _hold_memory()
-    ledgers = [_Ledger(problem, Outcome(), _Shortlist(keep), _Shortlist(keep)) for problem in problems]
+    ledgers = [_Ledger(problem, Outcome(), _Shortlist(keep), _Shortlist(keep * misses)) for problem in problems]
     for batch in batches:
         plan, masks = _obeying(batch, ledgers)
         if len(plan):
@@ -155,18 +159,29 @@ def _hold_memory() -> None:
 
 def _score(plan: Plan, ledgers: Sequence[_Ledger], legal: Sequence[Mask]) -> None:
     """Score one batch in every problem, of which a mask says what is legal there."""
-    runs = (_runs(plan, LAYOUT), _runs(plan, VARIANT))
     needs = [np.broadcast_to(one.problem.need(plan), plan.shape) for one in ledgers]
     fitting = [own & (need <= one.problem.capacity) for one, need, own in zip(ledgers, needs, legal, strict=True)]
-    for one, need, fits, own in zip(ledgers, needs, fitting, legal, strict=True):
-        missed = own & ~fits
-        bytes_needed = need[missed]
-        one.near.offer(plan, missed, bytes_needed, bytes_needed, runs)
+    missing = [own & ~fits for own, fits in zip(legal, fitting, strict=True)]
+    for one, need, fits, missed in zip(ledgers, needs, fitting, missing, strict=True):
+        one.outcome.feasible += int(np.count_nonzero(fits))
+        one.outcome.least = min(one.outcome.least, float(np.min(need, where=missed, initial=np.inf)))
+    if any(one.best.keep for one in ledgers):
+        _list(plan, ledgers, needs, fitting, missing)
+
+
+def _list(
+    plan: Plan, ledgers: Sequence[_Ledger], needs: Sequence[Any], fitting: Sequence[Mask], missing: Sequence[Mask]
+) -> None:
+    """Put plans of one batch on the short lists: those that miss by what they need, those that fit by their cost."""
+    runs = (_runs(plan, LAYOUT), _runs(plan, VARIANT))
+    for one, need, missed in zip(ledgers, needs, missing, strict=True):
+        if one.near.keep:
+            bytes_needed = need[missed]
+            one.near.offer(plan, missed, bytes_needed, bytes_needed, runs)
     wanted = reduce(np.logical_or, fitting)
     part, places = _part(plan, wanted)
     for one, need, fits in zip(ledgers, needs, fitting, strict=True):
-        if found := int(np.count_nonzero(fits)):
-            one.outcome.feasible += found
+        if fits.any():
             cost = np.broadcast_to(one.problem.cost(part), places.shape)[places]
             one.best.offer(plan, fits, cost[fits[wanted]], need[fits], runs)
 

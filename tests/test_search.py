@@ -110,6 +110,15 @@ class TestSearch:
         assert found == leanest
         assert [c.need for c in near] == sorted(c.need for c in near)
 
+    def test_misses_that_nobody_asks_for(self, capacity: float) -> None:
+        """The same ranking without a list of them; how lean the leanest is, is known all the same."""
+        problem = toy(SMALL_MOE, capacity)
+        _, miss = scored(SMALL_MOE, problem)
+        listed, bare = (search(plans(SMALL_MOE, Bounds()), problem, 6, misses=asked) for asked in (True, False))
+        assert (bare.best, bare.near, bare.least) == (listed.best, [], min(c.need for c in miss))
+        none = search(plans(SMALL_MOE, Bounds()), problem, 0)
+        assert (none.best, none.near, none.feasible, none.least) == ([], [], listed.feasible, listed.least)
+
     def test_order_of_batches_does_not_matter(self, capacity: float) -> None:
         """The same ranking, whichever batch comes first."""
         problem = toy(SMALL, capacity)

@@ -159,7 +159,7 @@ def roomiest_first(ranked: list[Ranked], capacity: float) -> list[Ranked]:
 
 def best(job: Job, bounds: Bounds) -> Ranked | None:
     """The first plan of the ranking, not replayed; None when none fits as asked or none is legal."""
-    outcome = search(plans(job, bounds), problem(job), 1)
+    outcome = search(plans(job, bounds), problem(job), 1, misses=False)
     return rank(job, outcome.best[0]) if outcome.best else None
 
 
@@ -276,13 +276,13 @@ def _relaxed(
 ) -> tuple[list[Ranked], dict[str, str], list[Outcome]]:
     """What runs with one relaxation at a time: grouped in the documented order, fastest first in each group."""
     eased = {name: changed for name in RELAXATIONS if (changed := relax(job, name)).workload != job.workload}
-    outcomes = search_each(plans(job, bounds), problems([*eased.values()]), top, tick=tick)
+    outcomes = search_each(plans(job, bounds), problems([*eased.values()]), top, tick=tick, misses=False)
     dropped: dict[str, str] = {}
     for name, outcome in zip(eased, outcomes, strict=True):
         if not outcome.legal:
             dropped[name] = f"breaks the rule {max(outcome.broken, key=lambda rule: outcome.broken[rule])}"
         elif not outcome.feasible:
-            short = outcome.near[0].need - usable_memory(job)
+            short = outcome.least - usable_memory(job)
             dropped[name] = f"short by {short / 2**30:,.1f} GiB at best"
     places = _share([len(outcome.best) for outcome in outcomes], top)
     both = zip(eased.items(), outcomes, places, strict=True)
@@ -327,7 +327,7 @@ def _between(base: Cluster, low: int, high: int) -> range:
 
 def _fits(job: Job, bounds: Bounds) -> bool:
     """Whether some plan inside the bounds fits."""
-    return search(plans(job, lean(bounds)), problem(job), 1, first_fit=True).feasible > 0
+    return search(plans(job, lean(bounds)), problem(job), 0, first_fit=True).feasible > 0
 
 
 def _loosened(job: Job, bounds: Bounds) -> Loosened | None:
