@@ -33,12 +33,21 @@ def divides(divisor: Num, number: Num) -> Truth:
     return whole
 
 
-def obeying(rules: Sequence[NamedMask], job: Any, plan: Plan) -> tuple[Mask, dict[str, int]]:
-    """Mask of the plans that obey every rule, and how many broke each rule first."""
+Holds = Callable[[Any, Any, Plan], Truth]
+"""(rule, job, plan) -> where plans obey it."""
+
+
+def asked(rule: NamedMask, job: Any, plan: Plan) -> Truth:
+    """What the rule says."""
+    return rule.holds(job, plan)
+
+
+def obeying(rules: Sequence[NamedMask], job: Any, plan: Plan, holds: Holds = asked) -> tuple[Mask, dict[str, int]]:
+    """Mask of the plans that obey every rule, and how many broke each rule first; `holds`, where that is known."""
     mask: Truth = np.True_
     broken: dict[str, int] = {}
     for rule in rules:
-        obeys = np.asarray(rule.holds(job, plan))
+        obeys = np.asarray(holds(rule, job, plan))
         if obeys.all():
             continue
         first = mask & ~obeys

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cache
 from itertools import groupby
+from typing import get_args
 
+import numpy as np
 import pytest
 
 from planner.bands import fit_verdict
@@ -26,13 +28,14 @@ from planner.questions.train import (
     smallest_cluster,
     usable_memory,
 )
+from planner.schema.workload import Offload, Optimizer
 from planner.search import search
 from planner.training.estimate import estimate
 from planner.training.job import Job
 from planner.training.moments import peak_memory
-from planner.training.rules import first_broken
+from planner.training.rules import first_broken, rules_of
 from planner.training.space import Bounds, Range, plans, untried
-from tests.jobs import job
+from tests.jobs import job, library
 
 GIB = 2**30
 LLAMA_70B = 70.55e9
@@ -297,3 +300,16 @@ def test_room_decides_between_ties() -> None:
     for step, leads in ((1.009, True), (1.011, False)):
         slow = with_need(first, capacity / 2, step)
         assert (roomiest_first([quick, slow], capacity)[0] is slow) == leads
+
+
+@pytest.mark.parametrize("preset", library().names("framework"))
+def test_rules_ask_for_the_update_only_where_they_say_so(preset: str) -> None:
+    """Rungs that differ in optimizer and offload share what every other rule says of a plan."""
+    of = job("llama3-8b", "2x8xH100", preset, seq=4096, batch=64)
+    batches = [batch[:: max(1, len(batch) // 500)] for batch in (one[:] for one in plans(of, Bounds()))]
+    changes = [{"optimizer": name} for name in get_args(Optimizer)] + [{"offload": name} for name in get_args(Offload)]
+    for rule in (rule for rule in rules_of(of) if not rule.update):
+        for changed in changes:
+            other = replace(of, workload=of.workload.model_copy(update=changed))
+            for batch in batches:
+                assert np.array_equal(rule.holds(of, batch), rule.holds(other, batch)), (rule.name, changed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from functools import cache
@@ -115,7 +116,7 @@ class TestSearch:
         problem = toy(SMALL_MOE, capacity)
         _, miss = scored(SMALL_MOE, problem)
         listed, bare = (search(plans(SMALL_MOE, Bounds()), problem, 6, misses=asked) for asked in (True, False))
-        assert (bare.best, bare.near, bare.least) == (listed.best, [], min(c.need for c in miss))
+        assert (bare.best, bare.near, bare.least) == (listed.best, [], min((c.need for c in miss), default=math.inf))
         none = search(plans(SMALL_MOE, Bounds()), problem, 0)
         assert (none.best, none.near, none.feasible, none.least) == ([], [], listed.feasible, listed.least)
 

@@ -12,7 +12,7 @@ from planner.cost.dispatch import ONE_COPY
 from planner.frozen import frozen
 from planner.plan import Num, OnePlan, Plan
 from planner.questions.finalists import finished
-from planner.questions.numbers import numbered, sharing
+from planner.questions.numbers import Shared, numbered, sharing
 from planner.questions.pins import fixes_the_size, flags, grown, keeping, larger, lean, loosened, no_legal_plan, pinned
 from planner.questions.ranked import Ranked as Ranked
 from planner.questions.thumbs import Decided, decided
@@ -21,7 +21,7 @@ from planner.schema.hardware import Cluster
 from planner.schema.workload import Workload
 from planner.search import Candidate, Outcome, Problem, search, search_each
 from planner.sizing.ladder import joined
-from planner.training.estimate import Ranks, step_time
+from planner.training.estimate import step_time
 from planner.training.job import Job
 from planner.training.moments import peak_bytes
 from planner.training.policies import usual_dispatcher
@@ -250,19 +250,19 @@ def problem(job: Job) -> Problem:
 
 def problems(jobs: Sequence[Job]) -> list[Problem]:
     """Search problems of jobs that differ in their workload."""
-    return [_problem(job, ranks) for job, ranks in zip(jobs, sharing(jobs), strict=True)]
+    return [_problem(job, shared) for job, shared in zip(jobs, sharing(jobs), strict=True)]
 
 
-def _problem(job: Job, ranks: Callable[[Plan], Ranks]) -> Problem:
+def _problem(job: Job, shared: Shared) -> Problem:
     def need(plan: Plan) -> Num:
-        known = ranks(plan)
+        known = shared.ranks(plan)
         return peak_bytes(job, known.plan, known.held)
 
     def cost(plan: Plan) -> Num:
-        known = ranks(plan)
+        known = shared.ranks(plan)
         return step_time(job, known.plan, known).total
 
-    return Problem(lambda plan: legal(job, plan), need, usable_memory(job), cost)
+    return Problem(lambda plan: legal(job, plan, holds=shared.holds), need, usable_memory(job), cost)
 
 
 def relax(job: Job, name: str) -> Job:

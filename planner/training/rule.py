@@ -32,12 +32,14 @@ class Rule:
         holds: (job, plan) -> bool or array of bool, true where the plan obeys.
         says: a sentence with the job's and the plan's numbers as {placeholders}.
         source: where a framework enforces it, or the reason when it is arithmetic.
+        update: whether it asks how weights are updated: the optimizer, what is offloaded.
     """
 
     name: str
     holds: Callable[[Job, Plan], Truth]
     says: str
     source: str
+    update: bool = False
 
     def message(self, job: Job, plan: Plan) -> str:
         """The sentence for one plan."""

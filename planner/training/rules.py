@@ -7,7 +7,7 @@ from operator import and_
 
 import numpy as np
 
-from planner.masks import divides, first_of, obeying
+from planner.masks import Holds, asked, divides, first_of, obeying
 from planner.plan import Mask, Num, Plan, Truth
 from planner.schedules import SCHEDULES, offered
 from planner.stages import chunk_layers, most_stages
@@ -195,6 +195,7 @@ RULES: tuple[Rule, ...] = (
         lambda j, p: (p.m == 1) | (not j.in_backward),
         "{optimizer} frees gradients as they come and accumulates none: m=1, not m={m}",
         "torchtune recipes/full_finetune_single_device.py; Lv 2023, arXiv:2306.09782",
+        update=True,
     ),
     Rule(
         "recompute_layers",
@@ -225,6 +226,7 @@ RULES: tuple[Rule, ...] = (
         lambda j, p: (p.zero == 3) | (j.workload.offload != "parameters"),
         "parameters are offloaded under ZeRO-3 only, not zero={zero}",
         "DeepSpeed runtime/zero/config.py (offload_param)",
+        update=True,
     ),
     Rule(
         "offload_modules",
@@ -237,6 +239,7 @@ RULES: tuple[Rule, ...] = (
         _host_memory,
         "offloaded states need {host_need} of host memory per node, {node} has {host_has}",
         "arithmetic; DeepSpeed runtime/zero/stage_1_and_2.py",
+        update=True,
     ),
     Rule(
         "replicas",
@@ -270,9 +273,9 @@ def rules_of(job: Job) -> tuple[Rule, ...]:
     return (*RULES, *FRAMEWORK_RULES.get(job.framework.target or "", ()))
 
 
-def legal(job: Job, plan: Plan, more: tuple[Rule, ...] = ()) -> tuple[Mask, dict[str, int]]:
+def legal(job: Job, plan: Plan, more: tuple[Rule, ...] = (), holds: Holds = asked) -> tuple[Mask, dict[str, int]]:
     """Mask of the plans that obey every rule, and `more` of them, and how many broke each rule first."""
-    return obeying(tuple(dict.fromkeys((*rules_of(job), *more))), job, plan)
+    return obeying(tuple(dict.fromkeys((*rules_of(job), *more))), job, plan, holds)
 
 
 def first_broken(job: Job, plan: Plan) -> Rule | None:

@@ -97,5 +97,5 @@ RULES: tuple[Rule, ...] = (
         " attention core alone never is",
         "ColossalAI shardformer/shard/grad_ckpt_config.py",
     ),
-    Rule("colossalai_offload", _offload, "cpu_offload needs ZeRO 1 or 2, not zero={zero}", PLUGIN),
+    Rule("colossalai_offload", _offload, "cpu_offload needs ZeRO 1 or 2, not zero={zero}", PLUGIN, update=True),
 )

@@ -76,6 +76,7 @@ SHARED: tuple[Rule, ...] = (
         _states,
         "DeepSpeed offloads states, or keeps them in bf16, under ZeRO 1, 2 or 3 only, not zero={zero}",
         "DeepSpeed runtime/config.py, runtime/zero/config.py",
+        update=True,
     ),
 )
 """What DeepSpeed's engine itself cannot do, under any client."""

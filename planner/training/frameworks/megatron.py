@@ -84,18 +84,21 @@ RULES: tuple[Rule, ...] = (
         _optimizer_sharding,
         "--optimizer {optimizer} goes with the distributed optimizer, not with zero={zero}",
         ARGUMENTS,
+        update=True,
     ),
     Rule(
         "megatron_offload",
         _offload,
         "Megatron-LM offloads the optimizer with zero=1, and no parameters: not {offload} with zero={zero}",
         ARGUMENTS,
+        update=True,
     ),
     Rule(
         "megatron_activations",
         _activations,
         "activations are offloaded without a pipeline, recomputation or graphs, and of fewer than the {layers} layers",
         "Megatron-LM core/transformer/transformer_config.py (cpu_offloading)",
+        update=True,
     ),
     Rule(
         "megatron_offload_modules",

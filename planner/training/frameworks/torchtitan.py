@@ -67,6 +67,7 @@ RULES: tuple[Rule, ...] = (
         _mixed,
         "without sharding, tp={tp} and pp={pp} run in fp32: only FSDP casts to bf16 beside them; zero=3 with dp > 1",
         "torchtitan distributed/utils.py",
+        update=True,
     ),
     Rule(
         "torchtitan_sequence_parallel",

@@ -54,6 +54,7 @@ RULES: tuple[Rule, ...] = (
         lambda j, p: j.workload.optimizer in OPTIMIZERS,
         f"--optim has {', '.join(OPTIMIZERS)}, not {{optimizer}}",
         ARGUMENTS,
+        update=True,
     ),
     Rule(
         "hf_offload",
@@ -61,5 +62,6 @@ RULES: tuple[Rule, ...] = (
         "DeepSpeed offloads the optimizer under ZeRO 1 to 3 and the weights, FSDP all of it or nothing: not {offload}"
         " with zero={zero}",
         "Transformers integrations/deepspeed.py, training_args.py",
+        update=True,
     ),
 )
