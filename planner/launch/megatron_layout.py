@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 from planner.errors import PlannerError
-from planner.launch.program import Flag
 from planner.plan import OnePlan
 from planner.schema.model import Model
 from planner.stages import lettered, letters_of
+
+if TYPE_CHECKING:
+    from planner.launch.program import Flag
 
 
 def placement_flags(model: Model, plan: OnePlan) -> list[Flag]:

@@ -18,7 +18,8 @@ from planner.errors import NoLegalPlan, PlannerError, UnitError
 from planner.frozen import frozen
 from planner.plan import Plan, Range
 from planner.questions.ask import parse_range
-from planner.questions.thumbs import Decided, decided_serving
+from planner.questions.thumbs import Decided
+from planner.questions.thumbs_serving import decided_serving
 from planner.schema.formats import COMPUTED
 from planner.schema.hardware import Cluster
 from planner.schema.model import Model

@@ -5,7 +5,7 @@ docs/rules-of-thumb.md has the maps over models, clusters, links and batches fro
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import groupby
 from math import inf
@@ -17,7 +17,6 @@ from planner.frozen import frozen
 from planner.plan import OnePlan, rows_of
 from planner.questions.ranked import Ranked
 from planner.schedules import MEGATRON, run_by, runs
-from planner.serving.options import Option, per_gpu
 from planner.stages import chunk_layers
 from planner.training.estimate import estimate
 from planner.training.job import Job
@@ -157,28 +156,6 @@ def _priced(ranked: Ranked, capacity: float, changes: list[Change]) -> Iterator[
         slower = None if least == inf else least / ranked.step_time - 1.0
         if slower is not None if plan.dp < ranked.plan.dp else plan.v < ranked.plan.v or not fits[part][0]:
             yield Decided(rule, without, slower, at > 0)
-
-
-def decided_serving(ranked: Sequence[Option], output: int, objective: str) -> Decided | None:
-    """The rule that the first deployment gains most by: against the best with stages, or without, where it has some."""
-    if not ranked or ranked[0].gpus == 1:
-        return None
-    first, staged = ranked[0], bool(ranked[0].plan.pp > 1)
-    other = next((one for one in ranked if bool(one.plan.pp > 1) != staged), None)
-    if other is None:
-        return Decided("tp-online", "pp=1", None) if staged else None
-    rule = "deep-offline" if staged else "replicas" if first.plan.dp > 1 else "tp-online"
-    costs = [[_seconds(one, output), 1.0 / float(per_gpu(one, output)), float(one.tpot)] for one in (first, other)]
-    shares = [theirs / own - 1.0 for own, theirs in zip(*costs, strict=True)]
-    slower = shares[0] if objective == "latency" else shares[1] if abs(shares[1]) > LEAST else shares[2]
-    plan = other.plan
-    words = f"tp={plan.tp:.0f} pp={plan.pp:.0f} dp={plan.dp:.0f}"
-    return Decided(rule, words, slower) if slower > LEAST else None
-
-
-def _seconds(option: Option, output: int) -> float:
-    """From a request to its last token."""
-    return float(option.ttft + (output - 1.0) * option.tpot)
 
 
 def _recomputed(job: Job, plan: OnePlan) -> range:
