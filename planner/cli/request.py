@@ -5,13 +5,14 @@
 import functools
 import inspect
 from collections.abc import Callable
-from dataclasses import MISSING, Field, dataclass, fields
+from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
 from planner.errors import PlannerError, UnitError
+from planner.frozen import frozen
 from planner.units import tokens
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def _job(says: str, *names: str, **more: Any) -> Any:
     return asks(_JOB, *names, says=says, **more)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Request:
     """What the user asked, as typed."""
 
