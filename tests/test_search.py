@@ -304,6 +304,7 @@ TITAN_A2A = job(small_model(), "8xA100", "torchtitan", seq=256, batch=16, contex
 IN_BACKWARD = job(small_model(), "8xA100", "any", seq=256, batch=16, optimizer="sgd-in-backward")
 ALL_TO_ALL = job(small_model(), "8xA100", "any", seq=256, batch=16, context="a2a")
 MEGATRON_MOE = job(small_model(moe=EXPERTS), "8xA100", "megatron-core", seq=256, batch=16)
+AWAY = job(small_model(), "8xA100", "any", seq=256, batch=16, offload="activations", offload_modules=("core_attn",))
 OFFLOAD_ALL = job(small_model(), "8xA100", "any", seq=256, batch=16, offload="parameters")
 
 BREAKS: dict[str, tuple[Job, Plan, str]] = {
@@ -337,6 +338,7 @@ BREAKS: dict[str, tuple[Job, Plan, str]] = {
     "framework_overlap": (SMALL_MOE, Plan(overlap=True, ep=2, **BATCH_16), "does not overlap"),
     "expert_overlap": (MEGATRON_MOE, Plan(overlap=True, **BATCH_16), "ep=1, pp=1"),
     "offload_parameters": (OFFLOAD_ALL, Plan(zero=1, **BATCH_16), "not zero=1"),
+    "offload_modules": (AWAY, Plan(**BATCH_16), "any does not move"),
     "host_memory": (OFFLOAD, Plan(**BATCH_16), "host memory .* dgx-a100-80gb has 1.* MiB"),
     "dense": (SMALL, Plan(ep=2, **BATCH_16), "no experts: ep must be 1, not 2"),
     "experts": (SMALL_MOE, Plan(ep=8, **BATCH_16), "ep=8 .* 4 experts"),

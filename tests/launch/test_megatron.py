@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from planner.errors import PlannerError
@@ -63,6 +65,16 @@ def test_fsdp_wants_other_connections() -> None:
     assert found.environment == {} and found.unset == ("CUDA_DEVICE_MAX_CONNECTIONS",)
 
 
+@pytest.mark.parametrize("modules", [("core_attn", "moe_act"), ("expert_fc1",)])
+def test_inputs_of_modules_in_the_host(modules: tuple[str, ...]) -> None:
+    """Written as they are read."""
+    job = jobs.job("mixtral-8x7b", "8xH100", seq=4096, batch=64, offload="activations", offload_modules=modules)
+    setup = Setup(job, Plan(ep=8, dp=8, b=1, m=8, zero=1))
+    lines = flag_lines(TARGET.program(setup)).splitlines()
+    assert f"--offload-modules {' '.join(modules)}" in " ".join(line.strip(" \\") for line in lines)
+    assert refusal(TARGET, setup) is None
+
+
 def test_activations_in_the_host() -> None:
     """Of as many layers as are asked for, else of all but the last."""
     for layers, written in ((12, 12), (0, 31)):
@@ -80,9 +92,10 @@ def test_activations_in_the_host() -> None:
         ({"dp": 8, "zero": 0}, {"offload": "optimizer"}, "megatron_offload"),
         ({"dp": 8, "recompute_layers": 32}, {"offload": "activations"}, "megatron_activations"),
         ({"dp": 8}, {"offload": "activations", "offload_layers": 32}, "megatron_activations"),
+        ({"dp": 8}, {"offload": "activations", "offload_modules": ("attn_proj",)}, "megatron_offload_modules"),
     ],
 )
-def test_refusals(degrees: dict[str, int], workload: dict[str, str], rule: str) -> None:
+def test_refusals(degrees: dict[str, int], workload: dict[str, Any], rule: str) -> None:
     """What Megatron-LM cannot express is named, not written."""
     job = jobs.job("llama3-8b", "8xA100", seq=4096, batch=64, **workload)
     found = refusal(TARGET, Setup(job, Plan(**degrees, b=1, m=8)))

@@ -112,6 +112,7 @@ BREAKS: list[tuple[str, dict[str, str | None]]] = [
     ("main_gradients", {"main_grads_dtype": "bf16"}),
     ("optimizer_offload", {"optimizer_cpu_offload": ""}),
     ("precision_aware", {"use_precision_aware_optimizer": ""}),
+    ("fine_grained_offload", {"fine_grained_activation_offloading": ""}),
     ("activation_offload", {"cpu_offloading_num_layers": "2"}),
     ("torch_fsdp2", {"use_torch_fsdp2": ""}),
     ("megatron_fsdp", {"use_megatron_fsdp": ""}),
