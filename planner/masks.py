@@ -9,8 +9,11 @@ import numpy as np
 
 from planner.plan import Mask, Num, Plan, Truth
 
+Asked = TypeVar("Asked")
+Asked_contra = TypeVar("Asked_contra", contravariant=True)
 
-class NamedMask(Protocol):
+
+class NamedMask(Protocol[Asked_contra]):
     """A rule: its name, and where plans of a job obey it."""
 
     @property
@@ -19,12 +22,12 @@ class NamedMask(Protocol):
         ...
 
     @property
-    def holds(self) -> Callable[[Any, Plan], Truth]:
+    def holds(self) -> Callable[[Asked_contra, Plan], Truth]:
         """(job, plan) -> bool or array of bool."""
         ...
 
 
-Rule = TypeVar("Rule", bound=NamedMask)
+Rule = TypeVar("Rule", bound=NamedMask[Any])
 
 
 def divides(divisor: Num, number: Num) -> Truth:
@@ -37,12 +40,14 @@ Holds = Callable[[Any, Any, Plan], Truth]
 """(rule, job, plan) -> where plans obey it."""
 
 
-def asked(rule: NamedMask, job: Any, plan: Plan) -> Truth:
+def asked(rule: NamedMask[Asked], job: Asked, plan: Plan) -> Truth:
     """What the rule says."""
     return rule.holds(job, plan)
 
 
-def obeying(rules: Sequence[NamedMask], job: Any, plan: Plan, holds: Holds = asked) -> tuple[Mask, dict[str, int]]:
+def obeying(
+    rules: Sequence[NamedMask[Asked]], job: Asked, plan: Plan, holds: Holds = asked
+) -> tuple[Mask, dict[str, int]]:
     """Mask of the plans that obey every rule, and how many broke each rule first; `holds`, where that is known."""
     mask: Truth = np.True_
     broken: dict[str, int] = {}

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from functools import reduce
 from operator import attrgetter
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 
@@ -48,7 +47,7 @@ class Candidate:
     need: float
 
     @property
-    def order(self) -> tuple[Any, ...]:
+    def order(self) -> tuple[float | str, ...]:
         """Cheapest first, then leanest, then by degrees: the same input always ranks alike."""
         return (self.cost, self.need, *_DEGREES(self.plan), self.plan.schedule)
 
@@ -170,7 +169,7 @@ def _score(plan: Plan, ledgers: Sequence[_Ledger], legal: Sequence[Mask]) -> Non
 
 
 def _list(
-    plan: Plan, ledgers: Sequence[_Ledger], needs: Sequence[Any], fitting: Sequence[Mask], missing: Sequence[Mask]
+    plan: Plan, ledgers: Sequence[_Ledger], needs: Sequence[Floats], fitting: Sequence[Mask], missing: Sequence[Mask]
 ) -> None:
     """Put plans of one batch on the short lists: those that miss by what they need, those that fit by their cost."""
     runs = (_runs(plan, LAYOUT), _runs(plan, VARIANT))

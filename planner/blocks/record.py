@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TypeVar
 
 from planner.blocks.seeing import Patches, Projection
 from planner.frozen import frozen
@@ -280,6 +280,9 @@ class Norm:
 Kind = Block | Embedding | Head | Norm | Patches | Projection
 """Whatever a pipeline stage may hold."""
 
+Value = TypeVar("Value")
+"""Of a kind: a number, or a record of them."""
+
 
 @frozen
 class Structure:
@@ -305,15 +308,15 @@ class Structure:
         """Place of the first kind that is a tower's."""
         return len(self.kinds) - len(self.tower)
 
-    def layered(self, values: Sequence[Any]) -> list[Any]:
+    def layered(self, values: Sequence[Value]) -> list[Value | float]:
         """Those of the kinds that are layers, a tower's included; 0.0 for the others."""
         return [value if isinstance(kind, Block) else 0.0 for kind, value in zip(self.kinds, values, strict=True)]
 
-    def loose(self, values: Sequence[Any]) -> list[Any]:
+    def loose(self, values: Sequence[Value]) -> list[Value | float]:
         """The others: ends, and what of a tower is no layer."""
         return [0.0 if isinstance(kind, Block) else value for kind, value in zip(self.kinds, values, strict=True)]
 
-    def repeated(self, values: Sequence[Any]) -> list[Any]:
+    def repeated(self, values: Sequence[Value]) -> list[Value | float]:
         """Those of the layers that may be run again: of a tower that has gradients."""
         both = zip(self.kinds, self.layered(values), strict=True)
         return [0.0 if still(kind) else value for kind, value in both]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from planner.frozen import frozen
-from planner.plan import ANY, INTEGERS, Plan, Range, divisors
+from planner.plan import ANY, INTEGERS, Ints, Plan, Range, divisors
 from planner.serving.job import ServeJob, at_batch
 
 LOADS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256)
@@ -51,10 +51,11 @@ def layouts(job: ServeJob, bounds: ServeBounds, replicas: bool = False) -> Plan:
     return _batch(tp=table[:, 0], ep=table[:, 1], pp=table[:, 2], dp=table[:, 3])
 
 
-def _batch(**columns: Any) -> Plan:
+def _batch(**columns: Ints) -> Plan:
     """Plans of these columns in float64; every other field stands at its default in each row."""
     rows = len(columns["tp"])
-    return Plan(**{n: columns.get(n, np.full(rows, getattr(Plan(), n))) for n in INTEGERS}).floats()
+    found: dict[str, Any] = {n: columns.get(n, np.full(rows, getattr(Plan(), n))) for n in INTEGERS}
+    return Plan(**found).floats()
 
 
 def _rows(job: ServeJob, bounds: ServeBounds, replicas: bool) -> Iterator[tuple[int, int, int, int]]:
