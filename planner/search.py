@@ -268,6 +268,6 @@ def _runs(plan: Plan, names: tuple[str, ...]) -> Ints:
         along = np.zeros(length, dtype=int)
         for column in columns:
             along[1:] |= column[1:] != column[:-1]
-        along = np.cumsum(along)
-        runs = np.expand_dims(runs * (along[-1] + 1), -1) + along
+        numbers = np.cumsum(along)
+        runs = np.expand_dims(runs * (numbers[-1] + 1), -1) + numbers
     return runs

@@ -24,7 +24,7 @@ def attended(window: int | None, seq: Num) -> Num:
     """
     if window is None:
         return seq
-    w = np.minimum(float(window), seq)
+    w: Num = np.minimum(float(window), seq)
     return 2.0 * w - w * w / seq
 
 

@@ -40,7 +40,8 @@ class Group:
 
 def members_per_domain(cluster: Cluster, size: Num, stride: Num) -> Num:
     """How many of a group of `size`, `stride` ranks apart, share one scale-up domain: at least 1, at most size."""
-    return np.minimum(size, np.maximum(np.floor(_joined(cluster) / stride), 1.0))
+    near: Num = np.minimum(size, np.maximum(np.floor(_joined(cluster) / stride), 1.0))
+    return near
 
 
 def _joined(cluster: Cluster) -> float:

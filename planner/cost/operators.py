@@ -50,7 +50,8 @@ FLASH_BACKWARD = 2.5
 def smooth_max(x: Num, y: Num) -> Num:
     """(x^4 + y^4)^(1/4): the larger of two overlapping times, with a rounded corner."""
     x2, y2 = x * x, y * y
-    return np.sqrt(np.sqrt(x2 * x2 + y2 * y2))
+    larger: Num = np.sqrt(np.sqrt(x2 * x2 + y2 * y2))
+    return larger
 
 
 def peak(accelerator: Accelerator, precision: str) -> float:

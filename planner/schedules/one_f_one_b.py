@@ -40,7 +40,8 @@ def pipeline_time(stages: Stages, m: Num, v: Num) -> Num:
 
 def _warm_up(behind: Num, n: Num, forward: Num, backward: Num) -> Num:
     """Idle time of a rank with n ranks behind it that need `behind` for one micro-batch: before and after its 1F1B."""
-    return np.maximum(behind - n * forward, 0.0) + np.maximum(behind - n * backward, 0.0)
+    before: Num = np.maximum(behind - n * forward, 0.0)
+    return before + np.maximum(behind - n * backward, 0.0)
 
 
 def exposed_p2p(p: Num, m: Num, v: Num, hop: Num, blocking: bool, exposed: float) -> Num:

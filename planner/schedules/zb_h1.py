@@ -63,7 +63,8 @@ def exposed_p2p(p: Num, m: Num, v: Num, hop: Num, blocking: bool, exposed: float
 
     Exact for t_W <= min(t_f, t_B) and hops that are short against them; it needs asynchronous sends. p = 4, m = 8: 12.
     """
-    return 2.0 * (p - 1.0 + np.minimum(np.maximum(m - 2.0, 0.0), p - 1.0)) * hop
+    shown: Num = np.minimum(np.maximum(m - 2.0, 0.0), p - 1.0)
+    return 2.0 * (p - 1.0 + shown) * hop
 
 
 def in_flight(p: Num, m: Num, v: Num, rank: Num) -> Num:

@@ -51,7 +51,8 @@ def beside_the_slowest(stages: Stages, m: Num, bubble: Num) -> Num:
 
 def _bubble(stages: Stages) -> Num:
     f, b, w = (stages.mean(of) for of in ("forward", "input_gradient", "weight_gradient"))
-    return (stages.p - 1.0) * (f + b - 2.0 * w) / 2.0 + np.maximum(stages.p / 2.0 - 1.0, 0.0) * np.maximum(b - f, f - b)
+    inner: Num = np.maximum(stages.p / 2.0 - 1.0, 0.0)
+    return (stages.p - 1.0) * (f + b - 2.0 * w) / 2.0 + inner * np.maximum(b - f, f - b)
 
 
 def exposed_p2p(p: Num, m: Num, v: Num, hop: Num, blocking: bool, exposed: float) -> Num:
@@ -64,7 +65,8 @@ def exposed_p2p(p: Num, m: Num, v: Num, hop: Num, blocking: bool, exposed: float
 
 def in_flight(p: Num, m: Num, v: Num, rank: Num) -> Num:
     """p on every rank, as 1F1B's rank 0 but balanced: [min(m, 2p-1-rank) + min(m, rank+1)]/2, less for few batches."""
-    return (np.minimum(m, 2.0 * p - 1.0 - rank) + np.minimum(m, rank + 1.0)) / 2.0
+    down: Num = np.minimum(m, 2.0 * p - 1.0 - rank)
+    return (down + np.minimum(m, rank + 1.0)) / 2.0
 
 
 def fullest(p: Num, m: Num, v: Num, first: Num, last: Num) -> Ranks:

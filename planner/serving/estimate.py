@@ -75,7 +75,7 @@ def prefill(job: ServeJob, plan: Plan, prompts: Num, beside: Num = 0.0, context:
     stages. `beside` decoding sequences of a context share every chunk's step.
     """
     tokens = prompts * job.workload.fresh
-    chunks = np.maximum(np.ceil(tokens / job.engine.chunk), np.minimum(plan.pp, prompts))
+    chunks: Num = np.maximum(np.ceil(tokens / job.engine.chunk), np.minimum(plan.pp, prompts))
     once = cycle(job, plan, Tokens(beside, context, tokens / chunks))
     return (chunks + plan.pp - 1.0) * once.total
 
@@ -90,7 +90,7 @@ def prefill_share(job: ServeJob, plan: Plan, context: Num, once: DecodeStep | No
     """
     w, chunk = job.workload, 1.0 * job.engine.chunk
     arriving = w.fresh * np.maximum(running(plan) - 1.0, 0.0) / w.output
-    size = np.minimum(np.maximum(arriving / plan.m, min(w.fresh, chunk)), chunk)
+    size: Num = np.minimum(np.maximum(arriving / plan.m, min(w.fresh, chunk)), chunk)
     if job.engine.mixed:
         alone = once or cycle(job, plan, Tokens(plan.b, context))
         added = cycle(job, plan, Tokens(plan.b, context, size)).total - alone.total

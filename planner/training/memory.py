@@ -123,7 +123,8 @@ def beside(plan: Plan, flight: Num, layers: Num) -> Num:
     freed (Megatron-LM core/pipeline_parallel/schedules.py, overlap_moe_expert_parallel_comm).
     """
     more = np.where(plan.pp > 1.0, 1.0 / plan.v, 1.0 / np.maximum(layers, 1.0))
-    return np.minimum(flight + np.where(plan.overlap, more, 0.0), np.maximum(flight, plan.m))[()]
+    found: Num = np.minimum(flight + np.where(plan.overlap, more, 0.0), np.maximum(flight, plan.m))[()]
+    return found
 
 
 def resting(row: HeldRow) -> HeldRow:

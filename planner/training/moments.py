@@ -327,7 +327,8 @@ def _temporaries(job: Job, plan: Plan, row: HeldRow, shards: Shards) -> Num:
         more = more + cast * row.held.narrow / np.maximum(row.held.dense + row.held.expert, 1.0)
     mine = updated(job, row, shards)
     most = np.where(plan.zero >= 3, framework.sub_group or np.inf, np.inf)[()]
-    return more * np.minimum(mine, most)
+    group: Num = np.minimum(mine, most)
+    return more * group
 
 
 def updated(job: Job, row: HeldRow, shards: Shards) -> Num:
