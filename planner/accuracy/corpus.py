@@ -229,7 +229,7 @@ def _workload(row: Row, model: Model, cluster: Cluster) -> Workload:
         "loss": _loss(row),
         **{name: row[name] for name in TUNED if row.get(name)},
         **_offload(row),
-        "graphs": graphs(row)[0] if model.moe else "none",
+        "graphs": graphs(row)[0],
         "capacity": capacity(row) if model.moe else None,
     }
     return usable(Workload, fields)

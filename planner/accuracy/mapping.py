@@ -207,6 +207,9 @@ SOURCES: dict[str, Facts] = {
     # NeMo's GPT-3 vocabulary, as in its later tables for the same model
     "nemoa100": Facts(row={"vocab": "51200", "flash_attention": "yes"}, labels=("assumed-vocab",)),
     "mlperf-gpt3": Facts(row={"vocab": "51200", "flash_attention": "yes"}, labels=("assumed-vocab",)),
+    # NVIDIA's configurations of Llama 2 70B LoRA graph every layer (docs.nvidia.com/dl-cuda-graph, llama2-70b-lora)
+    "mlperf-lora": Facts(row={"cuda_graphs": "partial"}),
+    "mlplora": Facts(row={"cuda_graphs": "partial"}),
     # Hagemann et al. ran Megatron's distributed optimizer; their sheets do not say so
     "aa": Facts(row={"zero_stage": "1"}, labels=("assumed-zero",)),
     # TransformerEngine's fused attention on H100; the tables do not name the kernel
@@ -238,6 +241,10 @@ MENDED: tuple[tuple[str, dict[str, str], dict[str, str]], ...] = (
         {"model": "nemotron4-340b", "release": "v25.04.02", "vp": ""},
         {"vp": "12", "schedule": "interleaved-1f1b"},
     ),
+    # LAYER_CUDA_GRAPH=1 in the configuration of GPT-3 on B200 in MLPerf v4.1: every layer is a CUDA graph
+    ("mlperf-gpt3-017", {}, {"cuda_graphs": "partial"}),
+    # AMD's configurations of Llama 2 70B LoRA in MLPerf v5.0 and v5.1: MCORE_CUDA_GRAPH=0
+    *(("mlplora-", {"gpu": gpu}, {"cuda_graphs": "none"}) for gpu in ("MI300X-192GB", "MI350X-288GB", "MI355X-288GB")),
     # steps of one ablation, each on top of those before: CUDA graphs come with the sixth
     ("dsv3abl-0[1-5]", {}, {"cuda_graphs": "none"}),
     ("dsv3abl-", {"cuda_graphs": ""}, {"cuda_graphs": "partial"}),

@@ -17,6 +17,7 @@ NODE = 8
 
 GRAPHS: tuple[tuple[str, str], ...] = (
     ("cuda graph full_iteration", "full"),
+    ("full-iteration cuda graph", "full"),
     ("cuda graph local:full_iteration", "full"),
     ("cuda graph none", "none"),
     ("cuda graph", "partial"),

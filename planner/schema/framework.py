@@ -67,7 +67,8 @@ class Framework(Profile):
         context: ways in which its context-parallel ranks trade keys and values (`planner.cost.context`).
         elementwise: memory traffic of element-wise work over that of ideally fused kernels.
         host_layer: host time to launch one layer's forward kernels (floor of the layer's time).
-        host_layer_backward: likewise backward; host_collective: for one collective call in it.
+        host_layer_backward: likewise backward; host_collective: for one collective call in it; host_narrow: over that
+            in 16 bit, where products are below.
         expert_wait: time per layer of experts and micro-batch, both passes, in which the device waits: the host reads
             the number of tokens of every expert before it launches products over them; expert_wait_fused: likewise with
             dispatchers that count and permute on the way (DeepEP, HybridEP); expert_wait_graphs: where the rest of the
@@ -86,7 +87,7 @@ class Framework(Profile):
         gathers_block: computation waits for every gather, none is prefetched; regathers: recomputing a layer and its
             backward pass each gather its weights.
         reshards: ZeRO-3 gives gathered weights back after a forward pass; else they stay until the backward is through.
-        fsdp_slowdown: share of hidden FSDP traffic that slows compute down.
+        dp_slowdown, fsdp_slowdown: share of hidden traffic that slows compute down: at the end of a step, of FSDP.
         p2p_exposed: share of interleaved point-to-point time left exposed; p2p_blocking: 1F1B waits for each send.
         accumulate: bytes moved per parameter and micro-batch to add into the gradient buffer.
         step: fixed time per optimizer step.
@@ -143,6 +144,7 @@ class Framework(Profile):
     host_layer: Seconds
     host_layer_backward: Seconds
     host_collective: Seconds = 0.0
+    host_narrow: Factor = 1.0
     expert_wait: Seconds = 0.0
     expert_wait_fused: Seconds = 0.0
     expert_wait_graphs: Seconds = 0.0
@@ -156,6 +158,7 @@ class Framework(Profile):
     piped_floor_tp: Seconds = 0.0
     tp_exposed: Share
     dp_hidden: Share
+    dp_slowdown: Share = 0.0
     gathers: Annotated[int, Field(ge=1, le=1000)] = 1
     host_member: Seconds = 0.0
     gathers_block: bool = False

@@ -180,13 +180,18 @@ def _work(name: str, compute: Num, traffic: tuple[Num, Num, Num]) -> Pass:
 
 @formula("host", unit="s")
 def _floor(job: Job, tp: Num, piped: Num, host: float, part: float) -> Num:
-    """Least time of a layer's pass: the host's launches and collective calls, or its part of the pipelined floor."""
+    """Least time of a layer's pass: the host's launches and collective calls, or its part of the pipelined floor.
+
+    Casts are more kernels and calls of Python. CUDA graphs leave the host nothing: of parts of a layer, what is left
+    stands in `expert_wait_graphs`.
+    """
     framework = job.framework
-    if job.workload.graphs == "full":
+    if job.workload.graphs != "none":
         return 0.0
+    launches = host if job.recipe.wide else host * framework.host_narrow
     calls = np.where(tp > 1.0, 2.0 * framework.host_collective, 0.0)
     across = np.where((piped > 0.0) & (tp > 1.0), float(job.cluster.nodes > 1), 0.0)
-    return (host + calls + across * part * (framework.piped_floor + tp * framework.piped_floor_tp))[()]
+    return (launches + calls + across * part * (framework.piped_floor + tp * framework.piped_floor_tp))[()]
 
 
 @formula("expert wait", unit="s")

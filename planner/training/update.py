@@ -125,9 +125,10 @@ def data_traffic(job: Job, plan: Plan, slowest: Work, held: Carried) -> Num:
 
     ZeRO 0: all-reduce of the gradient buffer; 1: reduce-scatter of it and all-gather of weights, hidden behind a
     share of the last micro-batch's backward pass. ZeRO 2 reduces, and ZeRO 3 also gathers twice (frozen weights too),
-    for every micro-batch, hidden behind its passes, which it slows down by a share of the traffic hidden. Frameworks
-    whose gathers block hide none; some gather a third time to recompute; where the pieces of a collective are a list,
-    the host spends `host_member` on each rank's (DeepSpeed before 0.5.5, runtime/zero/partition_parameters.py).
+    for every micro-batch, hidden behind its passes. A share of the traffic hidden slows computation down (`dp_slowdown`
+    at the end of a step, else `fsdp_slowdown`). Frameworks whose gathers block hide none; some gather a third time to
+    recompute; where the pieces of a collective are a list, the host spends `host_member` on each rank's (DeepSpeed
+    before 0.5.5, runtime/zero/partition_parameters.py).
     """
     framework, each, view = job.framework, state_bytes(job), mesh(plan)
     calls = np.where(plan.zero >= 3, framework.gathers * held.units, 1.0)[()]
@@ -145,14 +146,15 @@ def data_traffic(job: Job, plan: Plan, slowest: Work, held: Carried) -> Num:
         listed = np.where(plan.zero >= 3, calls * size * framework.host_member, 0.0)[()]
         reduce = reduce + collectives.reduce_scatter(members, each.gradient * count, calls) + listed
         reduce = reduce + collectives.all_reduce(copies, each.gradient * count / size)
-        gather = gather + collectives.all_gather(members, each.gathered * weights - less * narrow, calls) + listed
+        frozen = np.where(plan.zero >= 3, narrow, 0.0) if job.lora else narrow
+        gather = gather + collectives.all_gather(members, each.gathered * weights - less * frozen, calls) + listed
         if job.workload.offload == "parameters":
             gather = gather + each.gathered * weights / size / job.cluster.accelerator.host_rate
         all_reduce = all_reduce + collectives.all_reduce(members, each.gradient * count)
         all_reduce = all_reduce + collectives.all_reduce(copies, each.gradient * count / size)
     last_backward = slowest.backward
     once = np.where(plan.zero >= 1, reduce + gather, all_reduce)
-    at_end = np.maximum(once - framework.dp_hidden * last_backward, 0.0)
+    at_end = _behind(once, framework.dp_hidden * last_backward, framework.dp_slowdown)
     forward = np.where(plan.zero >= 3, gather, 0.0)
     slowdown = 1.0 if framework.gathers_block else framework.fsdp_slowdown
     each_pass = _behind(forward, slowest.forward, slowdown)

@@ -10,6 +10,7 @@ import pytest
 
 from planner.blocks.counts import parameters
 from planner.blocks.structure import structure
+from planner.cost import collectives
 from planner.cost.memory import Memory
 from planner.plan import INTEGERS, Plan
 from planner.schedules import SCHEDULES
@@ -328,3 +329,37 @@ def test_hop_by_hand(tp: int, cp: int, share: int) -> None:
     assert link is not None
     seconds = hop_time(of, Plan(tp=tp, cp=cp, pp=2, dp=16 // (2 * tp * cp), b=2))
     assert seconds - link.latency / 2 == pytest.approx(2 * 2 * 4096 * 4096 / share / (25e9 * link.efficiency))
+
+
+def test_the_host_waits_for_no_graph() -> None:
+    """A layer takes at least its host's launches, longer where operands are cast, and nothing in a graph."""
+    narrow = job("llama3.1-8b", "8xH100", "megatron-core-tuned", seq=128, batch=64, precision="fp8")
+    wide, plan = job("llama3.1-8b", "8xH100", "megatron-core-tuned", seq=128, batch=64), Plan(dp=8, m=8, zero=1)
+    host = narrow.framework
+    for of, times in ((wide, 1.0), (narrow, host.host_narrow)):
+        found = estimate(of, plan).time
+        assert found.forward > plan.m * of.model.layers * times * host.host_layer
+        assert found.backward > plan.m * of.model.layers * times * host.host_layer_backward
+        graphed = replace(of, workload=of.workload.model_copy(update={"graphs": "partial"}))
+        assert estimate(graphed, plan).time.forward < 0.5 * found.forward
+
+
+def test_hidden_traffic_slows_computation_down() -> None:
+    """By 19 % of its time: gradients and weights of an eighth each over NVLink, beside a long backward pass."""
+    of = job("llama3.1-8b", "8xH100", "megatron-core-tuned", seq=8192, batch=64)
+    plan, free = Plan(dp=8, m=8, zero=1), of.framework.model_copy(update={"dp_slowdown": 0.0})
+    found = estimate(of, plan).time.dp_comm_exposed
+    assert estimate(replace(of, framework=free), plan).time.dp_comm_exposed == 0.0
+    once = 0.0
+    for size in (of.framework.gradient_bytes, 2.0):
+        once += collectives.all_gather(collectives.group(of.cluster, 8.0, 1.0), size * parameters(of.model).total)
+    assert found == pytest.approx(0.19 * once, rel=1e-9)
+
+
+def test_adapters_gather_no_frozen_weights() -> None:
+    """Weights below 16 bit are no less traffic where adapters alone are gathered."""
+    base = {"seq": 4096, "batch": 64, "precision": "fp8", "method": "lora"}
+    kept, plain = (job("llama3.1-8b", "8xH100", "megatron-core-tuned", **base, fp8_param_gather=one) for one in (1, 0))
+    plan = Plan(dp=8, m=8, zero=1)
+    times = [estimate(one, plan).time.dp_comm_exposed for one in (kept, plain)]
+    assert times[0] == times[1] > 0.0
