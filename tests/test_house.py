@@ -107,6 +107,16 @@ def test_plan_imports_nothing_of_the_planner() -> None:
     assert not rooms(ROOT / "plan.py")
 
 
+@pytest.mark.parametrize("path", [p for p in MODULES if home(p) != "documents"], ids=name)
+def test_records_of_documents_are_for_type_checkers(path: Path) -> None:
+    """No command waits for them."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    told = [one for one in tree.body if isinstance(one, ast.If) and is_name(one.test, "TYPE_CHECKING")]
+    aside = {id(inner) for one in told for inner in ast.walk(one)}
+    found = [one for one in ast.walk(tree) if isinstance(one, ast.ImportFrom) and id(one) not in aside]
+    assert not [one.lineno for one in found if (one.module or "").startswith("planner.documents")]
+
+
 def test_the_walk_sees_imports(tmp_path: Path) -> None:
     """All three spellings count, inside functions too."""
     file = tmp_path / "x.py"

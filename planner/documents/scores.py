@@ -171,7 +171,7 @@ class Counted(TypedDict):
 
 
 class ServingValidation(TypedDict):
-    """planner validate --serving --json."""
+    """planner validate --serve --json."""
 
     schema: Literal["planner.serving-validation/1"]
     sizes: dict[str, Size]
