@@ -164,8 +164,8 @@ class Run(TypedDict):
     plans: list[RunOf]
 
 
-class Recommendation(TypedDict):
-    """planner recommend --json.
+class Outcome(TypedDict):
+    """What was asked, and whether it fits.
 
     Attributes:
         smallest_cluster_gpus: fewest accelerators of this kind that run the job as asked; searched only when it does
@@ -173,21 +173,31 @@ class Recommendation(TypedDict):
         smallest_cluster_reason: why no such cluster is named; null where one is, or none was searched.
     """
 
-    schema: Literal["planner.recommendation/1"]
-    planner_version: str
     inputs: Inputs
     assumptions: list[str]
     fits_as_requested: bool
     smallest_cluster_gpus: Positive | None
     smallest_cluster_reason: str | None
     loosened: Loosened | None
-    usable_memory_bytes: Amount
+    usable_memory_bytes: Above
+
+
+class Ranking(Outcome):
+    """Plans, best first."""
+
+    schema: Literal["planner.recommendation/1"]
+    planner_version: str
     not_tried: list[NotTried]
     search: Search
     plans: list[Plan]
     rule: Rule | None
     nearest_misses: list[Miss]
     relaxations_not_tried: dict[str, str]
+
+
+class Recommendation(Ranking):
+    """planner recommend --json."""
+
     run: NotRequired[Run]
 
 
@@ -202,17 +212,10 @@ class Explanation(TypedDict):
     lines: list[Line]
 
 
-class Column(TypedDict):
+class Column(Outcome):
     """The best plan on one of the clusters."""
 
     name: str
-    inputs: Inputs
-    assumptions: list[str]
-    fits_as_requested: bool
-    smallest_cluster_gpus: Positive | None
-    smallest_cluster_reason: str | None
-    loosened: Loosened | None
-    usable_memory_bytes: Above
     plan: Plan | None
     tokens_per_second_per_gpu: Above | None
     usd_per_hour: Above | None

@@ -11,7 +11,7 @@ from planner.questions.curve import Column as Compared
 from planner.questions.curve import Curve
 from planner.questions.train import usable_memory
 from planner.report.grid import Column, kept, tables
-from planner.report.jsonout import inputs, inputs_of, loosened, plan
+from planner.report.jsonout import inputs_of, outcome, plan
 from planner.report.plot import scatter
 from planner.report.sizing_json import on_cluster, price, workload
 from planner.report.sizing_words import layout, pays_words, price_words, shape, usd
@@ -174,13 +174,7 @@ def _column(c: Compared) -> Best:
     paid = c.bill
     return {
         "name": c.name,
-        "inputs": inputs(c.question.job),
-        "assumptions": list(c.question.assumptions),
-        "fits_as_requested": c.answer.fits,
-        "smallest_cluster_gpus": c.answer.smallest,
-        "smallest_cluster_reason": c.answer.larger.why or None,
-        "loosened": loosened(c.answer),
-        "usable_memory_bytes": c.answer.capacity,
+        **outcome(c.answer, c.question.assumptions),
         "plan": None if best is None else plan(best, 1, c.answer.capacity),
         "tokens_per_second_per_gpu": None if best is None else best.tokens_per_second / c.question.job.cluster.gpus,
         "usd_per_hour": None if paid is None else paid.usd_per_hour,

@@ -33,18 +33,12 @@ def write(answer: Mapping[str, Any]) -> str:
     return json.dumps(answer, indent=2, allow_nan=False) + "\n"
 
 
-def recommendation(answer: Recommendation, assumptions: tuple[str, ...]) -> training.Recommendation:
+def recommendation(answer: Recommendation, assumptions: tuple[str, ...]) -> training.Ranking:
     """The whole answer."""
     return {
         "schema": "planner.recommendation/1",
         "planner_version": __version__,
-        "inputs": inputs(answer.job),
-        "assumptions": list(assumptions),
-        "fits_as_requested": answer.fits,
-        "smallest_cluster_gpus": answer.smallest,
-        "smallest_cluster_reason": answer.larger.why or None,
-        "loosened": loosened(answer),
-        "usable_memory_bytes": answer.capacity,
+        **outcome(answer, assumptions),
         "not_tried": [{"what": what, "option": option} for what, option in answer.untried],
         "search": {
             "plans": answer.plans,
@@ -63,6 +57,19 @@ def recommendation(answer: Recommendation, assumptions: tuple[str, ...]) -> trai
             for n, ranked in enumerate(answer.misses, start=1)
         ],
         "relaxations_not_tried": answer.dropped,
+    }
+
+
+def outcome(answer: Recommendation, assumptions: tuple[str, ...]) -> training.Outcome:
+    """What was asked, and whether it fits."""
+    return {
+        "inputs": inputs(answer.job),
+        "assumptions": list(assumptions),
+        "fits_as_requested": answer.fits,
+        "smallest_cluster_gpus": answer.smallest,
+        "smallest_cluster_reason": answer.larger.why or None,
+        "loosened": loosened(answer),
+        "usable_memory_bytes": answer.capacity,
     }
 
 
