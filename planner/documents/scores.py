@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Literal
 
 from typing_extensions import TypedDict
 
-from planner.accuracy.measures import GroupRank
-from planner.documents.values import As, Whole
+from planner.documents.values import Whole
 
 
 class Errors(TypedDict):
@@ -44,6 +43,23 @@ class Ranking(TypedDict):
     median_regret: float | None
     spearman: float | None
     correlated: Whole
+
+
+class Group(TypedDict):
+    """How well the layouts of one job are ordered.
+
+    Attributes:
+        spread: worst over best measured time.
+        regret: measured time of the predicted best over the best measured, less one.
+        spearman: rank correlation; null for groups of two.
+    """
+
+    name: str
+    source: str
+    layouts: Whole
+    spread: float
+    regret: float
+    spearman: float | None
 
 
 class Fit(TypedDict):
@@ -132,7 +148,7 @@ class Validation(TypedDict):
     schema: Literal["planner.validation/1"]
     summary: Summary
     sources: list[Source]
-    groups: list[Annotated[dict[str, Any], As(GroupRank)]]
+    groups: list[Group]
     apart: dict[str, Apart]
     classes: list[Class]
     rows: Rows

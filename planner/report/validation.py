@@ -43,7 +43,7 @@ def document(scores: Scores, cases: Sequence[Case], skipped: Sequence[Skipped]) 
         "schema": "planner.validation/1",
         "summary": summary(scores.whole),
         "sources": [source(one) for one in scores.whole.sources],
-        "groups": [asdict(group) for group in scores.whole.groups],
+        "groups": [cast("form.Group", asdict(group)) for group in scores.whole.groups],
         "apart": {
             label: {"summary": summary(score), "sources": [source(one) for one in score.sources]}
             for label, score in scores.apart.items()

@@ -17,7 +17,6 @@ class Key:
     types: frozenset[str]
     sure: bool
     values: tuple[Any, ...] = ()
-    says: str = ""
 
     @property
     def line(self) -> str:
@@ -47,10 +46,7 @@ def _key(root: dict[str, Any], value: Any, path: str, sure: bool, seen: tuple[st
     forms = list(_forms(root, value))
     types = frozenset(kind for form in forms for kind in _types(form))
     values = tuple(v for form in forms for v in (form.get("enum") or ([form["const"]] if "const" in form else ())))
-    inner = [one for form in forms for one in _forms(root, form.get("items", form))]
-    told = {form["description"] for form in inner if "description" in form}
-    said = value.get("description") or (told.pop() if len(told) == 1 else "")
-    yield Key(path, types, sure, values, said)
+    yield Key(path, types, sure, values)
     if reference and reference in seen:
         return
     inside = (*seen, reference) if reference else seen

@@ -6,7 +6,7 @@ import ast
 import inspect
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from functools import cached_property
 from pathlib import Path
 from textwrap import dedent
@@ -19,12 +19,9 @@ from planner.cli.app import app
 from planner.cli.commands import HOMES, register
 from planner.report.grid import prose
 from planner.report.topics import TOPICS
-from tests.docs.keys import Key, keys
 from tests.docs.markdown import item, paragraph
+from tests.docs.schemas import Schema
 from tests.docs.schemas import schemas as made
-
-MANY = 4
-"""Keys that are spelled out once, where several places have the same ones."""
 
 
 def commands() -> str:
@@ -159,12 +156,14 @@ def schemas() -> dict[str, str]:
     for name, schema in sorted(made().items()):
         rows.append(item(f"[{name}]({name}.md): {schema['title']}; [JSON Schema]({name}.json)"))
         text = f"# {name}\n\n" + paragraph(f"{schema['title']}. [As a JSON Schema]({name}.json). {FORMS}")
-        pages[f"{name}.md"] = text + "".join(_rows(list(keys(schema).values())))
+        records = schema.get("$defs", {})
+        sections = (f"\n## {inner}\n\n{_section(inner, records)}" for inner in records)
+        pages[f"{name}.md"] = text + "".join(_keys(schema)) + "".join(sections)
     pages["README.md"] = INDEX + "".join(rows)
     return pages
 
 
-FORMS = "`[]` is every element of a list, `*` every name; a key with `?` may be missing."
+FORMS = "A key with `?` may be missing."
 INDEX = "# Schemas\n\n" + paragraph(
     "Every `--json` answer names its schema and version. A version keeps its keys and their types; keys may be added, "
     "so leave alone those that you do not know. What breaks that is a new version (`tests/frozen/schemas` has what "
@@ -172,33 +171,39 @@ INDEX = "# Schemas\n\n" + paragraph(
 )
 
 
-def _rows(found: list[Key]) -> Iterator[str]:
-    """All keys; below one whose inner keys are those of an earlier one, that it has them too."""
-    known: dict[tuple[str, ...], str] = {}
-    skipped = ""
-    for at, key in enumerate(found):
-        if skipped and key.path.startswith((skipped + ".", skipped + "[")):
+def _section(name: str, records: dict[str, Schema]) -> str:
+    """A record; its keys beside those of the largest other one that it has all keys of."""
+    about, keys = records[name]["description"], records[name]["properties"].items()
+    others = {other: one["properties"] for other, one in records.items() if one["properties"].items() < keys}
+    like = max(others, key=lambda other: len(others[other]), default="")
+    also = f" All of [{like}](#{like.lower()}), and:" if like else ""
+    return paragraph(f"{about}.{also}") + "".join(_keys(records[name], others.get(like, ())))
+
+
+def _keys(record: Schema, known: Container[str] = ()) -> Iterator[str]:
+    """A record's keys with their types and meanings."""
+    for name, value in record["properties"].items():
+        if name in known:
             continue
-        skipped, below = "", _below(found[at + 1 :], key.path)
-        like = known.setdefault(below, key.path) if len(below) >= MANY else key.path
-        if like != key.path:
-            skipped = key.path
-        yield item(_row(key) + (f" As `{like}`." if skipped else ""))
+        said = value.get("description", "")
+        about = f" {said[0].upper()}{said[1:]}." if said else ""
+        yield item(f"`{name}{'' if name in record['required'] else '?'}`: {_type(value)}.{about}")
 
 
-def _below(rest: list[Key], path: str) -> tuple[str, ...]:
-    """Lines of the keys inside one, without its own path."""
-    inside = []
-    for key in rest:
-        if not key.path.startswith((path + ".", path + "[")):
-            break
-        inside.append(key.line.removeprefix(path).removeprefix("[]"))
-    return tuple(inside)
-
-
-def _row(key: Key) -> str:
-    values = [json.dumps(value) for value in key.values if value is not None]
-    among = f": {', '.join(values)}" if 0 < len(values) <= 16 else ""
-    types = " or ".join(sorted(key.types))
-    said = f" {key.says[0].upper()}{key.says[1:]}." if key.says else ""
-    return f"`{key.path}{'' if key.sure else '?'}`: {types}{among}.{said}"
+def _type(value: Schema) -> str:
+    """A type in words."""
+    if "$ref" in value:
+        name = value["$ref"].rpartition("/")[2]
+        return f"[{name}](#{name.lower()})"
+    if "anyOf" in value:
+        return " or ".join(map(_type, value["anyOf"]))
+    if "const" in value or "enum" in value:
+        return ", ".join(map(json.dumps, value.get("enum", [value.get("const")])))
+    if "items" in value:
+        return " or ".join([f"list of {_type(value['items'])}", *(["null"] if "null" in value["type"] else [])])
+    if "properties" in value:
+        return f"object with {', '.join(f'`{name}`' for name in value['properties'])}, numbers"
+    if "additionalProperties" in value:
+        return f"object, each value: {_type(value['additionalProperties'])}"
+    kinds = value.get("type", "anything")
+    return " or ".join([kinds] if isinstance(kinds, str) else kinds)

@@ -150,9 +150,9 @@ def hints(record: Any) -> dict[str, Any]:
 def described(record: Any) -> tuple[str, dict[str, str]]:
     """What a record is, and what its fields are where `Attributes:` of its docstring or of what it extends says so."""
     said: dict[str, str] = {}
-    if is_typeddict(record):
-        for base in get_original_bases(record):
-            said |= described(base)[1] if is_typeddict(base) else {}
+    for base in get_original_bases(record):
+        extended = is_typeddict(base) or (isinstance(base, type) and issubclass(base, BaseModel))
+        said |= described(base)[1] if extended and base is not BaseModel else {}
     about, _, fields = cleandoc(record.__doc__ or "").partition("\n\nAttributes:\n")
     return _one(about.split("\n\n")[0]), said | dict(_fields(fields, list(hints(record))))
 
