@@ -12,14 +12,16 @@ without each source in turn is not done here; three stand-ins for it are:
 - new accelerator: the source predicted with the efficiencies of another generation; parts that no source ever measured
   (A100 PCIe, H200) as they are.
 
+Accelerators that no constant was fitted on are predicted as packaged where runs of them were published (`held`).
+
 Kinds apart from dense full training in 16 bit (experts, products below 16 bit, context parallelism, LoRA) are predicted
 as packaged: no constant was fitted to steps of the narrow ones; the host's wait for experts was set on some of theirs.
 Of peaks nothing is fitted but a preset's reserve, so that runs are predicted as packaged: by preset those with ENOUGH
 peaks, all presets together, mixtures of experts, recipes with fp8, adapters over 16-bit and over narrower weights.
 What of them lies inside the band of the other sources of their class is printed, too.
 
-A width is the 80 % quantile of |log(predicted/measured)|: the larger of the one in which all sources and the one in
-which all runs weigh the same; never smaller for a larger scale or a class farther from what was measured.
+Widths follow the law of `band_law.py`; they are never smaller for a larger scale or a class farther from what was
+measured.
 Without --write the numbers are printed alone.
 """
 
@@ -28,13 +30,14 @@ from __future__ import annotations
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
 from accuracy import MEASURED, PAGE, ROOT, markdown, read, replaced
+from band_law import COVERAGE, MANY, Residual, alone, earned, inside, left_out, presets_of, quantile, rounded, upward
 
 from planner.accuracy.calibrate import CONSTANTS, residuals, with_factors
 from planner.accuracy.corpus import Case
@@ -45,7 +48,6 @@ from planner.catalog.library import open_library
 from planner.training.job import Job
 
 TARGET = ROOT / "profiles" / "accuracy" / "bands.yaml"
-COVERAGE = 0.8
 SCALES = ("node", "few", "many")
 CLASSES = ("measured", "new_preset", "new_accelerator")
 
@@ -62,6 +64,7 @@ OTHER_PRESET = {
     "internevo": "megatron-core",
     "llm-foundry": "torchtitan",
     "nanotron": "torchtitan-eager",
+    "nemo-25.05": "megatron-core",
     "torchtitan": "llm-foundry",
     "torchtitan-eager": "llm-foundry",
 }
@@ -85,18 +88,11 @@ WIDE = 1.0
 ENOUGH = 5
 """Runs of other sources without which a preset is not fitted anew; peaks without which it has no band of its own."""
 
+FEW = 3
+"""Sources without which a kind is held out model by model."""
+
 MOST = 60
 """Runs of a source that are looked at, evenly taken: more say no more about a source."""
-
-
-@dataclass(frozen=True)
-class Residual:
-    """|log(predicted/measured)| of one held-out run."""
-
-    kind: str
-    source: str
-    scale: str
-    size: float
 
 
 def main_cases(paths: Sequence[Path]) -> list[Case]:
@@ -109,10 +105,17 @@ def main_cases(paths: Sequence[Path]) -> list[Case]:
 
 
 def sizes(kind: str, cases: Sequence[Case], change: Callable[[Job], Job]) -> list[Residual]:
-    """Residuals of runs whose jobs are changed before they are predicted."""
+    """Residuals of runs whose jobs are changed before they are predicted; of a kind with FEW sources by model."""
     found = predict(cases, preset=change)
+    few = not kind and len({case.source for case in cases}) < FEW
     return [
-        Residual(kind, p.case.source, scale(p.case.job)[0], float(abs(np.log(p.step / (p.case.step or 0.0)))))
+        Residual(
+            kind,
+            p.case.job.model.name if few else p.case.source,
+            scale(p.case.job)[0],
+            float(abs(np.log(p.step / (p.case.step or 0.0)))),
+            p.case.job.framework.name,
+        )
         for p in found
     ]
 
@@ -143,15 +146,15 @@ def shared_presets(cases: Sequence[Case]) -> list[Residual]:
         groups[case.job.framework.name][case.source].append(case)
     found: list[Residual] = []
     for sources in groups.values():
-        for name, left_out in sources.items():
+        for name, ours in sources.items():
             rest = [c for other, members in sources.items() if other != name for c in members]
             if len(rest) < ENOUGH:
-                found += sizes("measured", left_out, lambda job: job)
+                found += sizes("measured", ours, lambda job: job)
                 continue
             swapped = swap(rest, another_preset)
             x = fit(residuals(swapped, constants), np.full(len(constants), WIDE)).x
             factors = {c.name: float(np.exp(value)) for c, value in zip(constants, x, strict=True)}
-            found += sizes("measured", left_out, lambda job, f=factors: with_factors(another_preset(job), f))
+            found += sizes("measured", ours, lambda job, f=factors: with_factors(another_preset(job), f))
     return found
 
 
@@ -161,28 +164,24 @@ def swap(cases: Iterable[Case], change: Callable[[Job], Job]) -> list[Case]:
     return [replace(c, job=jobs.setdefault(id(c.job), change(c.job))) for c in cases]
 
 
-def quantile(found: Sequence[Residual]) -> float:
-    """The COVERAGE quantile: the larger of the one with equal weight for every source, and for every run."""
-    count = {name: sum(r.source == name for r in found) for name in {r.source for r in found}}
-    ordered = sorted(found, key=lambda r: r.size)
-    weight = np.cumsum([1.0 / count[r.source] for r in ordered]) / len(count)
-    by_source = ordered[min(int(np.searchsorted(weight, COVERAGE)), len(ordered) - 1)].size
-    return max(by_source, float(np.quantile([r.size for r in found], COVERAGE, method="higher")))
-
-
 APART = {"doubtful", "offload", "deterministic", "unknown-recompute", "derived"}
 """Labels of runs whose times say nothing of a prediction."""
 
 
 def kind_widths(paths: Sequence[Path]) -> dict[str, Any]:
     """Half-widths of times of kinds apart, as packaged: each of the runs that are of that kind and no other."""
-    return {
-        name: {
-            "width": rounded(sizes(name, ones, lambda job: job)),
-            "parts": sorted({case.job.cluster.accelerator.name for case in ones}),
-        }
-        for name, ones in of_kinds(paths).items()
-    }
+    return {name: kind_width(ones) for name, ones in of_kinds(paths).items()}
+
+
+def kind_width(cases: Sequence[Case]) -> dict[str, Any]:
+    """The record of one kind: its width, the accelerators that its runs are of, widths of its presets."""
+    parts = sorted({case.job.cluster.accelerator.name for case in cases})
+    return earned(sizes("", cases, lambda job: job)) | {"parts": parts}
+
+
+def held_cases(cases: Sequence[Case]) -> list[Case]:
+    """Runs on accelerators that no constant was fitted on."""
+    return [case for case in cases if not case.job.cluster.accelerator.tested]
 
 
 def of_kinds(paths: Sequence[Path]) -> dict[str, list[Case]]:
@@ -199,19 +198,18 @@ def of_kinds(paths: Sequence[Path]) -> dict[str, list[Case]]:
     return kinds
 
 
-def left_out(found: Sequence[Residual]) -> str:
-    """Shares of runs, and of sources, inside the width that the other sources give: held out one by one."""
-    inside = {}
-    for name in {r.source for r in found}:
-        rest = [r for r in found if r.source != name]
-        if len({r.source for r in rest}) > 1:
-            wide = quantile(rest)
-            inside[name] = [r.size <= wide for r in found if r.source == name]
-    runs = [one for each in inside.values() for one in each]
-    if not runs:
-        return "too few sources"
-    sources = np.mean([np.mean(each) for each in inside.values()])
-    return f"{np.mean(runs):.0%} of {len(runs)} runs, {sources:.0%} of sources"
+def kinds_table(paths: Sequence[Path], held: Sequence[Residual]) -> str:
+    """Per class: its width and those of its presets, how many of its runs are inside, and so held out by source."""
+    rows = []
+    of = {name: sizes("", ones, lambda job: job) for name, ones in of_kinds(paths).items()}
+    for name, found in (of | {"held": list(held)}).items():
+        record, kept = earned(found), left_out(found)
+        own = ", ".join(f"{preset} {width:.1%}" for preset, width in record["presets"].items())
+        rest = f"{np.mean(kept):.0%} of {len(kept)}" if kept else "too few sources"
+        rows.append(
+            (name, str(len(found)), f"{record['width']:.1%}", own, f"{np.mean(inside(found, record)):.0%}", rest)
+        )
+    return markdown(["class", "runs", "width", "of presets", "inside", "held out"], rows)
 
 
 def peak_cases(paths: Sequence[Path]) -> dict[str, list[Case]]:
@@ -247,7 +245,7 @@ def peak_residuals(cases: Sequence[Case]) -> list[Residual]:
 
 
 def peak_widths(paths: Sequence[Path]) -> dict[str, Any]:
-    """Half-widths of peaks, rounded up to whole per cents; the same law as for times.
+    """Half-widths of peaks, rounded up to tenths of a per cent; the same law as for times.
 
     A class of one source is taken for no better known than the best known preset of several.
     """
@@ -276,13 +274,8 @@ def held_out_peaks(paths: Sequence[Path]) -> str:
     return markdown(["class", "peaks", "inside"], [*rows, ("**all**", str(len(inside)), f"{np.mean(inside):.0%}")])
 
 
-def rounded(found: Sequence[Residual]) -> float:
-    """The quantile, up to whole per cents."""
-    return float(np.ceil(round(quantile(found) * 100.0, 6)) / 100.0)
-
-
 def widths(found: Sequence[Residual]) -> dict[str, dict[str, float]]:
-    """By class and scale, never smaller for a farther class or a larger scale; rounded up to whole per cents."""
+    """By class and scale, never smaller for a farther class or a larger scale; rounded up to tenths of a per cent."""
     table: dict[str, dict[str, float]] = {}
     nearer = dict.fromkeys(SCALES, 0.0)
     for kind in CLASSES:
@@ -291,32 +284,47 @@ def widths(found: Sequence[Residual]) -> dict[str, dict[str, float]]:
         for name in SCALES:
             here = [r for r in of_kind if r.scale == name]
             last = max(last, nearer[name], quantile(here if len({r.source for r in here}) > 1 else of_kind))
-            table[kind][name] = float(np.ceil(round(last * 100.0, 6)) / 100.0)
+            table[kind][name] = upward(last)
         nearer = table[kind]
     return table
 
 
-def coverage(found: Sequence[Residual], table: dict[str, dict[str, float]]) -> str:
+def preset_widths(found: Sequence[Residual], table: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
+    """Of the measured class, by preset with MANY runs and scale: of a scale with fewer runs, of all of the preset's."""
+    wide: dict[str, dict[str, float]] = {}
+    for name, ones in presets_of([r for r in found if r.kind == "measured"]).items():
+        last, wide[name] = 0.0, {}
+        for size in SCALES:
+            here = [r for r in ones if r.scale == size]
+            last = max(last, quantile(here if len(here) >= MANY else ones))
+            wide[name][size] = max(upward(last), table["measured"][size] if alone(ones) else 0.0)
+    return wide
+
+
+def coverage(
+    found: Sequence[Residual], table: dict[str, dict[str, float]], presets: dict[str, dict[str, float]]
+) -> str:
     """Share of runs inside the band, by class and source."""
     rows = []
     for kind in CLASSES:
         of_kind = [r for r in found if r.kind == kind]
         names = sorted({r.source for r in of_kind})
-        shares = []
-        for name in names:
-            inside = [r.size <= table[kind][r.scale] for r in of_kind if r.source == name]
-            shares.append(float(np.mean(inside)))
-            rows.append((kind, name, str(len(inside)), f"{shares[-1]:.0%}"))
+        kept = {name: [] for name in names}  # type: dict[str, list[bool]]
+        for r in of_kind:
+            own = presets.get(r.preset, table[kind]) if kind == "measured" else table[kind]
+            kept[r.source].append(r.size <= own[r.scale])
+        rows += [(kind, name, str(len(kept[name])), f"{np.mean(kept[name]):.0%}") for name in names]
+        shares = [float(np.mean(each)) for each in kept.values()]
         rows.append((kind, "**sources**", str(len(names)), f"{np.mean(shares):.0%}"))
-        rows.append(
-            (kind, "**runs**", str(len(of_kind)), f"{np.mean([r.size <= table[kind][r.scale] for r in of_kind]):.0%}")
-        )
+        whole = [one for each in kept.values() for one in each]
+        rows.append((kind, "**runs**", str(len(whole)), f"{np.mean(whole):.0%}"))
     return markdown(["class", "source", "runs", "inside"], rows)
 
 
 def run(arguments: Sequence[str]) -> None:
     """Print widths and coverages; write the packaged numbers when asked to."""
-    cases = main_cases([Path(a) for a in arguments if a != "--write"])
+    paths = [Path(a) for a in arguments if a != "--write"]
+    cases = main_cases(paths)
     known = [c for c in cases if c.job.cluster.accelerator.tested]
     found = [
         *shared_presets(cases),
@@ -324,20 +332,22 @@ def run(arguments: Sequence[str]) -> None:
         *sizes("new_accelerator", cases, another_accelerator),
     ]
     table = widths(found)
-    widest = markdown(["class", *SCALES], [(k, *(f"{w:.0%}" for w in t.values())) for k, t in table.items()])
-    inside = coverage(found, table)
-    paths = [Path(a) for a in arguments if a != "--write"]
-    sys.stdout.write(f"{widest}\n{inside}\n{held_out_peaks(paths)}")
-    for name, ones in of_kinds(paths).items():
-        sys.stdout.write(f"{name} held out by source: {left_out(sizes(name, ones, lambda job: job))}\n")
+    own = preset_widths(found, table)
+    rows = [*table.items(), *((f"measured, {name}", wide) for name, wide in own.items())]
+    widest = markdown(["class", *SCALES], [(k, *(f"{w:.1%}" for w in t.values())) for k, t in rows])
+    covered, held = coverage(found, table, own), held_cases(cases)
+    apart, peaks = kinds_table(paths, sizes("", held, lambda job: job)), held_out_peaks(paths)
+    sys.stdout.write(f"{widest}\n{covered}\n{apart}\n{peaks}")
     if "--write" in arguments:
         sources = ", ".join(sorted({c.source for c in cases}))
         said = f"benchmarks/bands.py over {len(cases)} runs of {sources}; what is held out how: there"
-        peaks = {"kinds": kind_widths(paths), "peaks": peak_widths(paths)}
-        text = yaml.safe_dump({"source": said, "coverage": COVERAGE} | table | peaks, sort_keys=False, width=118)
-        TARGET.write_text(text, encoding="utf-8")
-        page = replaced(PAGE.read_text(encoding="utf-8"), "widths", widest)
-        PAGE.write_text(replaced(page, "coverage", inside), encoding="utf-8")
+        numbers: dict[str, Any] = {"source": said, "coverage": COVERAGE, "presets": own, "held": kind_width(held)}
+        numbers |= table | {"kinds": kind_widths(paths), "peaks": peak_widths(paths)}
+        TARGET.write_text(yaml.safe_dump(numbers, sort_keys=False, width=118), encoding="utf-8")
+        page = PAGE.read_text(encoding="utf-8")
+        for part, text in (("widths", widest), ("coverage", covered), ("kinds", apart), ("peaks", peaks)):
+            page = replaced(page, part, text)
+        PAGE.write_text(page, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -54,10 +54,19 @@ class PeakWidths(Record):
 
 
 class KindWidth(Record):
-    """Half-width of step times of one kind of plans, any scale, and the accelerators that its runs are of."""
+    """Half-width of step times of one kind of plans, any scale, and the accelerators that its runs are of.
+
+    Attributes:
+        presets: of presets with enough runs of the kind, their own.
+    """
 
     width: Width
     parts: tuple[Text, ...]
+    presets: dict[str, Width]
+
+    def of(self, preset: str) -> float:
+        """The preset's own width, else that of all."""
+        return self.presets.get(preset, self.width)
 
 
 class KindWidths(Record):
@@ -78,9 +87,11 @@ class Bands(Record):
 
     Attributes:
         coverage: share of held-out runs inside.
-        kinds: of times; a plan of several has the widest, and no narrower one than its accelerator and preset give
-            where none of those runs is of that accelerator, or the preset is not measured.
+        kinds: of times; a plan of several has the root of the sum of their squares, and no narrower one than its
+            accelerator and preset give where none of those runs is of that accelerator, or the preset is not measured.
         measured: accelerator and preset were both fitted to runs, the source at hand not among them.
+        presets: the same of presets with enough runs of their own.
+        held: accelerators whose runs no constant was fitted to, as packaged.
         new_preset: the accelerator was, the preset was not. new_accelerator: the accelerator was not, or the network.
         peaks: the same of memory.
     """
@@ -88,6 +99,8 @@ class Bands(Record):
     source: Text
     coverage: Annotated[float, Field(gt=0, lt=1)]
     measured: Widths
+    presets: dict[str, Widths]
+    held: KindWidth
     new_preset: Widths
     new_accelerator: Widths
     kinds: KindWidths
@@ -117,15 +130,22 @@ def band(job: Job, plan: Plan) -> Band:
     if untested:
         return Band(None, f"untested: {', '.join(untested)}")
     kind, near = _kind(job)
-    size, where = scale(job)
-    width: float = getattr(getattr(bands(), kind), size)
+    where, width = scale(job)[1], _plain(job, kind)
     apart = dict(_apart(job, plan))
     if not apart:
         return Band(width, f"{bands().coverage:.0%} of held-out runs: {near}, {where}")
     kinds = [getattr(bands().kinds, name) for name in apart]
     known = job.framework.trust == "measured" and all(job.cluster.accelerator.name in one.parts for one in kinds)
-    wide = max(0.0 if known else width, *(one.width for one in kinds))
+    wide = max(0.0 if known else width, sum(one.of(job.framework.name) ** 2 for one in kinds) ** 0.5)
     return Band(wide, f"{bands().coverage:.0%} of measured runs: {', '.join(apart.values())}; {near}, {where}")
+
+
+def _plain(job: Job, kind: str) -> float:
+    """Half-width of dense full training in 16 bit by class, preset and scale."""
+    found, name = bands(), job.framework.name
+    own = found.presets.get(name, found.measured) if kind in ("measured", "held") else getattr(found, kind)
+    width: float = getattr(own, scale(job)[0])
+    return max(width, found.held.of(name)) if kind == "held" else width
 
 
 def _apart(job: Job, plan: Plan) -> Iterator[tuple[str, str]]:
@@ -197,7 +217,8 @@ def fit_verdict(job: Job, need: float, capacity: float) -> str:
 
 def _kind(job: Job) -> tuple[str, str]:
     accelerator, framework = job.cluster.accelerator, job.framework
-    if not accelerator.tested:
+    held = not accelerator.tested and accelerator.name in bands().held.parts
+    if not (accelerator.tested or held):
         return "new_accelerator", f"an accelerator without measured runs ({accelerator.name})"
     network = job.cluster.crossed
     if network is not None and not network.tested:
@@ -205,6 +226,8 @@ def _kind(job: Job) -> tuple[str, str]:
     known = "measured" if network is None or network.trust == "measured" else f"known, {network.name} assumed"
     if framework.trust != "measured":
         return "new_preset", f"{accelerator.name} {known}, the preset {framework.name} not"
+    if held:
+        return "held", f"{accelerator.name} held against runs, none fitted; {framework.name} {known}"
     return "measured", f"{accelerator.name} and {framework.name} {known}"
 
 

@@ -72,6 +72,7 @@ NVIDIA-NeMo/Megatron-Bridge perf_recipes/_common.py); other rows say so in their
 VERSIONS: tuple[tuple[str, str, str, float | bool], ...] = (
     # torchtitan compiles its loss since 2025 (config/configs.py CompileConfig.components): logits and their gradient
     ("torchtitan", "torchao 0.13", "logits_bytes", 4.0),
+    ("torchtitan 2025-06", "", "logits_bytes", 4.0),
     # silu(gate), up + its offset and their product, each a kernel's output (Megatron-LM core/transformer/mlp.py, glu)
     ("Primus", "unfused SwiGLU", "unfused_gate", 3.0),
     # disable_parameter_transpose_cache = True (NVIDIA-NeMo/Megatron-Bridge perf_recipes/llama/h100/llama3.py, SFT)

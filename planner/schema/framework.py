@@ -110,6 +110,7 @@ class Framework(Profile):
             adapter_sharded: further ones from ZeRO-2 on, where each is a sharded unit of its own.
         unfused_gate: tensors that a gated feed-forward keeps beside its product's output where activation and gate are
             kernels of their own: 1 the activation's output.
+        saves_wide: linear layers below 16 bit keep their input in 16 bit and cast it again in the backward pass.
         transposed_weights: weights of narrow products that are read along both sides keep both copies for the step.
         fp32_stream: norms of a quantized base are made fp32 below ZeRO-3 (PEFT utils/other.py
             prepare_model_for_kbit_training), and with them what lies between linear layers, which return their input's
@@ -187,6 +188,7 @@ class Framework(Profile):
     adapter_saved: PerItem = 0.0
     adapter_sharded: PerItem = 0.0
     unfused_gate: PerItem = 0.0
+    saves_wide: bool = False
     transposed_weights: bool = True
     fp32_stream: bool = False
     keeps_cache: bool = False

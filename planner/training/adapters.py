@@ -127,10 +127,12 @@ def saved_bytes(job: Job, ops: Sequence[Operator]) -> tuple[Num, Num]:
 
 
 def widened(job: Job, plan: Plan, share: Share) -> Share:
-    """The share with fp32 between linear layers, where norms over a quantized base make it so.
+    """The share with fp32 between linear layers, where norms over a quantized base make it so, and inputs kept wide.
 
     Autocast runs layer norms in fp32 wherever they are; others are fp32 where a stack casts their weights.
     """
+    if job.framework.saves_wide:
+        share = replace(share, operand=share.activation)
     if job.workload.method != "qlora" or not narrowed(job):
         return share
     if job.model.norm == "layernorm":

@@ -44,18 +44,47 @@ def test_numbers_grow_with_distance() -> None:
     numbers = bands()
     rows = [
         [getattr(widths, name) for name in Widths.model_fields]
-        for widths in (numbers.measured, numbers.new_preset, numbers.new_accelerator)
+        for widths in (numbers.measured, numbers.new_preset, numbers.new_accelerator, *numbers.presets.values())
     ]
-    assert (np.diff(rows, axis=0) >= 0).all() and (np.diff(rows, axis=1) >= 0).all()
+    assert (np.diff(rows[:3], axis=0) >= 0).all() and (np.diff(rows, axis=1) >= 0).all()
     assert numbers.coverage == 0.8 and rows[0][0] > 0.02
 
 
 def test_classes() -> None:
     """Accelerator and preset measured, the preset not, the accelerator not; and where the words say so."""
-    assert width() == bands().measured.node
-    assert width(framework="any") == bands().new_preset.node
-    assert width(gpus="8xMI300X") == bands().new_accelerator.node
-    assert "mi300x" in band(job("8xMI300X"), Plan()).reason
+    assert width() == bands().presets["megatron-core"].node
+    assert width(framework="colossalai") == bands().new_preset.node == width(framework="any")
+    assert width(gpus="8xMI250X") == bands().new_accelerator.node
+    assert "mi250x" in band(job("8xMI250X"), Plan()).reason
+
+
+def test_presets_have_their_own() -> None:
+    """A preset with enough runs is known as well as these say; others are as well known as all together."""
+    numbers = bands()
+    for name in ("nanotron", "megatron-core-tuned", "deepspeed-zero3-2021"):
+        own = numbers.presets.get(name, numbers.measured)
+        assert width(framework=name) == own.node and width(gpus="9x8xA100", framework=name) == own.many
+    assert numbers.presets["nanotron"].many > numbers.measured.many and "deepspeed-zero3-2021" not in numbers.presets
+
+
+def test_accelerators_held_against_runs() -> None:
+    """MI300X: no constant was fitted on it, but runs were held against what its kernels reach."""
+    found = band(job("8xMI300X"), Plan())
+    plain = bands().presets["megatron-core"].node
+    assert found.width == max(plain, bands().held.of("megatron-core")) < bands().new_accelerator.node
+    assert "mi300x-192gb held against runs, none fitted" in found.reason
+    assert width(gpus="8xMI300X", framework="any") == bands().new_preset.node
+
+
+def test_kinds_together() -> None:
+    """Errors of two kinds add as squares: products below 16 bit under a preset with runs of its own, and cp."""
+    found, kinds = band(job("8xH100", "megatron-core-tuned", precision="fp8"), Plan(cp=2)), bands().kinds
+    own = (kinds.narrow.presets["megatron-core-tuned"], kinds.context.of("megatron-core-tuned"))
+    assert found.width == pytest.approx(np.hypot(*own)) and own[0] < kinds.narrow.width
+
+
+def test_what_any_preset_says() -> None:
+    """The reason of a preset that was never measured."""
     assert "any" in band(job(framework="any"), Plan()).reason
 
 
@@ -93,8 +122,8 @@ def test_kinds_apart(changes: dict[str, Any], plan: Plan, kind: str, says: str) 
     """The band of their own runs, and no narrower one than accelerator and preset give where these are not theirs."""
     found, gpus = band(job(**changes), plan), changes.get("gpus", "8xA100")
     own, plain = getattr(bands().kinds, kind), band(job(gpus), Plan()).width or 0.0
-    here = job(gpus).cluster.accelerator.name in own.parts
-    assert found.width == (own.width if here else max(own.width, plain))
+    here, mine = job(gpus).cluster.accelerator.name in own.parts, own.of("megatron-core")
+    assert found.width == pytest.approx(mine if here else max(mine, plain))
     assert says in found.reason
 
 

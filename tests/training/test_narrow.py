@@ -164,6 +164,20 @@ def test_weights_below_16_bit(name: str, gpus: str, beside: float, instead: floa
     assert (gathered_bytes(recipe, False), gathered_bytes(recipe, True)) == (0.0, wire)
 
 
+@pytest.mark.parametrize(("preset", "each"), [("torchtitan", 2.0), ("megatron-core", 1.0)])
+def test_inputs_that_stay_wide(preset: str, each: float) -> None:
+    """torchao's layers save their inputs before the cast: Llama 3 8B in fp8 keeps on H100 what it keeps in bf16.
+
+    Else inputs of up and of down are a byte an element less; the core's output has a copy as wide as q's input saves.
+    """
+    plan, tokens = Plan(b=1, dp=8, zero=3), 8192.0
+    wide, narrow = (
+        float(estimate(job("llama3-8b", "8xH100", preset, seq=8192, batch=8, precision=name), plan).memory.activations)
+        for name in ("bf16", "fp8-current")
+    )
+    assert wide - narrow == pytest.approx((2.0 - each) * tokens * 32 * (4096 + 14336))
+
+
 def test_what_a_layer_keeps() -> None:
     """Of Llama 3 8B per token, by hand: inputs of q, k, v, of up and gate and of down a byte each in fp8; q, k, v, both
     additions and up stay in 16 bit, and so does the core's output beside the projection's copy in fp8.
