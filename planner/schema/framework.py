@@ -119,7 +119,8 @@ class Framework(Profile):
         experts_apart: experts run one after the other, not as one grouped product.
         load_bytes: per parameter of the whole model that every rank holds beside its shard while it is loaded (ZeRO-3).
         gathered_inputs: column-parallel products keep what sequence parallelism gathered for them.
-        logits_again: bytes per logit that stay of the micro-batch before.
+        logits_again: bytes per logit that stay of the micro-batch before; logits_parallel: further ones where tp ranks
+            have a part of the vocabulary each.
         norm_bytes: further bytes per token and hidden unit that a layer stores (unfused fp32 norms).
         shard_is_master: under ZeRO-3 the sharded fp32 weight is the optimizer's master (PyTorch FSDP), so that no
             16-bit shard is kept beside it.
@@ -196,6 +197,7 @@ class Framework(Profile):
     load_bytes: PerItem = 0.0
     gathered_inputs: bool = False
     logits_again: PerItem = 0.0
+    logits_parallel: PerItem = 0.0
     activation_factor: Factor
     shard_is_master: bool
     usable: Used

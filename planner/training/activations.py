@@ -79,5 +79,13 @@ def _logits(job: Job, plan: Plan, work: Logits) -> Num:
     split = framework.logits_split if loss is None or loss.split is None else loss.split
     columns = work.columns if split else work.columns * work.tp
     if loss is None:
-        return (framework.logits_bytes + np.where(plan.m > 1.0, framework.logits_again, 0.0)) * work.rows * columns
+        return _each_logit(job, plan, work) * work.rows * columns
     return alive(loss, work.rows, columns, job.model.hidden)
+
+
+def _each_logit(job: Job, plan: Plan, work: Logits) -> Num:
+    """Bytes per logit that are alive at once in the framework's own loss."""
+    each = job.framework.logits_bytes + np.where(plan.m > 1.0, job.framework.logits_again, 0.0)
+    if job.framework.logits_parallel:
+        each = each + np.where(work.tp > 1.0, job.framework.logits_parallel, 0.0)
+    return each

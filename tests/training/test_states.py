@@ -199,3 +199,11 @@ def test_updates_in_the_backward_pass_accumulate_nothing() -> None:
     of = job("llama3-8b", "1xA100", "any", seq=4096, batch=4, optimizer="sgd-in-backward")
     rule = first_broken(of, Plan(b=1, m=4, schedule="1f1b"))
     assert rule is not None and rule.name == "update_in_backward"
+
+
+def test_the_loss_over_a_split_vocabulary() -> None:
+    """torchtitan's tp ranks hold one more fp32 copy of their logits than a fused kernel has: 4 bytes of a half each."""
+    of = job("llama3-8b", "8xH100", "torchtitan", seq=4096, batch=8)
+    held = {tp: float(at(of, "loss", tp=tp, dp=8 // tp, sp=tp - 1).logits) for tp in (1, 2)}
+    plain = of.framework.logits_bytes * 4096 * 128_256
+    assert held[1] - held[2] == pytest.approx(plain - (plain + 4 * 4096 * 128_256) / 2 + 2 * 2 * 4096 * 4096 / 2)
