@@ -43,7 +43,7 @@ from planner.accuracy.calibrate import CONSTANTS, residuals, with_factors
 from planner.accuracy.corpus import Case
 from planner.accuracy.fitting import fit
 from planner.accuracy.predict import predict
-from planner.bands import scale
+from planner.bands import KindWidths, scale
 from planner.catalog.library import open_library
 from planner.training.job import Job
 
@@ -185,16 +185,15 @@ def held_cases(cases: Sequence[Case]) -> list[Case]:
 
 
 def of_kinds(paths: Sequence[Path]) -> dict[str, list[Case]]:
-    """The runs of each kind apart."""
+    """The runs of each kind apart: of experts all, of others those that are of no further kind."""
     cases = [c for c in read([MEASURED, *paths]).cases if c.step is not None and not c.alternatives]
-    kinds: dict[str, list[Case]] = {"moe": [], "narrow": [], "context": [], "lora": []}
+    kinds: dict[str, list[Case]] = {name: [] for name in KindWidths.model_fields}
     for case in cases:
         job = case.job
-        held = {"moe": job.model.moe is not None, "narrow": not job.recipe.wide, "lora": job.lora}
-        names = [name for name, here in (held | {"context": case.plan.cp > 1}).items() if here]
-        first = "moe" if "moe" in names else names[0] if len(names) == 1 else ""
-        if first and not APART & set(case.labels):
-            kinds[first].append(case)
+        held = {"narrow": not job.recipe.wide, "context": case.plan.cp > 1, "lora": job.lora}
+        name = "moe" if job.model.moe else "_".join(name for name, here in held.items() if here)
+        if name in kinds and not APART & set(case.labels):
+            kinds[name].append(case)
     return kinds
 
 

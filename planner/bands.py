@@ -8,7 +8,7 @@ gets no band.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from math import exp, log
 from typing import Annotated
@@ -74,12 +74,15 @@ class KindWidths(Record):
 
     Attributes:
         moe: mixtures of experts; narrow: products below 16 bit; context: cp > 1; lora: adapters on weights in 16 bit.
+        narrow_context, narrow_lora: both.
     """
 
     moe: KindWidth
     narrow: KindWidth
     context: KindWidth
     lora: KindWidth
+    narrow_context: KindWidth
+    narrow_lora: KindWidth
 
 
 class Bands(Record):
@@ -87,8 +90,8 @@ class Bands(Record):
 
     Attributes:
         coverage: share of held-out runs inside.
-        kinds: of times; a plan of several has the root of the sum of their squares, and no narrower one than its
-            accelerator and preset give where none of those runs is of that accelerator, or the preset is not measured.
+        kinds: of times, no narrower ones than accelerator and preset give where none of a kind's runs is of that
+            accelerator, or the preset is not measured.
         measured: accelerator and preset were both fitted to runs, the source at hand not among them.
         presets: the same of presets with enough runs of their own.
         held: accelerators whose runs no constant was fitted to, as packaged.
@@ -134,10 +137,23 @@ def band(job: Job, plan: Plan) -> Band:
     apart = dict(_apart(job, plan))
     if not apart:
         return Band(width, f"{bands().coverage:.0%} of held-out runs: {near}, {where}")
-    kinds = [getattr(bands().kinds, name) for name in apart]
+    kinds = [getattr(bands().kinds, name) for name in _counted(apart)]
     known = job.framework.trust == "measured" and all(job.cluster.accelerator.name in one.parts for one in kinds)
     wide = max(0.0 if known else width, sum(one.of(job.framework.name) ** 2 for one in kinds) ** 0.5)
     return Band(wide, f"{bands().coverage:.0%} of measured runs: {', '.join(apart.values())}; {near}, {where}")
+
+
+def _counted(apart: Iterable[str]) -> tuple[str, ...]:
+    """Fields of KindWidths that give the width of a plan of several kinds.
+
+    That of experts, whose runs are of the other kinds as well; that of both, where there is one; else each, whose
+    squares add.
+    """
+    names = tuple(apart)
+    if "moe" in names:
+        return ("moe",)
+    both = "_".join(names)
+    return (both,) if both in KindWidths.model_fields else names
 
 
 def _plain(job: Job, kind: str) -> float:

@@ -249,7 +249,9 @@ MENDED: tuple[tuple[str, dict[str, str], dict[str, str]], ...] = (
     # steps of one ablation, each on top of those before: CUDA graphs come with the sixth
     ("dsv3abl-0[1-5]", {}, {"cuda_graphs": "none"}),
     ("dsv3abl-", {"cuda_graphs": ""}, {"cuda_graphs": "partial"}),
-    # the same: Transformer Engine's loss comes with the sixth (AMD-AGI/Primus examples/moe_package)
+    # before its activation is fused: another stack, no other layout
+    ("primusq-001", {}, {"sweep_group": ""}),
+    # steps of an ablation, too: Transformer Engine's loss comes with the sixth (AMD-AGI/Primus examples/moe_package)
     ("primusv2-0(0[6-9]|10)", {}, {"loss": "fused"}),
 )
 """How an id begins (a pattern), cells of its row, and cells that its source has otherwise."""

@@ -77,10 +77,13 @@ def test_accelerators_held_against_runs() -> None:
 
 
 def test_kinds_together() -> None:
-    """Errors of two kinds add as squares: products below 16 bit under a preset with runs of its own, and cp."""
-    found, kinds = band(job("8xH100", "megatron-core-tuned", precision="fp8"), Plan(cp=2)), bands().kinds
-    own = (kinds.narrow.presets["megatron-core-tuned"], kinds.context.of("megatron-core-tuned"))
-    assert found.width == pytest.approx(np.hypot(*own)) and own[0] < kinds.narrow.width
+    """Two kinds have the width of their own runs where there are some, else squares add; that of experts covers all."""
+    kinds, tuned = bands().kinds, "megatron-core-tuned"
+    both = band(job("8xH100", tuned, precision="fp8"), Plan(cp=2)).width
+    assert both == kinds.narrow_context.of(tuned) > kinds.narrow.of(tuned)
+    apart = band(job("8xH100", tuned, method="lora"), Plan(cp=2)).width
+    assert apart is not None and apart >= np.hypot(kinds.context.of(tuned), kinds.lora.of(tuned))
+    assert band(job("8xH100", tuned, "mixtral-8x7b", precision="fp8"), Plan(cp=2)).width == kinds.moe.of(tuned)
 
 
 def test_what_any_preset_says() -> None:
