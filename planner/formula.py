@@ -46,7 +46,8 @@ NAMED = ("fact", "argument", "result")
 UNITS = dict.fromkeys(
     ("dense", "expert", "adapters", "largest", "trained", "trained_expert", "count", "narrow"), "parameters"
 )
-UNITS |= dict.fromkeys(("whole", "boundary", "working", "scores", "logits", "bytes", "moved", "sent", "block"), "bytes")
+UNITS |= dict.fromkeys(("whole", "boundary", "working", "late", "scores", "logits", "block"), "bytes")
+UNITS |= dict.fromkeys(("bytes", "moved", "sent"), "bytes")
 UNITS |= dict.fromkeys(("latency", "trip", "climb", "seconds", "forward", "backward", "traffic", "compute"), "s")
 UNITS |= dict.fromkeys(("rate", "inside_rate"), "bytes/s")
 UNITS |= {"square_flops": "FLOP"}

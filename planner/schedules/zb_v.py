@@ -65,8 +65,11 @@ def exposed_p2p(p: Num, m: Num, v: Num, hop: Num, blocking: bool, exposed: float
 
 def in_flight(p: Num, m: Num, v: Num, rank: Num) -> Num:
     """p on every rank, as 1F1B's rank 0 but balanced: [min(m, 2p-1-rank) + min(m, rank+1)]/2, less for few batches."""
-    down: Num = np.minimum(m, 2.0 * p - 1.0 - rank)
-    return (down + np.minimum(m, rank + 1.0)) / 2.0
+    return _chunks(p, m, rank) / 2.0
+
+
+def _chunks(p: Num, m: Num, rank: Num) -> Num:
+    return np.minimum(m, 2.0 * p - 1.0 - rank) + np.minimum(m, rank + 1.0)
 
 
 def fullest(p: Num, m: Num, v: Num, first: Num, last: Num) -> Ranks:
@@ -80,7 +83,7 @@ def fullest(p: Num, m: Num, v: Num, first: Num, last: Num) -> Ranks:
         waits = np.minimum(np.maximum(p - missing, 0.0), rank) + np.maximum(rank - missing, 0.0)
         whole = np.maximum(p - missing - rank, 0.0)
         drained, also = np.maximum(whole - 1.0, 0.0), np.minimum(whole, 1.0)
-        return peaks((2.0 * in_flight(p, m, v, rank), 0.0 * rank)).beside((drained, waits + also)).times(0.5)
+        return peaks((_chunks(p, m, rank), 0.0 * rank)).beside((drained, waits + also)).times(0.5)
 
     return ends(of, first, last)
 

@@ -205,6 +205,24 @@ class TestSends:
             assert self.extra("zb-h2", p, 3 * p, "longest_stage") == pytest.approx(2 * (p - 1))
             assert self.extra("zb-h2", p, 3 * p) == pytest.approx(p - 1)
 
+    def test_building_blocks(self) -> None:
+        """V-Half's ends alone, exactly; V-Min pays for every micro-batch, within 2 hops and 2 %; m >= 2p."""
+        for p in (2, 3, 4, 5, 6, 8, 9, 13):
+            for m in (2 * p, 3 * p + 1, 8 * p):
+                half, least = (float(SCHEDULES[n].exposed_p2p(p, m, 2.0, 1.0, False, 0.0)) for n in PUBLISHED)
+                assert self.extra("v-half", p, m) == pytest.approx(half)
+                assert self.extra("v-min", p, m) == pytest.approx(least, abs=2 + 0.02 * least)
+
+    @pytest.mark.parametrize(("name", "low", "high"), [("v-half", -0.05, 0.02), ("v-min", -0.01, 0.02)])
+    def test_building_blocks_of_unequal_times(self, name: str, low: float, high: float) -> None:
+        """Hops of a tenth of t_f."""
+        draw = random.Random(0)
+        for p, work in cases(40):
+            p, m = p % 7 + 2, (p % 7 + 2) * draw.choice((2, 3, 5))
+            bare, ran = (replay_works(name, m, 0, [work] * p, hop=hop).makespan for hop in (0.0, 0.1))
+            formula = float(SCHEDULES[name].exposed_p2p(float(p), float(m), 2.0, 0.1, False, 0.0))
+            assert low <= (formula - (ran - bare)) / bare <= high
+
     def test_zb_v_longest_stage(self) -> None:
         """6p - 8."""
         for p in (2, 3, 4, 8):
