@@ -36,7 +36,8 @@ def drawn(seed: int) -> tuple[Job, Plan]:
     asked = job(of, "8x8xH100", preset, seq=seq, batch=64 * m, offload=offload)
     plan = Plan(tp=dice.choice((1, 2)), pp=p, v=v, dp=4, m=m, b=dice.choice((1, 2)), schedule=schedule.name)
     policy = dice.choice((0, 1, 2, 3)), dice.choice((0, 1, 99)), dice.choice(((), (), ("core_attn",), ("mlp",)))
-    return asked, replace(plan, zero=policy[0], recompute_layers=policy[1], modules=policy[2])
+    overlap = asked.model.moe is not None and dice.choice((True, False))
+    return asked, replace(plan, zero=policy[0], recompute_layers=policy[1], modules=policy[2], overlap=overlap)
 
 
 @pytest.mark.parametrize("seed", range(24 * len(TRAINED)))

@@ -17,12 +17,15 @@ from planner.schedules import SCHEDULES
 from planner.simulate import Task, Timeline
 from planner.stages import Row, chunk_table
 from planner.training.job import Job
-from planner.training.memory import held_kinds, resting, rows_held, shards_of
+from planner.training.memory import beside, held_kinds, resting, rows_held, shards_of
 from planner.training.moments import moments
 
 Level = tuple[float, float]
 """From when on, and how many bytes."""
 
+
+PASSING = ("loss", "forward", "backward")
+"""While a pass runs, of another micro-batch beside it where expert traffic is overlapped."""
 
 RESTING = {"forward": "loss", "between": "backward"}
 """Like which moments two others are, without logits and without a block that comes back."""
@@ -62,7 +65,10 @@ def _rank(job: Job, plan: Plan, rank: int, tasks: Sequence[Task]) -> Occupancy:
 
     @cache
     def level(moment: str, whole: int, part: int) -> float:
-        now = replace(fullest, flight=whole * unit, waiting=part * unit)
+        flight = whole * unit
+        if moment in PASSING and not schedule.splits:
+            flight = float(beside(plan, flight, fullest.layers))
+        now = replace(fullest, flight=flight, waiting=part * unit)
         now = resting(now) if moment in RESTING else now
         return float(moments(job, plan, now, shards)[RESTING.get(moment, moment)].total)
 
