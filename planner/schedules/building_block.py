@@ -35,16 +35,8 @@ def repeated(block: Block, p: int, m: int) -> tuple[tuple[Op, ...], ...]:
 
 
 def fullest(block: Block, p: Num, m: Num, first: Num, last: Num) -> Ranks:
-    """Counted from the operations: squeezed as they are, neighbouring ranks differ by chunks without a rule.
-
-    Every rank but few comes to the most that any may hold, 2*in_flight chunks.
-    """
+    """Counted from the operations: how many of those in flight are whole differs from rank to rank without a rule."""
     return ((first, of_each(partial(_together, block), p, m, first, last)),)
-
-
-def in_flight(block: Block, p: Num, m: Num, rank: Num) -> Num:
-    """Micro-batches that a rank holds at its fullest, whole or not."""
-    return of_each(partial(_together, block), p, m, rank, rank).most
 
 
 def _together(block: Block, p: int, m: int, first: int, last: int) -> Fullest:

@@ -7,7 +7,6 @@ products' inputs from I to W. So these are all states that are the fullest for s
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from functools import reduce
 from typing import NamedTuple
 
 import numpy as np
@@ -41,11 +40,6 @@ class Fullest(NamedTuple):
     def times(self, factor: Num) -> Fullest:
         """In other units."""
         return Fullest(*(tuple((factor * whole, factor * part) for whole, part in states) for states in self))
-
-    @property
-    def most(self) -> Num:
-        """Micro-batches held at once, whole or not."""
-        return reduce(np.maximum, [whole + part for states in self for whole, part in states])
 
 
 Ranks = tuple[tuple[Num, Fullest], ...]

@@ -55,8 +55,12 @@ def exposed_p2p(p: Num, m: Num, v: Num, hop: Num, blocking: bool, exposed: float
 
 
 def in_flight(p: Num, m: Num, v: Num, rank: Num) -> Num:
-    """Counted: floor((p + 4)/3) at most, on all ranks but few for m > p. p = 8: 4."""
-    return building_block.in_flight(block, p, m, rank)
+    """floor((p + 4)/3) until W, on every rank but the first of two, which never holds more than 1.5 from m = 3 on.
+
+    `fullest` says how many are whole. p = 8: 4.
+    """
+    first_of_two = np.where((p == 2.0) & (rank == 0.0) & (m > 2.0), 1.5, np.inf)[()]
+    return np.minimum(np.minimum(m, np.floor((p + 4.0) / 3.0)), first_of_two)
 
 
 def fullest(p: Num, m: Num, v: Num, first: Num, last: Num) -> Ranks:
