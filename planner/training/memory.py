@@ -20,6 +20,7 @@ from planner.frozen import frozen
 from planner.mesh import mesh
 from planner.plan import Num, Plan
 from planner.schedules import SCHEDULES
+from planner.schedules.front import in_front
 from planner.schedules.fullest import Fullest
 from planner.schema.formats import STORED
 from planner.schema.recipe import size
@@ -74,6 +75,8 @@ class HeldRow:
         layers: blocks; largest: parameters of the largest of them; ends: of embedding, head and final norm; widest: of
             the largest of these.
         kept: sums of whole and boundary, the largest working and freed.
+        front: what of these the tower of the first chunk keeps; ahead: micro-batches that it has in flight, where they
+            are more than the rank has.
     """
 
     rank: Num
@@ -85,6 +88,8 @@ class HeldRow:
     widest: Num
     held: Held
     fullest: Fullest | None = None
+    front: Kept = Kept()
+    ahead: Num = 0.0
 
 
 def held_kinds(job: Job, plan: Plan) -> tuple[Held, ...]:
@@ -105,6 +110,11 @@ def held_rows(job: Job, plan: Plan) -> tuple[HeldRow, ...]:
 
 
 def rows_held(plan: Plan, kinds: tuple[Held, ...], of: Structure, row: Row) -> list[HeldRow]:
+    """The ranks of a row that may be the fullest, with what a tower on them has ahead."""
+    return [with_front(plan, kinds, of, row, one) for one in _fullest(plan, kinds, of, row)]
+
+
+def _fullest(plan: Plan, kinds: tuple[Held, ...], of: Structure, row: Row) -> list[HeldRow]:
     """The fullest rank of a row, or, where the backward is split, those that may be."""
     schedule, ends = SCHEDULES[plan.schedule], (row.first, row.first + np.maximum(row.ranks - 1.0, 0.0))
     if schedule.fullest is not None:
@@ -114,6 +124,16 @@ def rows_held(plan: Plan, kinds: tuple[Held, ...], of: Structure, row: Row) -> l
     early, late = (schedule.in_flight(plan.pp, plan.m, plan.v, rank) for rank in ends)
     most = beside(plan, np.maximum(early, late), row.layers(of.blocks))
     return [_held_row(kinds, of, row, np.where(late > early, ends[1], ends[0])[()], most)]
+
+
+def with_front(plan: Plan, kinds: tuple[Held, ...], of: Structure, row: Row, held: HeldRow) -> HeldRow:
+    """A row with a tower, whose chunk has more micro-batches in flight than the mean of the rank's chunks."""
+    if not (of.tower and present(row.counts[of.ends]) and np.any(plan.v > 1.0)):
+        return held
+    kept, others = [one.kept for one in kinds[of.ends :]], [0.0] * of.ends
+    front = Kept(row.sum([*others, *(k.whole for k in kept)]), row.sum([*others, *(k.boundary for k in kept)]))
+    ahead = np.where(plan.v > 1.0, in_front(plan.schedule, plan.pp, plan.m, plan.v), 0.0)[()]
+    return replace(held, front=front, ahead=ahead)
 
 
 def beside(plan: Plan, flight: Num, layers: Num) -> Num:

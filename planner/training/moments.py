@@ -247,6 +247,9 @@ def stored(row: HeldRow, again: Num, state: State) -> Num:
     """Bytes of the micro-batches in flight, and of those that wait for their weight gradient."""
     whole, waiting = state
     held = whole * _each(row, again)
+    if present(row.ahead):
+        more = np.clip(row.ahead - whole - waiting, 0.0, whole + waiting)
+        held = held + more * (row.front.whole + again * (row.front.boundary - row.front.whole))
     return held + waiting * row.held.late if present(waiting) else held
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from planner.blocks import operators
@@ -14,12 +15,14 @@ from planner.blocks.operator import Core, Images, Product, Share
 from planner.blocks.record import Encoder, Seeing
 from planner.cost.operators import core_time
 from planner.errors import PlannerError
-from planner.plan import Plan
+from planner.plan import INTEGERS, Plan
+from planner.schedules.front import in_front
 from planner.training.adapters import all_adapters
 from planner.training.estimate import estimate, priced_rows
 from planner.training.job import Job
 from planner.training.layer import images, pieces, share_of
 from planner.training.memory import held_kinds, held_rows
+from planner.training.moments import stored
 from planner.training.throughput import throughput
 from planner.training.wire import sent_bytes
 from tests.jobs import job, model
@@ -248,6 +251,28 @@ def test_recomputation_runs_its_layers_again() -> None:
     assert more == pytest.approx(8.0 * sum(count * piece.forward.compute for count, piece in layers), rel=1e-9)
     still = estimate(seeing(tower="frozen", **SEEN), again).time.recompute
     assert still == pytest.approx(estimate(alone, again).time.recompute, rel=1e-12)
+
+
+def test_a_first_chunk_has_more_in_flight() -> None:
+    """Interleaved, 4 ranks of 2 chunks: the tower's activations are there 8 times, those of the rank's layers 5.5."""
+    plan = Plan(tp=2, pp=4, v=2, b=1, m=16, zero=1, schedule="interleaved").floats()
+    of, alone = seeing(**SEEN), seeing(tower="absent")
+    own = sum(count * one.kept.whole for count, one in of_tower(of, held_kinds(of, plan)))
+    before, now = (stored(held_rows(one, plan)[0], 0.0) for one in (alone, of))
+    assert now - before == pytest.approx(8.0 * own, rel=1e-9)
+    columns = {name: np.array([getattr(plan, name)] * 2) for name in INTEGERS}
+    both = replace(plan, **columns | {"v": np.array([2.0, 4.0])})
+    assert stored(held_rows(of, both)[0], 0.0)[0] == now
+
+
+@pytest.mark.parametrize(
+    ("name", "v", "most"), [("interleaved", 2, 8), ("interleaved", 4, 8), ("breadth-first", 2, 16), ("v-half", 2, 5)]
+)
+def test_micro_batches_in_a_first_chunk(name: str, v: int, most: int) -> None:
+    """4 ranks, 16 micro-batches, counted in the schedules' drawings; and as many in arrays."""
+    assert in_front(name, 4.0, 16.0, float(v)) == most
+    ones = np.ones(3)
+    assert in_front(name, 4.0 * ones, 16.0 * ones, v * ones).tolist() == [most] * 3
 
 
 def test_leaves_have_no_input_gradient() -> None:
