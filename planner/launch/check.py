@@ -184,7 +184,9 @@ def _workload(
     """The workload: what the script says, what the user says, defaults."""
     fields = {k: v for k, v in given.items() if k in Workload.model_fields and v is not None} | reading.workload
     notes = []
-    if model.tower is not None and reading.form in FREEZING and "tower" not in fields:
+    if model.tower is None:
+        fields.pop("tower", None)
+    elif reading.form in FREEZING and "tower" not in fields:
         fields["tower"] = "frozen"
         notes.append("the vision tower is frozen, as the framework has it: the file does not say")
     if "seq" not in fields:

@@ -102,7 +102,8 @@ def ask(
     narrow = {"fp8_param_gather": fp8_param_gather, "bf16_first": bf16_first, "bf16_last": bf16_last}
     chosen: dict[str, Any] = narrow | {"attention": attention, "method": method, "optimizer": optimizer}
     modules, dispatcher, experts = _experts(options)
-    away, seeing = _offloaded(offload, *(options.pop(name, None) for name in AWAY)), _seeing(options)
+    away = _offloaded(offload, *(options.pop(name, None) for name in AWAY))
+    seeing = _seeing(shape.value, options)
     trained = adapters(method, lora_rank, options.pop("lora_targets", None), options.pop("base", None))
     recipe = library.recipe(precision or default_precision(cluster.value)).value
     ranges = {n: parse_range(n, text) for n, text in (options | {"b": micro_batch}).items() if text is not None}
@@ -158,10 +159,18 @@ SEEING = ("images", "image_size", "tower")
 """Options of a vision tower."""
 
 
-def _seeing(options: dict[str, Any]) -> dict[str, Any]:
-    """Fields of Workload, taken out of the options where they are given."""
-    given = {name: options.pop(name, None) for name in SEEING}
-    return {name: value for name, value in given.items() if value is not None}
+def _seeing(model: Model, options: dict[str, Any]) -> dict[str, Any]:
+    """Fields of Workload, taken out of the options where they are given.
+
+    Raises:
+        PlannerError: they are of images that are not there, or of a tower that the model has not.
+    """
+    given = {name: value for name in SEEING if (value := options.pop(name, None)) is not None}
+    if "image_size" in given and not given.get("images"):
+        raise PlannerError(f"--image-size {given['image_size']} is of images: how many are there?", "--images 1")
+    if model.tower is None and given.get("tower") in ("projector", "frozen"):
+        raise PlannerError(f"--tower {given['tower']}: {model.name} has no vision tower here", "leave out --tower")
+    return given
 
 
 def _bounds(

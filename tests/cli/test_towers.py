@@ -44,6 +44,8 @@ def test_one_size_for_all_images(shell: Shell) -> None:
         ("-m llama3.1-8b -g 8xH100 --images 1", "llama3.1-8b has no vision tower here"),
         (f"{ASKED} --images 40", "40 images take 54,760 tokens of the 4,096 of a sequence"),
         (f"{ASKED} --images 1 --image-size 0", "--image-size 0"),
+        (f"{ASKED} --image-size 448", "--image-size 448 is of images: how many are there?"),
+        ("-m llama3.1-8b -g 8xH100 --tower frozen", "--tower frozen: llama3.1-8b has no vision tower here"),
         (f"{ASKED} --images -1", "--images -1"),
         (f"{ASKED} --tower half", "--tower 'half'"),
     ],

@@ -21,7 +21,8 @@ from planner.training.adapters import all_adapters
 from planner.training.estimate import estimate, priced_rows
 from planner.training.job import Job
 from planner.training.layer import images, pieces, share_of
-from planner.training.memory import held_kinds, held_rows
+from planner.training.layouts import solved
+from planner.training.memory import HeldRow, held_kinds, held_rows
 from planner.training.moments import stored
 from planner.training.throughput import throughput
 from planner.training.wire import sent_bytes
@@ -258,11 +259,15 @@ def test_a_first_chunk_has_more_in_flight() -> None:
     plan = Plan(tp=2, pp=4, v=2, b=1, m=16, zero=1, schedule="interleaved").floats()
     of, alone = seeing(**SEEN), seeing(tower="absent")
     own = sum(count * one.kept.whole for count, one in of_tower(of, held_kinds(of, plan)))
-    before, now = (stored(held_rows(one, plan)[0], 0.0) for one in (alone, of))
+    before, now = (_stored(held_rows(one, plan)[0]) for one in (alone, of))
     assert now - before == pytest.approx(8.0 * own, rel=1e-9)
     columns = {name: np.array([getattr(plan, name)] * 2) for name in INTEGERS}
     both = replace(plan, **columns | {"v": np.array([2.0, 4.0])})
-    assert stored(held_rows(of, both)[0], 0.0)[0] == now
+    assert np.ravel(_stored(held_rows(of, both)[0]))[0] == now
+
+
+def _stored(row: HeldRow) -> Any:
+    return stored(row, 0.0, (row.flight, row.waiting))
 
 
 @pytest.mark.parametrize(
@@ -273,6 +278,17 @@ def test_micro_batches_in_a_first_chunk(name: str, v: int, most: int) -> None:
     assert in_front(name, 4.0, 16.0, float(v)) == most
     ones = np.ones(3)
     assert in_front(name, 4.0 * ones, 16.0 * ones, v * ones).tolist() == [most] * 3
+
+
+def test_a_split_by_time_spares_the_first_stage() -> None:
+    """28 layers on 4 ranks are 7 each; beside a tower that sees 8 images there are fewer on the first."""
+    plan = Plan(tp=2, pp=4, dp=1, b=1, m=8, zero=1)
+    even = solved(seeing(tower="absent"), plan)
+    busy = solved(seeing(images=8, image_size=448), plan)
+    assert busy.layout is not None
+    first, *others = (stage.count("t") for stage in busy.layout)
+    assert first < 6 <= min(others)
+    assert even.layout is None or even.layout[0].count("t") >= 6
 
 
 def test_leaves_have_no_input_gradient() -> None:
