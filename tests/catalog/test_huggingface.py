@@ -78,7 +78,17 @@ MAVERICK: dict[str, Any] = {
         "max_position_embeddings": 1048576,
         "tie_word_embeddings": False,
     },
-    "vision_config": {"hidden_size": 1408},
+    "vision_config": {
+        "hidden_size": 1408,
+        "image_size": 336,
+        "intermediate_size": 5632,
+        "num_attention_heads": 16,
+        "num_hidden_layers": 34,
+        "patch_size": 14,
+        "pixel_shuffle_ratio": 0.5,
+        "projector_input_dim": 4096,
+        "projector_output_dim": 4096,
+    },
 }
 QWEN2_MOE: dict[str, Any] = {
     "model_type": "qwen2_moe",
@@ -197,7 +207,15 @@ CONFIGS: dict[str, dict[str, Any]] = {
             "num_hidden_layers": 34,
             "sliding_window": 1024,
         },
-        "vision_config": {"hidden_size": 1152},
+        "vision_config": {
+            "hidden_size": 1152,
+            "image_size": 896,
+            "intermediate_size": 4304,
+            "num_attention_heads": 16,
+            "num_hidden_layers": 27,
+            "patch_size": 14,
+            "vision_use_head": False,
+        },
     },
     "gpt2": {
         "model_type": "gpt2",

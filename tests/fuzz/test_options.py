@@ -62,6 +62,7 @@ NAMES = (
     "gpipe",
     "naive",
     "adam-8bit",
+    "frozen",
 )
 PRESETS = (
     "megatron-core",
@@ -92,7 +93,7 @@ OPTIONS = (
     ),
     *("--width", "--margin", "--weights", "--kv", "--input", "--output", "--concurrency", "--rate", "--ttft", "--tpot"),
     *("--objective", "--tokens", "--days", "--budget", "--compare", "--forward", "--p2p", "--engine", "--set"),
-    "--network",
+    *("--network", "--images", "--image-size", "--tower"),
 )
 FLAGS = (
     "--exact",
@@ -111,6 +112,7 @@ JOBS = (
     ("--model", "gpt2-xl", "--gpus", "8xA100"),
     ("--model", "mixtral-8x7b", "--gpus", "16xH100"),
     ("--model", "llama3-8b", "--gpus", "1xV100"),
+    ("--model", "qwen2.5-vl-3b", "--gpus", "8xA100"),
     ("--model", "llama3-8b", "--gpus", "4xH100..16xH100"),
     (),
 )
