@@ -68,12 +68,8 @@ def _policies(job: Job, plan: OnePlan) -> Iterator[tuple[str, str, Job, OnePlan]
     """Of the plan: what may not be in effect, or be although nobody said so."""
     if plan.recompute_layers or plan.modules:
         bare = replace(plan, recompute_layers=0, modules=())
-        yield (
-            "recompute",
-            "recomputation is not in effect (or off again under gradient checkpointing's flags)",
-            job,
-            bare,
-        )
+        why = "recomputation is not in effect (or off again under gradient checkpointing's flags)"
+        yield "recompute", why, job, bare
     else:
         yield "recompute", "all blocks are recomputed", job, replace(plan, recompute_layers=job.model.layers)
     if plan.zero:
@@ -93,12 +89,8 @@ def _settings(job: Job, plan: OnePlan) -> Iterator[tuple[str, str, Job, OnePlan]
         if loss != job.workload.loss:
             yield f"loss-{loss}", f"the loss is the kernel {loss}: --loss {loss}", workload(loss=loss), plan
     if job.flash:
-        yield (
-            "attention",
-            "attention stores its scores (eager): no flash kernel runs",
-            workload(attention="eager"),
-            plan,
-        )
+        why = "attention stores its scores (eager): no flash kernel runs"
+        yield "attention", why, workload(attention="eager"), plan
     if job.workload.optimizer != "adam":
         yield "optimizer", "the optimizer is Adam with fp32 states", workload(optimizer="adam"), plan
     if job.workload.offload != "none":
