@@ -8,7 +8,7 @@ compiles six methods for each. Five of them can be the same for all. What comes 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -33,7 +33,7 @@ def frozen(cls: type[T]) -> type[T]:
     fields = dataclasses.fields(made)
     compared = [one.name for one in fields if one.compare]
     made._compared = attrgetter(*compared) if compared else type
-    made.__init__ = _initialiser(fields, hasattr(cls, "__post_init__"))
+    made.__init__ = _initialiser(made, hasattr(cls, "__post_init__"))
     for method in SHARED:
         if method.__name__ not in vars(cls):
             setattr(made, method.__name__, method)
@@ -41,24 +41,27 @@ def frozen(cls: type[T]) -> type[T]:
     return found
 
 
-def _initialiser(fields: Sequence[dataclasses.Field[Any]], more: bool) -> Callable[..., None]:
-    """`__init__` with an argument per field, in their order; it calls `__post_init__` where there is `more` to do."""
-    inside: dict[str, Any] = {"_set": _set, "_missing": dataclasses.MISSING}
+def _initialiser(made: Any, more: bool) -> Callable[..., None]:
+    """`__init__` with an argument per field, in their order; it calls `__post_init__` where there is `more` to do.
+
+    Values go into their slots by the slots' own setters, which look for nothing.
+    """
+    inside: dict[str, Any] = {"_missing": dataclasses.MISSING}
     arguments, lines = ["self"], []
-    for one in fields:
+    for one in dataclasses.fields(made):
         name, value, optional = one.name, one.name, one.default is not dataclasses.MISSING
-        inside[f"usual_{name}"] = one.default
+        inside |= {f"set_{name}": getattr(made, name).__set__, f"usual_{name}": one.default}
         if one.default_factory is not dataclasses.MISSING:
             inside[f"make_{name}"], optional = one.default_factory, True
             value = f"make_{name}() if {name} is _missing else {name}" if one.init else f"make_{name}()"
         elif not one.init:
             value = f"usual_{name}"
         arguments += [f"{name}=usual_{name}" if optional else name] * one.init
-        lines += [f" _set(self, {name!r}, {value})"] * (one.init or optional)
+        lines += [f" set_{name}(self, {value})"] * (one.init or optional)
     lines += [" self.__post_init__()"] * more
     exec(f"def __init__({', '.join(arguments)}):\n" + ("\n".join(lines) or " pass"), inside)
-    made: Callable[..., None] = inside["__init__"]
-    return made
+    found: Callable[..., None] = inside["__init__"]
+    return found
 
 
 def __repr__(self: Any) -> str:  # noqa: N807
