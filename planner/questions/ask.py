@@ -102,14 +102,13 @@ def ask(
     narrow = {"fp8_param_gather": fp8_param_gather, "bf16_first": bf16_first, "bf16_last": bf16_last}
     chosen: dict[str, Any] = narrow | {"attention": attention, "method": method, "optimizer": optimizer}
     modules, dispatcher, experts = _experts(options)
-    away = _offloaded(offload, *(options.pop(name, None) for name in AWAY))
-    seeing = _seeing(shape.value, options)
+    beside = _offloaded(offload, *(options.pop(name, None) for name in AWAY)) | _seeing(shape.value, options)
     trained = adapters(method, lora_rank, options.pop("lora_targets", None), options.pop("base", None))
     recipe = library.recipe(precision or default_precision(cluster.value)).value
     ranges = {n: parse_range(n, text) for n, text in (options | {"b": micro_batch}).items() if text is not None}
     said = (global_batch, batch_tokens, gradient_accumulation_steps, seq or default_sequence(shape.value))
     batch, reckoned = sequences(*said, cluster.value.gpus, ranges)
-    chosen |= away | seeing | {"loss": loss, "context": cp_comm, "precision": recipe.name} | trained | experts
+    chosen |= beside | {"loss": loss, "context": cp_comm, "precision": recipe.name} | trained | experts
     workload, defaults = _workload(shape.value, cluster.value, seq, batch, chosen, preset.value.tunes)
     check_schedules(preset.value)
     job = kept_free(Job(shape.value, cluster.value, workload, preset.value, recipe), margin, strict_fit)
