@@ -101,7 +101,7 @@ class Sized(Brief):
     """A size with its best plan."""
 
     plan: Layout
-    usable_memory_bytes: Amount
+    usable_memory_bytes: Above
 
 
 class Rung(Brief):
@@ -133,11 +133,22 @@ class UnfitFor(Unfit):
     binding_constraint: str
 
 
-class Tried(TypedDict):
-    """What the search did."""
+class Took(TypedDict):
+    """What the search took."""
+
+    seconds: Amount
+
+
+class Tried(Took):
+    """What the search took, over how many sizes."""
 
     sizes: Whole
-    seconds: Amount
+
+
+class TriedSome(Took):
+    """What the search took, over how many sizes."""
+
+    sizes: Positive
 
 
 class Best(TypedDict):
@@ -202,12 +213,6 @@ class Carrier(TypedDict):
     deployment: Served
 
 
-class Took(TypedDict):
-    """What the search took."""
-
-    seconds: Amount
-
-
 class SizeServing(TypedDict):
     """planner size --serve --json."""
 
@@ -254,4 +259,4 @@ class Curve(TypedDict):
     curve: list[Step]
     does_not_fit_gpus: list[Positive]
     scaling_pays_until_gpus: Positive | None
-    search: Tried
+    search: TriedSome
