@@ -32,6 +32,7 @@ SOURCES = {
     "intern": "InternEvo, InternLM 7B, A100",
     "mosaic": "LLM Foundry, MPT 1B to 13B, H100 and A100",
     "tt": "torchtitan, Llama 8B to 70B, H100 and A100",
+    "automodel": "NeMo AutoModel, Llama 70B, H100",
     "zb": "Zero Bubble, GPT 1.5B and 6.2B, A100",
     "simumax": "SimuMax, layers of Llama 70B and 405B, B200",
     "stas": "ML Engineering, Llama 8B, H200 and B200",
