@@ -93,8 +93,8 @@ State = tuple[int, int]
 class _Row:
     """One rank's slots while its passes get their places in the order of time.
 
-    Behind the last that has one all slots are free up to the next pass. From there on no more gradients wait than in
-    the row as it was built, so that where as few do, no more are held either.
+    Behind the last that has one all slots are free up to the next pass, and from there on passes are where they were
+    built: once no more gradients wait than did then, no more are held either.
 
     Attributes:
         most: chunks held at once as it was built.
