@@ -132,6 +132,8 @@ def with_front(plan: Plan, kinds: tuple[Held, ...], of: Structure, row: Row, hel
         return held
     kept, others = [one.kept for one in kinds[of.ends :]], [0.0] * of.ends
     front = Kept(row.sum([*others, *(k.whole for k in kept)]), row.sum([*others, *(k.boundary for k in kept)]))
+    if not np.any(front.whole > 0.0):
+        return held
     ahead = np.where(plan.v > 1.0, in_front(plan.schedule, plan.pp, plan.m, plan.v), 0.0)[()]
     return replace(held, front=front, ahead=ahead)
 
