@@ -64,6 +64,7 @@ OTHER_PRESET = {
     "internevo": "megatron-core",
     "llm-foundry": "torchtitan",
     "nanotron": "torchtitan-eager",
+    "nemo-automodel": "torchtitan",
     "nemo-25.05": "megatron-core",
     "torchtitan": "llm-foundry",
     "torchtitan-eager": "llm-foundry",

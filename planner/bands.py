@@ -182,6 +182,8 @@ def unmeasured(job: Job, plan: Plan) -> Iterator[str]:
         yield beyond
     if job.workload.method == "qlora":
         yield "QLoRA"
+    if job.workload.images:
+        yield "images"
     if job.workload.offload in ("optimizer", "parameters"):
         yield "offload"
 
@@ -207,6 +209,8 @@ def memory_band(job: Job) -> Band:
 def _unweighed(job: Job) -> Iterator[str]:
     if job.workload.offload != "none":
         yield "offload"
+    if job.workload.images:
+        yield "images"
     if not job.recipe.wide and "fp8" not in job.workload.precision:
         yield job.workload.precision
 

@@ -135,7 +135,7 @@ TOGGLES: dict[str, tuple[Changes, str | None]] = {
     "moe-flex-dispatcher-backend": (MOE | {"moe-token-dispatcher-type": "flex"}, "hybridep"),
     "overlap-moe-expert-parallel-comm": (SPREAD | {"num-virtual-stages-per-pipeline-rank": "2"}, ""),
     "cuda-graph-impl": (SMALL, "full_iteration"),
-    "cuda-graph-scope": (SMALL | {"cuda-graph-impl": "local"}, "full_iteration"),
+    "cuda-graph-scope": (MOE | SMALL | {"cuda-graph-impl": "local"}, "full_iteration"),
     "moe-router-num-groups": (WIDE | {"moe-token-dispatcher-type": "flex", "moe-router-group-topk": "1"}, "4"),
     "moe-router-group-topk": (WIDE | {"moe-token-dispatcher-type": "flex", "moe-router-num-groups": "4"}, "1"),
     "moe-expert-capacity-factor": (SPREAD | {"moe-pad-expert-input-to-capacity": ""}, "2.0"),
