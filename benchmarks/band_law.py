@@ -68,6 +68,12 @@ def earned(found: Sequence[Residual]) -> dict[str, Any]:
     return {"width": width, "presets": {name: max(w, width) if one else w for name, (w, one) in own.items()}}
 
 
+def no_smaller(record: dict[str, Any], others: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """A record with widths that are at least those of others, all together and by preset."""
+    presets = {name: max(w, *(o["presets"].get(name, 0.0) for o in others)) for name, w in record["presets"].items()}
+    return record | {"width": max(record["width"], *(one["width"] for one in others)), "presets": presets}
+
+
 def inside(found: Sequence[Residual], record: dict[str, Any]) -> list[bool]:
     """Which residuals lie in the widths of a record."""
     return [r.size <= record["presets"].get(r.preset, record["width"]) for r in found]

@@ -37,7 +37,20 @@ from typing import Any
 import numpy as np
 import yaml
 from accuracy import MEASURED, PAGE, ROOT, markdown, read, replaced
-from band_law import COVERAGE, MANY, Residual, alone, earned, inside, left_out, presets_of, quantile, rounded, upward
+from band_law import (
+    COVERAGE,
+    MANY,
+    Residual,
+    alone,
+    earned,
+    inside,
+    left_out,
+    no_smaller,
+    presets_of,
+    quantile,
+    rounded,
+    upward,
+)
 
 from planner.accuracy.calibrate import CONSTANTS, residuals, with_factors
 from planner.accuracy.corpus import Case
@@ -170,8 +183,12 @@ APART = {"doubtful", "offload", "deterministic", "unknown-recompute", "derived"}
 
 
 def kind_widths(paths: Sequence[Path]) -> dict[str, Any]:
-    """Half-widths of times of kinds apart, as packaged: each of the runs that are of that kind and no other."""
-    return {name: kind_width(ones) for name, ones in of_kinds(paths).items()}
+    """Half-widths of times of kinds apart, as packaged: each of the runs that are of that kind and no other.
+
+    Of two kinds together they are never smaller than of either.
+    """
+    found = {name: kind_width(ones) for name, ones in of_kinds(paths).items()}
+    return {name: no_smaller(record, [found[one] for one in name.split("_")]) for name, record in found.items()}
 
 
 def kind_width(cases: Sequence[Case]) -> dict[str, Any]:
@@ -200,10 +217,10 @@ def of_kinds(paths: Sequence[Path]) -> dict[str, list[Case]]:
 
 def kinds_table(paths: Sequence[Path], held: Sequence[Residual]) -> str:
     """Per class: its width and those of its presets, how many of its runs are inside, and so held out by source."""
-    rows = []
+    rows, records = [], kind_widths(paths)
     of = {name: sizes("", ones, lambda job: job) for name, ones in of_kinds(paths).items()}
     for name, found in (of | {"held": list(held)}).items():
-        record, kept = earned(found), left_out(found)
+        record, kept = records.get(name) or earned(found), left_out(found)
         own = ", ".join(f"{preset} {width:.1%}" for preset, width in record["presets"].items())
         rest = f"{np.mean(kept):.0%} of {len(kept)}" if kept else "too few sources"
         rows.append(
