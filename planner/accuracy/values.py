@@ -10,7 +10,7 @@ from planner.training.job import Job
 from planner.units import GIB
 
 LARGEST = 1e12
-"""Above any time, speed or memory in the units of the format."""
+"""Above any time, speed or memory in the units of the format; below any is its inverse."""
 
 
 def measured(row: Row, job: Job) -> dict[str, Any]:
@@ -25,7 +25,7 @@ def measured(row: Row, job: Job) -> dict[str, Any]:
             raise Unusable(f"fit: {text[:20]!r} is neither oom nor fits")
         return {"fit": "oom" if text == "oom" else "fits"}
     value = number(text)
-    if value is None or not 0 < value < LARGEST:
+    if value is None or not 1.0 / LARGEST < value < LARGEST:
         raise Unusable(f"{metric[:40]}: no value")
     if metric == "peak_mem_gb":
         return {"peak": value * _unit(row), "tool": _tool(row), "rank": _rank(row)}

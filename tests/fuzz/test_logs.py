@@ -78,3 +78,11 @@ def test_calibrate_log(content: bytes) -> None:
 def test_tables(content: bytes, verb: str) -> None:
     """validate and calibrate on a CSV file."""
     kept(ask([verb, "rows.csv", "--json"], {"rows.csv": content}))
+
+
+@given(st.sampled_from(HOSTILE), st.sampled_from(("0.74", "9000", "30")), st.sampled_from(("validate", "calibrate")))
+@cases(24)
+def test_values_of_tables(hostile: str, value: str, verb: str) -> None:
+    """One measured value that no run has."""
+    content = ROWS.replace(f",{value}\n", f",{hostile}\n")
+    kept(ask([verb, "rows.csv", "--json"], {"rows.csv": content}))
