@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from functools import cache
 from operator import attrgetter
+from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 T = TypeVar("T")
@@ -24,6 +26,7 @@ else:
 
 
 _set = object.__setattr__
+_MISSING = dataclasses.MISSING
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(dataclasses.field,))
@@ -46,21 +49,41 @@ def _initialiser(made: Any, more: bool) -> Callable[..., None]:
 
     Values go into their slots by the slots' own setters, which look for nothing.
     """
-    inside: dict[str, Any] = {"_missing": dataclasses.MISSING}
-    arguments, lines = ["self"], []
-    for one in dataclasses.fields(made):
-        name, value, optional = one.name, one.name, one.default is not dataclasses.MISSING
-        inside |= {f"set_{name}": getattr(made, name).__set__, f"usual_{name}": one.default}
-        if one.default_factory is not dataclasses.MISSING:
-            inside[f"make_{name}"], optional = one.default_factory, True
-            value = f"make_{name}() if {name} is _missing else {name}" if one.init else f"make_{name}()"
-        elif not one.init:
-            value = f"usual_{name}"
-        arguments += [f"{name}=usual_{name}" if optional else name] * one.init
-        lines += [f" set_{name}(self, {value})"] * (one.init or optional)
+    fields = dataclasses.fields(made)
+    inside: dict[str, Any] = {"_missing": _MISSING}
+    for at, one in enumerate(fields):
+        inside[f"set_{at}"], inside[f"make_{at}"] = getattr(made, one.name).__set__, one.default_factory
+        inside[f"usual_{at}"] = one.default
+    arguments = [one for one in fields if one.init]
+    usual = tuple(one.default for one in arguments if _optional(one))
+    code = _code(tuple((one.init or 2 * _optional(one), one.default_factory is not _MISSING) for one in fields), more)
+    names = ("self", *(one.name for one in arguments))
+    found = FunctionType(code.replace(co_varnames=names), inside, "__init__", usual)
+    found.__qualname__ = f"{made.__qualname__}.__init__"
+    return found
+
+
+def _optional(field: dataclasses.Field[Any]) -> bool:
+    return field.default is not _MISSING or field.default_factory is not _MISSING
+
+
+@cache
+def _code(fields: tuple[tuple[int, bool], ...], more: bool) -> CodeType:
+    """The code of `__init__` of all records of such fields: 1 an argument, 2 a value of its own, 0 none; a factory.
+
+    Compiling it takes longer than the rest of making a record: it is done once, and the arguments are renamed.
+    """
+    lines = []
+    for at, (kind, factory) in enumerate(fields):
+        value = f"a{at}" if kind == 1 else f"usual_{at}"
+        if factory:
+            value = f"make_{at}()" + f" if a{at} is _missing else a{at}" * (kind == 1)
+        lines += [f" set_{at}(self, {value})"] * (kind > 0)
     lines += [" self.__post_init__()"] * more
-    exec(f"def __init__({', '.join(arguments)}):\n" + ("\n".join(lines) or " pass"), inside)
-    found: Callable[..., None] = inside["__init__"]
+    arguments = ", ".join(["self", *(f"a{at}" for at, (kind, _) in enumerate(fields) if kind == 1)])
+    space: dict[str, Any] = {}
+    exec(f"def __init__({arguments}):\n" + ("\n".join(lines) or " pass"), space)
+    found: CodeType = space["__init__"].__code__
     return found
 
 

@@ -19,17 +19,14 @@ class Sum(Generic[Number]):
     @property
     def total(self) -> Number:
         """The sum of the parts, added in order, so that a scalar and a batch agree bit for bit."""
-        total: Any = 0.0
+        found: Any = 0.0
+        none = True
         for name in names(type(self)):
             part = getattr(self, name)
-            total = part if _zero(total) else total if _zero(part) else total + part
-        found: Number = total
-        return found
-
-
-def _zero(value: object) -> bool:
-    """Whether a sum may leave it out: a plain zero, not an array of them."""
-    return isinstance(value, float) and value == 0.0
+            if not isinstance(part, float) or part != 0.0:
+                found, none = (part if none else found + part), False
+        total: Number = found
+        return total
 
 
 _NAMES: dict[type[Any], tuple[str, ...]] = {}

@@ -28,7 +28,7 @@ def read_bytes(source: Traversable | Path, limit: int, hint: str) -> bytes:
         ProfileError: missing, a directory, unreadable, or larger.
     """
     try:
-        with source.open("rb") as file:
+        with open(source, "rb", buffering=0) if isinstance(source, Path) else source.open("rb") as file:
             return read_stream(file, str(source), limit, hint)
     except (OSError, ValueError, KeyError) as error:
         raise ProfileError(f"{source}: {os_reason(error)}") from None

@@ -112,10 +112,10 @@ def _fuller(one: Peak, other: Peak) -> Peak:
     more = other.memory.total > one.memory.total
     pairs = zip(one.memory.parts.values(), other.memory.parts.values(), strict=True)
     return Peak(
-        Memory(*(np.where(more, y, x)[()] for x, y in pairs)),
-        np.where(more, other.rank, one.rank)[()],
-        np.where(more, other.moment, one.moment)[()],
-        tuple(np.where(more, y, x)[()] for x, y in zip(one.totals, other.totals, strict=True)),
+        Memory(*(_either(more, y, x) for x, y in pairs)),
+        _either(more, other.rank, one.rank),
+        _either(more, other.moment, one.moment),
+        tuple(_either(more, y, x) for x, y in zip(one.totals, other.totals, strict=True)),
     )
 
 
@@ -192,7 +192,7 @@ def _larger(one: Num, other: Num) -> Num:
 
 def _either(first: Truth, one: Num, other: Num) -> Num:
     """Plan by plan one of two."""
-    chosen: Num = np.where(first, one, other)[()]
+    chosen: Num = one if one is other else np.where(first, one, other)[()]
     return chosen
 
 
