@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import atexit
 import gc
 import os
 import sys
-import traceback
 from typing import Annotated
 
 import typer
@@ -51,12 +49,25 @@ def options(
 def main() -> None:
     """Run the command line; turn every error into one screen and its exit code."""
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # or it reads what every installed package offers
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # or threads of NumPy's that no search uses spin beside it
     gc.set_threshold(MANY)
-    atexit.register(gc.freeze)  # or the interpreter looks through all of it once more before it ends
     words, debug = _asked(sys.argv[1:])
     with guarded():
         code = _outcome(words, debug or bool(os.environ.get("PLANNER_DEBUG")))
     sys.exit(code)
+
+
+def command() -> None:
+    """`main` as a process of its own, which ends at once: all is written, and what it imported need not be taken apart.
+
+    Where workers ran, the interpreter waits for them as usual.
+    """
+    try:
+        main()
+    except SystemExit as stop:
+        if "multiprocessing" in sys.modules or not isinstance(stop.code, int):
+            raise
+        os._exit(stop.code)
 
 
 def _asked(words: list[str]) -> tuple[list[str], bool]:
@@ -75,6 +86,8 @@ def _outcome(words: list[str], debug: bool) -> int:
         return EXIT_INTERRUPTED
     except Exception as error:
         if debug:
+            import traceback
+
             traceback.print_exc()
         return _explained(error)
 

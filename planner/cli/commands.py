@@ -7,6 +7,8 @@ from importlib import import_module
 
 import typer
 
+from planner.cli.slim import as_named
+
 HOMES = {
     "recommend": "recommend",
     "serve": "command",
@@ -43,4 +45,5 @@ def register(app: typer.Typer, words: Sequence[str]) -> None:
     named = next((word for word in words if not word.startswith("-")), "")
     app.registered_commands.clear()
     for name in [named] if named in HOMES else HOMES:
-        app.command(name)(getattr(import_module(f"planner.cli.{name}"), HOMES[name]))
+        command = getattr(import_module(f"planner.cli.{name}"), HOMES[name])
+        app.command(name)(as_named(command, words) if named in HOMES else command)

@@ -30,8 +30,9 @@ def topics(
         from planner.cli.commands import register
         from planner.cli.usage import run
 
-        register(app, [topic])
-        run(app, [topic, "--help"])
+        words = [topic, "--help"]
+        register(app, words)
+        run(app, words)
     elif topic is None:
         show(["Topics:", "", *(f"planner help {name:<12}{about}" for name, (about, _) in TOPICS.items())])
         show(["", "Commands: planner -h lists them, planner help COMMAND explains one."])

@@ -36,7 +36,7 @@ def test_names_are_told_apart() -> None:
     names = [name for group in OURS.values() for name in group.split()]
     assert len(names) == len(set(names)) == len(THEIRS)
     assert not {*names} & {*SWITCHES} and not {*names, *SWITCHES} & {*ELSEWHERE}
-    register(app, ["recommend"])
+    register(app, ["recommend", "--help"])
     import typer
 
     commands = typer.main.get_group(app).commands
