@@ -140,6 +140,8 @@ def _obeying(batch: Plan, ledgers: Sequence[_Ledger]) -> tuple[Plan, list[Mask]]
             one.outcome.broken[name] = one.outcome.broken.get(name, 0) + count
         masks.append(mask)
     legal = reduce(np.logical_or, masks)
+    if legal.all():
+        return batch, masks
     plan, at = batch.around(legal)
     if not legal[at].all():
         plan, at = batch[legal], legal

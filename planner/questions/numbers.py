@@ -1,8 +1,9 @@
-"""All numbers of the first plans of rankings, and what jobs that are asked about the same plans share."""
+"""All numbers of the first plans of rankings, and what searches of the same plans share."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property
 from itertools import groupby
 
 import numpy as np
@@ -25,7 +26,8 @@ Group = tuple[Job, tuple[str, ...], list[Candidate]]
 
 def numbered(groups: Sequence[Group]) -> list[Ranked]:
     """All numbers of the plans of some groups, in their order; those of one policy at once."""
-    shared = sharing([job for job, _, _ in groups])
+    sharing = Sharing()
+    shared = [sharing.of(job) for job, _, _ in groups]
     found: dict[tuple[tuple[str, ...], OnePlan], Ranked] = {}
     several = sorted({c.plan: None for _, _, candidates in groups for c in candidates}, key=lambda plan: plan.policy)
     for _, alike in groupby(several, key=lambda plan: plan.policy):
@@ -33,7 +35,7 @@ def numbered(groups: Sequence[Group]) -> list[Ranked]:
         rows = rows_of(plans)
         for (job, relaxations, candidates), known in zip(groups, shared, strict=True):
             if own := {c.plan for c in candidates}.intersection(plans):
-                results = estimate(job, rows, known.ranks(rows))
+                results = estimate(job, rows, known.of(rows).ranks)
                 for plan in own:
                     result = at(results, plans.index(plan))
                     tokens, mfu = throughput(job, float(result.time.total))
@@ -41,35 +43,72 @@ def numbered(groups: Sequence[Group]) -> list[Ranked]:
     return [found[relaxations, c.plan] for _, relaxations, candidates in groups for c in candidates]
 
 
+FEW = 2**16
+"""Plans of which all is kept that is found of them."""
+
+
+class Batches:
+    """Plans in batches, as often as they are asked for: the same records again, where they are FEW."""
+
+    def __init__(self, made: Callable[[], Iterable[Plan]]) -> None:
+        self._made = made
+        self._kept: list[Plan] = []
+
+    def __iter__(self) -> Iterator[Plan]:
+        if self._kept:
+            yield from self._kept
+            return
+        kept: list[Plan] = []
+        count = 0
+        for batch in self._made():
+            count += len(batch)
+            kept = [*kept, batch] if count <= FEW else []
+            yield batch
+        self._kept = kept
+
+
+class Known:
+    """What is known of a batch of plans: which of them obey a rule, and what their ranks hold and do."""
+
+    def __init__(self, job: Job, plan: Plan) -> None:
+        self.job, self.plan = job, plan
+        self.obeying: dict[str, Truth] = {}
+
+    @cached_property
+    def ranks(self) -> Ranks:
+        """Evaluated when asked for."""
+        return Ranks(self.job, self.plan)
+
+
 class Shared:
-    """What jobs that differ in the UPDATE only share of the last batch of plans that they were asked about."""
+    """What jobs that differ in the UPDATE only share of plans: of the last batches that they were asked about."""
 
     def __init__(self, job: Job) -> None:
         self._job = job
-        self._ranks: Ranks | None = None
-        self._asked: Plan | None = None
-        self._batch: Plan | None = None
-        self._said: dict[str, Truth] = {}
+        self._known: dict[int, Known] = {}
 
-    def ranks(self, plan: Plan) -> Ranks:
-        """What its ranks hold and do."""
-        if self._ranks is None or self._asked is not plan:
-            self._asked, self._ranks = plan, Ranks(self._job, plan)
-        return self._ranks
+    def of(self, plan: Plan) -> Known:
+        """What is known of it. All is forgotten when it comes to more than FEW plans."""
+        if id(plan) not in self._known:
+            if len(plan) + sum(len(one.plan) for one in self._known.values()) > FEW:
+                self._known.clear()
+            self._known[id(plan)] = Known(self._job, plan)
+        return self._known[id(plan)]
 
     def holds(self, rule: Rule, job: Job, batch: Plan) -> Truth:
         """Where plans obey a rule; asked of it once, unless it asks for the update."""
         if rule.update:
             return rule.holds(job, batch)
-        if self._batch is not batch:
-            self._batch, self._said = batch, {}
-        if rule.name not in self._said:
-            obeys = np.asarray(rule.holds(job, batch))
-            self._said[rule.name] = True if obeys.all() else obeys
-        return self._said[rule.name]
+        obeying = self.of(batch).obeying
+        if rule.name not in obeying:
+            found = np.asarray(rule.holds(job, batch))
+            obeying[rule.name] = True if found.all() else found
+        return obeying[rule.name]
 
 
-def sharing(jobs: Sequence[Job]) -> list[Shared]:
-    """Of each job what it shares with those before it."""
-    known: dict[str, Shared] = {}
-    return [known.setdefault(job.workload.model_dump_json(exclude=UPDATE), Shared(job)) for job in jobs]
+class Sharing(dict[str, Shared]):
+    """Of each job that is asked about what it shares with others."""
+
+    def of(self, job: Job) -> Shared:
+        """What it shares with those before it."""
+        return self.setdefault(job.workload.model_dump_json(exclude=UPDATE), Shared(job))

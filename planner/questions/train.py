@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +12,7 @@ from planner.cost.dispatch import ONE_COPY
 from planner.frozen import frozen
 from planner.plan import Num, OnePlan, Plan
 from planner.questions.finalists import finished
-from planner.questions.numbers import Shared, numbered, sharing
+from planner.questions.numbers import Batches, Shared, Sharing, numbered
 from planner.questions.pins import fixes_the_size, flags, grown, keeping, larger, lean, loosened, no_legal_plan, pinned
 from planner.questions.ranked import Ranked as Ranked
 from planner.questions.thumbs import Decided, decided
@@ -114,7 +114,8 @@ def recommend(
     Raises:
         NoLegalPlan: the bounds leave no plan that obeys the rules.
     """
-    outcome = search(plans(job, bounds), problem(job), top, tick=tick)
+    batches, sharing = Batches(lambda: plans(job, bounds)), Sharing()
+    outcome = search(batches, _problem(job, sharing.of(job)), top, tick=tick)
     if not outcome.legal:
         raise no_legal_plan(job, bounds, outcome)
     first = numbered([(job, (), outcome.best)])
@@ -125,7 +126,7 @@ def recommend(
     if not ranked:
         smallest, wider = smallest_cluster(job, bounds), _loosened(job, bounds)
         if not exact:
-            ranked, dropped, relaxed = _relaxed(job, bounds, top, tick)
+            ranked, dropped, relaxed = _relaxed(job, batches, sharing, top, tick)
             outcomes += relaxed
     return Recommendation(
         job,
@@ -245,21 +246,16 @@ def rank(job: Job, candidate: Candidate) -> Ranked:
 
 def problem(job: Job) -> Problem:
     """The search problem of a training job: peak memory against capacity, step time as cost."""
-    return problems([job])[0]
-
-
-def problems(jobs: Sequence[Job]) -> list[Problem]:
-    """Search problems of jobs that differ in their workload."""
-    return [_problem(job, shared) for job, shared in zip(jobs, sharing(jobs), strict=True)]
+    return _problem(job, Shared(job))
 
 
 def _problem(job: Job, shared: Shared) -> Problem:
     def need(plan: Plan) -> Num:
-        known = shared.ranks(plan)
+        known = shared.of(plan).ranks
         return peak_bytes(job, known.plan, known.held)
 
     def cost(plan: Plan) -> Num:
-        known = shared.ranks(plan)
+        known = shared.of(plan).ranks
         return step_time(job, known.plan, known).total
 
     return Problem(lambda plan: legal(job, plan, holds=shared.holds), need, usable_memory(job), cost)
@@ -272,11 +268,12 @@ def relax(job: Job, name: str) -> Job:
 
 
 def _relaxed(
-    job: Job, bounds: Bounds, top: int, tick: Callable[[int], None] | None
+    job: Job, batches: Batches, sharing: Sharing, top: int, tick: Callable[[int], None] | None
 ) -> tuple[list[Ranked], dict[str, str], list[Outcome]]:
     """What runs with one relaxation at a time: grouped in the documented order, fastest first in each group."""
     eased = {name: changed for name in RELAXATIONS if (changed := relax(job, name)).workload != job.workload}
-    outcomes = search_each(plans(job, bounds), problems([*eased.values()]), top, tick=tick, misses=False)
+    asked = [_problem(one, sharing.of(one)) for one in eased.values()]
+    outcomes = search_each(batches, asked, top, tick=tick, misses=False)
     dropped: dict[str, str] = {}
     for name, outcome in zip(eased, outcomes, strict=True):
         if not outcome.legal:
