@@ -96,7 +96,10 @@ def _run(words: list[str]) -> int:
     """The exit code that the command asks for, once its answer has arrived."""
     code: object = EXIT_FITS
     words = of_deployments(ours_of(words)) or ["--help"]
-    register(app, words)
+    if said := register(app, words):
+        from planner.cli.screen import notes
+
+        notes(said, bool({"-q", "--quiet"} & set(words)))
     try:
         code = run(app, words)
     except SystemExit as stop:

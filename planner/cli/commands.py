@@ -7,7 +7,7 @@ from importlib import import_module
 
 import typer
 
-from planner.cli.slim import as_named
+from planner.cli.slim import as_named, repeated
 
 HOMES = {
     "recommend": "recommend",
@@ -37,13 +37,15 @@ def of_deployments(words: list[str]) -> list[str]:
     return words
 
 
-def register(app: typer.Typer, words: Sequence[str]) -> None:
+def register(app: typer.Typer, words: Sequence[str]) -> tuple[str, ...]:
     """Give the app the one command that the words name; all of them, for help, completion or a suggestion, else.
 
-    The others need not be imported and built then.
+    The others need not be imported and built then. What is to be said of the words is returned.
     """
     named = next((word for word in words if not word.startswith("-")), "")
     app.registered_commands.clear()
     for name in [named] if named in HOMES else HOMES:
         command = getattr(import_module(f"planner.cli.{name}"), HOMES[name])
         app.command(name)(as_named(command, words) if named in HOMES else command)
+    again = repeated(command, words) if named in HOMES else ()
+    return tuple(f"{name} is given more than once: the last one counts" for name in again)

@@ -22,7 +22,7 @@ def save(path: Path, text: str, option: str = "--out") -> None:
         PlannerError: the directory is missing, or nothing can be written there.
     """
     if path.is_dir():
-        example = path / ("timeline.svg" if option == "--out" else "answer.html")
+        example = path / {"--out": "timeline.svg", "--rows": "rows.csv"}.get(option, "answer.html")
         raise PlannerError(f"{option} {path} is a directory", f"name a file in it: {option} {example}")
     with _explained(path, option):
         if (number := _descriptor(path)) is not None:

@@ -1,4 +1,4 @@
-"""A command with those options alone that a command line names: each of the others would be built to say None."""
+"""The options that a command line names: a command with those alone, since each of the others would say None."""
 
 from __future__ import annotations
 
@@ -31,9 +31,23 @@ def as_named(command: Callable[..., None], words: Sequence[str]) -> Callable[...
     return called
 
 
+def repeated(command: Callable[..., None], words: Sequence[str]) -> Iterator[str]:
+    """Of options that take one value and are named more than once, each by its last name."""
+    options = words[: words.index("--")] if "--" in words else words
+    for one in inspect.signature(command, eval_str=True).parameters.values():
+        names = set(_spellings(one))
+        named = [word for word in (word.partition("=")[0] for word in options) if word in names]
+        if len(named) > 1 and not _several(one) and "bool" not in str(one.annotation):
+            yield named[-1]
+
+
+def _several(parameter: inspect.Parameter) -> bool:
+    return "list" in str(parameter.annotation)
+
+
 def _idle(parameter: inspect.Parameter) -> bool:
     """Whether it may be left to its default."""
-    return bool(_option(parameter)) and type(parameter.default) in PLAIN and "list" not in str(parameter.annotation)
+    return bool(_option(parameter)) and type(parameter.default) in PLAIN and not _several(parameter)
 
 
 def _option(parameter: inspect.Parameter) -> OptionInfo | None:

@@ -24,7 +24,7 @@ def validate_serving(files: list[Path], as_json: bool, rows: Path | None, profil
     if rows is not None:
         from planner.cli.outfile import save
 
-        save(rows, serving_validation.row_table(predictions))
+        save(rows, serving_validation.row_table(predictions), "--rows")
     found = predictions, corpus.skipped
     answered(lambda: serving_validation.document(*found), partial(serving_validation.tables, *found), as_json)
 

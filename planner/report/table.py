@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Sequence
 
-from planner.bands import fit_verdict
+from planner.bands import fit_verdict, memory_range
 from planner.blocks.counts import parameters
 from planner.cost.memory import OPTIMIZERS
 from planner.plan import OnePlan
@@ -227,14 +227,16 @@ def _relaxed(ranked: Ranked, number: int) -> str:
 
 
 def safer(answer: Recommendation) -> Iterator[str]:
-    """Of a tight first plan: which plan of the ranking is not, and what it costs."""
+    """Of a tight first plan: which plan of the ranking is known not to be, and what it costs."""
     first, others = answer.ranked[0], enumerate(answer.ranked[1:], start=2)
     if fit_verdict(first.job, first.need, answer.capacity) != "tight":
         return
     for number, one in others:
-        if fit_verdict(one.job, one.need, answer.capacity) == "fits":
-            room = format_bytes(first.need - one.need)
-            yield f"Safer   plan {number} takes {one.step_time / first.step_time - 1:+.1%} time and {room} less."
+        if memory_range(one.job, one.need) and fit_verdict(one.job, one.need, answer.capacity) == "fits":
+            more, room = one.step_time / first.step_time - 1, format_bytes(first.need - one.need)
+            gives = "" if one.relaxations == first.relaxations else f" ({', '.join(one.relaxations)})"
+            time = f"{abs(more):.1%} {'more' if more > 0 else 'less'} time"
+            yield f"Safer   plan {number}{gives} takes {time} and {room} less."
             return
     yield "Safer   no plan of these; --strict-fit ranks only plans that fit beyond their band."
 

@@ -14,6 +14,7 @@ from planner.cli.commands import HOMES
 from planner.cli.request import Request, takes_request
 from planner.cli.slim import as_named
 from planner.cli.usage import run
+from tests.cli.run import Shell
 
 LINES = (
     "--model a --gpus b",
@@ -70,3 +71,13 @@ def test_every_command_keeps_what_it_needs(name: str) -> None:
     assert [one.name for one in every if one.default is inspect.Parameter.empty or isinstance(one.default, tuple)] == [
         one for one in kept if kept[one].default is inspect.Parameter.empty or isinstance(kept[one].default, tuple)
     ]
+
+
+def test_an_option_that_is_given_twice_is_named(shell: Shell) -> None:
+    """The last one counts, by whatever name; a list, or a switch, may come again."""
+    line = "recommend -m llama3.1-8b -g 8xA100 --tp 2 --gpus 8xH100 --tp=4 --json --json --top 1"
+    found = shell(line)
+    said = [note for note in found.err.splitlines() if "more than once" in note]
+    assert said == [f"note: {name} is given more than once: the last one counts" for name in ("--gpus", "--tp")]
+    assert "h100" in str(found.json["inputs"]["cluster"])
+    assert "more than once" not in shell(line + " -q").err
