@@ -13,17 +13,17 @@ import pytest
 from planner.bands import fit_verdict
 from planner.cost.runs import at
 from planner.errors import NoLegalPlan, PlannerError
+from planner.launch.targets import writes
 from planner.plan import rows_of
 from planner.questions.ask import ask
 from planner.questions.pins import grown
+from planner.questions.relaxed import RELAXATIONS, relax
 from planner.questions.train import (
-    RELAXATIONS,
     Ranked,
     Recommendation,
     caveats,
     problem,
     recommend,
-    relax,
     roomiest_first,
     smallest_cluster,
     usable_memory,
@@ -139,6 +139,21 @@ class TestDoesNotFit:
         for ranked in told.ranked:
             assert ranked.plan in {candidate.plan for candidate in alone[ranked.relaxations[0]].best}
             assert repr(ranked.estimate) == repr(at(estimate(ranked.job, rows_of([ranked.plan])), 0))
+
+    def test_what_a_framework_has_no_option_for_is_planned_for_one_that_has(self) -> None:
+        """Megatron-LM trains all weights with fp32 masters (optimizer_config.py); what it runs stays its own."""
+        asked = ask("llama3.1-70b", "8xA100")
+        told = recommend(asked.job, asked.bounds)
+        on = {ranked.relaxations[0]: ranked.job.framework.name for ranked in told.ranked}
+        assert on == {"offload": "megatron-core", "lora": "hf"}
+        assert {name: said.rpartition(" on ")[2] for name, said in told.dropped.items() if " on " in said} == {
+            "adam-bf16": "hf",
+            "adam-8bit": "hf",
+        }
+        for ranked in told.ranked:
+            assert writes(ranked.job, ranked.plan)
+            alone = recommend(replace(ranked.job, instead=None), asked.bounds, exact=True)
+            assert alone.ranked[0].step_time <= ranked.step_time and alone.fits
 
     def test_exact_gives_up_nothing(self) -> None:
         """Nothing ranked; the nearest misses and the smallest cluster are still told."""

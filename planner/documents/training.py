@@ -104,10 +104,12 @@ class Plan(Layout):
     Attributes:
         rank: 1 is best.
         relaxations: what was given up to fit; empty: as asked.
+        framework: preset that the numbers are for: another than asked for where a relaxation needs an option of its.
     """
 
     rank: Positive
     relaxations: list[str]
+    framework: str
 
 
 class Miss(Plan):

@@ -11,10 +11,9 @@ from planner.launch.program import ANYTHING, Flag, Program, Setup, Target, flag_
 from planner.plan import OnePlan
 from planner.schema.model import LatentAttention, MixtureOfExperts, Model
 from planner.stages import chunk_layers
-from planner.training.frameworks import FRAMEWORK_RULES
+from planner.training.frameworks import FRAMEWORK_RULES, OPTIONS
 from planner.training.frameworks.megatron import OPTIMIZERS, offloaded_layers
 from planner.training.job import Job
-from planner.training.rule import Rule
 from planner.training.trade import trade
 
 ITERATIONS = 20
@@ -309,21 +308,6 @@ def notes(model: Model) -> tuple[str, ...]:
     return tuple(said)
 
 
-JOB_RULES = (
-    Rule(
-        "megatron_optimizer",
-        lambda j, p: j.workload.optimizer in OPTIMIZERS,
-        f"Megatron-LM keeps fp32 master weights: --optimizer {', '.join(OPTIMIZERS)}, not {{optimizer}}",
-        "Megatron-LM core/optimizer/optimizer_config.py",
-    ),
-    Rule(
-        "megatron_method",
-        lambda j, p: j.workload.method == "full",
-        "Megatron-LM trains all weights: --method full, not {method}",
-        "Megatron-LM training/arguments.py",
-    ),
-)
-
 EXPRESSES = {
     "offload": ("optimizer", "activations"),
     "loss": tuple(FUSIONS),
@@ -337,7 +321,7 @@ TARGET = Target(
     "megatron",
     "Megatron-LM",
     "megatron-core 0.17.1 to 0.19.2",
-    (*FRAMEWORK_RULES["megatron"], *JOB_RULES),
+    (*FRAMEWORK_RULES["megatron"], *OPTIONS["megatron"]),
     program,
     flag_lines,
     "flags of pretrain_gpt.py, with the environment that decides whether they are accepted",

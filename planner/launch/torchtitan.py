@@ -12,7 +12,7 @@ from typing import Any
 from planner.launch.program import File, Program, Setup, Target, only_file
 from planner.schema.model import Model
 from planner.stages import chunk_layers, layers_per_chunk
-from planner.training.frameworks import FRAMEWORK_RULES
+from planner.training.frameworks import FRAMEWORK_RULES, OPTIONS
 from planner.training.frameworks.torchtitan import SCHEDULES
 from planner.training.rule import Rule
 from planner.training.trade import trade
@@ -228,25 +228,13 @@ JOB_RULES: tuple[Rule, ...] = (
         "torchtitan's attention is scaled_dot_product_attention: --attention flash",
         "torchtitan models/attention.py",
     ),
-    Rule(
-        "torchtitan_optimizer",
-        lambda j, p: j.workload.optimizer in ("adam", "adam-bf16"),
-        "torchtitan's configuration has adam or adam-bf16, not {optimizer}",
-        "torchtitan components/optimizer.py",
-    ),
-    Rule(
-        "torchtitan_method",
-        lambda j, p: j.workload.method == "full",
-        "torchtitan 0.2.2 trains no LoRA adapters",
-        "torchtitan config/job_config.py",
-    ),
 )
 
 TARGET = Target(
     "torchtitan",
     "torchtitan",
     "torchtitan 0.2.2",
-    (*FRAMEWORK_RULES["torchtitan"], *JOB_RULES),
+    (*FRAMEWORK_RULES["torchtitan"], *JOB_RULES, *OPTIONS["torchtitan"]),
     program,
     only_file,
     "train.toml",

@@ -90,8 +90,7 @@ def ask(
     """Look up the names, fill in the defaults and check the counts.
 
     `options` are those of `EXPERTS`, `AWAY` and `SEEING`, and as "4" or "2..8" tp, cp, ep, etp, pp, dp, dp_replicate,
-    v, zero, sp, head, expert_overlap and recompute_layers. `network` and an open `library` go before the node's own and
-    `profiles`.
+    v, zero, sp, head, expert_overlap, recompute_layers. `network` precedes the node's own, `library` `profiles`.
 
     Raises:
         PlannerError: whatever is wrong with the question.
@@ -111,11 +110,16 @@ def ask(
     chosen |= beside | {"loss": loss, "context": cp_comm, "precision": recipe.name} | trained | experts
     workload, defaults = _workload(shape.value, cluster.value, seq, batch, chosen, preset.value.tunes)
     check_schedules(preset.value)
-    job = kept_free(Job(shape.value, cluster.value, workload, preset.value, recipe), margin, strict_fit)
+    job = Job(shape.value, cluster.value, workload, preset.value, recipe, instead=_stand_in(library, preset.value))
+    job = kept_free(job, margin, strict_fit)
     limits = _bounds(ranges, schedule, recompute, modules, dispatcher)
     named = (*shape.assumptions, *cluster.assumptions, *preset.assumptions)
     named += () if framework or not preset.value.tunes else (f"preset {preset.value.name}; --framework names another",)
     return Question(job, limits, (*named, *reckoned, *defaults, *_kernels(job), *_kept_free(job)))
+
+
+def _stand_in(library: Library, preset: Framework) -> Framework | None:
+    return library.framework(preset.instead).value if preset.instead else None
 
 
 def _trainer(method: str, options: dict[str, Any]) -> str:

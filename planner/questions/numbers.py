@@ -9,12 +9,14 @@ from itertools import groupby
 import numpy as np
 
 from planner.cost.runs import at
-from planner.plan import OnePlan, Plan, Truth, rows_of
+from planner.plan import Num, OnePlan, Plan, Truth, rows_of
 from planner.questions.ranked import Ranked
-from planner.search import Candidate
-from planner.training.estimate import Ranks, estimate
+from planner.search import Candidate, Problem
+from planner.training.estimate import Ranks, estimate, step_time
 from planner.training.job import Job
+from planner.training.moments import peak_bytes
 from planner.training.rule import Rule
+from planner.training.rules import legal
 from planner.training.throughput import throughput
 
 UPDATE = {"optimizer", "offload"}
@@ -111,4 +113,25 @@ class Sharing(dict[str, Shared]):
 
     def of(self, job: Job) -> Shared:
         """What it shares with those before it."""
-        return self.setdefault(job.workload.model_dump_json(exclude=UPDATE), Shared(job))
+        same = f"{job.framework.name} {job.workload.model_dump_json(exclude=UPDATE)}"
+        return self.setdefault(same, Shared(job))
+
+
+def usable_memory(job: Job) -> float:
+    """Bytes that a plan may use: what the driver reports, times what the allocator fills of it, less the margin."""
+    usable = job.cluster.accelerator.memory * job.framework.usable
+    return usable * (1.0 - job.margin) if job.margin else usable
+
+
+def asked(job: Job, shared: Shared) -> Problem:
+    """The search problem of a training job: peak memory against capacity, step time as cost."""
+
+    def need(plan: Plan) -> Num:
+        known = shared.of(plan).ranks
+        return peak_bytes(job, known.plan, known.held)
+
+    def cost(plan: Plan) -> Num:
+        known = shared.of(plan).ranks
+        return step_time(job, known.plan, known).total
+
+    return Problem(lambda plan: legal(job, plan, holds=shared.holds), need, usable_memory(job), cost)

@@ -3,39 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
-from typing import Any
 
 from planner.bands import fit_verdict
 from planner.blocks.structure import beyond_attention
 from planner.cost.dispatch import ONE_COPY
 from planner.frozen import frozen
-from planner.plan import Num, OnePlan, Plan
+from planner.plan import OnePlan
 from planner.questions.finalists import finished
-from planner.questions.numbers import Batches, Shared, Sharing, numbered
+from planner.questions.numbers import Batches, Shared, Sharing, asked, numbered
+from planner.questions.numbers import usable_memory as usable_memory
 from planner.questions.pins import fixes_the_size, flags, grown, keeping, larger, lean, loosened, no_legal_plan, pinned
 from planner.questions.ranked import Ranked as Ranked
+from planner.questions.relaxed import relaxed
 from planner.questions.thumbs import Decided, decided
 from planner.schedules import SCHEDULES, offered
 from planner.schema.hardware import Cluster
-from planner.schema.workload import Workload
-from planner.search import Candidate, Outcome, Problem, search, search_each
+from planner.search import Candidate, Problem, search
 from planner.sizing.ladder import joined
-from planner.training.estimate import step_time
 from planner.training.job import Job
-from planner.training.moments import peak_bytes
 from planner.training.policies import usual_dispatcher
-from planner.training.rules import legal
 from planner.training.space import Bounds, plans, searches_context, shards, untried
-
-RELAXATIONS: dict[str, tuple[str, dict[str, str]]] = {
-    "adam-bf16-moments": ("16-bit Adam moments beside fp32 master weights", {"optimizer": "adam-bf16-moments"}),
-    "adam-bf16": ("16-bit gradients and Adam moments, no fp32 master weights", {"optimizer": "adam-bf16"}),
-    "adam-8bit": ("16-bit gradients, 8-bit Adam moments, no fp32 master weights", {"optimizer": "adam-8bit"}),
-    "offload": ("optimizer states in host memory, updated by the CPU", {"offload": "optimizer"}),
-    "lora": ("adapters trained on frozen 16-bit weights", {"method": "lora"}),
-}
-"""What is given up, in this order, when the job does not fit as asked: name -> (sentence, change of the workload)."""
 
 DISAGREEMENT = 0.03
 """Difference between closed form and replay above which a plan is flagged."""
@@ -115,7 +102,7 @@ def recommend(
         NoLegalPlan: the bounds leave no plan that obeys the rules.
     """
     batches, sharing = Batches(lambda: plans(job, bounds)), Sharing()
-    outcome = search(batches, _problem(job, sharing.of(job)), top, tick=tick)
+    outcome = search(batches, asked(job, sharing.of(job)), top, tick=tick)
     if not outcome.legal:
         raise no_legal_plan(job, bounds, outcome)
     first = numbered([(job, (), outcome.best)])
@@ -126,8 +113,8 @@ def recommend(
     if not ranked:
         smallest, wider = smallest_cluster(job, bounds), _loosened(job, bounds)
         if not exact:
-            ranked, dropped, relaxed = _relaxed(job, batches, sharing, top, tick)
-            outcomes += relaxed
+            ranked, dropped, more = relaxed(job, bounds, batches, sharing, top, tick)
+            outcomes += more
     return Recommendation(
         job,
         ranked,
@@ -233,12 +220,6 @@ def _schedule_caveats(job: Job, bounds: Bounds) -> Iterator[str]:
         yield f"{', '.join(lag)}: asynchronous, gradients are of older weights than those that the optimizer updates"
 
 
-def usable_memory(job: Job) -> float:
-    """Bytes that a plan may use: what the driver reports, times what the allocator fills of it, less the margin."""
-    usable = job.cluster.accelerator.memory * job.framework.usable
-    return usable * (1.0 - job.margin) if job.margin else usable
-
-
 def rank(job: Job, candidate: Candidate) -> Ranked:
     """All numbers of one plan."""
     return numbered([(job, (), [candidate])])[0]
@@ -246,54 +227,7 @@ def rank(job: Job, candidate: Candidate) -> Ranked:
 
 def problem(job: Job) -> Problem:
     """The search problem of a training job: peak memory against capacity, step time as cost."""
-    return _problem(job, Shared(job))
-
-
-def _problem(job: Job, shared: Shared) -> Problem:
-    def need(plan: Plan) -> Num:
-        known = shared.of(plan).ranks
-        return peak_bytes(job, known.plan, known.held)
-
-    def cost(plan: Plan) -> Num:
-        known = shared.of(plan).ranks
-        return step_time(job, known.plan, known).total
-
-    return Problem(lambda plan: legal(job, plan, holds=shared.holds), need, usable_memory(job), cost)
-
-
-def relax(job: Job, name: str) -> Job:
-    """The job with one relaxation."""
-    changed: dict[str, Any] = job.workload.model_dump() | RELAXATIONS[name][1]
-    return replace(job, workload=Workload(**changed))
-
-
-def _relaxed(
-    job: Job, batches: Batches, sharing: Sharing, top: int, tick: Callable[[int], None] | None
-) -> tuple[list[Ranked], dict[str, str], list[Outcome]]:
-    """What runs with one relaxation at a time: grouped in the documented order, fastest first in each group."""
-    eased = {name: changed for name in RELAXATIONS if (changed := relax(job, name)).workload != job.workload}
-    asked = [_problem(one, sharing.of(one)) for one in eased.values()]
-    outcomes = search_each(batches, asked, top, tick=tick, misses=False)
-    dropped: dict[str, str] = {}
-    for name, outcome in zip(eased, outcomes, strict=True):
-        if not outcome.legal:
-            dropped[name] = f"breaks the rule {max(outcome.broken, key=lambda rule: outcome.broken[rule])}"
-        elif not outcome.feasible:
-            short = outcome.least - usable_memory(job)
-            dropped[name] = f"short by {short / 2**30:,.1f} GiB at best"
-    places = _share([len(outcome.best) for outcome in outcomes], top)
-    both = zip(eased.items(), outcomes, places, strict=True)
-    return numbered([(of, (name,), found.best[:count]) for (name, of), found, count in both]), dropped, outcomes
-
-
-def _share(sizes: list[int], top: int) -> list[int]:
-    """`top` places given out in turns over groups of these sizes, so that every relaxation is seen."""
-    taken = [0] * len(sizes)
-    while sum(taken) < min(top, sum(sizes)):
-        for i, size in enumerate(sizes):
-            if taken[i] < size and sum(taken) < top:
-                taken[i] += 1
-    return taken
+    return asked(job, Shared(job))
 
 
 def smallest_cluster(job: Job, bounds: Bounds | None = None) -> Larger:

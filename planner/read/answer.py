@@ -67,6 +67,7 @@ class PlanRecord(_Read):
     optimizer: Optimizer
     method: Method
     offload: Offload
+    framework: Word | None = None
 
     @model_validator(mode="after")
     def _means_one_thing(self) -> PlanRecord:
@@ -91,10 +92,11 @@ class PlanRecord(_Read):
             overlap=self.expert_overlap,
         )
 
-    def job(self, asked: Job) -> Job:
-        """The job with what was given up for this plan."""
+    def job(self, asked: Job, library: Library, framework: str | None) -> Job:
+        """The job with what was given up for this plan, for its own preset unless another is asked for."""
         given_up = {"optimizer": self.optimizer, "method": self.method, "offload": self.offload}
-        return replace(asked, workload=asked.workload.model_copy(update=given_up))
+        preset = asked.framework if framework or not self.framework else library.framework(self.framework).value
+        return replace(asked, workload=asked.workload.model_copy(update=given_up), framework=preset)
 
 
 class _Shape(_Read):
@@ -178,7 +180,7 @@ def read_answer(
         ) from None
     job = _job(said.inputs, library, on_network(gpus or said.inputs.cluster.spec, network), framework)
     plans = (said.plan,) if said.plans is None and said.plan is not None else said.plans or ()
-    return Answer(tuple(found.job(job) for found in plans), tuple(found.plan for found in plans))
+    return Answer(tuple(found.job(job, library, framework) for found in plans), tuple(found.plan for found in plans))
 
 
 def read_object(text: str) -> dict[str, Any]:

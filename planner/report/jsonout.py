@@ -11,7 +11,7 @@ from planner.bands import band, fit_verdict, memory_band, memory_range
 from planner.blocks.counts import active_parameters, parameters
 from planner.catalog.clusters import cluster_spec
 from planner.questions.thumbs import THUMBS, Decided
-from planner.questions.train import Ranked, Recommendation
+from planner.questions.train import Ranked, Recommendation, usable_memory
 from planner.report.explain import Line, as_data
 from planner.report.words import largest_part, moment
 from planner.schema.hardware import Cluster
@@ -46,7 +46,7 @@ def recommendation(answer: Recommendation, assumptions: tuple[str, ...]) -> trai
             "seconds": answer.seconds,
             "broken_rules": answer.broken,
         },
-        "plans": [plan(ranked, n, answer.capacity) for n, ranked in enumerate(answer.ranked, start=1)],
+        "plans": [plan(ranked, n, usable_memory(ranked.job)) for n, ranked in enumerate(answer.ranked, start=1)],
         "rule": rule(answer.rule),
         "nearest_misses": [
             {
@@ -128,7 +128,8 @@ def inputs_of(model: Model, cluster: Cluster) -> asked.Machine:
 
 def plan(ranked: Ranked, number: int, capacity: float) -> training.Plan:
     """One plan of a ranking."""
-    return {"rank": number, **layout(ranked, capacity), "relaxations": list(ranked.relaxations)}
+    given_up, preset = list(ranked.relaxations), ranked.job.framework.name
+    return {"rank": number, **layout(ranked, capacity), "relaxations": given_up, "framework": preset}
 
 
 def layout(ranked: Ranked, capacity: float) -> training.Layout:

@@ -9,7 +9,7 @@ from planner.bands import fit_verdict, memory_range
 from planner.blocks.counts import parameters
 from planner.cost.memory import OPTIMIZERS
 from planner.plan import OnePlan
-from planner.questions.train import DISAGREEMENT, Ranked, Recommendation
+from planner.questions.train import DISAGREEMENT, Ranked, Recommendation, usable_memory
 from planner.report.grid import GREEN, RED, YELLOW, Column, paint, prose, tables
 from planner.report.words import (
     CURES,
@@ -162,10 +162,10 @@ def _cells(number: int, ranked: Ranked, answer: Recommendation) -> dict[str, str
         "tokens/s": f"{ranked.tokens_per_second:,.0f}",
         "MFU": f"{ranked.mfu:.1%}",
         "bubble": f"{float(estimate.time.bubble_fraction):.1%}",
-        "fullest rank": memory_words(ranked, answer.capacity),
-        "bar": memory_bar(ranked.need / answer.capacity),
+        "fullest rank": memory_words(ranked, usable_memory(ranked.job)),
+        "bar": memory_bar(ranked.need / usable_memory(ranked.job)),
         "rank": f"rank {float(estimate.rank):.0f}",
-        **({} if answer.fits else {"relaxed": ", ".join(ranked.relaxations)}),
+        **({} if answer.fits else {"relaxed": given_up(answer, ranked)}),
     }
 
 
@@ -216,13 +216,25 @@ def reasons(answer: Recommendation) -> list[str]:
     seen: dict[tuple[str, ...], int] = {}
     for number, ranked in enumerate(answer.ranked, start=1):
         seen.setdefault(ranked.relaxations, number)
-    return lines + [_relaxed(answer.ranked[n - 1], n) for n in seen.values()]
+    return lines + [_relaxed(answer, answer.ranked[n - 1], n) for n in seen.values()]
 
 
-def _relaxed(ranked: Ranked, number: int) -> str:
-    """What was given up from a row on, and whether the preset's framework can be told so."""
-    names = ranked.relaxations
-    told = "" if _writable(ranked) else f"; {ranked.job.framework.name} has no option for it, --framework names others"
+def given_up(answer: Recommendation, ranked: Ranked) -> str:
+    """What a plan gives up, and the preset that stands in where the job's own has no option for it."""
+    names, own = ", ".join(ranked.relaxations), ranked.job.framework is answer.job.framework
+    return names if own else f"{names}, {ranked.job.framework.name}"
+
+
+def _relaxed(answer: Recommendation, ranked: Ranked, number: int) -> str:
+    """What was given up from a row on, and which framework can be told so."""
+    names, preset = ranked.relaxations, answer.job.framework.name
+    told = f"; {preset} has no option for it"
+    if ranked.job.framework is not answer.job.framework:
+        told += f": planned for {ranked.job.framework.name}, which has"
+    elif _writable(ranked):
+        told = ""
+    else:
+        told += ", --framework names others"
     return f"Relaxed {', '.join(names)}: {relaxation(names)} (from #{number}){told}"
 
 
@@ -232,9 +244,9 @@ def safer(answer: Recommendation) -> Iterator[str]:
     if fit_verdict(first.job, first.need, answer.capacity) != "tight":
         return
     for number, one in others:
-        if memory_range(one.job, one.need) and fit_verdict(one.job, one.need, answer.capacity) == "fits":
+        if memory_range(one.job, one.need) and fit_verdict(one.job, one.need, usable_memory(one.job)) == "fits":
             more, room = one.step_time / first.step_time - 1, format_bytes(first.need - one.need)
-            gives = "" if one.relaxations == first.relaxations else f" ({', '.join(one.relaxations)})"
+            gives = "" if one.relaxations == first.relaxations else f" ({given_up(answer, one)})"
             time = f"{abs(more):.1%} {'more' if more > 0 else 'less'} time"
             yield f"Safer   plan {number}{gives} takes {time} and {room} less."
             return

@@ -5,7 +5,8 @@ from __future__ import annotations
 from planner.bands import band, fit_verdict, memory_band, memory_range, tied
 from planner.launch.megatron_layout import layout_string
 from planner.plan import OnePlan
-from planner.questions.train import RELAXATIONS, Loosened, Ranked, Recommendation
+from planner.questions.relaxed import RELAXATIONS
+from planner.questions.train import Loosened, Ranked, Recommendation
 from planner.training.job import Job
 from planner.training.moments import MOMENTS
 from planner.training.space import recompute_words

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from planner.schema.base import Profile, Record, Trust
+from planner.schema.base import Name, Profile, Record, Trust
 from planner.schema.hardware import Generation
 from planner.schema.quantities import Bytes, Factor, PerItem, Seconds, Share, Used
 from planner.schema.workload import ContextKind, FlashKernel
@@ -57,6 +57,7 @@ class Framework(Profile):
 
     Attributes:
         target: what `planner launch` writes for it; absent: no emitter speaks its language.
+        instead: the preset that stands in where a job is relaxed and this one's framework has no option for that.
         counts_head: lays layers over ranks by cost, the LM head counted (nanotron); else the search decides.
         schedules: names of the schedules that it runs, the plainest first; "all" adds every one that trains.
         zero, zero_with_pipeline: what it can run (highest ZeRO stage beside PP > 1).
@@ -139,6 +140,7 @@ class Framework(Profile):
     splits_tower: bool = False
     hybrid_shard: bool = False
     target: TargetName | None = None
+    instead: Name | None = None
     counts_head: bool = False
     attention: AttentionChoice = AttentionChoice.model_construct()
     context: tuple[ContextKind, ...] = ("p2p",)

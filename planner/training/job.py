@@ -26,6 +26,7 @@ class Job:
     Attributes:
         own: the record that `workload.precision` names where it is none of the packaged ones.
         margin: share of the usable memory that is to stay free.
+        instead: the preset that stands in where the job is relaxed and the framework has no option for that.
         recipe: the format of every class of tensor.
 
     Raises:
@@ -40,6 +41,7 @@ class Job:
     framework: Framework
     own: Recipe | None = None
     margin: float = 0.0
+    instead: Framework | None = None
     recipe: Recipe = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

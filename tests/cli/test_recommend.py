@@ -12,7 +12,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from tests.cli.run import Shell
+from tests.cli.run import Shell, run
 
 SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"
 GIB = 2**30
@@ -41,7 +41,7 @@ def test_job_that_does_not_fit(shell: Shell) -> None:
     result = shell("recommend --model llama70b --gpus 8xA100")
     assert result.code == 0
     assert "Does not fit as asked" in result.out and "short by" in result.out and "fits on" in result.out
-    assert "adam-bf16" in result.out and "lora" in result.out
+    assert "not with adam-bf16: short by" in result.out and "lora, hf" in result.out
     exact = shell("recommend --model llama70b --gpus 8xA100 --exact")
     assert exact.code == 1 and "Does not fit as asked" in exact.out and "lora" not in exact.out
 
@@ -77,11 +77,21 @@ def test_json_when_nothing_fits(shell: Shell) -> None:
 
 
 def test_relaxed_plans_say_what_they_relax(shell: Shell) -> None:
-    """Every plan names its relaxation, in the documented order."""
+    """Every plan names its relaxation, in the documented order, and the preset that runs it."""
     plans = shell("recommend -m llama70b -g 8xA100 --json").json["plans"]
-    order = ["adam-bf16", "adam-8bit", "offload", "lora"]
-    seen = [plan["relaxations"][0] for plan in plans]
-    assert seen == sorted(seen, key=order.index) and set(seen) == set(order)
+    seen = [(plan["relaxations"][0], plan["framework"]) for plan in plans]
+    assert list(dict.fromkeys(seen)) == [("offload", "megatron-core"), ("lora", "hf")]
+
+
+def test_every_relaxed_plan_is_launched(shell: Shell) -> None:
+    """By its number as by the answer, for the framework that its numbers are for."""
+    asked = "-m llama70b -g 8xA100"
+    plans = shell(f"recommend {asked} --json")
+    for number, plan in enumerate(plans.json["plans"], start=1):
+        by_number = shell(f"launch {asked} --plan {number} -q")
+        piped = run(["launch", "--plan", str(number), "-q"], plans.out.encode())
+        same = f"--framework {plan['framework']} "
+        assert by_number.code == piped.code == 0 and same in by_number.out and same in piped.out
 
 
 def test_same_question_same_answer(shell: Shell) -> None:
@@ -166,8 +176,8 @@ def test_a_script_without_exact_is_warned(shell: Shell, verb: str) -> None:
 
 
 def test_a_relaxed_plan_that_its_framework_cannot_run_is_no_mistake(shell: Shell) -> None:
-    """Megatron-LM has no 16-bit Adam: nothing is written, exit 1."""
-    result = shell("launch --model llama3-8b -g 8xA100 --zero 0 --tp 1 --pp 1")
+    """Megatron-DeepSpeed has no 16-bit Adam, and no preset stands in: nothing is written, exit 1."""
+    result = shell("launch --model llama3-8b -g 8xA100 --zero 0 --tp 1 --pp 1 -f megatron-deepspeed")
     assert result.code == 1 and result.out == "" and "does not fit as asked" in result.err
 
 

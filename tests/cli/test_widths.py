@@ -153,7 +153,7 @@ def test_colours(terminal: Terminal, shell: Shell, monkeypatch: pytest.MonkeyPat
 
 def test_nor_when_columns_have_left(terminal: Terminal) -> None:
     """Where what tells rows apart would leave, rows become blocks."""
-    out = re.sub(r"\x1b\[[0-9;]*m|\r", "", terminal(60, "recommend -m llama70b -g 8xA100 -q"))
+    out = re.sub(r"\x1b\[[0-9;]*m|\r", "", terminal(60, "recommend -m llama70b -g 8xA100 -f any -q"))
     blocks = re.findall(r"^# \d+((?:.*\n    .*)*)", out, flags=re.M)
     assert len(blocks) == 10 and all(" relaxed " in one for one in blocks)
     told = {re.sub(r" step .*?(?= zero| relaxed)", "", one.replace("\n    ", "  "), flags=re.S) for one in blocks}

@@ -24,3 +24,6 @@ FRAMEWORK_RULES: dict[str, tuple[Rule, ...]] = {
     "transformers": transformers.RULES,
 }
 """By target of the framework's preset; a preset without one is held to the shared rules only."""
+
+OPTIONS: dict[str, tuple[Rule, ...]] = {"megatron": megatron.OPTIONS, "torchtitan": torchtitan.OPTIONS}
+"""What a framework has options for, whatever the plan: a job without them can be planned, not written."""

@@ -137,3 +137,19 @@ RULES: tuple[Rule, ...] = (
         "Megatron-LM core/transformer/transformer_config.py",
     ),
 )
+
+OPTIONS = (
+    Rule(
+        "megatron_optimizer",
+        lambda j, p: j.workload.optimizer in OPTIMIZERS,
+        f"Megatron-LM keeps fp32 master weights: --optimizer {', '.join(OPTIMIZERS)}, not {{optimizer}}",
+        "Megatron-LM core/optimizer/optimizer_config.py",
+    ),
+    Rule(
+        "megatron_method",
+        lambda j, p: j.workload.method == "full",
+        "Megatron-LM trains all weights: --method full, not {method}",
+        "Megatron-LM training/arguments.py",
+    ),
+)
+"""What it has options for, whatever the plan."""

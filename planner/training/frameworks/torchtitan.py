@@ -95,3 +95,19 @@ RULES: tuple[Rule, ...] = (
         "torchtitan distributed/activation_checkpoint.py",
     ),
 )
+
+OPTIONS = (
+    Rule(
+        "torchtitan_optimizer",
+        lambda j, p: j.workload.optimizer in ("adam", "adam-bf16"),
+        "torchtitan's configuration has adam or adam-bf16, not {optimizer}",
+        "torchtitan components/optimizer.py",
+    ),
+    Rule(
+        "torchtitan_method",
+        lambda j, p: j.workload.method == "full",
+        "torchtitan 0.2.2 trains no LoRA adapters",
+        "torchtitan config/job_config.py",
+    ),
+)
+"""What it has options for, whatever the plan."""
