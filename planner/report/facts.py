@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import cache
 from typing import Any, TypeVar, get_args, get_type_hints
 
-from pydantic import BaseModel, WithJsonSchema
+from pydantic import BaseModel
 
 from planner.formula import fact
 from planner.plan import INTEGERS, Plan
@@ -65,9 +65,6 @@ def units(kind: type[BaseModel]) -> dict[str, str]:
 
 def _unit(hint: Any) -> str:
     for part in get_args(hint):
-        if isinstance(part, WithJsonSchema):
-            dimension = str((part.json_schema or {}).get("description", "")).removeprefix("quantity in ")
-            return UNIT.get(dimension, "1")
-        if (inside := _unit(part)) != "1":
-            return inside
+        if (found := UNIT.get(getattr(part, "dimension", "")) or _unit(part)) != "1":
+            return found
     return "1"

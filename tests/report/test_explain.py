@@ -57,6 +57,14 @@ def lines(of: Job, plan: Plan) -> list[Line]:
     return explanation(ranked(of, plan), 1e12)
 
 
+def test_facts_of_profiles_have_their_units() -> None:
+    """A bandwidth reads as one, and says so in JSON."""
+    found = lines(job("llama3.1-8b", "8xA100", seq=4096, batch=32), Plan(dp=8, m=4))
+    units = {name: variable.unit for line in found for name, variable in line.variables.items()}
+    assert (units["bandwidth"], units["efficiency_kernel"]) == ("bytes/s", "s")
+    assert any("bandwidth = 2.04 TB/s" in line.numbers for line in found)
+
+
 def drawn(seed: int, models: tuple[str, ...] = MODELS) -> tuple[Job, Plan]:
     """A random job and a plan for it."""
     pick = random.Random(seed)
