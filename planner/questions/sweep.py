@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from hashlib import sha256
 from inspect import signature
 from itertools import product
@@ -20,7 +20,6 @@ from planner.frozen import frozen
 from planner.questions.ask import AWAY, EXPERTS, SEEING, ask
 from planner.questions.option_names import ours
 from planner.questions.train import Ranked, best, usable_memory
-from planner.training.job import Job
 from planner.training.space import recompute_name
 
 PINS = ("tp", "cp", "ep", "etp", "pp", "dp", "dp_replicate", "v", "zero", "sp", "head", "recompute_layers")
@@ -119,7 +118,7 @@ class Sweep:
             return record | {"status": "refused", "reason": str(error)}
         if found is None:
             return record | {"status": "does not fit", "reason": "no legal plan fits as asked"}
-        return record | {"status": "fits", "reason": ""} | _results(question.job, found)
+        return record | {"status": "fits", "reason": ""} | {name: of(found) for name, of in MEASURES.items()}
 
 
 def read_sweep(text: str, where: str) -> Sweep:
@@ -194,51 +193,34 @@ def _check_names(sweep: Sweep) -> None:
             library.framework(name)
 
 
-def _results(job: Job, found: Ranked) -> dict[str, Any]:
-    p = found.plan
-    return {
-        "accelerator": job.cluster.accelerator.name,
-        "total_gpus": job.cluster.gpus,
-        "nodes": job.cluster.nodes,
-        "sequences_per_step": job.workload.global_batch,
-        "tokens_per_sequence": job.workload.seq,
-        "step_time_s": found.step_time,
-        "step_time_band": band(job, p).width,
-        "tokens_per_second": float(found.tokens_per_second),
-        "mfu": float(found.mfu),
-        "peak_memory_bytes": found.need,
-        "usable_memory_bytes": usable_memory(job),
-        "plan_tp": p.tp,
-        "plan_cp": p.cp,
-        "plan_ep": p.ep,
-        "plan_etp": p.etp,
-        "plan_pp": p.pp,
-        "plan_v": p.v,
-        "plan_dp": p.dp,
-        "plan_micro_batch": p.b,
-        "plan_micro_batches": p.m,
-        "plan_zero": p.zero,
-        "plan_schedule": p.schedule,
-        "plan_recompute": recompute_name(job, p),
-        "plan_dispatcher": p.dispatcher,
-        "plan_expert_overlap": p.overlap,
-    }
+MEASURES: dict[str, Callable[[Ranked], Any]] = {
+    "accelerator": lambda one: one.job.cluster.accelerator.name,
+    "total_gpus": lambda one: one.job.cluster.gpus,
+    "nodes": lambda one: one.job.cluster.nodes,
+    "sequences_per_step": lambda one: one.job.workload.global_batch,
+    "tokens_per_sequence": lambda one: one.job.workload.seq,
+    "step_time_s": lambda one: one.step_time,
+    "step_time_band": lambda one: band(one.job, one.plan).width,
+    "tokens_per_second": lambda one: float(one.tokens_per_second),
+    "mfu": lambda one: float(one.mfu),
+    "peak_memory_bytes": lambda one: one.need,
+    "usable_memory_bytes": lambda one: usable_memory(one.job),
+    "plan_tp": lambda one: one.plan.tp,
+    "plan_cp": lambda one: one.plan.cp,
+    "plan_ep": lambda one: one.plan.ep,
+    "plan_etp": lambda one: one.plan.etp,
+    "plan_pp": lambda one: one.plan.pp,
+    "plan_v": lambda one: one.plan.v,
+    "plan_dp": lambda one: one.plan.dp,
+    "plan_micro_batch": lambda one: one.plan.b,
+    "plan_micro_batches": lambda one: one.plan.m,
+    "plan_zero": lambda one: one.plan.zero,
+    "plan_schedule": lambda one: one.plan.schedule,
+    "plan_recompute": lambda one: recompute_name(one.job, one.plan),
+    "plan_dispatcher": lambda one: one.plan.dispatcher,
+    "plan_expert_overlap": lambda one: one.plan.overlap,
+}
+"""What a record says of a cell's best plan, in order."""
 
-
-RESULTS = (
-    *("status", "reason", "accelerator", "total_gpus", "nodes", "sequences_per_step", "tokens_per_sequence"),
-    *("step_time_s", "step_time_band", "tokens_per_second", "mfu", "peak_memory_bytes", "usable_memory_bytes"),
-    *(
-        "plan_tp",
-        "plan_cp",
-        "plan_ep",
-        "plan_etp",
-        "plan_pp",
-        "plan_v",
-        "plan_dp",
-        "plan_micro_batch",
-        "plan_micro_batches",
-    ),
-    *("plan_zero", "plan_schedule", "plan_recompute", "plan_dispatcher", "plan_expert_overlap"),
-)
+RESULTS = ("status", "reason", *MEASURES)
 """Fields of a record behind the cell's own options, in order."""
