@@ -30,8 +30,9 @@ def show(
     from planner.report.profiles import listing, record, table
 
     library = open_library(profiles)
-    found = listing(kind, library) if name is None else record(kind, library.find(kind, name).value)
+    profile = None if name is None else library.find(kind, name).value
+    found = listing(kind, library) if profile is None else record(kind, profile)
     if as_json:
         sys.stdout.write(json.dumps(found, indent=2) + "\n")
     else:
-        print_lines(table(found) if isinstance(found, dict) else (row["line"] for row in found))
+        print_lines(table(found, profile) if isinstance(found, dict) else (row["line"] for row in found))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cache
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
 from planner.formula import fact
 from planner.plan import INTEGERS, Plan
+from planner.report.profiles import dimensions
 from planner.training.job import Job
 
 R = TypeVar("R", bound=BaseModel)
@@ -52,19 +52,6 @@ def traced_record(record: R, prefix: str, source: str, trust: str) -> R:
             found[name] = traced_record(value, below, source, trust)
         elif isinstance(value, int | float) and not isinstance(value, bool):
             own = "exact" if name.endswith("_bytes") else trust if name in record.model_fields_set else "assumed"
-            found[name] = fact(value, path, units(type(record))[name], source, own)
+            unit = "bytes" if name.endswith("_bytes") else UNIT.get(dimensions(type(record))[name], "1")
+            found[name] = fact(value, path, unit, source, own)
     return record.model_copy(update=found)
-
-
-@cache
-def units(kind: type[BaseModel]) -> dict[str, str]:
-    """Unit of every field of a profile, as its annotation has it."""
-    hints = get_type_hints(kind, include_extras=True)
-    return {name: _unit(hints[name]) if not name.endswith("_bytes") else "bytes" for name in kind.model_fields}
-
-
-def _unit(hint: Any) -> str:
-    for part in get_args(hint):
-        if (found := UNIT.get(getattr(part, "dimension", "")) or _unit(part)) != "1":
-            return found
-    return "1"

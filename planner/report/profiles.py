@@ -2,53 +2,38 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from functools import cache
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
+
+from pydantic import BaseModel
 
 from planner.units import format_bytes, format_count, format_flops, format_rate, format_seconds
 
 if TYPE_CHECKING:
     from planner.catalog.library import Library
 
-_UNITS = {
-    "memory": format_bytes,
-    "host_memory": format_bytes,
-    "reserve": format_bytes,
-    "bandwidth": format_rate,
-    "rate": format_rate,
-    "pair_rate": format_rate,
-    "socket_rate": format_rate,
-    "host_rate": format_rate,
-    "host_bandwidth": format_rate,
-    "network_rate": format_rate,
-    "bf16": format_flops,
-    "fp16": format_flops,
-    "fp8": format_flops,
-    "fp4": format_flops,
-    "parameters": format_count,
-    "parameters_active": format_count,
-    "computed_parameters": format_count,
-    "computed_active_parameters": format_count,
-    "kernel": format_seconds,
-    "latency": format_seconds,
-    "peer_latency": format_seconds,
-    "peer_hop": format_seconds,
-    "host": format_seconds,
-    "host_request": format_seconds,
-    "host_pipeline": format_seconds,
-    "front": format_seconds,
-    "gemm.bf16": "{:g}".format,
-    "gemm.fp8": "{:g}".format,
-    "gemm.fp4": "{:g}".format,
-    "inference.memory": "{:g}".format,
-    "hop_latency": format_seconds,
-    "host_layer": format_seconds,
-    "host_layer_backward": format_seconds,
-    "host_collective": format_seconds,
-    "step": format_seconds,
-    "power": "{:.0f} W".format,
-    "efficiency.memory": "{:g}".format,
+SAYS: dict[str, Callable[[float], str]] = {
+    "byte": format_bytes,
+    "byte/s": format_rate,
+    "flop/s": format_flops,
+    "second": format_seconds,
+    "watt": "{:.0f} W".format,
+    "count": format_count,
 }
-"""By key, or by parent and key where a key means two things."""
+"""By dimension."""
+
+
+@cache
+def dimensions(kind: type[BaseModel]) -> dict[str, str]:
+    """Dimension of every quantity of a profile, as its annotation has it; "" of what is none."""
+    hints = get_type_hints(kind, include_extras=True)
+    return {name: _dimension(hints[name]) for name in kind.model_fields}
+
+
+def _dimension(hint: Any) -> str:
+    inside = (getattr(part, "dimension", "") or _dimension(part) for part in get_args(hint))
+    return next(filter(None, inside), "")
 
 
 def record(kind: str, profile: Any) -> dict[str, Any]:
@@ -62,17 +47,15 @@ def record(kind: str, profile: Any) -> dict[str, Any]:
     return facts
 
 
-def table(facts: dict[str, Any], indent: str = "", parent: str = "") -> list[str]:
-    """Facts as aligned lines, quantities with their units."""
-    width = max(map(len, facts), default=0)
+def table(facts: dict[str, Any], of: Any, indent: str = "") -> list[str]:
+    """Facts of a profile as aligned lines, quantities with their units."""
+    width, known = max(map(len, facts), default=0), dimensions(type(of)) if isinstance(of, BaseModel) else {}
     lines = []
     for key, value in facts.items():
-        if value == {}:
-            continue
+        say = SAYS.get("count" if key.startswith("computed_") else known.get(key, ""))
         if isinstance(value, dict):
-            lines += [f"{indent}{key}", *table(value, indent + "  ", key)]
+            lines += [f"{indent}{key}", *table(value, getattr(of, key), indent + "  ")] if value else []
             continue
-        say = _UNITS.get(f"{parent}.{key}") or _UNITS.get(key)
         shown = say(value) if say else ", ".join(map(str, value)) if isinstance(value, list) else value
         if shown not in ("", ()):
             lines.append(f"{indent}{key:<{width}}  {shown}")

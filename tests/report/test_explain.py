@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from planner.catalog.library import open_library
 from planner.cost.dispatch import DISPATCHERS
 from planner.formula import fact, formula, tracing, written
 from planner.plan import Plan
 from planner.questions.train import Ranked
 from planner.report.explain import Line, explanation
 from planner.report.explain_serving import explanation as of_deployment
+from planner.report.profiles import record, table
 from planner.serving.job import ServeJob, at_batch
 from planner.serving.options import Option, evaluate, full, per_gpu
 from planner.training.estimate import estimate
@@ -63,6 +65,13 @@ def test_facts_of_profiles_have_their_units() -> None:
     units = {name: variable.unit for line in found for name, variable in line.variables.items()}
     assert (units["bandwidth"], units["efficiency_kernel"]) == ("bytes/s", "s")
     assert any("bandwidth = 2.04 TB/s" in line.numbers for line in found)
+
+
+def test_every_quantity_of_a_profile_is_shown_with_its_unit() -> None:
+    """A time that a link loses, and one that a preset has not."""
+    for kind, name, line in (("link", "efa-playbook", "stall 610 ms"), ("framework", "hf", "piped_floor 0 s")):
+        profile = open_library().find(kind, name).value
+        assert line in [" ".join(one.split()) for one in table(record(kind, profile), profile)]
 
 
 def drawn(seed: int, models: tuple[str, ...] = MODELS) -> tuple[Job, Plan]:
