@@ -21,7 +21,7 @@ from planner.report.page_rows import (
     text,
     word,
 )
-from planner.report.page_style import SCRIPT, shell
+from planner.report.page_style import asset, shell
 
 Document = Mapping[str, Any]
 
@@ -66,7 +66,7 @@ def page(document: Document, **extras: Any) -> str:
         section("timeline", "", _timeline(extras)),
     ]
     parts += [section("formulas", "", formulas(kind, extras.get("lines") or ())), section("notes", "", notes(document))]
-    return shell(title, "".join(parts), script=SCRIPT)
+    return shell(title, "".join(parts), script=asset("page.js"))
 
 
 def section(name: str, title: str, inner: str) -> str:

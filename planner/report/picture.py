@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from html import escape
 
 from planner.frozen import frozen
 from planner.questions.placement import Axis, Box, Placement, Stage, placement
@@ -11,6 +10,7 @@ from planner.questions.ranked import Ranked
 from planner.questions.train import usable_memory
 from planner.report.page_style import COLOURS
 from planner.report.panels import ink
+from planner.report.svg import drawing, written
 from planner.report.words import degrees, with_band
 from planner.schema.hardware import Cluster
 from planner.units import GIB, format_bytes, format_rate, format_seconds
@@ -31,17 +31,6 @@ HEAD, BUS, WIDE, ACROSS = 34.0, 20.0, 1180.0, 8
 
 LETTER = 6.6
 """Width of a character in 12 px, at most."""
-
-STYLE = """
-svg.picture{--ink:#1b1f24;--faint:#56606c;--line:#c3c9d1;--page:#fff;--soft:#f1f3f5;--bus:#dbe3ec;
-font-family:system-ui,"DejaVu Sans",Helvetica,Arial,sans-serif;font-size:12px}
-@media (prefers-color-scheme:dark){svg.picture{--ink:#e6e9ed;--faint:#a3adb9;--line:#4a535e;--page:#14171b;
---soft:#22272e;--bus:#2f3b49}}
-svg.picture text{fill:var(--ink)} svg.picture .faint{fill:var(--faint)} svg.picture .page{fill:var(--page)}
-svg.picture .node{fill:var(--soft);stroke:var(--line)} svg.picture .bus{fill:var(--bus)}
-svg.picture .wire{fill:none;stroke:var(--line);stroke-width:2} svg.picture .title{font-size:15px;font-weight:600}
-svg.picture .in{font-size:11px;text-anchor:middle;pointer-events:none}
-"""
 
 
 @frozen
@@ -72,7 +61,7 @@ def picture(ranked: Ranked, number: int = 1, standalone: bool = True) -> str:
     title = f"{job.model.name} on {job.cluster.gpus:,} × {job.cluster.accelerator.name}, plan {number}"
     parts, y = [], PAD
     if standalone:
-        parts += [_text(PAD, y + 14, title, "title"), _text(PAD, y + 32, _plan(ranked), "faint")]
+        parts += [written(PAD, y + 14, title, "title"), written(PAD, y + 32, _plan(ranked), "faint")]
         y += 44
     top = y
     for line in _lines(sheet):
@@ -85,14 +74,7 @@ def picture(ranked: Ranked, number: int = 1, standalone: bool = True) -> str:
     parts += [f'<path class="wire" d="M{PAD} {top:.1f}V{y:.1f}"/>'] if job.cluster.nodes > 1 else []
     bottom = [*_network(sheet, y), *_legend(sheet, ranked, y + (BUS + PAD if job.cluster.nodes > 1 else 0.0))]
     height = y + BUS + 2 * PAD + STRIPE * 1.4 * (len(placed.axes) + 2)
-    head = '<?xml version="1.0" encoding="UTF-8"?>\n' if standalone else ""
-    return (
-        f'{head}<svg xmlns="http://www.w3.org/2000/svg" class="picture" role="img" width="{WIDE:g}" '
-        f'height="{height:.0f}" viewBox="0 0 {WIDE:g} {height:.0f}">\n<title>{escape(title)}</title>\n'
-        f'<style>{STYLE}</style>\n<rect class="page" width="100%" height="100%"/>\n'
-        + "\n".join([*parts, *bottom])
-        + "\n</svg>\n"
-    )
+    return drawing("picture", WIDE, height, title, [*parts, *bottom], standalone)
 
 
 def _plan(ranked: Ranked) -> str:
@@ -120,7 +102,7 @@ def _node(sheet: Sheet, box: Box, x: float, y: float, high: float) -> Iterator[s
     yield f'<rect class="node" x="{x:.1f}" y="{y:.1f}" width="{wide}" height="{high:.1f}" rx="4"/>'
     lines = _words(sheet, box)
     for n, words in enumerate(lines):
-        yield _text(x + PAD, y + 16 + STRIPE * n, words, "faint" if n else "")
+        yield written(x + PAD, y + 16 + STRIPE * n, words, "faint" if n else "")
     top = y + HEAD + STRIPE * (len(lines) - 2) + 4
     for n, rank in enumerate(box.ranks):
         place = x + PAD + n % ACROSS * (CELL + GAP), top + n // ACROSS * sheet.cell
@@ -182,7 +164,7 @@ def _load(axis: Axis) -> str:
 
 def _bar(x: float, y: float, wide: float, said: str) -> Iterator[str]:
     yield f'<rect class="bus" x="{x:.1f}" y="{y:.1f}" width="{wide:.1f}" height="{BUS:g}" rx="3"/>'
-    yield _text(x + 8, y + 14, said)
+    yield written(x + 8, y + 14, said)
 
 
 def _network(sheet: Sheet, y: float) -> Iterator[str]:
@@ -200,7 +182,7 @@ def _legend(sheet: Sheet, ranked: Ranked, y: float) -> Iterator[str]:
     said = (
         "Colours of a row of stripes: one group each (ten colours, then again from the first). Bytes: sent per GPU and "
     )
-    yield _text(PAD, y + 16, said + "step. " + _apart(sheet), "faint")
+    yield written(PAD, y + 16, said + "step. " + _apart(sheet), "faint")
     domain = f"the {sheet.cluster.domain} GPUs that {sheet.cluster.scaleup.name} joins" if sheet.cluster.scaleup else ""
     for n, axis in enumerate(sheet.placed.axes, start=1):
         apart = "neighbours" if axis.stride == 1 else f"{axis.stride:,} ranks apart"
@@ -211,14 +193,9 @@ def _legend(sheet: Sheet, ranked: Ranked, y: float) -> Iterator[str]:
         for shade in range(3):
             colour = COLOURS[(shade + n - 1) % len(COLOURS)]
             yield f'<rect x="{PAD + 9 * shade:.1f}" y="{top - 10:.1f}" width="9" height="12" fill="{colour}"/>'
-        yield _text(PAD + 34, top, f"{axis.name} {axis.size:,}")
-        yield _text(PAD + 96, top, words)
+        yield written(PAD + 34, top, f"{axis.name} {axis.size:,}")
+        yield written(PAD + 96, top, words)
 
 
 def _apart(sheet: Sheet) -> str:
     return "Nodes that hold the same are one box." if sheet.folded else ""
-
-
-def _text(x: float, y: float, said: str, name: str = "") -> str:
-    kind = f' class="{name}"' if name else ""
-    return f'<text x="{x:.5g}" y="{y:.5g}"{kind}>{escape(said)}</text>'

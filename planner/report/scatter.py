@@ -9,7 +9,7 @@ from math import ceil, floor, log10
 from planner.accuracy.measures import GroupRank
 from planner.accuracy.predict import Prediction
 from planner.frozen import frozen
-from planner.report.page_style import shell
+from planner.report.page_style import asset, shell
 from planner.units import format_seconds
 
 SIDE, LEFT, TOP, BAR, GAP = 560.0, 70.0, 56.0, 13.0, 40.0
@@ -26,18 +26,6 @@ COLOURS = (
     "#4d4d4d", "#b2182b", "#1b7837", "#c2a500", "#5e4fa2", "#35978f", "#e7298a", "#666600",
 )  # fmt: skip
 """One per source, told apart with the common colour deficiencies as far as sixteen can be."""
-
-STYLE = """
-svg.accuracy{--ink:#1b1f24;--faint:#5b6470;--line:#d5d9df;--page:#fff;--band:#e9eef5;background:var(--page);
-font:12px system-ui,"DejaVu Sans",Helvetica,Arial,sans-serif}
-@media (prefers-color-scheme:dark){
-svg.accuracy{--ink:#e6e9ed;--faint:#9aa4b0;--line:#3a424c;--page:#14171b;--band:#222a35}}
-svg.accuracy text{fill:var(--ink)} svg.accuracy .faint{fill:var(--faint)}
-svg.accuracy .head{font-size:15px;font-weight:600}
-svg.accuracy .band{fill:var(--band)} svg.accuracy .wide{opacity:.55}
-svg.accuracy .line{stroke:var(--line);fill:none} svg.accuracy .diagonal{stroke:var(--faint);fill:none}
-svg.accuracy circle{opacity:.75} svg.accuracy circle:hover{opacity:1;stroke:var(--ink);stroke-width:2}
-"""
 
 
 @frozen
@@ -73,7 +61,7 @@ def svg(predictions: Sequence[Prediction], groups: Sequence[GroupRank]) -> str:
     head += f'width="{width:.0f}" height="{height:.0f}" role="img">'
     title = f"<title>Predicted against measured: {len(timed):,} runs, {len(groups)} sweeps</title>"
     page = f'<rect width="{width:.0f}" height="{height:.0f}" fill="var(--page)"/>'
-    return "\n".join([head, title, f"<style>{STYLE}</style>", page, *body, "</svg>"]) + "\n"
+    return "\n".join([head, title, f"<style>{asset('accuracy.css')}</style>", page, *body, "</svg>"]) + "\n"
 
 
 def html(predictions: Sequence[Prediction], groups: Sequence[GroupRank]) -> str:

@@ -5,30 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from planner.report.page_style import shell
+from planner.report.page_style import asset, shell
 from planner.report.panels import Clock, Panel, facts, verdict
 from planner.report.timeline_svg import svg
-
-STYLE = """
-.drawing{overflow-x:auto;border:1px solid var(--line)} .drawing svg{display:block;height:auto}
-.zoom{margin:12px 0 6px} .zoom output{display:inline}
-table.numbers th,table.numbers td{text-align:left;padding-right:18px}
-"""
-
-SCRIPT = """
-(function(){
-var svg=document.querySelector("svg.timeline"),said=document.getElementById("zoom"),natural=svg.viewBox.baseVal.width;
-function show(width){svg.style.width=width;
-said.textContent=Math.round(100*svg.getBoundingClientRect().width/natural)+" %";}
-function zoom(factor){var width=svg.getBoundingClientRect().width*factor;
-show(Math.min(Math.max(width,200),natural*8)+"px");}
-document.getElementById("in").onclick=function(){zoom(1.25);};
-document.getElementById("out").onclick=function(){zoom(0.8);};
-document.getElementById("fit").onclick=function(){show("100%");};
-document.getElementById("full").onclick=function(){show(natural+"px");};
-show(natural>svg.parentElement.clientWidth?"100%":natural+"px");
-})();
-"""
 
 MEANING = (
     "Bubble fraction is idle time over all of the time; bubble overhead is idle time over work. Both are summed over "
@@ -51,8 +30,8 @@ def page(panels: Sequence[Panel], clock: Clock) -> str:
         f"<h1>{title}</h1>\n{table(panels, clock)}{best}"
         f'<div class="zoom">{buttons}<output id="zoom"></output></div>\n'
         f'<div class="drawing">\n{svg(panels, clock, standalone=False)}</div>\n<p class="faint">{MEANING}</p>\n',
-        STYLE,
-        SCRIPT,
+        asset("zoom.css"),
+        asset("zoom.js"),
     )
 
 

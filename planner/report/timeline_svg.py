@@ -21,6 +21,7 @@ from planner.report.panels import (
     shade,
     ticks,
 )
+from planner.report.svg import drawing, written
 from planner.simulate import Task
 
 LEFT, RIGHT, PAD = 64, 76, 14
@@ -37,19 +38,6 @@ LETTER = 7.0
 
 NARROWEST, WIDEST = 560.0, 12000.0
 """Limits of the drawing area."""
-
-STYLE = """
-svg.timeline{--ink:#1b1f24;--faint:#6b7280;--line:#d5d9df;--idle:#f1f3f5;--page:#ffffff;--held:#56667a;
-font-family:system-ui,"DejaVu Sans",Helvetica,Arial,sans-serif;font-size:12px}
-@media (prefers-color-scheme:dark){svg.timeline{--ink:#e6e9ed;--faint:#9aa4b0;--line:#3a424c;--idle:#22272e;
---page:#14171b;--held:#9fb0c3}}
-svg.timeline .page{fill:var(--page)} svg.timeline .idle{fill:var(--idle)} svg.timeline text{fill:var(--ink)}
-svg.timeline .title{font-size:15px;font-weight:600} svg.timeline .faint{fill:var(--faint)}
-svg.timeline .grid{stroke:var(--line);stroke-width:1} svg.timeline .held{fill:var(--held);fill-opacity:.55}
-svg.timeline .box{stroke:var(--page);stroke-width:1} svg.timeline .box:hover{stroke:var(--ink);stroke-width:2}
-svg.timeline .in{font-size:11px;text-anchor:middle;pointer-events:none}
-svg.timeline .mid{text-anchor:middle} svg.timeline .end{text-anchor:end}
-"""
 
 
 @frozen
@@ -79,15 +67,8 @@ def svg(panels: Sequence[Panel], clock: Clock, standalone: bool = True) -> str:
         lines, y = _panel(panel, sheet, clock, y, standalone)
         parts += lines
     parts += _legend(panels, y + 8)
-    height = y + 34
-    head = '<?xml version="1.0" encoding="UTF-8"?>\n' if standalone else ""
-    title = escape(", ".join(panel.title for panel in panels))
-    return (
-        f'{head}<svg xmlns="http://www.w3.org/2000/svg" class="timeline" role="img" width="{width:.0f}" '
-        f'height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}">\n<title>Pipeline timeline: {title}</title>\n'
-        f"<style>{STYLE}{_colours(panels)}</style>\n"
-        f'<rect class="page" width="100%" height="100%"/>\n' + "\n".join(parts) + "\n</svg>\n"
-    )
+    title = "Pipeline timeline: " + ", ".join(panel.title for panel in panels)
+    return drawing("timeline", width, y + 34, title, parts, standalone, _colours(panels))
 
 
 def _sheet(panels: Sequence[Panel]) -> Sheet:
@@ -128,22 +109,17 @@ def _panel(panel: Panel, sheet: Sheet, clock: Clock, y: float, details: bool) ->
     """The elements of a panel that starts at `y`, and where it ends."""
     p = panel.timeline.p
     said = [panel.caption, *([_facts(panel, clock)] if details else [])]
-    lines = [_text(PAD, y + 14, panel.title, "title")]
-    lines += [_text(PAD, y + 32 + 17 * i, text, "faint") for i, text in enumerate(said)]
+    lines = [written(PAD, y + 14, panel.title, "title")]
+    lines += [written(PAD, y + 32 + 17 * i, text, "faint") for i, text in enumerate(said)]
     top = y + 26 + 17 * len(said)
     lines += _axis(panel, sheet, clock, top, top + p * ROW)
     for rank, tasks in enumerate(panel.timeline.tasks):
         lines += _rank(panel, rank, tasks, sheet, clock, top + rank * ROW)
     strips = top + p * ROW + 44
     what = "memory" if panel.memory else "activations held, in micro-batches"
-    lines.append(_text(PAD, strips - 7, f"{what}, with the peak of every rank", "faint"))
+    lines.append(written(PAD, strips - 7, f"{what}, with the peak of every rank", "faint"))
     lines += [line for rank in range(p) for line in _strip(panel, rank, sheet, strips + rank * STRIP)]
     return lines, strips + p * STRIP + 18
-
-
-def _text(x: float, y: float, text: str, name: str = "") -> str:
-    kind = f' class="{name}"' if name else ""
-    return f'<text x="{x:.5g}" y="{y:.5g}"{kind}>{escape(text)}</text>'
 
 
 def _axis(panel: Panel, sheet: Sheet, clock: Clock, top: float, bottom: float) -> Iterator[str]:
@@ -153,15 +129,15 @@ def _axis(panel: Panel, sheet: Sheet, clock: Clock, top: float, bottom: float) -
     for time in ticks(span, span * sheet.pixels / widest, whole=clock.slots):
         x = sheet.x(time)
         yield f'<path class="grid" d="M{x:.2f} {top:.1f}V{bottom + 3:.1f}"/>'
-        yield _text(x, bottom + 15, clock.tick(time), "faint mid")
+        yield written(x, bottom + 15, clock.tick(time), "faint mid")
     if clock.slots:
-        yield _text(sheet.x(span) + 12, bottom + 15, "slots", "faint")
+        yield written(sheet.x(span) + 12, bottom + 15, "slots", "faint")
 
 
 def _rank(panel: Panel, rank: int, tasks: Sequence[Task], sheet: Sheet, clock: Clock, y: float) -> Iterator[str]:
     """A rank's name, its idle background and its boxes."""
     width = panel.timeline.makespan * sheet.pixels
-    yield _text(LEFT - 8, y + 15.5, f"rank {rank}", "end")
+    yield written(LEFT - 8, y + 15.5, f"rank {rank}", "end")
     yield f'<rect class="idle" x="{LEFT}" y="{y:.1f}" width="{width:.2f}" height="{BOX}"/>'
     for task, lane, count in lanes(tasks):
         yield from _box(panel, task, sheet, clock, y + lane * BOX / count, BOX / count)
@@ -200,13 +176,13 @@ def _strip(panel: Panel, rank: int, sheet: Sheet, y: float) -> Iterator[str]:
     peak, scale = panel.peaks[rank], (STRIP - 4) / max(sheet.peak, 1e-9)
     begin, end = first_start(timeline), sheet.x(timeline.makespan)
     steps = "".join(f"H{sheet.x(time - begin):.2f}V{base - held * scale:.2f}" for time, held in panel.holds[rank])
-    yield _text(LEFT - 8, base - 3, f"rank {rank}", "end faint")
+    yield written(LEFT - 8, base - 3, f"rank {rank}", "end faint")
     yield (
         f'<path class="held" d="M{LEFT} {base:.2f}{steps}H{end:.2f}V{base:.2f}Z">'
         f"<title>{_most(panel, rank, peak)}</title></path>"
     )
     yield f'<path class="grid" d="M{LEFT} {base:.2f}H{end:.2f}"/>'
-    yield _text(end + 6, base - 3, panel.amount(peak).removesuffix(" micro-batches"), "faint")
+    yield written(end + 6, base - 3, panel.amount(peak).removesuffix(" micro-batches"), "faint")
 
 
 def _most(panel: Panel, rank: int, peak: float) -> str:
@@ -222,7 +198,7 @@ def _legend(panels: Sequence[Panel], y: float) -> Iterator[str]:
         colour = COLOURS[kind]
         yield f'<rect x="{x:.1f}" y="{y:.1f}" width="18" height="14" fill="{colour}"/>'
         yield f'<text x="{x + 9:.1f}" y="{y + 11:.1f}" class="mid" style="fill:{ink(colour)}">{kind}</text>'
-        yield _text(x + 24, y + 11, KINDS[kind])
+        yield written(x + 24, y + 11, KINDS[kind])
         x += 24 + len(KINDS[kind]) * LETTER + 16
     words = "numbers are micro-batches, from 1" + ("; odd chunks in lower case, later chunks lighter" if v > 1 else "")
-    yield _text(x, y + 11, words, "faint")
+    yield written(x, y + 11, words, "faint")
