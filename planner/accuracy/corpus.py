@@ -14,18 +14,7 @@ from functools import cached_property
 from typing import Any
 
 from planner.accuracy.machines import Shelf, find_cluster, find_framework
-from planner.accuracy.mapping import (
-    APART,
-    DOUBTFUL,
-    FAMILIES,
-    FUSED_LOSS,
-    HALF_GRADIENTS,
-    MENDED,
-    NARROW_WEIGHTS,
-    SOURCES,
-    VERSIONS,
-    Facts,
-)
+from planner.accuracy.mapping import SAID, SOURCES, Facts
 from planner.accuracy.plans import find_plans
 from planner.accuracy.rows import Row, Skipped, Unusable, says, usable, whole
 from planner.accuracy.settings import capacity, graphs
@@ -78,7 +67,7 @@ class Case:
     @property
     def main(self) -> bool:
         """Part of the main score: dense, 16 bit, recomputation known, nothing doubtful."""
-        return self.labels.isdisjoint(APART)
+        return self.labels.isdisjoint(SAID["apart"])
 
     @cached_property
     def layout(self) -> tuple[object, ...]:
@@ -148,7 +137,7 @@ def read_corpus(rows: Iterable[Row], library: Library | None = None) -> Corpus:
 
 def family(identity: str) -> str:
     """Source family of an id: "bloom-017" is of "bloom", "mlperf-gpt3-001" of "mlperf-gpt3", "aao-3" of "aa"."""
-    known = next((name for begins, name in FAMILIES if identity.startswith(begins)), None)
+    known = next((name for begins, name in SAID["families"] if identity.startswith(begins)), None)
     return known or identity.rpartition("-")[0] or identity
 
 
@@ -184,22 +173,27 @@ def find_case(shelf: Shelf, row: Row, jobs: dict[tuple[object, ...], Job] | None
 
 def _mended(row: Row) -> Row:
     """The row with the cells that its source has otherwise."""
-    for begins, cells, right in MENDED:
+    for begins, cells, right in SAID["mended"]:
         if re.match(begins, row["id"]) and all(row.get(name, "") == value for name, value in cells.items()):
             row = row | right
     return row
 
 
+def _custom(row: Row, what: str) -> bool:
+    """Whether it is so in all published runs of the row's framework."""
+    return row.get("framework", "").startswith(tuple(SAID[what]))
+
+
 def _half_gradients(row: Row, framework: Framework) -> Framework:
     """The preset with gradients in bf16, where the row or the custom of its framework says so."""
-    half = row.get("framework", "").startswith(HALF_GRADIENTS) or says(row, "notes", ("grad_reduce_in_fp32=false",))
+    half = _custom(row, "half_gradients") or says(row, "notes", ("grad_reduce_in_fp32=false",))
     return framework.model_copy(update={"gradient_bytes": STORED["bf16"]}) if half else framework
 
 
 def _stated(row: Row, framework: Framework) -> tuple[Framework, str]:
     """The preset with what the row knows of the version that ran, and the same as text."""
     found = {name: float(row[name]) for name in STATED if row.get(name)}
-    for begins, words, name, value in VERSIONS:
+    for begins, words, name, value in SAID["versions"]:
         if row.get("framework", "").startswith(begins) and words in row.get("notes", ""):
             found[name] = value
     return framework.model_copy(update=found) if found else framework, str(found)
@@ -239,7 +233,7 @@ def _loss(row: Row) -> str | None:
     """The loss that the framework's name, or the custom of its published runs, brings along."""
     if says(row, "framework", ("liger",)):
         return "linear"
-    return "fused" if row.get("framework", "").startswith(FUSED_LOSS) else None
+    return "fused" if _custom(row, "fused_loss") else None
 
 
 def _offload(row: Row) -> dict[str, Any]:
@@ -277,7 +271,7 @@ def _narrow_weights(row: Row, recipe: str) -> bool:
     """Whether weights are kept in the products' format: what the row says, else the custom of its framework."""
     if packaged_recipe(recipe).primary is None:
         return False
-    custom = row.get("framework", "").startswith(NARROW_WEIGHTS) and recipe != "fp8-blockwise"
+    custom = _custom(row, "narrow_weights") and recipe != "fp8-blockwise"
     return custom or says(row, "notes", ("fp8 parameters", "fp8_param_gather=true", "fp8 all-gather"))
 
 
@@ -310,7 +304,7 @@ def _kinds(row: Row, job: Job) -> Iterable[str]:
     yield from (("lora",) if job.lora else ())
     yield from (("offload",) if job.workload.offload in ("optimizer", "parameters") else ())
     yield from (("derived",) if "derived" in notes else ())
-    yield from (("doubtful",) if says(row, "notes", ("doubtful", "suspect")) or row["id"] in DOUBTFUL else ())
+    yield from (("doubtful",) if says(row, "notes", ("doubtful", "suspect")) or row["id"] in SAID["doubtful"] else ())
     yield from (("assumed-layout",) if "assumed for smaller node counts" in notes else ())
     yield from (("deterministic",) if "deterministic" in notes else ())
     yield from (name for words, name in REMARKS if words in notes)

@@ -6,7 +6,7 @@ import re
 from dataclasses import field
 from typing import Any
 
-from planner.accuracy.mapping import FALLBACK_PRESET, FRAMEWORKS, MACHINES, NETWORKS, NODE_RATES, Machine
+from planner.accuracy.mapping import FALLBACK_PRESET, MACHINES, SAID, Machine
 from planner.accuracy.rows import Row, Unusable, whole
 from planner.catalog.library import Library
 from planner.errors import AmbiguousName
@@ -44,7 +44,9 @@ class Shelf:
 def find_framework(shelf: Shelf, row: Row) -> tuple[Framework, tuple[str, ...]]:
     """The preset that stands for the row's framework, and a label when it is a stand-in for one of its own."""
     text, notes = row.get("framework", ""), f"{row.get('notes', '')} {row.get('source', '')}"
-    lines = (presets for begins, contains, presets in FRAMEWORKS if text.startswith(begins) and contains in notes)
+    lines = (
+        presets for begins, contains, presets in SAID["frameworks"] if text.startswith(begins) and contains in notes
+    )
     presets = next(lines, (text.lower().replace(" ", "-") or "unnamed", FALLBACK_PRESET))
     preset: Framework = shelf.first("framework", (*presets, FALLBACK_PRESET))
     return preset, () if preset.name == presets[0] else (f"preset:{presets[0]}",)
@@ -104,7 +106,7 @@ def _network(shelf: Shelf, row: Row, plain: Node, per_node: int) -> Link | None:
     row lacks are those of the GPU's plain node.
     """
     text = row.get("interconnect", "")
-    names = next((links for word, links in NETWORKS if word in text), None)
+    names = next((links for word, links in SAID["networks"] if word in text), None)
     link: Link | None = shelf.first("link", names) if names else None
     if link is None:
         link = shelf.find("link", plain.network) if isinstance(plain.network, str) else plain.network
@@ -137,4 +139,4 @@ def node_rate(text: str, per_node: int) -> float | None:
     )
     if product:
         return float(product[1]) * float(product[2]) * 1.25e8
-    return next((rate for words, rate in NODE_RATES if words in text), None)
+    return next((rate for words, rate in SAID["node_rates"] if words in text), None)

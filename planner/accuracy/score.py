@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from planner.accuracy.mapping import APART
+from planner.accuracy.mapping import SAID
 from planner.accuracy.measures import Confusion, Errors, GroupRank, errors, mean_errors, rank_group, split
 from planner.accuracy.predict import Prediction
 from planner.frozen import frozen
@@ -85,7 +85,7 @@ def main(predictions: Iterable[Prediction]) -> list[Prediction]:
 
 def apart(predictions: Sequence[Prediction]) -> dict[str, Score]:
     """A score for each kind that the main score leaves out; a run may be of several kinds."""
-    kinds = ((label, [p for p in predictions if label in p.case.labels]) for label in APART)
+    kinds = ((label, [p for p in predictions if label in p.case.labels]) for label in SAID["apart"])
     return {label: score(of_kind) for label, of_kind in kinds if of_kind}
 
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
-import yaml
-
 from planner.accuracy.machines import Shelf, find_cluster
+from planner.accuracy.mapping import said
 from planner.accuracy.rows import Row, Skipped, Unusable, number, read_csv, whole
 from planner.catalog.library import open_library
 from planner.frozen import frozen
@@ -25,7 +23,7 @@ from planner.serving.memory import most_running
 
 Kind = Literal["tpot", "ttft", "isolated ttft", "offline", "static", "latency"]
 
-SAID: dict[str, Any] = yaml.safe_load((files("planner.accuracy") / "serving_rows.yaml").read_text(encoding="utf-8"))
+SAID = said("serving_rows.yaml")
 """What rows leave unsaid and their sources make plain, with the reasons."""
 
 COLUMNS = (

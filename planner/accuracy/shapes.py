@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from planner.accuracy.machines import Shelf
-from planner.accuracy.mapping import DEFAULT_SHAPES, Facts
+from planner.accuracy.mapping import SAID, Facts
 from planner.accuracy.rows import Row, Unusable, usable, whole
 from planner.schema.model import Model
 
@@ -88,7 +88,7 @@ def _fields(row: Row, known: Model | None, facts: Facts) -> tuple[dict[str, Any]
         raise Unusable(f"no {', '.join(missing)}")
     sizes = {name: getattr(known, name) if value is None else value for name, value in own.items()}
     kv_heads = whole(row, "n_kv_heads") or (known.kv_heads if known else sizes["heads"])
-    base = DEFAULT_SHAPES.get(row.get("gated_mlp", ""), DEFAULT_SHAPES[""])
+    base = SAID["shapes"]["yes" if row.get("gated_mlp") == "yes" else "no"]
     if known is not None:
         base = {name: getattr(known, name) for name in base}
     if known is None and not whole(row, "head_dim") and sizes["hidden"] % sizes["heads"]:
