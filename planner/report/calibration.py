@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from planner import __version__
-from planner.accuracy.calibrate import Calibration, Fitted, Run
+from planner.accuracy.calibrate import Calibration, Run
 from planner.report.grid import Column, prose, tables
 from planner.units import format_bytes, format_seconds
 
@@ -18,7 +18,6 @@ SHOWN = 60
 """Runs listed one by one."""
 
 WORDS = {"step": "step time", "memory": "peak memory"}
-
 
 COLUMNS = (
     Column("run", right=False),
@@ -37,7 +36,10 @@ def text(result: Calibration, written: list[Path], following: str, width: int | 
         if (errors := result.errors(kind)) is not None:
             yield f"median error of {words}: {errors[0]:.1%} before, {errors[1]:.1%} after"
     yield from ("", "Constants, as factors on the packaged ones")
-    yield from (_constant(one) for one in result.fitted if one.determined)
+    for one in result.fitted:
+        if one.determined:
+            moved = f"× {one.factor:.3f} ± {one.deviation:.1%}"
+            yield f"  {one.constant.name:<12} {moved}   {one.constant.words}"
     if result.reserve is not None:
         sign = "+" if result.reserve >= 0 else "-"
         yield f"  {'reserve':<12} {sign} {format_bytes(abs(result.reserve)):<15} memory beside the analytic sum"
@@ -53,10 +55,6 @@ def _run(run: Run) -> list[str]:
         f"{shown(value)} ({error:+.1%})" for value, error in zip((run.before, run.after), run.errors, strict=True)
     )
     return [run.id, f"{WORDS[run.kind]:<11}", f"{shown(run.measured):>10}", f"{before:>18}", f"{after:>18}"]
-
-
-def _constant(one: Fitted) -> str:
-    return f"  {one.constant.name:<12} × {one.factor:.3f} ± {one.deviation:.1%}   {one.constant.words}"
 
 
 def document(result: Calibration, written: list[Path], framework: str, gpus: str) -> form.Calibration:
@@ -89,13 +87,6 @@ def _medians(errors: tuple[float, float] | None) -> form.Medians | None:
 
 
 def _run_data(run: Run) -> form.StepRun | form.MemoryRun:
-    values = run.measured, run.before, run.after
-    return _step_data(run.id, *values) if run.kind == "step" else _memory_data(run.id, *values)
-
-
-def _step_data(name: str, measured: float, before: float, after: float) -> form.StepRun:
-    return {"id": name, "kind": "step", "measured_s": measured, "before_s": before, "after_s": after}
-
-
-def _memory_data(name: str, measured: float, before: float, after: float) -> form.MemoryRun:
-    return {"id": name, "kind": "memory", "measured_bytes": measured, "before_bytes": before, "after_bytes": after}
+    unit = "s" if run.kind == "step" else "bytes"
+    values = {f"{name}_{unit}": getattr(run, name) for name in ("measured", "before", "after")}
+    return cast("form.StepRun | form.MemoryRun", {"id": run.id, "kind": run.kind, **values})

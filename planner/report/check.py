@@ -35,7 +35,8 @@ MOST_SUSPECTS = 4
 def text(name: str, verdict: Verdict) -> list[str]:
     """The verdict in lines of "what  finding"."""
     setup = verdict.setup
-    rows = [("script", _script(name, verdict)), ("job", trained(setup.job)), ("plan", _plan(setup))]
+    plan = f"{degrees(setup.plan)} m={setup.plan.m}, recompute {recompute_words(setup.job, setup.plan)}"
+    rows = [("script", _script(name, verdict)), ("job", trained(setup.job)), ("plan", plan)]
     rows += _legal(verdict) + _numbers(verdict) + _not_modelled(verdict) + _measured(verdict)
     rows += _changes(verdict) + _best(verdict) + _ignored(verdict)
     return [f"{what:<9} {said}" if said else "" for what, said in rows]
@@ -54,10 +55,6 @@ def _script(name: str, verdict: Verdict) -> str:
         f"{name}: {title_of(verdict)}, {model}, {job.cluster.gpus:,} × "
         f"{job.cluster.accelerator.name}, {job.workload.global_batch:,} sequences of {job.workload.seq:,} tokens"
     )
-
-
-def _plan(setup: Setup) -> str:
-    return f"{degrees(setup.plan)} m={setup.plan.m}, recompute {recompute_words(setup.job, setup.plan)}"
 
 
 def _legal(verdict: Verdict) -> list[tuple[str, str]]:
@@ -103,12 +100,9 @@ def _limited(verdict: Verdict, what: str) -> str:
 def _not_modelled(verdict: Verdict) -> list[tuple[str, str]]:
     """Every option that the estimate leaves out, with what it touches; the first LONGEST_LIST with the reason."""
     found = verdict.reading.not_modelled
-    rows = [
-        ("", f"  {where(one.line)}{one.said} ({', '.join(one.touches)}): {one.why}") for one in found[:LONGEST_LIST]
-    ]
-    rest = ", ".join(one.said for one in found[LONGEST_LIST:])
-    rows += [("", f"  and {rest}")] if rest else []
-    return [("but", "the numbers do not account for"), *rows] if found else []
+    said = [f"{where(one.line)}{one.said} ({', '.join(one.touches)}): {one.why}" for one in found[:LONGEST_LIST]]
+    said += ["and " + ", ".join(one.said for one in found[LONGEST_LIST:])] if found[LONGEST_LIST:] else []
+    return [("but", "the numbers do not account for"), *(("", f"  {line}") for line in said)] if found else []
 
 
 def _measured(verdict: Verdict) -> list[tuple[str, str]]:
@@ -146,33 +140,25 @@ def _causes(verdict: Verdict, found: Measured) -> list[tuple[str, str]]:
 
 
 def _changes(verdict: Verdict) -> list[tuple[str, str]]:
-    if not verdict.changes and verdict.measured is not None and verdict.measured.ran_out:
-        return [("change", "no plan of this job takes clearly less")]
     if not verdict.changes:
-        runs = verdict.legal and verdict.fits
+        ran_out, runs = verdict.measured is not None and verdict.measured.ran_out, verdict.legal and verdict.fits
         said = "none makes it 10 % faster" if runs else "no plan of this job fits this cluster"
-        return [("change", said)]
+        return [("change", "no plan of this job takes clearly less" if ran_out else said)]
     rows = []
     for change in verdict.changes:
-        one = change.ranked
         if change.count == 0:
             return [("change", "nothing in the plan: it runs once the lines above are right")]
-        rows.append(
-            (
-                "change",
-                f"{difference(verdict.setup.plan, one.plan, verdict.setup, one)}: step {format_seconds(one.step_time)}"
-                f"{_faster(verdict, one)}, {format_bytes(one.need)}",
-            )
-        )
+        differs = difference(verdict.setup.plan, change.ranked.plan, verdict.setup, change.ranked)
+        rows.append(("change", f"{differs}: {_costs(verdict, change.ranked)}"))
         rows += [("", f"  {line}") for line in edits(verdict, change)]
     return rows
 
 
-def _faster(verdict: Verdict, one: Ranked) -> str:
-    if verdict.ranked is None:
-        return ""
-    change = one.step_time / verdict.ranked.step_time - 1.0
-    return f" ({change:+.0%})" if abs(change) >= 0.005 else " (as fast)"
+def _costs(verdict: Verdict, one: Ranked) -> str:
+    """Time of a plan, also against the plan as written, and its memory."""
+    change = one.step_time / verdict.ranked.step_time - 1.0 if verdict.ranked else None
+    faster = "" if change is None else f" ({change:+.0%})" if abs(change) >= 0.005 else " (as fast)"
+    return f"step {format_seconds(one.step_time)}{faster}, {format_bytes(one.need)}"
 
 
 def difference(before: OnePlan, after: OnePlan, setup: Setup, ranked: Ranked) -> str:
@@ -253,13 +239,10 @@ def _flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _best(verdict: Verdict) -> list[tuple[str, str]]:
-    best = verdict.best
-    if best is None:
+    if (best := verdict.best) is None:
         return []
     plan = f"{degrees(best.plan)}, recompute {recompute_words(best.job, best.plan)}"
-    return [
-        ("best", f"{plan}: step {format_seconds(best.step_time)}{_faster(verdict, best)}, {format_bytes(best.need)}")
-    ]
+    return [("best", f"{plan}: {_costs(verdict, best)}")]
 
 
 def _ignored(verdict: Verdict) -> list[tuple[str, str]]:
@@ -287,24 +270,14 @@ def document(verdict: Verdict, name: str, assumptions: tuple[str, ...]) -> check
             {"rule": p.rule, "message": p.message, "line": p.line or None, "source": p.source} for p in verdict.problems
         ],
         "not_modelled": [
-            {
-                "option": one.option,
-                "value": one.value,
-                "line": one.line or None,
-                "touches": list(one.touches),
-                "why": one.why,
-            }
-            for one in verdict.reading.not_modelled
+            {"option": o.option, "value": o.value, "line": o.line or None, "touches": list(o.touches), "why": o.why}
+            for o in verdict.reading.not_modelled
         ],
         "plan": plan_data(verdict.ranked, 1, capacity) if verdict.ranked else None,
         "measured": _measured_data(verdict),
         "changes": [
-            {
-                "settings": change.count,
-                "edits": edits(verdict, change),
-                "plan": plan_data(change.ranked, n, capacity),
-            }
-            for n, change in enumerate(verdict.changes, 1)
+            {"settings": one.count, "edits": edits(verdict, one), "plan": plan_data(one.ranked, n, capacity)}
+            for n, one in enumerate(verdict.changes, 1)
         ],
         "best": plan_data(verdict.best, 1, capacity) if verdict.best else None,
         "ignored": [{"line": line or None, "why": why} for line, why in verdict.reading.ignored],

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from planner.bands import band
 from planner.questions.size import SizeAnswer
-from planner.questions.train import usable_memory
+from planner.questions.train import Ranked, usable_memory
 from planner.report.grid import Column, prose, tables
 from planner.report.sizing_words import (
     binding_words,
@@ -22,7 +22,7 @@ from planner.report.sizing_words import (
     time_with_band,
     usd,
 )
-from planner.report.table import training
+from planner.report.table import problem, training
 from planner.report.words import CURES, band_words, largest_part, miss
 from planner.sizing.point import Point
 from planner.units import format_count, format_seconds
@@ -32,7 +32,8 @@ FRONT = 8
 
 OWN = {"--tokens", "--deadline", "--budget", "--price", "--objective", "--max-gpus", "--failures", "--checkpoint"}
 OWN |= {"--restart", "--repair", "--gpu", "--gpus", "-g", "--fields", "--html"}
-"""Options of `size` that other commands do not take."""
+FLAGS = ("--json", "--quiet", "-q", "--serve")
+"""Options of `size` that other commands do not take, with a value behind them and without; or need not take."""
 
 
 def sizes(answer: SizeAnswer, arguments: Sequence[str], width: int | None) -> Iterator[str]:
@@ -43,7 +44,8 @@ def sizes(answer: SizeAnswer, arguments: Sequence[str], width: int | None) -> It
         return
     yield from (*table(answer, width), "")
     yield from prose(reasons(answer, answer.answer), width, 9)
-    for word, command in zip(("Next", ""), next_commands(answer.answer, problem(arguments)), strict=False):
+    following = next_commands(answer.answer, shlex.join(problem(arguments, OWN, FLAGS)))
+    for word, command in zip(("Next", ""), following, strict=False):
         yield f"{word:<9}{command}"
 
 
@@ -69,10 +71,6 @@ def header(answer: SizeAnswer) -> list[str]:
     ]
 
 
-def _named(answer: SizeAnswer) -> list[tuple[str, Point]]:
-    return [(name, p) for name, p in answer.best.items() if p is not None]
-
-
 COLUMNS = (
     Column("", right=False),
     Column("GPUs"),
@@ -89,7 +87,7 @@ COLUMNS = (
 
 def table(answer: SizeAnswer, width: int | None = None) -> list[str]:
     """One size per row: those that answer, the best on each GPU, the front."""
-    groups = [_named(answer)]
+    groups = [[(name, p) for name, p in answer.best.items() if p is not None]]
     if len(answer.question.kinds) > 1:
         groups.append([(f"on {p.kind.name}", p) for p in answer.each])
     if len(answer.front) > 1:
@@ -144,10 +142,7 @@ def reasons(answer: SizeAnswer, head: Point) -> list[str]:
     return lines + [f"Not      {_too_small(m)}" for m in answer.misses]
 
 
-def _too_small(near: object) -> str:
-    from planner.questions.train import Ranked
-
-    assert isinstance(near, Ranked)
+def _too_small(near: Ranked) -> str:
     return f"{near.job.cluster.accelerator.name}: {miss(near, usable_memory(near.job))}."
 
 
@@ -158,26 +153,10 @@ def nothing(answer: SizeAnswer) -> list[str]:
         lines += [f"  nearest  {_too_small(m)}" for m in answer.misses]
         lines += [f"  cure     {CURES[largest_part(m)]}" for m in answer.misses[:1]]
         return [*lines, f"  more     --max-gpus allows more than {answer.question.most:,}"]
-    lines = ["Nothing keeps these limits."]
-    lines += [f"  {said}" for said in nearest_words(answer)]
-    if answer.question.money:
-        quick = answer.nearest.quickest or answer.nearest.cheapest
-        if quick is not None and quick.bill is not None:
-            lines.append(f"  price    {price_words(quick.bill)}")
+    lines = ["Nothing keeps these limits.", *(f"  {said}" for said in nearest_words(answer))]
     head = answer.nearest.quickest or answer.nearest.cheapest
+    if head is not None and head.bill is not None and answer.question.money:
+        lines.append(f"  price    {price_words(head.bill)}")
     if head is not None:
         lines.append(f"  band     {band(head.ranked.job, head.ranked.plan).reason}")
     return lines
-
-
-def problem(arguments: Sequence[str]) -> str:
-    """What of a command line describes the job: the options that `recommend` takes too."""
-    kept, words = [], iter(arguments[1:])
-    for word in words:
-        name = word.partition("=")[0]
-        if name in OWN:
-            if "=" not in word:
-                next(words, None)
-        elif word not in ("--json", "--quiet", "-q", "--serve"):
-            kept.append(word)
-    return shlex.join(kept)

@@ -9,8 +9,8 @@ from planner.bands import band
 from planner.catalog.clusters import cluster_spec
 from planner.launch.targets import writes
 from planner.questions.size import SizeAnswer
+from planner.questions.train import usable_memory
 from planner.report.words import degrees, largest_part
-from planner.schema.hardware import Node
 from planner.sizing.answers import WORTH, Rung
 from planner.sizing.binding import Binding
 from planner.sizing.money import Bill, instances
@@ -60,21 +60,16 @@ def price_words(paid: Bill) -> str:
     """Whose price it is, of what, where and when."""
     if paid.node is None or paid.node.price is None:
         return f"{usd(paid.usd_per_hour)} per hour, at the price given"
-    return f"{usd(paid.usd_per_hour)} per hour: {paid.instances:,} × {node_price(paid.node)}"
-
-
-def node_price(node: Node) -> str:
-    """ "p5.48xlarge at 55.04 $/h (aws, us-east-1, on demand; SkyPilot catalog v8)"."""
-    price = node.price
-    assert price is not None
+    node, price = paid.node, paid.node.price
     where = f"{node.provider}, {price.region}, on demand; {price.date}"
-    return f"{node.name} at {price.usd_per_hour:,.2f} $/h ({where})"
+    each = f"{paid.instances:,} × {node.name} at {price.usd_per_hour:,.2f} $/h ({where})"
+    return f"{usd(paid.usd_per_hour)} per hour: {each}"
 
 
 def binding_words(found: Binding, answer: SizeAnswer) -> str:
     """Why no smaller size will do."""
     if found.miss is not None:
-        over = found.miss.need - answer_capacity(found)
+        over = found.miss.need - usable_memory(found.miss.job)
         what = f"{largest_part(found.miss)} takes most" if over > 0 else "no plan fits"
         verb = "GPU is" if found.gpus == 1 else "GPUs are"
         return f"{found.gpus:,} {verb} short by {format_bytes(over)}: {what}"
@@ -85,14 +80,6 @@ def binding_words(found: Binding, answer: SizeAnswer) -> str:
     if found.what == "rules":
         return f"no plan for {found.gpus:,} GPUs obeys the rules"
     return "nothing smaller was asked for" if found.gpus == 0 else f"{found.gpus:,} GPUs would do as well"
-
-
-def answer_capacity(found: Binding) -> float:
-    """Bytes that a plan may use where the miss was found."""
-    from planner.questions.train import usable_memory
-
-    assert found.miss is not None
-    return usable_memory(found.miss.job)
 
 
 def nearest_words(answer: SizeAnswer) -> list[str]:

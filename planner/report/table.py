@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from planner.bands import fit_verdict, memory_range
 from planner.blocks.counts import parameters
@@ -291,12 +291,12 @@ OWN = ("--top", "--html", "--tokens")
 """Options of `recommend` that are no part of the problem."""
 
 
-def problem(arguments: Sequence[str]) -> list[str]:
-    """What of a command line describes the problem: not the command, nor how much of the answer to show and how."""
+def problem(arguments: Sequence[str], own: Collection[str] = OWN, flags: Collection[str] = ("--json",)) -> list[str]:
+    """What of a command line describes the problem: not the command, nor its `own` options, nor how it answers."""
     kept, words = [], iter(arguments[1:])
     for word in words:
-        if word in OWN:
+        if word in own:
             next(words, None)
-        elif word != "--json" and word.partition("=")[0] not in OWN:
+        elif word not in flags and word.partition("=")[0] not in own:
             kept.append(word)
     return kept

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from planner import __version__
 from planner.report.panels import Figure, Panel, numbers
@@ -17,33 +17,14 @@ def timelines(figure: Figure) -> form.Timelines:
         "schema": "planner.timeline/1",
         "planner_version": __version__,
         "inputs": figure.inputs,
-        "timelines": [(_in_slots if figure.slots else _in_seconds)(panel) for panel in figure.panels],
+        "timelines": [_timeline(panel, "slots" if figure.slots else "s") for panel in figure.panels],
     }
 
 
-def _in_slots(panel: Panel) -> form.InSlots:
-    n = numbers(panel.timeline)
-    return {
-        **_timeline(panel),
-        "makespan_slots": n.makespan,
-        "longest_stage_slots": n.longest_stage,
-        "idle_per_rank_slots": list(n.idle),
-    }
-
-
-def _in_seconds(panel: Panel) -> form.InSeconds:
-    n = numbers(panel.timeline)
-    return {
-        **_timeline(panel),
-        "makespan_s": n.makespan,
-        "longest_stage_s": n.longest_stage,
-        "idle_per_rank_s": list(n.idle),
-    }
-
-
-def _timeline(panel: Panel) -> form.Timeline:
+def _timeline(panel: Panel, unit: str) -> form.InSlots | form.InSeconds:
     timeline, n = panel.timeline, numbers(panel.timeline)
-    return {
+    times = {"makespan": n.makespan, "longest_stage": n.longest_stage, "idle_per_rank": list(n.idle)}
+    found = {
         "schedule": timeline.schedule,
         "title": panel.title,
         "pp": timeline.p,
@@ -56,3 +37,4 @@ def _timeline(panel: Panel) -> form.Timeline:
         "peak_memory_per_rank_bytes": list(panel.peaks) if panel.memory else None,
         "usable_memory_bytes": panel.limit or None,
     }
+    return cast("form.InSlots | form.InSeconds", found | {f"{name}_{unit}": value for name, value in times.items()})

@@ -107,9 +107,7 @@ def rows(cases: Sequence[Case], skipped: Sequence[Skipped]) -> form.Rows:
 
 
 def _errors(found: Errors | None) -> form.Errors:
-    if found is None:
-        return {"n": 0, "median": None, "p90": None, "bias": None}
-    return {"n": found.n, "median": found.median, "p90": found.p90, "bias": found.bias}
+    return cast("form.Errors", asdict(found)) if found else {"n": 0, "median": None, "p90": None, "bias": None}
 
 
 def _ranking(found: Ranking | None) -> form.Ranking:
@@ -119,15 +117,8 @@ def _ranking(found: Ranking | None) -> form.Ranking:
 
 
 def _fit(found: Confusion) -> form.Fit:
-    return {
-        "recall": found.recall,
-        "precision": found.precision,
-        "balanced_accuracy": found.balanced_accuracy,
-        "fits_fits": found.fits_fits,
-        "fits_oom": found.fits_oom,
-        "oom_oom": found.oom_oom,
-        "oom_fits": found.oom_fits,
-    }
+    shares = {name: getattr(found, name) for name in ("recall", "precision", "balanced_accuracy")}
+    return cast("form.Fit", shares | asdict(found))
 
 
 PLAN_COLUMNS = (
@@ -240,16 +231,13 @@ def cells(line: Line) -> list[str]:
     text.append("" if step is None else f"{step.bias:+.1%}")
     text += _spread(None if memory is None else memory.relative)
     text.append("" if memory is None or isnan(memory.gib) else f"{memory.gib:+.1f}")
-    text += ["", "", ""] if ranking is None else [str(ranking.groups), f"{ranking.mean_regret:.1%}", _rho(ranking)]
+    rho = "" if ranking is None or ranking.spearman is None else f"{ranking.spearman:.2f}"
+    text += ["", "", ""] if ranking is None else [str(ranking.groups), f"{ranking.mean_regret:.1%}", rho]
     return [*text, _of(fit.fits_fits, fit.fits_oom), _of(fit.oom_oom, fit.oom_fits)]
 
 
 def _spread(found: Errors | None) -> list[str]:
     return ["", "", ""] if found is None else [f"{found.n:,}", f"{found.median:.1%}", f"{found.p90:.1%}"]
-
-
-def _rho(found: Ranking) -> str:
-    return "" if found.spearman is None else f"{found.spearman:.2f}"
 
 
 def _of(right: int, wrong: int) -> str:
