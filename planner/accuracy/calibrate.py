@@ -199,7 +199,9 @@ def calibrate(cases: Sequence[Case]) -> Calibration:
     shift = fit_reserve(weighed) if weighed else None
 
     def changed(job: Job) -> Job:
-        return with_reserve(with_factors(job, factors), shift or 0.0)
+        job = with_factors(job, factors)
+        reserve = max(job.framework.reserve + (shift or 0.0), 0.0)
+        return replace(job, framework=job.framework.model_copy(update={"reserve": reserve}))
 
     reference = max((case.job for case in cases), key=lambda job: job.cluster.nodes)
     return Calibration(changed(reference), fitted, _runs(timed, weighed, changed, shift or 0.0), shift)
@@ -211,12 +213,6 @@ def with_factors(job: Job, factors: dict[str, float]) -> Job:
         factor = factors.get(constant.name, 1.0)
         job = constant.change(job, factor) if factor != 1.0 else job
     return job
-
-
-def with_reserve(job: Job, shift: float) -> Job:
-    """The job with so many bytes more in the preset's reserve, never less than none."""
-    reserve = max(job.framework.reserve + shift, 0.0)
-    return replace(job, framework=job.framework.model_copy(update={"reserve": reserve}))
 
 
 def check_one_machine(cases: Sequence[Case]) -> None:
@@ -281,14 +277,11 @@ def residuals(cases: Sequence[Case], constants: Sequence[Constant], noise: float
 
     def r(x: Floats) -> Floats:
         factors = {constant.name: float(np.exp(value)) for constant, value in zip(constants, x, strict=True)}
-        times = [_times(with_factors(job, factors), plans) for job, plans, _ in batches]
+        totals = ((step_time(with_factors(job, factors), plans).total, len(plans)) for job, plans, _ in batches)
+        times = [np.broadcast_to(total, count) for total, count in totals]
         return np.asarray((np.log(np.concatenate(times)) - measured) / noise, dtype=np.float64)
 
     return r
-
-
-def _times(job: Job, plans: Plan) -> Floats:
-    return np.asarray(np.broadcast_to(step_time(job, plans).total, (len(plans),)), dtype=np.float64)
 
 
 def _batches(cases: Sequence[Case]) -> list[tuple[Job, Plan, Floats]]:

@@ -163,7 +163,7 @@ def find_case(shelf: Shelf, row: Row, jobs: dict[tuple[object, ...], Job] | None
     key = (model, workload, *preset, row["gpu"], *place)
     job = Job(model, cluster, workload, framework, recipe)
     if jobs is not None:
-        job = jobs.setdefault(tuple(map(_hashable, key)), job)
+        job = jobs.setdefault(tuple(p.model_dump_json() if isinstance(p, Model | Workload) else p for p in key), job)
     plans, plan_labels = find_plans(row, job, source)
     value = measured(row, job)
     labels = {*facts.labels, *shape_labels, *cluster_labels, *framework_labels, *plan_labels, *_kinds(row, job)}
@@ -203,10 +203,6 @@ STATED = ("logits_bytes", "gradient_bytes", "fp32_stream", "keeps_cache", "exper
 """Columns that are fields of Framework; empty ones are the preset's."""
 
 
-def _hashable(part: object) -> object:
-    return part.model_dump_json() if isinstance(part, Model | Workload) else part
-
-
 def _workload(row: Row, model: Model, cluster: Cluster) -> Workload:
     """The job. Sequence: the column, else the model's context (torchtitan's configs train at it)."""
     wanted = _recipe(row, cluster)
@@ -219,7 +215,7 @@ def _workload(row: Row, model: Model, cluster: Cluster) -> Workload:
         "precision": wanted,
         "fp8_param_gather": _narrow_weights(row, wanted),
         "attention": _attention(row),
-        "method": row.get("method") or ("lora" if _is_lora(row) else "full"),
+        "method": row.get("method") or ("lora" if "lora" in f"{row.get('model', '')} {row['id']}".lower() else "full"),
         "loss": _loss(row),
         **{name: row[name] for name in TUNED if row.get(name)},
         **_offload(row),
@@ -290,10 +286,6 @@ def _attention(row: Row) -> str:
 
 KERNELS = (("kernel=torch", "eager"), ("kernel=fused", "unfused"), ("kernel=flash_attentionv1", "flash1"))
 """Words in `notes` and the attention kernel they name."""
-
-
-def _is_lora(row: Row) -> bool:
-    return says(row, "model", ("lora",)) or says(row, "id", ("lora",))
 
 
 def _kinds(row: Row, job: Job) -> Iterable[str]:

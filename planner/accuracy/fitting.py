@@ -63,16 +63,13 @@ def _cost(r: Floats, x: Floats, widths: Floats) -> float:
     return float(TAIL * np.log1p(r * r / TAIL).sum() + ((x / widths) ** 2).sum())
 
 
-def jacobian(residuals: Residuals, x: Floats) -> Floats:
-    """dr/dx by forward differences, one column per x."""
-    base = residuals(x)
-    columns = [(residuals(x + STEP * unit) - base) / STEP for unit in np.eye(x.size)]
-    return np.stack(columns, axis=1)
-
-
 def _normal_equations(residuals: Residuals, x: Floats, widths: Floats) -> tuple[Floats, Floats]:
-    """Half the gradient and half the Gauss-Newton curvature of the cost: J'Wr + x/width^2 and J'WJ + 1/width^2."""
-    r, J = residuals(x), jacobian(residuals, x)
+    """Half the gradient and half the Gauss-Newton curvature of the cost: J'Wr + x/width^2 and J'WJ + 1/width^2.
+
+    J = dr/dx by forward differences, one column per x.
+    """
+    r = residuals(x)
+    J = np.stack([(residuals(x + STEP * unit) - r) / STEP for unit in np.eye(x.size)], axis=1)
     weight = 1.0 / (1.0 + r * r / TAIL)
     prior = 1.0 / widths**2
     return J.T @ (weight * r) + prior * x, (J.T * weight) @ J + np.diag(prior)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable
+from dataclasses import astuple
 from typing import TypeVar
 
 import numpy as np
@@ -78,12 +79,7 @@ class Confusion:
         return None if self.recall is None or fits is None else (self.recall + fits) / 2
 
     def __add__(self, other: Confusion) -> Confusion:
-        return Confusion(
-            self.fits_fits + other.fits_fits,
-            self.fits_oom + other.fits_oom,
-            self.oom_oom + other.oom_oom,
-            self.oom_fits + other.oom_fits,
-        )
+        return Confusion(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
 
 
 def _share(part: int, rest: int) -> float | None:

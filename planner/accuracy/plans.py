@@ -46,18 +46,16 @@ def find_plans(row: Row, job: Job, source: str = "") -> tuple[tuple[OnePlan, ...
     if pp * v > job.model.layers + EMPTY_ENDS:
         raise Unusable(f"{pp} x {v} stages for {job.model.layers} layers")
     zero, sp = _zero(row, job, dp * cp, labels), _sequence_parallel(row, job, tp, labels)
-    etp = whole(row, "etp") or (_expert_tensor(job, tp) if job.model.moe else 1)
+    split = (
+        job.model.moe is not None and job.framework.target != "torchtitan"
+    )  # as Megatron-LM does where nothing is said
+    etp = whole(row, "etp") or (tp if split else 1)
     degrees: dict[str, Any] = {"tp": tp, "cp": cp, "ep": ep, "etp": etp, "pp": pp, "v": v, "dp": dp, "b": b, "m": m}
     settings, assumed = experts(row, job, source)
     labels += assumed
     where = placed(stages(row, job, pp * v, source) or _by_cost(job, pp, v), job.model, pp, v)
     plan = Plan(**degrees, sp=sp, zero=zero, **settings, **where, schedule=schedule)
     return _recomputed(row, job, plan, labels), tuple(labels)
-
-
-def _expert_tensor(job: Job, tp: int) -> int:
-    """Ranks that split an expert where the row does not say: tp, Megatron-LM's default; 1 in torchtitan."""
-    return 1 if job.framework.target == "torchtitan" else tp
 
 
 def _ranks(row: Row, job: Job, others: int) -> int:

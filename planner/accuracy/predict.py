@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from planner.accuracy.corpus import Case
+from planner.accuracy.measures import split
 from planner.frozen import frozen
 from planner.plan import INTEGERS, Num, OnePlan, Plan, largest_of
 from planner.questions.train import usable_memory
@@ -36,14 +37,9 @@ class Prediction:
     parts: dict[str, float]
 
 
-Estimator = Callable[[Job, Plan], Estimate]
-"""What evaluates plans; `calibrate` and studies put their own in."""
-
-
 def predict(
     cases: Sequence[Case],
     tick: Callable[[int], None] | None = None,
-    estimator: Estimator = estimate,
     preset: Callable[[Job], Job] = lambda job: job,
 ) -> list[Prediction]:
     """A prediction for each case, in order.
@@ -52,44 +48,24 @@ def predict(
         tick: called with the number of cases done.
         preset: changes a job before it is evaluated (other constants, leave-one-out).
     """
-    done: list[Prediction | None] = [None] * len(cases)
-    count = 0
-    for job, entries in _batches(cases):
-        changed = preset(job)
-        _evaluate(changed, entries, cases, done, estimator)
-        count += len({index for index, _ in entries})
-        if tick is not None:
-            tick(count)
-    return [p for p in done if p is not None]
-
-
-Entries = list[tuple[int, OnePlan]]
-
-
-def _batches(cases: Sequence[Case]) -> Iterator[tuple[Job, Entries]]:
-    """Positions and plans of the cases of one job; the plans of one batch may differ in everything."""
-    jobs: dict[int, tuple[Job, Entries]] = {}
-    for index, case in enumerate(cases):
-        entries = jobs.setdefault(id(case.job), (case.job, []))[1]
-        entries.extend((index, plan) for plan in (case.plan, *case.alternatives))
-    yield from jobs.values()
-
-
-def _evaluate(
-    job: Job, entries: Entries, cases: Sequence[Case], done: list[Prediction | None], estimator: Estimator
-) -> None:
-    """Fill in the predictions of one job; of alternatives the one that comes nearest to what was measured."""
-    categories = {(plan.policy, plan.layout or ()) for _, plan in entries}
-    for category in sorted(categories):
-        chosen = [(i, p) for i, p in entries if (p.policy, p.layout or ()) == category]
-        plans = stack([plan for _, plan in chosen])
-        result = estimator(job, plans)
-        read = readings(job, plans)
-        for row, (index, plan) in enumerate(chosen):
-            new = _prediction(job, cases[index], plan, (result, read), row, len(chosen))
-            old = done[index]
-            if old is None or _miss(new) < _miss(old):
+    done: dict[int, Prediction] = {}
+    for same in split(enumerate(cases), lambda numbered: id(numbered[1].job)).values():
+        for new, index in _evaluated(preset(same[0][1].job), same):
+            if index not in done or _miss(new) < _miss(done[index]):
                 done[index] = new
+        if tick is not None:
+            tick(len(done))
+    return [done[index] for index in range(len(cases))]
+
+
+def _evaluated(job: Job, cases: Sequence[tuple[int, Case]]) -> Iterator[tuple[Prediction, int]]:
+    """Predictions of the cases of one job, and their numbers; of a case with alternatives one for each."""
+    entries = [(index, case, plan) for index, case in cases for plan in (case.plan, *case.alternatives)]
+    for _, chosen in sorted(split(entries, lambda entry: (entry[2].policy, entry[2].layout or ())).items()):
+        plans = stack([plan for _, _, plan in chosen])
+        found = estimate(job, plans), readings(job, plans)
+        for row, (index, case, plan) in enumerate(chosen):
+            yield _prediction(job, case, plan, found, row, len(chosen)), index
 
 
 def readings(job: Job, plan: Plan) -> dict[tuple[str, str], Num]:

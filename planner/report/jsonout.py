@@ -135,7 +135,7 @@ def plan(ranked: Ranked, number: int, capacity: float) -> training.Plan:
 def layout(ranked: Ranked, capacity: float) -> training.Layout:
     """One plan with its numbers."""
     p, time, memory = ranked.plan, ranked.estimate.time, ranked.estimate.memory
-    found, ends = band(ranked.job, p), memory_range(ranked.job, ranked.need)
+    name, found, ends = recompute_name(ranked.job, p), band(ranked.job, p), memory_range(ranked.job, ranked.need)
     return {
         "tp": p.tp,
         "cp": p.cp,
@@ -150,7 +150,7 @@ def layout(ranked: Ranked, capacity: float) -> training.Layout:
         "sequence_parallel": bool(p.sp),
         "zero": p.zero,
         "schedule": p.schedule,
-        "recompute": recompute_name(ranked.job, p) if p.recompute_layers == 0 else _recompute_policy(ranked),
+        "recompute": name if p.recompute_layers == 0 or name == "full" else "block",
         "recompute_layers": p.recompute_layers,
         "recompute_modules": list(p.modules),
         "dispatcher": p.dispatcher,
@@ -183,10 +183,6 @@ def layout(ranked: Ranked, capacity: float) -> training.Layout:
         "verdict": fit_verdict(ranked.job, ranked.need, capacity),
         "moments_bytes": dict(zip(MOMENTS, map(float, ranked.estimate.moments), strict=True)),
     }
-
-
-def _recompute_policy(ranked: Ranked) -> str:
-    return "full" if recompute_name(ranked.job, ranked.plan) == "full" else "block"
 
 
 def explained(

@@ -42,15 +42,8 @@ class Rung:
 
 def keeps(p: Point, limits: Limits) -> bool:
     """Whether a point keeps every limit; one without a price keeps no budget."""
-    return _in_time(p, limits) and _in_budget(p, limits)
-
-
-def _in_time(p: Point, limits: Limits) -> bool:
-    return limits.deadline is None or (p.seconds is not None and p.seconds <= limits.deadline)
-
-
-def _in_budget(p: Point, limits: Limits) -> bool:
-    return limits.budget is None or (p.cost is not None and p.cost <= limits.budget)
+    bounds = ((p.seconds, limits.deadline), (p.cost, limits.budget))
+    return all(most is None or (value is not None and value <= most) for value, most in bounds)
 
 
 def fewest(each: Iterable[Point]) -> Point | None:
@@ -65,11 +58,8 @@ def fewest_of_each(climbs: Iterable[Sequence[Point]], limits: Limits, run: Run, 
         climbs: the points of each kind by rising size.
     """
     lowest = (next((p for p in points if keeps(p, limits)), None) for points in climbs)
-    return [_refined(p, limits, run, _rung_below(p, most)) for p in lowest if p is not None]
-
-
-def _rung_below(p: Point, most: int) -> int:
-    return max(n for n in (0, *tried(p.kind, most)) if n < p.gpus)
+    found = [p for p in lowest if p is not None]
+    return [_refined(p, limits, run, max(n for n in (0, *tried(p.kind, most)) if n < p.gpus)) for p in found]
 
 
 def _refined(p: Point, limits: Limits, run: Run, low: int) -> Point:
@@ -124,12 +114,10 @@ def scaling(points: Sequence[Point]) -> list[Rung]:
     return rungs
 
 
-def pays_until(rungs: Sequence[Rung], worth: float = WORTH) -> Point | None:
-    """The last point before scaling stops to pay: the first gain per doubling below `worth` ends it.
+def pays_until(rungs: Sequence[Rung]) -> Point | None:
+    """The last point before scaling stops to pay: the first gain per doubling below WORTH ends it.
 
     None when every further doubling that was tried pays.
     """
-    for before, rung in pairwise(rungs):
-        if rung.gain is not None and rung.gain < worth:
-            return before.point
-    return None
+    ends = (before.point for before, rung in pairwise(rungs) if rung.gain is not None and rung.gain < WORTH)
+    return next(ends, None)

@@ -30,7 +30,7 @@ class Binding:
 
 def binding(p: Point, run: Run, limits: Limits) -> Binding:
     """What the next smaller size breaks."""
-    gpus = _smaller(p)
+    gpus = max(0, p.gpus - step(p.kind.job.cluster, p.kind.whole, p.gpus))
     if gpus == 0:
         return Binding(0, "size")
     found = point(p.kind, gpus, run)
@@ -39,11 +39,6 @@ def binding(p: Point, run: Run, limits: Limits) -> Binding:
         return Binding(gpus, "deadline" if late else "size" if keeps(found, limits) else "budget", found)
     miss = short(p.kind, gpus)
     return Binding(gpus, "rules" if miss is None else "memory", miss=miss)
-
-
-def _smaller(p: Point) -> int:
-    """The next smaller size that could be had."""
-    return max(0, p.gpus - step(p.kind.job.cluster, p.kind.whole, p.gpus))
 
 
 def short(kind: Kind, gpus: int) -> Ranked | None:
