@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -115,7 +116,7 @@ def ask(
     limits = _bounds(ranges, schedule, recompute, modules, dispatcher)
     named = (*shape.assumptions, *cluster.assumptions, *preset.assumptions)
     named += () if framework or not preset.value.tunes else (f"preset {preset.value.name}; --framework names another",)
-    return Question(job, limits, (*named, *reckoned, *defaults, *_kernels(job), *_kept_free(job)))
+    return Question(job, limits, (*named, *reckoned, *defaults, *_remarks(job)))
 
 
 def _stand_in(library: Library, preset: Framework) -> Framework | None:
@@ -271,20 +272,15 @@ def adapters(method: str, rank: int | None, targets: str | None = None, base: st
     return given
 
 
-def _kept_free(job: Job) -> tuple[str, ...]:
-    """Sentences on memory to stay free, and on what is weighed and not written or timed."""
-    said = [f"{job.margin:.1%} of the usable memory is kept free"] if job.margin else []
-    if job.workload.loss:
-        said.append(f"the loss is the kernel {job.workload.loss}; scripts are written with the framework's own")
-    return tuple(said)
-
-
-def _kernels(job: Job) -> tuple[str, ...]:
-    """A sentence where the accelerator lacks the attention kernel that is counted with."""
+def _remarks(job: Job) -> Iterator[str]:
+    """Sentences on an attention kernel that is not there, memory to stay free, and what is weighed and not written."""
     part = job.cluster.accelerator
-    if part.flash or not job.flash:
-        return ()
-    return (f"{part.name} has no FlashAttention: what runs there is --attention unfused or eager",)
+    if job.flash and not part.flash:
+        yield f"{part.name} has no FlashAttention: what runs there is --attention unfused or eager"
+    if job.margin:
+        yield f"{job.margin:.1%} of the usable memory is kept free"
+    if job.workload.loss:
+        yield f"the loss is the kernel {job.workload.loss}; scripts are written with the framework's own"
 
 
 def _names(option: str, text: str | None, known: tuple[str, ...]) -> frozenset[str] | None:

@@ -37,22 +37,17 @@ def alternatives(job: Job, plan: OnePlan) -> list[Alternative]:
     """
     if plan.pp == 1:
         return []
-    found = []
+    stages, known, found = pipeline_stages(job, plan), offered(job.framework.schedules), []
+    p, m = float(plan.pp), float(plan.m)
     for schedule in SCHEDULES.values():
         v = max(plan.v, 2) if not schedule.chunks else schedule.chunks
         if schedule.asynchronous or not schedule.trains or schedule.broken(plan.pp, plan.m, v):
             continue
-        found.append(_alternative(job, plan, schedule, v))
+        seconds = float(schedule.pipeline_time(stages, m, float(v)))
+        bubble = max(1.0 - m * float(stages.largest("total")) / seconds, 0.0)
+        held, runs_it = float(schedule.in_flight(p, m, float(v), 0.0)), schedule.name in known
+        found.append(Alternative(schedule, v, seconds, bubble, held, runs_it))
     return sorted(found, key=lambda a: (a.seconds, a.schedule.name))
-
-
-def _alternative(job: Job, plan: OnePlan, schedule: Schedule, v: int) -> Alternative:
-    stages = pipeline_stages(job, plan)
-    p, m = float(plan.pp), float(plan.m)
-    seconds = float(schedule.pipeline_time(stages, m, float(v)))
-    bubble = 1.0 - m * float(stages.largest("total")) / seconds
-    held = float(schedule.in_flight(p, m, float(v), 0.0))
-    return Alternative(schedule, v, seconds, max(bubble, 0.0), held, schedule.name in offered(job.framework.schedules))
 
 
 def schedule_lines(ranked: Ranked) -> list[str]:

@@ -118,11 +118,12 @@ def part_rows(found: Document) -> Iterator[tuple[str, list[tuple[tuple[str, ...]
         ("step_time_s", "step time", format_seconds),
         ("memory_bytes", "fullest rank", format_bytes),
     ):
-        texts = [
-            (_name(one["name"]), say(one["first"]), say(one["second"]), _signed(one["change"], say))
-            for one in found[key]
-        ]
-        yield head, list(zip(texts, (float(one["change"]) for one in found[key]), strict=True))
+        rows: list[tuple[tuple[str, ...], float]] = []
+        for one in found[key]:
+            name, change = PART_NAMES.get(one["name"], one["name"]), float(one["change"])
+            said = "0" if not change else ("+" if change > 0 else "−") + say(abs(change))
+            rows.append(((name, say(one["first"]), say(one["second"]), said), change))
+        yield head, rows
 
 
 def sentence(found: Document) -> str:
@@ -139,11 +140,3 @@ def _said(value: Any) -> str:
         runs = f"{len(value)} values" if len(value) > 8 else " ".join(map(str, value))
         return runs or "–"
     return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}" if isinstance(value, float) else str(value)
-
-
-def _name(part: str) -> str:
-    return PART_NAMES.get(part, part)
-
-
-def _signed(change: float, say: Any) -> str:
-    return "0" if not change else ("+" if change > 0 else "−") + say(abs(change))

@@ -64,8 +64,9 @@ def page(document: Document, **extras: Any) -> str:
         section("changes", "What the answer rests on", changes(extras.get("changes", ()))),
         section("picture", "Which GPU holds what", placed(extras.get("picture", ""))),
         section("timeline", "", _timeline(extras)),
+        section("formulas", "", formulas(kind, extras.get("lines") or ())),
+        section("notes", "", notes(document)),
     ]
-    parts += [section("formulas", "", formulas(kind, extras.get("lines") or ())), section("notes", "", notes(document))]
     return shell(title, "".join(parts), script=asset("page.js"))
 
 
@@ -159,17 +160,16 @@ def table(kind: Kind, rows: Sequence[Row], sorts: bool = False) -> str:
 
 
 def _row(kind: Kind, row: Row, keys: Sequence[str], measures: Sequence[Any]) -> str:
-    cells = "".join(f"<td{_sorted_by(row.get(key))}>{text(word(row.get(key)))}</td>" for key in keys)
+    cells = ""
+    for key in keys:
+        value = row.get(key)
+        sorts = f' data-v="{value}"' if isinstance(value, int) and value >= 1000 else ""  # it says 16,384
+        cells += f"<td{sorts}>{text(word(value))}</td>"
     for m in measures:
         value, band = number(row, m.key), row.get(kind.band) if m in (STEP, kind.x) else None
         said = "–" if value is None else m.say(value) + (f" ±{band:.0%}" if band else "")
         cells += f'<td data-v="{"" if value is None else value!r}">{text(said)}</td>'
     return f'<tr id="row-{row["rank"]}"><th scope="row">{row["rank"]}</th>{cells}</tr>\n'
-
-
-def _sorted_by(value: Any) -> str:
-    """What a cell sorts by where that is not what it says: of 16,384 the number."""
-    return f' data-v="{value}"' if isinstance(value, int) and value >= 1000 else ""
 
 
 def _filters(shown: Mapping[str, str], rows: Sequence[Row]) -> str:

@@ -61,7 +61,8 @@ def picture(ranked: Ranked, number: int = 1, standalone: bool = True) -> str:
     title = f"{job.model.name} on {job.cluster.gpus:,} × {job.cluster.accelerator.name}, plan {number}"
     parts, y = [], PAD
     if standalone:
-        parts += [written(PAD, y + 14, title, "title"), written(PAD, y + 32, _plan(ranked), "faint")]
+        plan = f"{degrees(ranked.plan)} m={ranked.plan.m} · {ranked.plan.schedule} · step {with_band(ranked)}"
+        parts += [written(PAD, y + 14, title, "title"), written(PAD, y + 32, plan, "faint")]
         y += 44
     top = y
     for line in _lines(sheet):
@@ -75,10 +76,6 @@ def picture(ranked: Ranked, number: int = 1, standalone: bool = True) -> str:
     bottom = [*_network(sheet, y), *_legend(sheet, ranked, y + (BUS + PAD if job.cluster.nodes > 1 else 0.0))]
     height = y + BUS + 2 * PAD + STRIPE * 1.4 * (len(placed.axes) + 2)
     return drawing("picture", WIDE, height, title, [*parts, *bottom], standalone)
-
-
-def _plan(ranked: Ranked) -> str:
-    return f"{degrees(ranked.plan)} m={ranked.plan.m} · {ranked.plan.schedule} · step {with_band(ranked)}"
 
 
 def _lines(sheet: Sheet) -> Iterator[list[Box]]:
@@ -182,7 +179,8 @@ def _legend(sheet: Sheet, ranked: Ranked, y: float) -> Iterator[str]:
     said = (
         "Colours of a row of stripes: one group each (ten colours, then again from the first). Bytes: sent per GPU and "
     )
-    yield written(PAD, y + 16, said + "step. " + _apart(sheet), "faint")
+    said += "step. " + ("Nodes that hold the same are one box." if sheet.folded else "")
+    yield written(PAD, y + 16, said, "faint")
     domain = f"the {sheet.cluster.domain} GPUs that {sheet.cluster.scaleup.name} joins" if sheet.cluster.scaleup else ""
     for n, axis in enumerate(sheet.placed.axes, start=1):
         apart = "neighbours" if axis.stride == 1 else f"{axis.stride:,} ranks apart"
@@ -195,7 +193,3 @@ def _legend(sheet: Sheet, ranked: Ranked, y: float) -> Iterator[str]:
             yield f'<rect x="{PAD + 9 * shade:.1f}" y="{top - 10:.1f}" width="9" height="12" fill="{colour}"/>'
         yield written(PAD + 34, top, f"{axis.name} {axis.size:,}")
         yield written(PAD + 96, top, words)
-
-
-def _apart(sheet: Sheet) -> str:
-    return "Nodes that hold the same are one box." if sheet.folded else ""

@@ -172,7 +172,12 @@ def _cells(number: int, ranked: Ranked, answer: Recommendation) -> dict[str, str
 def telling(ranked: Ranked, answer: Recommendation) -> dict[str, str]:
     """What rows may differ in that no other column says, where some of these rows do: no two rows look alike."""
     every = [_apart(one.plan) for one in answer.ranked]
-    return {name: text for name, (text, _) in _apart(ranked.plan).items() if _untold([one[name] for one in every])}
+    found = {}
+    for name, (text, _) in _apart(ranked.plan).items():
+        words = [one[name] for one in every]
+        if len({word for word in words if word[0]}) > len({told for word, told in words if word}):
+            found[name] = text  # rows that look alike otherwise have different words
+    return found
 
 
 def _apart(plan: OnePlan) -> dict[str, tuple[str, bool]]:
@@ -184,11 +189,6 @@ def _apart(plan: OnePlan) -> dict[str, tuple[str, bool]]:
         "schedule": ("" if plan.pp == 1 else str(plan.schedule), plan.v > 1),
         "dispatcher": ("" if plan.ep == 1 else dispatcher, False),
     }
-
-
-def _untold(words: list[tuple[str, bool]]) -> bool:
-    """Whether rows that look alike otherwise have different words."""
-    return len({word for word in words if word[0]}) > len({told for word, told in words if word})
 
 
 def memory_bar(share: float) -> str:

@@ -69,7 +69,9 @@ def drawing(panels: Sequence[Panel], clock: Clock, width: int) -> list[str]:
     table = comparison(panels, clock, width) if len(panels) > 1 else []
     lines: list[str] = []
     for panel in panels:
-        lines += [*_heading(panel, width), *([] if table else _facts(panel, clock, width))]
+        lines += [*(paint(line, BOLD) for line in wrap(panel.title, width)), *wrap(panel.caption, width)]
+        told = [f"{name} {text}" for name, text in facts(panel, clock) if name != "longest stage"]
+        lines += [] if table else _sentence(told, width)
         lines += [*_rows(panel, scale, margin), axis(panel, scale, clock, margin, width)]
         lines += memory_rows(panel, scale, margin, width) if panel.memory else []
         lines += [""]
@@ -86,7 +88,8 @@ def fit(panels: Sequence[Panel], width: int) -> Scale:
     span = max(panel.timeline.makespan for panel in panels)
     unit = quantum(tasks, min(lengths))
     if unit and round(span / unit) <= width:
-        wanted = ceil((_longest_label(panels) + 1) * unit / min(lengths))
+        longest = max(len(f"F{panel.timeline.m}") + (panel.timeline.v > 2) for panel in panels)
+        wanted = ceil((longest + 1) * unit / min(lengths))
         return Scale(min(width // round(span / unit), wanted) / unit, unit, True)
     columns = width / span
     return Scale(columns, 0.0, median(lengths) * columns >= 1)
@@ -99,18 +102,6 @@ def quantum(tasks: Sequence[Task], shortest: float) -> float:
         if all(abs(t / unit - round(t / unit)) < 1e-4 for task in tasks for t in (task.start, task.end)):
             return unit
     return 0.0
-
-
-def _longest_label(panels: Sequence[Panel]) -> int:
-    return max(len(f"F{panel.timeline.m}") + (panel.timeline.v > 2) for panel in panels)
-
-
-def _heading(panel: Panel, width: int) -> list[str]:
-    return [*(paint(line, BOLD) for line in wrap(panel.title, width)), *wrap(panel.caption, width)]
-
-
-def _facts(panel: Panel, clock: Clock, width: int) -> list[str]:
-    return _sentence([f"{name} {text}" for name, text in facts(panel, clock) if name != "longest stage"], width)
 
 
 def _rows(panel: Panel, scale: Scale, margin: int) -> Iterator[str]:
