@@ -14,7 +14,9 @@ from pydantic import ValidationError
 
 from planner.catalog.huggingface_config import KEYS, Config, UnsupportedArchitecture
 from planner.catalog.huggingface_experts import deepseek_moe, llama4_moe
-from planner.catalog.huggingface_families import FAMILIES, Bias, Family, Pattern
+from planner.catalog.huggingface_families import FAMILIES
+from planner.catalog.huggingface_family import Bias, Family, Pattern
+from planner.catalog.huggingface_known import CLASS_DEFAULTS, DECODERS, INSIDE, NESTED, REFUSED
 from planner.catalog.huggingface_mixers import latent
 from planner.catalog.huggingface_quantization import checkpoint
 from planner.catalog.huggingface_towers import read_tower
@@ -23,51 +25,6 @@ from planner.catalog.yamlfile import dotted, read_text
 from planner.errors import ProfileError
 from planner.schema.model import Model
 from planner.wording import NotRead, load_json, schema_problem
-
-NESTED = {
-    "gemma3": "gemma3_text",
-    "glm4v": "glm4",
-    "glm4v_moe": "glm4_moe",
-    "internvl": "qwen2",
-    "internvl_chat": "qwen2",
-    "kimi_k25": "kimi_k2",
-    "kimi_vl": "deepseek_v3",
-    "llama4": "llama4_text",
-    "llava": "llama",
-    "mistral3": "mistral",
-    "qwen2_5_vl": "qwen2",
-    "qwen2_vl": "qwen2",
-    "qwen3_5": "qwen3_5_text",
-    "qwen3_5_moe": "qwen3_5_moe_text",
-    "qwen3_vl": "qwen3",
-    "qwen3_vl_moe": "qwen3_moe",
-}
-"""Types whose decoder is described by `text_config`, as of the type on the right."""
-
-_LLAMA = {"hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 32, "num_attention_heads": 32}
-_DECODER = {"llava": _LLAMA | {"vocab_size": 32000, "max_position_embeddings": 2048}}
-"""Class defaults of keys that `text_config` leaves out."""
-
-_RECURRENT = "some of its layers are recurrent, of a kind that the planner does not know"
-_REFUSED = {
-    "bailing_hybrid": _RECURRENT,
-    "bamba": _RECURRENT,
-    "bart": "it is an encoder-decoder",
-    "bert": "it is an encoder",
-    "deepseek_v4": "its attention is compressed and its residual stream is several",
-    "falcon_h1": _RECURRENT,
-    "gemma3n": "its layers share keys and values and embed each token again",
-    "jamba": _RECURRENT,
-    "lfm2": "some of its layers are gated convolutions",
-    "mamba": _RECURRENT,
-    "mamba2": _RECURRENT,
-    "mllama": "some of its layers attend to images alone (cross-attention)",
-    "nemotron-nas": "its layers differ in width and in heads",
-    "recurrent_gemma": _RECURRENT,
-    "t5": "it is an encoder-decoder",
-    "whisper": "it is an encoder-decoder",
-    "zamba2": _RECURRENT,
-}
 
 
 def read_config(path: Path) -> Model:
@@ -80,7 +37,7 @@ def read_config(path: Path) -> Model:
     file = path / "config.json" if on_disk(Path.is_dir, path) else path
     top = _load(file)
     kind, values = _decoder(top, str(file))
-    config = Config(str(file), {**FAMILIES[kind].defaults, **_counted(values), **values})
+    config = Config(str(file), {**FAMILIES[kind].defaults, **_counted(values), **values, **_inside(kind, values)})
     try:
         fields = _fields(kind, config) | _stored(top, config)
         return Model.model_validate(_name(top, file) | fields | _before(top, config, str(fields["notes"])))
@@ -108,18 +65,38 @@ def _decoder(top: dict[str, Any], file: str) -> tuple[str, dict[str, Any]]:
     if not isinstance(kind, str):
         raise ProfileError(f"{file}: model_type: missing", "a config.json as transformers writes it")
     if kind in NESTED:
-        inner = top.get("text_config", top.get("llm_config"))
-        if inner is None and "hidden_size" in top:
-            return NESTED[kind], top
-        if not isinstance(inner, dict):
-            raise ProfileError(f"{file}: text_config: missing")
-        tied = {key: top[key] for key in ("tie_word_embeddings",) if key in top}
-        own = inner.get("model_type")
-        inner = _DECODER.get(kind, {}) | inner
-        return own if isinstance(own, str) and own in FAMILIES else NESTED[kind], tied | inner
+        return _wrapped(kind, top, file)
     if kind not in FAMILIES:
         raise _unsupported(kind, file)
     return kind, top
+
+
+def _wrapped(kind: str, top: dict[str, Any], file: str) -> tuple[str, dict[str, Any]]:
+    """The decoder inside: a mapping of its own, or keys beside those of what stands before it."""
+    thinker = top.get("thinker_config")
+    holder = thinker if isinstance(thinker, dict) else top
+    inner = next((holder[key] for key in INSIDE if holder.get(key) is not None), None)
+    if inner is None and "hidden_size" in top:
+        return NESTED[kind], top
+    if not isinstance(inner, dict):
+        raise ProfileError(f"{file}: text_config: missing")
+    tied = {key: top[key] for key in ("tie_word_embeddings",) if key in top}
+    return _kind(kind, inner, file), tied | CLASS_DEFAULTS.get(kind, {}) | inner
+
+
+def _kind(wrapper: str, inner: dict[str, Any], file: str) -> str:
+    """The decoder's type: its own where it says one, else that of the wrapper's class.
+
+    Raises:
+        UnsupportedArchitecture: it says one that is not read.
+    """
+    own = inner.get("model_type")
+    plain = DECODERS.get(own, own) if isinstance(own, str) else NESTED[wrapper]
+    if plain == "deepseek_v2" and inner.get("use_mla") is False:
+        return "deepseek"
+    if plain in REFUSED:
+        raise _unsupported(plain, file)
+    return plain if plain in FAMILIES else NESTED[wrapper]
 
 
 def _counted(values: dict[str, Any]) -> dict[str, int]:
@@ -128,8 +105,14 @@ def _counted(values: dict[str, Any]) -> dict[str, int]:
     return {"num_hidden_layers": len(kinds)} if isinstance(kinds, list) else {}
 
 
+def _inside(kind: str, values: dict[str, Any]) -> dict[str, Any]:
+    """The values of keys that hold further ones of the decoder (MPT, DBRX)."""
+    held = [values[key] for key in FAMILIES[kind].inside if isinstance(values.get(key), dict)]
+    return {key: value for one in held for key, value in one.items()}
+
+
 def _unsupported(kind: str, file: str) -> UnsupportedArchitecture:
-    why = _REFUSED.get(kind, "its structure is not one that the planner knows")
+    why = REFUSED.get(kind, "its structure is not one that the planner knows")
     return UnsupportedArchitecture(
         f"{file}: model_type {quote(kind)} is not supported: {why}",
         (f"supported: {', '.join(sorted([*FAMILIES, *NESTED]))}", "your own: a path to a YAML file"),
@@ -162,7 +145,7 @@ def _fields(kind: str, config: Config) -> dict[str, Any]:
         "sinks": family.sinks,
         **_window(family, config),
         **(family.layers(config) if family.layers else {}),
-        "notes": note,
+        "notes": " ".join(filter(None, (note, family.note))),
     }
 
 
@@ -199,10 +182,10 @@ def _ffn(family: Family, config: Config) -> int:
     """The dense width; a missing or null one is 4*hidden where the class says so."""
     if family.moe is llama4_moe:
         return config.need("intermediate_size_mlp")
-    if family.layers and config.integer(*KEYS["ffn"]) is None:
+    if (family.layers or family.moe) and config.integer(*KEYS["ffn"]) is None and not family.four_h:
         return config.need("moe_intermediate_size")
     if family.four_h:
-        return config.integer(*KEYS["ffn"]) or 4 * config.need("hidden")
+        return config.integer(*KEYS["ffn"]) or (config.integer("expansion_ratio") or 4) * config.need("hidden")
     return config.need("ffn")
 
 
@@ -210,11 +193,13 @@ def _kv_heads(config: Config, heads: int) -> int:
     """Falcon's older models share one key/value head when `multi_query` (default) is set and ignore num_kv_heads."""
     if config.values.get("model_type") == "falcon" and not config.flag("new_decoder_architecture"):
         return 1 if config.flag("multi_query", True) else heads
+    if config.values.get("model_type") == "gpt_bigcode":
+        return 1 if config.flag("multi_query", True) else heads
     return config.integer(*KEYS["kv_heads"]) or heads
 
 
 def _head_dim(config: Config, heads: int) -> int:
-    explicit, hidden = config.integer("head_dim"), config.need("hidden")
+    explicit, hidden = config.integer(*KEYS["head_dim"]), config.need("hidden")
     if explicit is None and hidden % heads:
         raise ProfileError(f"{config.file}: head_dim: missing, and {heads} heads do not divide hidden size {hidden}")
     return explicit or hidden // heads
@@ -225,7 +210,7 @@ def _mlp(family: Family, config: Config) -> str:
     named = next((str(config.values[key]) for key in keys if config.values.get(key)), family.activation)
     if family.gated:
         return "glu"
-    known = "gelu" if named.startswith("gelu") else named
+    known = "gelu" if named.startswith("gelu") or named == "xielu" else named
     if known not in ("gelu", "relu", "relu2"):
         raise UnsupportedArchitecture(f"{config.file}: the activation {quote(named)} is none of gelu, relu, relu2")
     return known
@@ -254,7 +239,7 @@ def _dropout(family: Family, config: Config) -> bool:
 
 def _window(family: Family, config: Config) -> dict[str, Any]:
     """Size of the sliding window and which layers do without: none, one in n, or those of a pattern."""
-    size = config.whole("sliding_window") or config.whole("attention_chunk_size")
+    size = next(filter(None, map(config.whole, ("sliding_window", "attention_chunk_size", "window_size"))), 0)
     if family.window is None or not size:
         return {}
     full = _full_layers(family.window, config)

@@ -12,13 +12,22 @@ from planner.frozen import frozen
 KEYS: dict[str, tuple[str, ...]] = {
     "layers": ("num_hidden_layers", "n_layer", "n_layers", "num_layers"),
     "hidden": ("hidden_size", "n_embd", "n_embed", "d_model"),
-    "heads": ("num_attention_heads", "n_head", "n_heads"),
-    "kv_heads": ("num_key_value_heads", "num_kv_heads", "n_head_kv"),
+    "heads": ("num_attention_heads", "n_head", "n_heads", "num_heads"),
+    "kv_heads": ("num_key_value_heads", "num_kv_heads", "n_head_kv", "kv_n_heads", "num_attention_groups"),
+    "head_dim": ("head_dim", "kv_channels"),
     "ffn": ("intermediate_size", "n_inner", "ffn_dim", "ffn_hidden_size"),
-    "vocab": ("vocab_size",),
-    "context": ("max_position_embeddings", "n_positions", "seq_length", "n_ctx", "model_max_length"),
-    "experts": ("num_local_experts", "num_experts", "n_routed_experts"),
-    "top_k": ("num_experts_per_tok", "num_experts_per_token", "moe_topk"),
+    "vocab": ("padded_vocab_size", "vocab_size"),
+    "context": (
+        "max_position_embeddings",
+        "n_positions",
+        "seq_length",
+        "n_ctx",
+        "model_max_length",
+        "max_seq_len",
+        "max_sequence_length",
+    ),
+    "experts": ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts"),
+    "top_k": ("num_experts_per_tok", "num_experts_per_token", "moe_topk", "moe_top_k"),
 }
 """Names under which config files carry each field, most common first."""
 

@@ -60,11 +60,24 @@ def _leading_dense(config: Config) -> int:
     """Layers before the first with experts, of a list of kinds or as a number."""
     kinds = config.listed("mlp_layer_types")
     if not kinds:
-        return config.whole("first_k_dense_replace")
+        return config.whole("first_k_dense_replace") or config.whole("num_dense_layers")
     dense = kinds.index("sparse") if "sparse" in kinds else len(kinds)
     if kinds != ["dense"] * dense + ["sparse"] * (len(kinds) - dense):
         raise config.refuse("mlp_layer_types", "only leading layers can be dense")
     return dense
+
+
+def arctic_moe(config: Config) -> MixtureOfExperts:
+    """Arctic: a dense part beside the experts, as wide as the model."""
+    if config.whole("moe_layer_frequency", 1) != 1:
+        raise config.refuse("moe_layer_frequency", "only 1 is read")
+    return MixtureOfExperts(**_routed(config, "ffn"), shared_experts=1, shared_ffn=config.need("hidden"))
+
+
+def granite_moe(config: Config) -> MixtureOfExperts:
+    """Granite 3 with a shared part, which may be missing."""
+    shared = config.whole("shared_intermediate_size")
+    return MixtureOfExperts(**_routed(config, "ffn"), shared_experts=1 if shared else 0, shared_ffn=shared or None)
 
 
 def llama4_moe(config: Config) -> MixtureOfExperts:

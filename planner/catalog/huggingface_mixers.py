@@ -73,6 +73,73 @@ def nemotron_h(config: Config) -> Fields:
     }
 
 
+def gated(config: Config) -> Fields:
+    """Attention whose output is gated column by column."""
+    return {"output_gate": True}
+
+
+def baichuan(config: Config) -> Fields:
+    """Baichuan 2: the model of 13B, whose file says model_max_length, has ALiBi, that of 7B rotary positions."""
+    return {} if config.integer("max_position_embeddings") else {"position": "alibi"}
+
+
+def chatglm(config: Config) -> Fields:
+    """ChatGLM 2 to GLM-4: groups of queries only where they are switched on."""
+    groups = config.need("multi_query_group_num") if config.flag("multi_query_attention") else config.need("heads")
+    return {"kv_heads": groups}
+
+
+def qwen(config: Config) -> Fields:
+    """Qwen 1: `intermediate_size` is that of gate and up together."""
+    return {"ffn": config.need("ffn") // 2}
+
+
+def hyperclovax(config: Config) -> Fields:
+    """HyperCLOVA X: a second norm behind each part."""
+    return {"norms": 4 if config.flag("use_post_norm", True) else 2}
+
+
+def olmo_hybrid(config: Config) -> Fields:
+    """Olmo Hybrid: three layers of the gated delta rule, then one of attention."""
+    heads = config.need("heads")
+    keys = config.integer("linear_num_key_heads") or heads
+    dim = config.integer("linear_key_head_dim") or 3 * (config.need("hidden") // heads) // 4
+    return {
+        "pattern": lettered(config, "layer_types", "G") or "GGG*",
+        "delta_rule": DeltaRule(
+            key_heads=keys,
+            value_heads=config.integer("linear_num_value_heads") or keys,
+            key_dim=dim,
+            value_dim=config.integer("linear_value_head_dim") or 2 * dim,
+            conv=config.integer("linear_conv_kernel_dim") or 4,
+        ),
+    }
+
+
+def bamba(config: Config) -> Fields:
+    """Bamba: Mamba-2 in all layers but those of `attn_layer_indices`, then a dense part."""
+    full = config.listed("attn_layer_indices")
+    heads, inner = config.need("mamba_n_heads"), config.need("mamba_expand") * config.need("hidden")
+    return {
+        "pattern": "".join("*" if layer in full else "M" for layer in range(config.need("layers"))),
+        "state_space": _mamba(config, heads, inner),
+    }
+
+
+def _mamba(config: Config, heads: int, inner: int) -> StateSpace:
+    """The keys of Bamba, Granite 4 and Falcon-H1."""
+    return StateSpace(
+        heads=heads,
+        head_dim=inner // heads,
+        state=config.need("mamba_d_state"),
+        groups=config.integer("mamba_n_groups") or 1,
+        conv=config.integer("mamba_d_conv") or 4,
+        chunk=config.integer("mamba_chunk_size") or 256,
+        bias=config.flag("mamba_conv_bias", True),
+        projection_bias=config.flag("mamba_proj_bias"),
+    )
+
+
 def granite(config: Config) -> Fields:
     """Granite 4: Mamba-2 or attention, then experts beside a shared part, or that part alone."""
     heads, inner = config.need("mamba_n_heads"), config.need("mamba_expand") * config.need("hidden")
@@ -84,16 +151,7 @@ def granite(config: Config) -> Fields:
         "pattern": lettered(config, "layer_types", "M") or "M",
         "ffn": shared,
         "moe": moe if experts else None,
-        "state_space": StateSpace(
-            heads=heads,
-            head_dim=inner // heads,
-            state=config.need("mamba_d_state"),
-            groups=config.integer("mamba_n_groups") or 1,
-            conv=config.integer("mamba_d_conv") or 4,
-            chunk=config.integer("mamba_chunk_size") or 256,
-            bias=config.flag("mamba_conv_bias", True),
-            projection_bias=config.flag("mamba_proj_bias"),
-        ),
+        "state_space": _mamba(config, heads, inner),
     }
 
 

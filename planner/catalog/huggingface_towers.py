@@ -19,7 +19,18 @@ from planner.wording import schema_problem
 Read = Callable[[Config, Config, int], Tower]
 """Of the tower's values, the file's and the decoder's width."""
 
-TOWERS = ("vision_config", "audio_config", "vision_tower")
+TOWERS = (
+    "vision_config",
+    "audio_config",
+    "vision_tower",
+    "mm_vision_tower",
+    "img_processor",
+    "embd_layer",
+    "encoder_config",
+    "vit_config",
+    "thinker_config",
+    "talker_config",
+)
 """Keys that say of encoders before the decoder."""
 
 
@@ -140,6 +151,15 @@ def _gemma3(config: Config, top: Config, hidden: int) -> Tower:
     )
 
 
+def _paligemma(config: Config, top: Config, hidden: int) -> Tower:
+    """PaliGemma: SigLIP, and one matrix with a bias."""
+    sized = Config(config.file, {"image_size": 224, **config.values})
+    shape, patches = _fixed(sized)
+    last = Linear(inputs=shape["hidden"], outputs=hidden, bias=True)
+    more = {"patch_bias": True, "positions": patches, "norms_outside": 1}
+    return Tower(**shape, **more, projectors=(Projector(products=(last,)),))
+
+
 def _llama4(config: Config, top: Config, hidden: int) -> Tower:
     """Llama 4: a class token; pixels are shuffled to a quarter of the tokens, two products, and the projector's own."""
     shape, patches = _fixed(config)
@@ -251,6 +271,7 @@ def _moonvit(config: Config, top: Config, hidden: int) -> Tower:
 
 READERS: dict[str, Read] = {
     "gemma3": _gemma3,
+    "glm46v": _glm4v,
     "glm4v": _glm4v,
     "glm4v_moe": _glm4v,
     "internvl": _internvl,
@@ -260,6 +281,7 @@ READERS: dict[str, Read] = {
     "llama4": _llama4,
     "llava": _llava,
     "mistral3": _mistral3,
+    "paligemma": _paligemma,
     "qwen2_5_vl": _qwen25,
     "qwen2_vl": _qwen2,
     "qwen3_5": _qwen3,

@@ -11,9 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from planner.blocks.counts import parameters
-from planner.catalog.huggingface import NESTED, read_config
+from planner.catalog.huggingface import read_config
 from planner.catalog.huggingface_config import UnsupportedArchitecture
 from planner.catalog.huggingface_families import FAMILIES
+from planner.catalog.huggingface_known import INSIDE, NESTED
 from planner.catalog.library import open_library
 from planner.errors import PlannerError, ProfileError
 
@@ -616,6 +617,55 @@ def test_other_architectures_are_refused_by_name(tmp_path: Path, kind: str) -> N
         read_config(write(tmp_path, LLAMA | {"model_type": kind}))
     assert f'config.json: model_type "{kind}" is not supported: ' in str(caught.value)
     assert all(name in caught.value.hint[0] for name in (*FAMILIES, *NESTED))
+
+
+@pytest.mark.parametrize(
+    ("kind", "why"),
+    [
+        ("roberta", "it is an encoder"),
+        ("modernbert", "it is an encoder"),
+        ("mt5", "it is an encoder-decoder"),
+        ("t5gemma", "it is an encoder-decoder"),
+        ("llada", "it is a diffusion model"),
+        ("Dream", "it is a diffusion model"),
+        ("ernie4_5_moe_vl", "images have experts of their own"),
+    ],
+)
+def test_what_writes_no_text_token_by_token_is_refused_with_the_reason(tmp_path: Path, kind: str, why: str) -> None:
+    with pytest.raises(UnsupportedArchitecture, match=f'"{kind}" is not supported: {why}'):
+        read_config(write(tmp_path, LLAMA | {"model_type": kind}))
+
+
+@pytest.mark.parametrize(
+    ("wrapper", "family"),
+    [
+        ({"model_type": "qwen2_audio", "text_config": {"model_type": "qwen2"}, "audio_config": {}}, "qwen2"),
+        ({"model_type": "voxtral", "text_config": {"model_type": "llama"}, "audio_config": {}}, "llama"),
+        ({"model_type": "deepseek_vl_v2", "language_config": {"use_mla": False}, "vision_config": {}}, "deepseek"),
+        ({"model_type": "qwen2_5_omni", "thinker_config": {"text_config": {}, "audio_config": {}}}, "qwen2"),
+        ({"model_type": "NemotronH_Nano_VL_V2", "llm_config": {"model_type": "llama"}, "vit_config": {}}, "llama"),
+    ],
+)
+def test_the_decoder_behind_sound_and_images_is_read(tmp_path: Path, wrapper: dict[str, Any], family: str) -> None:
+    """It stands under one of several keys; that the rest is left out is said."""
+    inner = {key: value for key, value in LLAMA.items() if key != "model_type"}
+
+    def filled(value: dict[str, Any]) -> dict[str, Any]:
+        return {
+            key: filled(one) if key == "thinker_config" else inner | one if key in INSIDE else one
+            for key, one in value.items()
+        }
+
+    model = read_config(write(tmp_path, filled(wrapper)))
+    assert (model.family, model.layers, model.text_only) == (family, LLAMA["num_hidden_layers"], True)
+    assert "left out" in model.notes
+
+
+def test_a_decoder_that_is_not_read_is_refused_inside_a_wrapper_too(tmp_path: Path) -> None:
+    """It was taken for the usual decoder of that wrapper."""
+    config = {"model_type": "llava_next", "text_config": LLAMA | {"model_type": "jamba"}, "vision_config": {}}
+    with pytest.raises(UnsupportedArchitecture, match='"jamba" is not supported'):
+        read_config(write(tmp_path, config))
 
 
 @pytest.mark.parametrize(

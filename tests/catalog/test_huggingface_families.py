@@ -149,6 +149,131 @@ PUBLISHED: dict[str, tuple[dict[str, Any], float, float | None]] = {
         32.0,  # arXiv:2507.11407
         None,
     ),
+    "k-exaone-236b": (
+        shape(48, 6144, 18432, 64, 8, 153600, model_type="exaone_moe", head_dim=128)
+        | {"sliding_window": 128, "sliding_window_pattern": 4, "first_k_dense_replace": 1}
+        | {"num_experts": 128, "num_experts_per_tok": 8, "num_shared_experts": 1, "moe_intermediate_size": 2048},
+        236.0,  # its name: 236B, 23B active
+        23.0,
+    ),
+    "trinity-large": (
+        shape(60, 3072, 12288, 48, 8, 200192, model_type="afmoe", head_dim=128, sliding_window=4096)
+        | {"num_experts": 256, "num_experts_per_tok": 4, "num_shared_experts": 1, "moe_intermediate_size": 3072}
+        | {"num_dense_layers": 6, "global_attn_every_n_layers": 4},
+        400.0,  # model card: 398B of 400B, 13B active
+        13.0,
+    ),
+    "hy3": (
+        shape(80, 4096, 13312, 64, 8, 120832, model_type="hy_v3", head_dim=128)
+        | {"num_experts": 192, "num_experts_per_tok": 8, "num_shared_experts": 1, "moe_intermediate_size": 1536},
+        295.0,  # model card: 295B and 21B
+        21.0,
+    ),
+    "solar-open-100b": (
+        shape(48, 4096, 10240, 64, 8, 196608, model_type="solar_open", head_dim=128, intermediate_size=None)
+        | {"n_routed_experts": 128, "num_experts_per_tok": 8, "n_shared_experts": 1, "moe_intermediate_size": 1280},
+        102.6,  # model card: 102.6B and 12B
+        12.0,
+    ),
+    "a.x-k1": (
+        shape(61, 7168, 18432, 64, 64, 163840, model_type="axk1")
+        | DEEPSEEK
+        | {"n_routed_experts": 192, "first_k_dense_replace": 1},
+        519.0,  # model card: 519B and 33B
+        33.0,
+    ),
+    "mistral-small-4": (
+        shape(36, 4096, 12288, 32, 32, 131072, model_type="mistral4")
+        | {"n_routed_experts": 128, "num_experts_per_tok": 4, "n_shared_experts": 1, "moe_intermediate_size": 2048}
+        | {"first_k_dense_replace": 0, "kv_lora_rank": 256, "q_lora_rank": 1024, "qk_nope_head_dim": 64}
+        | {"qk_rope_head_dim": 64, "v_head_dim": 128},
+        119.0,  # its name: 119B; model card: 6.5B active
+        6.5,
+    ),
+    "dbrx": (
+        {"model_type": "dbrx", "d_model": 6144, "n_heads": 48, "n_layers": 40, "max_seq_len": 32768}
+        | {"vocab_size": 100352, "attn_config": {"kv_n_heads": 8}, "tie_word_embeddings": False}
+        | {"ffn_config": {"ffn_hidden_size": 10752, "moe_num_experts": 16, "moe_top_k": 4}},
+        132.0,  # model card: 132B and 36B
+        36.0,
+    ),
+    "arctic": (
+        shape(35, 7168, 4864, 56, 8, 32000, model_type="arctic", num_local_experts=128, num_experts_per_tok=2),
+        480.0,  # model card: 480B and 17B
+        17.0,
+    ),
+    "olmo-hybrid-7b": (
+        shape(32, 3840, 11008, 30, 30, 100352, model_type="olmo_hybrid"),
+        7.43,  # what the class of transformers holds; the name rounds to 7B
+        None,
+    ),
+    "bamba-9b": (
+        shape(32, 4096, 14336, 32, 8, 128256, model_type="bamba", attn_layer_indices=[9, 18, 27], mamba_d_state=128)
+        | {"mamba_n_heads": 128, "mamba_d_head": 64, "mamba_n_groups": 1},
+        9.78,  # Hugging Face model page
+        None,
+    ),
+    "phi-3.5-moe": (
+        shape(32, 4096, 6400, 32, 8, 32064, model_type="phimoe", num_local_experts=16, num_experts_per_tok=2)
+        | {"attention_bias": True},
+        41.9,  # model card: 41.9B and 6.6B
+        6.6,
+    ),
+    "minicpm3-4b": (
+        shape(62, 2560, 6400, 40, 40, 73448, model_type="minicpm3", tie_word_embeddings=True)
+        | {"kv_lora_rank": 256, "q_lora_rank": 768, "qk_nope_head_dim": 64, "qk_rope_head_dim": 32}
+        | {"v_head_dim": 64},
+        4.07,  # Hugging Face model page
+        None,
+    ),
+    "apertus-8b": (
+        shape(32, 4096, 21504, 32, 8, 131072, model_type="apertus", hidden_act="xielu"),
+        8.05,  # Hugging Face model page
+        None,
+    ),
+    "glm-4-9b-chat": (
+        {"model_type": "chatglm", "num_layers": 40, "hidden_size": 4096, "ffn_hidden_size": 13696}
+        | {"num_attention_heads": 32, "multi_query_attention": True, "multi_query_group_num": 2, "kv_channels": 128}
+        | {"padded_vocab_size": 151552, "seq_length": 131072, "add_qkv_bias": True, "tie_word_embeddings": False},
+        9.40,  # Hugging Face model page
+        None,
+    ),
+    "baichuan2-13b": (
+        shape(40, 5120, 13696, 40, 40, 125696, model_type="baichuan", max_position_embeddings=None)
+        | {"model_max_length": 4096},
+        13.90,  # Hugging Face model page
+        None,
+    ),
+    "qwen-72b": (
+        shape(80, 8192, 49152, 64, 64, 152064, model_type="qwen", num_key_value_heads=None, seq_length=32768),
+        72.3,  # Hugging Face model page
+        None,
+    ),
+    "mpt-7b": (
+        {"model_type": "mpt", "d_model": 4096, "n_heads": 32, "n_layers": 32, "expansion_ratio": 4}
+        | {"max_seq_len": 2048, "vocab_size": 50432, "no_bias": True, "attn_config": {"alibi": True}},
+        6.65,  # Hugging Face model page
+        None,
+    ),
+    "starcoder": (
+        {"model_type": "gpt_bigcode", "n_embd": 6144, "n_head": 48, "n_layer": 40, "n_inner": 24576}
+        | {"n_positions": 8192, "vocab_size": 49152, "multi_query": True, "activation_function": "gelu_pytorch_tanh"},
+        15.5,  # model card: 15.5B
+        None,
+    ),
+    "gpt-j-6b": (
+        {"model_type": "gptj", "n_embd": 4096, "n_head": 16, "n_layer": 28, "n_inner": None, "n_positions": 2048}
+        | {"vocab_size": 50400, "activation_function": "gelu_new", "tie_word_embeddings": False},
+        6.05,  # Hugging Face model page
+        None,
+    ),
+    "gpt-neo-2.7b": (
+        {"model_type": "gpt_neo", "hidden_size": 2560, "num_heads": 20, "num_layers": 32, "intermediate_size": None}
+        | {"max_position_embeddings": 2048, "vocab_size": 50257, "window_size": 256}
+        | {"attention_types": [[["global", "local"], 16]], "activation_function": "gelu_new"},
+        2.65,  # Hugging Face model page
+        None,
+    ),
 }
 
 
@@ -173,6 +298,26 @@ def test_active_parameters_of_minimax(tmp_path: Path) -> None:
     model = read_config(write(tmp_path, MINIMAX))
     parts = parameters(model)
     assert (active_parameters(model) - parts.embedding - parts.head) / 1e9 == pytest.approx(45.9, rel=0.003)
+
+
+def test_every_second_layer_of_gpt_neo_has_a_window(tmp_path: Path) -> None:
+    """`attention_types` repeats a list of kinds; the file has no list of layers."""
+    model = read_config(write(tmp_path, PUBLISHED["gpt-neo-2.7b"][0]))
+    assert letters(model)[:4] == ["*", "W", "*", "W"]
+    assert model.window == 256
+
+
+def test_one_key_and_value_of_starcoder_and_two_of_chatglm(tmp_path: Path) -> None:
+    """Multi-query attention has one, groups have as many as the file says."""
+    assert read_config(write(tmp_path, PUBLISHED["starcoder"][0])).kv_heads == 1
+    assert read_config(write(tmp_path, PUBLISHED["glm-4-9b-chat"][0])).kv_heads == 2
+
+
+def test_alibi_of_the_larger_baichuan(tmp_path: Path) -> None:
+    """It says model_max_length; the smaller one says max_position_embeddings and has rotary positions."""
+    larger = PUBLISHED["baichuan2-13b"][0]
+    assert read_config(write(tmp_path, larger)).position == "alibi"
+    assert read_config(write(tmp_path, larger | {"max_position_embeddings": 4096})).position == "rope"
 
 
 @pytest.mark.parametrize(

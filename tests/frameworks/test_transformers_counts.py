@@ -17,18 +17,28 @@ torch: Any = pytest.importorskip("torch", reason="torch is not installed")
 transformers: Any = pytest.importorskip("transformers", reason="transformers is not installed")
 
 NOT_COUNTED = {
+    "afmoe": 1e-6,  # a correction of each expert's score
+    "apertus": 1e-7,  # two scalars of each activation function
+    "axk1": 1e-6,  # a norm behind each part with experts
     "bloom": 2e-5,  # a norm behind the embedding
+    "codegen": 1e-4,  # one norm per layer; biases of the feed-forward part and of the head
     "cohere": 4e-5,  # one norm without bias per layer, of which two with bias are counted
     "cohere2": 4e-5,
     "ernie4_5_moe": 1e-6,  # a correction of each expert's score, trained by its load
     "falcon": 5e-5,  # one norm per layer
+    "gpt_neo": 2e-4,  # no biases of queries, keys and values
+    "gptj": 1e-4,  # as codegen
+    "mpt": 1e-4,  # norms without biases
     "olmo": 1e-4,  # norms without weights
     "opt": 2e-5,  # two positions more
+    "persimmon": 1e-6,  # norms of queries and keys have biases
     "phi": 4e-5,  # one norm per layer
+    "phimoe": 1e-5,  # the bias of attention's output product
 }
 """Families of which the count is off by a hair, and why."""
 
-NO_DEFAULT = ("deepseek_v2", "dots1", "exaone4", "glm4_moe", "hunyuan_v1_dense", "hunyuan_v1_moe", "nemotron")
+NO_DEFAULT = ("dbrx", "deepseek_v2", "dots1", "exaone4", "glm4_moe", "hunyuan_v1_dense", "hunyuan_v1_moe", "ministral")
+NO_DEFAULT += ("mistral4", "nemotron")
 """Types whose class builds nothing of its own defaults, or that leave a key open."""
 
 
