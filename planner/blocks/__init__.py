@@ -24,7 +24,9 @@ from planner.blocks.record import (
     Latent,
     Lightning,
     Norm,
+    Parallel,
     Prediction,
+    ShortConvolution,
     StateSpace,
 )
 from planner.blocks.seeing import Patches, Projection
@@ -37,6 +39,8 @@ MIXERS: dict[type, Operators] = {
     StateSpace: state_space.operators,
     DeltaRule: linear.delta_rule,
     Lightning: linear.lightning,
+    ShortConvolution: linear.short_convolution,
+    Parallel: linear.parallel,
 }
 FEEDS: dict[type, Operators] = {Dense: feed.dense, Experts: feed.experts}
 

@@ -53,9 +53,10 @@ def both_ways(window: int | None, seq: Num) -> tuple[Num, Num, Num]:
 def operators(mixer: Attention, hidden: int, share: Share) -> tuple[Operator, ...]:
     """q, k, v; rotation and split; core; output product, with an all-reduce of b*s*h over tp behind it."""
     t, a, d = share.tokens, mixer.heads, mixer.head_dim
-    own = a * d / share.tp
-    width = own + 2 * d * kv_heads_per_rank(mixer.kv_heads, share.tp)
-    held = width + own if mixer.gated else width
+    own, out, kv = a * d / share.tp, a * mixer.value / share.tp, kv_heads_per_rank(mixer.kv_heads, share.tp)
+    width = own + (d + mixer.value) * kv
+    made = own + d * kv if mixer.keys_are_values else width
+    held = made + out if mixer.gated else made
     bias = held if mixer.bias else 0.0
     return (
         Operator(
@@ -66,23 +67,23 @@ def operators(mixer: Attention, hidden: int, share: Share) -> tuple[Operator, ..
             saved=share.activation * t * held,
             feeds="core_attn",
         ),
-        *_norms(mixer, share, width - own, own),
+        *_norms(mixer, share, d * kv, own),
         Operator("rotation", "attention", Stream(2.0 * share.activation * t * width, 2.0)),
-        *core(mixer, share, kv_heads_per_rank(mixer.kv_heads, share.tp)),
-        *(gate(share, own) if mixer.gated else ()),
-        projection(share, hidden, own, mixer.output_bias),
+        *core(mixer, share, kv),
+        *(gate(share, out) if mixer.gated else ()),
+        projection(share, hidden, out, mixer.output_bias),
     )
 
 
-def _norms(mixer: Attention, share: Share, kv: Num, own: Num) -> tuple[Operator, ...]:
+def _norms(mixer: Attention, share: Share, keys: Num, own: Num) -> tuple[Operator, ...]:
     """Norms of queries and keys (Henry 2020, arXiv:2010.04245): 2*d weights on every rank, or one for each column.
 
     Each keeps its input for the backward pass, beside the output that the core keeps.
     """
     if not mixer.qk_norm:
         return ()
-    elements = share.tokens * (own + kv / 2)
-    weights = own + kv / 2 if mixer.wide else 2.0 * mixer.head_dim
+    elements = share.tokens * (own + keys)
+    weights = own + keys if mixer.wide else 2.0 * mixer.head_dim
     saved = share.activation * elements
     return (
         Operator(
@@ -121,7 +122,7 @@ def core(mixer: Attention | Latent, share: Share, kv_heads: Num) -> tuple[Operat
     arXiv:2205.05198, 4.1); a softmax in fp32 keeps its own output, too. Their gradients live while its backward pass
     runs. Over cp, what travels follows from the core (`planner.cost.context`).
     """
-    heads, value = mixer.heads / share.tp, mixer.value if isinstance(mixer, Latent) else mixer.head_dim
+    heads, value = mixer.heads / share.tp, mixer.value
     rows = share.seq / share.cp
     sinks = heads if isinstance(mixer, Attention) and mixer.sinks else 0.0
     chosen = mixer.indexer.top_k if isinstance(mixer, Latent) and mixer.indexer else None
@@ -142,9 +143,9 @@ def core(mixer: Attention | Latent, share: Share, kv_heads: Num) -> tuple[Operat
 
 
 def _cache(mixer: Attention, heads: Num, kv_heads: Num) -> Cache:
-    """A key and a value of d for each of this rank's key/value heads. Llama 2 70B, tp = 4: 2*2*128 = 512 elements."""
-    d = mixer.head_dim
-    return Cache(2.0 * d * kv_heads, float(mixer.window or np.inf), flops=4.0 * d * heads)
+    """A key and a value for each of this rank's key/value heads. Llama 2 70B, tp = 4: 2*2*128 = 512 elements."""
+    both = mixer.head_dim + mixer.value
+    return Cache(1.0 * both * kv_heads, float(mixer.window or np.inf), flops=2.0 * both * heads)
 
 
 def _latent(mixer: Latent, heads: Num) -> Cache:

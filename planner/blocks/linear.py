@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from planner.blocks import attention, state_space
 from planner.blocks.attention import gate, projection
 from planner.blocks.operator import Operator, Product, Scan, Share
-from planner.blocks.record import DeltaRule, Lightning
+from planner.blocks.record import DeltaRule, Lightning, Parallel, ShortConvolution
 from planner.blocks.state_space import convolution, gated_norm, heads_for_tokens, recurrent
 from planner.plan import Num
 
@@ -96,4 +99,28 @@ def lightning(mixer: Lightning, hidden: int, share: Share) -> tuple[Operator, ..
         *gate(share, inner),
         gated_norm(share, inner, inner),
         projection(share, hidden, inner, False),
+    )
+
+
+def short_convolution(mixer: ShortConvolution, hidden: int, share: Share) -> tuple[Operator, ...]:
+    """Two gates and what they gate; convolution of one times it; the other's product; output product.
+
+    Weights, Transformers modeling_lfm2.py: 3*h*h + h*k + h*h.
+    """
+    inner = hidden / share.tp
+    return (
+        _product("in product", hidden, 3 * inner, share),
+        *gate(share, inner),
+        convolution(share, inner, mixer.width, False),
+        *(replace(one, name="second gate") for one in gate(share, inner)),
+        projection(share, hidden, inner, False),
+    )
+
+
+def parallel(mixer: Parallel, hidden: int, share: Share) -> tuple[Operator, ...]:
+    """Attention's operators, then those of the state space; the block's addition takes the sum of both."""
+    state = state_space.operators(mixer.state, hidden, share)
+    return (
+        *attention.operators(mixer.attention, hidden, share),
+        *(replace(op, name=f"state {op.name}") if op.name == "projection" else op for op in state),
     )

@@ -21,6 +21,7 @@ class Attention:
         sinks: one learned logit per head joins each softmax (gpt-oss).
         qk_norm: queries and keys are normed, every head by the same head_dim weights; wide: all heads as one vector.
         causal: a token sees those before it; else all tokens, or those of its own window, both ways.
+        value_dim: width of a head's values, if another; keys_are_values: keys serve as such (Gemma 4), both are kept.
     """
 
     heads: int
@@ -35,6 +36,13 @@ class Attention:
     gated: bool = False
     sinks: bool = False
     causal: bool = True
+    value_dim: int | None = None
+    keys_are_values: bool = False
+
+    @property
+    def value(self) -> int:
+        """Width of one head's values."""
+        return self.value_dim or self.head_dim
 
 
 @frozen
@@ -119,7 +127,22 @@ class Lightning:
     head_dim: int
 
 
-Mixer = Attention | Latent | StateSpace | DeltaRule | Lightning
+@frozen
+class ShortConvolution:
+    """A gated convolution of `width` tokens over all columns (LFM2, arXiv:2511.23404, section 2)."""
+
+    width: int
+
+
+@frozen
+class Parallel:
+    """Attention and a state space side by side, their outputs added (Falcon-H1, arXiv:2507.22448)."""
+
+    attention: Attention
+    state: StateSpace
+
+
+Mixer = Attention | Latent | StateSpace | DeltaRule | Lightning | ShortConvolution | Parallel
 
 
 @frozen

@@ -20,7 +20,9 @@ from planner.blocks.record import (
     Lightning,
     Mixer,
     Norm,
+    Parallel,
     Prediction,
+    ShortConvolution,
     StateSpace,
     Structure,
 )
@@ -36,6 +38,9 @@ WORDS = {
     "M": "Mamba-2 state-space layers",
     "G": "layers of the gated delta rule",
     "L": "layers of lightning attention",
+    "H": "layers of attention and Mamba-2 side by side",
+    "C": "layers of short convolutions",
+    "_": "layers without attention",
     "E": "layers of experts alone",
     "-": "layers of a feed-forward part alone",
 }
@@ -74,6 +79,12 @@ def beyond_attention(model: Model) -> str | None:
     held = {letter: words for letter, words in WORDS.items() if letter in (model.pattern or "")}
     if model.mla is not None and model.mla.indexer is not None:
         return "indexed sparse attention"
+    if model.ffns:
+        held["ffns"] = "layers of different widths"
+    if model.windowed is not None:
+        held["W"] = "layers whose windowed attention has another shape"
+    if model.value_dim is not None:
+        held["value"] = "values of another width than keys"
     return next(iter(held.values()), None)
 
 
@@ -89,7 +100,7 @@ def letters(model: Model) -> list[str]:
 
 def _block(model: Model, index: int, letter: str) -> Block:
     alone = any(one in (model.pattern or "") for one in FEED_LETTERS)
-    mixer = None if letter in FEED_LETTERS else _mixer(model, letter)
+    mixer = None if letter in FEED_LETTERS + "_" else _mixer(model, letter)
     feed = _alone(model, letter) if alone else _feed(model, index)
     return Block(model.hidden, _vectors(model), mixer, feed, model.dropout, model.norms == 4)
 
@@ -105,6 +116,12 @@ def _mixer(model: Model, letter: str) -> Mixer:
         return DeltaRule(g.key_heads, g.value_heads, g.key_dim, g.value_dim, g.conv, g.channelwise)
     if letter == "L" and model.lightning:
         return Lightning(model.lightning.heads, model.lightning.head_dim)
+    if letter == "C" and model.short_convolution:
+        return ShortConvolution(model.short_convolution)
+    if letter == "H":
+        attention, state = _attention(model, None), _mixer(model, "M")
+        assert isinstance(attention, Attention) and isinstance(state, StateSpace)
+        return Parallel(attention, state)
     return _attention(model, model.window if letter == "W" else None)
 
 
@@ -113,10 +130,11 @@ def _attention(model: Model, window: int | None) -> Attention | Latent:
         ranks = (m.kv_lora_rank, m.q_lora_rank, m.qk_nope_dim, m.qk_rope_dim, m.v_head_dim)
         index = Indexer(m.indexer.heads, m.indexer.head_dim, m.indexer.top_k) if m.indexer else None
         return Latent(model.heads, *ranks, window=window, dropout=model.dropout, indexer=index)
+    own = model.windowed if window else None
     return Attention(
-        model.heads,
-        model.kv_heads,
-        model.head_dim,
+        own.heads if own else model.heads,
+        own.kv_heads if own else model.kv_heads,
+        own.head_dim if own else model.head_dim,
         window,
         bias=model.bias in ("qkv", "all"),
         output_bias=model.bias == "all",
@@ -124,12 +142,16 @@ def _attention(model: Model, window: int | None) -> Attention | Latent:
         qk_norm=model.qk_norm or model.qk_norm_wide,
         wide=model.qk_norm_wide,
         gated=model.output_gate,
-        sinks=model.sinks,
+        sinks=model.sinks or bool(own and own.sinks),
+        value_dim=own.value_dim if own else model.value_dim,
+        keys_are_values=model.keys_are_values and window is None,
     )
 
 
-def _feed(model: Model, index: int) -> Dense | Experts:
+def _feed(model: Model, index: int) -> Dense | Experts | None:
     moe = model.moe
+    if model.ffns:
+        return _dense(model, model.ffns[index]) if model.ffns[index] else None
     if moe is None or index < moe.dense_layers or (index - moe.dense_layers) % moe.every:
         return _dense(model, model.ffn)
     return _experts(model)

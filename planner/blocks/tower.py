@@ -32,9 +32,14 @@ def tower(of: Tower, part: TowerPart) -> dict[Seeing, int]:
 
 def _layer(of: Tower, window: int | None, trained: bool) -> Encoder:
     """A learned scale of each part is a vector beside those of its norm. Products stay in 16 bit."""
-    biases = of.bias in ("qkv", "all"), of.bias == "all"
-    mixer = Attention(of.heads, of.heads, of.hidden // of.heads, window, *biases, causal=False)
-    feed = Dense(of.ffn, of.mlp == "glu", of.bias == "all")
+    inputs, outputs = of.bias in ("qkv", "all"), of.bias in ("outputs", "all")
+    mixer = Attention(
+        *(of.heads, of.heads, of.hidden // of.heads, window, inputs, outputs),
+        qk_norm=of.qk_norm,
+        wide=of.qk_norm,
+        causal=False,
+    )
+    feed = Dense(of.ffn, of.mlp == "glu", outputs)
     vectors = _vectors(of) + int(of.layer_scale)
     return Encoder(of.hidden, vectors, mixer, feed, wide=True, class_tokens=of.class_tokens, trained=trained)
 

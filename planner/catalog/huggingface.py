@@ -132,7 +132,8 @@ def _fields(kind: str, config: Config) -> dict[str, Any]:
     if family.check:
         family.check(config)
     bias, note = _bias(family, config)
-    return _shape(family, config) | {
+    own = family.layers(config) if family.layers else {}
+    return _shape(family, config, own.get("ffn")) | {
         "family": kind,
         "tied_embeddings": config.flag("tie_word_embeddings", family.tied),
         "mlp": _mlp(family, config),
@@ -144,7 +145,7 @@ def _fields(kind: str, config: Config) -> dict[str, Any]:
         "norms": family.norms,
         "sinks": family.sinks,
         **_window(family, config),
-        **(family.layers(config) if family.layers else {}),
+        **own,
         "notes": " ".join(filter(None, (note, family.note))),
     }
 
@@ -162,12 +163,12 @@ def _before(top: dict[str, Any], config: Config, notes: str) -> dict[str, Any]:
     return {"tower": tower, "text_only": bool(note), "notes": " ".join(filter(None, (notes, note)))}
 
 
-def _shape(family: Family, config: Config) -> dict[str, Any]:
+def _shape(family: Family, config: Config, ffn: int | None) -> dict[str, Any]:
     heads, mla = config.need("heads"), latent(config) if family.mla else None
     return {
         "layers": config.need("layers"),
         "hidden": config.need("hidden"),
-        "ffn": _ffn(family, config),
+        "ffn": ffn or _ffn(family, config),
         "heads": heads,
         "kv_heads": _kv_heads(config, heads),
         "head_dim": mla.qk_nope_dim + mla.qk_rope_dim if mla else _head_dim(config, heads),

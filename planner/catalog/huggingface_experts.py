@@ -44,8 +44,6 @@ def qwen_moe(config: Config) -> MixtureOfExperts:
 def deepseek_moe(config: Config) -> MixtureOfExperts | None:
     if config.integer(*KEYS["experts"]) is None:
         return None
-    if config.whole("moe_layer_freq", 1) != 1:
-        raise config.refuse("moe_layer_freq", "only 1 is read")
     groups, chosen = config.whole("n_group") or 1, config.whole("topk_group") or 1
     return MixtureOfExperts(
         **_routed(config),
@@ -58,7 +56,11 @@ def deepseek_moe(config: Config) -> MixtureOfExperts | None:
 
 def _leading_dense(config: Config) -> int:
     """Layers before the first with experts, of a list of kinds or as a number."""
-    kinds = config.listed("mlp_layer_types")
+    frequency = config.values.get("moe_layer_freq", 1)
+    listed = ["sparse" if one else "dense" for one in frequency] if isinstance(frequency, list) else []
+    if not listed and frequency not in (1, None):
+        raise config.refuse("moe_layer_freq", "only 1 is read")
+    kinds = config.listed("mlp_layer_types") or listed
     if not kinds:
         return config.whole("first_k_dense_replace") or config.whole("num_dense_layers")
     dense = kinds.index("sparse") if "sparse" in kinds else len(kinds)

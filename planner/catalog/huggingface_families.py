@@ -7,6 +7,7 @@ src/transformers/models/<model_type>/configuration_<model_type>.py.
 from __future__ import annotations
 
 from planner.catalog import huggingface_experts as experts
+from planner.catalog import huggingface_layers as shapes
 from planner.catalog import huggingface_mixers as mixers
 from planner.catalog.huggingface_config import Config
 from planner.catalog.huggingface_family import (
@@ -120,6 +121,9 @@ FAMILIES: dict[str, Family] = {
         four_h=True,
         defaults={"max_position_embeddings": 2048},
     ),
+    "falcon_h1": Family(
+        layers=shapes.falcon_h1, defaults={"mamba_expand": 2, "mamba_n_heads": 128, "mamba_d_state": 256}
+    ),
     "flex_olmo": Family(moe=experts.uniform_moe, qk_norm="wide"),
     "gemma": Family(tied=True, defaults={"head_dim": 256, "num_key_value_heads": 16}),
     "gemma2": Family(
@@ -129,6 +133,9 @@ FAMILIES: dict[str, Family] = {
         defaults={"head_dim": 256, "num_key_value_heads": 4, "sliding_window": 4096},
     ),
     "gemma3_text": Family(tied=True, window=full_every(6), norms=4, qk_norm="heads", defaults=_GEMMA3_TEXT),
+    "gemma4_text": Family(
+        tied=True, norms=4, qk_norm="heads", moe=shapes.gemma4_moe, layers=shapes.gemma4, defaults={"head_dim": 256}
+    ),
     "glm": Family(bias_key=("attention_bias", True, "qkv")),
     "glm4": Family(norms=4),
     "glm4_moe": Family(
@@ -200,13 +207,32 @@ FAMILIES: dict[str, Family] = {
     "kimi_linear": Family(
         mla=True, moe=experts.deepseek_moe, position="none", layers=mixers.kimi_linear, bias_key=None
     ),
+    "lfm2": Family(tied=True, qk_norm="heads", layers=shapes.lfm2, bias_key=None),
+    "lfm2_moe": Family(
+        tied=True,
+        qk_norm="heads",
+        moe=experts.deepseek_moe,
+        layers=shapes.lfm2,
+        bias_key=None,
+        defaults={"num_dense_layers": 2},
+    ),
     "llama": _LLAMA,
     "llama4_text": Family(
         moe=experts.llama4_moe,
         window=llama4_pattern,
         defaults={"head_dim": 128, "num_key_value_heads": 8, "attention_chunk_size": 8192},
     ),
+    "longcat_flash": Family(
+        mla=True,
+        moe=shapes.longcat_moe,
+        layers=shapes.longcat,
+        bias_key=None,
+        note="Each layer has attention and a dense part twice, and is two here; its experts that do nothing count not.",
+    ),
     "mimo": Family(bias_key=("attention_bias", True, "qkv")),
+    "mimo_v2_flash": Family(
+        moe=experts.deepseek_moe, layers=shapes.mimo_v2, defaults={"head_dim": 192, "sliding_window": 128}
+    ),
     "minicpm": Family(tied=True),
     "minicpm3": Family(mla=True, tied=True, defaults={"v_head_dim": 64}),
     "minimax": Family(moe=experts.uniform_moe, layers=mixers.minimax, bias_key=None),
@@ -237,6 +263,7 @@ FAMILIES: dict[str, Family] = {
         defaults={"max_seq_len": 2048},
     ),
     "nemotron": Family(gated=False, activation="relu2", norm="layernorm"),
+    "nemotron-nas": Family(layers=shapes.nemotron_nas),
     "nemotron_h": Family(gated=False, activation="relu2", position="none", layers=mixers.nemotron_h),
     "olmo": Family(norm="layernorm"),
     "olmo2": Family(qk_norm="wide"),
@@ -302,6 +329,13 @@ FAMILIES: dict[str, Family] = {
         norm="layernorm",
         window=no_full_layers,
         defaults={"num_key_value_heads": 2},
+    ),
+    "step3p5": Family(
+        qk_norm="heads",
+        moe=shapes.step3p5_moe,
+        layers=shapes.step3p5,
+        defaults={"sliding_window": 512, "moe_num_experts": 288, "moe_top_k": 8},
+        note="The gate of each head is left out.",
     ),
     "vaultgemma": Family(
         tied=True, window=full_every(2), defaults={"head_dim": 256, "num_key_value_heads": 4, "sliding_window": 4096}

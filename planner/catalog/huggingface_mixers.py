@@ -122,11 +122,11 @@ def bamba(config: Config) -> Fields:
     heads, inner = config.need("mamba_n_heads"), config.need("mamba_expand") * config.need("hidden")
     return {
         "pattern": "".join("*" if layer in full else "M" for layer in range(config.need("layers"))),
-        "state_space": _mamba(config, heads, inner),
+        "state_space": mamba(config, heads, inner),
     }
 
 
-def _mamba(config: Config, heads: int, inner: int) -> StateSpace:
+def mamba(config: Config, heads: int, inner: int) -> StateSpace:
     """The keys of Bamba, Granite 4 and Falcon-H1."""
     return StateSpace(
         heads=heads,
@@ -151,7 +151,7 @@ def granite(config: Config) -> Fields:
         "pattern": lettered(config, "layer_types", "M") or "M",
         "ffn": shared,
         "moe": moe if experts else None,
-        "state_space": _mamba(config, heads, inner),
+        "state_space": mamba(config, heads, inner),
     }
 
 

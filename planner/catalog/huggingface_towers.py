@@ -160,6 +160,26 @@ def _paligemma(config: Config, top: Config, hidden: int) -> Tower:
     return Tower(**shape, **more, projectors=(Projector(products=(last,)),))
 
 
+def _gemma4(config: Config, top: Config, hidden: int) -> Tower:
+    """Gemma 4: gated parts, RMS norms, positions by row and by column; squares of patches are averaged.
+
+    Images are brought to about `default_output_length` tokens: the square that has no more of them. Norms behind each
+    part and those of queries and keys are not counted (a ten-thousandth of it).
+    """
+    shape, merge = _shape(config), config.integer("pooling_kernel_size") or 3
+    side = int((config.integer("default_output_length") or 280) ** 0.5)
+    return Tower(
+        **shape,
+        positions=2 * config.need("position_embedding_size"),
+        mlp="glu",
+        bias="none",
+        norm="rmsnorm",
+        merge=merge,
+        image=side * merge * shape["patch"],
+        projectors=(Projector(products=(Linear(inputs=shape["hidden"], outputs=hidden),)),),
+    )
+
+
 def _llama4(config: Config, top: Config, hidden: int) -> Tower:
     """Llama 4: a class token; pixels are shuffled to a quarter of the tokens, two products, and the projector's own."""
     shape, patches = _fixed(config)
@@ -210,12 +230,9 @@ def _llava(config: Config, top: Config, hidden: int) -> Tower:
 
 
 def _internvl(config: Config, top: Config, hidden: int) -> Tower:
-    """InternViT of 300M: a class token, learned scales; a square of patches is normed and projected twice."""
-    for key in ("use_qk_norm", "qk_normalization", "use_mask_token"):
-        if config.flag(key):
-            raise config.refuse(key, "it is not expressed")
-    if not config.flag("qkv_bias", config.flag("attention_bias")):
-        raise config.refuse("attention_bias", "biases beside attention alone are not expressed")
+    """InternViT: a class token, learned scales; a square of patches is normed and projected twice."""
+    if config.flag("use_mask_token"):
+        raise config.refuse("use_mask_token", "it is not expressed")
     shape, patches = _fixed(config)
     ratio = top.values.get("downsample_ratio", 0.5)
     merge = round(1.0 / ratio) if isinstance(ratio, float) and 0.0 < ratio <= 1.0 else 1
@@ -225,6 +242,8 @@ def _internvl(config: Config, top: Config, hidden: int) -> Tower:
         patch_bias=True,
         positions=patches + 1,
         class_tokens=1,
+        bias="all" if config.flag("qkv_bias", config.flag("attention_bias")) else "outputs",
+        qk_norm=config.flag("qk_normalization", config.flag("use_qk_norm")),
         norm="rmsnorm" if config.values.get("norm_type") == "rms_norm" else "layernorm",
         layer_scale=True,
         merge=merge,
@@ -271,6 +290,7 @@ def _moonvit(config: Config, top: Config, hidden: int) -> Tower:
 
 READERS: dict[str, Read] = {
     "gemma3": _gemma3,
+    "gemma4": _gemma4,
     "glm46v": _glm4v,
     "glm4v": _glm4v,
     "glm4v_moe": _glm4v,

@@ -108,6 +108,21 @@ class Lightning(Record):
     head_dim: Width
 
 
+class Windowed(Record):
+    """Attention of layers with the window, where its shape is not the model's (MiMo-V2-Flash, Gemma 4).
+
+    Attributes:
+        heads, kv_heads, head_dim: as of a model; value_dim: width of a head's values, where it is not head_dim.
+        sinks: each softmax has one more learned logit per head.
+    """
+
+    heads: Heads
+    kv_heads: Heads
+    head_dim: Width
+    value_dim: Width | None = None
+    sinks: bool = False
+
+
 class LatentAttention(Record):
     """Multi-head latent attention (DeepSeek-V2, arXiv:2405.04434, section 2.1).
 
@@ -175,13 +190,17 @@ class Model(Profile):
         output_gate: attention's output is gated, by as many further query columns (Qwen3-Next).
         sinks: each softmax has one more learned logit per head (gpt-oss).
         dropout: trained with dropout (its masks are kept for the backward pass).
-        window: sliding attention window in tokens, absent for full attention.
+        value_dim: width of a head's values, where it is not head_dim.
+        keys_are_values: layers without the window have no product for values; keys serve as such (Gemma 4).
+        window: sliding attention window in tokens, absent for full attention; windowed: shape of attention behind it.
         mtp_layers: layers behind the last that each predict one token more, where they are trained (DeepSeek-V3: 1).
         window_every: one layer in `window_every` is full attention, the others use the window; 0: all use it.
         pattern: one letter a layer, repeated to the last: * attention, W with the window, M state space, G delta rule,
-            L lightning. With letters - (feed-forward) and E (experts), each letter is a layer of one part, else a
-            feed-forward part stands behind each mixer.
-        state_space, delta_rule, lightning: the shapes behind the letters.
+            L lightning, C short convolution, H attention and state space side by side, _ no mixer. With letters -
+            (feed-forward) and E (experts), each letter is a layer of one part, else a feed-forward part stands behind
+            each mixer.
+        ffns: width of every layer's dense part, where they differ; 0: it has none.
+        state_space, delta_rule, lightning: the shapes behind the letters; short_convolution: tokens of one.
         tower: the vision encoder before it and its projectors, which the count includes.
         text_only: encoders of images or sound stand before it and are neither in the shape nor in the count.
         parameters: published total, for checking; parameters_active: published per token.
@@ -211,14 +230,19 @@ class Model(Profile):
     position: Literal["rope", "learned", "alibi", "none"] = "rope"
     dropout: bool = False
     mtp_layers: Whole = 0
+    value_dim: Width | None = None
+    keys_are_values: bool = False
     window: Tokens | None = None
+    windowed: Windowed | None = None
     window_every: Whole = 0
     moe: MixtureOfExperts | None = None
     mla: LatentAttention | None = None
-    pattern: str | None = Field(default=None, pattern=r"^[*WMGLE-]{1,1000}$")
+    pattern: str | None = Field(default=None, pattern=r"^[*WMGLCHE_-]{1,1000}$")
+    ffns: tuple[Whole, ...] = ()
     state_space: StateSpace | None = None
     delta_rule: DeltaRule | None = None
     lightning: Lightning | None = None
+    short_convolution: Positive | None = None
     tower: Tower | None = None
     text_only: bool = False
     parameters: Count | None = None
@@ -243,8 +267,19 @@ class Model(Profile):
         return self
 
     @model_validator(mode="after")
+    def _each_layer_has_a_width(self) -> "Model":
+        if self.ffns and len(self.ffns) != self.layers:
+            raise ValueError(f"ffns has {len(self.ffns)} widths for {self.layers} layers")
+        if self.windowed and self.windowed.heads % self.windowed.kv_heads:
+            raise ValueError(f"windowed.heads {self.windowed.heads} is not a multiple of {self.windowed.kv_heads}")
+        if "H" in (self.pattern or "") and self.mla:
+            raise ValueError("pattern has H, and mla stands for latent attention")
+        return self
+
+    @model_validator(mode="after")
     def _letters_have_shapes(self) -> "Model":
         shapes = {"M": "state_space", "G": "delta_rule", "L": "lightning", "W": "window", "E": "moe"}
+        shapes |= {"H": "state_space", "C": "short_convolution"}
         for letter, key in shapes.items():
             if letter in (self.pattern or "") and getattr(self, key) is None:
                 raise ValueError(f"pattern has {letter}, and {key} is missing")

@@ -52,7 +52,9 @@ class Tower(Record):
         layers, hidden, ffn, heads: as of a model; heads have hidden / heads columns each.
         patch: pixels of a patch's side; channels: of a pixel; frames: that a patch spans in time (Qwen2-VL: 2).
         patch_bias: of the product that embeds patches; positions: learned ones; class_tokens: beside every image's.
-        mlp, bias, norm: as of a model; layer_scale: each part is multiplied by a learned vector (InternViT).
+        mlp, norm: as of a model; bias: too, and "outputs" is all but queries, keys and values (InternViT-6B).
+        qk_norm: queries and keys are normed over all heads.
+        layer_scale: each part is multiplied by a learned vector (InternViT).
         norms_outside: before the first layer and behind the last one.
         window: tokens of a window that attention stays in; window_every: one layer in so many attends to all.
         merge: patches of the side of a square that becomes one token of the decoder.
@@ -71,7 +73,8 @@ class Tower(Record):
     positions: Whole = 0
     class_tokens: Whole = 0
     mlp: Literal["glu", "gelu"] = "gelu"
-    bias: Literal["none", "qkv", "all"] = "all"
+    bias: Literal["none", "qkv", "outputs", "all"] = "all"
+    qk_norm: bool = False
     norm: Literal["rmsnorm", "layernorm"] = "layernorm"
     layer_scale: bool = False
     norms_outside: Whole = 0

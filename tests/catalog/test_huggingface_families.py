@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from planner.blocks.counts import active_parameters, parameters
+from planner.blocks.counts import active_parameters, held, parameters
+from planner.blocks.operator import Share
 from planner.blocks.structure import letters
 from planner.catalog.huggingface import read_config
 from planner.catalog.huggingface_config import UnsupportedArchitecture
@@ -103,6 +104,41 @@ GLM_5 = shape(78, 6144, 12288, 64, 64, 154880, model_type="glm_moe_dsa") | DEEPS
 GLM_5 |= {"q_lora_rank": 2048, "qk_nope_head_dim": 192, "v_head_dim": 256}
 GLM_5 |= {"index_topk": 2048, "index_n_heads": 32, "index_head_dim": 128}
 QWEN_35 = shape(64, 5120, 17408, 24, 4, 248320, model_type="qwen3_5_text") | DELTA | {"linear_num_value_heads": 48}
+
+FALCON = shape(72, 5120, 21504, 20, 4, 261120, model_type="falcon_h1", head_dim=128)
+FALCON |= {"mamba_d_ssm": 4096, "mamba_n_heads": 32, "mamba_d_head": 128, "mamba_d_state": 256, "mamba_n_groups": 2}
+LFM = shape(16, 2048, 12288, 32, 8, 65536, model_type="lfm2", tie_word_embeddings=True, conv_L_cache=3)
+LFM |= {"layer_types": ["full_attention" if i in (2, 5, 8, 10, 12, 14) else "conv" for i in range(16)]}
+LFM |= {"block_ff_dim": 12288, "block_auto_adjust_ff_dim": True, "block_multiple_of": 256}
+MIMO = shape(48, 4096, 16384, 64, 4, 152576, model_type="mimo_v2_flash", head_dim=192, sliding_window=128)
+MIMO |= {"hybrid_layer_pattern": [0, 1, 1, 1, 1, *([0] + [1] * 5) * 7, 0]}
+MIMO |= {"moe_layer_freq": [0] + [1] * 47}
+MIMO |= {"swa_num_attention_heads": 64, "swa_num_key_value_heads": 8, "swa_head_dim": 192, "swa_v_head_dim": 128}
+MIMO |= {"n_routed_experts": 256, "num_experts_per_tok": 8, "moe_intermediate_size": 2048, "v_head_dim": 128}
+STEP = shape(45, 4096, 11264, 64, 8, 128896, model_type="step3p5", head_dim=128, num_key_value_heads=None)
+STEP |= {"num_attention_groups": 8, "layer_types": (["full_attention"] + ["sliding_attention"] * 3) * 12}
+STEP |= {"attention_other_setting": {"num_attention_heads": 96, "num_attention_groups": 8, "head_dim": 128}}
+STEP |= {"moe_num_experts": 288, "moe_top_k": 8, "moe_intermediate_size": 1280, "share_expert_dim": 1280}
+STEP |= {"moe_layers_enum": ",".join(map(str, range(3, 45))), "sliding_window": 512}
+GEMMA_4 = shape(30, 2816, 2112, 16, 8, 262144, model_type="gemma4_text", head_dim=256, tie_word_embeddings=True)
+GEMMA_4 |= {"layer_types": (["sliding_attention"] * 5 + ["full_attention"]) * 5, "sliding_window": 1024}
+GEMMA_4 |= {"attention_k_eq_v": True, "enable_moe_block": True, "global_head_dim": 512, "num_kv_shared_layers": 0}
+GEMMA_4 |= {"num_global_key_value_heads": 2, "num_experts": 128, "top_k_experts": 8, "moe_intermediate_size": 704}
+GEMMA_4 |= {"hidden_size_per_layer_input": 0}
+LONGCAT = {"num_layers": 28, "hidden_size": 6144, "ffn_hidden_size": 12288, "num_attention_heads": 64}
+LONGCAT |= {"vocab_size": 131072, "max_position_embeddings": 131072, "model_type": "longcat_flash"}
+LONGCAT |= {"n_routed_experts": 512, "zero_expert_num": 256, "moe_topk": 12, "expert_ffn_hidden_size": 2048}
+LONGCAT |= {key: DEEPSEEK[key] for key in ("kv_lora_rank", "q_lora_rank", "v_head_dim")}
+LONGCAT |= {"qk_nope_head_dim": 128, "qk_rope_head_dim": 64}
+
+
+def nas(attention: bool, factor: float) -> dict[str, Any]:
+    """A layer of Llama-Nemotron Super."""
+    return {
+        "attention": {"n_heads_in_group": 8 if attention else None, "no_op": not attention},
+        "ffn": {"ffn_mult": factor, "no_op": False},
+    }
+
 
 # config.json, parameters and active ones in billions, and who says so
 PUBLISHED: dict[str, tuple[dict[str, Any], float, float | None]] = {
@@ -213,6 +249,19 @@ PUBLISHED: dict[str, tuple[dict[str, Any], float, float | None]] = {
         9.78,  # Hugging Face model page
         None,
     ),
+    "falcon-h1-34b": (FALCON, 33.6, None),  # Hugging Face model page
+    "lfm2-1.2b": (LFM, 1.17, None),  # arXiv:2511.23404, table 1
+    "lfm2-8b-a1b": (
+        shape(24, 2048, 7168, 32, 8, 65536, model_type="lfm2_moe", tie_word_embeddings=True, conv_L_cache=3)
+        | {"layer_types": ["full_attention" if i in (2, 6, 10, 14, 18, 21) else "conv" for i in range(24)]}
+        | {"num_experts": 32, "num_experts_per_tok": 4, "moe_intermediate_size": 1792, "num_dense_layers": 2},
+        8.34,  # model card: 8.3B; 1.5B active, of 1.56
+        None,
+    ),
+    "longcat-flash": (LONGCAT, 560.0, None),  # arXiv:2509.01322, abstract
+    "mimo-v2-flash": (MIMO, 309.0, 15.0),  # model card: 309B and 15B
+    "step-3.5-flash": (STEP, 196.8, None),  # model card: 196.81B
+    "gemma-4-26b": (GEMMA_4, 25.2, 3.8),  # model card: 25.2B and 3.8B
     "phi-3.5-moe": (
         shape(32, 4096, 6400, 32, 8, 32064, model_type="phimoe", num_local_experts=16, num_experts_per_tok=2)
         | {"attention_bias": True},
@@ -293,11 +342,22 @@ def test_adds_up_to_the_published_count(tmp_path: Path, name: str) -> None:
         assert active_parameters(model) / 1e9 == pytest.approx(active, rel=0.03)
 
 
-def test_active_parameters_of_minimax(tmp_path: Path) -> None:
-    """45.9 B of the abstract, which leaves out embedding and head."""
-    model = read_config(write(tmp_path, MINIMAX))
+@pytest.mark.parametrize(
+    ("config", "published", "off"),
+    [
+        (MINIMAX, 45.9, 0.003),  # abstract of arXiv:2501.08313
+        (LONGCAT, 27.0, 0.03),  # arXiv:2509.01322: on average; some of a token's experts do nothing
+        (STEP, 11.0, 0.03),  # model card
+    ],
+    ids=["minimax", "longcat", "step-3.5"],
+)
+def test_active_parameters_without_embedding_and_head(
+    tmp_path: Path, config: dict[str, Any], published: float, off: float
+) -> None:
+    """Where publishers leave them out."""
+    model = read_config(write(tmp_path, config))
     parts = parameters(model)
-    assert (active_parameters(model) - parts.embedding - parts.head) / 1e9 == pytest.approx(45.9, rel=0.003)
+    assert (active_parameters(model) - parts.embedding - parts.head) / 1e9 == pytest.approx(published, rel=off)
 
 
 def test_every_second_layer_of_gpt_neo_has_a_window(tmp_path: Path) -> None:
@@ -329,12 +389,53 @@ def test_alibi_of_the_larger_baichuan(tmp_path: Path) -> None:
         (KIMI_LINEAR, {"G": 20, "*": 7}),  # arXiv:2510.26692: three to one
         (MINIMAX, {"L": 70, "*": 10}),  # arXiv:2501.08313: a softmax layer after every seven of lightning
         (GRANITE, {"M": 36, "*": 4}),  # model card
+        (FALCON, {"H": 72}),  # arXiv:2507.22448: attention and SSM in every block
+        (LFM, {"C": 10, "*": 6}),  # arXiv:2511.23404: ten convolutions, six of attention
+        (MIMO, {"W": 39, "*": 9}),  # model card: eight blocks of five windows and one full layer, the first is full
+        (STEP, {"W": 33, "*": 12}),  # model card: three windows for one full layer
     ],
-    ids=["nano-v2", "nano-3", "next", "kimi", "minimax", "granite"],
+    ids=["nano-v2", "nano-3", "next", "kimi", "minimax", "granite", "falcon-h1", "lfm2", "mimo-v2", "step-3.5"],
 )
 def test_layers_by_kind(tmp_path: Path, config: dict[str, Any], counts: dict[str, int]) -> None:
     """As many layers of each kind as the report says."""
     assert Counter(letters(read_config(write(tmp_path, config)))) == counts
+
+
+@pytest.mark.parametrize(
+    ("config", "elements"),
+    [
+        # 25 windows of 8 heads with 2*256, 5 full layers of 2 heads with 2*512: elements of a token inside the window
+        (GEMMA_4, 25 * 8 * 512 + 5 * 2 * 1024),
+        (MIMO, 39 * 8 * (192 + 128) + 9 * 4 * (192 + 128)),
+        (FALCON, 72 * 2 * 4 * 128),
+        (LFM, 6 * 2 * 8 * 64),
+    ],
+    ids=["gemma-4", "mimo-v2", "falcon-h1", "lfm2"],
+)
+def test_keys_and_values_of_a_token(tmp_path: Path, config: dict[str, Any], elements: int) -> None:
+    """Of all layers, each with the heads and widths that its kind has."""
+    model = read_config(write(tmp_path, config))
+    share = Share(1.0, 1.0)
+    caches = [(count, op.cache) for count, op in held(model, share) if op.cache is not None]
+    assert sum(count * float(cache.each) for count, cache in caches) == elements
+
+
+NAS_RUNS = [(True, 2.625, 1), (True, 5.25, 5), (False, 2.625, 2), (True, 5.25, 3), (False, 3.28125, 1)]
+NAS_RUNS += [(True, 5.25, 30), (False, 1.3125, 1), (False, 2.625, 2), (False, 1.3125, 1), (False, 5.25, 1)]
+NAS_RUNS += [(False, 1.3125, 1), (False, 2.625, 1), (False, 1.3125, 3), (True, 5.25, 1), (False, 1.3125, 1)]
+NAS_RUNS += [(False, 1.0, 2), (False, 1.3125, 1), (False, 1.0, 3), (False, 1.3125, 2), (False, 0.5, 2)]
+NAS_RUNS += [(False, 1.0, 2), (False, 0.5, 2), (False, 1.0, 1), (False, 0.5, 2), (True, 5.25, 9)]
+"""block_configs of nvidia/Llama-3_3-Nemotron-Super-49B-v1: attention, ffn_mult, and layers in a row."""
+
+
+def test_layers_of_different_widths(tmp_path: Path) -> None:
+    """Llama-Nemotron Super 49B: layers without attention, and widths that differ; 49.9 B on its model page."""
+    config = shape(80, 8192, 1, 64, 8, 128256, model_type="nemotron-nas") | {"intermediate_size": None}
+    config |= {"num_key_value_heads": None, "block_configs": [nas(a, f) for a, f, n in NAS_RUNS for _ in range(n)]}
+    model = read_config(write(tmp_path, config))
+    assert (model.layers, model.kv_heads, model.ffn, letters(model).count("*")) == (80, 8, 28672, 49)
+    assert (model.ffns[0], model.ffns[40]) == (14336, 28672)
+    assert parameters(model).total / 1e9 == pytest.approx(49.87, rel=1e-4)
 
 
 def test_a_decoder_inside_a_vision_language_model(tmp_path: Path) -> None:
@@ -352,6 +453,10 @@ def test_a_decoder_inside_a_vision_language_model(tmp_path: Path) -> None:
         (GLM_5 | {"indexer_types": ["full", "shared"]}, "indexer_types: .*: layers that share"),
         (KIMI_LINEAR | {"mla_use_output_gate": True}, "mla_use_output_gate: true"),
         (KIMI_LINEAR | {"linear_attn_config": None}, "linear_attn_config: null"),
+        (GEMMA_4 | {"num_kv_shared_layers": 20}, "num_kv_shared_layers: 20: layers that share"),
+        (GEMMA_4 | {"hidden_size_per_layer_input": 256}, "hidden_size_per_layer_input: 256: layers that share"),
+        (STEP | {"moe_layers_enum": "3,5"}, "moe_layers_enum: .*: only leading layers"),
+        (LFM | {"layer_types": ["mamba"] * 16}, "layer_types: .*: only conv and full_attention"),
         (NEXT | {"layer_types": ["mystery"] * 48}, "layer_types: .*: only full_attention"),
     ],
 )

@@ -25,6 +25,9 @@ NOT_COUNTED = {
     "cohere": 4e-5,  # one norm without bias per layer, of which two with bias are counted
     "cohere2": 4e-5,
     "ernie4_5_moe": 1e-6,  # a correction of each expert's score, trained by its load
+    "gemma4_text": 1e-5,  # three norms more beside experts
+    "lfm2_moe": 1e-6,  # a correction of each expert's score
+    "falcon_h1": 1e-5,  # no norm behind the scan, unless mamba_rms_norm
     "falcon": 5e-5,  # one norm per layer
     "gpt_neo": 2e-4,  # no biases of queries, keys and values
     "gptj": 1e-4,  # as codegen
@@ -38,7 +41,7 @@ NOT_COUNTED = {
 """Families of which the count is off by a hair, and why."""
 
 NO_DEFAULT = ("dbrx", "deepseek_v2", "dots1", "exaone4", "glm4_moe", "hunyuan_v1_dense", "hunyuan_v1_moe", "ministral")
-NO_DEFAULT += ("mistral4", "nemotron")
+NO_DEFAULT += ("gemma4_text", "lfm2_moe", "longcat_flash", "mistral4", "nemotron", "step3p5")
 """Types whose class builds nothing of its own defaults, or that leave a key open."""
 
 
