@@ -146,7 +146,7 @@ def longcat_moe(config: Config) -> MixtureOfExperts:
 
 def longcat(config: Config) -> Fields:
     """Each layer of the file has attention and a dense part twice: they are counted as two."""
-    return {"layers": 2 * config.need("num_layers")}
+    return {"layers": 2 * (config.integer("num_layers") or config.need("layers"))}
 
 
 def nemotron_nas(config: Config) -> Fields:

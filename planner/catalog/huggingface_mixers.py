@@ -143,16 +143,23 @@ def mamba(config: Config, heads: int, inner: int) -> StateSpace:
 def granite(config: Config) -> Fields:
     """Granite 4: Mamba-2 or attention, then experts beside a shared part, or that part alone."""
     heads, inner = config.need("mamba_n_heads"), config.need("mamba_expand") * config.need("hidden")
-    shared, experts = config.need("shared_intermediate_size"), config.whole("num_local_experts")
-    moe = MixtureOfExperts(
-        experts=experts, top_k=config.need("top_k"), ffn=config.need("ffn"), shared_experts=1, shared_ffn=shared
-    )
+    shared = config.need("shared_intermediate_size")
     return {
         "pattern": lettered(config, "layer_types", "M") or "M",
         "ffn": shared,
-        "moe": moe if experts else None,
+        "moe": _beside(config, shared) if config.whole("num_local_experts") else None,
         "state_space": mamba(config, heads, inner),
     }
+
+
+def _beside(config: Config, shared: int) -> MixtureOfExperts:
+    return MixtureOfExperts(
+        experts=config.need("num_local_experts"),
+        top_k=config.need("top_k"),
+        ffn=config.need("ffn"),
+        shared_experts=1,
+        shared_ffn=shared,
+    )
 
 
 def minimax(config: Config) -> Fields:

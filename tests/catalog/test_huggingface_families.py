@@ -148,6 +148,14 @@ PUBLISHED: dict[str, tuple[dict[str, Any], float, float | None]] = {
     "nemotron-3-super": (SUPER, 120.0, None),  # arXiv:2604.12374, abstract
     "kimi-linear": (KIMI_LINEAR, 49.1, None),  # its layers summed; arXiv:2510.26692 rounds to 48B
     "granite-4.0-h-small": (GRANITE, 32.0, 9.0),  # Granite 4.0 model card: 32B, 9B active
+    "granite-4.0-h-1b": (
+        shape(40, 1536, 4096, 12, 4, 100352, model_type="granitemoehybrid", tie_word_embeddings=True)
+        | {"layer_types": (["mamba"] * 5 + ["attention"] + ["mamba"] * 4) * 4, "mamba_n_heads": 48}
+        | {"mamba_d_state": 128, "mamba_n_groups": 1, "mamba_expand": 2, "shared_intermediate_size": 4096}
+        | {"num_local_experts": 0, "num_experts_per_tok": 0},
+        1.46,  # Hugging Face model page
+        None,
+    ),
     "minimax-text-01": (MINIMAX, 456.0, None),  # MiniMax-01, arXiv:2501.08313, abstract
     "glm-5": (GLM_5, 744.0, None),  # GLM-5 model card
     "qwen3.5-27b": (QWEN_35, 27.0, None),  # its name, of which the vision encoder is 0.5
