@@ -13,6 +13,7 @@ from planner.read.sharding import engine, fully_sharded
 from planner.read.table import text_of
 from planner.read.tree import Beside, Tree
 from planner.schedules import MEGATRON, run_by
+from planner.training.frameworks.transformers import OPTIMIZERS
 
 TRAINERS = ("transformers", "llamafactory", "axolotl", "swift")
 """Formats that the Trainer of Transformers runs: the rules of its preset are theirs, for what it does itself."""
@@ -50,8 +51,6 @@ def reading_of(job: Job, tree: Tree, beside: Beside, world: int, nodes: int = 1)
     part = job.format.name == PART
     if part:
         workload = {name: value for name, value in workload.items() if name in (*job.said, "global_batch")}
-    own = job.format.name in TRAINERS and all(plan.get(name, 1) == 1 for name in ("tp", "cp", "pp", "ep"))
-    own = own and workload["offload"] in ("none", "optimizer")
     problems = (*base.problems, *quantised_without_adapters(job))
     notes = tuple(note for note in base.notes if "fp32" not in note and "accumulation" not in note)
     return replace(
@@ -65,9 +64,18 @@ def reading_of(job: Job, tree: Tree, beside: Beside, world: int, nodes: int = 1)
         recomputed=float(job.get("recompute", "none") == "full") or base.recomputed,
         not_modelled=(*job.not_modelled, *base.not_modelled),
         keys=written(job),
-        preset=base.preset | ({} if own else FREE),
+        preset=base.preset | lent(job, plan, workload),
         open=TRAINER | {"m": job.get("m", 1)} if part else None,
     )
+
+
+def lent(job: Job, plan: dict[str, Any], workload: dict[str, Any]) -> dict[str, Any]:
+    """Fields of a preset whose rules a job is not held to: what goes beyond the Trainer, and copies of shards."""
+    own = job.format.name in TRAINERS and all(plan.get(name, 1) == 1 for name in ("tp", "cp", "pp", "ep"))
+    own = own and workload.get("offload", "none") in ("none", "optimizer")
+    own = own and workload.get("optimizer", "adam") in OPTIMIZERS
+    copies = {"hybrid_shard": True} if plan.get("dp_replicate", 1) > 1 else {}
+    return copies if own else FREE | copies
 
 
 def run_by_deepspeed(job: Job) -> bool:

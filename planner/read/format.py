@@ -34,6 +34,7 @@ class Format:
         defaults: fields as the framework takes them where the file is silent.
         flat: sections carry no meaning: a key is looked up by its last part. general: others share its telling keys.
         megatron: its keys are options of Megatron-LM. commands: programs that read it.
+        unchecked: checks of Megatron-LM's own parser, by name, that a framework with another parser does not make.
         writes: for `planner.launch.tuner`: `words` of values by field, `always` what a short run has beside.
     """
 
@@ -46,6 +47,7 @@ class Format:
     general: bool = False
     megatron: bool = False
     commands: tuple[str, ...] = ()
+    unchecked: tuple[str, ...] = ()
     writes: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -90,6 +92,7 @@ def find_format(name: str) -> Format:
         bool(said.get("general")),
         said.get("reader") == "megatron",
         tuple(str(said.get("commands", "")).split()),
+        tuple(str(said.get("unchecked", "")).split()),
         said.get("writes") or {},
     )
 

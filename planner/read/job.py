@@ -229,9 +229,11 @@ def _where(leaf: Leaf) -> str:
 
 
 ATTENTION, MLP = frozenset({"q_proj", "k_proj", "v_proj", "o_proj"}), frozenset({"gate_proj", "up_proj", "down_proj"})
+NARROW, WIDE = frozenset({"linear_qkv", "linear_proj"}), frozenset({"linear_fc1", "linear_fc2"})
 TARGETS = {ATTENTION: "attention", MLP: "mlp", ATTENTION | MLP: "all-linear"}
+TARGETS |= {NARROW: "attention", WIDE: "mlp", NARROW | WIDE: "all-linear"}
 TARGETS |= {frozenset({name}): "all-linear" for name in ("all", "all-linear")}
-"""Linear layers with adapters, by the names that Transformers gives to those of most decoders."""
+"""Linear layers with adapters, by the names that Transformers gives to those of most decoders, and Megatron-Core."""
 
 
 def _targets(job: Job, leaf: Leaf) -> str | None:

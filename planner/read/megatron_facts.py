@@ -83,7 +83,8 @@ class Facts:
     @property
     def granularity(self) -> str:
         """Recomputation: "", "full" or "selective"."""
-        return "selective" if self.has("recompute-activations") else self.text("recompute-granularity")
+        said = self.text("recompute-granularity")
+        return "selective" if self.has("recompute-activations") else said.replace("none", "")
 
     @property
     def modules(self) -> tuple[str, ...]:

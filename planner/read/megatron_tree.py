@@ -31,6 +31,7 @@ ALIASES = {
     "max_length": "seq-length",
     "max_sequence_length": "seq-length",
     "max_total_sequence_length": "seq-length",
+    "packing_length": "seq-length",
     "train_micro_batch_size": "micro-batch-size",
     "train_global_batch_size": "global-batch-size",
     "activations_checkpoint_granularity": "recompute-granularity",
@@ -58,6 +59,7 @@ IMPLIED = {"num_query_groups": "group-query-attention"}
 """Options that follow from another one outside Megatron's own parser."""
 
 VALUES = {
+    "attention_backend": {f"flash_{n}": f"flash-attention-version {n}" for n in (2, 3, 4)},
     "activation": {"fast-swiglu": "swiglu", "swiglu": "swiglu", "squared-relu": "squared-relu"},
     "activation_func": {"swiglu": "swiglu", "squaredrelu": "squared-relu", "squared_relu": "squared-relu"},
     "activation_function": {"swiglu": "swiglu"},
@@ -114,7 +116,7 @@ def read_megatron_tree(
         model=None if shape is not None else reading.model,
         model_name=name if shape is not None else None,
         workload=reading.workload | _adapters(job),
-        problems=tuple(map(spelled, reading.problems)),
+        problems=tuple(spelled(one) for one in reading.problems if one.rule not in form.unchecked),
         notes=(*job.notes, *(note for note in reading.notes if own is not None or "CONNECTIONS" not in note)),
         not_modelled=(*(one for one in job.not_modelled if one.option not in ours), *reading.not_modelled),
         keys=keys(seen, form),
@@ -160,7 +162,8 @@ def usual_options(form: Format) -> dict[str, Option]:
 def options_of(tree: Tree) -> dict[str, Option]:
     """Those keys that are options of Megatron-LM, as its parser would have them."""
     known = known_options("megatron")
-    return {name: one for key, leaf in tree.leaves.items() for name, one in option_of(key, leaf, known).items()}
+    inner_last = sorted(tree.leaves.items(), key=lambda one: one[0] == "packing_length")
+    return {name: one for key, leaf in inner_last for name, one in option_of(key, leaf, known).items()}
 
 
 def switched_off(tree: Tree) -> set[str]:

@@ -1,0 +1,70 @@
+"""What a framework takes where a file is silent, and what it does not refuse: by the framework's own source."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from planner.launch.check import check
+from planner.launch.targets import TARGETS
+from planner.read.question import GIVEN, NAMES, understood
+from tests.jobs import library
+from tests.read.test_corpus import found, read
+
+MOE = "megatron sft --model Qwen/Qwen3-30B-A3B --tensor_model_parallel_size 2 --sequence_parallel true"
+
+SILENT: dict[str, tuple[str, dict[str, Any]]] = {
+    "dispatcher": (f"{MOE} --expert_model_parallel_size 8 --max_length 4096", {"dispatcher": "alltoall"}),
+    "rank": (f"{MOE} --tuner_type lora --max_length 4096", {"lora_rank": 8}),
+    "targets": (
+        f"{MOE} --tuner_type lora --target_modules linear_qkv linear_proj --max_length 4096",
+        {"lora_targets": "attention"},
+    ),
+    "packing": (f"{MOE} --packing true --packing_length 8192 --max_length 2048", {"seq": 8192}),
+    "kernel": (f"{MOE} --max_length 4096 --attention_backend flash_3", {"attention": "flash3"}),
+}
+"""ms-swift swift/megatron/arguments/megatron_args.py and megatron_base_args.py."""
+
+
+def asked(text: str, gpus: str = "8xH100", **names: str) -> Any:
+    """The job and plan of a file, and what was read of it."""
+    said = dict.fromkeys(NAMES) | {"gpus": gpus} | names
+    return understood(text, library(), lambda name: None, said, dict.fromkeys(GIVEN), {})
+
+
+@pytest.mark.parametrize("name", SILENT)
+def test_what_holds_where_nothing_is_said(name: str) -> None:
+    """By field."""
+    text, expect = SILENT[name]
+    said = found(asked(f"{text}\n")[0])
+    assert {key: said[key] for key in expect} == expect
+
+
+RUNS = {
+    "swift": f"{MOE} --max_length 4096 --optimizer_cpu_offload true --recompute_granularity none\n",
+    "hybrid": "distributed_type: FSDP\nfsdp_config:\n  fsdp_sharding_strategy: HYBRID_SHARD\nnum_machines: 2\n",
+    "hsdp": "base_model: Qwen/Qwen3-8B\nsequence_len: 4096\nmicro_batch_size: 1\ngradient_accumulation_steps: 1\n"
+    "dp_replicate_size: 2\ndp_shard_size: 4\ntensor_parallel_size: 2\nfsdp_version: 2\n",
+    "muon": "swift sft --model Qwen/Qwen2.5-7B --tuner_type full --max_length 2048 --optimizer muon\n",
+    "torchtune": "model:\n  _component_: torchtune.models.llama4.llama4_scout_17b_16e\ntensor_parallel_dim: 2\n"
+    "batch_size: 1\nenable_activation_checkpointing: true\ntokenizer:\n  max_seq_len: 4096\n",
+}
+"""Files that their framework runs: ms-swift without Megatron-LM's conditions on an offloaded optimizer; copies of
+shards (Accelerate parallelism_config.py, FSDP's HYBRID_SHARD); Muon beside the Trainer's own optimizers (ms-swift
+swift/optimizers); experts behind torchtune's plan of tensor parallelism, which has SequenceParallel in it
+(torchtune models/llama4/_parallelism.py)."""
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_what_a_framework_runs_is_legal(name: str) -> None:
+    """And there is a plan of the same job."""
+    names = {"model": "qwen3-8b"} if name == "hybrid" else {}
+    setup, reading, _ = asked(RUNS[name], "2x8xH100", **names)
+    verdict = check(reading, setup, TARGETS[reading.target])
+    assert verdict.legal and verdict.best is not None
+
+
+def test_a_loader_of_its_own_makes_no_mask() -> None:
+    """Nothing is said of Megatron-LM's data loader where another one feeds the model."""
+    assert not any("mask" in one.why for one in read(f"{MOE} --max_length 32768\n", "8xH100", {}).not_modelled)
