@@ -89,7 +89,8 @@ def _replicas(job: Job, plan: dict[str, Any], world: int) -> int | None:
     shared, replicas = job.values.get("dp_shard"), job.values.get("dp_replicate")
     if replicas or not shared:
         return int(replicas) if replicas else None
-    return int(max(world // (plan["tp"] * plan["pp"] * plan.get("cp", 1) * shared), 1))
+    spread = plan["tp"] * plan["pp"] * plan.get("cp", 1) * (job.get("ep", 1) if job.format.name == "axolotl" else 1)
+    return int(max(world // (spread * shared), 1))
 
 
 def started(job: Job, world: int) -> tuple[str, ...]:
@@ -129,7 +130,7 @@ def degrees(job: Job) -> dict[str, Any]:
 def batched(job: Job, plan: dict[str, Any], base: Reading, world: int) -> tuple[dict[str, Any], int | None]:
     """b, and sequences a step: micro-batch x accumulation x dp, or as stated."""
     dp = max(world // (plan["tp"] * plan["pp"] * plan.get("cp", 1)), 1)
-    b, m, batch = job.get("b"), job.get("m"), job.get("batch") or base.workload.get("global_batch")
+    b, m, batch = job.get("b"), accumulated(job, dp), job.get("batch") or base.workload.get("global_batch")
     if "b" not in job.said:
         b = base.plan.get("b") or (max(batch // (m * dp), 1) if batch and m and "m" in job.said else b)
     if b is None:
@@ -137,6 +138,15 @@ def batched(job: Job, plan: dict[str, Any], base: Reading, world: int) -> tuple[
     if batch is None or ("b" in job.said and "batch" not in job.said and "m" in job.said):
         batch = b * (m or 1) * dp
     return plan | {"b": b}, batch
+
+
+def accumulated(job: Job, dp: int) -> int | None:
+    """Micro-batches a step: as said, or what a batch for each rank (Axolotl), or for all (ms-swift), leaves open."""
+    m: int | None = job.get("m")
+    if "m" in job.said or not (b := job.get("b")):
+        return m
+    per_rank, least = job.get("per_rank", 0), job.get("least", 0) if job.get("stage", "sft") == "sft" else 0
+    return max(int(per_rank // b or -(-least // (b * dp))), 1) if per_rank or least else m
 
 
 def work(job: Job, base: Reading, zero: int) -> dict[str, Any]:

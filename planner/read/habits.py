@@ -127,8 +127,30 @@ def trainer(job: Job, tree: Tree) -> None:
         job.name(said, ("memory",), "logits of evaluation, at a larger batch than training has, are not weighed")
 
 
+MEGATRON = ("tp", "pp", "cp", "ep", "sp", "zero")
+
+
+def factory(job: Job, tree: Tree) -> None:
+    """With Megatron-Core behind it (USE_MCA=1) layers are recomputed by its own option only."""
+    if job.said.keys() & set(MEGATRON) and "recompute" not in job.said:
+        job.values["recompute"] = "none"
+    trainer(job, tree)
+
+
+def axolotl(job: Job, tree: Tree) -> None:
+    """Cut Cross-Entropy is on where its plugin is named (integrations/cut_cross_entropy/args.py)."""
+    plugins = tree.leaves.get("plugins")
+    if plugins is not None and "CutCrossEntropy" in str(plugins.value) and tree.get("cut_cross_entropy") is not False:
+        job.values["loss"], job.said["loss"] = "linear", plugins
+    if "ep" in job.said and job.get("ep") > 1:
+        job.name(job.said["ep"], ("memory",), "what is no expert is weighed as shared over these ranks too")
+    trainer(job, tree)
+
+
 HABITS: dict[str, Callable[[Job, Tree], None]] = {
-    **dict.fromkeys(("transformers", "llamafactory", "swift", "axolotl"), trainer),
+    **dict.fromkeys(("transformers", "swift"), trainer),
+    "llamafactory": factory,
+    "axolotl": axolotl,
     "torchtune": torchtune,
     "automodel": chunked,
     "verl": reinforcement,

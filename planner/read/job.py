@@ -17,9 +17,11 @@ from planner.schema.workload import Workload
 WHOLE = (
     *("seq", "b", "m", "batch", "tp", "cp", "pp", "ep", "etp", "v", "dp", "dp_replicate", "dp_shard", "zero", "rank"),
     *("bits", "nodes", "per_node", "processes", "fsdp_version", "lora_dim", "prompt", "response", "rollouts"),
+    "per_rank",
 )
 """Fields that are whole numbers: those of Plan and Workload under their names; m micro-batches a step, batch sequences
-a step, dp_shard ranks that share the states, bits of a quantised base, nodes, processes on each and in all."""
+a step, per_rank those of each rank, dp_shard ranks that share the states, bits of a quantised base, nodes, processes on
+each and in all."""
 
 MAY_BE_ZERO = ("rank", "lora_dim", "bits", "fsdp_version", "prompt", "response")
 
@@ -90,6 +92,9 @@ WIDER = {"offload": "parameters", "targets": "all-linear"}
 
 STAND_IN = {"optimizer": "adam", "precision": "bf16", "attention": "flash", "stage": "sft", "method": "full"}
 """What is weighed and timed instead of a value that nobody models."""
+
+ADAPTERS = r"q?oft|boft|adalora|lo(ha|kr|ra_ga)|vera|fourierft|reft|bone|ia3|longlora|adapter|llamapro|prompt.*"
+"""Methods that freeze the model and train little beside it: LoRA's weight and time come nearest."""
 
 WHY = {
     "optimizer": (BOTH, "its states and step are weighed and timed as Adam's"),
@@ -205,6 +210,9 @@ def _value(job: Job, name: str, leaf: Leaf) -> Any:
     for pattern, meaning in WORDS[name]:
         if re.fullmatch(pattern, text):
             return meaning
+    if name == "method" and re.fullmatch(ADAPTERS, text):
+        job.name(leaf, BOTH, "weighed and timed as LoRA on every linear layer")
+        return "lora"
     if text not in ("auto", "default"):
         touches, why = WHY.get(name, (BOTH, "this value is not modelled"))
         job.name(leaf, touches, why)

@@ -299,6 +299,15 @@ class TestWords:
         assert argv("A=1\r\nx $A\r\n") == [["x", "1"]]
 
 
+def test_printf() -> None:
+    """Into a variable or a word; [*] has the first character of IFS between its elements."""
+    list_of = 'a=(0 0 1)\nprintf -v f "[%s]" "$(IFS=\', \'; echo "${a[*]}")"\nx "$f" "${a[*]}"\n'
+    assert words(list_of) == ["[0,0,1]", "0 0 1"]
+    assert words("x $(printf '%s-%d\\n' a 3) $(printf '%s,' 1 2) $(printf 100%%)\n") == ["a-3", "1,2,", "100%"]
+    assert "which nothing" not in str(read_script("printf -v f '%x' 3\nx $f\n").commands[-1])
+    assert read_script("printf -v f '%s' $U\nx $f\n").ignored
+
+
 class TestFlow:
     """Conditions, loops, functions."""
 
@@ -319,7 +328,9 @@ class TestFlow:
             ("[[ $U == x ]]", None),
             ('[ -z "$U" ]', None),
             ("nvidia-smi", None),
-            ("[[ $A =~ 8 ]]", None),
+            ("[[ x$A =~ 8 ]]", True),
+            ('[[ ! "--a --b" =~ "--b" ]]', False),
+            ("[[ $A =~ ^[0-9]+$ ]]", None),
             ("[ x$U = y ] && false", None),
         ],
     )

@@ -248,7 +248,7 @@ SAMPLES = [
         {
             "model": "qwen3-8b",
             "b": 4,
-            "m": 1,
+            "m": 4,
             "method": "lora",
             "lora_rank": 16,
             "recompute": False,

@@ -14,6 +14,8 @@ from tests.read.test_corpus import found, read
 
 MOE = "megatron sft --model Qwen/Qwen3-30B-A3B --tensor_model_parallel_size 2 --sequence_parallel true"
 
+AXOLOTL = "base_model: Qwen/Qwen3-8B\nsequence_len: 4096\nmicro_batch_size: 2\nbf16: true\n"
+
 SILENT: dict[str, tuple[str, dict[str, Any]]] = {
     "dispatcher": (f"{MOE} --expert_model_parallel_size 8 --max_length 4096", {"dispatcher": "alltoall"}),
     "rank": (f"{MOE} --tuner_type lora --max_length 4096", {"lora_rank": 8}),
@@ -23,8 +25,31 @@ SILENT: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "packing": (f"{MOE} --packing true --packing_length 8192 --max_length 2048", {"seq": 8192}),
     "kernel": (f"{MOE} --max_length 4096 --attention_backend flash_3", {"attention": "flash3"}),
+    "sixteen": ("swift sft --model Qwen/Qwen3-8B --max_length 2048 --deepspeed zero3", {"b": 1, "m": 2}),
+    "oft": (
+        "model_name_or_path: Qwen/Qwen3-8B\nfinetuning_type: oft\nquantization_bit: 4\ncutoff_len: 2048",
+        {"method": "qlora", "base": "nf4"},
+    ),
+    "mca": (
+        "model_name_or_path: Qwen/Qwen3-30B-A3B\nfinetuning_type: full\ncutoff_len: 4096\nbf16: true\n"
+        "per_device_train_batch_size: 1\ngradient_accumulation_steps: 8\nuse_distributed_optimizer: true\n"
+        "pipeline_model_parallel_size: 4\nexpert_model_parallel_size: 2\nmoe_token_dispatcher_type: alltoall",
+        {"pp": 4, "ep": 2, "dp": 2, "zero": 1, "m": 8, "recompute": False},
+    ),
+    "plugin": (
+        f"{AXOLOTL}plugins:\n  - axolotl.integrations.cut_cross_entropy.CutCrossEntropyPlugin\nbatch_size: 8",
+        {"loss": "linear", "b": 2, "m": 4},
+    ),
+    "experts": (
+        "base_model: Qwen/Qwen3-30B-A3B\nsequence_len: 2048\nmicro_batch_size: 1\nexpert_parallel_size: 2\n"
+        "dp_shard_size: 4\nfsdp_version: 2\nfsdp_config:\n  reshard_after_forward: true",
+        {"ep": 2, "dp_replicate": 1, "zero": 3},
+    ),
+    "strategy": (f"{AXOLOTL}fsdp_config:\n  fsdp_sharding_strategy: SHARD_GRAD_OP", {"zero": 2}),
 }
-"""ms-swift swift/megatron/arguments/megatron_args.py and megatron_base_args.py."""
+"""ms-swift swift/megatron/arguments/megatron_args.py, megatron_base_args.py, swift/trainers/arguments.py (16 sequences
+a step); LLaMA-Factory hparams/finetuning_args.py, examples/megatron; Axolotl utils/config/__init__.py (batch_size is
+each rank's), integrations/cut_cross_entropy/args.py, integrations/expert_parallel/README.md."""
 
 
 def asked(text: str, gpus: str = "8xH100", **names: str) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -127,8 +128,11 @@ class Test:
             same = alike(left, right, self.double)
             return same if sign != "!=" else negation(same)
         texts = known(left), known(right)
-        if sign in ("=~", "-nt", "-ot") or texts[0] is None or texts[1] is None:
+        if sign in ("-nt", "-ot") or texts[0] is None or texts[1] is None:
             return None
+        if sign == "=~":
+            literal = all(part.quoted or re.fullmatch(r"[\w ,:/=-]*", part.text) for part in right)
+            return texts[1] in texts[0] if literal else None
         return texts[0] < texts[1] if sign == "<" else texts[0] > texts[1]
 
     def single(self) -> Truth:
@@ -166,7 +170,31 @@ def output(words: Sequence[str]) -> str | None:
         return base.removesuffix(rest[1]) if len(rest) == 2 and base != rest[1] else base
     if name == "dirname" and len(rest) == 1 and not rest[0].startswith("-"):
         return posixpath.dirname(rest[0].rstrip("/")) or ("/" if rest[0].startswith("/") else ".")
+    if name == "printf" and rest and not rest[0].startswith("-"):
+        printed = formatted(rest[0], rest[1:])
+        return None if printed is None else printed.rstrip("\n")
     return counted(rest) if name == "seq" else None
+
+
+SPECIFIER = re.compile(r"%(%|[sdi])|\\([nt\\])|%|\\")
+ESCAPES = {"n": "\n", "t": "\t", "\\": "\\"}
+
+
+def formatted(text: str, rest: Sequence[str]) -> str | None:
+    """printf of strings and whole numbers, over and over until none is left; None for any other format."""
+    places = [found for found in SPECIFIER.finditer(text) if found[1] != "%" and not found[2]]
+    if any(found[1] is None for found in places) or len(rest) * len(text) > 100_000:
+        return None
+    left, out = list(rest), ""
+    while True:
+        out += SPECIFIER.sub(lambda f: ESCAPES[f[2]] if f[2] else "%" if f[1] == "%" else _next(left, f[1]), text)
+        if not left or not places:
+            return out
+
+
+def _next(left: list[str], kind: str) -> str:
+    """The next argument; where none is left the format prints nothing, or 0."""
+    return left.pop(0) if left else "" if kind == "s" else "0"
 
 
 def echoed(rest: list[str]) -> str | None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from planner.read.bash.assign import Assigning
-from planner.read.bash.builtin import Truth, holds, output
+from planner.read.bash.builtin import Truth, formatted, holds, output
 from planner.read.bash.expressions import arithmetic
 from planner.read.bash.inner import SHELLS, Inner, inner_script, script_file
 from planner.read.bash.source import Source
@@ -48,6 +48,8 @@ class Simple(Assigning):
         """What is done for a builtin; None for any other command."""
         if name in SILENT or (name == "set" and len(words) > 1):
             return lambda: self.settle(words)
+        if name == "printf" and len(words) > 3 and text_of(words[1]) == "-v":
+            return lambda: self.print_to(text_of(words[2]), words[3:], line)
         table: dict[str, Callable[[], Truth]] = {
             "false": lambda: False,
             "[": lambda: holds(words[1:-1], False),
@@ -66,6 +68,15 @@ class Simple(Assigning):
         """set -- a b."""
         if text_of(words[0]) == "set" and len(words) > 1 and text_of(words[1]) == "--":
             self.scope.arguments = tuple(words[2:])
+        return True
+
+    def print_to(self, name: str, words: Sequence[Value], line: int) -> Truth:
+        """printf -v name format [argument...]."""
+        texts = [text for text in map(known, words) if text is not None]
+        printed = formatted(texts[0], texts[1:]) if len(texts) == len(words) else None
+        if printed is None:
+            return self.filled((words[0], (Part(name, line),)), line)
+        self.scope.write(name, (Part(printed, line),))
         return True
 
     def let(self, words: Sequence[Value]) -> Truth:

@@ -16,6 +16,10 @@ FOLDER = {"cd", "dirname", "readlink", "realpath", "pwd", "f", "P", "L", "BASH_S
 FOLDER |= set("\"'$({})[]&>;-")
 
 
+SEPARATED = re.compile(r"\s*IFS=('[^']*'|\"[^\"]*\"|[^\s;]*)\s*;\s*(.*)", re.DOTALL)
+"""IFS=', '; echo "${names[*]}" within a substitution."""
+
+
 def own_folder(inner: str) -> bool:
     """Whether a substitution says the folder of the script itself, where files beside it are looked for."""
     words = re.findall(r"/dev/null|\w+|\S", inner[:200])
@@ -187,11 +191,24 @@ class Scan:
         """What a substitution gives, if its command needs nothing but its arguments."""
         if own_folder(inner):
             return "."
+        if separated := SEPARATED.match(inner):
+            return self.separated(separated, start)
         if re.search(r"[|;&<>\n]", inner):
             return None
         words = [known(value) for value in fields(self.scope, inner, lambda i: self.at(start + i))]
         texts = [word for word in words if word is not None]
         return output(texts) if len(texts) == len(words) else None
+
+    def separated(self, found: re.Match[str], start: int) -> str | None:
+        """The same behind IFS=..., which goes between the elements that [*] joins."""
+        held = self.scope.variables.get("IFS")
+        self.scope.write("IFS", whole(self.scope, found[1], self.at))
+        try:
+            return self.printed(found[2], start + found.start(2))
+        finally:
+            self.scope.variables.pop("IFS")
+            if held is not None:
+                self.scope.variables["IFS"] = held
 
     def compute(self, inner: str, end: int) -> None:
         """Arithmetic, ending before `end`."""
@@ -335,9 +352,11 @@ class Scan:
         self.scope.spend(12 * len(values))
         if not values and quoted and every == "*":
             self.add("")
+        separator = known((self.scope.read("IFS", "0") or [(Part(" ", 0),)])[0])
+        between = " " if separator is None else separator[:1]
         for place, value in enumerate(values):
             if place:
-                self.out.append(Part(" ", self.at(self.i), quoted=True) if quoted and every == "*" else None)
+                self.out.append(Part(between, self.at(self.i), quoted=True) if quoted and every == "*" else None)
             empty = [Part("", self.at(self.i), quoted=True)] if quoted else []
             here = self.at(self.i)
             parts = [part for part in value if part.text or part.name]
