@@ -13,6 +13,10 @@ ROLLOUT = ("rollout-batch-size", "hf-checkpoint", "rollout-function-path", "acto
 """Options by which slime's train.py is known (THUDM/slime 624b824a, slime/utils/arguments.py)."""
 
 
+SWITCHED_ON = ("use-distributed-optimizer", "no-create-attention-mask-in-dataloader")
+"""Options of Megatron-LM that slime sets itself, and what its own loader does."""
+
+
 def is_slime(options: Options) -> bool:
     """Whether slime reads these options and not Megatron-LM's own script."""
     return any(name in options for name in ROLLOUT)
@@ -36,13 +40,22 @@ def _packed(options: Options) -> dict[str, Option]:
     """Micro-batches of so many tokens on each rank: one sequence of that length, over context parallel ranks."""
     tokens = options.whole("max-tokens-per-gpu")
     found = {} if "micro-batch-size" in options else {"micro-batch-size": Option(("1",), 0)}
-    found |= {} if options.text("use-distributed-optimizer") else {"use-distributed-optimizer": Option((), 0)}
+    found |= {name: Option((), 0) for name in SWITCHED_ON} | _steps(options)
     if tokens and "seq-length" not in options:
         line = options.line("max-tokens-per-gpu")
         found["seq-length"] = Option((str(tokens * (options.whole("context-parallel-size") or 1)),), line)
     if not {"bf16", "fp16"} & options.given.keys():
         found["bf16"] = Option((), 0)
     return found
+
+
+def _steps(options: Options) -> dict[str, Option]:
+    """The global batch where it is said in steps: those that a rollout's samples make."""
+    steps, prompts = options.whole("num-steps-per-rollout"), options.whole("rollout-batch-size")
+    if not steps or not prompts or "global-batch-size" in options:
+        return {}
+    samples = prompts * (options.whole("n-samples-per-prompt") or 1) // steps
+    return {"global-batch-size": Option((str(samples),), options.line("num-steps-per-rollout"))}
 
 
 def rollouts(options: Options, reading: Reading) -> Reading:

@@ -476,6 +476,15 @@ SAMPLES = [
         gpus="8xH100",
     ),
     Sample(
+        "slime-steps",
+        "python3 train.py --actor-num-nodes 1 --hf-checkpoint /root/Qwen3-8B --rollout-batch-size 128 "
+        "--n-samples-per-prompt 8 --num-steps-per-rollout 4 --num-layers 36 --hidden-size 4096 --swiglu "
+        "--num-attention-heads 32 --vocab-size 151936 --max-tokens-per-gpu 32768 --disable-bias-linear\n",
+        {"layers": 36, "b": 1, "batch": 256, "seq": 32768},
+        named=("max-tokens-per-gpu",),
+        gpus="8xH100",
+    ),
+    Sample(
         "nanotron",
         "model:\n  dtype: bfloat16\n  model_config:\n    hidden_size: 2048\n    intermediate_size: 11008\n"
         "    num_attention_heads: 16\n    num_hidden_layers: 28\n    num_key_value_heads: 2\n    vocab_size: 128256\n"
