@@ -127,6 +127,23 @@ def trainer(job: Job, tree: Tree) -> None:
         job.name(said, ("memory",), "logits of evaluation, at a larger batch than training has, are not weighed")
 
 
+def automodel(job: Job, tree: Tree) -> None:
+    """Packed sequences are one row of several documents."""
+    packed = tree.leaves.get("packed_sequence.packed_sequence_size")
+    if packed is not None and truth(packed):
+        job.name(packed, ("time",), "every sequence is timed as one document")
+    chunked(job, tree)
+
+
+def neox(job: Job, tree: Tree) -> None:
+    """Attention stores its scores unless every layer has flash (neox_arguments/arguments.py, attention_config)."""
+    leaf = tree.leaves.get("attention_config")
+    words = set(re.findall(r"[a-z_]+", str(leaf.value).lower())) - {"all"} if leaf is not None else {"global"}
+    job.values["attention"] = "flash" if words == {"flash"} else "unfused"
+    if leaf is not None and words <= {"flash", "global"} and len(words) == 1:
+        job.not_modelled = [one for one in job.not_modelled if one.option != leaf.key]
+
+
 MEGATRON = ("tp", "pp", "cp", "ep", "sp", "zero")
 
 
@@ -152,11 +169,12 @@ HABITS: dict[str, Callable[[Job, Tree], None]] = {
     "llamafactory": factory,
     "axolotl": axolotl,
     "torchtune": torchtune,
-    "automodel": chunked,
+    "automodel": automodel,
     "verl": reinforcement,
     "openrlhf": reinforcement,
     "nemo-rl": nemo_rl,
     "foundry": foundry,
+    "neox": neox,
     "nanotron": nanotron,
 }
 """By format."""

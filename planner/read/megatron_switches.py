@@ -7,7 +7,8 @@ from planner.read.megatron_rules import ARGUMENTS, CONFIG, Check
 
 
 def _full(f: Facts) -> bool:
-    return f.granularity != "full" or (f.text("recompute-method") in ("uniform", "block") and f.recompute_layers > 0)
+    block = f.text("recompute-method") == "block" and f.has("recompute-num-layers")
+    return f.granularity != "full" or block or (f.text("recompute-method") == "uniform" and f.recompute_layers > 0)
 
 
 def _connections(f: Facts) -> bool:

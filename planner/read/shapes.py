@@ -76,12 +76,12 @@ def _nanotron(tree: Tree, job: Job) -> dict[str, Any] | None:
 
 def _neox(tree: Tree, job: Job) -> dict[str, Any] | None:
     heads, hidden = _count(tree, "num_attention_heads"), _count(tree, "hidden_size")
-    gated = str(tree.get("mlp_type", "regular")) == "llama" or str(tree.get("activation", "")) in ("swiglu", "geglu")
+    gated = str(tree.get("mlp_type", "regular")) == "llama" or str(tree.get("activation", "")) in NEOX_GATED
     positions = {"rotary": "rope", "learned": "learned", "alibi": "alibi", "none": "none"}
     return {
         "layers": _count(tree, "num_layers"),
         "hidden": hidden,
-        "ffn": _count(tree, "intermediate_size", 4 * hidden),
+        "ffn": _neox_width(tree, hidden, gated),
         "heads": heads,
         "kv_heads": _count(tree, "num_kv_heads", heads),
         "head_dim": max(hidden // heads, 1),
@@ -94,6 +94,18 @@ def _neox(tree: Tree, job: Job) -> dict[str, Any] | None:
         "position": positions.get(str(tree.get("pos_emb", "learned")), "rope"),
         "dropout": str(tree.get("hidden_dropout", 0)) not in ("0", "0.0"),
     }
+
+
+NEOX_GATED = ("swiglu", "geglu", "reglu", "bilinear", "glu")
+"""Activations that multiply two halves (megatron/model/activations.py)."""
+
+
+def _neox_width(tree: Tree, hidden: int, gated: bool) -> int:
+    """intermediate_size is that of both halves times 3/2, where there are two, and grows to a multiple of the unit
+    (megatron/model/transformer.py, ParallelMLP)."""
+    width, unit = _count(tree, "intermediate_size", 4 * hidden), _count(tree, "mlp_multiple_of", 1)
+    width = int(width * 2 / 3) // 2 if gated and str(tree.get("mlp_type", "")) != "llama" else width
+    return -(-width // unit) * unit
 
 
 def _neox_vocabulary(tree: Tree, job: Job) -> int:

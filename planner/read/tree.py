@@ -224,10 +224,22 @@ REFERENCE = re.compile(r"\$\{([^${}]{1,200})\}")
 
 def resolved(tree: Tree) -> Tree:
     """The tree with `${a.b}`, `${oc.env:NAME,value}` and `${NAME:value}` replaced where that can be told."""
+    leaves = tree.leaves
     return replace(
         tree,
-        leaves={key: replace(leaf, value=_resolve(leaf.value, tree, DEEPEST)) for key, leaf in tree.leaves.items()},
+        leaves={k: replace(leaf, value=_resolve(_placed(leaf.value, k), tree, DEEPEST)) for k, leaf in leaves.items()},
     )
+
+
+RELATIVE = re.compile(r"\$\{(\.+)(\w[\w.-]*)\}")
+
+
+def _placed(value: Any, key: str) -> Any:
+    """A text whose references from its own section, `${.a}` and `${..a}` of OmegaConf, count from the top."""
+    if not isinstance(value, str) or "${." not in value:
+        return value
+    sections = key.split(".")
+    return RELATIVE.sub(lambda one: "${" + ".".join([*sections[: -len(one[1])], one[2]]) + "}", value)
 
 
 def _resolve(value: Any, tree: Tree, depth: int) -> Any:

@@ -16,6 +16,15 @@ MOE = "megatron sft --model Qwen/Qwen3-30B-A3B --tensor_model_parallel_size 2 --
 
 AXOLOTL = "base_model: Qwen/Qwen3-8B\nsequence_len: 4096\nmicro_batch_size: 2\nbf16: true\n"
 
+NEOX = (
+    "model_parallel_size: 1\nnum_layers: 24\nhidden_size: 2048\nnum_attention_heads: 16\nseq_length: 2048\n"
+    "pos_emb: rotary\nnorm: rmsnorm\ntrain_micro_batch_size_per_gpu: 4\n"
+)
+NEMO = (
+    "model:\n  micro_batch_size: 1\n  global_batch_size: 64\n  tensor_model_parallel_size: 2\n  num_layers: 24\n"
+    "  hidden_size: 2048\n  num_attention_heads: 16\n  precision: bf16\n  tokenizer_type: Llama2Tokenizer\n"
+)
+
 SILENT: dict[str, tuple[str, dict[str, Any]]] = {
     "dispatcher": (f"{MOE} --expert_model_parallel_size 8 --max_length 4096", {"dispatcher": "alltoall"}),
     "rank": (f"{MOE} --tuner_type lora --max_length 4096", {"lora_rank": 8}),
@@ -45,11 +54,36 @@ SILENT: dict[str, tuple[str, dict[str, Any]]] = {
         "dp_shard_size: 4\nfsdp_version: 2\nfsdp_config:\n  reshard_after_forward: true",
         {"ep": 2, "dp_replicate": 1, "zero": 3},
     ),
+    "unpacked": (
+        "step_scheduler:\n  global_batch_size: 64\n  local_batch_size: 4\nmodel:\n  pretrained_model_name_or_path: "
+        "Qwen/Qwen3-8B\npacked_sequence:\n  packed_sequence_size: 0\ndataset:\n  seq_length: 2048",
+        {"seq": 2048, "b": 4, "m": 2},
+    ),
+    "sequential": (
+        f"{NEOX}pipe_parallel_size: 0\nactivation: swiglu\nintermediate_size: 24576",
+        {"pp": 1, "ffn": 8192},
+    ),
+    "scores": (f"{NEOX}pipe_parallel_size: 1", {"attention": "unfused"}),
+    "kernels": (f"{NEOX}pipe_parallel_size: 1\nattention_config: [[[flash], 24]]", {"attention": "flash"}),
+    "relative": (
+        f"{NEMO}  encoder_seq_length: 4096\n  max_position_embeddings: ${{.encoder_seq_length}}\n",
+        {"seq": 4096, "layers": 24},
+    ),
+    "primus": (
+        "modules:\n  pre_trainer:\n    config: pre_trainer.yaml\n    model: mixtral_8x7B_v0.1.yaml\n    overrides:\n"
+        "      seq_length: 4096\n      micro_batch_size: 1\n      global_batch_size: 64\n"
+        "      expert_model_parallel_size: 8\n      recompute_granularity: full\n      recompute_method: block\n"
+        "      recompute_num_layers: 0",
+        {"dispatcher": "alltoall", "recompute": False, "problems": 0, "ep": 8},
+    ),
     "strategy": (f"{AXOLOTL}fsdp_config:\n  fsdp_sharding_strategy: SHARD_GRAD_OP", {"zero": 2}),
 }
 """ms-swift swift/megatron/arguments/megatron_args.py, megatron_base_args.py, swift/trainers/arguments.py (16 sequences
 a step); LLaMA-Factory hparams/finetuning_args.py, examples/megatron; Axolotl utils/config/__init__.py (batch_size is
-each rank's), integrations/cut_cross_entropy/args.py, integrations/expert_parallel/README.md."""
+each rank's), integrations/cut_cross_entropy/args.py, integrations/expert_parallel/README.md;
+GPT-NeoX megatron/model/transformer.py, ParallelMLP, and initialize.py; OmegaConf's relative references; Primus
+primus/configs/models/megatron/mixtral_base.yaml; Megatron-LM core/transformer/transformer_config.py, which takes block
+recomputation of no layer."""
 
 
 def asked(text: str, gpus: str = "8xH100", **names: str) -> Any:
@@ -62,7 +96,8 @@ def asked(text: str, gpus: str = "8xH100", **names: str) -> Any:
 def test_what_holds_where_nothing_is_said(name: str) -> None:
     """By field."""
     text, expect = SILENT[name]
-    said = found(asked(f"{text}\n")[0])
+    setup, reading, _ = asked(f"{text}\n")
+    said = found(setup) | {"ffn": setup.job.model.ffn, "problems": len(reading.problems)}
     assert {key: said[key] for key in expect} == expect
 
 
