@@ -64,7 +64,7 @@ def launch(
     _refuse(chosen, setup, as_asked)
     program = chosen.program(setup)
     files = _files(chosen, setup, program, launcher, image, facts, out is None)
-    notes((*program.notes, *left_out(setup), f"checked against {chosen.versions}"), request.quiet)
+    notes((*program.notes, *left_out(chosen, setup), f"checked against {chosen.versions}"), request.quiet)
     deliver(files, out, dry_run, request.quiet)
     leave(fits, as_asked, request.quiet)
 
@@ -110,9 +110,10 @@ def _ranked(request: Request, number: int) -> tuple[Setup, bool, bool, str]:
 INSTEAD: tuple[dict[str, Any], ...] = (
     {},
     *({"optimizer": name} for name in ("adam-bf16", "adam")),
-    *({"attention": "flash"}, {"offload": "none"}, {"loss": "eager"}, {"images": 0}),
+    *({"attention": "flash"}, {"offload": "none"}, {"loss": "eager"}),
+    *({"tower": "frozen"}, {"tower": "trained"}, {"images": 0}),
 )
-"""What is changed of a job, in this order, until a target runs a plan of it."""
+"""What is changed of a job, in this order, until a target runs a plan of it: each of what it has not."""
 
 
 def _refuse(target: Target, setup: Setup, as_asked: bool) -> None:
@@ -131,6 +132,8 @@ def _refuse(target: Target, setup: Setup, as_asked: bool) -> None:
         return
     hints = [f"rule: {rule.name} ({rule.source})"]
     for instead in INSTEAD:
+        if any(getattr(setup.job.workload, name) == value for name, value in instead.items()):
+            continue
         job = replace(setup.job, workload=setup.job.workload.model_copy(update=instead))
         for one in (change.ranked for change in nearest(job, setup.plan, rules_of(target), keep=1)):
             said = "".join(f"--{name} {value}, " for name, value in instead.items())

@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from planner.launch import seeing
 from planner.launch.program import LOSSES_OWN, File, Program, Setup, Target, adapters_said, loss_said, only_file
 from planner.plan import OnePlan
 from planner.training.frameworks import FRAMEWORK_RULES
@@ -91,7 +92,7 @@ def notes(setup: Setup) -> tuple[str, ...]:
         said.append("load the model in bfloat16: mixed precision is off so that no fp32 copy is made")
     if setup.job.lora:
         said.append(f"wrap the model with peft before accelerator.prepare: {adapters_said(setup.job)}")
-    return (*said, *loss_said(setup.job))
+    return (*said, *loss_said(setup.job), *seeing.own(setup))
 
 
 JOB_RULES: tuple[Rule, ...] = (
@@ -113,4 +114,5 @@ TARGET = Target(
     "accelerate.yaml for a script of your own",
     LOSSES_OWN | {"offload": ("parameters",)},
     preset="hf-fsdp",
+    towers=seeing.OWN,
 )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from planner.launch import tuner
+from planner.launch import seeing, tuner
 from planner.launch.program import Program, Setup, Target, only_file
 from planner.launch.transformers import by_fsdp
 from planner.plan import Plan, Truth
@@ -18,6 +18,34 @@ SOURCE = "Axolotl utils/schemas/config.py"
 LIGER = {"plugins": ["axolotl.integrations.liger.LigerPlugin"]}
 """What Liger's losses come from."""
 
+TEMPLATES = {
+    "qwen2-vl": "qwen2_vl",
+    "qwen2.5-vl": "qwen2_vl",
+    "qwen3-vl": "qwen2_vl",
+    "qwen3.5": "qwen3_5",
+    "gemma3": "gemma3",
+    "glm-4.5v": "tokenizer_default",
+    "llama4": "llama4",
+}
+"""Chat templates whose strategy masks what is not the answer (processing_strategies.py), by names of the catalogue;
+Qwen3-VL's roles and images are marked as Qwen2-VL's."""
+
+IMAGES = {
+    "processor_type": "AutoProcessor",
+    "skip_prepare_dataset": True,
+    "remove_unused_columns": False,
+    "sample_packing": False,
+    "pad_to_sequence_len": False,
+    "datasets": [{"path": "HuggingFaceH4/llava-instruct-mix-vsft", "type": "chat_template", "split": "train[:1%]"}],
+}
+"""What images need (docs/multimodal.qmd)."""
+
+PROJECTOR_LEFT = (
+    *("model.language_model", "lm_head", "model.visual.merger", "model.visual.deepstack_merger_list"),
+    "model.multi_modal_projector",
+)
+"""Beginnings of the names of what is trained where the tower is not and its projector is (utils/freeze.py)."""
+
 
 def program(setup: Setup) -> Program:
     """torchrun starts its module."""
@@ -26,7 +54,7 @@ def program(setup: Setup) -> Program:
         "-m axolotl.cli.train",
         ((main.name,),),
         files=(main, *tuner.engine_files(setup)),
-        notes=tuner.notes(setup, "datasets"),
+        notes=(*tuner.notes(setup, "datasets"), *seeing.notes(setup), *untruncated(setup)),
     )
 
 
@@ -37,7 +65,28 @@ def config(setup: Setup) -> dict[str, Any]:
     found = tuner.fields(setup) | tuner.shared(setup) | sharded
     found |= {"method": "lora"} if found["bits"] == 8 else {}
     options = tuner.written("axolotl", found) | (LIGER if loss in ("linear", "fused") else {})
-    return options | (fsdp(setup) if by_fsdp(setup) else {})
+    return options | images(setup) | (fsdp(setup) if by_fsdp(setup) else {})
+
+
+def images(setup: Setup) -> dict[str, Any]:
+    """What is trained of a tower, and, of images, how large they are and what they need."""
+    work, model = setup.job.workload, setup.job.model
+    if model.tower is None:
+        return {}
+    part: dict[str, dict[str, Any]] = {
+        "frozen": {"freeze_mm_modules": True},
+        "projector": {"unfrozen_parameters": list(PROJECTOR_LEFT)},
+    }
+    found = part.get(work.tower, {})
+    if not work.images:
+        return found
+    size = {} if seeing.pixels(setup) is None else {"image_size": work.image_size}
+    return found | {"chat_template": seeing.called(model, TEMPLATES)} | size | IMAGES
+
+
+def untruncated(setup: Setup) -> tuple[str, ...]:
+    """What becomes of sequences with images."""
+    return ("samples with images are neither cut nor padded to sequence_len",) if setup.job.workload.images else ()
 
 
 def fsdp(setup: Setup) -> dict[str, Any]:
@@ -70,10 +119,13 @@ TARGET = Target(
             "pp={pp} and ep={ep} have to be 1",
             "Axolotl docs/nd_parallelism.qmd",
         ),
+        seeing.named("axolotl", "Axolotl", TEMPLATES, "Axolotl processing_strategies.py"),
+        seeing.adapted("axolotl", "Axolotl", "Axolotl train.py, utils/freeze.py", attention=True),
     ),
     program,
     only_file,
     "axolotl.yaml, ds_config.json beside it",
     {"loss": ("eager", "linear", "fused", "chunked"), "offload": ("optimizer", "parameters")},
     "hf",
+    seeing.ALL,
 )

@@ -183,12 +183,7 @@ def _workload(
 ) -> tuple[Workload, tuple[str, ...]]:
     """The workload: what the script says, what the user says, defaults."""
     fields = {k: v for k, v in given.items() if k in Workload.model_fields and v is not None} | reading.workload
-    notes = []
-    if model.tower is None:
-        fields.pop("tower", None)
-    elif reading.form in FREEZING and "tower" not in fields:
-        fields["tower"] = "frozen"
-        notes.append("the vision tower is frozen, as the framework has it: the file does not say")
+    notes = _seen(fields, reading, model, given)
     if "seq" not in fields:
         fields["seq"] = default_sequence(model)
         notes.append(f"sequence {fields['seq']:,} tokens: the file does not say; --seq sets it")
@@ -201,6 +196,21 @@ def _workload(
     except ValidationError as error:
         problem = error.errors()[0]
         raise PlannerError(f"{problem['loc'][0]} {problem['input']!r:.40}: {schema_problem(problem)}") from None
+
+
+def _seen(fields: dict[str, Any], reading: Reading, model: Model, given: dict[str, Any]) -> list[str]:
+    """Sets what a file says of a vision tower where there is one, and of images where there are any; and says so."""
+    most = reading.workload.get("image_size")
+    if most:
+        side = given.get("image_size") or Workload.model_fields["image_size"].default
+        resized = model.tower is not None and model.tower.image is None and fields.get("images")
+        fields["image_size"] = min(side, most) if resized else side
+    if model.tower is None:
+        fields.pop("tower", None)
+    elif reading.form in FREEZING and "tower" not in fields:
+        fields["tower"] = "frozen"
+        return ["the vision tower is frozen, as the framework has it: the file does not say"]
+    return []
 
 
 def _usual(reading: Reading, fields: dict[str, Any], cluster: Cluster, plan: OnePlan, tunes: bool) -> tuple[int, str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from planner.launch import seeing
 from planner.launch.program import LOSSES_OWN, File, Program, Setup, Target, adapters_said, loss_said, only_file
 from planner.plan import OnePlan
 from planner.training.frameworks import FRAMEWORK_RULES
@@ -147,7 +148,7 @@ def notes(setup: Setup) -> tuple[str, ...]:
         )
     if setup.job.lora:
         said.append(f"give the model {adapters_said(setup.job)} before deepspeed.initialize")
-    return (*said, *loss_said(setup.job))
+    return (*said, *loss_said(setup.job), *seeing.own(setup))
 
 
 JOB_RULES: tuple[Rule, ...] = (
@@ -180,4 +181,5 @@ TARGET = Target(
     only_file,
     "ds_config.json for a script of your own",
     LOSSES_OWN | {"offload": ("optimizer", "parameters", "activations")},
+    towers=seeing.OWN,
 )

@@ -35,7 +35,7 @@ ALWAYS = (
 """Written though they may be the default; of the others, what is not."""
 
 
-ASSUMED = ("seq", "attention", "imbalance")
+ASSUMED = ("seq", "attention", "imbalance", "images", "image_size", "tower")
 """What a file that holds a whole job may have no words for."""
 
 SILENT = {
@@ -58,7 +58,7 @@ CALLED = {
     "global_batch": "batch",
     "modules": "recompute",
 }
-CALLED |= {"recompute_layers": "recompute"}
+CALLED |= {"recompute_layers": "recompute", "image_size": "pixels"}
 """Fields that formats call otherwise (`planner.read.job`)."""
 
 

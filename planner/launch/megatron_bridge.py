@@ -1,7 +1,8 @@
 """Megatron-Bridge: the recipe that starts from Megatron-LM's defaults, with overrides of every field that a plan sets.
 
 Fields: NVIDIA-NeMo/Megatron-Bridge src/megatron/bridge/training/config.py, models/gpt_provider.py,
-recipes/gpt/h100/vanilla_gpt.py; what is started: scripts/training/run_recipe.py.
+recipes/gpt/h100/vanilla_gpt.py; what is started: scripts/training/run_recipe.py. A model that sees begins with its own
+recipe (recipes/qwen_vl/h100/*.py, common.py), whose parallel plan is set anew.
 """
 
 from __future__ import annotations
@@ -9,14 +10,41 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from planner.launch import megatron
+from planner.launch import megatron, seeing
 from planner.launch.program import Program, Setup, Target, flag_lines
 from planner.launch.trees import megatron_keys, overrides, renamed
+from planner.plan import Plan, Truth
 from planner.read.format import find_format
 from planner.read.megatron_facts import moe_layers
+from planner.training.job import Job
 from planner.training.rule import Rule
 
-RECIPE = "vanilla_gpt_pretrain_config"
+RECIPE, SCRIPT = "vanilla_gpt_pretrain_config", "scripts/training/run_recipe.py"
+
+SEEING = {
+    "qwen2.5-vl-3b": "qwen25_vl_3b_sft_1gpu_h100_bf16_config",
+    "qwen2.5-vl-7b": "qwen25_vl_7b_sft_2gpu_h100_bf16_config",
+    "qwen2.5-vl-32b": "qwen25_vl_32b_sft_16gpu_h100_bf16_config",
+    "qwen2.5-vl-72b": "qwen25_vl_72b_sft_32gpu_h100_bf16_config",
+    "qwen3-vl-8b": "qwen3_vl_8b_sft_2gpu_h100_bf16_config",
+    "qwen3-vl-30b-a3b": "qwen3_vl_30b_a3b_sft_8gpu_h100_bf16_config",
+    "qwen3-vl-235b-a22b": "qwen3_vl_235b_a22b_sft_32gpu_h100_bf16_config",
+}
+"""Recipes of models with a tower, by the catalogue's names."""
+
+AS_IT_WAS = {
+    "model.sequence_parallel": False,
+    "model.virtual_pipeline_model_parallel_size": None,
+    "model.recompute_granularity": None,
+    "model.recompute_method": None,
+    "model.recompute_num_layers": None,
+    "model.cross_entropy_loss_fusion": False,
+    "ddp.overlap_grad_reduce": False,
+    "ddp.overlap_param_gather": False,
+    "dataset.enable_in_batch_packing": False,
+    "dataset.pad_to_max_length": True,
+}
+"""Of those recipes, what is to be as in the plain one where the plan does not say, and sequences that are whole."""
 
 NAMES = (
     *("num_moe_experts", "virtual_pipeline_model_parallel_size"),
@@ -49,9 +77,25 @@ IMPLIED = (
 
 def program(setup: Setup) -> Program:
     """run_recipe.py with one override per field."""
+    if setup.job.model.tower is not None:
+        return seen(setup)
     own = megatron.program(setup)
     flags = (("--recipe", RECIPE), *overrides(keys_of(setup, own)), (f"mixed_precision={precision(setup)}",))
-    return replace(own, script="scripts/training/run_recipe.py", flags=flags)
+    return replace(own, script=SCRIPT, flags=flags)
+
+
+def seen(setup: Setup) -> Program:
+    """The recipe of a model with a tower under the plan: shape, data and weights are the recipe's."""
+    parts = (megatron.parallel_flags, megatron.recompute_flags, megatron.precision_flags, megatron.batch_flags)
+    flags = [flag for part in parts for flag in part(setup)]
+    own = replace(megatron.program(setup), flags=(*flags, *megatron.SHORT_RUN))
+    frozen = seeing.parts(setup)
+    keys = AS_IT_WAS | sectioned(megatron_keys(own.flags, find_format("bridge")))
+    keys |= {"model.freeze_vision_model": frozen["tower"], "model.freeze_vision_projection": frozen["projector"]}
+    keys |= {"dataset.seq_length": setup.job.workload.seq, "mixed_precision": precision(setup)}
+    words = (("--recipe", SEEING[setup.job.model.name]), *overrides(keys))
+    said = "receipts of CORD-v2 and 20 iterations: dataset, learning rate and length go behind the script's name"
+    return replace(own, script=SCRIPT, flags=words, notes=(said, *seeing.notes(setup)))
 
 
 def precision(setup: Setup) -> str:
@@ -71,6 +115,11 @@ def keys_of(setup: Setup, own: Program) -> dict[str, Any]:
         keys["moe_layer_freq"] = moe_layers(str(keys["moe_layer_freq"]), model.layers)
     keys |= {"cpu_offloading": True} if "cpu_offloading_num_layers" in keys else {}
     keys |= {"attention_backend": megatron.backend(setup.job)} if not setup.job.flash else {}
+    return sectioned(keys)
+
+
+def sectioned(keys: dict[str, Any]) -> dict[str, Any]:
+    """Fields under their own names, behind the sections that they stand in."""
     kept = renamed({name: value for name, value in keys.items() if name not in IMPLIED}, NAMES)
     section = {name: part for part, names in SECTIONS.items() for name in names}
     return {f"{section.get(name, 'model')}.{name}": value for name, value in kept.items()}
@@ -79,7 +128,25 @@ def keys_of(setup: Setup, own: Program) -> dict[str, Any]:
 ACTIVATIONS = {"glu": "silu", "relu": "relu", "relu2": "squared_relu"}
 """Names of utils/activation_map.py."""
 
+
+def _context(job: Job, plan: Plan) -> Truth:
+    """Qwen2.5-VL's module shares no sequence over cp, that of Qwen3-VL does."""
+    return (plan.cp == 1) | (not job.model.name.startswith("qwen2.5-vl"))
+
+
 JOB_RULES = (
+    Rule(
+        "bridge_tower",
+        lambda job, plan: job.model.tower is None or job.model.name in SEEING,
+        "Megatron-Bridge has no recipe for {model} with its vision tower; --tower absent is the decoder",
+        "Megatron-Bridge recipes/qwen_vl/h100",
+    ),
+    Rule(
+        "bridge_tower_context",
+        lambda job, plan: True if job.model.tower is None else _context(job, plan),
+        "{model} is not split over cp={cp}: it has to be 1",
+        "Megatron-Bridge models/qwen_vl/modeling_qwen25_vl.py",
+    ),
     Rule(
         "bridge_attention",
         lambda job, plan: job.flash,
@@ -103,4 +170,5 @@ TARGET = Target(
     flag_lines,
     f"overrides of the recipe {RECIPE}",
     {name: values for name, values in megatron.EXPRESSES.items() if name != "recipe"},
+    towers=(*seeing.ALL, "absent"),
 )

@@ -7,6 +7,7 @@ from dataclasses import field
 
 from planner.frozen import frozen
 from planner.plan import OnePlan
+from planner.schema.workload import TowerPart
 from planner.training.job import Job
 from planner.training.rule import Rule
 
@@ -91,6 +92,7 @@ class Target:
         expresses: by field of Workload of GUARDED, the values beside its default that are written; ANYTHING: all. By
             "recipe", whose spelling of recipes below 16 bit is its own.
         preset: whose plans are ranked for it where the user names none; "": those of the job.
+        towers: what of a vision tower is trained in what is written; none: decoders alone are written.
     """
 
     name: str
@@ -102,6 +104,7 @@ class Target:
     writes: str
     expresses: Mapping[str, tuple[str, ...]] = field(default_factory=dict, compare=False)
     preset: str = ""
+    towers: tuple[TowerPart, ...] = ()
 
 
 def flag_lines(program: Program) -> str:

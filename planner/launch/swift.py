@@ -6,7 +6,7 @@ recomputes every layer and gives weights back behind the forward pass (swift/con
 
 from __future__ import annotations
 
-from planner.launch import tuner
+from planner.launch import seeing, tuner
 from planner.launch.program import Program, Setup, Target, flag_lines
 from planner.launch.transformers import by_fsdp
 from planner.plan import Plan, Truth
@@ -15,15 +15,18 @@ from planner.training.rule import Rule
 
 SOURCE = "ms-swift arguments/sft_args.py"
 
+IMAGES = {"dataset": "linxy/LaTeX_OCR:human_handwrite#500"}
+"""Its shipped data with images, as Hugging Face has them (swift/dataset/dataset/mllm.py)."""
+
 
 def program(setup: Setup) -> Program:
     """`swift sft` starts torchrun by itself."""
     fsdp = {"recompute": None, "fsdp": "fsdp2"} if by_fsdp(setup) else {}
     bits = {"quant_method": "bnb"} | tuner.stored(setup) if setup.job.workload.method == "qlora" else {}
-    options = tuner.written("swift", tuner.fields(setup) | tuner.shared(setup) | fsdp) | bits
-    return Program(
-        "swift sft", tuner.flags(options), files=tuner.engine_files(setup), notes=tuner.notes(setup, "--dataset")
-    )
+    found = tuner.fields(setup) | seeing.parts(setup) | tuner.shared(setup) | fsdp
+    options = tuner.written("swift", found) | bits | (IMAGES if setup.job.workload.images else {})
+    notes = (*tuner.notes(setup, "--dataset"), *seeing.notes(setup))
+    return Program("swift sft", tuner.flags(options), files=tuner.engine_files(setup), notes=notes)
 
 
 def _fsdp(job: Job, plan: Plan) -> Truth:
@@ -49,10 +52,12 @@ TARGET = Target(
             "offload {offload}",
             "ms-swift config/fsdp2.json",
         ),
+        seeing.adapted("swift", "ms-swift", "ms-swift pipelines/train/tuner.py", projector=True),
     ),
     program,
     flag_lines,
     "the command `swift sft`, ds_config.json beside it",
     {"loss": ("eager", "linear"), "offload": ("optimizer", "parameters")},
     "hf",
+    seeing.ALL,
 )

@@ -52,13 +52,6 @@ MIXERS_WRITTEN = Rule(
     "planner/launch writes attention with a feed-forward part behind it",
 )
 
-TOWER_WRITTEN = Rule(
-    "tower",
-    lambda job, plan: job.model.tower is None or not job.workload.images,
-    "the vision tower of {model}, which --images is for, is written for no target yet; --tower absent is the decoder",
-    "planner/launch writes decoders",
-)
-
 
 def _written(target: Target, name: str) -> Rule:
     """What a job asks for is written, or refused: an offload, a loss, graphs."""
@@ -69,6 +62,28 @@ def _written(target: Target, name: str) -> Rule:
         f"{target.title} has no words for {name} {{{name}}}{(known and '; it has: ' + ', '.join(known)) or ''}",
         f"planner/launch, {target.versions}",
     )
+
+
+def _seen(target: Target) -> Rule:
+    """What is trained of a vision tower is written, or refused; who writes decoders alone sees no image."""
+    if not target.towers:
+        return Rule(
+            "tower",
+            lambda job, plan: job.model.tower is None or not job.workload.images,
+            f"{target.title} is written without the vision tower of {{model}}, which --images is for",
+            "planner/launch writes decoders for it",
+        )
+    return Rule(
+        "tower",
+        lambda job, plan: job.workload.tower in target.towers or (job.model.tower is None and not cut(job)),
+        f"{target.title} loads {{model}} with its vision tower: --tower {', '.join(target.towers)}, not {{tower}}",
+        f"planner/launch, {target.versions}",
+    )
+
+
+def cut(job: Job) -> bool:
+    """Whether a model has lost its tower by --tower absent."""
+    return job.model.text_only and job.workload.tower == "absent"
 
 
 def _spelled(target: Target) -> Rule:
@@ -102,7 +117,7 @@ def known_name(option: str, name: str, known: Iterable[str]) -> str:
     """
     names = list(known)
     if name not in names:
-        near = suggest(name, names) or names
+        near = names if name == "all" else suggest(name, names) or names
         raise PlannerError(f"{option} {name!r:.40} is unknown", f"did you mean: {', '.join(near)} ?")
     return name
 
@@ -121,12 +136,12 @@ def refusal(target: Target, setup: Setup) -> Rule | None:
 def rules_of(target: Target) -> tuple[Rule, ...]:
     """What a plan has to obey for a target to write it."""
     mixers = () if target.name in FROM_LIBRARY else (MIXERS_WRITTEN,)
-    return (*(_written(target, name) for name in GUARDED), *mixers, TOWER_WRITTEN, _spelled(target), *target.rules)
+    return (*(_written(target, name) for name in GUARDED), *mixers, _seen(target), _spelled(target), *target.rules)
 
 
-def left_out(setup: Setup) -> tuple[str, ...]:
-    """What of the job no target writes, though its plan counts it."""
-    if setup.job.model.tower is None:
+def left_out(target: Target, setup: Setup) -> tuple[str, ...]:
+    """What of the job the target does not write, though its plan counts it."""
+    if setup.job.model.tower is None or target.towers:
         return ()
     name = setup.job.model.name
     return (f"what is written trains the decoder of {name} alone; the plan counts its vision tower as well",)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from planner.launch import deepspeed
+from planner.launch import deepspeed, seeing
 from planner.launch.program import ANYTHING, File, Flag, Program, Setup, Target, adapters_said, flag_lines
 from planner.training.frameworks import FRAMEWORK_RULES
 from planner.training.frameworks.transformers import OPTIMIZERS
@@ -91,7 +91,7 @@ def notes(setup: Setup) -> tuple[str, ...]:
         said.append(f"give the Trainer a PEFT model: {adapters_said(setup.job)}")
     if work.loss not in (None, "eager", "linear"):
         said.append(f"the loss {work.loss} is a kernel of your own: the Trainer has its model's")
-    return tuple(said)
+    return (*said, *seeing.own(setup))
 
 
 TARGET = Target(
@@ -104,4 +104,5 @@ TARGET = Target(
     "options of the Trainer, with ds_config.json or fsdp.json beside them",
     {"loss": ANYTHING, "offload": ("optimizer", "parameters")},
     preset="hf",
+    towers=seeing.OWN,
 )

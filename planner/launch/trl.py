@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from planner.launch import accelerate, tuner
+from planner.launch import accelerate, seeing, tuner
 from planner.launch.program import Program, Setup, Target, flag_lines
 from planner.launch.transformers import by_fsdp
 from planner.plan import Plan, Truth
@@ -17,6 +17,9 @@ from planner.training.rule import Rule
 
 SOURCE = "TRL trainer/sft_config.py"
 MAIN = "accelerate"
+
+IMAGES = {"dataset_name": "trl-lib/llava-instruct-mix"}
+"""Data with images that TRL's documentation has (docs/source/sft_trainer.md); the trainer finds their column."""
 
 
 def program(setup: Setup) -> Program:
@@ -28,7 +31,9 @@ def program(setup: Setup) -> Program:
     nested = {"use_bnb_nested_quant": True} if work.method == "qlora" and work.base == "nf4" else {}
     nested |= tuner.stored(setup)
     options = {"accelerate_config": main.name} | tuner.written("transformers", found) | nested
-    return Program("trl sft", tuner.flags(options), files=(main,), notes=tuner.notes(setup, "--dataset_name"))
+    options |= IMAGES if work.images else {}
+    notes = (*tuner.notes(setup, "--dataset_name"), *seeing.notes(setup))
+    return Program("trl sft", tuner.flags(options), files=(main,), notes=notes)
 
 
 def config(setup: Setup) -> dict[str, Any]:
@@ -76,10 +81,12 @@ TARGET = Target(
             "with {method} and zero={zero}",
             "TRL trainer/model_config.py",
         ),
+        seeing.adapted("trl", "TRL", "TRL scripts/sft.py"),
     ),
     program,
     flag_lines,
     "the command `trl sft` and accelerate.yaml",
     {"loss": ("eager", "linear"), "offload": ("optimizer", "parameters")},
     "hf",
+    ("trained",),
 )

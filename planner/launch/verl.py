@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from planner.launch import seeing
 from planner.launch.program import Program, Setup, Target, flag_lines
 from planner.launch.trees import field_keys, overrides
 from planner.plan import Plan, Truth
@@ -53,7 +54,8 @@ def fields(setup: Setup) -> dict[str, Any]:
 
 def notes(setup: Setup) -> tuple[str, ...]:
     """What stays with the user."""
-    return ("name your files: data.train_files, data.val_files; learning rate and its schedule are verl's defaults",)
+    said = "name your files: data.train_files, data.val_files; learning rate and its schedule are verl's defaults"
+    return (said, *seeing.notes(setup))
 
 
 def _engine(job: Job, plan: Plan) -> Truth:
@@ -97,6 +99,12 @@ RULES = (
         CONFIG,
     ),
     Rule(
+        "verl_tower",
+        lambda j, p: (p.zero == 3) if j.model.tower else True,
+        "a model that sees is trained on verl's FSDP engine: zero=3, not {zero}",
+        CONFIG,
+    ),
+    Rule(
         "verl_adapters",
         _own,
         "adapters, fused losses and offloaded activations are those of the FSDP engine: zero=3, not {zero}",
@@ -134,11 +142,12 @@ RULES = (
 TARGET = Target(
     "verl",
     "verl",
-    "verl 0.8.0.dev (b178a3cd, 2026-01-29)",
+    "verl 0.8.0.dev (b178a3cd, 2026-01-29) to 0.9.1",
     RULES,
     program,
     flag_lines,
     "overrides of its trainer for whole sequences",
     {"loss": ("linear",), "offload": ("activations",)},
     preset="hf-fsdp",
+    towers=("trained",),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import isqrt
 from typing import Any
 
 from planner.plan import INTEGERS
@@ -152,7 +153,7 @@ def accumulated(job: Job, dp: int) -> int | None:
 def work(job: Job, base: Reading, zero: int) -> dict[str, Any]:
     """Fields of Workload; what it has no words for yet is named."""
     fields: dict[str, Any] = {name: job.get(name) for name in ("seq", "precision", "attention") if job.get(name)}
-    fields |= adapters(job) | ({"tower": job.get("tower")} if job.get("tower") else {})
+    fields |= adapters(job) | seen(job)
     optimizer = base.workload.get("optimizer") or job.get("optimizer", "adam")
     pure = job.get("pure") or (job.get("pure16") and not zero)
     if optimizer == "adam" and pure and fields.get("method", "full") == "full":
@@ -165,6 +166,18 @@ def work(job: Job, base: Reading, zero: int) -> dict[str, Any]:
     if job.get("loss"):
         fields |= expressed(job, "loss", job.get("loss"), {})
     return fields
+
+
+def seen(job: Job) -> dict[str, Any]:
+    """What is trained of a vision tower, and what images it gets: of so many pixels at most, or of a side."""
+    tower, projector, pixels = job.get("left") or job.get("tower"), job.get("projector"), job.get("pixels")
+    if projector == "trained" and tower != "trained":
+        tower = "projector"
+    if projector == "frozen" and tower == "trained":
+        job.notes.append("the projector behind the vision tower is weighed and timed as trained: it is frozen")
+    side = job.get("image_size") or (isqrt(pixels) if pixels else None)
+    found = {"tower": tower, "images": job.get("images"), "image_size": side}
+    return {name: value for name, value in found.items() if value}
 
 
 def adapters(job: Job) -> dict[str, Any]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from math import isfinite
+from dataclasses import dataclass, field, replace
+from math import isfinite, isqrt, prod
 from typing import Any, get_args
 
 from planner.errors import PlannerError
@@ -17,13 +17,13 @@ from planner.schema.workload import Workload
 WHOLE = (
     *("seq", "b", "m", "batch", "tp", "cp", "pp", "ep", "etp", "v", "dp", "dp_replicate", "dp_shard", "zero", "rank"),
     *("bits", "nodes", "per_node", "processes", "fsdp_version", "lora_dim", "prompt", "response", "rollouts"),
-    "per_rank",
+    *("per_rank", "images", "pixels", "image_size"),
 )
 """Fields that are whole numbers: those of Plan and Workload under their names; m micro-batches a step, batch sequences
-a step, per_rank those of each rank, dp_shard ranks that share the states, bits of a quantised base, nodes, processes on
-each and in all."""
+a step, per_rank those of each rank, images of a sequence, pixels of an image at most or image_size a side, dp_shard
+ranks that share the states, bits of a quantised base, nodes, processes on each and in all."""
 
-MAY_BE_ZERO = ("rank", "lora_dim", "bits", "fsdp_version", "prompt", "response")
+MAY_BE_ZERO = ("images", "rank", "lora_dim", "bits", "fsdp_version", "prompt", "response")
 
 FLAGS = ("sp", "reshard", "tied", "in_backward")
 
@@ -79,7 +79,8 @@ WORDS: dict[str, tuple[tuple[str, Any], ...]] = {
         (r"deepspeed.*", "deepspeed"),
         (r"multi_.*|no|ddp|none|single.*", "ddp"),
     ),
-    "tower": ((r"true|1|yes|on", "frozen"), (r"false|0|no|off", "trained")),
+    **dict.fromkeys(("tower", "projector"), ((r"true|1|yes|on", "frozen"), (r"false|0|no|off", "trained"))),
+    "left": ((r"model\.language_model lm_head model\.visual\.merger .*", "projector"),),
     "stage": ((r"sft|pt|pretrain.*|finetune.*|cpt|causal_lm|train|sft_loss|none|null|ft", "sft"),),
 }
 """Values by what they mean; whatever matches none is named as not modelled."""
@@ -200,6 +201,9 @@ def _switched_off(seen: Tree, form: Format) -> Leaf | None:
 
 
 def _value(job: Job, name: str, leaf: Leaf) -> Any:
+    if name == "image_size" and isinstance(leaf.value, list):
+        sides = [whole(replace(leaf, value=side)) or 0 for side in leaf.value]
+        return _within(name, isqrt(prod(sides)), leaf)
     if name in WHOLE:
         return _within(name, whole(leaf), leaf)
     if name == "model" and not isinstance(leaf.value, str):

@@ -9,6 +9,7 @@ from typing import Any
 
 from planner.errors import PlannerError
 from planner.launch.megatron import attention_flags, mlp_flags
+from planner.read.asked import adapters, seen
 from planner.read.context import Context
 from planner.read.format import Format
 from planner.read.job import Job, read_job, truth
@@ -84,13 +85,13 @@ def read_megatron_tree(
     Raises:
         PlannerError: as `read_megatron`; no shape and no name of a model that is known.
     """
-    seen = form.shaped(tree)
-    given, usual = options_of(seen), usual_options(form)
-    job = read_job(Tree({key: leaf for key, leaf in seen.leaves.items() if not is_option(key)}), form)
+    shaped = form.shaped(tree)
+    given, usual = options_of(shaped), usual_options(form)
+    job = read_job(Tree({key: leaf for key, leaf in shaped.leaves.items() if not is_option(key)}), form)
     if context.seq and "seq-length" not in given:
         given["seq-length"] = Option((str(context.seq),), 0)
-    usual |= recipe(job, seen)
-    name = _model(job, seen)
+    usual |= recipe(job, shaped)
+    name = _model(job, shaped)
     shape = None if all(one in given for one in MUST) else _shape(name, context.lookup, given)
     if shape is not None:
         usual = {name: option for name, option in usual.items() if name not in SHAPED}
@@ -98,11 +99,11 @@ def read_megatron_tree(
         if shape.position == "rope":
             del found["max-position-embeddings"]
         given = found | given
-    given = {name: option for name, option in usual.items() if name not in switched_off(seen)} | given
+    given = {name: option for name, option in usual.items() if name not in switched_off(shaped)} | given
     if "seq-length" in given and (shape is None or shape.position == "rope"):
         given = {"max-position-embeddings": given["seq-length"]} | given
     options = Options(given)
-    named = context.vocabulary or (shape.vocab if shape else None) or _vocabulary(seen, context.lookup)
+    named = context.vocabulary or (shape.vocab if shape else None) or _vocabulary(shaped, context.lookup)
     own = environment if form.general else None
     try:
         reading = read_megatron(options, context.world, own, named)
@@ -115,11 +116,11 @@ def read_megatron_tree(
         form=form.name,
         model=None if shape is not None else reading.model,
         model_name=name if shape is not None else None,
-        workload=reading.workload | _adapters(job),
+        workload=reading.workload | _adapters(job) | seen(job),
         problems=tuple(spelled(one) for one in reading.problems if one.rule not in form.unchecked),
         notes=(*job.notes, *(note for note in reading.notes if own is not None or "CONNECTIONS" not in note)),
         not_modelled=(*(one for one in job.not_modelled if one.option not in ours), *reading.not_modelled),
-        keys=keys(seen, form),
+        keys=keys(shaped, form),
     )
 
 
@@ -272,7 +273,5 @@ def _vocabulary(tree: Tree, lookup: Lookup) -> int | None:
 
 
 def _adapters(job: Job) -> dict[str, Any]:
-    from planner.read.asked import adapters
-
     found = adapters(job)
     return {} if found.get("method", "full") == "full" else found

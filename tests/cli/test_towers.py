@@ -62,7 +62,7 @@ def test_launch_writes_the_decoder_and_says_so(shell: Shell) -> None:
     assert result.code == 0
     assert "trains the decoder of qwen2.5-vl-7b alone; the plan counts its vision tower as well" in result.err
     refused = shell(f"launch {SEEN}")
-    assert refused.code == 2 and "is written for no target yet" in refused.err
+    assert refused.code == 2 and "Megatron-LM is written without the vision tower" in refused.err
     assert "--images 0" in refused.err
 
 
@@ -108,3 +108,30 @@ def test_scripts_freeze_it_as_their_trainer_does(shell: Shell, tmp_path: Path, m
     assert words in result.out and ("tower frozen" in result.out) == (more == "")
     assert "the vision tower is frozen, as the framework has it" in result.err or more
     assert "256 of the 2,048 tokens of a sequence" in result.err
+
+
+def test_the_nearest_that_runs_keeps_the_images(shell: Shell) -> None:
+    """A tower that TRL cannot freeze is trained; with images, not without."""
+    words = "launch -m qwen2.5-vl-7b -g 8xH100 --seq 4096 --target trl --images 1 --tower frozen"
+    result = shell(words)
+    assert result.code == 2 and "--tower trained" in result.err and "--images 0" not in result.err
+
+
+def test_a_file_makes_images_no_larger(shell: Shell, tmp_path: Path) -> None:
+    """LLaMA-Factory brings them to image_max_pixels, 768 x 768 where the file is silent."""
+    file = tmp_path / "sft.yaml"
+    text = (
+        "model_name_or_path: Qwen/Qwen2.5-VL-7B-Instruct\nfinetuning_type: lora\ntemplate: qwen2_vl\ncutoff_len: 4096\n"
+    )
+    for more, side in (("", 768), ("image_max_pixels: 262144\n", 512)):
+        file.write_text(text + more)
+        result = shell(f"check {file} -g 8xH100 --images 1")
+        assert f"images are of {side} pixels a side" in result.err
+
+
+def test_a_projector_alone_is_read(shell: Shell, tmp_path: Path) -> None:
+    """ms-swift freezes both unless it is told not to."""
+    file = tmp_path / "sft.sh"
+    file.write_text("swift sft --model Qwen/Qwen2.5-VL-7B-Instruct --tuner_type full --freeze_aligner false\n")
+    result = shell(f"check {file} -g 8xH100 --images 1 --seq 4096")
+    assert "of the tower its projector alone" in result.out
