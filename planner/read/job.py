@@ -102,7 +102,7 @@ WHY = {
     "precision": (BOTH, "weighed and timed as bf16"),
     "attention": (BOTH, "weighed and timed as FlashAttention"),
     "stage": (BOTH, "one model on whole sequences is what is weighed and timed: no reference, reward or rollout"),
-    "method": (BOTH, "weighed and timed as if every weight were trained"),
+    **dict.fromkeys(("method", "left"), (BOTH, "weighed and timed as if every weight were trained")),
     "bits": (BOTH, "the frozen base is weighed in 16 bits"),
     "loss": (BOTH, "logits are weighed and timed as a separate loss makes them"),
 }

@@ -163,6 +163,7 @@ NO_NUMBER = {
     "mlp_multiple_of": "rounds a width that is not given",
     "fsdp_version": "both share the same states",
     "plugins": "what they switch on has keys of its own",
+    "image_size": "of images, which no file counts",
 }
 """Modelled without a number of their own, and why."""
 
