@@ -1,6 +1,6 @@
-"""torchtitan of 2026: a base of its registry of configurations, with every option of a plan set over it.
+"""torchtitan 0.3: a base of its registry of configurations, with every option of a plan set over it.
 
-Bases and options: pytorch/torchtitan at b5bcd76c, models/*/config_registry.py, config/configs.py, config/manager.py.
+Bases and options: pytorch/torchtitan 0.3.0, models/*/config_registry.py, config/configs.py, config/manager.py.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from planner.stages import chunk_layers
 from planner.training.job import Job
 from planner.training.rule import Rule
 
-GONE = ("expert_tensor_parallel_degree", "context_parallel_rotate_method", "pipeline_parallel_microbatch_size")
+GONE = ("expert_tensor_parallel_degree", "context_parallel_rotate_method")
 """Options of [parallelism] in 0.2 that there are no more."""
 
 REPLACED = ("torchtitan_pipeline", "torchtitan_recompute")
@@ -31,6 +31,9 @@ NOTES = (
     "the base's tokenizer lies under assets/hf (scripts/download_hf_assets.py); its data are C4: yours take a base of"
     " your own",
     "learning rate and warm-up are the base's",
+    "torchtitan after 0.3.0 counts batches in tokens (pytorch/torchtitan #4121): install the release, or say"
+    " --training.num_tokens_per_microbatch_per_dp_rank, --training.num_tokens_per_train_step,"
+    " --training.max_context_length and --parallelism.num_pp_microbatches instead of batch sizes",
 )
 
 
@@ -51,19 +54,12 @@ def based(model: Model) -> tuple[str, Base] | None:
 
 
 def sections(setup: Setup) -> dict[str, Any]:
-    """Pairs of option and value by section; batches are counted in tokens."""
-    own, plan, seq = torchtitan.config(setup), setup.plan, setup.job.workload.seq
-    training = {
-        "num_tokens_per_microbatch_per_dp_rank": plan.b * seq,
-        "num_tokens_per_train_step": setup.job.workload.global_batch * seq,
-        "max_context_length": seq,
-        **{name: value for name, value in own["training"].items() if not name.endswith(("batch_size", "seq_len"))},
-    }
+    """Pairs of option and value by section."""
+    own = torchtitan.config(setup)
     degrees = {name: value for name, value in own["parallelism"].items() if name not in GONE}
-    degrees |= {"num_pp_microbatches": plan.m} if plan.pp > 1 else {}
     loss = {} if setup.job.workload.loss == "chunked" else {"num_chunks": 1}
-    parts = {"metrics": own["metrics"], "training": training, "parallelism": degrees, "compile": own["compile"]}
-    return {name: keys.items() for name, keys in (parts | {"loss": loss}).items()}
+    parts = {name: own[name] for name in ("metrics", "training", "compile")} | {"parallelism": degrees, "loss": loss}
+    return {name: keys.items() for name, keys in parts.items()}
 
 
 def _words(value: Any) -> list[str]:
@@ -126,7 +122,7 @@ OWN = tuple(rule for rule in torchtitan.TARGET.rules if rule.name not in REPLACE
 TARGET = Target(
     "torchtitan-registry",
     "torchtitan (registry)",
-    "torchtitan b5bcd76c (2026-08-21)",
+    "torchtitan 0.3.0",
     (*OWN, *RULES),
     program,
     flag_lines,

@@ -74,6 +74,9 @@ TOKENS = {
 }
 """Options of today that count tokens where 0.2 counts sequences."""
 
+IN_SEQUENCES = (*TOKENS.values(), *RENAMED.values(), "parallelism.pipeline_parallel_microbatch_size")
+"""Options of 0.3.0, where a rank's batch is cut into micro-batches as in 0.2."""
+
 OWN = ("module", "config", "help", "loss.num_chunks", "parallelism.num_pp_microbatches")
 
 SUBCOMMAND = "activation-checkpoint:"
@@ -137,7 +140,8 @@ def in_sequences(options: Options, base: Base) -> dict[str, Option]:
         if name in given:
             tokens = options.whole(name) or 0
             given[ours] = replace(given.pop(name), values=(str(max(tokens // max(length, 1), 1)),))
-    return given | (_piped(options, given, base) if "parallelism.pipeline_parallel_degree" in given else {})
+    counted = "parallelism.pipeline_parallel_degree" in given and not any(name in options for name in IN_SEQUENCES)
+    return given | (_piped(options, given, base) if counted else {})
 
 
 def _piped(options: Options, given: dict[str, Option], base: Base) -> dict[str, Option]:

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from planner.launch import torchtitan_registry
 from planner.launch.program import Setup
 from planner.launch.torchtitan import FLAVORS, TARGET, layers
+from planner.plan import Plan
 from planner.stages import layers_per_chunk
 from tests import jobs
 from tests.launch.drawn import EXPERTS, assert_rules_agree, broken, dense, draw, said, setup
@@ -169,3 +171,15 @@ def test_models_without_pipelining() -> None:
 def test_rules_hold_on_arrays() -> None:
     """As they do one by one."""
     assert_rules_agree(TARGET, "any")
+
+
+def test_the_registry_of_0_3_counts_sequences() -> None:
+    """The release has batches of sequences, cut into micro-batches in a pipeline; tokens are counted after it."""
+    one = jobs.job("llama3.1-70b", "4x8xH100", "torchtitan", seq=8192, batch=64)
+    plan = Plan(tp=4, pp=8, dp=1, b=1, m=64, v=2, sp=1, zero=0, schedule="interleaved", recompute_layers=5)
+    program = torchtitan_registry.TARGET.program(Setup(one, plan))
+    said = {flag[0]: flag[1:] for flag in program.flags}
+    assert said["--training.local_batch_size"] == ("64",) and said["--training.global_batch_size"] == ("64",)
+    assert said["--training.seq_len"] == ("8192",)
+    assert said["--parallelism.pipeline_parallel_microbatch_size"] == ("1",)
+    assert not any("num_tokens" in name for name in said) and any("4121" in note for note in program.notes)
