@@ -45,6 +45,7 @@ SILENT = {
         *("cp", "ep", "etp", "dp_replicate", "schedule", "b"),
     ),
     "transformers": (*ASSUMED, "context", "method", "lora_rank", "lora_targets", "base", "loss", "optimizer"),
+    "trl": (*ASSUMED, "loss"),
 }
 """Fields that the files of a target say in part or not at all: they leave them to a program of the user's."""
 
@@ -148,10 +149,10 @@ def _policy(name: str, text: str) -> Any:
 
 def completed(reading: Reading, said: dict[str, str]) -> Reading:
     """The reading with what is not the default in the line, where the file says no more than the default."""
-    if said.get("target") != "transformers" or reading.form != "transformers":
+    if reading.form != "transformers":
         return reading
     work, fields = reading.workload, stated(said)
-    own = {name: fields[name] for name in SILENT["transformers"] if name in fields}
+    own = {name: fields[name] for name in SILENT.get(said.get("target", ""), ()) if name in fields}
     return replace(reading, workload=work | {k: v for k, v in own.items() if work.get(k, USUAL[k]) == USUAL[k]})
 
 

@@ -18,6 +18,9 @@ from planner.training.rule import Rule
 SOURCE = "TRL trainer/sft_config.py"
 MAIN = "accelerate"
 
+NO_LOGITS = "TRL's trainer makes no whole logits (trainer/sft_trainer.py, add_fused_lm_head): --loss linear counts so"
+"""What a plan with the loss of Transformers counts too much."""
+
 IMAGES = {"dataset_name": "trl-lib/llava-instruct-mix"}
 """Data with images that TRL's documentation has (docs/source/sft_trainer.md); the trainer finds their column."""
 
@@ -27,12 +30,12 @@ def program(setup: Setup) -> Program:
     main, work = tuner.yaml_file(MAIN, config(setup)), setup.job.workload
     narrow = {"pure16": "bfloat16" if work.precision == "bf16" else "float16"}
     found = tuner.fields(setup) | (narrow if setup.job.lora or work.optimizer == "adam-bf16" else {})
-    found |= {"recompute": "none"} if by_fsdp(setup) else {}
+    found |= {"loss": None} | ({"recompute": "none"} if by_fsdp(setup) else {})
     nested = {"use_bnb_nested_quant": True} if work.method == "qlora" and work.base == "nf4" else {}
     nested |= tuner.stored(setup)
     options = {"accelerate_config": main.name} | tuner.written("transformers", found) | nested
     options |= IMAGES if work.images else {}
-    notes = (*tuner.notes(setup, "--dataset_name"), *seeing.notes(setup))
+    notes = (*tuner.notes(setup, "--dataset_name"), *seeing.notes(setup), *(() if work.loss else (NO_LOGITS,)))
     return Program("trl sft", tuner.flags(options), files=(main,), notes=notes)
 
 
@@ -86,7 +89,7 @@ TARGET = Target(
     program,
     flag_lines,
     "the command `trl sft` and accelerate.yaml",
-    {"loss": ("eager", "linear"), "offload": ("optimizer", "parameters")},
+    {"loss": ("linear",), "offload": ("optimizer", "parameters")},
     "hf",
     ("trained",),
 )

@@ -100,6 +100,7 @@ REFUSED = [
     ("axolotl", "hf", {}, {"zero": 0}, "axolotl_masters"),
     ("axolotl", "hf", {}, {"tp": 2, "dp": 4, "zero": 2}, "axolotl_parallelism"),
     ("trl", "hf-fsdp", {}, {"pp": 2, "dp": 4}, "hf_parallelism"),
+    ("trl", "hf", {"loss": "eager"}, {"zero": 2}, "loss_written"),
     ("trl", "hf-fsdp", {"optimizer": "adam-bf16"}, {"zero": 3}, "trl_pure"),
     ("torchtune", "hf-fsdp", {}, {"zero": 3}, "torchtune_states"),
     ("torchtune", "hf-fsdp", {"optimizer": "adam-bf16"}, {"zero": 0}, "torchtune_zero"),
@@ -166,3 +167,12 @@ def test_the_launcher_of_deepspeed_starts_none_that_starts_itself() -> None:
     setup = Setup(one, Plan(dp=8, b=1, m=8, zero=2))
     with pytest.raises(PlannerError, match="does not start `llamafactory-cli`"):
         _files(TARGETS["llamafactory"], setup, TARGETS["llamafactory"].program(setup), "deepspeed", None, "", True)
+
+
+def test_trl_makes_no_logits_by_itself() -> None:
+    """Its trainer fuses the head into the loss, and deprecates Liger's switch; a plan that counts them is told."""
+    for loss, told in (("linear", False), (None, True)):
+        setup = Setup(job("llama3.1-8b", "8xH100", "hf", seq=4096, batch=64, loss=loss), Plan(dp=8, b=1, m=8, zero=2))
+        program = TARGETS["trl"].program(setup)
+        assert not any("liger" in word for flag in program.flags for word in flag)
+        assert any("--loss linear" in note for note in program.notes) == told
