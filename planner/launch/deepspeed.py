@@ -181,5 +181,6 @@ TARGET = Target(
     only_file,
     "ds_config.json for a script of your own",
     LOSSES_OWN | {"offload": ("optimizer", "parameters", "activations")},
+    preset="hf",
     towers=seeing.OWN,
 )

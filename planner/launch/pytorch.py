@@ -156,6 +156,7 @@ TARGET = Target(
     only_file,
     "a runnable skeleton on torch.distributed.pipelining",
     LOSSES_OWN,
+    preset="litgpt",
 )
 
 

@@ -106,3 +106,9 @@ def test_bad_answers(shell: Shell, monkeypatch: pytest.MonkeyPatch, text: str, s
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
     found = shell("launch -q")
     assert found.code == 2 and says in found.err
+
+
+@pytest.mark.parametrize("target", [name for name in TARGETS if name not in ("automodel", "torchtune")])
+def test_every_target_has_a_preset_whose_plans_it_runs(shell: Shell, target: str) -> None:
+    """Without --framework; those two keep no master weights, which --optimizer says."""
+    assert shell(f"launch -m llama3.1-8b -g 8xH100 --seq 8192 --target {target} --dry-run -q").code == 0
