@@ -65,6 +65,7 @@ def config(setup: Setup) -> dict[str, Any]:
     found = tuner.fields(setup) | tuner.shared(setup) | sharded
     found |= {"method": "lora"} if found["bits"] == 8 else {}
     options = tuner.written("axolotl", found) | (LIGER if loss in ("linear", "fused") else {})
+    options |= {"ring_attn_func": "batch_ring"} if plan.cp > 1 else {}
     return options | images(setup) | (fsdp(setup) if by_fsdp(setup) else {})
 
 
@@ -82,6 +83,11 @@ def images(setup: Setup) -> dict[str, Any]:
         return found
     size = {} if seeing.pixels(setup) is None else {"image_size": work.image_size}
     return found | {"chat_template": seeing.called(model, TEMPLATES)} | size | IMAGES
+
+
+def _ring(job: Job, plan: Plan) -> Truth:
+    """Keys and values go round; they are gathered (varlen_llama3) where samples are packed alone."""
+    return (plan.cp == 1) | (job.contexts[0] == "p2p")
 
 
 def untruncated(setup: Setup) -> tuple[str, ...]:
@@ -118,6 +124,12 @@ TARGET = Target(
             "tp={tp}, cp={cp} and copies={dp_replicate} stand beside FSDP (zero 2 or 3), without sp; "
             "pp={pp} and ep={ep} have to be 1",
             "Axolotl docs/nd_parallelism.qmd",
+        ),
+        Rule(
+            "axolotl_context",
+            _ring,
+            "sequences that are not packed go round a ring over cp={cp} ranks: --cp-comm p2p",
+            "Axolotl utils/schemas/validation.py (validate_ring_attn_func)",
         ),
         seeing.named("axolotl", "Axolotl", TEMPLATES, "Axolotl processing_strategies.py"),
         seeing.adapted("axolotl", "Axolotl", "Axolotl train.py, utils/freeze.py", attention=True),

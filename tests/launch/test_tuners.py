@@ -99,6 +99,7 @@ REFUSED = [
     ("axolotl", "hf-fsdp", {"optimizer": "adam-paged"}, {"zero": 3}, "fsdp_paged"),
     ("axolotl", "hf", {}, {"zero": 0}, "axolotl_masters"),
     ("axolotl", "hf", {}, {"tp": 2, "dp": 4, "zero": 2}, "axolotl_parallelism"),
+    ("axolotl", "llm-foundry", {}, {"zero": 3, "cp": 2, "dp": 4}, "axolotl_context"),
     ("trl", "hf-fsdp", {}, {"pp": 2, "dp": 4}, "hf_parallelism"),
     ("trl", "hf", {"loss": "eager"}, {"zero": 2}, "loss_written"),
     ("trl", "hf-fsdp", {"optimizer": "adam-bf16"}, {"zero": 3}, "trl_pure"),
@@ -176,3 +177,10 @@ def test_trl_makes_no_logits_by_itself() -> None:
         program = TARGETS["trl"].program(setup)
         assert not any("liger" in word for flag in program.flags for word in flag)
         assert any("--loss linear" in note for note in program.notes) == told
+
+
+def test_axolotl_names_its_ring() -> None:
+    """Its default by whether samples are packed."""
+    one = job("llama3.1-8b", "8xH100", "hf-fsdp", seq=65536, batch=64)
+    said = TARGETS["axolotl"].program(Setup(one, Plan(cp=4, dp=2, b=1, m=32, zero=3))).files[0].text
+    assert "ring_attn_func: batch_ring" in said and "context_parallel_size: 4" in said
