@@ -24,15 +24,19 @@ SHARDING = {2: "optim_grads", 3: "optim_grads_params"}
 
 
 def program(setup: Setup) -> Program:
-    """pretrain_gpt.py with the flags of one plan, on mock data until the user gives some."""
+    """pretrain_gpt.py with the flags of one plan, on mock data until the user gives some.
+
+    One connection keeps the order of kernels that tp and cp want; traffic of experts beside another micro-batch wants
+    several (core/transformer/moe/README.md).
+    """
     plan = setup.plan
     flags = (*shape_flags(setup), *parallel_flags(setup), *recompute_flags(setup), *precision_flags(setup))
     serial = (plan.tp > 1 or plan.cp > 1) and plan.zero < 2
     return Program(
         "pretrain_gpt.py",
         (*flags, *batch_flags(setup), *ON_MOCK_DATA),
-        {"CUDA_DEVICE_MAX_CONNECTIONS": "1"} if serial else {},
-        ("CUDA_DEVICE_MAX_CONNECTIONS",) if plan.zero >= 2 else (),
+        {"CUDA_DEVICE_MAX_CONNECTIONS": "32" if plan.overlap else "1"} if serial else {},
+        ("CUDA_DEVICE_MAX_CONNECTIONS",) if plan.zero >= 2 or (plan.overlap and not serial) else (),
         notes=notes(setup.job.model),
     )
 
@@ -181,7 +185,8 @@ def graph_flags(setup: Setup) -> list[Flag]:
     if graphs == "none":
         return []
     if graphs == "full":
-        return [number("cuda-graph-impl", "local"), number("cuda-graph-scope", "full_iteration")]
+        whole = [number("cuda-graph-impl", "local"), number("cuda-graph-scope", "full_iteration")]
+        return [*whole, ("--no-check-for-nan-in-loss-and-grad",)]
     parts = ("attn", "moe_router", "moe_preprocess") if setup.job.model.moe else ("attn", "mlp")
     return [number("cuda-graph-impl", "transformer_engine"), ("--cuda-graph-scope", *parts)]
 

@@ -59,8 +59,10 @@ SECTIONS = {
     "dataset": ("seq_length",),
     "tokenizer": ("vocab_size",),
     "checkpoint": ("ckpt_format",),
+    "rerun_state_machine": ("check_for_nan_in_loss",),
     "optimizer": ("lr", "optimizer_cpu_offload", "use_precision_aware_optimizer"),
     "ddp": (
+        "check_for_nan_in_grad",
         *("use_distributed_optimizer", "overlap_grad_reduce", "overlap_param_gather", "use_megatron_fsdp"),
         *("data_parallel_sharding_strategy", "num_distributed_optimizer_instances"),
     ),
@@ -114,12 +116,15 @@ def keys_of(setup: Setup, own: Program) -> dict[str, Any]:
     if "moe_layer_freq" in keys:
         keys["moe_layer_freq"] = moe_layers(str(keys["moe_layer_freq"]), model.layers)
     keys |= {"cpu_offloading": True} if "cpu_offloading_num_layers" in keys else {}
+    keys |= {"use_te_rng_tracker": True} if "cuda_graph_impl" in keys else {}
     keys |= {"attention_backend": megatron.backend(setup.job)} if not setup.job.flash else {}
     return sectioned(keys)
 
 
 def sectioned(keys: dict[str, Any]) -> dict[str, Any]:
     """Fields under their own names, behind the sections that they stand in."""
+    if keys.pop("check_for_nan_in_loss_and_grad", True) is False:
+        keys |= dict.fromkeys(("check_for_nan_in_loss", "check_for_nan_in_grad"), False)
     kept = renamed({name: value for name, value in keys.items() if name not in IMPLIED}, NAMES)
     section = {name: part for part, names in SECTIONS.items() for name in names}
     return {f"{section.get(name, 'model')}.{name}": value for name, value in kept.items()}

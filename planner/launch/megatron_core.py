@@ -155,8 +155,9 @@ def dispatching(setup: Setup) -> dict[str, Any]:
 
 
 def graphs(setup: Setup) -> dict[str, Any]:
-    """CUDA graphs."""
-    return as_fields(megatron.graph_flags(setup))
+    """CUDA graphs; whether gradients are looked at for NaN is the loop's own."""
+    fields = as_fields(megatron.graph_flags(setup))
+    return {name: value for name, value in fields.items() if name.startswith("cuda_graph")}
 
 
 def offloading(job: Job) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from planner.read.megatron_experts import graphs
 from planner.read.megatron_facts import DTYPES, Facts
 from planner.read.megatron_rules import ARGUMENTS, CONFIG, Check
 
@@ -9,6 +10,10 @@ from planner.read.megatron_rules import ARGUMENTS, CONFIG, Check
 def _full(f: Facts) -> bool:
     block = f.text("recompute-method") == "block" and f.has("recompute-num-layers")
     return f.granularity != "full" or block or (f.text("recompute-method") == "uniform" and f.recompute_layers > 0)
+
+
+def _delayed(f: Facts) -> bool:
+    return f.text("fp8-recipe", "delayed") == "delayed"
 
 
 def _connections(f: Facts) -> bool:
@@ -95,6 +100,27 @@ SWITCHES: tuple[Check, ...] = (
         (f"{CONFIG[0]}, {ARGUMENTS[0]}", "arguments"),
     ),
     Check(
+        "delayed_recompute",
+        "recompute-modules",
+        lambda f: not ({"moe_act", "layernorm"} & set(f.modules) and f.has("fp8-format") and _delayed(f)),
+        "--recompute-modules moe_act and layernorm go with every --fp8-recipe but delayed, which is the default",
+        CONFIG,
+    ),
+    Check(
+        "graph_recompute",
+        "cuda-graph-impl",
+        lambda f: graphs(f) != "partial" or (f.granularity != "full" and "moe" not in f.modules),
+        "CUDA graphs of parts of a layer go without full recomputation and without --recompute-modules moe",
+        CONFIG,
+    ),
+    Check(
+        "graph_nan",
+        "cuda-graph-impl",
+        lambda f: graphs(f) != "full" or f.has("no-check-for-nan-in-loss-and-grad"),
+        "a CUDA graph of the whole iteration needs --no-check-for-nan-in-loss-and-grad",
+        ARGUMENTS,
+    ),
+    Check(
         "recompute_layers",
         "recompute-num-layers",
         lambda f: (
@@ -155,10 +181,7 @@ SWITCHES: tuple[Check, ...] = (
     Check(
         "delayed_scaling",
         "first-last-layers-bf16",
-        lambda f: (
-            not (f.has("first-last-layers-bf16") and f.has("fp8-format"))
-            or f.text("fp8-recipe", "delayed") != "delayed"
-        ),
+        lambda f: not (f.has("first-last-layers-bf16") and f.has("fp8-format")) or not _delayed(f),
         "--first-last-layers-bf16 goes with every --fp8-recipe but delayed, which is the default",
         CONFIG,
     ),

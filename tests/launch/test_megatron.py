@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from planner.errors import PlannerError
+from planner.launch import megatron_bridge, megatron_core
 from planner.launch.megatron import TARGET, layer_frequency
 from planner.launch.megatron_layout import layout_string, placement_flags, read_layout
 from planner.launch.program import Program, Setup, flag_lines
@@ -100,6 +101,25 @@ def test_refusals(degrees: dict[str, int], workload: dict[str, Any], rule: str) 
     job = jobs.job("llama3-8b", "8xA100", seq=4096, batch=64, **workload)
     found = refusal(TARGET, Setup(job, Plan(**degrees, b=1, m=8)))
     assert found is not None and found.name == rule
+
+
+@pytest.mark.parametrize(
+    ("degrees", "workload", "rule"),
+    [
+        ({"modules": ("moe_act",)}, {"precision": "fp8"}, "megatron_recompute_delayed"),
+        ({"modules": ("moe_act",)}, {"precision": "fp8-current"}, None),
+        ({"recompute_layers": 32}, {"graphs": "partial"}, "megatron_graphs"),
+        ({"modules": ("moe",)}, {"graphs": "partial"}, "megatron_graphs"),
+        ({"recompute_layers": 32}, {"graphs": "full"}, None),
+    ],
+)
+def test_what_its_configuration_refuses_of_recomputation(
+    degrees: dict[str, Any], workload: dict[str, Any], rule: str | None
+) -> None:
+    """Beside scales of earlier steps, and around graphs (core/transformer/transformer_config.py)."""
+    job = jobs.job("mixtral-8x7b", "2x8xH100", seq=4096, batch=64, **workload)
+    found = refusal(TARGET, Setup(job, Plan(dp=16, ep=8, b=1, m=4, zero=1, **degrees)))
+    assert (found.name if found else None) == rule
 
 
 def test_placement_takes_the_plainest_way() -> None:
@@ -203,3 +223,28 @@ def test_muon_is_not_fsdps() -> None:
     of = jobs.job("llama3-8b", "8xA100", seq=4096, batch=64, optimizer="muon")
     rule = refusal(TARGET, Setup(of, Plan(dp=8, b=1, m=8, zero=3, schedule="1f1b")))
     assert rule is not None and rule.name == "megatron_optimizer_sharding"
+
+
+def test_a_graph_of_the_whole_iteration_looks_for_no_nan() -> None:
+    """Megatron-LM asserts it (training/arguments.py); Bridge has two fields for it, and wants its own generator."""
+    plan = {"tp": 1, "pp": 2, "dp": 4, "b": 1, "m": 16, "zero": 1}
+    found = program("llama3-8b", "8xH100", workload={"graphs": "full"}, **plan)
+    assert ("--no-check-for-nan-in-loss-and-grad",) in found.flags
+    job = jobs.job("llama3-8b", "8xH100", seq=4096, batch=64, graphs="full")
+    words = {flag[0] for flag in megatron_bridge.TARGET.program(Setup(job, Plan(**plan))).flags}
+    assert {
+        "rerun_state_machine.check_for_nan_in_loss=false",
+        "ddp.check_for_nan_in_grad=false",
+        "model.use_te_rng_tracker=true",
+    } <= words
+    assert "check_for_nan" not in megatron_core.TARGET.program(Setup(job, Plan(**plan))).files[0].text
+
+
+@pytest.mark.parametrize(("tp", "wanted"), [(2, ({"CUDA_DEVICE_MAX_CONNECTIONS": "32"}, ())),
+                                            (1, ({}, ("CUDA_DEVICE_MAX_CONNECTIONS",)))])  # fmt: skip
+def test_overlapped_experts_want_several_connections(tp: int, wanted: tuple[dict[str, str], tuple[str, ...]]) -> None:
+    """With one, traffic of experts waits for the products beside it (core/transformer/moe/README.md)."""
+    job = jobs.job("mixtral-8x7b", "2x8xH100", seq=4096, batch=64)
+    plan = Plan(tp=tp, dp=16 // tp, ep=8, b=1, m=4 * tp, zero=1, sp=int(tp > 1), overlap=True)
+    found = TARGET.program(Setup(job, plan))
+    assert (found.environment, found.unset) == wanted

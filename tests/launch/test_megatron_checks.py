@@ -96,6 +96,27 @@ BREAKS: list[tuple[str, dict[str, str | None]]] = [
     ("full_recompute", {"recompute_granularity": "full"}),
     ("selective_recompute", {"recompute_granularity": "selective", "recompute_modules": "mla_up_proj"}),
     (
+        "delayed_recompute",
+        MOE
+        | {
+            "moe_grouped_gemm": "",
+            "recompute_granularity": "selective",
+            "recompute_modules": "moe_act",
+            "fp8_format": "hybrid",
+        },
+    ),
+    (
+        "graph_recompute",
+        {
+            "recompute_granularity": "full",
+            "recompute_method": "uniform",
+            "recompute_num_layers": "1",
+            "cuda_graph_impl": "transformer_engine",
+            "cuda_graph_scope": "attn",
+        },
+    ),
+    ("graph_nan", {"cuda_graph_impl": "local", "cuda_graph_scope": "full_iteration"}),
+    (
         "recompute_layers",
         {"recompute_granularity": "full", "recompute_method": "block", "recompute_num_layers": "9"},
     ),

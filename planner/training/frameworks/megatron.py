@@ -59,11 +59,25 @@ def _param_gather(job: Job, plan: Plan) -> Truth:
     return (not job.workload.fp8_param_gather) | (plan.zero >= 1)
 
 
+def _delayed(job: Job) -> bool:
+    """Whether scales are those of earlier steps."""
+    return (job.recipe.spelled.megatron or {}).get("fp8-recipe") == "delayed"
+
+
+def _delayed_recompute(job: Job, plan: Plan) -> Truth:
+    return not (_delayed(job) and {"moe_act", "layernorm"} & set(plan.modules))
+
+
+def _graphs(job: Job, plan: Plan) -> Truth:
+    """Graphs of parts of a layer hold no part that is run again around them."""
+    apart = (plan.recompute_layers == 0) & ("moe" not in plan.modules)
+    return apart if job.workload.graphs == "partial" else True
+
+
 def _wide_layers(job: Job, plan: Plan) -> Truth:
     """As many at either end as a stage has, and none beside scales of earlier steps."""
     most = max(job.workload.bf16_first, job.workload.bf16_last)
-    named = (job.recipe.spelled.megatron or {}).get("fp8-recipe")
-    return (most == 0) | ((most <= job.model.layers // plan.pp) & (named != "delayed"))
+    return (most == 0) | ((most <= job.model.layers // plan.pp) & (not _delayed(job)))
 
 
 RULES: tuple[Rule, ...] = (
@@ -78,6 +92,20 @@ RULES: tuple[Rule, ...] = (
         lambda j, p: (not p.modules) | (p.recompute_layers == 0),
         "--recompute-granularity is full or selective, not both: k={recompute_layers}",
         ARGUMENTS,
+    ),
+    Rule(
+        "megatron_recompute_delayed",
+        _delayed_recompute,
+        "delayed scaling goes with no recomputation of moe_act or layernorm: --precision fp8-current or mxfp8, not"
+        " {precision} with {modules}",
+        "Megatron-LM core/transformer/transformer_config.py",
+    ),
+    Rule(
+        "megatron_graphs",
+        _graphs,
+        "graphs of parts of a layer go without full recomputation and without that of moe: --cuda-graphs full, or not"
+        " k={recompute_layers} and modules {modules}",
+        "Megatron-LM core/transformer/transformer_config.py",
     ),
     Rule(
         "megatron_optimizer_sharding",
