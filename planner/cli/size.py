@@ -19,7 +19,8 @@ _LIMITS, _FAIL, _SERVE, _OUT = "Limits", "Failures", "With --serve", "Output"
 
 
 _LAYOUT = ("tp", "ep", "pp", "dp")
-_EITHER = ("model", "gpus", "network", *_LAYOUT, "profiles", "strict", "as_json", "quiet", "framework", "exact")
+_SEEN = ("images", "image_size")
+_EITHER = ("model", "gpus", "network", *_LAYOUT, *_SEEN, "profiles", "strict", "as_json", "quiet", "framework", "exact")
 
 
 def size(
@@ -109,7 +110,7 @@ def _answer_load(request: Request, asked: dict[str, Any], only: str | None, html
     from planner.questions.size_serving import ask_load, size_load
     from planner.report.sizing_serving import deployment, load, loads
 
-    job = {name: getattr(request, name) for name in ("network", *_LAYOUT, "profiles", "strict")}
+    job = {name: getattr(request, name) for name in ("network", *_LAYOUT, *_SEEN, "profiles", "strict")}
     question = ask_load(request.model, request.gpus, **asked, **job)
     notes(question.assumptions, request.quiet)
     with progress(request.quiet):

@@ -30,6 +30,7 @@ class Served(Degrees):
     """A deployment with its numbers.
 
     Attributes:
+        encoder_s: of the mean ttft_s, the images of a lone prompt in the vision encoder; 0 without images.
         most_per_replica: requests that a replica can run together; most_is: what bounds them.
         memory_bytes: of the fullest rank; the parts sum to total.
     """
@@ -40,6 +41,7 @@ class Served(Degrees):
     most_per_replica: Amount
     most_is: Literal["engine", "cache"]
     ttft_s: Amount
+    encoder_s: Amount
     tpot_s: Amount
     mean_tpot_parts_s: Annotated[dict[str, float], Parts(names(DecodeStep))]
     tokens_per_s_per_user: Amount
@@ -67,6 +69,7 @@ class Load(TypedDict):
 
     Attributes:
         input, output: prompt and generated tokens of a request; prefix: of the prompt, already cached.
+        images: of a prompt; image_size: pixels of their sides.
         weights: format of the linear layers; kv: of the KV cache.
         users: requests in flight over the whole deployment; requests_per_s: a rate instead.
         ttft_s, tpot_s: bounds; statistic: of which they are bounds.
@@ -75,6 +78,8 @@ class Load(TypedDict):
     input: Positive
     output: Positive
     prefix: Whole
+    images: Whole
+    image_size: Positive
     weights: WeightType
     kv: KvType
     users: Positive | None
@@ -88,10 +93,12 @@ class Requests(Load):
     """What is asked of a deployment.
 
     Attributes:
+        image_tokens: of the prompt's, those that stand for its images.
         weights_by_class: stored format of each class of linear layer.
         weights_of_checkpoint: the published checkpoint's own formats.
     """
 
+    image_tokens: Whole
     weights_by_class: dict[str, Annotated[str, As(WeightType)]]
     weights_of_checkpoint: bool
     batch: bool

@@ -102,7 +102,7 @@ def ask(
     narrow = {"fp8_param_gather": fp8_param_gather, "bf16_first": bf16_first, "bf16_last": bf16_last}
     chosen: dict[str, Any] = narrow | {"attention": attention, "method": method, "optimizer": optimizer}
     modules, dispatcher, experts = _experts(options)
-    beside = _offloaded(offload, *(options.pop(name, None) for name in AWAY)) | _seeing(shape.value, options)
+    beside = _offloaded(offload, *(options.pop(name, None) for name in AWAY)) | seeing(shape.value, options)
     trained = adapters(method, lora_rank, options.pop("lora_targets", None), options.pop("base", None))
     recipe = library.recipe(precision or default_precision(cluster.value)).value
     ranges = {n: parse_range(n, text) for n, text in (options | {"b": micro_batch}).items() if text is not None}
@@ -163,7 +163,7 @@ SEEING = ("images", "image_size", "tower")
 """Options of a vision tower."""
 
 
-def _seeing(model: Model, options: dict[str, Any]) -> dict[str, Any]:
+def seeing(model: Model, options: dict[str, Any]) -> dict[str, Any]:
     """Fields of Workload, taken out of the options where they are given.
 
     Raises:

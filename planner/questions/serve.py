@@ -17,7 +17,8 @@ from planner.catalog.library import open_library
 from planner.errors import NoLegalPlan, PlannerError, UnitError
 from planner.frozen import frozen
 from planner.plan import Plan, Range
-from planner.questions.ask import parse_range
+from planner.questions.ask import parse_range, seeing
+from planner.questions.serve_prompts import check_prompt, seen
 from planner.questions.thumbs import Decided
 from planner.questions.thumbs_serving import decided_serving
 from planner.schema.formats import COMPUTED
@@ -93,6 +94,8 @@ def ask_serve(
     input: int | None = None,
     output: int | None = None,
     prefix: int = 0,
+    images: int | None = None,
+    image_size: int | None = None,
     weights: str | None = None,
     kv: str | None = None,
     engine: str = "vllm",
@@ -128,6 +131,7 @@ def ask_serve(
     for option, count in (("--users", users), ("--batch", batch)):
         if count is not None and not 1 <= count <= 10**6:
             raise PlannerError(f"{option} must be between 1 and 10^6, not {count}")
+    asked |= seeing(shape.value, {"images": images, "image_size": image_size})
     workload, notes = _workload(shape.value, cluster.value, asked)
     job = ServeJob(shape.value, cluster.value, workload, preset.value)
     _check(job)
@@ -189,7 +193,9 @@ def _objective(text: str | None, job: ServeJob) -> str:
 def _workload(model: Model, cluster: Cluster, asked: dict[str, Any]) -> tuple[ServeWorkload, tuple[str, ...]]:
     """The workload, and a sentence for every default in it."""
     notes = []
-    for name, value in (("input", min(1024, model.context // 2)), ("output", min(256, model.context // 4))):
+    seen = _valid({name: asked[name] for name in ("images", "image_size") if name in asked} | {"input": 1, "output": 1})
+    tokens = 0 if model.tower is None else seen.images * model.tower.tokens(seen.image_size)
+    for name, value in (("input", min(1024, model.context // 2) + tokens), ("output", min(256, model.context // 4))):
         if asked[name] is None:
             asked[name] = value
             notes.append(f"{value:,} {'prompt' if name == 'input' else 'output'} tokens per request; --{name} sets it")
@@ -203,20 +209,23 @@ def _workload(model: Model, cluster: Cluster, asked: dict[str, Any]) -> tuple[Se
             asked[name] = kept[name] or wide
             whose = " (the checkpoint's own)" if kept[name] else ""
             notes.append(f"{what} in {asked[name]}{whose}; --{name} sets it")
+    return _valid(asked), tuple(notes)
+
+
+def _valid(asked: dict[str, Any]) -> ServeWorkload:
+    """The workload of these fields."""
     try:
-        return ServeWorkload(**asked), tuple(notes)
+        return ServeWorkload(**asked)
     except ValidationError as error:
         problem = error.errors()[0]
-        where = f"--{problem['loc'][0]} {problem['input']!r:.40}: " if problem["loc"] else ""
+        where = f"--{str(problem['loc'][0]).replace('_', '-')} {problem['input']!r:.40}: " if problem["loc"] else ""
         raise PlannerError(f"{where}{schema_problem(problem)}") from None
 
 
 def _check(job: ServeJob) -> None:
     """Refuse what the model or the accelerator cannot do."""
-    w, model, accelerator = job.workload, job.model, job.cluster.accelerator
-    if w.length > model.context:
-        what = f"{w.input:,} prompt + {w.output:,} output tokens exceed the {model.context:,} of {model.name}"
-        raise PlannerError(what, f"--input and --output of {model.context:,} together at most")
+    w, accelerator = job.workload, job.cluster.accelerator
+    check_prompt(job)
     if not job.runs(w.weights):
         have = ", ".join(k for k, v in accelerator.peak.model_dump().items() if v)
         what = f"{accelerator.name} has no {COMPUTED[w.weights]} products, which {w.weights} weights need"
@@ -240,8 +249,7 @@ def confidence(job: ServeJob) -> tuple[str, ...]:
         said.append(f"{part} has no {wanted} products: {job.engine.name} widens weights inside its kernels (Marlin)")
     if beyond := beyond_attention(job.model):
         said.append(f"low confidence: no inference runs of {beyond} were at hand")
-    if job.model.tower is not None:
-        said.append("the vision tower's weights lie on every stage; the time that it takes for images is not modelled")
+    said.extend(seen(job))
     if job.model.moe is not None:
         said.append("low confidence: mixtures of experts are off by 17 to 27 % on measured runs")
     if job.engine.trust != "measured":

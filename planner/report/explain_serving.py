@@ -23,7 +23,7 @@ from planner.serving.queueing import Served, closed_loop, offline, opened
 if TYPE_CHECKING:
     from planner.documents.serving import ServingExplanation
 
-LOAD = ("input", "output", "prefix", "rate", "users")
+LOAD = ("input", "output", "prefix", "images", "rate", "users")
 """Numbers of a workload."""
 
 RUNNING = "fixed point of requests in flight = requests per second * seconds in the system (Little 1961)"

@@ -6,11 +6,13 @@ from collections.abc import Iterator
 
 from planner.blocks.counts import parameters
 from planner.questions.serve import ServeAnswer
+from planner.questions.serve_prompts import counted
 from planner.report.grid import Column, kept, prose, tables
 from planner.report.plot import scatter
 from planner.report.serving_words import (
     DEFINITIONS,
     band,
+    encoder,
     formats,
     gpus_of,
     layout,
@@ -47,7 +49,9 @@ def header(answer: ServeAnswer) -> list[str]:
     """What was asked, with every default filled in."""
     q = answer.question
     job, w = q.job, q.job.workload
-    prefix = f" ({w.prefix:,} of them cached)" if w.prefix else ""
+    among = [f"{w.prefix:,} of them cached"] if w.prefix else []
+    among += [f"{job.image_tokens:,} of {counted(w.images)}"] if w.images else []
+    prefix = f" ({', '.join(among)})" if among else ""
     return [
         f"{job.model.name} · {format_count(parameters(job.model).total)} parameters · inference, weights "
         f"{formats(job)}, KV cache {w.kv}",
@@ -134,6 +138,7 @@ def reasons(answer: ServeAnswer, top: int) -> list[str]:
     lines += [f"Rule    {rule} (planner help rules)." for rule in [answer.rule] if rule is not None]
     lines += [f"Note    {remark}." for option in ranked[:1] for remark in remarks(job, option)]
     lines += [f"Same    {same(others, n)}." for n, others in enumerate(answer.choice.alike[:top], start=1) if others]
+    lines += [f"Images  {encoder(job, option)}." for option in ranked[:1] if job.workload.images]
     lines += [f"Band    {band(job, option)}" for option in ranked[:1]]
     lines += [f"{n}       {loses(job, option, ranked[0])}" for n, option in enumerate(ranked[1:3], start=2)]
     misses = _distinct(answer.choice.rejected)

@@ -8,6 +8,7 @@ from planner.blocks.counts import held
 from planner.blocks.operator import Share
 from planner.plan import Plan
 from planner.questions.serve import confidence
+from planner.questions.serve_prompts import counted
 from planner.schema.formats import Module
 from planner.schema.serving import ServeWorkload
 from planner.serving.choose import Rejected
@@ -103,6 +104,15 @@ def band(job: ServeJob, option: Option) -> str:
     return (
         f"on measured runs of dense models over NVLink TPOT was {BAND:.0%} off on average, offline throughput 7%, the "
         "TTFT of a lone request 8%, TTFT under load 14% and more."
+    )
+
+
+def encoder(job: ServeJob, option: Option) -> str:
+    """What a prompt's images cost: tokens of the prompt, and seconds of its first token."""
+    w, seeing, first = job.workload, float(option.served.encoder), float(option.served.ttft)
+    return (
+        f"a prompt's {counted(w.images)}: {job.image_tokens:,} of its {w.input:,} tokens, and "
+        f"{format_seconds(seeing)} in the encoder of the mean TTFT of {format_seconds(first)}"
     )
 
 

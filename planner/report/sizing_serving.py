@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from planner import __version__
 from planner.catalog.fabric import on_network
+from planner.questions.serve_prompts import among
 from planner.questions.size_serving import LoadAnswer
 from planner.report.grid import Column, tables
 from planner.report.jsonout import inputs_of
@@ -50,7 +51,7 @@ def header(answer: LoadAnswer) -> list[str]:
         f"{job.model.name} · serving, {formats(job)} weights, {w.kv} KV cache · {job.engine.name}",
         " · ".join(
             [
-                f"{load} of {w.input:,} + {w.output:,} tokens",
+                f"{load} of {w.input:,}{among(job)} + {w.output:,} tokens",
                 *levels,
                 *([w.statistic] if levels else []),
                 f"{', '.join(k.name for k in answer.question.kinds)} up to {answer.question.most:,}",
@@ -105,9 +106,13 @@ def _same(s: Served) -> list[str]:
     levels = [f"--{name} {1e3 * x:g}ms" for name in ("ttft", "tpot") if (x := getattr(w, name))]
     return [
         *("--model", job.model.name, "--gpus", gpus, "--input", str(w.input), "--output", str(w.output)),
+        *(["--images", str(w.images), "--image-size", str(w.image_size)] if w.images else []),
         *load,
         *levels,
         *(["--weights", w.weights] if job.model.checkpoint or w.weights not in ("bf16", "fp16") else []),
+        *(["--kv", w.kv] if w.kv not in ("bf16", "fp16") else []),
+        *(["--engine", job.engine.name] if job.engine.name != "vllm" else []),
+        *(["--statistic", w.statistic] if w.statistic != "mean" else []),
         "--objective fewest",
     ]
 

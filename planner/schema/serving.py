@@ -19,6 +19,7 @@ class ServeWorkload(Record):
 
     Attributes:
         input, output: prompt and generated tokens of a request (ISL, OSL); prefix: of the prompt, already cached.
+        images: of a prompt, whose tokens are among those that are not cached; image_size: pixels of their sides.
         weights: format of the linear layers (embedding, LM head and norms stay 16-bit); kv: of the KV cache.
         users: requests in flight over the whole deployment (closed loop); rate: requests per second (Poisson). At most
             one of them; neither: the load is searched.
@@ -29,6 +30,8 @@ class ServeWorkload(Record):
     input: Positive
     output: Positive
     prefix: Whole = 0
+    images: Whole = 0
+    image_size: Positive = 1024
     weights: WeightType = "bf16"
     kv: KvType = "bf16"
     users: Positive | None = None

@@ -10,7 +10,7 @@ from planner.cost import collectives
 from planner.frozen import frozen
 from planner.plan import ANY, Floats, Num, OnePlan, Plan, Range
 from planner.schema.serving import ServeWorkload
-from planner.serving.estimate import decode_step, prefill
+from planner.serving.estimate import decode_step, encoding, prefill
 from planner.serving.job import ServeJob, replica_gpus, width
 from planner.serving.memory import most_running, prompt_bytes, spare
 from planner.serving.options import P99
@@ -56,9 +56,13 @@ def mean_bound(workload: ServeWorkload, name: str) -> float:
 
 
 def prefill_rate(job: ServeJob, plan: Plan) -> Num:
-    """Prompts per second of one prefill instance: a prompt holds its slowest stage for chunks * cycle."""
+    """Prompts per second of one prefill instance: a prompt holds its slowest stage for chunks * cycle, the first for
+    its images' encoder as well.
+    """
     chunks: Num = np.ceil(job.workload.fresh / job.engine.chunk)
-    return (chunks + plan.pp - 1.0) / chunks / prefill(job, plan, 1.0)
+    seeing = encoding(job, plan)
+    text = (chunks + plan.pp - 1.0) / chunks / (prefill(job, plan, 1.0) - seeing)
+    return 1.0 / (1.0 / text + seeing) if job.workload.images else text
 
 
 def transfer_time(job: ServeJob, source: Plan, target: Plan) -> Num:

@@ -12,7 +12,7 @@ from planner.frozen import frozen
 from planner.parts import Sum
 from planner.plan import Num, Plan
 from planner.serving.job import ServeJob, copies, running, width
-from planner.serving.layer import Tokens, stage
+from planner.serving.layer import Tokens, encoder, stage
 
 
 @frozen
@@ -77,7 +77,18 @@ def prefill(job: ServeJob, plan: Plan, prompts: Num, beside: Num = 0.0, context:
     tokens = prompts * job.workload.fresh
     chunks: Num = np.maximum(np.ceil(tokens / job.engine.chunk), np.minimum(plan.pp, prompts))
     once = cycle(job, plan, Tokens(beside, context, tokens / chunks))
-    return (chunks + plan.pp - 1.0) * once.total
+    text = (chunks + plan.pp - 1.0) * once.total
+    return text + prompts * encoding(job, plan) if job.workload.images else text
+
+
+@formula("image encoder", unit="s")
+def encoding(job: ServeJob, plan: Plan) -> Num:
+    """Seconds that the first stage's vision tower takes for the images of a prompt, before its first chunk: the sum of
+    its layers, each count * operators, at the rates of a decoder's products and cores.
+
+    What decodes beside it waits for it (vllm-project/vllm v1/worker/gpu_model_runner.py, _execute_mm_encoder).
+    """
+    return encoder(job, plan).total if job.workload.images else 0.0
 
 
 @formula("others' prefills", unit="s")
@@ -86,7 +97,8 @@ def prefill_share(job: ServeJob, plan: Plan, context: Num, once: DecodeStep | No
 
     Every step, (B - 1)/OSL requests begin, with P = fresh*(B - 1)/OSL prompt tokens. They come in steps of
     c = max(P/m, min(fresh, chunk)) tokens, at most the chunk, P/c of them; each costs what a step with c prompt tokens
-    takes beyond `once`, the one without (mixed), or a step of its own.
+    takes beyond `once`, the one without (mixed), or a step of its own. Images of (B - 1)/OSL prompts, in all copies of
+    the attention at once, hold the first stage as long as their encoder takes.
     """
     w, chunk = job.workload, 1.0 * job.engine.chunk
     arriving = w.fresh * np.maximum(running(plan) - 1.0, 0.0) / w.output
@@ -96,7 +108,8 @@ def prefill_share(job: ServeJob, plan: Plan, context: Num, once: DecodeStep | No
         added = cycle(job, plan, Tokens(plan.b, context, size)).total - alone.total
     else:
         added = cycle(job, plan, Tokens(prefill=size)).total
-    return arriving / size * added * plan.pp / plan.m
+    text = arriving / size * added * plan.pp / plan.m
+    return text + arriving / w.fresh / copies(plan) * encoding(job, plan) if w.images else text
 
 
 def loaded_step(job: ServeJob, plan: Plan) -> DecodeStep:

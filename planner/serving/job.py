@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from planner.blocks.operator import Operator, Product
-from planner.blocks.record import Kind, Latent, Structure
+from planner.blocks.record import Encoder, Kind, Latent, Structure
 from planner.blocks.structure import structure
 from planner.formula import formula
 from planner.frozen import frozen
@@ -39,6 +39,12 @@ class ServeJob:
         own = self.model.checkpoint
         ends = own.wide_layers if own is not None and self.native else 0
         return structure(self.model, (ends - ends // 2, ends // 2))
+
+    @property
+    def image_tokens(self) -> int:
+        """Tokens of a prompt that stand for its images."""
+        of, work = self.model.tower, self.workload
+        return work.images * of.tokens(work.image_size) if of is not None else 0
 
     @property
     def native(self) -> bool:
@@ -92,7 +98,11 @@ class ServeJob:
         return self.engine.attention.on(self.cluster.accelerator.generation) or "flash"
 
     def launched(self, kind: Kind) -> bool:
-        """Whether the host launches a block by itself: the engine has no kernel for its attention inside a graph."""
+        """Whether the host launches a block by itself: a tower's, or the engine has no kernel for its attention inside
+        a graph.
+        """
+        if isinstance(kind, Encoder):
+            return True
         special = isinstance(mixer := getattr(kind, "mixer", None), Latent) or getattr(mixer, "sinks", False)
         part = self.cluster.accelerator
         return bool(special) and part.vendor == "nvidia" and self.engine.attention.on(part.generation) is None

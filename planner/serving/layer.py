@@ -19,7 +19,7 @@ from planner.frozen import frozen
 from planner.parts import Sum
 from planner.plan import Num, Plan
 from planner.serving.job import ServeJob, copies
-from planner.serving.pieces import groups, pieces, span, stages
+from planner.serving.pieces import groups, images, pieces, span, stages
 from planner.stages import present, total
 
 
@@ -77,7 +77,7 @@ class Step:
 
     Attributes:
         scale: rows in each copy of the attention over those that `pieces` are for; prompt: share of them that prompts
-            have; tp, wide: groups that tensor parallelism and experts cross.
+            have; tp, wide: groups that tensor parallelism and experts cross; core: precision of prompts' attention.
     """
 
     job: ServeJob
@@ -87,11 +87,13 @@ class Step:
     prompt: Num
     tp: Group
     wide: Group
+    core: str
 
 
 def stage(job: ServeJob, plan: Plan, tokens: Tokens) -> Work:
     """The slowest stage of a replica: the blocks and ends that it holds. The head sees one row of a sequence."""
-    step = Step(job, plan, tokens, _scale(job, plan, tokens.all), tokens.prefill / tokens.all, *groups(job, plan))
+    scale, prompt = _scale(job, plan, tokens.all), tokens.prefill / tokens.all
+    step = Step(job, plan, tokens, scale, prompt, *groups(job, plan), job.prompted)
     last = replace(step, scale=_scale(job, plan, tokens.decode + tokens.prefill / job.workload.fresh))
     kinds = zip(job.structure.kinds, pieces(job, plan), strict=True)
     works = [
@@ -100,6 +102,16 @@ def stage(job: ServeJob, plan: Plan, tokens: Tokens) -> Work:
     ]
     held = [row.sum(works, Work()) for row in stages(job, plan)]
     return reduce(_slower, held)
+
+
+@formula("image encoder", unit="s", scope=True)
+def encoder(job: ServeJob, plan: Plan) -> Work:
+    """A vision tower's work on all images of a prompt, in 16 bit, by the ranks of one copy of the attention."""
+    of, (_, wide) = job.structure, groups(job, plan)
+    split = collectives.group(job.cluster, images(job).ranks(plan.tp), 1.0)
+    step = Step(job, plan, Tokens(prefill=1.0), 1.0, 1.0, split, wide, job.wide)
+    both = zip(of.kinds[of.ends :], pieces(job, plan)[of.ends :], of.tower, strict=True)
+    return summed([float(count) * _kind(step, kind, ops) for kind, ops, count in both])
 
 
 @formula("scale")
@@ -188,7 +200,7 @@ def _prompt(step: Step, core: Core) -> Num:
     """Prompts' part of the attention core: whole tiles of their causal square."""
     job, square = step.job, step.prompt * step.scale * core.square_flops * (core.computed / core.side)
     shape = (np.minimum(core.computed, core.span), (core.qk + core.value) / 2)
-    return kernels.prefill_core_time(job.cluster.accelerator, job.prompted, square, *shape, job.kernel)
+    return kernels.prefill_core_time(job.cluster.accelerator, step.core, square, *shape, job.kernel)
 
 
 def _cached(step: Step, cache: Cache) -> Work:

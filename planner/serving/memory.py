@@ -13,7 +13,7 @@ from planner.frozen import frozen
 from planner.parts import Sum
 from planner.plan import Num, Plan, largest_of, least_of
 from planner.serving.job import ServeJob, copies, running
-from planner.serving.pieces import once, pieces, span, stages
+from planner.serving.pieces import images, once, pieces, span, stages
 from planner.stages import Row, present, total
 
 
@@ -100,15 +100,29 @@ def prompt_bytes(job: ServeJob, plan: Plan) -> Num:
 @formula("activations", unit="bytes")
 def activation_bytes(job: ServeJob, plan: Plan) -> Num:
     """Working space of one prefill step of `chunk` tokens: residual, norm and output, and what the fullest part hands
-    on inside.
+    on inside. Before it the tower has that of the images in a chunk, one at least, where it is more.
     """
     tokens: Num = np.minimum(1.0 * job.engine.chunk, job.model.context)
+    of, each = job.structure, pieces(job, plan)
+    text = tokens * (3.0 * job.element * job.model.hidden + _largest(each[: of.blocks]) / span(job))
+    if not job.workload.images or job.model.tower is None:
+        return text
+    seen = images(job)
+    together = np.minimum(
+        seen.count, np.maximum(np.floor(tokens / job.model.tower.tokens(job.workload.image_size)), 1.0)
+    )
+    one = 3.0 * job.element * job.model.tower.hidden * seen.patches + _largest(each[of.ends :]) / seen.count
+    return np.maximum(text, together * one)
+
+
+def _largest(kinds: tuple[tuple[Operator, ...], ...]) -> Num:
+    """The most that a mixer or feed-forward part of these kinds hands on inside (bytes)."""
     largest: Num = 0.0
-    for ops in pieces(job, plan)[: job.structure.blocks]:
+    for ops in kinds:
         inside = [op for op in ops if op.part not in ("norms", "residual")]
         for mixer in (True, False):
             largest = np.maximum(largest, sum(op.saved for op in inside if (op.part == "attention") is mixer))
-    return tokens * (3.0 * job.element * job.model.hidden + largest / span(job))
+    return largest
 
 
 @formula("room", unit="bytes")

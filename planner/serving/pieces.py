@@ -49,15 +49,18 @@ def pieces(job: ServeJob, plan: Plan) -> tuple[tuple[Operator, ...], ...]:
     """
     each = job.element
     one = Share(1.0, span(job), plan.tp, ep=plan.ep, etp=width(plan) / plan.ep, padded=False)
-    one = replace(one, activation=each, operand=each, dispatched=each, images=_unseen(job))
+    one = replace(one, activation=each, operand=each, dispatched=each, images=images(job))
     return tuple(tuple(map(_fused, operators(kind, one))) for kind in job.structure.kinds)
 
 
-def _unseen(job: ServeJob) -> Images:
-    """No image; engines split a tower as they split what is behind it, and have all of it where its heads do not go up
-    (vllm-project/vllm model_executor/models/qwen2_5_vl.py, config/multimodal.py: mm_encoder_tp_mode).
+def images(job: ServeJob) -> Images:
+    """Those of a prompt; engines split a tower as they split what is behind it, and have all of it where its heads do
+    not go up (vllm-project/vllm model_executor/models/qwen2_5_vl.py, config/multimodal.py: mm_encoder_tp_mode).
     """
-    return Images(heads=job.model.tower.heads) if job.model.tower else TEXT
+    of, work = job.model.tower, job.workload
+    if of is None:
+        return TEXT
+    return Images(1.0 * work.images, 1.0 * of.patches(int(work.image_size)), of.heads)
 
 
 SUMMED = 0.25

@@ -6,7 +6,7 @@ import numpy as np
 
 from planner.frozen import frozen
 from planner.plan import Num, Plan
-from planner.serving.estimate import DecodeStep, decode_step, loaded_step, prefill
+from planner.serving.estimate import DecodeStep, decode_step, encoding, loaded_step, prefill
 from planner.serving.job import ServeJob, at_batch, running
 from planner.serving.memory import most_running
 
@@ -22,6 +22,7 @@ class Served:
         ttft: mean seconds from arrival to first token; tpot: mean seconds per token after it.
         running: requests that one replica runs together; offered: that are in flight there, the waiting ones included.
         requests: per second, over all replicas; step: the parts of tpot.
+        encoder: of ttft, seconds that the images of a lone prompt take.
         stable: False where an open load exceeds what the replicas can serve.
     """
 
@@ -32,6 +33,7 @@ class Served:
     requests: Num
     step: DecodeStep
     stable: Num = True
+    encoder: Num = 0.0
 
     @property
     def residence(self) -> Num:
@@ -70,7 +72,7 @@ def _served(job: ServeJob, plan: Plan, users: Num, in_step: bool) -> Served:
     stay = first + steps * step.total
     rate = inside / stay
     wait = users / rate - stay
-    return Served(first + wait, step.total, inside, users, plan.dp * rate, step)
+    return Served(first + wait, step.total, inside, users, plan.dp * rate, step, encoder=encoding(job, plan))
 
 
 def first_token(job: ServeJob, plan: Plan) -> Num:
@@ -95,18 +97,20 @@ def open_loop(job: ServeJob, plan: Plan, rate: Num) -> Served:
 def opened(job: ServeJob, plan: Plan, rate: Num, inside: Num) -> Served:
     """What the users of an open load see while a replica runs so many requests.
 
-    Prefills queue as M/D/1: TTFT = front + prefill * (1 + rho/(2*(1 - rho))) + half a step, rho = rate * prefill.
+    Prefills queue as M/D/1: TTFT = front + prefill * (1 + rho/(2*(1 - rho))) + half a step, rho = rate * prefill; of
+    a pipeline's prefill a stage takes its part, and the first all of the images' encoder.
     Unstable where B would exceed the cache or rho reaches 1.
     """
     each, steps = rate / plan.dp, job.workload.output - 1.0
     limit = np.maximum(np.floor(most_running(job, plan)), 1.0)
     state = at_batch(plan, np.maximum(inside, 1.0))
     step, alone = loaded_step(job, state), first_token(job, state)
-    busy = np.minimum(each * alone / plan.pp, 0.99)
+    seeing = encoding(job, plan)
+    busy = np.minimum(each * (alone - seeing) / plan.pp + each * seeing, 0.99)
     first = job.engine.front + alone * (1.0 + busy / (2.0 * (1.0 - busy))) + 0.5 * step.total
     wanted = each * (first + steps * step.total)
     stable = (wanted <= limit * 1.02) & (busy < 0.99)
-    return Served(first, step.total, np.minimum(wanted, limit), wanted, rate + 0.0 * limit, step, stable)
+    return Served(first, step.total, np.minimum(wanted, limit), wanted, rate + 0.0 * limit, step, stable, seeing)
 
 
 def offline(job: ServeJob, plan: Plan, requests: float | None = None) -> Served:
@@ -124,7 +128,7 @@ def offline(job: ServeJob, plan: Plan, requests: float | None = None) -> Served:
     if requests is not None:
         count = requests / plan.dp
         each = count / (count / each + _drain(job, state))
-    return Served(alone, step.total, inside, inside, plan.dp * each, step)
+    return Served(alone, step.total, inside, inside, plan.dp * each, step, encoder=encoding(job, plan))
 
 
 def _drain(job: ServeJob, plan: Plan) -> Num:

@@ -76,12 +76,57 @@ def test_an_answer_keeps_its_images(shell: Shell, tmp_path: Path) -> None:
 
 
 def test_serving_counts_its_weights(shell: Shell) -> None:
-    """And names the time that it takes for images."""
+    """Of text alone it takes no time, and that is said."""
     result = shell("serve -m qwen2.5-vl-7b -g 1xH100 --input 1000 --output 100")
-    assert (
-        "the vision tower's weights lie on every stage; the time that it takes for images is not modelled" in result.err
-    )
-    assert "8.29 B parameters" in result.out
+    said = "no image is in the prompts (--images): the vision tower's weights lie on every stage, and take no time"
+    assert said in result.err and "8.29 B parameters" in result.out and "Images  " not in result.out
+
+
+SERVED = "serve -m qwen2.5-vl-72b -g 8xH100 --images 1 --image-size 1024"
+
+
+def test_serving_sees_images(shell: Shell) -> None:
+    """Their tokens come on top of the usual text; what they take is in the table, in JSON and among the formulas."""
+    result = shell(f"{SERVED} --tp 4 --users 8")
+    assert "2,393 prompt (1,369 of 1 image) + 256 output tokens" in result.out
+    assert "Images  a prompt's 1 image: 1,369 of its 2,393 tokens, and 12.2 ms in the encoder" in result.out
+    assert "Band    low confidence" in result.out and "never held against measured runs" in result.err
+    assert "--mm-encoder-tp-mode data" in result.err and "videos" in result.err
+    answer = shell(f"{SERVED} --tp 4 --users 8 --json -q").json
+    asked, best = answer["inputs"]["workload"], answer["deployments"][0]
+    assert (asked["input"], asked["images"], asked["image_size"], asked["image_tokens"]) == (2393, 1, 1024, 1369)
+    lines = {line["symbol"]: line for line in shell(f"{SERVED} --tp 4 --users 8 --explain --json -q").json["lines"]}
+    assert lines["image encoder"]["value"] == pytest.approx(best["encoder_s"])
+    assert "image_encoder" in lines["a prompt's prefill"]["formula"]
+    assert 0.0 < best["encoder_s"] < best["ttft_s"]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("-m llama3.1-8b -g 8xH100 --images 1", "llama3.1-8b has no vision tower here"),
+        ("-m qwen2.5-vl-7b -g 8xH100 --image-size 448", "--image-size 448 is of images: how many are there?"),
+        ("-m qwen2.5-vl-7b -g 8xH100 --images -1", "--images"),
+        ("-m qwen2.5-vl-7b -g 8xH100 --images 1 --image-size 0", "--image-size"),
+        ("-m qwen2.5-vl-7b -g 8xH100 --images 1 --input 1369", "1,369 tokens of 1 image leave no text of the 1,369"),
+        ("-m qwen2.5-vl-7b -g 8xH100 --images 1 --prefix 2000", "behind the 2,000 that are cached"),
+        ("-m qwen2.5-vl-7b -g 8xH100 --images 3 --image-size 9000", "of 3 images) + 256 output tokens exceed"),
+    ],
+)
+def test_what_cannot_be_seen_is_one_screen(shell: Shell, words: str, says: str) -> None:
+    """Exit 2, the option and why."""
+    result = shell(f"serve {words}")
+    assert result.code == 2 and says in result.err and len(result.err.splitlines()) < 8
+
+
+def test_sizing_for_images(shell: Shell) -> None:
+    """The smallest deployment for them; the next command asks for the same."""
+    result = shell("size --serve -m qwen2.5-vl-7b --gpu h100 --images 2 --image-size 448 --kv fp8 --requests 2 -q")
+    assert "(512 of 2 images)" in result.out
+    said = result.out.splitlines()[-1]
+    assert "--images 2 --image-size 448" in said and "--kv fp8" in said
+    again = shell(said.split("planner ", 1)[1] + " -q")
+    assert again.code == 0 and "1,536 prompt (512 of 2 images)" in again.out
 
 
 def test_size_and_show(shell: Shell) -> None:

@@ -32,6 +32,7 @@ CASES: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("mixtral-8x7b", "2x8xH200", {"users": 300}),
     ("deepseek-v3", "4x8xH200", {"weights": "fp8"}),
     ("gpt3-175b", "8xA100", {"batch": 8, "weights": "int4"}),
+    ("qwen2.5-vl-7b", "8xH100", {"images": 2, "image_size": 448}),
 )
 """Models, clusters and questions from which deployments are drawn."""
 
@@ -51,6 +52,24 @@ def drawn(engine: str) -> tuple[Deployment, ...]:
         every = [Deployment(asked.job, option, asked.together) for option in answer(asked).choice.ranked]
         found += Random(number).sample(every, min(12, len(every)))
     return tuple(found)
+
+
+@pytest.mark.parametrize(
+    ("engine", "says"),
+    [
+        ("vllm", "--dataset-name random-mm --random-input-len 1024"),
+        ("sglang", "--dataset-name image --image-count 2 --image-resolution 448x448 --random-input-len 1024"),
+        ("tensorrt-llm", "--dataset-name random_image --random-num-images 2"),
+    ],
+)
+def test_benchmarks_send_images(engine: str, says: str) -> None:
+    """To the chat interface, beside text of the prompt's other tokens; vLLM leaves room for them alone."""
+    one = next(d for d in drawn(engine) if d.job.workload.images)
+    script = " ".join(text(ENGINES[engine], one).replace("\\\n", "").split())
+    assert says in script and "chat" in script and "--random-input-len 1024" in script
+    room = """--limit-mm-per-prompt '{"image": {"count": 2, "width": 448, "height": 448}, "video": 0}'"""
+    assert (room in script) is (engine == "vllm")
+    assert "--images 2 --image-size 448" in script
 
 
 def runnable(engine: str) -> list[Deployment]:
@@ -244,8 +263,8 @@ class TestEngine:
         """It pins the layout and the load."""
         for d in runnable(name)[::9]:
             words = split(again(d).removeprefix("asked: planner serve ").removesuffix(" --launch"))
-            asked: dict[str, Any] = dict(zip([w[2:] for w in words[::2]], words[1::2], strict=True))
-            for count in {"input", "output", "prefix", "users", "batch"} & asked.keys():
+            asked: dict[str, Any] = dict(zip([w[2:].replace("-", "_") for w in words[::2]], words[1::2], strict=True))
+            for count in {"input", "output", "prefix", "images", "image_size", "users", "batch"} & asked.keys():
                 asked[count] = int(asked[count])
             found = ask_serve(asked.pop("model"), asked.pop("gpus"), **asked)
             best = answer(found).choice.ranked[0]

@@ -90,6 +90,11 @@ class Deployment:
         return min(wanted, self.job.model.context)
 
     @property
+    def text(self) -> int:
+        """Tokens of a prompt that are neither cached nor of images; benchmarks add those of images by themselves."""
+        return self.job.workload.fresh - self.job.image_tokens
+
+    @property
     def chunk(self) -> int:
         """Tokens of one prefill step of the whole replica."""
         return self.job.engine.chunk

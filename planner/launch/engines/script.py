@@ -104,6 +104,7 @@ def again(d: Deployment) -> str:
         "input": w.input,
         "output": w.output,
         **({"prefix": w.prefix} if w.prefix else {}),
+        **({"images": w.images, "image-size": w.image_size} if w.images else {}),
         "weights": w.weights,
         "kv": w.kv,
         **_load(d),

@@ -51,12 +51,17 @@ def nodes(d: Deployment) -> list[Flag]:
 
 def bench(d: Deployment) -> Bench:
     """Prompts of random tokens, of one length (a range ratio of 1); generated ones where a prefix is cached."""
-    return Bench(("python", "-m", "sglang.benchmark.serving"), target.measuring("sglang", prompts(d), d))
+    backend = "sglang-oai-chat" if d.job.workload.images else "sglang"
+    return Bench(("python", "-m", "sglang.benchmark.serving"), target.measuring(backend, prompts(d), d))
 
 
 def prompts(d: Deployment) -> list[Flag]:
     """Lengths of prompts and answers; sent as token ids, so that the lengths hold."""
     w = d.job.workload
+    if w.images:
+        seen = f"--image-count {w.images} --image-resolution {w.image_size}x{w.image_size}"
+        lengths = f"--random-input-len {d.text} --random-output-len {w.output} --random-range-ratio 1"
+        return spelled(f"--dataset-name image {seen} {lengths}")
     if not w.prefix:
         lengths = f"--random-input-len {w.input} --random-output-len {w.output} --random-range-ratio 1"
         return spelled(f"--dataset-name random-ids --tokenize-prompt {lengths}")
@@ -66,8 +71,9 @@ def prompts(d: Deployment) -> list[Flag]:
     return [*shared, number, *spelled(f"{lengths} --gsp-range-ratio 1")]
 
 
-RULES: tuple[EngineRule, ...] = target.shared_rules(
-    "SGLang python/sglang/srt/arg_groups/validation_hook.py", ("nvidia", "amd"), "SGLang"
+RULES: tuple[EngineRule, ...] = (
+    *target.shared_rules("SGLang python/sglang/srt/arg_groups/validation_hook.py", ("nvidia", "amd"), "SGLang"),
+    target.unseen_prefix("SGLang", "SGLang python/sglang/benchmark/serving.py"),
 )
 
 TARGET = ServingTarget("sglang", "SGLang", "0.5.23 (its parsers)", ONLINE, RULES, server, bench)

@@ -156,18 +156,35 @@ def spelled(text: str) -> list[Flag]:
     return [tuple(flag) for flag in flags]
 
 
+CHAT = "openai-chat --endpoint /v1/chat/completions"
+"""Where images are sent to."""
+
+
+def unseen_prefix(title: str, source: str) -> EngineRule:
+    """Of an engine whose benchmark draws images and has no prefix that they share."""
+    return EngineRule(
+        "prefix_of_images",
+        lambda d: not (d.job.workload.images and d.job.workload.prefix),
+        lambda d: f"{title}'s benchmark has no cached prefix in front of images",
+        lambda d: "--prefix 0, or --engine vllm",
+        source,
+    )
+
+
 def measuring(backend: str, prompts: list[Flag], d: Deployment, behind: str = "") -> tuple[Flag, ...]:
     """Options of a benchmark: the server, prompts of one length, the load and the service levels."""
     where = spelled(f'--model {MODEL} --backend {backend} --host "$HOST" --port "$PORT"')
     return (*where, *prompts, *load(d), *goodput(d), *spelled(behind))
 
 
-def random_prompts(d: Deployment, own: str = "") -> list[Flag]:
-    """Random tokens; a cached prefix is the same in all prompts. `own`: an engine's own words about them."""
+def random_prompts(d: Deployment, own: str = "", drawn: str = "") -> list[Flag]:
+    """Random tokens; a cached prefix is the same in all prompts. `own`: an engine's own words about them; `drawn`: what
+    it calls those with images.
+    """
     w = d.job.workload
     prefix = f"--random-prefix-len {w.prefix}" if w.prefix else ""
-    lengths = f"--random-input-len {w.fresh} --random-output-len {w.output}"
-    return spelled(f"--dataset-name random {own} {prefix} {lengths} --ignore-eos")
+    lengths = f"--random-input-len {d.text} --random-output-len {w.output}"
+    return spelled(f"--dataset-name {'random' if not w.images else drawn} {own} {prefix} {lengths} --ignore-eos")
 
 
 PERCENTILES = "--percentile-metrics ttft,tpot,itl,e2el --metric-percentiles 50,99"

@@ -56,14 +56,17 @@ def config(d: Deployment) -> str:
 
 
 def bench(d: Deployment) -> Bench:
-    """Prompts of random tokens, of one length, tokenised by the client so that the length holds."""
-    prompts = target.random_prompts(d, "--random-ids --tokenize-on-client")
-    flags = target.measuring("openai", prompts, d, target.PERCENTILES)
+    """Prompts of random tokens, of one length, tokenised by the client so that the length holds, or with images."""
+    w = d.job.workload
+    seen = f"--random-num-images {w.images} --random-image-width {w.image_size} --random-image-height {w.image_size}"
+    own, backend = (seen, target.CHAT) if w.images else ("--random-ids --tokenize-on-client", "openai")
+    flags = target.measuring(backend, target.random_prompts(d, own, "random_image"), d, target.PERCENTILES)
     return Bench(("python", "-m", "tensorrt_llm.serve.scripts.benchmark_serving"), flags)
 
 
 RULES = (
     *target.shared_rules("TensorRT-LLM tensorrt_llm/mapping.py", ("nvidia",), "TensorRT-LLM"),
+    target.unseen_prefix("TensorRT-LLM", "TensorRT-LLM tensorrt_llm/serve/scripts/benchmark_serving.py"),
     EngineRule(
         "tensorrt_llm_attention",
         lambda d: d.copies == 1 or d.plan.tp == 1,

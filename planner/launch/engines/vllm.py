@@ -9,6 +9,8 @@ own. Where ep exceeds tp, the engine's own data parallelism makes the copies of 
 
 from __future__ import annotations
 
+import json
+
 from planner.launch.engines import target
 from planner.launch.engines.deployment import Deployment
 from planner.launch.engines.target import MODEL, Bench, EngineRule, Server, ServingTarget, spelled
@@ -28,7 +30,7 @@ def server(d: Deployment) -> Server:
     degrees += " --enable-expert-parallel" if plan.ep > 1 else ""
     limits = f"--max-model-len {d.length} --max-num-seqs {d.seats_per_copy} --max-num-batched-tokens {d.chunk_per_copy}"
     limits += f" --gpu-memory-utilization {engine.utilisation:g}"
-    flags = [*spelled(degrees), *formats(d), *spelled(limits), *nodes(d)]
+    flags = [*spelled(degrees), *formats(d), *spelled(limits), *seen(d), *nodes(d)]
     return Server(("vllm", "serve", MODEL), tuple(flags), before=(HEADLESS,) if d.nodes > 1 else ())
 
 
@@ -50,10 +52,24 @@ def nodes(d: Deployment) -> list[Flag]:
     return [*spelled(where), (target.Shell('"${headless[@]}"'),)]
 
 
+def seen(d: Deployment) -> list[Flag]:
+    """Images that room is left for; without it vLLM leaves some for the largest that the model takes, and for videos
+    (vllm/config/multimodal.py, ImageDummyOptions).
+    """
+    w = d.job.workload
+    image = {"count": w.images, "width": w.image_size, "height": w.image_size}
+    return [("--limit-mm-per-prompt", json.dumps({"image": image, "video": 0}))] if w.images else []
+
+
 def bench(d: Deployment) -> Bench:
-    """Prompts of random tokens, of one length; the cached prefix is the same in all of them."""
-    flags = target.measuring("vllm", target.random_prompts(d), d, target.PERCENTILES)
-    return Bench(("vllm", "bench", "serve"), flags)
+    """Prompts of random tokens, of one length, and images of one size; the cached prefix is the same in all of them."""
+    w = d.job.workload
+    prompts, backend = target.random_prompts(d, drawn="random-mm"), target.CHAT if w.images else "vllm"
+    if w.images:
+        prompts += spelled(f"--random-mm-base-items-per-request {w.images}")
+        prompts += [("--random-mm-limit-mm-per-prompt", json.dumps({"image": w.images, "video": 0}))]
+        prompts += [("--random-mm-bucket-config", f"{{({w.image_size}, {w.image_size}, 1): 1.0}}")]
+    return Bench(("vllm", "bench", "serve"), target.measuring(backend, prompts, d, target.PERCENTILES))
 
 
 def _nested(a: int, b: int) -> bool:

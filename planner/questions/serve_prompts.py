@@ -1,0 +1,57 @@
+"""Prompts that are served, with their images: what is refused, and what is said of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from planner.errors import PlannerError
+from planner.serving.job import ServeJob
+
+
+def check_prompt(job: ServeJob) -> None:
+    """Refuse images that no tower sees or that leave no text, and requests beyond the model's context."""
+    w, model, tokens = job.workload, job.model, job.image_tokens
+    if w.images and model.tower is None:
+        raise PlannerError(f"--images {w.images}: {model.name} has no vision tower here", "leave out --images")
+    if w.images and tokens >= w.fresh:
+        cached = f" behind the {w.prefix:,} that are cached" if w.prefix else ""
+        said = f"the {tokens:,} tokens of {counted(w.images)} leave no text of the {w.fresh:,} of a prompt{cached}"
+        raise PlannerError(said, f"--input {tokens + w.prefix}, and as many more as there are of text")
+    if w.length > model.context:
+        what = (
+            f"{w.input:,} prompt{among(job)} + {w.output:,} output tokens exceed the {model.context:,} of {model.name}"
+        )
+        smaller = ", or fewer or smaller images" if w.images else ""
+        raise PlannerError(what, f"--input and --output of {model.context:,} together at most{smaller}")
+
+
+def counted(images: int) -> str:
+    """ "1 image", "2 images"."""
+    return f"{images:,} image{'s' * (images > 1)}"
+
+
+def among(job: ServeJob) -> str:
+    """ " (1,369 of 1 image)" behind a number of prompt tokens, where there are images."""
+    return f" ({job.image_tokens:,} of {counted(job.workload.images)})" if job.workload.images else ""
+
+
+def seen(job: ServeJob) -> Iterator[str]:
+    """What a vision tower sees, and what is not known of it."""
+    of, w = job.model.tower, job.workload
+    if job.model.text_only:
+        kinds = "images or sound" if of is None else "sound"
+        yield f"{job.model.name}: without the encoders of {kinds} before it"
+    if of is None:
+        return
+    if not w.images:
+        yield "no image is in the prompts (--images): the vision tower's weights lie on every stage, and take no time"
+        return
+    size = f"images are brought to {of.image:,}" if of.image else f"images are of {w.image_size:,}"
+    each, taken = of.tokens(w.image_size), f"{job.image_tokens:,} of the {w.input:,} prompt tokens"
+    yield f"{size} pixels a side, {each:,} tokens each, {taken}"
+    yield "low confidence: the time that vision encoders take was never held against measured runs"
+    tiles = ", tiles that an image is cut into" if of.image else ""
+    yield (
+        f"not modelled: reading and resizing images on the host{tiles}, videos, cached images, encoders that are whole "
+        "on every GPU (vLLM --mm-encoder-tp-mode data, SGLang --mm-enable-dp-encoder) or on GPUs of their own"
+    )
