@@ -22,7 +22,8 @@ def check_prompt(job: ServeJob) -> None:
             f"{w.input:,} prompt{among(job)} + {w.output:,} output tokens exceed the {model.context:,} of {model.name}"
         )
         smaller = ", or fewer or smaller images" if w.images else ""
-        raise PlannerError(what, f"--input and --output of {model.context:,} together at most{smaller}")
+        said = f"{what} exceed the {model.context:,} of {model.name}"
+        raise PlannerError(said, f"--input and --output of {model.context:,} together at most{smaller}")
 
 
 def counted(images: int) -> str:
