@@ -13,7 +13,7 @@ from planner.schema.formats import Module
 from planner.schema.serving import ServeWorkload
 from planner.serving.choose import Rejected
 from planner.serving.disaggregate import Pools
-from planner.serving.job import ServeJob, linear, replica_gpus
+from planner.serving.job import ServeJob, copies, fullest, linear, replica_gpus
 from planner.serving.options import Option, per_gpu
 from planner.units import GIB, format_seconds
 
@@ -219,14 +219,16 @@ def shortage(job: ServeJob, option: Option) -> str:
     """How many GiB per GPU are missing, and what takes them."""
     w, missing = job.workload, float(option.short) / GIB
     weights = float(option.memory.weights) / GIB
-    usable, free = float(option.capacity) / GIB, max(float(option.kv_tokens), 0.0)
+    usable, many = float(option.capacity) / GIB, float(copies(option.plan))
+    free = max(float(option.kv_tokens), 0.0) / many
     if weights >= usable:
         return f"short by {missing:.1f} GiB per GPU: weights take {weights:.1f} of {usable:.1f} GiB"
-    each = float(option.plan.b * option.plan.m)
+    each = ceil(float(fullest(option.plan, option.least)))
     need = each * (w.length - w.prefix) + w.prefix
+    where = "replica" if many == 1.0 else "copy of the attention"
     return (
         f"short by {missing:.1f} GiB per GPU: {each:,.0f} x {w.length - w.prefix:,} tokens are {need:,.0f} of KV cache "
-        f"per replica, {free:,.0f} fit beside weights of {weights:.1f} GiB in {usable:.1f}"
+        f"per {where}, {free:,.0f} fit beside weights of {weights:.1f} GiB in {usable:.1f}"
     )
 
 

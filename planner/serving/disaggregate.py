@@ -11,7 +11,7 @@ from planner.frozen import frozen
 from planner.plan import ANY, Floats, Num, OnePlan, Plan, Range
 from planner.schema.serving import ServeWorkload
 from planner.serving.estimate import decode_step, encoding, prefill
-from planner.serving.job import ServeJob, replica_gpus, width
+from planner.serving.job import ServeJob, copies, replica_gpus, width
 from planner.serving.memory import most_running, prompt_bytes, spare
 from planner.serving.options import P99
 from planner.serving.rules import legal
@@ -56,13 +56,14 @@ def mean_bound(workload: ServeWorkload, name: str) -> float:
 
 
 def prefill_rate(job: ServeJob, plan: Plan) -> Num:
-    """Prompts per second of one prefill instance: a prompt holds its slowest stage for chunks * cycle, the first for
-    its images' encoder as well.
+    """Prompts per second of one prefill instance: prompts in all copies of the attention hold their slowest stage for
+    chunks * cycle, the first for their images' encoder as well.
     """
-    chunks: Num = np.ceil(job.workload.fresh / job.engine.chunk)
+    many = copies(plan)
+    chunks: Num = np.ceil(many * job.workload.fresh / job.engine.chunk)
     seeing = encoding(job, plan)
-    text = (chunks + plan.pp - 1.0) / chunks / (prefill(job, plan, 1.0) - seeing)
-    return 1.0 / (1.0 / text + seeing) if job.workload.images else text
+    text = many * (chunks + plan.pp - 1.0) / chunks / (prefill(job, plan, many) - seeing)
+    return 1.0 / (1.0 / text + seeing / many) if job.workload.images else text
 
 
 def transfer_time(job: ServeJob, source: Plan, target: Plan) -> Num:

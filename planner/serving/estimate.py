@@ -11,7 +11,7 @@ from planner.formula import formula
 from planner.frozen import frozen
 from planner.parts import Sum
 from planner.plan import Num, Plan
-from planner.serving.job import ServeJob, copies, running, width
+from planner.serving.job import ServeJob, copies, fullest, running, width
 from planner.serving.layer import Tokens, encoder, stage
 
 
@@ -72,13 +72,15 @@ def prefill(job: ServeJob, plan: Plan, prompts: Num, beside: Num = 0.0, context:
     """Seconds from the first chunk of some prompts to their first tokens: (chunks + pp - 1) cycles.
 
     Chunks hold at most the engine's tokens and are equal; a pipeline cuts several prompts into as many as it has
-    stages. `beside` decoding sequences of a context share every chunk's step.
+    stages. `beside` decoding sequences of a context share every chunk's step. A prompt lies in one copy of the
+    attention, whose chunks are its part of the engine's; the others wait for it.
     """
-    tokens = prompts * job.workload.fresh
-    chunks: Num = np.maximum(np.ceil(tokens / job.engine.chunk), np.minimum(plan.pp, prompts))
-    once = cycle(job, plan, Tokens(beside, context, tokens / chunks))
+    mine, many = fullest(plan, prompts), copies(plan)
+    tokens = many * mine * job.workload.fresh
+    chunks: Num = np.maximum(np.ceil(tokens / job.engine.chunk), np.minimum(plan.pp, mine))
+    once = cycle(job, plan, Tokens(beside, context, tokens / chunks, prompts / mine / many))
     text = (chunks + plan.pp - 1.0) * once.total
-    return text + prompts * encoding(job, plan) if job.workload.images else text
+    return text + mine * encoding(job, plan) if job.workload.images else text
 
 
 @formula("image encoder", unit="s")

@@ -135,6 +135,12 @@ def copies(plan: Plan) -> Num:
     return width(plan) / plan.tp
 
 
+@formula("in the fullest copy")
+def fullest(plan: Plan, requests: Num) -> Num:
+    """Of a replica's requests those in the copy of the attention that has most: one at least, none is divided."""
+    return np.maximum(requests / copies(plan), np.minimum(requests, 1.0))
+
+
 def replica_gpus(plan: Plan) -> Num:
     """Accelerators of one replica."""
     return width(plan) * plan.pp

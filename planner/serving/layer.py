@@ -18,7 +18,7 @@ from planner.formula import formula
 from planner.frozen import frozen
 from planner.parts import Sum
 from planner.plan import Num, Plan
-from planner.serving.job import ServeJob, copies
+from planner.serving.job import ServeJob, copies, fullest
 from planner.serving.pieces import groups, images, pieces, span, stages
 from planner.stages import present, total
 
@@ -58,17 +58,24 @@ class Tokens:
 
     Attributes:
         decode: sequences that grow by one token; context: tokens that each has behind it.
-        prefill: prompt tokens.
+        prefill: prompt tokens, if all copies of the attention had as many as the fullest; held: share of them that
+            there are.
     """
 
     decode: Num = 0.0
     context: Num = 0.0
     prefill: Num = 0.0
+    held: Num = 1.0
 
     @property
     def all(self) -> Num:
-        """Rows of the matrix products."""
+        """Rows of the matrix products, in as many copies of the attention as there are."""
         return self.decode + self.prefill
+
+    @property
+    def routed(self) -> Num:
+        """Rows that are sent to experts."""
+        return self.decode + self.prefill * self.held
 
 
 @frozen
@@ -76,24 +83,31 @@ class Step:
     """One step of a job under a plan.
 
     Attributes:
-        scale: rows in each copy of the attention over those that `pieces` are for; prompt: share of them that prompts
-            have; tp, wide: groups that tensor parallelism and experts cross; core: precision of prompts' attention.
+        scale: rows in the fullest copy of the attention over those that `pieces` are for; routed: as many of experts
+            as all copies have on average; prompt: share of them that prompts have.
+        tp, wide: groups that tensor parallelism and experts cross; core: precision of prompts' attention.
     """
 
     job: ServeJob
     plan: Plan
     tokens: Tokens
     scale: Num
+    routed: Num
     prompt: Num
     tp: Group
     wide: Group
     core: str
 
+    def rows(self, op: Operator) -> Num:
+        """The scale of an operator."""
+        return self.routed if op.part == "experts" else self.scale
+
 
 def stage(job: ServeJob, plan: Plan, tokens: Tokens) -> Work:
     """The slowest stage of a replica: the blocks and ends that it holds. The head sees one row of a sequence."""
     scale, prompt = _scale(job, plan, tokens.all), tokens.prefill / tokens.all
-    step = Step(job, plan, tokens, scale, prompt, *groups(job, plan), job.prompted)
+    routed = scale if np.all(tokens.held == 1.0) else _scale(job, plan, tokens.routed)
+    step = Step(job, plan, tokens, scale, routed, prompt, *groups(job, plan), job.prompted)
     last = replace(step, scale=_scale(job, plan, tokens.decode + tokens.prefill / job.workload.fresh))
     kinds = zip(job.structure.kinds, pieces(job, plan), strict=True)
     works = [
@@ -109,7 +123,7 @@ def encoder(job: ServeJob, plan: Plan) -> Work:
     """A vision tower's work on all images of a prompt, in 16 bit, by the ranks of one copy of the attention."""
     of, (_, wide) = job.structure, groups(job, plan)
     split = collectives.group(job.cluster, images(job).ranks(plan.tp), 1.0)
-    step = Step(job, plan, Tokens(prefill=1.0), 1.0, 1.0, split, wide, job.wide)
+    step = Step(job, plan, Tokens(prefill=1.0), 1.0, 1.0, 1.0, split, wide, job.wide)
     both = zip(of.kinds[of.ends :], pieces(job, plan)[of.ends :], of.tower, strict=True)
     return summed([float(count) * _kind(step, kind, ops) for kind, ops, count in both])
 
@@ -157,7 +171,7 @@ def _operator(step: Step, op: Operator) -> Work:
 
 
 def _computed(step: Step, op: Operator) -> Work:
-    acc, kernel, scale = step.job.cluster.accelerator, step.job.engine.kernel, step.scale
+    acc, kernel, scale = step.job.cluster.accelerator, step.job.engine.kernel, step.rows(op)
     match op.work:
         case Product():
             return _product(step, op, op.work)
@@ -181,9 +195,9 @@ def _product(step: Step, op: Operator, gemm: Product) -> Work:
     Each of E/ep local ones is met with the probability 1 - (1 - k/E)^m, and then by m*k/(E that are met) tokens.
     """
     job, engine, of, tile = step.job, step.job.engine, step.job.computed(op), None
-    gemm = replace(gemm, m=step.scale * gemm.m)
+    gemm = replace(gemm, m=step.rows(op) * gemm.m)
     if gemm.grouped and (moe := job.model.moe):
-        share, tile = met(moe.top_k / moe.experts, step.tokens.all), engine.expert_tile
+        share, tile = met(moe.top_k / moe.experts, step.tokens.routed), engine.expert_tile
         gemm = replace(gemm, m=gemm.m / share, count=gemm.count * share)
     weights, compute = kernels.linear_time(job.cluster.accelerator, of, gemm, job.stored(op), tile)
     launches = 1.0 + (engine.quantise if of in ("fp8", "fp4") else 0.0)
@@ -205,7 +219,7 @@ def _prompt(step: Step, core: Core) -> Num:
 
 def _cached(step: Step, cache: Cache) -> Work:
     """Every decoding sequence reads what it meets of its cache once, and reads and writes its state."""
-    job, sequences = step.job, step.tokens.decode / copies(step.plan)
+    job, sequences = step.job, fullest(step.plan, step.tokens.decode)
     keys = sequences * cache.met(step.tokens.context)
     moved = keys * cache.each * (cache.bytes or job.cached) + 2.0 * sequences * cache.state
     kv, compute = kernels.decode_core_time(job.cluster.accelerator, job.wide, moved, keys * cache.flops, job.kernel)
@@ -217,7 +231,7 @@ def _traffic(step: Step, op: Operator, one: Traffic) -> Num:
 
     What training counts as half a call in each pass is a whole one here; what only its backward sends is none.
     """
-    copied, whole = copies(step.plan) > 1.0, step.scale * one.bytes
+    copied, whole = copies(step.plan) > 1.0, step.rows(op) * one.bytes
     if op.part == "head" or one.axis == "etp":
         return 0.0
     if one.axis == "ep":

@@ -12,7 +12,7 @@ from planner.formula import formula
 from planner.frozen import frozen
 from planner.parts import Sum
 from planner.plan import Num, Plan, largest_of, least_of
-from planner.serving.job import ServeJob, copies, running
+from planner.serving.job import ServeJob, copies, fullest, running
 from planner.serving.pieces import images, once, pieces, span, stages
 from planner.stages import Row, present, total
 
@@ -137,7 +137,7 @@ def room(job: ServeJob, fixed: Num) -> Num:
 
 def spare(job: ServeJob, plan: Plan, requests: Num, length: Num) -> Num:
     """Bytes that the fullest rank has left with so many requests of a length, and a cached prefix; may be negative."""
-    each = requests / copies(plan)
+    each = fullest(plan, requests)
     return least_of(r.room - r.shared - each * r.sequence(length) for r in ranks(job, plan))
 
 
@@ -179,7 +179,7 @@ def most_running(job: ServeJob, plan: Plan) -> Num:
 
 def memory(job: ServeJob, plan: Plan) -> ServeMemory:
     """Bytes on the fullest rank with the plan's requests in flight."""
-    each, beside = running(plan) / copies(plan), (activation_bytes(job, plan), job.engine.reserve)
+    each, beside = fullest(plan, running(plan)), (activation_bytes(job, plan), job.engine.reserve)
     held = [ServeMemory(r.weights, each * r.sequence(reached(job)) + r.shared, *beside) for r in ranks(job, plan)]
     return reduce(_fuller, held)
 

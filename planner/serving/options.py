@@ -27,7 +27,7 @@ class Option:
         plan: layout, with the load in b and m; served: what users see.
         ttft, tpot: of the asked statistic, in seconds; memory: per rank; capacity: bytes there are for it.
         kv_tokens: that one replica's cache holds; most: requests that it can run together.
-        short: bytes per rank that are missing for the requests that are to run together; 0 where they fit.
+        least: requests that have to fit at once, to their last token; short: bytes per rank that are missing for them.
     """
 
     plan: Plan
@@ -38,6 +38,7 @@ class Option:
     capacity: Num
     kv_tokens: Num
     most: Num
+    least: Num
     short: Num
 
     def __getitem__(self, index: Index) -> Option:
@@ -95,7 +96,7 @@ def rated(job: ServeJob, plan: Plan, served: Served, together: bool) -> Option:
     """Memory, statistic and shortfall beside what users see."""
     w = job.workload
     kept = at_batch(plan, served.running if not together else running(plan))
-    need = memory(job, kept)
+    need, least = memory(job, kept), running(plan) if together else 1.0 + 0.0 * running(plan)
     fixed = need.weights + need.activations + need.reserve
     factors = P99 if w.statistic == "p99" else {"ttft": 1.0, "tpot": 1.0}
     return Option(
@@ -107,15 +108,9 @@ def rated(job: ServeJob, plan: Plan, served: Served, together: bool) -> Option:
         capacity=fixed + room(job, fixed),
         kv_tokens=kv_tokens(job, plan),
         most=most_running(job, plan),
-        short=_short(job, plan, together),
+        least=least,
+        short=np.maximum(-spare(job, plan, least, 1.0 * w.length - w.prefix), 0.0),
     )
-
-
-def _short(job: ServeJob, plan: Plan, together: bool) -> Num:
-    """Missing bytes per rank: for a batch at full length, else for the weights and one request."""
-    w = job.workload
-    wanted = (running(plan), 1.0 * w.length - w.prefix) if together else (1.0, w.fresh + 1.0)
-    return np.maximum(-spare(job, plan, *wanted), 0.0)
 
 
 def per_gpu(option: Option, output: int) -> Num:

@@ -7,7 +7,7 @@ import numpy as np
 from planner.frozen import frozen
 from planner.plan import Num, Plan
 from planner.serving.estimate import DecodeStep, decode_step, encoding, loaded_step, prefill
-from planner.serving.job import ServeJob, at_batch, running
+from planner.serving.job import ServeJob, at_batch, copies, running
 from planner.serving.memory import most_running
 
 ROUNDS = 40
@@ -106,7 +106,7 @@ def opened(job: ServeJob, plan: Plan, rate: Num, inside: Num) -> Served:
     state = at_batch(plan, np.maximum(inside, 1.0))
     step, alone = loaded_step(job, state), first_token(job, state)
     seeing = encoding(job, plan)
-    busy = np.minimum(each * (alone - seeing) / plan.pp + each * seeing, 0.99)
+    busy = np.minimum((each * (alone - seeing) / plan.pp + each * seeing) / copies(plan), 0.99)
     first = job.engine.front + alone * (1.0 + busy / (2.0 * (1.0 - busy))) + 0.5 * step.total
     wanted = each * (first + steps * step.total)
     stable = (wanted <= limit * 1.02) & (busy < 0.99)

@@ -155,3 +155,24 @@ def test_statistics_and_bounds() -> None:
     p99 = evaluate(job, at_batch(Plan(tp=4), 8.0))
     assert (p99.ttft, p99.tpot) == (1.67 * mean.ttft, 1.13 * mean.tpot)
     assert pytest.approx(1.67, abs=0.005) == 461 / 276 and pytest.approx(1.13, abs=0.005) == 175 / 155
+
+
+def test_a_prompt_is_computed_by_one_copy_of_the_attention() -> None:
+    """Eight copies take eight prompts as fast as each its own; one prompt is no faster for the seven that wait.
+
+    DeepSeek-R1 on 8 H200 under TensorRT-LLM, 64 users: TTFT was seven times what an eighth of a prompt would take.
+    """
+    job = serve_job("deepseek-r1", "8xH200", "tensorrt-llm", weights="fp8", kv="fp8", input=1024, output=1024)
+    copied = Plan(tp=1, ep=8).floats()
+    one, eight = (float(prefill(job, copied, n)) for n in (1.0, 8.0))
+    assert 0.5 * eight < one < eight
+    assert float(prefill(job, copied, 16.0)) > 1.7 * eight
+    assert float(prefill(job, Plan(tp=8, ep=8).floats(), 1.0)) < 0.6 * one
+
+
+def test_a_sequence_is_read_by_one_copy_of_the_attention() -> None:
+    """One request of 100,000 tokens reads all of its cache, not an eighth of it on every rank."""
+    job = serve_job("qwen3-235b-a22b", "8xH200", weights="fp8", input=100_000, output=100)
+    copied = Plan(tp=1, ep=8).floats()
+    steps = [float(decode_step(job, at_batch(copied, n), 100_000.0).kv) for n in (1.0, 8.0, 16.0)]
+    assert steps[0] == pytest.approx(steps[1]) and steps[2] == pytest.approx(2.0 * steps[1], rel=0.01)

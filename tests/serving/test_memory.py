@@ -20,6 +20,7 @@ from planner.serving.memory import (
     token_bytes,
     weight_bytes,
 )
+from planner.serving.options import evaluate
 from planner.serving.pieces import pieces, stages
 from tests.jobs import model
 from tests.serving.jobs import engine, serve_job
@@ -257,3 +258,21 @@ def test_where_narrow_weights_run(gpus: str, preset: str, weights: str, runs: bo
     if runs and gpus == "8xA100":
         (up,) = {op for ops in pieces(job, Plan()) for op in ops if op.name == "mlp up"}
         assert job.computed(up) == "bf16" and job.stored(up) < 2
+
+
+def test_a_request_lies_in_one_copy_of_the_attention() -> None:
+    """Qwen3-Coder 480B in fp8 over eight 141 GB parts, attention copied eight times: vLLM has 205,728 tokens for each,
+    and refuses sequences of 262,144 (vllm-project/recipes pull request 12), whatever the eight hold together.
+    """
+    asked = {"weights": "fp8", "output": 1000}
+    short, long = (serve_job("qwen3-coder-480b-a35b", "8xH200", input=n, **asked) for n in (180_000, 261_000))
+    copied = Plan(tp=1, ep=8).floats()
+    assert 0.85 * 205_728 < kv_tokens(short, copied) / 8.0 < 1.15 * 205_728
+    assert evaluate(short, copied).short == 0.0 < evaluate(long, copied).short
+    assert evaluate(long, Plan(tp=8, ep=8).floats()).short == 0.0
+
+
+def test_a_request_has_room_to_its_last_token() -> None:
+    """vLLM evicts one request for another, and starts with no longer sequences than its cache holds."""
+    job = serve_job("llama3.1-8b", "1xL4", input=100, output=30_000)
+    assert kv_tokens(job, Plan().floats()) < 15_000 and evaluate(job, Plan().floats()).short > 0.0
