@@ -13,7 +13,7 @@ from planner.launch.program import File, Program, Setup, Target, only_file
 from planner.schema.model import Model
 from planner.stages import chunk_layers, layers_per_chunk
 from planner.training.frameworks import FRAMEWORK_RULES, OPTIONS
-from planner.training.frameworks.torchtitan import SCHEDULES
+from planner.training.frameworks.torchtitan import OFFLOADS, SCHEDULES
 from planner.training.rule import Rule
 from planner.training.trade import trade
 
@@ -238,6 +238,6 @@ TARGET = Target(
     program,
     only_file,
     "train.toml",
-    {"offload": ("parameters",)},
+    {"offload": OFFLOADS},
     preset="torchtitan",
 )

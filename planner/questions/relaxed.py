@@ -26,12 +26,16 @@ RELAXATIONS: dict[str, tuple[str, dict[str, str]]] = {
 """What is given up, in this order, when the job does not fit as asked: name -> (sentence, change of the workload)."""
 
 
+def lacks(job: Job) -> bool:
+    """Whether the preset's framework has no option for what is asked of it, whatever the plan."""
+    return first_of(OPTIONS.get(job.framework.target or "", ()), job, Plan()) is not None
+
+
 def relax(job: Job, name: str) -> Job:
     """The job with one relaxation, for the preset that stands in where the job's own framework has no option for it."""
     changed: dict[str, Any] = job.workload.model_dump() | RELAXATIONS[name][1]
     eased = replace(job, workload=Workload(**changed))
-    lacks = first_of(OPTIONS.get(job.framework.target or "", ()), eased, Plan()) is not None
-    return replace(eased, framework=job.instead, instead=None) if lacks and job.instead else eased
+    return replace(eased, framework=job.instead, instead=None) if job.instead and lacks(eased) else eased
 
 
 def relaxed(

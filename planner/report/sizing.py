@@ -23,7 +23,7 @@ from planner.report.sizing_words import (
     usd,
 )
 from planner.report.table import problem, training
-from planner.report.words import CURES, band_words, largest_part, miss
+from planner.report.words import band_words, cure, miss
 from planner.sizing.point import Point
 from planner.units import format_count, format_seconds
 
@@ -151,7 +151,7 @@ def nothing(answer: SizeAnswer) -> list[str]:
     if not answer.points:
         lines = ["Does not fit on any size that was tried."]
         lines += [f"  nearest  {_too_small(m)}" for m in answer.misses]
-        lines += [f"  cure     {CURES[largest_part(m)]}" for m in answer.misses[:1]]
+        lines += [f"  cure     {cure(m)}" for m in answer.misses[:1]]
         return [*lines, f"  more     --max-gpus allows more than {answer.question.most:,}"]
     lines = ["Nothing keeps these limits.", *(f"  {said}" for said in nearest_words(answer))]
     head = answer.nearest.quickest or answer.nearest.cheapest

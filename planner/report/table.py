@@ -12,10 +12,9 @@ from planner.plan import OnePlan
 from planner.questions.train import DISAGREEMENT, Ranked, Recommendation, usable_memory
 from planner.report.grid import GREEN, RED, YELLOW, Column, paint, prose, tables
 from planner.report.words import (
-    CURES,
     band_words,
+    cure,
     fit_words,
-    largest_part,
     loses,
     memory_words,
     miss,
@@ -110,7 +109,7 @@ def does_not_fit(answer: Recommendation) -> list[str]:
     for near in answer.misses[:2]:
         lines.append(f"  nearest  {miss(near, answer.capacity)}")
     if answer.misses:
-        lines.append(f"  cure     {CURES[largest_part(answer.misses[0])]}")
+        lines.append(f"  cure     {cure(answer.misses[0])}")
     lines.append(f"  fits on  {where_it_fits(answer)}")
     if answer.loosened:
         lines.append(f"  without  {wider(answer.loosened, answer.capacity)}")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from planner.bands import band, fit_verdict, memory_band, memory_range, tied
 from planner.launch.megatron_layout import layout_string
 from planner.plan import OnePlan
-from planner.questions.relaxed import RELAXATIONS
+from planner.questions.relaxed import RELAXATIONS, lacks
 from planner.questions.train import Loosened, Ranked, Recommendation
 from planner.training.job import Job
 from planner.training.moments import MOMENTS
@@ -30,14 +32,25 @@ PART_NAMES = {
 
 CURES = {
     "weights": "shard the weights: more tp or pp, or ZeRO-3",
-    "gradients": "shard the gradients: ZeRO-2/3 or more tp or pp, or --optimizer adam-bf16",
-    "optimizer": "shard the states over more GPUs (ZeRO-1 up), --optimizer adam-8bit, or --offload optimizer",
+    "gradients": "shard the gradients: ZeRO-2/3, or more tp or pp",
+    "optimizer": "shard the states over more GPUs (ZeRO-1 up), --optimizer {lean}, or --offload",
     "activations": "recompute (more), take a smaller micro-batch, or more tp",
     "logits": "split the vocabulary over more tp, or take a smaller micro-batch",
     "buffers": "take a smaller micro-batch, or more tp",
     "reserve": "a device with more memory",
 }
 """What would shrink each part of memory."""
+
+LEAN = ("adam-8bit", "adam-fp8-moments", "adam-bf16")
+"""Optimizers with small states, each in the options of some framework."""
+
+
+def cure(ranked: Ranked) -> str:
+    """What would shrink the largest part of a plan's memory, with options that its framework has."""
+    job = ranked.job
+    tried = {n: replace(job, workload=job.workload.model_copy(update={"optimizer": n})) for n in LEAN}
+    lean = next((name for name, of in tried.items() if not lacks(of)), LEAN[-1])
+    return CURES[largest_part(ranked)].format(lean=lean)
 
 
 def degrees(plan: OnePlan) -> str:

@@ -96,6 +96,9 @@ RULES: tuple[Rule, ...] = (
     ),
 )
 
+OFFLOADS = ("parameters",)
+"""Of what --offload takes (training.enable_cpu_offload: weights, gradients and states together)."""
+
 OPTIONS = (
     Rule(
         "torchtitan_optimizer",
@@ -107,6 +110,12 @@ OPTIONS = (
         "torchtitan_method",
         lambda j, p: j.workload.method == "full",
         "torchtitan 0.2.2 trains no LoRA adapters",
+        "torchtitan config/job_config.py",
+    ),
+    Rule(
+        "torchtitan_offload",
+        lambda j, p: j.workload.offload in ("none", *OFFLOADS),
+        f"torchtitan offloads {', '.join(OFFLOADS)}, not {{offload}}",
         "torchtitan config/job_config.py",
     ),
 )
