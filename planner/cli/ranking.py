@@ -38,7 +38,7 @@ def chosen(request: Request, number: int) -> Chosen:
     within("--plan", number)
     question = resolve(request)
     from planner.cli.screen import notes, progress
-    from planner.questions.train import caveats, recommend, usable_memory
+    from planner.questions.train import caveats, recommend
     from planner.report.words import unfit
 
     assumptions = (*question.assumptions, *caveats(question.job, question.bounds))
@@ -50,7 +50,7 @@ def chosen(request: Request, number: int) -> Chosen:
     if number > len(shown):
         raise PlannerError(f"there are {len(shown)} plans, no number {number}", "planner recommend shows them")
     one = shown[number - 1]
-    return Chosen(one, usable_memory(one.job), bool(answer.ranked), answer.fits, assumptions)
+    return Chosen(one, one.capacity, bool(answer.ranked), answer.fits, assumptions)
 
 
 def leave(fits: bool, as_asked: bool, quiet: bool) -> None:

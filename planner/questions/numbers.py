@@ -10,7 +10,7 @@ import numpy as np
 
 from planner.cost.runs import at
 from planner.plan import Num, OnePlan, Plan, Truth, rows_of
-from planner.questions.ranked import Ranked
+from planner.questions.ranked import Ranked, usable_memory
 from planner.search import Candidate, Problem
 from planner.training.estimate import Ranks, estimate, step_time
 from planner.training.job import Job
@@ -115,12 +115,6 @@ class Sharing(dict[str, Shared]):
         """What it shares with those before it."""
         same = f"{job.framework.name} {job.workload.model_dump_json(exclude=UPDATE)}"
         return self.setdefault(same, Shared(job))
-
-
-def usable_memory(job: Job) -> float:
-    """Bytes that a plan may use: what the driver reports, times what the allocator fills of it, less the margin."""
-    usable = job.cluster.accelerator.memory * job.framework.usable
-    return usable * (1.0 - job.margin) if job.margin else usable
 
 
 def asked(job: Job, shared: Shared) -> Problem:

@@ -8,6 +8,12 @@ from planner.training.estimate import Estimate
 from planner.training.job import Job
 
 
+def usable_memory(job: Job) -> float:
+    """Bytes that a plan may use: what the driver reports, times what the allocator fills of it, less the margin."""
+    usable = job.cluster.accelerator.memory * job.framework.usable
+    return usable * (1.0 - job.margin) if job.margin else usable
+
+
 @frozen
 class Ranked:
     """One recommended plan with all its numbers.
@@ -39,3 +45,8 @@ class Ranked:
     def need(self) -> float:
         """Bytes on the fullest rank."""
         return float(self.estimate.memory.total)
+
+    @property
+    def capacity(self) -> float:
+        """Bytes that it may use."""
+        return usable_memory(self.job)

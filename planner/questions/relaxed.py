@@ -8,8 +8,8 @@ from typing import Any
 
 from planner.masks import first_of
 from planner.plan import Plan
-from planner.questions.numbers import Batches, Sharing, asked, numbered, usable_memory
-from planner.questions.ranked import Ranked
+from planner.questions.numbers import Batches, Sharing, asked, numbered
+from planner.questions.ranked import Ranked, usable_memory
 from planner.schema.workload import Workload
 from planner.search import Outcome, search_each
 from planner.training.frameworks import OPTIONS

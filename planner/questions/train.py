@@ -11,9 +11,9 @@ from planner.frozen import frozen
 from planner.plan import OnePlan
 from planner.questions.finalists import finished
 from planner.questions.numbers import Batches, Shared, Sharing, asked, numbered
-from planner.questions.numbers import usable_memory as usable_memory
 from planner.questions.pins import fixes_the_size, flags, grown, keeping, larger, lean, loosened, no_legal_plan, pinned
 from planner.questions.ranked import Ranked as Ranked
+from planner.questions.ranked import usable_memory as usable_memory
 from planner.questions.relaxed import relaxed
 from planner.questions.thumbs import Decided, decided
 from planner.schedules import SCHEDULES, offered

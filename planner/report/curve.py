@@ -152,7 +152,7 @@ def _cells(column: Compared) -> dict[str, str]:
     rows["per GPU"] = f"{best.tokens_per_second / cluster.gpus:,.0f}"
     rows["MFU"] = f"{best.mfu:.1%}"
     rows["bubble"] = f"{float(best.estimate.time.bubble_fraction):.1%}"
-    rows["memory"] = f"{best.need / GIB:.1f} of {format_bytes(answer.capacity)}"
+    rows["memory"] = f"{best.need / GIB:.1f} of {format_bytes(best.capacity)}"
     if column.bill is not None:
         rows["$/h"] = usd(column.bill.usd_per_hour)
         rows["M tokens/$"] = f"{best.tokens_per_second * 3600 / column.bill.usd_per_hour / 1e6:,.2f}"
@@ -175,7 +175,7 @@ def _column(c: Compared) -> Best:
     return {
         "name": c.name,
         **outcome(c.answer, c.question.assumptions),
-        "plan": None if best is None else plan(best, 1, c.answer.capacity),
+        "plan": None if best is None else plan(best, 1, best.capacity),
         "tokens_per_second_per_gpu": None if best is None else best.tokens_per_second / c.question.job.cluster.gpus,
         "usd_per_hour": None if paid is None else paid.usd_per_hour,
         "tokens_per_usd": None if best is None or paid is None else best.tokens_per_second * 3600.0 / paid.usd_per_hour,

@@ -11,7 +11,7 @@ from planner.bands import band, fit_verdict, memory_band, memory_range
 from planner.blocks.counts import active_parameters, parameters
 from planner.catalog.clusters import cluster_spec
 from planner.questions.thumbs import THUMBS, Decided
-from planner.questions.train import Ranked, Recommendation, usable_memory
+from planner.questions.train import Ranked, Recommendation
 from planner.report.explain import Line, as_data
 from planner.report.words import largest_part, moment
 from planner.schema.hardware import Cluster
@@ -46,7 +46,7 @@ def recommendation(answer: Recommendation, assumptions: tuple[str, ...]) -> trai
             "seconds": answer.seconds,
             "broken_rules": answer.broken,
         },
-        "plans": [plan(ranked, n, usable_memory(ranked.job)) for n, ranked in enumerate(answer.ranked, start=1)],
+        "plans": [plan(ranked, n, ranked.capacity) for n, ranked in enumerate(answer.ranked, start=1)],
         "rule": rule(answer.rule),
         "nearest_misses": [
             {

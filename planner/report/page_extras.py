@@ -31,7 +31,7 @@ def extras(answer: Recommendation, bounds: Bounds) -> dict[str, Any]:
         "why": why_not(answer.job, asked, every),
         "changes": sensitivities(asked, every) if asked else [],
     }
-    return found | (of_plan(first, answer.capacity) if first else {})
+    return found | (of_plan(first, first.capacity) if first else {})
 
 
 def of_plan(one: Ranked, capacity: float, number: int = 1) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from planner.bands import fit_verdict, memory_range
 from planner.blocks.counts import parameters
 from planner.cost.memory import OPTIMIZERS
 from planner.plan import OnePlan
-from planner.questions.train import DISAGREEMENT, Ranked, Recommendation, usable_memory
+from planner.questions.train import DISAGREEMENT, Ranked, Recommendation
 from planner.report.grid import GREEN, RED, YELLOW, Column, paint, prose, tables
 from planner.report.words import (
     band_words,
@@ -161,8 +161,8 @@ def _cells(number: int, ranked: Ranked, answer: Recommendation) -> dict[str, str
         "tokens/s": f"{ranked.tokens_per_second:,.0f}",
         "MFU": f"{ranked.mfu:.1%}",
         "bubble": f"{float(estimate.time.bubble_fraction):.1%}",
-        "fullest rank": memory_words(ranked, usable_memory(ranked.job)),
-        "bar": memory_bar(ranked.need / usable_memory(ranked.job)),
+        "fullest rank": memory_words(ranked, ranked.capacity),
+        "bar": memory_bar(ranked.need / ranked.capacity),
         "rank": f"rank {float(estimate.rank):.0f}",
         **({} if answer.fits else {"relaxed": given_up(answer, ranked)}),
     }
@@ -200,10 +200,10 @@ def memory_bar(share: float) -> str:
 def reasons(answer: Recommendation) -> list[str]:
     """Why the first plan wins and what the next two lose; what the relaxed ones give up."""
     first = answer.ranked[0]
-    lines = [f"Why 1   {why(first, answer.capacity)}"]
+    lines = [f"Why 1   {why(first, first.capacity)}"]
     lines += [f"Rule    {rule} (planner help rules)." for rule in [answer.rule] if rule is not None]
     lines += [f"Band    {band_words(first)}"]
-    lines += [f"Memory  {fit_words(first, answer.capacity)}.", *safer(answer)]
+    lines += [f"Memory  {fit_words(first, first.capacity)}.", *safer(answer)]
     lines += [replay_line(n, r) for n, r in enumerate(answer.ranked, start=1) if abs(r.disagreement) > DISAGREEMENT]
     if first.replay is not None:
         lines.append(f"Replay  {replay_words(first)}")
@@ -240,10 +240,10 @@ def _relaxed(answer: Recommendation, ranked: Ranked, number: int) -> str:
 def safer(answer: Recommendation) -> Iterator[str]:
     """Of a tight first plan: which plan of the ranking is known not to be, and what it costs."""
     first, others = answer.ranked[0], enumerate(answer.ranked[1:], start=2)
-    if fit_verdict(first.job, first.need, answer.capacity) != "tight":
+    if fit_verdict(first.job, first.need, first.capacity) != "tight":
         return
     for number, one in others:
-        if memory_range(one.job, one.need) and fit_verdict(one.job, one.need, usable_memory(one.job)) == "fits":
+        if memory_range(one.job, one.need) and fit_verdict(one.job, one.need, one.capacity) == "fits":
             more, room = one.step_time / first.step_time - 1, format_bytes(first.need - one.need)
             gives = "" if one.relaxations == first.relaxations else f" ({given_up(answer, one)})"
             time = f"{abs(more):.1%} {'more' if more > 0 else 'less'} time"
