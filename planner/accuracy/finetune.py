@@ -8,52 +8,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from planner.accuracy.mapping import published, renamed
+
 Row = dict[str, str]
-
-COLUMNS = frozenset({"base_weights", "lora_targets", "fused_cross_entropy", "peak_alloc_bytes", "tokens_per_s"})
-"""Those that tell the layout."""
-
-_SHAPE = ("n_layers", "hidden", "ffn_hidden", "n_heads", "n_kv_heads", "vocab", "gated_mlp", "tied_embeddings")
-_SHAPES = {
-    "powerlm-3b": ("40", "2304", "9216", "36", "36", "49152", "yes", "yes"),
-    "santacoder-1.1b": ("24", "2048", "8192", "16", "1", "49280", "no", "yes"),
-}
-"""Models that the catalogue does not have: ibm/PowerLM-3b and bigcode/gpt_bigcode-santacoder, config.json."""
-
-_LONGEST = {"santacoder-1.1b": 2048}
-"""Positions of a model whose samples are cut there."""
-
-_BASES = {"nf4": "nf4", "gptq-int4": "int4"}
 
 
 def finetune(row: Row) -> Iterator[Row]:
     """A time and a peak of a run that went through; that it ran out of memory where it did."""
     method, run = row["method"], row["id"].removeprefix("fms-").replace("-", ".")
-    seq, gpus = row.get("seq_len", ""), int(row["n_gpus"])
-    common = {name: row.get(name, "") for name in ("source", "model", "gpu", "n_gpus", "micro_batch", "global_batch")}
-    common |= dict(zip(_SHAPE, _SHAPES.get(row["model"], ()), strict=False)) | {
+    seq, gpus, told = row.get("seq_len", ""), int(row["n_gpus"]), published("finetune")
+    common = renamed("finetune", row) | told["shapes"].get(row["model"], {}) | _version(row)
+    common |= {
         "id": f"finetune-{run}",
-        "gpus_per_node": "8",
-        **{"tp": "1", "pp": "1", "cp": "1", "ep": "1"},
-        "zero_stage": row.get("zero_stage", ""),
-        "recompute": row.get("recompute", ""),
         "precision": "fp16" if row.get("torch_dtype") == "float16" else "bf16",
-        "flash_attention": "yes",
-        "framework": row["framework"],
-        "method": method,
         "optimizer": _optimizer(row, gpus) if method == "full" else "adam",
         "loss": "linear" if row.get("fused_cross_entropy") == "yes" else "",
-        **_version(row),
-        "notes": row.get("notes", ""),
     }
     if method != "full":
         common |= {"lora_rank": f"{float(row['lora_rank']):.0f}", "lora_targets": _targets(row["lora_targets"])}
     if method == "qlora":
-        common["base"] = _BASES.get(row["base_weights"], row["base_weights"])
+        common["base"] = told["bases"].get(row["base_weights"], row["base_weights"])
     if not seq:
         yield common | {"metric": "unusable: the lengths of its samples vary", "value": ""}
         return
-    seq = str(min(int(seq), _LONGEST.get(row["model"], int(seq))))
+    seq = str(min(int(seq), told["longest"].get(row["model"], int(seq))))
     common["seq_len"] = seq
     if row["outcome"] == "oom":
         yield common | {"metric": "fit", "value": "oom"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import field
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -10,9 +11,23 @@ from planner.catalog.yamlfile import parse_yaml
 from planner.frozen import frozen
 
 
+@cache
 def said(name: str) -> dict[str, Any]:
     """A table of this folder."""
     return parse_yaml((files("planner.accuracy") / name).read_text(encoding="utf-8"), name)[0]
+
+
+def published(layout: str) -> dict[str, Any]:
+    """What is said of a layout in which a set of measurements was published."""
+    found: dict[str, Any] = said("published_rows.yaml")[layout]
+    return found
+
+
+def renamed(layout: str, row: dict[str, str]) -> dict[str, str]:
+    """Cells of the common format that a row of a layout has, by whatever name, and those that all its rows share."""
+    told = published(layout)
+    shared: dict[str, str] = told["cells"]
+    return {ours: row.get(theirs, "") for ours, theirs in told["same"].items()} | shared
 
 
 SAID = said("training_rows.yaml")

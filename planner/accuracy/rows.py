@@ -29,6 +29,7 @@ from typing import Any, TypeAlias, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from planner.accuracy.adapters import ADAPTERS
+from planner.accuracy.mapping import published
 from planner.catalog.textfile import MIB, read_bytes
 from planner.errors import PlannerError
 from planner.frozen import frozen
@@ -91,8 +92,8 @@ def read_table(path: Path) -> Table:
         PlannerError: the file cannot be read, is no CSV, or lacks columns.
     """
     header, rows = _records(path)
-    for needed, adapt in ADAPTERS:
-        if needed <= set(header):
+    for layout, adapt in ADAPTERS.items():
+        if set(header).issuperset(published(layout)["columns"]):
             return Table(path, tuple(new for row in rows for new in _adapted(path, adapt, row)))
     if missing := [name for name in NEEDED if name not in header]:
         raise PlannerError(
