@@ -155,12 +155,11 @@ def find_case(shelf: Shelf, row: Row, jobs: dict[tuple[object, ...], Job] | None
     model, shape_labels = find_model(shelf, row, facts)
     cluster, cluster_labels = find_cluster(shelf, row)
     framework, framework_labels = find_framework(shelf, row)
-    framework, stated = _stated(row, _half_gradients(row, framework))
+    framework, stated = _stated(row, framework)
     workload = _workload(row, model, cluster)
     recipe = _narrow_attention(row, workload.precision)
-    preset = framework.name, framework.gradient_bytes, recipe is None, stated
-    place = cluster.nodes, cluster.used, row.get("interconnect", "")
-    key = (model, workload, *preset, row["gpu"], *place)
+    place = row["gpu"], cluster.nodes, cluster.used, row.get("interconnect", "")
+    key = (model, workload, framework.name, recipe is None, stated, *place)
     job = Job(model, cluster, workload, framework, recipe)
     if jobs is not None:
         job = jobs.setdefault(tuple(p.model_dump_json() if isinstance(p, Model | Workload) else p for p in key), job)
@@ -184,15 +183,11 @@ def _custom(row: Row, what: str) -> bool:
     return row.get("framework", "").startswith(tuple(SAID[what]))
 
 
-def _half_gradients(row: Row, framework: Framework) -> Framework:
-    """The preset with gradients in bf16, where the row or the custom of its framework says so."""
-    half = _custom(row, "half_gradients") or says(row, "notes", ("grad_reduce_in_fp32=false",))
-    return framework.model_copy(update={"gradient_bytes": STORED["bf16"]}) if half else framework
-
-
 def _stated(row: Row, framework: Framework) -> tuple[Framework, str]:
-    """The preset with what the row knows of the version that ran, and the same as text."""
-    found = {name: float(row[name]) for name in STATED if row.get(name)}
+    """The preset with what the row, or the custom of its framework, says of the version that ran; the same as text."""
+    half = _custom(row, "half_gradients") or says(row, "notes", ("grad_reduce_in_fp32=false",))
+    found = {"gradient_bytes": STORED["bf16"]} if half else {}
+    found |= {name: float(row[name]) for name in STATED if row.get(name)}
     for begins, words, name, value in SAID["versions"]:
         if row.get("framework", "").startswith(begins) and words in row.get("notes", ""):
             found[name] = value
@@ -280,12 +275,8 @@ def _narrow_attention(row: Row, name: str) -> Recipe | None:
 def _attention(row: Row) -> str:
     """The attention kernel: what `notes` name (Hagemann's sheets do), else flash or Megatron's fused softmax."""
     notes = row.get("notes", "")
-    named = next((kernel for words, kernel in KERNELS if words in notes), None)
+    named = next((kernel for words, kernel in SAID["kernels"] if words in notes), None)
     return named or ("unfused" if row.get("flash_attention") == "no" else "flash")
-
-
-KERNELS = (("kernel=torch", "eager"), ("kernel=fused", "unfused"), ("kernel=flash_attentionv1", "flash1"))
-"""Words in `notes` and the attention kernel they name."""
 
 
 def _kinds(row: Row, job: Job) -> Iterable[str]:
@@ -299,21 +290,7 @@ def _kinds(row: Row, job: Job) -> Iterable[str]:
     yield from (("doubtful",) if says(row, "notes", ("doubtful", "suspect")) or row["id"] in SAID["doubtful"] else ())
     yield from (("assumed-layout",) if "assumed for smaller node counts" in notes else ())
     yield from (("deterministic",) if "deterministic" in notes else ())
-    yield from (name for words, name in REMARKS if words in notes)
-
-
-REMARKS: tuple[tuple[str, str], ...] = (
-    ("RMS kernel", "fused-rmsnorm"),
-    ("zero1 within", "zero1-group"),
-    ("rowwise", "fp8-rowwise"),
-    ("AsyncTP", "async-tp"),
-    ("async TP", "async-tp"),
-    ("overlap switched OFF", "overlap-off"),
-    ("no compile", "eager"),
-    ("GPUs in a node, plain DP across", "hybrid-shard"),
-    ("gathered inputs kept or not", "unknown-gathers"),
-)
-"""Words in `notes` that tell of something that neither a job nor a plan can say, and the label that keeps it."""
+    yield from (name for words, name in SAID["remarks"] if words in notes)
 
 
 def _group(row: Row) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from math import exp, log
 
-from planner.accuracy.calibrate import CONSTANTS, with_factors
+from planner.accuracy.constants import CONSTANTS, with_factors
 from planner.frozen import frozen
 from planner.plan import OnePlan
 from planner.training.estimate import step_time
@@ -34,7 +34,7 @@ class Suspect:
 def suspects(job: Job, plan: OnePlan, measured: float) -> list[Suspect]:
     """Every constant that alone turns the predicted step into the measured one, the likeliest first.
 
-    Solves log(T(factor) / measured) = 0 for each of `planner.accuracy.calibrate.CONSTANTS`. Their spreads come from the
+    Solves log(T(factor) / measured) = 0 for each of `planner.accuracy.constants.CONSTANTS`. Their spreads come from the
     measured corpus; a constant that cannot explain the time within a factor of 20 is left out.
     """
     found = []

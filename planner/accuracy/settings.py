@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from planner.accuracy.mapping import SAID
 from planner.accuracy.rows import Row, says
 from planner.cost.dispatch import DISPATCHERS
 from planner.cost.recompute import MODULES
@@ -14,15 +15,6 @@ from planner.training.job import Job
 
 NODE = 8
 """Accelerators above which a scale-up domain is a rack: HybridEP's, of the one-copy dispatchers."""
-
-GRAPHS: tuple[tuple[str, str], ...] = (
-    ("cuda graph full_iteration", "full"),
-    ("full-iteration cuda graph", "full"),
-    ("cuda graph local:full_iteration", "full"),
-    ("cuda graph none", "none"),
-    ("cuda graph", "partial"),
-)
-"""Words of `notes` and the mode of CUDA graphs that they mean; the first that is there."""
 
 
 def modules(row: Row) -> tuple[str, ...]:
@@ -36,7 +28,7 @@ def graphs(row: Row) -> tuple[str, tuple[str, ...]]:
     said = row.get("cuda_graphs", "")
     if said in ("none", "partial", "full"):
         return said, ("known-graphs",)
-    found = next((mode for words, mode in GRAPHS if says(row, "notes", (words,))), None)
+    found = next((mode for words, mode in SAID["graphs"] if says(row, "notes", (words,))), None)
     return found or "none", ("known-graphs",) if found else ("unknown-graphs",)
 
 

@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import os
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -63,7 +62,7 @@ class Table:
         """
         self._check_place()
         if self.path is None:
-            yield {}, lambda records: _say("".join(map(self._line, records)))
+            yield {}, lambda records: print(end="".join(map(self._line, records)), flush=True)
             return
         regular = self.path.is_file() or not self.path.exists()
         with self.path.open("a+b" if regular else "wb", buffering=0) as file:
@@ -117,7 +116,9 @@ class Table:
             raise PlannerError(what, "name another file") from None
 
     def _line(self, record: Record) -> str:
-        return _row([record[name] for name in self.columns]) if self.is_csv else _json(record)
+        if self.is_csv:
+            return _row([record[name] for name in self.columns])
+        return json.dumps({"schema": "planner.sweep/1", **record}, allow_nan=False) + "\n"
 
     def _append(self, file: BinaryIO, text: str) -> None:
         """Write lines; what does not go in whole is cut off again."""
@@ -135,11 +136,6 @@ class Table:
                 f"--out {self.path}: {(error.strerror or str(error)).lower()}; what is in it is whole",
                 "make room, or move it to where there is some: the same command goes on from it",
             ) from None
-
-
-def _say(text: str) -> None:
-    sys.stdout.write(text)
-    sys.stdout.flush()
 
 
 def _lock(file: BinaryIO, path: Path) -> None:
@@ -161,10 +157,6 @@ def _lock(file: BinaryIO, path: Path) -> None:
         ) from None
     except OSError:
         return
-
-
-def _json(record: Record) -> str:
-    return json.dumps({"schema": "planner.sweep/1", **record}, allow_nan=False) + "\n"
 
 
 def _row(values: Sequence[Any]) -> str:

@@ -35,7 +35,8 @@ def curve(answer: Curve, width: int | None) -> Iterator[str]:
     yield f"{q.sizes[0]:,} to {q.sizes[-1]:,} × {q.kind.name} · {q.kind.job.framework.name} · {tail}"
     yield ""
     if answer.rungs:
-        yield from (*tables(COLUMNS, [[_row(rung) for rung in answer.rungs]], width), "")
+        rows = [_row(rung) for rung in answer.rungs]
+        yield from (*tables(list(rows[0]), [[list(row.values()) for row in rows]], width), "")
         yield from (*plot(answer, width), "")
     if answer.unfit:
         yield f"Not      {', '.join(f'{n:,}' for n in answer.unfit)} GPUs: nothing fits as asked"
@@ -43,32 +44,19 @@ def curve(answer: Curve, width: int | None) -> Iterator[str]:
         yield f"Scaling  {pays_words(answer.rungs, answer.pays)}."
 
 
-COLUMNS = (
-    Column("GPUs"),
-    Column("batch", 2),
-    Column("step"),
-    Column("tokens/s", 1),
-    Column("per GPU", 5),
-    Column("MFU", 6),
-    Column("per doubling", 3),
-    Column("cluster", 4, right=False),
-    Column("layout", right=False),
-)
-
-
-def _row(rung: Rung) -> list[str]:
+def _row(rung: Rung) -> dict[Column, str]:
     p = rung.point
-    return [
-        f"{p.gpus:,}",
-        f"{p.ranked.job.workload.global_batch:,}",
-        with_band(p.ranked),
-        f"{p.tokens_per_second:,.0f}",
-        f"{p.tokens_per_second / p.gpus:,.0f}",
-        f"{p.ranked.mfu:.1%}",
-        "" if rung.gain is None else f"{rung.gain:.2f}x",
-        shape(p),
-        layout(p),
-    ]
+    return {
+        Column("GPUs"): f"{p.gpus:,}",
+        Column("batch", 2): f"{p.ranked.job.workload.global_batch:,}",
+        Column("step"): with_band(p.ranked),
+        Column("tokens/s", 1): f"{p.tokens_per_second:,.0f}",
+        Column("per GPU", 5): f"{p.tokens_per_second / p.gpus:,.0f}",
+        Column("MFU", 6): f"{p.ranked.mfu:.1%}",
+        Column("per doubling", 3): "" if rung.gain is None else f"{rung.gain:.2f}x",
+        Column("cluster", 4, right=False): shape(p),
+        Column("layout", right=False): layout(p),
+    }
 
 
 def plot(answer: Curve, width: int | None = None) -> list[str]:

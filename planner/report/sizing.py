@@ -71,20 +71,6 @@ def header(answer: SizeAnswer) -> list[str]:
     ]
 
 
-COLUMNS = (
-    Column("", right=False),
-    Column("GPUs"),
-    Column("time"),
-    Column("GPU-hours", 2),
-    Column("cost"),
-    Column("$/h"),
-    Column("tokens/s", 3),
-    Column("MFU", 4),
-    Column("cluster", 1, right=False),
-    Column("layout", right=False),
-)
-
-
 def table(answer: SizeAnswer, width: int | None = None) -> list[str]:
     """One size per row: those that answer, the best on each GPU, the front."""
     groups = [[(name, p) for name, p in answer.best.items() if p is not None]]
@@ -95,23 +81,23 @@ def table(answer: SizeAnswer, width: int | None = None) -> list[str]:
     timed = answer.question.run.tokens is not None
     priced = any(p.bill is not None for group in groups for _, p in group)
     hidden = {"$/h"} if timed else {"time", "GPU-hours", "cost"}
-    columns = [c for c in COLUMNS if c.name not in (hidden if priced else hidden | {"cost", "$/h"})]
-    cells = [[[row[c.name] for c in columns] for row in (_cells(*named) for named in group)] for group in groups]
-    return tables(columns, cells, width)
+    cells = [[_cells(*named) for named in group] for group in groups]
+    columns = [c for c in cells[0][0] if c.name not in (hidden if priced else hidden | {"cost", "$/h"})]
+    return tables(columns, [[[row[c] for c in columns] for row in group] for group in cells], width)
 
 
-def _cells(name: str, p: Point) -> dict[str, str]:
+def _cells(name: str, p: Point) -> dict[Column, str]:
     return {
-        "": f"{name:<8}",
-        "GPUs": f"{p.gpus:,}",
-        "time": time_with_band(p),
-        "GPU-hours": format_count(p.gpu_hours or 0.0),
-        "cost": "?" if p.cost is None else usd(p.cost),
-        "$/h": "?" if p.bill is None else usd(p.bill.usd_per_hour),
-        "tokens/s": f"{p.tokens_per_second:,.0f}",
-        "MFU": f"{p.ranked.mfu:.1%}",
-        "cluster": shape(p),
-        "layout": layout(p),
+        Column("", right=False): f"{name:<8}",
+        Column("GPUs"): f"{p.gpus:,}",
+        Column("time"): time_with_band(p),
+        Column("GPU-hours", 2): format_count(p.gpu_hours or 0.0),
+        Column("cost"): "?" if p.cost is None else usd(p.cost),
+        Column("$/h"): "?" if p.bill is None else usd(p.bill.usd_per_hour),
+        Column("tokens/s", 3): f"{p.tokens_per_second:,.0f}",
+        Column("MFU", 4): f"{p.ranked.mfu:.1%}",
+        Column("cluster", 1, right=False): shape(p),
+        Column("layout", right=False): layout(p),
     }
 
 

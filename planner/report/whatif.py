@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from planner.accuracy.calibrate import with_factors
+from planner.accuracy.constants import with_factors
 from planner.plan import OnePlan, rows_of
 from planner.questions.layout_map import DEGREES, Place, alone, paired
 from planner.questions.train import Ranked, problem, usable_memory

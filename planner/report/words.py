@@ -118,15 +118,16 @@ def _pipeline(ranked: Ranked) -> str:
 
 
 def _recompute(ranked: Ranked, capacity: float) -> str:
-    name, spare = recompute_words(ranked.job, ranked.plan), format_bytes(capacity - ranked.need)
-    if name == "none":
-        return f"no recomputation needed ({spare} to spare)"
-    if name == "selective":
-        return f"only the attention core is recomputed ({spare} to spare)"
-    if ranked.plan.modules:
-        return f"{name} are recomputed ({spare} to spare)"
-    what = "full recomputation" if name == "full" else f"recomputation of {name} layers per chunk"
-    return f"{what} makes it fit ({spare} to spare)"
+    name = recompute_words(ranked.job, ranked.plan)
+    said = {
+        "none": "no recomputation needed",
+        "selective": "only the attention core is recomputed",
+        "full": "full recomputation makes it fit",
+    }
+    other = (
+        f"{name} are recomputed" if ranked.plan.modules else f"recomputation of {name} layers per chunk makes it fit"
+    )
+    return f"{said.get(name, other)} ({format_bytes(capacity - ranked.need)} to spare)"
 
 
 def loses(other: Ranked, first: Ranked) -> str:
@@ -136,7 +137,9 @@ def loses(other: Ranked, first: Ranked) -> str:
         name: float(part) - float(first.estimate.time.parts[name]) for name, part in other.estimate.time.parts.items()
     }
     pays = max(deltas, key=lambda k: deltas[k])
-    text = f"{slower:+.1%}{_tie(other, first)}"
+    width = band(first.job, first.plan).width
+    tie = width is not None and tied(first.step_time, other.step_time, width)
+    text = f"{slower:+.1%}" + (f", a tie within ±{width:.0%}" if tie else "")
     if deltas[pays] > 0:
         text += f": {format_seconds(deltas[pays])} more {PART_NAMES[pays]}"
     gains = min(deltas, key=lambda k: deltas[k])
@@ -146,12 +149,6 @@ def loses(other: Ranked, first: Ranked) -> str:
     if abs(freed) > GIB:
         text += f"; {'frees' if freed > 0 else 'needs'} {format_bytes(abs(freed))}{'' if freed > 0 else ' more'}"
     return text + "."
-
-
-def _tie(other: Ranked, first: Ranked) -> str:
-    """That a runner-up lies inside the band of the first."""
-    width = band(first.job, first.plan).width
-    return f", a tie within ±{width:.0%}" if width is not None and tied(first.step_time, other.step_time, width) else ""
 
 
 def with_band(ranked: Ranked) -> str:
