@@ -5,9 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from planner.accuracy.finetune import finetune
 from planner.accuracy.mapping import published, renamed
-from planner.accuracy.threads import threads
 from planner.schedules import MEGATRON, run_by
 
 Row = dict[str, str]
@@ -126,6 +124,125 @@ def _number(family: str, row: Row) -> str:
 
     cells = "|".join(value for name, value in sorted(row.items()) if re.fullmatch(r"[\w-]+", name))
     return f"{family}-{crc32(cells.encode()):08x}"
+
+
+def finetune(row: Row) -> Iterator[Row]:
+    """Fine-tuning runs of the Transformers Trainer: a time and a peak, or that memory ran out.
+
+    foundation-model-stack/fms-acceleration scripts/benchmarks: one GPU or FSDP, every layer recomputed. Weights are
+    loaded in bf16; on one GPU, and where mixed precision is off, the optimizer has no fp32 copy of them.
+    """
+    method, run = row["method"], row["id"].removeprefix("fms-").replace("-", ".")
+    seq, gpus, told = row.get("seq_len", ""), int(row["n_gpus"]), published("finetune")
+    common = renamed("finetune", row) | told["shapes"].get(row["model"], {}) | _version(row)
+    common |= {
+        "id": f"finetune-{run}",
+        "precision": "fp16" if row.get("torch_dtype") == "float16" else "bf16",
+        "optimizer": _optimizer(row, gpus) if method == "full" else "adam",
+        "loss": "linear" if row.get("fused_cross_entropy") == "yes" else "",
+    }
+    if method != "full":
+        common |= {"lora_rank": f"{float(row['lora_rank']):.0f}", "lora_targets": _targets(row["lora_targets"])}
+    if method == "qlora":
+        common["base"] = told["bases"].get(row["base_weights"], row["base_weights"])
+    if not seq:
+        yield common | {"metric": "unusable: the lengths of its samples vary", "value": ""}
+        return
+    seq = str(min(int(seq), told["longest"].get(row["model"], int(seq))))
+    common["seq_len"] = seq
+    if row["outcome"] == "oom":
+        yield common | {"metric": "fit", "value": "oom"}
+        return
+    step = int(row["global_batch"]) * int(seq) / (float(row["tokens_per_s"]) * gpus)
+    yield common | {"metric": "iter_seconds", "value": f"{step:.6g}"}
+    peak = float(row["peak_alloc_bytes"]) / 2**30
+    notes = f"{common['notes']}; torch max_memory_allocated".lstrip("; ")
+    yield common | {"metric": "peak_mem_gb", "value": f"{peak:.6g}", "notes": notes}
+
+
+def _optimizer(row: Row, gpus: int) -> str:
+    """Adam in 16 bit, unless FSDP's mixed precision keeps the shards in fp32."""
+    return "adam" if gpus > 1 and row.get("mixed_precision") not in ("", "none") else "adam-bf16"
+
+
+def _version(row: Row) -> Row:
+    """What sets the versions that ran apart from the preset's, as fields of Framework.
+
+    Transformers 4.48 (a100_80gb.csv) shifts an fp32 copy of the logits while its caller holds them in 16 bit: two bytes
+    more than before it and today (loss/loss_utils.py). Its GPTBigCode takes the loss in the logits' format, fp32 under
+    autocast alone, and never turns its cache off; its Mixtral runs experts one by one. The kernel that works in place
+    (fms-acceleration fused_ops) has no log-softmax. TRL 0.11 to 0.13 prepares a bitsandbytes base unless it is sharded
+    or fms-acceleration loads it (trainer/sft_trainer.py, utils.py peft_module_casting_to_bf16).
+    """
+    later, kernels = "refs/a100_80gb.csv" in row["source"], row.get("kernels", "")
+    coder, narrow = row["model"].startswith("santacoder"), row["method"] == "qlora"
+    each = 2.0 if coder and not narrow else 4.0
+    logits = (2.0 if "foak" in kernels else 3.0) * each + (2.0 if later and not coder else 0.0)
+    flags = {"keeps_cache": coder, "experts_apart": later, "fp32_stream": "baseline-peft-bnb" in kernels}
+    return {"logits_bytes": f"{logits:g}"} | {name: "1" for name, here in flags.items() if here}
+
+
+def _targets(names: str) -> str:
+    """Adapters on attention alone, or on all linear layers."""
+    wide = any(name.startswith(("up", "gate", "down", "w1", "w2", "w3", "c_fc")) for name in names.split())
+    return "all-linear" if wide or not names else "attention"
+
+
+_TRAINERS = ("HF Trainer", "litgpt", "Transformers + DeepSpeed")
+_UNGATED = ("gpt", "falcon", "phi")
+
+
+def threads(row: Row) -> Iterator[Row]:
+    """Verdicts that people report in issue threads: what ran, what ran out of memory; BLOOM's log is in other files.
+
+    Which repository's thread, shape, layout, `outcome` (fits, oom), whether the text was read (`verified`: text) and
+    states enough (`scorable`: y). Where a thread does not say, nothing is recomputed (in LLaMA-Factory all is, its
+    default), and a step has as many micro-batches as the pipeline stages.
+    """
+    repository, kind, told = row["source(repo#n)"], row["precision"], published("threads")
+    common = renamed("threads", row) | {"id": f"thread-{row['id']}"}
+    if row["verified"] != "text" or row["scorable"] != "y" or "tr11" in repository:
+        yield common | {"metric": "unusable: not read, says too little, or BLOOM's", "value": ""}
+        return
+    stack = next(name for begins, name in told["stacks"] if repository.startswith(begins))
+    recompute, _, modules = row["recompute"].partition(":")
+    away, batch = recompute.endswith("+offload"), row["mbs"] or "1"
+    kept = "full" if "LlamaFactory" in repository else "none"
+    shared = int(row["n_gpus"]) // (int(row["tp"]) * int(row["cp"] or 1))
+    yield (
+        common
+        | _tuned(kind, stack, repository)
+        | {
+            "source": repository,
+            "model": told["models"].get(row["model"], row["model"]),
+            "gated_mlp": "no" if row["model"].startswith(_UNGATED) else "yes",
+            "gpu": told["gpus"].get(row["gpu"], row["gpu"]).format(row["gpu_mem_gb"]),
+            "gpus_per_node": "4" if row["gpu"] == "V100" and stack == "Megatron-DeepSpeed" else "",
+            "micro_batch": batch,
+            "global_batch": row["gbs"] or str(int(batch) * shared),
+            "recompute": recompute.removesuffix("+offload").removesuffix("-op") or kept,
+            "recompute_modules": modules,
+            "offload": "activations" if away else "",
+            "flash_attention": "no" if row["flash"] == "0" else "yes",
+            "precision": told["formats"].get(kind, "bf16"),
+            "framework": stack,
+            "value": row["outcome"],
+        }
+    )
+
+
+def _tuned(kind: str, stack: str, repository: str) -> Row:
+    """Optimizer, method and loss of a trainer: states in 16 bit unless they are said to be mixed, LoRA of rank 8."""
+    if stack not in _TRAINERS:
+        return {}
+    found = {"optimizer": "adam" if "mixed" in kind else "adam-bf16"}
+    if "8bit" in kind:
+        found["optimizer"] = "adam-8bit"
+    if "LoRA" in kind:
+        found |= {"method": "qlora" if "nf4" in kind else "lora", "lora_rank": "8", "lora_targets": "attention"}
+    if repository.startswith("huggingface/trl"):
+        found["loss"] = "linear"
+    return found | ({"tied_embeddings": "no"} if stack == "litgpt" else {})
 
 
 ADAPTERS: dict[str, Callable[[Row], Iterator[Row]]] = {

@@ -1,20 +1,7 @@
 """Files of measurements as rows of one format: a dictionary of columns, every cell text.
 
-| column | meaning |
-|---|---|
-| id, source, sweep_group, notes | "<family>-<number>"; where it was read; rows that vary the layout only; remarks |
-| model, n_layers, hidden, ffn_hidden, n_heads, n_kv_heads, vocab, gated_mlp, tied_embeddings, head_dim | shape |
-| n_experts, top_k, moe_ffn, n_shared_experts, n_dense_layers | shape of experts |
-| kv_lora_rank, q_lora_rank, qk_nope, qk_rope, v_head | shape of latent attention |
-| gpu, n_gpus, gpus_per_node, interconnect | machine |
-| tp, pp, vp, dp, cp, ep, etp, sequence_parallel, zero_stage, schedule, micro_batch, recompute | plan |
-| recompute_modules, dispatcher, overlap, cuda_graphs (none, partial, full) | plan |
-| memory_tool, memory_unit | of a peak: nvidia-smi, reserved, allocated; GiB, GB, 1000 MiB |
-| existing_id | of the row of another file that this one tells more fully |
-| seq_len, global_batch, precision, flash_attention, framework | job |
-| metric, value | iter_seconds, tokens_per_sec_per_gpu, tflops_per_gpu_*, peak_mem_gb, fit |
-
-An empty cell means that the source does not say. Unknown columns are ignored, missing optional ones are empty.
+benchmarks/measured/README.md tells the columns. An empty cell means that the source does not say. Unknown columns are
+ignored, missing optional ones are empty.
 """
 
 from __future__ import annotations

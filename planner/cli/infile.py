@@ -11,6 +11,8 @@ from planner.cli.streams import stdin
 LARGEST = 4 * MIB
 """Bytes of a script, configuration or answer that are still read."""
 
+PACKAGE = Path(__file__).parents[1]
+
 _HINT = "a launch script has some kilobytes"
 
 
@@ -46,3 +48,9 @@ def _inside(path: Path, places: list[Path]) -> bool:
         return any(whole.is_relative_to(place.resolve()) for place in places)
     except (OSError, RuntimeError, ValueError):
         return False
+
+
+def measured(name: str) -> Path:
+    """The folder inside the wheel (`planner/_measured`); in a checkout the one of benchmarks/."""
+    inside = PACKAGE / f"_{name}"
+    return inside if inside.is_dir() else PACKAGE.parent / "benchmarks" / name

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from planner.cli.answers import answered
-from planner.cli.measured import measured
+from planner.cli.infile import measured
 from planner.errors import PlannerError, suggest
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from planner.cli.answers import answered
-from planner.cli.measured import measured
+from planner.cli.infile import measured
 from planner.errors import PlannerError
 
 if TYPE_CHECKING:
