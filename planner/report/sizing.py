@@ -8,20 +8,8 @@ from collections.abc import Iterator, Sequence
 from planner.bands import band
 from planner.questions.size import SizeAnswer
 from planner.questions.train import Ranked, usable_memory
+from planner.report import sizing_words as words
 from planner.report.grid import Column, prose, tables
-from planner.report.sizing_words import (
-    binding_words,
-    failure_words,
-    layout,
-    nearest_words,
-    next_commands,
-    price_words,
-    rent,
-    scaling_words,
-    shape,
-    time_with_band,
-    usd,
-)
 from planner.report.table import problem, training
 from planner.report.words import band_words, cure, miss
 from planner.sizing.point import Point
@@ -44,7 +32,7 @@ def sizes(answer: SizeAnswer, arguments: Sequence[str], width: int | None) -> It
         return
     yield from (*table(answer, width), "")
     yield from prose(reasons(answer, answer.answer), width, 9)
-    following = next_commands(answer.answer, shlex.join(problem(arguments, OWN, FLAGS)))
+    following = words.next_commands(answer.answer, shlex.join(problem(arguments, OWN, FLAGS)))
     for word, command in zip(("Next", ""), following, strict=False):
         yield f"{word:<9}{command}"
 
@@ -55,7 +43,7 @@ def header(answer: SizeAnswer) -> list[str]:
     job = q.kinds[0].job
     limits = [] if q.run.tokens is None else [f"{format_count(q.run.tokens)} tokens"]
     limits += [] if q.limits.deadline is None else [f"within {format_seconds(q.limits.deadline)}"]
-    limits += [] if q.limits.budget is None else [f"for at most {usd(q.limits.budget)}"]
+    limits += [] if q.limits.budget is None else [f"for at most {words.usd(q.limits.budget)}"]
     return [
         training(job),
         " · ".join(
@@ -90,14 +78,14 @@ def _cells(name: str, p: Point) -> dict[Column, str]:
     return {
         Column("", right=False): f"{name:<8}",
         Column("GPUs"): f"{p.gpus:,}",
-        Column("time"): time_with_band(p),
+        Column("time"): words.time_with_band(p),
         Column("GPU-hours", 2): format_count(p.gpu_hours or 0.0),
-        Column("cost"): "?" if p.cost is None else usd(p.cost),
-        Column("$/h"): "?" if p.bill is None else usd(p.bill.usd_per_hour),
+        Column("cost"): "?" if p.cost is None else words.usd(p.cost),
+        Column("$/h"): "?" if p.bill is None else words.usd(p.bill.usd_per_hour),
         Column("tokens/s", 3): f"{p.tokens_per_second:,.0f}",
         Column("MFU", 4): f"{p.ranked.mfu:.1%}",
-        Column("cluster", 1, right=False): shape(p),
-        Column("layout", right=False): layout(p),
+        Column("cluster", 1, right=False): words.shape(p),
+        Column("layout", right=False): words.layout(p),
     }
 
 
@@ -112,17 +100,17 @@ def reasons(answer: SizeAnswer, head: Point) -> list[str]:
     """Why this size, how sure, what it costs where, how it scales."""
     lines = []
     if answer.best.get("fewest") is head and answer.binding is not None:
-        lines.append(f"Why      no fewer: {binding_words(answer.binding, answer)}.")
+        lines.append(f"Why      no fewer: {words.binding_words(answer.binding, answer)}.")
     lines.append(f"Band     {band_words(head.ranked)}")
     if head.bill is not None:
         given = "" if answer.question.money else " (not part of any ranking; --price, --budget rank by money)"
-        lines.append(f"Price    {price_words(head.bill)}{given}.")
-    places = rent(head)
+        lines.append(f"Price    {words.price_words(head.bill)}{given}.")
+    places = words.rent(head)
     if places:
         lines.append(f"Rent     {', '.join(places)}.")
     if answer.question.run.failures is not None:
-        lines.append(f"Failures {failure_words(head, answer)}.")
-    scaling = scaling_words(answer)
+        lines.append(f"Failures {words.failure_words(head, answer)}.")
+    scaling = words.scaling_words(answer)
     if scaling:
         lines.append(f"Scaling  {scaling}.")
     return lines + [f"Not      {_too_small(m)}" for m in answer.misses]
@@ -139,10 +127,10 @@ def nothing(answer: SizeAnswer) -> list[str]:
         lines += [f"  nearest  {_too_small(m)}" for m in answer.misses]
         lines += [f"  cure     {cure(m)}" for m in answer.misses[:1]]
         return [*lines, f"  more     --max-gpus allows more than {answer.question.most:,}"]
-    lines = ["Nothing keeps these limits.", *(f"  {said}" for said in nearest_words(answer))]
+    lines = ["Nothing keeps these limits.", *(f"  {said}" for said in words.nearest_words(answer))]
     head = answer.nearest.quickest or answer.nearest.cheapest
     if head is not None and head.bill is not None and answer.question.money:
-        lines.append(f"  price    {price_words(head.bill)}")
+        lines.append(f"  price    {words.price_words(head.bill)}")
     if head is not None:
         lines.append(f"  band     {band(head.ranked.job, head.ranked.plan).reason}")
     return lines

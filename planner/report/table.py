@@ -10,20 +10,8 @@ from planner.blocks.counts import parameters
 from planner.cost.memory import OPTIMIZERS
 from planner.plan import OnePlan
 from planner.questions.train import DISAGREEMENT, Ranked, Recommendation
+from planner.report import words
 from planner.report.grid import GREEN, RED, YELLOW, Column, paint, prose, tables
-from planner.report.words import (
-    band_words,
-    cure,
-    fit_words,
-    loses,
-    memory_words,
-    miss,
-    relaxation,
-    where_it_fits,
-    why,
-    wider,
-    with_band,
-)
 from planner.training.job import Job
 from planner.training.space import recompute_name
 from planner.units import format_bytes, format_count, format_rate, format_seconds
@@ -107,12 +95,12 @@ def does_not_fit(answer: Recommendation) -> list[str]:
     """That the job does not fit as asked, by how much, what would cure it, and where it would fit."""
     lines = ["Does not fit as asked."]
     for near in answer.misses[:2]:
-        lines.append(f"  nearest  {miss(near, answer.capacity)}")
+        lines.append(f"  nearest  {words.miss(near, answer.capacity)}")
     if answer.misses:
-        lines.append(f"  cure     {cure(answer.misses[0])}")
-    lines.append(f"  fits on  {where_it_fits(answer)}")
+        lines.append(f"  cure     {words.cure(answer.misses[0])}")
+    lines.append(f"  fits on  {words.where_it_fits(answer)}")
     if answer.loosened:
-        lines.append(f"  without  {wider(answer.loosened, answer.capacity)}")
+        lines.append(f"  without  {words.wider(answer.loosened, answer.capacity)}")
     for reason in dict.fromkeys(answer.dropped.values()):
         names = [name for name, why in answer.dropped.items() if why == reason]
         lines.append(f"  not with {', '.join(names)}: {reason}")
@@ -157,11 +145,11 @@ def _cells(number: int, ranked: Ranked, answer: Recommendation) -> dict[str, str
         **{name: f"{getattr(plan, name):,}" for name in degrees},
         "recompute": recompute_name(ranked.job, plan),
         "zero": str(plan.zero),
-        "step": with_band(ranked),
+        "step": words.with_band(ranked),
         "tokens/s": f"{ranked.tokens_per_second:,.0f}",
         "MFU": f"{ranked.mfu:.1%}",
         "bubble": f"{float(estimate.time.bubble_fraction):.1%}",
-        "fullest rank": memory_words(ranked, ranked.capacity),
+        "fullest rank": words.memory_words(ranked, ranked.capacity),
         "bar": memory_bar(ranked.need / ranked.capacity),
         "rank": f"rank {float(estimate.rank):.0f}",
         **({} if answer.fits else {"relaxed": given_up(answer, ranked)}),
@@ -173,8 +161,8 @@ def telling(ranked: Ranked, answer: Recommendation) -> dict[str, str]:
     every = [_apart(one.plan) for one in answer.ranked]
     found = {}
     for name, (text, _) in _apart(ranked.plan).items():
-        words = [one[name] for one in every]
-        if len({word for word in words if word[0]}) > len({told for word, told in words if word}):
+        all_of = [one[name] for one in every]
+        if len({word for word in all_of if word[0]}) > len({told for word, told in all_of if word}):
             found[name] = text  # rows that look alike otherwise have different words
     return found
 
@@ -200,17 +188,17 @@ def memory_bar(share: float) -> str:
 def reasons(answer: Recommendation) -> list[str]:
     """Why the first plan wins and what the next two lose; what the relaxed ones give up."""
     first = answer.ranked[0]
-    lines = [f"Why 1   {why(first, first.capacity)}"]
+    lines = [f"Why 1   {words.why(first, first.capacity)}"]
     lines += [f"Rule    {rule} (planner help rules)." for rule in [answer.rule] if rule is not None]
-    lines += [f"Band    {band_words(first)}"]
-    lines += [f"Memory  {fit_words(first, first.capacity)}.", *safer(answer)]
+    lines += [f"Band    {words.band_words(first)}"]
+    lines += [f"Memory  {words.fit_words(first, first.capacity)}.", *safer(answer)]
     lines += [replay_line(n, r) for n, r in enumerate(answer.ranked, start=1) if abs(r.disagreement) > DISAGREEMENT]
     if first.replay is not None:
         lines.append(f"Replay  {replay_words(first)}")
     if answer.fits:
         others = answer.ranked[1:3]
-        lines += [f"{n}       {loses(other, first)}" for n, other in enumerate(others, start=2)]
-        lines += [f"Not     {miss(near, answer.capacity)}." for near in answer.misses[:2]]
+        lines += [f"{n}       {words.loses(other, first)}" for n, other in enumerate(others, start=2)]
+        lines += [f"Not     {words.miss(near, answer.capacity)}." for near in answer.misses[:2]]
         return lines
     seen: dict[tuple[str, ...], int] = {}
     for number, ranked in enumerate(answer.ranked, start=1):
@@ -234,7 +222,7 @@ def _relaxed(answer: Recommendation, ranked: Ranked, number: int) -> str:
         told = ""
     else:
         told += ", --framework names others"
-    return f"Relaxed {', '.join(names)}: {relaxation(names)} (from #{number}){told}"
+    return f"Relaxed {', '.join(names)}: {words.relaxation(names)} (from #{number}){told}"
 
 
 def safer(answer: Recommendation) -> Iterator[str]:
@@ -292,10 +280,10 @@ OWN = ("--top", "--html", "--tokens")
 
 def problem(arguments: Sequence[str], own: Collection[str] = OWN, flags: Collection[str] = ("--json",)) -> list[str]:
     """What of a command line describes the problem: not the command, nor its `own` options, nor how it answers."""
-    kept, words = [], iter(arguments[1:])
-    for word in words:
+    kept, rest = [], iter(arguments[1:])
+    for word in rest:
         if word in own:
-            next(words, None)
+            next(rest, None)
         elif word not in flags and word.partition("=")[0] not in own:
             kept.append(word)
     return kept

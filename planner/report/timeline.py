@@ -9,23 +9,9 @@ from statistics import median
 from textwrap import wrap
 
 from planner.frozen import frozen
+from planner.report import panels as shared
 from planner.report.grid import BOLD, DIM, REVERSE, Column, flow, kept, paint, tables
-from planner.report.panels import (
-    KINDS,
-    Clock,
-    Panel,
-    chunks,
-    facts,
-    first_start,
-    ink,
-    kinds,
-    label,
-    lanes,
-    rgb,
-    shade,
-    ticks,
-    verdict,
-)
+from planner.report.panels import KINDS, Clock, Panel, ink, lanes, rgb
 from planner.simulate import Task
 
 IDLE = "·"
@@ -70,14 +56,14 @@ def drawing(panels: Sequence[Panel], clock: Clock, width: int) -> list[str]:
     lines: list[str] = []
     for panel in panels:
         lines += [*(paint(line, BOLD) for line in wrap(panel.title, width)), *wrap(panel.caption, width)]
-        told = [f"{name} {text}" for name, text in facts(panel, clock) if name != "longest stage"]
+        told = [f"{name} {text}" for name, text in shared.facts(panel, clock) if name != "longest stage"]
         lines += [] if table else _sentence(told, width)
         lines += [*_rows(panel, scale, margin), axis(panel, scale, clock, margin, width)]
         lines += memory_rows(panel, scale, margin, width) if panel.memory else []
         lines += [""]
     lines += [*legend(panels, scale, clock, width)]
     if len(panels) > 1:
-        lines += ["", *table, *wrap(verdict(panels), width)]
+        lines += ["", *table, *wrap(shared.verdict(panels), width)]
     return lines
 
 
@@ -105,7 +91,7 @@ def quantum(tasks: Sequence[Task], shortest: float) -> float:
 
 
 def _rows(panel: Panel, scale: Scale, margin: int) -> Iterator[str]:
-    begin, v = first_start(panel.timeline), panel.timeline.v
+    begin, v = shared.first_start(panel.timeline), panel.timeline.v
     for rank, tasks in enumerate(panel.timeline.tasks):
         row = [f"rank {rank}".ljust(margin)]
         pieces = _boxes(tasks, begin, scale, v) if scale.boxes else _columns(tasks, begin, scale)
@@ -121,7 +107,7 @@ LEVELS = " ▁▂▃▄▅▆▇█"
 
 def memory_rows(panel: Panel, scale: Scale, margin: int, width: int) -> list[str]:
     """A row per rank: the most memory in every column, in eighths of the limit (or of the most, where that is more)."""
-    begin, full = first_start(panel.timeline), max(panel.limit, *panel.peaks)
+    begin, full = shared.first_start(panel.timeline), max(panel.limit, *panel.peaks)
     count = max(scale.at(panel.timeline.makespan), 1)
     lines = wrap(f"memory, a full block is {panel.amount(full)}", width)
     for rank, levels in enumerate(panel.holds):
@@ -157,7 +143,7 @@ def _boxes(tasks: Sequence[Task], begin: float, scale: Scale, v: int) -> Iterato
 
 def box_text(task: Task, room: int, v: int) -> str:
     """As much of kind, micro-batch and chunk as there is room for: lower case in odd chunks, "f3₁" from three on."""
-    text = label(task)
+    text = shared.label(task)
     full = text + str(task.chunk).translate(SUBSCRIPTS) if v > 2 else text
     return next((t for t in (full, text) if len(t) <= room), text[0])
 
@@ -184,7 +170,7 @@ def column_text(shares: dict[str, float]) -> str:
 
 
 def _style(kind: str, chunk: int, v: int) -> str:
-    colour = shade(kind, chunk, v)
+    colour = shared.shade(kind, chunk, v)
     return ";".join(f"{layer};2;{r};{g};{b}" for layer, (r, g, b) in ((38, rgb(ink(colour))), (48, rgb(colour))))
 
 
@@ -193,7 +179,7 @@ def axis(panel: Panel, scale: Scale, clock: Clock, margin: int, width: int) -> s
     span = panel.timeline.makespan
     widest = len(clock.tick(span)) + 3
     line = ""
-    for time in ticks(span, scale.at(span) / widest, whole=clock.slots and scale.quantum >= 1):
+    for time in shared.ticks(span, scale.at(span) / widest, whole=clock.slots and scale.quantum >= 1):
         text = line.ljust(margin + scale.at(time)) + clock.tick(time)
         if len(text) <= width:
             line = text
@@ -202,8 +188,8 @@ def axis(panel: Panel, scale: Scale, clock: Clock, margin: int, width: int) -> s
 
 def legend(panels: Sequence[Panel], scale: Scale, clock: Clock, width: int) -> list[str]:
     """What letters and shades mean, and the scale."""
-    v = chunks(panels)
-    parts = [f"{paint(f' {kind} ', _style(kind, 0, v))} {KINDS[kind]}" for kind in kinds(panels)]
+    v = shared.chunks(panels)
+    parts = [f"{paint(f' {kind} ', _style(kind, 0, v))} {KINDS[kind]}" for kind in shared.kinds(panels)]
     parts += [f"{IDLE} idle", *([] if scale.boxes else [f"{MIXED} mixed"])]
     lines = ["  ".join(line) for line in flow(parts, width, 2)]
     said = [scale.describe(clock)]
@@ -223,7 +209,7 @@ def _sentence(parts: Sequence[str], width: int) -> list[str]:
 
 def comparison(panels: Sequence[Panel], clock: Clock, width: int) -> list[str]:
     """The numbers of all panels as a table; empty when it is wider than `width`."""
-    names = [name for name, _ in facts(panels[0], clock)]
-    rows = [[panel.title, *(text for _, text in facts(panel, clock))] for panel in panels]
+    names = [name for name, _ in shared.facts(panels[0], clock)]
+    rows = [[panel.title, *(text for _, text in shared.facts(panel, clock))] for panel in panels]
     columns = [Column("schedule", right=False), *map(Column, names[:-1]), Column(names[-1], right=False)]
     return tables(columns, [rows], width) if kept(columns, rows, width) else []

@@ -6,21 +6,8 @@ from collections.abc import Iterator, Sequence
 from html import escape
 
 from planner.frozen import frozen
-from planner.report.panels import (
-    COLOURS,
-    KINDS,
-    Clock,
-    Panel,
-    chunks,
-    facts,
-    first_start,
-    ink,
-    kinds,
-    label,
-    lanes,
-    shade,
-    ticks,
-)
+from planner.report import panels as shared
+from planner.report.panels import COLOURS, KINDS, Clock, Panel, ink, lanes
 from planner.report.svg import drawing, written
 from planner.simulate import Task
 
@@ -86,16 +73,16 @@ def _texts(panels: Sequence[Panel], clock: Clock) -> int:
 
 
 def _facts(panel: Panel, clock: Clock) -> str:
-    return " · ".join(f"{name} {text}" for name, text in facts(panel, clock) if name != "longest stage")
+    return " · ".join(f"{name} {text}" for name, text in shared.facts(panel, clock) if name != "longest stage")
 
 
 def _colours(panels: Sequence[Panel]) -> str:
     """One class per kind and chunk, for boxes and for the text on them."""
     rules = []
     shades = sorted({(panel.timeline.v, c) for panel in panels for c in range(panel.timeline.v)})
-    for kind in kinds(panels):
+    for kind in shared.kinds(panels):
         for v, chunk in shades:
-            colour = shade(kind, chunk, v)
+            colour = shared.shade(kind, chunk, v)
             name = f"svg.timeline .{_tint(kind, chunk, v)}"
             rules.append(f"{name}{{fill:{colour}}} svg.timeline .on-{_tint(kind, chunk, v)}{{fill:{ink(colour)}}}")
     return "\n".join(rules) + "\n"
@@ -126,7 +113,7 @@ def _axis(panel: Panel, sheet: Sheet, clock: Clock, top: float, bottom: float) -
     """Lines and times under the rows."""
     span = panel.timeline.makespan
     widest = (len(clock.tick(span)) + 4) * LETTER
-    for time in ticks(span, span * sheet.pixels / widest, whole=clock.slots):
+    for time in shared.ticks(span, span * sheet.pixels / widest, whole=clock.slots):
         x = sheet.x(time)
         yield f'<path class="grid" d="M{x:.2f} {top:.1f}V{bottom + 3:.1f}"/>'
         yield written(x, bottom + 15, clock.tick(time), "faint mid")
@@ -145,7 +132,7 @@ def _rank(panel: Panel, rank: int, tasks: Sequence[Task], sheet: Sheet, clock: C
 
 def _box(panel: Panel, task: Task, sheet: Sheet, clock: Clock, y: float, height: float) -> Iterator[str]:
     """The box of a task with its tooltip, and as much of its label as fits."""
-    begin, v = first_start(panel.timeline), panel.timeline.v
+    begin, v = shared.first_start(panel.timeline), panel.timeline.v
     x, end = sheet.x(task.start - begin), sheet.x(task.end - begin)
     tint = _tint(task.kind, task.chunk, v)
     yield (
@@ -159,7 +146,7 @@ def _box(panel: Panel, task: Task, sheet: Sheet, clock: Clock, y: float, height:
 
 def box_text(task: Task, width: float) -> str:
     """Kind and micro-batch if they fit, else the micro-batch, else nothing."""
-    return next((t for t in (label(task), label(task)[1:]) if len(t) * GLYPH + 3 <= width), "")
+    return next((t for t in (shared.label(task), shared.label(task)[1:]) if len(t) * GLYPH + 3 <= width), "")
 
 
 def tooltip(task: Task, v: int, begin: float, clock: Clock) -> str:
@@ -174,7 +161,7 @@ def _strip(panel: Panel, rank: int, sheet: Sheet, y: float) -> Iterator[str]:
     """What a rank holds over time, as steps, with its peak."""
     timeline, base = panel.timeline, y + STRIP - 4
     peak, scale = panel.peaks[rank], (STRIP - 4) / max(sheet.peak, 1e-9)
-    begin, end = first_start(timeline), sheet.x(timeline.makespan)
+    begin, end = shared.first_start(timeline), sheet.x(timeline.makespan)
     steps = "".join(f"H{sheet.x(time - begin):.2f}V{base - held * scale:.2f}" for time, held in panel.holds[rank])
     yield written(LEFT - 8, base - 3, f"rank {rank}", "end faint")
     yield (
@@ -193,8 +180,8 @@ def _most(panel: Panel, rank: int, peak: float) -> str:
 
 def _legend(panels: Sequence[Panel], y: float) -> Iterator[str]:
     """What the colours and letters mean."""
-    x, v = float(PAD), chunks(panels)
-    for kind in kinds(panels):
+    x, v = float(PAD), shared.chunks(panels)
+    for kind in shared.kinds(panels):
         colour = COLOURS[kind]
         yield f'<rect x="{x:.1f}" y="{y:.1f}" width="18" height="14" fill="{colour}"/>'
         yield f'<text x="{x + 9:.1f}" y="{y + 11:.1f}" class="mid" style="fill:{ink(colour)}">{kind}</text>'
