@@ -17,7 +17,6 @@ from planner.accuracy.machines import Shelf, find_cluster, find_framework
 from planner.accuracy.mapping import SAID, SOURCES, Facts
 from planner.accuracy.plans import find_plans
 from planner.accuracy.rows import Row, Skipped, Unusable, says, usable, whole
-from planner.accuracy.settings import capacity, graphs
 from planner.accuracy.shapes import find_model
 from planner.accuracy.values import measured
 from planner.catalog.library import Library, open_library
@@ -218,6 +217,21 @@ def _workload(row: Row, model: Model, cluster: Cluster) -> Workload:
         "capacity": capacity(row) if model.moe else None,
     }
     return usable(Workload, fields)
+
+
+def graphs(row: Row) -> tuple[str, tuple[str, ...]]:
+    """The mode of CUDA graphs: the column, else the notes, else none; and a label that says whether it is known."""
+    said = row.get("cuda_graphs", "")
+    if said in ("none", "partial", "full"):
+        return said, ("known-graphs",)
+    found = next((mode for words, mode in SAID["graphs"] if says(row, "notes", (words,))), None)
+    return found or "none", ("known-graphs",) if found else ("unknown-graphs",)
+
+
+def capacity(row: Row) -> float | None:
+    """Tokens that every expert takes over their mean, where the notes say so; a rank's capacity is another thing."""
+    found = re.search(r"MoE capacity factor (\d+(?:\.\d+)?)", row.get("notes", ""))
+    return float(found[1]) if found else None
 
 
 def _loss(row: Row) -> str | None:

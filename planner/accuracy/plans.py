@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from itertools import pairwise
 from math import floor
 from typing import Any
 
-from planner.accuracy.rows import Row, Unusable, whole
-from planner.accuracy.settings import experts, modules, stages
+from planner.accuracy.rows import Row, Unusable, says, whole
+from planner.cost.dispatch import DISPATCHERS
+from planner.cost.recompute import MODULES
+from planner.launch.megatron_layout import read_layout
 from planner.plan import OnePlan, Plan
 from planner.read.placement import placed
 from planner.schedules import MEGATRON, SCHEDULES, run_by, runs
@@ -24,6 +27,10 @@ MOST_CHUNKS = 64
 
 EMPTY_ENDS = 2
 """Chunks that may hold no layer: the first with the embedding alone, the last with the head (Zero Bubble)."""
+
+
+NODE = 8
+"""Accelerators above which a scale-up domain is a rack: HybridEP's, of the one-copy dispatchers."""
 
 
 def find_plans(row: Row, job: Job, source: str = "") -> tuple[tuple[OnePlan, ...], tuple[str, ...]]:
@@ -156,3 +163,49 @@ def _recomputed(row: Row, job: Job, plan: OnePlan, labels: list[str]) -> tuple[O
         raise Unusable(f"recomputation {said[:40]!r} is not understood")
     labels.append("unknown-recompute")
     return tuple(dict.fromkeys(replace(plan, **choices[name]) for name in ("none", "selective", "full")))
+
+
+def modules(row: Row) -> tuple[str, ...]:
+    """Recompute modules that the row names, in the order of `MODULES`."""
+    named = set(re.findall(r"[a-z_]+", row.get("recompute_modules", "")))
+    return tuple(name for name in MODULES if name in named)
+
+
+def stages(row: Row, job: Job, count: int, source: str) -> tuple[str, ...]:
+    """What every pipeline stage holds: the layout string of the notes, or that of Megatron-Bridge for such a model.
+
+    Megatron-Bridge recipes/deepseek/deepseek_v3.py lays 61 layers over 4, 8 or 16 stages with prediction and loss in
+    the place of the layers that the last lacks, over 32 as Et|(tt|)*30mL.
+    """
+    said = re.search(r"pp layout ([EtmL|()*\d]+)", row.get("notes", ""))
+    if said:
+        return read_layout(said[1])
+    if source not in BRIDGE or job.model.layers != BRIDGE_LAYERS or count not in (4, 8, 16, 32):
+        return ()
+    most = -(-(BRIDGE_LAYERS + 1) // count)
+    sizes = [most] * (count - 1) + [BRIDGE_LAYERS - most * (count - 1)]
+    return lettered([1, *[2] * (count - 2), 0] if count == 32 else sizes, job.model.mtp_layers)
+
+
+BRIDGE, BRIDGE_LAYERS = ("mbx", "mbridge", "mbcard", "mbpr"), 61
+
+
+def experts(row: Row, job: Job, source: str) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Dispatcher and overlap as fields of a plan, and a label where the dispatcher is assumed.
+
+    Megatron-Bridge's performance recipes choose a one-copy dispatcher by the machine where their table has the
+    configuration's default; for what names none, its framework's plainest is taken.
+    """
+    if job.model.moe is None:
+        return {}, ()
+    said = row.get("dispatcher", "")
+    chosen = {"overlap": says(row, "overlap", ("a2a-overlap",))}
+    if said in DISPATCHERS and not (source in DEFAULTED and said == "alltoall"):
+        return chosen | {"dispatcher": said}, ()
+    one_copy = "hybridep" if job.cluster.domain > NODE else "deepep"
+    usual = one_copy if source in DEFAULTED or "deepep" in said else job.framework.dispatchers[0]
+    return chosen | {"dispatcher": usual}, ("assumed-dispatcher",)
+
+
+DEFAULTED = ("mbx",)
+"""Sources whose column holds the configuration's default where the recipe names no dispatcher."""

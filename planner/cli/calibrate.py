@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -65,13 +66,6 @@ def calibrate(
         )
     cases, said = _cases(request, files or [], log or [], ds_config)
     notes(said, request.quiet)
-    _deliver(request, cases, out, name)
-
-
-def _deliver(request: Request, cases: list[Case], out: Path, name: str | None) -> None:
-    """Fit, write the profiles and print."""
-    from datetime import date
-
     from planner.accuracy.calibrate import calibrate as fit
     from planner.accuracy.overlay import commands, overlay, write_overlay
     from planner.report import calibration
@@ -79,8 +73,7 @@ def _deliver(request: Request, cases: list[Case], out: Path, name: str | None) -
     result = fit(cases)
     profiles = overlay(result, name, date.today().isoformat())
     written = write_overlay(profiles, out)
-    cluster = result.job.cluster
-    framework, gpus = commands(profiles, cluster.gpus)
+    framework, gpus = commands(profiles, result.job.cluster.gpus)
     following = f"planner recommend --profiles {out} --framework {framework} -g {gpus} -m MODEL"
     answered(
         lambda: calibration.document(result, written, framework, gpus),

@@ -72,7 +72,10 @@ def timeline(
     if request.model.removeprefix("-").isdecimal() and micro_batches is None:
         request, micro_batches = replace(request, model=""), int(request.model)
     style = _format(form, out)
-    _check_output(request, form, out, width)
+    if width is not None:
+        within("--width", width, 2000, 40)
+    if request.as_json and form is not None and out is None:
+        raise PlannerError("--json and --format both want stdout", "give the drawing a file: --out FILE")
     times = {"--forward": forward, "--backward": backward, "--weight": weight, "--p2p": p2p}
     given = {"-m": micro_batches, **times, "--blocking": blocking or None}
     theirs = ["--plan"] * (plan is not None) + ["--memory"] * memory
@@ -101,13 +104,6 @@ def _format(form: str | None, out: Path | None) -> str:
     return form
 
 
-def _check_output(request: Request, form: str | None, out: Path | None, width: int | None) -> None:
-    if width is not None:
-        within("--width", width, 2000, 40)
-    if request.as_json and form is not None and out is None:
-        raise PlannerError("--json and --format both want stdout", "give the drawing a file: --out FILE")
-
-
 def _wants_plan(request: Request, name: str | None, compare: str | None, plan: list[str], given: list[str]) -> bool:
     """Whether a plan is to be drawn; options of one kind of drawing are refused beside the other.
 
@@ -115,7 +111,8 @@ def _wants_plan(request: Request, name: str | None, compare: str | None, plan: l
         PlannerError: neither kind was asked for, or both.
     """
     ours = (["a schedule by name"] if name is not None else []) + (["--compare"] if compare is not None else []) + given
-    theirs = _problem_options(request) + plan
+    changed = [f.name for f in fields(Request) if f.name not in SHARED and getattr(request, f.name) != f.default]
+    theirs = ["--" + name.replace("_", "-") for name in changed] + plan
     if request.model or request.gpus:
         if ours:
             raise PlannerError(
@@ -132,12 +129,6 @@ def _wants_plan(request: Request, name: str | None, compare: str | None, plan: l
     if name is None and compare is None:
         raise PlannerError("nothing to draw: name a schedule, or a model and its GPUs", EXAMPLES)
     return False
-
-
-def _problem_options(request: Request) -> list[str]:
-    """Options that describe a problem and were given."""
-    changed = [f.name for f in fields(Request) if f.name not in SHARED and getattr(request, f.name) != f.default]
-    return ["--" + name.replace("_", "-") for name in changed]
 
 
 def _of_plan(request: Request, number: int, memory: bool) -> tuple[Figure, bool, bool]:

@@ -37,7 +37,9 @@ def curve(answer: Curve, width: int | None) -> Iterator[str]:
     if answer.rungs:
         rows = [_row(rung) for rung in answer.rungs]
         yield from (*tables(list(rows[0]), [[list(row.values()) for row in rows]], width), "")
-        yield from (*plot(answer, width), "")
+        sizes = [float(r.point.gpus) for r in answer.rungs]
+        speeds = [r.point.tokens_per_second / 1e3 for r in answer.rungs]  # a line through 0 would be perfect scaling
+        yield from (*scatter(sizes, speeds, "●" * len(sizes), "GPUs", "k tokens/s", width), "")
     if answer.unfit:
         yield f"Not      {', '.join(f'{n:,}' for n in answer.unfit)} GPUs: nothing fits as asked"
     if len(answer.rungs) > 1:
@@ -57,13 +59,6 @@ def _row(rung: Rung) -> dict[Column, str]:
         Column("cluster", 4, right=False): shape(p),
         Column("layout", right=False): layout(p),
     }
-
-
-def plot(answer: Curve, width: int | None = None) -> list[str]:
-    """Tokens per second over GPUs; a line through 0 would be perfect scaling."""
-    sizes = [float(r.point.gpus) for r in answer.rungs]
-    speeds = [r.point.tokens_per_second / 1e3 for r in answer.rungs]
-    return scatter(sizes, speeds, "●" * len(sizes), "GPUs", "k tokens/s", width)
 
 
 def curve_json(answer: Curve) -> form.Curve:

@@ -110,9 +110,9 @@ def reasons(answer: SizeAnswer, head: Point) -> list[str]:
         lines.append(f"Rent     {', '.join(places)}.")
     if answer.question.run.failures is not None:
         lines.append(f"Failures {words.failure_words(head, answer)}.")
-    scaling = words.scaling_words(answer)
-    if scaling:
-        lines.append(f"Scaling  {scaling}.")
+    if len(answer.curve) > 1:
+        kind = answer.curve[0].point.kind.name
+        lines.append(f"Scaling  {kind} {words.pays_words(answer.curve, answer.pays)}.")
     return lines + [f"Not      {_too_small(m)}" for m in answer.misses]
 
 

@@ -116,13 +116,6 @@ def pays_words(rungs: Sequence[Rung], pays: Point | None) -> str:
     return f"pays up to {pays.gpus:,} GPUs: the next step gains {stopped.gain:.2f}x instead of {meaning}"
 
 
-def scaling_words(answer: SizeAnswer) -> str:
-    """Up to where the kind that answers scales."""
-    if len(answer.curve) < 2:
-        return ""
-    return f"{answer.curve[0].point.kind.name} {pays_words(answer.curve, answer.pays)}"
-
-
 def failure_words(p: Point, answer: SizeAnswer) -> str:
     """What failures take of the time."""
     failures = answer.question.run.failures
