@@ -44,7 +44,9 @@ def causes(job: Job, plan: OnePlan, seen: float, ran_out: bool = False) -> list[
 
     Of a run that ran out, `seen` is the limit: whatever takes more explains it, the likeliest first.
     """
-    found = [one for one in _all(job, plan, seen) if one.need > 0.0]
+    changed = (*_policies(job, plan), *_settings(job, plan))  # what people meet most often comes first
+    every = [Cause(name, words, _need(other, of)) for name, words, other, of in changed]
+    found = [one for one in (*every, *_longest(job, plan, seen), *_events(job, plan)) if one.need > 0.0]
     if ran_out:
         return [one for one in found if one.need > seen]
     plain = abs(log(_need(job, plan) / seen))
@@ -54,14 +56,6 @@ def causes(job: Job, plan: OnePlan, seen: float, ran_out: bool = False) -> list[
 
 def _need(job: Job, plan: OnePlan) -> float:
     return float(peak_memory(job, plan.floats()).memory.total)
-
-
-def _all(job: Job, plan: OnePlan, seen: float) -> Iterator[Cause]:
-    """Every explanation that applies, those that people meet most often first."""
-    for name, words, other, changed in (*_policies(job, plan), *_settings(job, plan)):
-        yield Cause(name, words, _need(other, changed))
-    yield from _longest(job, plan, seen)
-    yield from _events(job, plan)
 
 
 def _policies(job: Job, plan: OnePlan) -> Iterator[tuple[str, str, Job, OnePlan]]:

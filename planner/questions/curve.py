@@ -70,18 +70,13 @@ def ask_curve(model: str, gpus: str, **job: Any) -> CurveQuestion:
     if low.gpus > high.gpus:
         raise PlannerError(f"{gpus!r:.60} runs backwards: {low.gpus:,} to {high.gpus:,} GPUs", "8xA100..128xA100")
     question = ask(model, ends[1], library=library, **job)
-    whole = low.used == low.node.count and not _counts_accelerators(gpus, library)
+    named = ends[0].replace(":", "x").split("x", 1)[-1]
+    whole = low.used == low.node.count and library.lookup("node", named) is not None  # a range of instances
     batch = any(job.get(name) is not None for name in BATCHES)
     kind = Kind(high.accelerator.name, question.job, question.bounds, whole, batch)
     notes = tuple(s for s in question.assumptions if not s.startswith("global batch"))
     said = () if kind.batch else ("global batch of about 4 M tokens per step at every size; --global-batch sets it",)
     return CurveQuestion(kind, sizes(high, whole, low.gpus), (*notes, *said))
-
-
-def _counts_accelerators(gpus: str, library: Library) -> bool:
-    """Whether the range is one of accelerators rather than of instances."""
-    device = gpus.partition("..")[0].replace(":", "x").split("x", 1)[-1]
-    return library.lookup("node", device) is None
 
 
 def sizes(high: Cluster, whole: bool, least: int) -> tuple[int, ...]:

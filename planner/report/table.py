@@ -30,14 +30,9 @@ def recommendation(
     if answer.ranked:
         yield from (*ranking(answer, width), "")
         yield from prose(reasons(answer), width, 8)
-    yield from prose([*not_tried(answer), *more], width, 8)
-    yield from following(answer, arguments)
-
-
-def not_tried(answer: Recommendation) -> list[str]:
-    """What the search left out, and the options that open it."""
     left = ", ".join(f"{what} ({option})" for what, option in answer.untried)
-    return [f"Space   not tried: {left}"] if left else []
+    yield from prose([*([f"Space   not tried: {left}"] if left else []), *more], width, 8)
+    yield from following(answer, arguments)
 
 
 def header(answer: Recommendation) -> list[str]:
