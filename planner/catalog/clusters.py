@@ -77,7 +77,8 @@ def _refitted(text: str, found: Resolved[Cluster], network: str, library: Librar
 def _no_count(text: str, library: Library) -> PlannerError:
     if text and library.lookup("accelerator", text) is None:
         return unknown(library, ("accelerator", "node"), text)
-    return PlannerError(f"{quote(text)} says no number of accelerators", GRAMMAR)
+    own = f"8x{text}"[:60] if text.isprintable() and text else "8xA100"
+    return PlannerError(f"{quote(text)} says no number of accelerators", (f"{own:<17}8 accelerators", *GRAMMAR[1:]))
 
 
 def _is_path(text: str) -> bool:
@@ -114,7 +115,17 @@ def _device(text: str, library: Library) -> Resolved[Cluster] | None:
     notes: list[str] = []
     accelerator, plain = _machine(request.device, library, notes)
     node, nodes, used = _place(request, plain, library, notes)
-    return _cluster(text, accelerator, node, (nodes, used), library, notes)
+    found = _cluster(text, accelerator, node, (nodes, used), library, notes)
+    return Resolved(found.value, (*found.assumptions, *_rack(request, found.value)))
+
+
+def _rack(request: _Request, cluster: Cluster) -> tuple[str, ...]:
+    """That a rack's name is its accelerator's here, where fewer are asked for than a rack has."""
+    size = re.search(r"nvl(\d{1,4})$", request.device, re.IGNORECASE)
+    if size is None or int(size[1]) != cluster.domain or cluster.gpus >= cluster.domain:
+        return ()
+    rack = f"{size[1]}x{request.device}"
+    return (f"{quote(request.text)}: {cluster.gpus} of the {size[1]} accelerators of a rack; all of it is {rack}",)
 
 
 def _machine(device: str, library: Library, notes: list[str]) -> tuple[Accelerator, Node]:

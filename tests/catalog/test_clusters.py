@@ -519,3 +519,51 @@ def test_every_packaged_accelerator_and_node_makes_a_cluster(packaged: Library) 
     for name in packaged.names("node"):
         found = find_cluster(name, packaged)
         assert (found.value.node.name, found.assumptions) == (name, ())
+
+
+def test_a_name_without_a_number_is_shown_with_one() -> None:
+    """GH200 alone: what to write is that name with a number, not another one's."""
+    with pytest.raises(PlannerError) as caught:
+        find_cluster("GH200", open_library())
+    assert caught.value.hint[0] == "8xGH200          8 accelerators"
+
+
+@pytest.mark.parametrize(
+    ("text", "gpus", "said"),
+    [
+        ("2xGB200-NVL72", 2, '"2xGB200-NVL72": 2 of the 72 accelerators of a rack; all of it is 72xGB200-NVL72'),
+        ("1xGB300 NVL72", 1, "1 of the 72 accelerators of a rack; all of it is 72xGB300 NVL72"),
+        ("72xGB200-NVL72", 72, ""),
+        ("2xGB200", 2, ""),
+        ("4xH200-NVL", 4, ""),
+    ],
+)
+def test_a_rack_is_not_meant_by_its_name(text: str, gpus: int, said: str) -> None:
+    """The accelerator is called like the rack that it is in: fewer than that are said to be so."""
+    found = find_cluster(text, open_library())
+    assert found.value.gpus == gpus
+    notes = " ".join(found.assumptions)
+    assert said in notes and ("of a rack" in notes) == bool(said)
+
+
+@pytest.mark.parametrize(
+    ("text", "gpus", "part", "gib"),
+    [
+        ("2xDGX Spark", 2, "gb10-128gb", 119.7),
+        ("1xGB10", 1, "gb10-128gb", 119.7),
+        ("8xRTX PRO 6000 Blackwell Server Edition", 8, "rtx-pro-6000-server", 94.97),
+        ("4xRTX Pro 6000 Max-Q", 4, "rtx-pro-6000-max-q", 94.97),
+        ("1xRTX5090D", 1, "rtx-5090d-32gb", 31.36),
+        ("p6e-gb300.36xlarge", 4, "gb300-nvl72", 276.5),
+        ("g6e.12xlarge", 4, "l40s-48gb", 44.4),
+        ("a3-highgpu-4g", 4, "h100-sxm5-80gb", 79.1),
+        ("g4-standard-384", 8, "rtx-pro-6000-server", 94.97),
+        ("gpu_1x_gh200", 1, "gh200-96gb", 94.5),
+        ("b300-8x", 8, "b300-sxm-288gb", 267.7),
+    ],
+)
+def test_machines_as_people_name_them(text: str, gpus: int, part: str, gib: float) -> None:
+    """Accelerators of each and the memory of one, as its driver reports it."""
+    cluster = find_cluster(text, open_library()).value
+    assert (cluster.gpus, cluster.accelerator.name) == (gpus, part)
+    assert cluster.accelerator.memory / 2**30 == pytest.approx(gib, rel=2e-3)
