@@ -15,20 +15,17 @@ from planner.blocks.operator import Operator, Product, Share
 from planner.blocks.record import (
     Attention,
     Block,
-    DeltaRule,
     Dense,
     Embedding,
     Experts,
     Head,
     Kind,
     Latent,
-    Lightning,
     Norm,
     Parallel,
     Prediction,
-    ShortConvolution,
-    StateSpace,
 )
+from planner.blocks.recurrence import DeltaRule, Lightning, SelectiveScan, ShortConvolution, StateSpace
 from planner.blocks.seeing import Patches, Projection
 
 Operators = Callable[[Any, int, Share], tuple[Operator, ...]]
@@ -39,6 +36,7 @@ MIXERS: dict[type, Operators] = {
     StateSpace: state_space.operators,
     DeltaRule: linear.delta_rule,
     Lightning: linear.lightning,
+    SelectiveScan: state_space.selective,
     ShortConvolution: linear.short_convolution,
     Parallel: linear.parallel,
 }

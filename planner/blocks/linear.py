@@ -7,7 +7,8 @@ from dataclasses import replace
 from planner.blocks import attention, state_space
 from planner.blocks.attention import gate, projection
 from planner.blocks.operator import Operator, Product, Scan, Share
-from planner.blocks.record import DeltaRule, Lightning, Parallel, ShortConvolution
+from planner.blocks.record import Parallel
+from planner.blocks.recurrence import DeltaRule, Lightning, ShortConvolution
 from planner.blocks.state_space import convolution, gated_norm, heads_for_tokens, recurrent
 from planner.plan import Num
 

@@ -1,13 +1,13 @@
-"""State-space layers (Mamba-2: Dao 2024, arXiv:2405.21060; mamba_ssm modules/mamba2.py)."""
+"""State-space layers (Mamba-2: Dao 2024, arXiv:2405.21060; Mamba-1: Gu 2023, arXiv:2312.00752; mamba_ssm modules)."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from planner.blocks.attention import projection
+from planner.blocks.attention import gate, projection
 from planner.blocks.common import NORM_PASSES
 from planner.blocks.operator import Cache, Operator, Product, Scan, Share, Stream, Traffic
-from planner.blocks.record import StateSpace
+from planner.blocks.recurrence import SelectiveScan, StateSpace
 from planner.plan import Num
 from planner.schema.formats import STORED
 
@@ -99,3 +99,51 @@ def scan(mixer: StateSpace, share: Share, heads: Num) -> Scan:
     columns = 2.0 * heads * p + 2.0 * n * groups + heads
     moved = share.tokens * (share.activation * columns + 4.0 * STORED["fp32"] * heads * p * n / q)
     return Scan(flops, moved, SCAN_KERNELS, q, p, n)
+
+
+def selective(mixer: SelectiveScan, hidden: int, share: Share) -> tuple[Operator, ...]:
+    """x and gate; convolution; step, B and C of x, whose columns tp splits; scan; gate; output product.
+
+    Weights: h*2*i + (k + 1)*i + i*(r + 2*N) + (r + 1)*i + (N + 1)*i + i*h. The scan is one kernel that keeps states on
+    the chip: it reads x, its step, B and C, and writes as many columns as x has.
+    """
+    t, inner, narrow = share.tokens, mixer.inner / share.tp, mixer.rank + 2 * mixer.state
+    bias = 2 * inner if mixer.projection_bias else 0.0
+    joined = Traffic("tp", "all_reduce", share.activation * t * narrow)
+    moved = share.activation * t * (3.0 * inner + 2.0 * mixer.state)
+    kept = share.activation * t * inner
+    return (
+        Operator(
+            "in product",
+            "attention",
+            Product(t, 2 * inner, hidden, fused=2),
+            weights=2 * inner * hidden + bias,
+            saved=2.0 * kept,
+            traffic=heads_for_tokens(share, 2 * inner),
+        ),
+        convolution(share, inner, mixer.conv, mixer.bias),
+        Operator(
+            "step and state product",
+            "attention",
+            Product(t, narrow, inner),
+            weights=inner * narrow,
+            saved=share.activation * t * narrow,
+            traffic=(joined,),
+        ),
+        Operator(
+            "step product",
+            "attention",
+            Product(t, inner, mixer.rank),
+            weights=(mixer.rank + 1) * inner,
+            saved=kept,
+        ),
+        Operator(
+            "selective scan",
+            "attention",
+            Stream(moved, 1.0),
+            weights=(mixer.state + 1) * inner,
+            cache=recurrent(inner * mixer.state),
+        ),
+        *gate(share, inner),
+        projection(share, hidden, inner, mixer.projection_bias),
+    )

@@ -9,7 +9,6 @@ from itertools import cycle, islice
 from planner.blocks.record import (
     Attention,
     Block,
-    DeltaRule,
     Dense,
     Embedding,
     Experts,
@@ -17,15 +16,13 @@ from planner.blocks.record import (
     Indexer,
     Kind,
     Latent,
-    Lightning,
     Mixer,
     Norm,
     Parallel,
     Prediction,
-    ShortConvolution,
-    StateSpace,
     Structure,
 )
+from planner.blocks.recurrence import DeltaRule, Lightning, SelectiveScan, ShortConvolution, StateSpace
 from planner.blocks.tower import tower
 from planner.schema.model import Model
 from planner.schema.workload import TowerPart
@@ -39,6 +36,7 @@ WORDS = {
     "G": "layers of the gated delta rule",
     "L": "layers of lightning attention",
     "H": "layers of attention and Mamba-2 side by side",
+    "S": "Mamba-1 state-space layers",
     "C": "layers of short convolutions",
     "_": "layers without attention",
     "E": "layers of experts alone",
@@ -116,6 +114,8 @@ def _mixer(model: Model, letter: str) -> Mixer:
         return DeltaRule(g.key_heads, g.value_heads, g.key_dim, g.value_dim, g.conv, g.channelwise)
     if letter == "L" and model.lightning:
         return Lightning(model.lightning.heads, model.lightning.head_dim)
+    if letter == "S" and (one := model.selective_scan):
+        return SelectiveScan(one.inner, one.state, one.rank, one.conv, one.bias, one.projection_bias)
     if letter == "C" and model.short_convolution:
         return ShortConvolution(model.short_convolution)
     if letter == "H":
@@ -151,7 +151,8 @@ def _attention(model: Model, window: int | None) -> Attention | Latent:
 def _feed(model: Model, index: int) -> Dense | Experts | None:
     moe = model.moe
     if model.ffns:
-        return _dense(model, model.ffns[index]) if model.ffns[index] else None
+        width = model.ffns[index % len(model.ffns)]
+        return _dense(model, width) if width else None
     if moe is None or index < moe.dense_layers or (index - moe.dense_layers) % moe.every:
         return _dense(model, model.ffn)
     return _experts(model)

@@ -9,9 +9,11 @@ from __future__ import annotations
 from planner.catalog import huggingface_experts as experts
 from planner.catalog import huggingface_layers as shapes
 from planner.catalog import huggingface_mixers as mixers
-from planner.catalog.huggingface_config import Config
 from planner.catalog.huggingface_family import (
     Family,
+    check_gpt2,
+    check_gpt_neox,
+    check_opt,
     exaone_pattern,
     first_layers,
     full_every,
@@ -23,24 +25,6 @@ from planner.catalog.huggingface_family import (
     qwen_pattern,
 )
 
-
-def _check_opt(config: Config) -> None:
-    if config.integer("word_embed_proj_dim") not in (None, config.need("hidden")):
-        raise config.refuse("word_embed_proj_dim", "embeddings narrower than the layers are not expressed")
-    if not config.flag("do_layer_norm_before", True):
-        raise config.refuse("do_layer_norm_before", "norms behind the layers are not expressed")
-
-
-def _check_gpt2(config: Config) -> None:
-    if config.flag("add_cross_attention"):
-        raise config.refuse("add_cross_attention", "cross attention is not expressed")
-
-
-def _check_gpt_neox(config: Config) -> None:
-    if not config.flag("attention_bias", True):
-        raise config.refuse("attention_bias", "bias in the feed-forward part alone is not expressed")
-
-
 _LLAMA = Family()
 _DEEPSEEK = Family(moe=experts.deepseek_moe, mla=True)
 _GPTJ = Family(
@@ -50,6 +34,8 @@ _GPTJ = Family(
     bias_key=None,
     note="Biases of the feed-forward part and of the head are left out, and one norm more a layer is counted.",
 )
+_ENDLESS = {"num_attention_heads": 1, "max_position_embeddings": 2**20}
+"""A scan has no heads of attention and no longest sequence."""
 _GEMMA3_TEXT = {
     "vocab_size": 262208,
     "hidden_size": 2304,
@@ -124,6 +110,7 @@ FAMILIES: dict[str, Family] = {
     "falcon_h1": Family(
         layers=shapes.falcon_h1, defaults={"mamba_expand": 2, "mamba_n_heads": 128, "mamba_d_state": 256}
     ),
+    "falcon_mamba": Family(tied=True, position="none", layers=shapes.mamba1, bias_key=None, defaults=_ENDLESS),
     "flex_olmo": Family(moe=experts.uniform_moe, qk_norm="wide"),
     "gemma": Family(tied=True, defaults={"head_dim": 256, "num_key_value_heads": 16}),
     "gemma2": Family(
@@ -151,7 +138,7 @@ FAMILIES: dict[str, Family] = {
         position="learned",
         four_h=True,
         dropout={"attn_pdrop": 0.1, "resid_pdrop": 0.1},
-        check=_check_gpt2,
+        check=check_gpt2,
         bias_key=None,
     ),
     "gpt_bigcode": Family(
@@ -169,7 +156,7 @@ FAMILIES: dict[str, Family] = {
         bias_key=None,
         note="Its queries, keys and values have no bias: a few more parameters are counted.",
     ),
-    "gpt_neox": Family(gated=False, bias="all", norm="layernorm", check=_check_gpt_neox, bias_key=None),
+    "gpt_neox": Family(gated=False, bias="all", norm="layernorm", check=check_gpt_neox, bias_key=None),
     "gpt_oss": Family(
         bias="all",
         moe=experts.gpt_oss_moe,
@@ -203,6 +190,7 @@ FAMILIES: dict[str, Family] = {
     "internlm3": Family(bias_key=("qkv_bias", False, "qkv")),
     "iquestcoder": _LLAMA,
     "jais2": Family(gated=False, activation="relu2", norm="layernorm", bias_key=("attention_bias", True, "all")),
+    "jamba": Family(position="none", moe=shapes.jamba_moe, layers=shapes.jamba, bias_key=None),
     "kimi_k2": _DEEPSEEK,
     "kimi_linear": Family(
         mla=True, moe=experts.deepseek_moe, position="none", layers=mixers.kimi_linear, bias_key=None
@@ -229,6 +217,8 @@ FAMILIES: dict[str, Family] = {
         bias_key=None,
         note="Each layer has attention and a dense part twice, and is two here; its experts that do nothing count not.",
     ),
+    "mamba": Family(tied=True, position="none", layers=shapes.mamba1, bias_key=None, defaults=_ENDLESS),
+    "mamba2": Family(position="none", layers=shapes.mamba2, bias_key=None, defaults=_ENDLESS),
     "mimo": Family(bias_key=("attention_bias", True, "qkv")),
     "mimo_v2_flash": Family(
         moe=experts.deepseek_moe, layers=shapes.mimo_v2, defaults={"head_dim": 192, "sliding_window": 128}
@@ -278,7 +268,7 @@ FAMILIES: dict[str, Family] = {
         norm="layernorm",
         position="learned",
         dropout={"dropout": 0.1},
-        check=_check_opt,
+        check=check_opt,
     ),
     "persimmon": Family(gated=False, activation="relu2", bias="all", norm="layernorm", qk_norm="heads", bias_key=None),
     "phi": Family(gated=False, bias="all", norm="layernorm", dropout={"attention_dropout": 0.0}, bias_key=None),

@@ -112,3 +112,20 @@ class Family:
     inside: tuple[str, ...] = ()
     note: str = ""
     check: Callable[[Config], None] | None = None
+
+
+def check_opt(config: Config) -> None:
+    if config.integer("word_embed_proj_dim") not in (None, config.need("hidden")):
+        raise config.refuse("word_embed_proj_dim", "embeddings narrower than the layers are not expressed")
+    if not config.flag("do_layer_norm_before", True):
+        raise config.refuse("do_layer_norm_before", "norms behind the layers are not expressed")
+
+
+def check_gpt2(config: Config) -> None:
+    if config.flag("add_cross_attention"):
+        raise config.refuse("add_cross_attention", "cross attention is not expressed")
+
+
+def check_gpt_neox(config: Config) -> None:
+    if not config.flag("attention_bias", True):
+        raise config.refuse("attention_bias", "bias in the feed-forward part alone is not expressed")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 NESTED = {
     "audioflamingo3": "qwen2",
     "aya_vision": "cohere2",
@@ -112,12 +114,8 @@ _OTHERS = {
     "deepseek_v4": "its attention is compressed and its residual stream is several",
     "ernie4_5_moe_vl": "images have experts of their own, of another width than those of text",
     "ernie4_5_vl_moe": "images have experts of their own, of another width than those of text",
-    "falcon_mamba": _RECURRENT,
     "gemma3n": "its layers share keys and values and embed each token again",
     "gemma3n_text": "its layers share keys and values and embed each token again",
-    "jamba": _RECURRENT,
-    "mamba": _RECURRENT,
-    "mamba2": _RECURRENT,
     "minimax_m3": "its attention chooses blocks of keys and values",
     "minimax_m3_vl": "its attention chooses blocks of keys and values",
     "mllama": "some of its layers attend to images alone (cross-attention)",
@@ -147,3 +145,38 @@ REFUSED = {
     **_OTHERS,
 }
 """Why a type is not read."""
+
+NAMED = {
+    "bart": "bart",
+    "bert": "bert",
+    "deepseek-v4": "deepseek_v4",
+    "dream": "Dream",
+    "embeddinggemma": "bert",
+    "ernie-4.5-vl": "ernie4_5_vl_moe",
+    "gemma-3n": "gemma3n",
+    "gemma-4-e2b": "gemma3n",
+    "gemma-4-e4b": "gemma3n",
+    "llada": "llada",
+    "llama-3.2-11b": "mllama",
+    "llama-3.2-90b": "mllama",
+    "minimax-m3": "minimax_m3",
+    "modernbert": "modernbert",
+    "openelm": "openelm",
+    "phi-3-small": "phi3small",
+    "recurrentgemma": "recurrent_gemma",
+    "roberta": "roberta",
+    "step3": "step3_vl",
+    "t5": "t5",
+    "t5gemma": "t5gemma",
+    "whisper": "whisper",
+    "zamba": "zamba2",
+    "zamba2": "zamba2",
+}
+"""Names of models that are not read, by the type that says why: whole words of what people write."""
+
+
+def named(name: str) -> str | None:
+    """Why a model that is called so is not known here; None where nothing is known of it."""
+    words = re.sub(r"[\W_]+", "-", name.lower()[:200])
+    found = [key for key in NAMED if re.search(rf"(?<![a-z0-9]){re.sub('[.]', '-', key)}(?![a-z0-9])", words)]
+    return REFUSED[NAMED[max(found, key=len)]] if found else None

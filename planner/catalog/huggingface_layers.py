@@ -11,7 +11,7 @@ from typing import Any
 
 from planner.catalog.huggingface_config import Config, UnsupportedArchitecture
 from planner.catalog.huggingface_mixers import Fields, lettered, mamba
-from planner.schema.model import MixtureOfExperts, Windowed
+from planner.schema.model import MixtureOfExperts, SelectiveScan, StateSpace, Windowed
 
 
 def falcon_h1(config: Config) -> Fields:
@@ -19,6 +19,75 @@ def falcon_h1(config: Config) -> Fields:
     heads = config.need("mamba_n_heads")
     inner = config.integer("mamba_d_ssm") or config.need("mamba_expand") * config.need("hidden")
     return {"pattern": "H", "state_space": mamba(config, heads, inner)}
+
+
+def jamba(config: Config) -> Fields:
+    """Jamba: Mamba-1 in all layers but one in `attn_layer_period`."""
+    every, first = config.integer("attn_layer_period") or 8, config.whole("attn_layer_offset", 4)
+    hidden, rank = config.need("hidden"), config.values.get("mamba_dt_rank", "auto")
+    return {
+        "pattern": "".join("*" if (i - first) % every == 0 else "S" for i in range(config.need("layers"))),
+        "selective_scan": SelectiveScan(
+            inner=(config.integer("mamba_expand") or 2) * hidden,
+            state=config.integer("mamba_d_state") or 16,
+            rank=math.ceil(hidden / 16) if rank == "auto" else config.need("mamba_dt_rank"),
+            conv=config.integer("mamba_d_conv") or 4,
+            bias=config.flag("mamba_conv_bias", True),
+            projection_bias=config.flag("mamba_proj_bias"),
+        ),
+    }
+
+
+def jamba_moe(config: Config) -> MixtureOfExperts | None:
+    """Experts in one layer of `expert_layer_period`; one expert is a dense part."""
+    experts, every = config.integer("num_experts") or 16, config.integer("expert_layer_period") or 2
+    first = config.whole("expert_layer_offset", 1)
+    if experts == 1:
+        return None
+    return MixtureOfExperts(
+        experts=experts,
+        top_k=config.integer("num_experts_per_tok") or 2,
+        ffn=config.need("ffn"),
+        dense_layers=first,
+        every=every,
+    )
+
+
+def _alone(heads: int, dim: int) -> Fields:
+    """Layers of a scan and nothing behind it; heads are what tensor parallelism divides, not those of attention."""
+    return {"ffn": heads * dim, "ffns": (0,), "heads": heads, "kv_heads": heads, "head_dim": dim}
+
+
+def mamba1(config: Config) -> Fields:
+    """Mamba and Falcon Mamba: nothing but scans."""
+    hidden, rank = config.need("hidden"), config.values.get("time_step_rank", "auto")
+    inner = config.integer("intermediate_size") or (config.integer("expand") or 2) * hidden
+    scan = SelectiveScan(
+        inner=inner,
+        state=config.integer("state_size") or 16,
+        rank=math.ceil(hidden / 16) if rank == "auto" else config.need("time_step_rank"),
+        conv=config.integer("conv_kernel") or 4,
+        bias=config.flag("use_conv_bias", True),
+        projection_bias=config.flag("use_bias"),
+    )
+    dim = math.gcd(inner, 64)
+    return {"pattern": "S", "selective_scan": scan, **_alone(inner // dim, dim)}
+
+
+def mamba2(config: Config) -> Fields:
+    """Mamba-2 and Codestral Mamba: nothing but scans."""
+    heads, dim = config.integer("num_heads") or 128, config.integer("head_dim") or 64
+    space = StateSpace(
+        heads=heads,
+        head_dim=dim,
+        state=config.integer("state_size") or 128,
+        groups=config.integer("n_groups") or 8,
+        conv=config.integer("conv_kernel") or 4,
+        chunk=config.integer("chunk_size") or 256,
+        bias=config.flag("use_conv_bias", True),
+        projection_bias=config.flag("use_bias"),
+    )
+    return {"pattern": "M", "state_space": space, **_alone(heads, dim)}
 
 
 def lfm2(config: Config) -> Fields:

@@ -305,7 +305,16 @@ def unknown(library: Library, kinds: tuple[str, ...], name: str) -> UnknownName:
     lists = [f"planner show {KINDS[k][0]}   lists all {len(library.names(k))}" for k in kinds]
     own = "a path to a YAML file" + (" or to a config.json" if "model" in kinds else "")
     guess = [f"did you mean: {', '.join(dict.fromkeys(near))} ?"] if near else []
+    guess = [*_refused(name), *guess] if "model" in kinds else guess
     return UnknownName(f"no {' or '.join(kinds)} is called {quote(name)}", [*guess, *lists, f"your own: {own}"])
+
+
+def _refused(name: str) -> list[str]:
+    """Why a model that people know by this name is not here."""
+    from planner.catalog.huggingface_known import named
+
+    why = named(name)
+    return [f"it is not supported: {why}"] if why else []
 
 
 def _near(library: Library, kind: str, name: str) -> list[str]:

@@ -85,6 +85,22 @@ class StateSpace(Record):
     projection_bias: bool = False
 
 
+class SelectiveScan(Record):
+    """Mamba-1 layers (arXiv:2312.00752): letter S of a pattern.
+
+    Attributes:
+        inner: width of the scan; state: of every column; rank: of the step's product; conv: width of the convolution.
+        bias: of the convolution; projection_bias: of the first and the last product.
+    """
+
+    inner: Width
+    state: Width
+    rank: Width
+    conv: Positive = 4
+    bias: bool = True
+    projection_bias: bool = False
+
+
 class DeltaRule(Record):
     """Gated delta rule (arXiv:2412.06464): letter G of a pattern.
 
@@ -196,11 +212,12 @@ class Model(Profile):
         mtp_layers: layers behind the last that each predict one token more, where they are trained (DeepSeek-V3: 1).
         window_every: one layer in `window_every` is full attention, the others use the window; 0: all use it.
         pattern: one letter a layer, repeated to the last: * attention, W with the window, M state space, G delta rule,
-            L lightning, C short convolution, H attention and state space side by side, _ no mixer. With letters -
-            (feed-forward) and E (experts), each letter is a layer of one part, else a feed-forward part stands behind
-            each mixer.
-        ffns: width of every layer's dense part, where they differ; 0: it has none.
-        state_space, delta_rule, lightning: the shapes behind the letters; short_convolution: tokens of one.
+            L lightning, S Mamba-1, C short convolution, H attention and state space side by side, _ no mixer. With
+            letters - (feed-forward) and E (experts), each letter is a layer of one part, else a feed-forward part
+            stands behind each mixer.
+        ffns: width of each layer's dense part, where they differ, repeated to the last; 0: it has none.
+        state_space, delta_rule, lightning, selective_scan: the shapes behind the letters.
+        short_convolution: tokens that it spans.
         tower: the vision encoder before it and its projectors, which the count includes.
         text_only: encoders of images or sound stand before it and are neither in the shape nor in the count.
         parameters: published total, for checking; parameters_active: published per token.
@@ -237,11 +254,12 @@ class Model(Profile):
     window_every: Whole = 0
     moe: MixtureOfExperts | None = None
     mla: LatentAttention | None = None
-    pattern: str | None = Field(default=None, pattern=r"^[*WMGLCHE_-]{1,1000}$")
+    pattern: str | None = Field(default=None, pattern=r"^[*WMGLSCHE_-]{1,1000}$")
     ffns: tuple[Whole, ...] = ()
     state_space: StateSpace | None = None
     delta_rule: DeltaRule | None = None
     lightning: Lightning | None = None
+    selective_scan: SelectiveScan | None = None
     short_convolution: Positive | None = None
     tower: Tower | None = None
     text_only: bool = False
@@ -268,7 +286,7 @@ class Model(Profile):
 
     @model_validator(mode="after")
     def _each_layer_has_a_width(self) -> "Model":
-        if self.ffns and len(self.ffns) != self.layers:
+        if len(self.ffns) > self.layers:
             raise ValueError(f"ffns has {len(self.ffns)} widths for {self.layers} layers")
         if self.windowed and self.windowed.heads % self.windowed.kv_heads:
             raise ValueError(f"windowed.heads {self.windowed.heads} is not a multiple of {self.windowed.kv_heads}")
@@ -279,7 +297,7 @@ class Model(Profile):
     @model_validator(mode="after")
     def _letters_have_shapes(self) -> "Model":
         shapes = {"M": "state_space", "G": "delta_rule", "L": "lightning", "W": "window", "E": "moe"}
-        shapes |= {"H": "state_space", "C": "short_convolution"}
+        shapes |= {"H": "state_space", "C": "short_convolution", "S": "selective_scan"}
         for letter, key in shapes.items():
             if letter in (self.pattern or "") and getattr(self, key) is None:
                 raise ValueError(f"pattern has {letter}, and {key} is missing")

@@ -602,8 +602,8 @@ def test_windows_that_are_not_evenly_spaced_become_a_pattern(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     "kind",
     [
-        "jamba",
-        "mamba",
+        "recurrent_gemma",
+        "xlstm",
         "deepseek_v4",
         "gemma3n",
         "zamba2",
@@ -663,8 +663,8 @@ def test_the_decoder_behind_sound_and_images_is_read(tmp_path: Path, wrapper: di
 
 def test_a_decoder_that_is_not_read_is_refused_inside_a_wrapper_too(tmp_path: Path) -> None:
     """It was taken for the usual decoder of that wrapper."""
-    config = {"model_type": "llava_next", "text_config": LLAMA | {"model_type": "jamba"}, "vision_config": {}}
-    with pytest.raises(UnsupportedArchitecture, match='"jamba" is not supported'):
+    config = {"model_type": "llava_next", "text_config": LLAMA | {"model_type": "zamba2"}, "vision_config": {}}
+    with pytest.raises(UnsupportedArchitecture, match='"zamba2" is not supported'):
         read_config(write(tmp_path, config))
 
 

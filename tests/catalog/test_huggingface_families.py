@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from planner.blocks.counts import active_parameters, held, parameters
+from planner.blocks.counts import active_parameters, expert_layers, held, parameters
 from planner.blocks.operator import Share
 from planner.blocks.structure import letters
 from planner.catalog.huggingface import read_config
@@ -110,6 +110,9 @@ FALCON |= {"mamba_d_ssm": 4096, "mamba_n_heads": 32, "mamba_d_head": 128, "mamba
 LFM = shape(16, 2048, 12288, 32, 8, 65536, model_type="lfm2", tie_word_embeddings=True, conv_L_cache=3)
 LFM |= {"layer_types": ["full_attention" if i in (2, 5, 8, 10, 12, 14) else "conv" for i in range(16)]}
 LFM |= {"block_ff_dim": 12288, "block_auto_adjust_ff_dim": True, "block_multiple_of": 256}
+JAMBA = shape(72, 8192, 24576, 64, 8, 65536, model_type="jamba", num_experts=16, num_experts_per_tok=2)
+JAMBA |= {"attn_layer_period": 8, "attn_layer_offset": 4, "expert_layer_period": 2, "expert_layer_offset": 1}
+JAMBA |= {"mamba_d_state": 16, "mamba_d_conv": 4, "mamba_expand": 2, "mamba_dt_rank": 512}
 MIMO = shape(48, 4096, 16384, 64, 4, 152576, model_type="mimo_v2_flash", head_dim=192, sliding_window=128)
 MIMO |= {"hybrid_layer_pattern": [0, 1, 1, 1, 1, *([0] + [1] * 5) * 7, 0]}
 MIMO |= {"moe_layer_freq": [0] + [1] * 47}
@@ -257,6 +260,27 @@ PUBLISHED: dict[str, tuple[dict[str, Any], float, float | None]] = {
         9.78,  # Hugging Face model page
         None,
     ),
+    "jamba-large": (JAMBA, 398.0, 94.0),  # arXiv:2408.12570: 94B active, 398B in all
+    "jamba-mini": (
+        JAMBA
+        | {"num_hidden_layers": 32, "hidden_size": 4096, "intermediate_size": 14336, "num_attention_heads": 32}
+        | {"mamba_dt_rank": 256},
+        52.0,  # arXiv:2408.12570: 12B active, 52B in all
+        12.0,
+    ),
+    "falcon-mamba-7b": (
+        {"model_type": "falcon_mamba", "hidden_size": 4096, "num_hidden_layers": 64, "intermediate_size": 8192}
+        | {"vocab_size": 65024, "tie_word_embeddings": False, "state_size": 16, "conv_kernel": 4, "expand": 16}
+        | {"time_step_rank": 256},
+        7.27,  # Hugging Face model page
+        None,
+    ),
+    "mamba-codestral-7b": (
+        {"model_type": "mamba2", "hidden_size": 4096, "num_hidden_layers": 64, "num_heads": 128, "head_dim": 64}
+        | {"state_size": 128, "n_groups": 8, "expand": 2, "vocab_size": 32768, "tie_word_embeddings": False},
+        7.285403648,  # model card: 7,285,403,648
+        None,
+    ),
     "falcon-h1-34b": (FALCON, 33.6, None),  # Hugging Face model page
     "lfm2-1.2b": (LFM, 1.17, None),  # arXiv:2511.23404, table 1
     "lfm2-8b-a1b": (
@@ -397,12 +421,25 @@ def test_alibi_of_the_larger_baichuan(tmp_path: Path) -> None:
         (KIMI_LINEAR, {"G": 20, "*": 7}),  # arXiv:2510.26692: three to one
         (MINIMAX, {"L": 70, "*": 10}),  # arXiv:2501.08313: a softmax layer after every seven of lightning
         (GRANITE, {"M": 36, "*": 4}),  # model card
+        (JAMBA, {"S": 63, "*": 9}),  # arXiv:2408.12570: one of attention to seven of Mamba
         (FALCON, {"H": 72}),  # arXiv:2507.22448: attention and SSM in every block
         (LFM, {"C": 10, "*": 6}),  # arXiv:2511.23404: ten convolutions, six of attention
         (MIMO, {"W": 39, "*": 9}),  # model card: eight blocks of five windows and one full layer, the first is full
         (STEP, {"W": 33, "*": 12}),  # model card: three windows for one full layer
     ],
-    ids=["nano-v2", "nano-3", "next", "kimi", "minimax", "granite", "falcon-h1", "lfm2", "mimo-v2", "step-3.5"],
+    ids=[
+        "nano-v2",
+        "nano-3",
+        "next",
+        "kimi",
+        "minimax",
+        "granite",
+        "jamba",
+        "falcon-h1",
+        "lfm2",
+        "mimo-v2",
+        "step-3.5",
+    ],
 )
 def test_layers_by_kind(tmp_path: Path, config: dict[str, Any], counts: dict[str, int]) -> None:
     """As many layers of each kind as the report says."""
@@ -434,6 +471,22 @@ NAS_RUNS += [(False, 1.3125, 1), (False, 2.625, 1), (False, 1.3125, 3), (True, 5
 NAS_RUNS += [(False, 1.0, 2), (False, 1.3125, 1), (False, 1.0, 3), (False, 1.3125, 2), (False, 0.5, 2)]
 NAS_RUNS += [(False, 1.0, 2), (False, 0.5, 2), (False, 1.0, 1), (False, 0.5, 2), (True, 5.25, 9)]
 """block_configs of nvidia/Llama-3_3-Nemotron-Super-49B-v1: attention, ffn_mult, and layers in a row."""
+
+
+def test_scans_alone_hold_states_and_no_keys(tmp_path: Path) -> None:
+    """Falcon Mamba: 8,192 columns of 16 states in fp32 and three tokens of a convolution in 16 bit, layer by layer."""
+    model = read_config(write(tmp_path, PUBLISHED["falcon-mamba-7b"][0]))
+    caches = [(count, op.cache) for count, op in held(model, Share(1.0, 1.0)) if op.cache is not None]
+    assert sum(count * float(cache.each) for count, cache in caches) == 0
+    assert sum(count * float(cache.state) for count, cache in caches) == 64 * (8192 * 16 * 4 + 8192 * 3 * 2)
+
+
+def test_experts_of_jamba_stand_in_every_second_layer(tmp_path: Path) -> None:
+    """The second, the fourth and so on; one expert is a dense part (Jamba Reasoning 3B)."""
+    model = read_config(write(tmp_path, JAMBA))
+    assert expert_layers(model) == 36
+    assert model.moe is not None and (model.moe.dense_layers, model.moe.every) == (1, 2)
+    assert read_config(write(tmp_path, JAMBA | {"num_experts": 1})).moe is None
 
 
 def test_layers_of_different_widths(tmp_path: Path) -> None:

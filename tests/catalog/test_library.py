@@ -538,3 +538,29 @@ def test_a_copy_is_found_by_the_last_part_of_its_name(library: Library) -> None:
         assert found.assumptions[-1].startswith(f'"{name}" is taken for')
     assert library.lookup("model", "someone/llama70b") is None
     assert Library(library.roots, strict=True).lookup("model", "unsloth/llama3-8b") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("google/gemma-3n-E4B-it", "its layers share keys and values"),
+        ("google/flan-t5-xxl", "it is an encoder-decoder"),
+        ("google-bert/bert-large-uncased", "it is an encoder"),
+        ("answerdotai/ModernBERT-large", "it is an encoder"),
+        ("GSAI-ML/LLaDA-8B-Instruct", "it is a diffusion model"),
+        ("meta-llama/Llama-3.2-90B-Vision-Instruct", "cross-attention"),
+        ("stepfun-ai/step3", "low rank"),
+    ],
+)
+def test_models_that_cannot_be_are_refused_with_the_reason(name: str, why: str) -> None:
+    """By their names too, before what comes near."""
+    with pytest.raises(UnknownName) as caught:
+        open_library().model(name)
+    assert caught.value.hint[0].startswith("it is not supported: ") and why in caught.value.hint[0]
+
+
+def test_a_misspelt_name_has_no_reason() -> None:
+    """Only whole words are known: nothing is said of what merely contains one."""
+    with pytest.raises(UnknownName) as caught:
+        open_library().model("starbertus-9000")
+    assert "not supported" not in " ".join(caught.value.hint)

@@ -26,6 +26,7 @@ NOT_COUNTED = {
     "cohere2": 4e-5,
     "ernie4_5_moe": 1e-6,  # a correction of each expert's score, trained by its load
     "gemma4_text": 1e-5,  # three norms more beside experts
+    "jamba": 1e-5,  # norms of the step, B and C
     "lfm2_moe": 1e-6,  # a correction of each expert's score
     "falcon_h1": 1e-5,  # no norm behind the scan, unless mamba_rms_norm
     "falcon": 5e-5,  # one norm per layer
