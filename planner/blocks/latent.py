@@ -48,7 +48,7 @@ def operators(mixer: Latent, hidden: int, share: Share) -> tuple[Operator, ...]:
             Stream(2.0 * share.activation * t * 3.0 * heads * mixer.head_dim, 2.0),
             modules=("mla_up_proj",),
         ),
-        *(_indexer(mixer.indexer, mixer, hidden, share) if mixer.indexer else ()),
+        *(_indexer(mixer.indexer, mixer, hidden, share) if mixer.indexer and not mixer.indexer.shared else ()),
         *core(mixer, share, heads),
         replace(projection(share, hidden, heads * mixer.value, False), traffic=_joined(mixer, hidden, share)),
     )

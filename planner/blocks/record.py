@@ -48,11 +48,16 @@ class Attention:
 
 @frozen
 class Indexer:
-    """Which `top_k` earlier tokens a query attends to, by scores of small heads (DeepSeek-V3.2, arXiv:2512.02556)."""
+    """Which `top_k` earlier tokens a query attends to, by scores of small heads (DeepSeek-V3.2, arXiv:2512.02556).
+
+    Attributes:
+        shared: the choice is an earlier layer's, and nothing is scored here (GLM-5.2).
+    """
 
     heads: int
     head_dim: int
     top_k: int
+    shared: bool = False
 
 
 @frozen

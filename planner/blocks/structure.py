@@ -24,6 +24,7 @@ from planner.blocks.record import (
 )
 from planner.blocks.recurrence import DeltaRule, Lightning, SelectiveScan, ShortConvolution, StateSpace
 from planner.blocks.tower import tower
+from planner.schema.model import Indexer as Choice
 from planner.schema.model import Model
 from planner.schema.workload import TowerPart
 
@@ -98,7 +99,7 @@ def letters(model: Model) -> list[str]:
 
 def _block(model: Model, index: int, letter: str) -> Block:
     alone = any(one in (model.pattern or "") for one in FEED_LETTERS)
-    mixer = None if letter in FEED_LETTERS + "_" else _mixer(model, letter)
+    mixer = None if letter in FEED_LETTERS + "_" else _mixer(model, letter, index)
     feed = _alone(model, letter) if alone else _feed(model, index)
     return Block(model.hidden, _vectors(model), mixer, feed, model.dropout, model.norms == 4)
 
@@ -107,7 +108,7 @@ def _vectors(model: Model) -> int:
     return 2 if model.norm == "layernorm" else 1
 
 
-def _mixer(model: Model, letter: str) -> Mixer:
+def _mixer(model: Model, letter: str, index: int) -> Mixer:
     if letter == "M" and (s := model.state_space):
         return StateSpace(s.heads, s.head_dim, s.state, s.groups, s.conv, s.chunk, s.bias, s.projection_bias)
     if letter == "G" and (g := model.delta_rule):
@@ -119,17 +120,17 @@ def _mixer(model: Model, letter: str) -> Mixer:
     if letter == "C" and model.short_convolution:
         return ShortConvolution(model.short_convolution)
     if letter == "H":
-        attention, state = _attention(model, None), _mixer(model, "M")
+        attention, state = _attention(model, None, index), _mixer(model, "M", index)
         assert isinstance(attention, Attention) and isinstance(state, StateSpace)
         return Parallel(attention, state)
-    return _attention(model, model.window if letter == "W" else None)
+    return _attention(model, model.window if letter == "W" else None, index)
 
 
-def _attention(model: Model, window: int | None) -> Attention | Latent:
+def _attention(model: Model, window: int | None, index: int) -> Attention | Latent:
     if (m := model.mla) is not None:
         ranks = (m.kv_lora_rank, m.q_lora_rank, m.qk_nope_dim, m.qk_rope_dim, m.v_head_dim)
-        index = Indexer(m.indexer.heads, m.indexer.head_dim, m.indexer.top_k) if m.indexer else None
-        return Latent(model.heads, *ranks, window=window, dropout=model.dropout, indexer=index)
+        found = _indexer(m.indexer, index) if m.indexer else None
+        return Latent(model.heads, *ranks, window=window, dropout=model.dropout, indexer=found)
     own = model.windowed if window else None
     return Attention(
         own.heads if own else model.heads,
@@ -146,6 +147,10 @@ def _attention(model: Model, window: int | None) -> Attention | Latent:
         value_dim=own.value_dim if own else model.value_dim,
         keys_are_values=model.keys_are_values and window is None,
     )
+
+
+def _indexer(of: Choice, index: int) -> Indexer:
+    return Indexer(of.heads, of.head_dim, of.top_k, of.pattern[index % len(of.pattern)] == "S")
 
 
 def _feed(model: Model, index: int) -> Dense | Experts | None:

@@ -213,8 +213,12 @@ def indexer(config: Config) -> Indexer | None:
     """Of DeepSeek-V3.2 and GLM-5; None where a file has no indexer."""
     if config.integer("index_topk") is None:
         return None
-    if "shared" in config.listed("indexer_types"):
-        raise config.refuse("indexer_types", "layers that share another's choice are not expressed")
+    kinds = config.listed("indexer_types")
+    if any(kind not in ("full", "shared") for kind in kinds) or kinds[:1] == ["shared"]:
+        raise config.refuse("indexer_types", "only full and shared are expressed, and the first is full")
     return Indexer(
-        heads=config.need("index_n_heads"), head_dim=config.need("index_head_dim"), top_k=config.need("index_topk")
+        heads=config.need("index_n_heads"),
+        head_dim=config.need("index_head_dim"),
+        top_k=config.need("index_topk"),
+        pattern="".join("S" if kind == "shared" else "I" for kind in kinds) or "I",
     )

@@ -59,11 +59,13 @@ class Indexer(Record):
 
     Attributes:
         heads, head_dim: of the scores; top_k: tokens that are left.
+        pattern: one letter a layer, repeated: I has an indexer, S shares the choice of the last that has (GLM-5.2).
     """
 
     heads: Heads
     head_dim: Width
     top_k: Tokens
+    pattern: str = Field(default="I", pattern=r"^I[IS]{0,999}$")
 
 
 class StateSpace(Record):

@@ -489,6 +489,21 @@ def test_experts_of_jamba_stand_in_every_second_layer(tmp_path: Path) -> None:
     assert read_config(write(tmp_path, JAMBA | {"num_experts": 1})).moe is None
 
 
+def test_layers_that_share_a_choice(tmp_path: Path) -> None:
+    """GLM-5.2: 21 of 78 layers have an indexer, the others attend to what the last of these chose.
+
+    Each of the 57 saves h*(d + n) + 2*d + r*n*d parameters; what the class of transformers holds is 743.377 B.
+    """
+    shared = GLM_5 | {"indexer_types": ["full"] * 3 + (["shared"] * 3 + ["full"]) * 18 + ["shared"] * 3}
+    shared |= {"index_n_heads": 32}
+    model, plain = read_config(write(tmp_path, shared)), read_config(write(tmp_path, GLM_5))
+    saved = 57 * (6144 * (128 + 32) + 2 * 128 + 2048 * 32 * 128)
+    assert parameters(plain).total - parameters(model).total == saved
+    assert parameters(model).total / 1e9 == pytest.approx(743.377, rel=1e-6)
+    keys = [count for count, op in held(model, Share(1.0, 1.0)) if op.name == "index scores"]
+    assert sum(keys) == 21
+
+
 def test_layers_of_different_widths(tmp_path: Path) -> None:
     """Llama-Nemotron Super 49B: layers without attention, and widths that differ; 49.9 B on its model page."""
     config = shape(80, 8192, 1, 64, 8, 128256, model_type="nemotron-nas") | {"intermediate_size": None}
@@ -511,7 +526,7 @@ def test_a_decoder_inside_a_vision_language_model(tmp_path: Path) -> None:
     ("config", "message"),
     [
         (NEMOTRON | NANO_V2 | {"hybrid_override_pattern": "MX"}, "hybrid_override_pattern"),
-        (GLM_5 | {"indexer_types": ["full", "shared"]}, "indexer_types: .*: layers that share"),
+        (GLM_5 | {"indexer_types": ["shared", "full"]}, "indexer_types: .*: only full and shared"),
         (KIMI_LINEAR | {"mla_use_output_gate": True}, "mla_use_output_gate: true"),
         (KIMI_LINEAR | {"linear_attn_config": None}, "linear_attn_config: null"),
         (GEMMA_4 | {"num_kv_shared_layers": 20}, "num_kv_shared_layers: 20: layers that share"),
