@@ -2,7 +2,8 @@
 
 A name is matched, in this order, as canonical name (the file's stem), as alias or Hugging Face id, and as an ambiguous
 name that one profile claims with `default_for`. A model is found by the last part of a path or of another owner's
-repository too, and that is said. Nothing else matches: a near miss is suggested, never taken.
+repository too, or without an ending that says a format of weights, and that is said. Nothing else matches: a near miss
+is suggested, never taken.
 """
 
 from __future__ import annotations
@@ -20,11 +21,12 @@ from pydantic import BaseModel
 
 from planner.catalog.inherit import written
 from planner.catalog.names import YAML, Index, normalise, stem
+from planner.catalog.quantized import unquantized
 from planner.catalog.yamlfile import validate
 from planner.errors import AmbiguousName, ProfileError, UnknownName, suggest
 from planner.frozen import frozen
 from planner.schema.base import Profile
-from planner.schema.model import Model
+from planner.schema.model import Checkpoint, Model
 from planner.wording import os_reason
 
 if TYPE_CHECKING:
@@ -126,7 +128,7 @@ class Library:
         found = self._once((kind, name), lambda: self._by_name(kind, name)) if path is None else None
         path = path or (_folder(kind, name) if found is None else None)
         if path is None and found is None and kind == "model" and not self.strict:
-            found = self._copy(name)
+            found = self._copy(name) or self._quantized(name)
         return Resolved(self._written(kind, path)) if path is not None else found
 
     def _copy(self, name: str) -> Resolved[Any] | None:
@@ -135,6 +137,18 @@ class Library:
         found = self._by_name("model", last) if last != name else None
         exact = found is not None and not found.assumptions
         return Resolved(found.value, (f"{quote(name)} is taken for {last}",)) if found and exact else None
+
+    def _quantized(self, name: str) -> Resolved[Any] | None:
+        """The model of which a repository holds the weights in the format that its name ends with."""
+        split = unquantized(name)
+        base = (self._by_name("model", split[0]) or self._copy(split[0])) if split else None
+        if split is None or base is None or any(" means " in note for note in base.assumptions):
+            return None
+        said = f"{quote(name)} is taken for {base.value.name}, the weights of all linear layers in {split[1]}"
+        changes = {"name": f"{base.value.name}-{split[1]}", "checkpoints": ()}
+        changes |= {"hf_id": name} if "/" in name else {}
+        stored = Checkpoint(weights=split[1], source="the name of its repository")
+        return Resolved(base.value.model_copy(update=changes | {"checkpoint": stored}), (said,))
 
     def _by_name(self, kind: str, name: str) -> Resolved[Any] | None:
         """Canonical name, then other spelling, then default; each in the order of the roots."""

@@ -564,3 +564,38 @@ def test_a_misspelt_name_has_no_reason() -> None:
     with pytest.raises(UnknownName) as caught:
         open_library().model("starbertus-9000")
     assert "not supported" not in " ".join(caught.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("name", "model", "weights"),
+    [
+        ("Qwen/Qwen3-32B-AWQ", "qwen3-32b-int4", "int4"),
+        ("Qwen/Qwen2.5-32B-Instruct-GPTQ-Int4", "qwen2.5-32b-int4", "int4"),
+        ("zai-org/GLM-4.6-FP8", "glm-4.6-fp8", "fp8"),
+        ("nvidia/DeepSeek-R1-0528-NVFP4", "deepseek-r1-nvfp4", "nvfp4"),
+        ("nvidia/Llama-3.3-70B-Instruct-FP4", "llama3.3-70b-nvfp4", "nvfp4"),
+        ("amd/DeepSeek-R1-MXFP4", "deepseek-r1-mxfp4", "mxfp4"),
+        ("amd/Llama-3.1-405B-Instruct-FP8-KV", "llama3.1-405b-fp8", "fp8"),
+        ("RedHatAI/Llama-3.3-70B-Instruct-quantized.w8a8", "llama3.3-70b-int8", "int8"),
+        ("hugging-quants/Meta-Llama-3.1-70B-Instruct-AWQ-INT4", "llama3.1-70b-int4", "int4"),
+    ],
+)
+def test_a_format_behind_a_known_name(name: str, model: str, weights: str) -> None:
+    """The repository of a known model's weights in fewer bits; that it is taken for that is said."""
+    found = open_library().model(name)
+    assert found.value.name == model
+    assert found.value.checkpoint is not None and found.value.checkpoint.weights == weights
+    assert "is taken for" in found.assumptions[0] or "taken for" in " ".join(found.assumptions)
+
+
+@pytest.mark.parametrize("name", ["llama-70b-awq", "qwen3-33b-fp8", "nothing-fp8", "fp8", "-fp8"])
+def test_a_format_behind_another_name_is_none(name: str) -> None:
+    """A name that means one of several by default, or none, is not taken."""
+    with pytest.raises(UnknownName):
+        open_library().model(name)
+
+
+def test_published_weights_go_before_a_format_in_a_name() -> None:
+    """Qwen3-32B-FP8 is in the profile, with what stays in 16 bit."""
+    found = open_library().model("Qwen/Qwen3-32B-FP8")
+    assert found.assumptions == ()
