@@ -13,6 +13,7 @@ from planner.launch.megatron import FUSIONS
 from planner.plan import Plan
 from planner.read.megatron_experts import capacity, dispatch, graphs, groups, modules
 from planner.read.megatron_facts import Facts, formats, moe_layers, named, preset, read_facts
+from planner.read.megatron_pairs import PAIRS
 from planner.read.megatron_rules import PARALLEL
 from planner.read.megatron_switches import GONE, SWITCHES
 from planner.read.options import Options, known_options
@@ -79,7 +80,7 @@ def read_megatron(
 
 def problems(facts: Facts) -> tuple[Problem, ...]:
     """Everything that Megatron-LM would refuse, or fail on later, in the order of its own checks."""
-    failed = [check for check in (*PARALLEL, *SWITCHES) if not check.holds(facts)]
+    failed = [check for check in (*PARALLEL, *SWITCHES, *PAIRS) if not check.holds(facts)]
     found = [
         Problem(
             check.name,

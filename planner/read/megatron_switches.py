@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from planner.read.megatron_experts import graphs
 from planner.read.megatron_facts import DTYPES, Facts
+from planner.read.megatron_pairs import OPTIMIZER
 from planner.read.megatron_rules import ARGUMENTS, CONFIG, Check
 
 
@@ -45,7 +46,8 @@ def _torch_fsdp2(f: Facts) -> bool:
 def _param_gather(f: Facts) -> bool:
     if not f.has("overlap-param-gather"):
         return True
-    return (f.has("use-distributed-optimizer") or f.fsdp) and f.has("overlap-grad-reduce")
+    sharded = f.has("use-distributed-optimizer") or f.fsdp or f.text("optimizer") == "dist_muon"
+    return sharded and f.has("overlap-grad-reduce")
 
 
 def _with_step(f: Facts) -> bool:
@@ -60,19 +62,6 @@ def _selected(f: Facts) -> bool:
         return False
     grouped, latent = f.has("moe-grouped-gemm"), f.has("multi-latent-attention")
     return ("moe_act" not in f.modules or grouped) and ("mla_up_proj" not in f.modules or latent)
-
-
-OPTIMIZER = ("core/optimizer/optimizer_config.py", "build")
-
-
-def _needs(name: str, option: str, other: str, found: tuple[str, str] = ARGUMENTS) -> Check:
-    says = f"--{option} needs --{other}"
-    return Check(name, option, lambda f: not f.has(option) or f.has(other), says, found)
-
-
-def _apart(name: str, option: str, other: str) -> Check:
-    says = f"--{option} and --{other} exclude each other"
-    return Check(name, option, lambda f: not (f.has(option) and f.has(other)), says, ARGUMENTS)
 
 
 SWITCHES: tuple[Check, ...] = (
@@ -176,8 +165,6 @@ SWITCHES: tuple[Check, ...] = (
         "--no-position-embedding needs --position-embedding-type rope",
         ARGUMENTS,
     ),
-    _apart("one_precision", "fp16", "bf16"),
-    _apart("one_low_precision", "fp8-format", "fp4-format"),
     Check(
         "delayed_scaling",
         "first-last-layers-bf16",
@@ -185,9 +172,6 @@ SWITCHES: tuple[Check, ...] = (
         "--first-last-layers-bf16 goes with every --fp8-recipe but delayed, which is the default",
         CONFIG,
     ),
-    _needs("fp4_weights", "fp4-param-gather", "fp4-format"),
-    _needs("optimizer_offload", "optimizer-cpu-offload", "use-precision-aware-optimizer"),
-    _needs("precision_aware", "use-precision-aware-optimizer", "use-distributed-optimizer", OPTIMIZER),
     Check(
         "main_gradients",
         "main-grads-dtype",

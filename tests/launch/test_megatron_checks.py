@@ -7,6 +7,7 @@ import pytest
 from planner.errors import PlannerError
 from planner.launch.shell import read_arguments
 from planner.read.megatron import read_megatron
+from planner.read.megatron_pairs import PAIRS
 from planner.read.megatron_rules import PARALLEL
 from planner.read.megatron_switches import SWITCHES
 from planner.read.options import known_options, read_options
@@ -34,6 +35,7 @@ BASE = {
 }
 """Llama 3 8B, tp = 4, pp = 4 on 32 GPUs: dp = 2, m = 32."""
 
+MXFP8 = {"fp8_format": "e4m3", "fp8_recipe": "mxfp8"}
 MOE = {"num-experts": "8", "moe-router-topk": "2", "moe-ffn-hidden-size": "14336"}
 
 
@@ -137,6 +139,51 @@ BREAKS: list[tuple[str, dict[str, str | None]]] = [
     ("activation_offload", {"cpu_offloading_num_layers": "2"}),
     ("torch_fsdp2", {"use_torch_fsdp2": ""}),
     ("megatron_fsdp", {"use_megatron_fsdp": ""}),
+    ("latent_groups", {"multi_latent_attention": ""}),
+    ("one_data_source", {"mock_data": "", "data_path": "x"}),
+    ("fp8_weights", {"fp8_param_gather": "", "use_distributed_optimizer": ""}),
+    ("fp16_loss", {"fp16_lm_cross_entropy": ""}),
+    ("saved", {"save": "x"}),
+    ("padded_experts", MOE | {"moe_pad_expert_input_to_capacity": ""}),
+    ("one_length", {"train_iters": "10", "lr_decay_samples": "10"}),
+    ("one_length", {"train_samples": "10", "lr_warmup_iters": "10"}),
+    ("aware_of_adam", {"optimizer": "muon", "use_precision_aware_optimizer": ""}),
+    ("wide_gradients", {"accumulate_allreduce_grads_in_fp32": "", "main_grads_dtype": "bf16"}),
+    ("wide_residuals", {"fp32_residual_connection": "", "bf16": None}),
+    ("predictions_positions", {"mtp_num_layers": "1"}),
+    ("local_attention", {"attention_backend": "local"}),
+    ("offloaded_weights", {"optimizer_cpu_offload": "", "fp8_param_gather": "", **MXFP8}),
+    ("whole_graph", {"cuda_graph_impl": "full_iteration"}),
+    ("shared_overlap", MOE | {"moe_shared_expert_overlap": ""}),
+    ("flexible", MOE | {"moe_enable_deepep": "", "moe_token_dispatcher_type": "alltoall"}),
+    (
+        "padded_deepep",
+        MOE | {"moe_token_dispatcher_type": "flex", "moe_pad_expert_input_to_capacity": ""},
+    ),
+    (
+        "capacity_balance",
+        MOE | {"moe_expert_capacity_factor": "1.0", "moe_router_load_balancing_type": "sinkhorn"},
+    ),
+    ("bias_scores", MOE | {"moe_router_enable_expert_bias": ""}),
+    ("padded_routing", MOE | {"moe_router_padding_for_quantization": ""}),
+    ("padded_for_fp8", MOE | MXFP8 | {"moe_router_padding_for_fp8": "", "moe_token_dispatcher_type": "allgather"}),
+    ("routing_groups", MOE | {"moe_router_group_topk": "2", "moe_router_num_groups": "3"}),
+    ("recomputed_modules", {"recompute_granularity": "selective", "recompute_modules": "attn"}),
+    (
+        "recomputed_in_delayed_scaling",
+        {"recompute_granularity": "selective", "recompute_modules": "layernorm", "fp8_format": "hybrid"},
+    ),
+    (
+        "recomputed_shared_experts",
+        MOE
+        | {
+            "recompute_granularity": "selective",
+            "recompute_modules": "shared_experts",
+            "moe_shared_expert_overlap": "",
+            "moe_token_dispatcher_type": "alltoall",
+        },
+    ),
+    ("offloaded_modules", {"fine_grained_activation_offloading": "", "offload_modules": "attn_proj"}),
     ("embedding_gradient", {"defer_embedding_wgrad_compute": "", "no_gradient_accumulation_fusion": ""}),
 ]
 
@@ -152,13 +199,23 @@ def test_each_check_fires(name: str, changes: dict[str, str | None]) -> None:
 
 def test_all_checks_are_tried() -> None:
     """Those that need another cluster or environment have tests of their own."""
-    others = {"expert_world", "connections"}
-    assert {check.name for check in (*PARALLEL, *SWITCHES)} == {name for name, _ in BREAKS} | others
+    others = {"expert_world", "connections", "graph_memory"}
+    assert {check.name for check in (*PARALLEL, *SWITCHES, *PAIRS)} == {name for name, _ in BREAKS} | others
 
 
 def test_environment_decides() -> None:
-    """tp > 1 wants one connection, FSDP more."""
+    """tp > 1 wants one connection, FSDP more; segments that grow want NCCL without registered graphs."""
     assert [p.rule for p in read(flags(), connections="8").problems] == ["connections"]
+    graphs = read_options(read_arguments(flags(cuda_graph_impl="transformer_engine")).words, known_options("megatron"))
+    grows = {"CUDA_DEVICE_MAX_CONNECTIONS": "1", "PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True"}
+    assert [p.rule for p in read_megatron(graphs, 32, grows).problems] == ["graph_memory"]
+    assert not read_megatron(graphs, 32, grows | {"NCCL_GRAPH_REGISTER": "0"}).problems
+
+
+def test_muon_shards_by_layer() -> None:
+    """dist_muon gathers parameters without the distributed optimizer."""
+    gathers = {"overlap_param_gather": "", "overlap_grad_reduce": "", "optimizer": "dist_muon"}
+    assert not read(flags(**gathers)).problems
 
 
 def test_experts_over_more_ranks_than_there_are() -> None:

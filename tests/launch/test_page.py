@@ -10,6 +10,7 @@ from textwrap import fill
 from planner.launch.launchers import LAUNCHERS
 from planner.launch.program import Target
 from planner.launch.targets import TARGETS
+from planner.read.megatron_pairs import PAIRS
 from planner.read.megatron_rules import PARALLEL
 from planner.read.megatron_switches import SWITCHES
 
@@ -39,7 +40,7 @@ def parts() -> dict[str, str]:
     """What stands between the markers."""
     launchers = "".join(f"| `{x.name}` | {x.title} | {x.versions} |\n" for x in LAUNCHERS.values())
     checks = "".join(
-        item(check.name, f"{plain(check.says)} ({check.source}; {check.at})") for check in (*PARALLEL, *SWITCHES)
+        item(check.name, f"{plain(check.says)} ({check.source}; {check.at})") for check in (*PARALLEL, *SWITCHES, *PAIRS)
     )
     return {
         "targets": "".join(map(target_section, TARGETS.values())).rstrip() + "\n",

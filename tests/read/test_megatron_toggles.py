@@ -150,6 +150,8 @@ TOGGLES: dict[str, tuple[Changes, str | None]] = {
     "moe-router-score-function": (MOE | {"moe-router-topk": "1"}, "sigmoid"),
     "ckpt-format": ({"use-megatron-fsdp": "", "pipeline-model-parallel-size": "1"}, "fsdp_dtensor"),
     "use-precision-aware-optimizer": ({"optimizer-cpu-offload": "", "use-distributed-optimizer": ""}, ""),
+    "save": ({}, "x"),
+    "moe-router-enable-expert-bias": (MOE, ""),
     "no-position-embedding": ({"position-embedding-type": "none"}, ""),
 }
 """For every modelled option, and some that may become so: what stands beside it, and the value that it gets; None
