@@ -86,7 +86,7 @@ def problems(facts: Facts) -> tuple[Problem, ...]:
             check.name,
             check.message(facts),
             facts.options.line(check.option),
-            f"Megatron-LM {check.source}" if check.at != "never" else check.source,
+            f"Megatron-LM {check.source}",
         )
         for check in failed
     ]
@@ -320,5 +320,7 @@ def _recompute(facts: Facts, chunk: int, notes: list[str]) -> dict[str, Any]:
         if facts.text("recompute-method") == "uniform" and facts.recompute_layers > 1:
             notes.append("uniform recomputation in groups is weighed as of single layers")
         block = facts.text("recompute-method") == "block"
+        if facts.recompute_layers > chunk:
+            notes.append(f"--recompute-num-layers {facts.recompute_layers} is all {chunk} layers of a chunk")
         return {"recompute_layers": min(facts.recompute_layers, chunk) if block else chunk}
     return {"modules": modules(facts, notes)}

@@ -14,7 +14,7 @@ ARGUMENTS = ("training/arguments.py", "arguments")
 CONFIG = ("core/transformer/transformer_config.py", "config")
 LAYOUT = "core/transformer/pipeline_parallel_layer_layout.py"
 """Where Megatron-LM finds out, and when: "arguments" (validate_args), "config" (TransformerConfig), "build", "run" (in
-the first step), "never"."""
+the first step)."""
 
 
 @frozen

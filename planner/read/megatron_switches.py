@@ -110,16 +110,6 @@ SWITCHES: tuple[Check, ...] = (
         ARGUMENTS,
     ),
     Check(
-        "recompute_layers",
-        "recompute-num-layers",
-        lambda f: (
-            f.recompute_layers
-            <= max([s.count("t") for s in f.stages] or (-(-f.layers // (f.pp * f.v)), f.first // f.v, f.last // f.v))
-        ),
-        "--recompute-num-layers {recompute_layers} exceeds the layers of a chunk: {layers} over pp*v = {pp}*{v}",
-        ("arithmetic: Megatron-LM does not look", "never"),
-    ),
-    Check(
         "distributed_activations",
         "distribute-saved-activations",
         lambda f: not f.has("distribute-saved-activations") or (f.tp > 1 and f.granularity == "full" and not f.sp),

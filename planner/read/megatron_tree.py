@@ -102,6 +102,8 @@ def read_megatron_tree(
     given = {name: option for name, option in usual.items() if name not in switched_off(shaped)} | given
     if "seq-length" in given and (shape is None or shape.position == "rope"):
         given = {"max-position-embeddings": given["seq-length"]} | given
+    if "pipeline-model-parallel-layout" in given and "num_virtual_stages_per_pipeline_rank" not in shaped:
+        given.pop("num-virtual-stages-per-pipeline-rank", None)
     options = Options(given)
     named = context.vocabulary or (shape.vocab if shape else None) or _vocabulary(shaped, context.lookup)
     own = environment if form.general else None
@@ -111,17 +113,29 @@ def read_megatron_tree(
         hints = [hint for hint in error.hint if "command line" not in hint]
         raise PlannerError(in_words(str(error)), hints or "--model names the shape, --seq the length") from None
     ours = {one.option for one in reading.not_modelled}
+    share = chosen_layers(job, shaped) / (shape.layers if shape else reading.model.layers if reading.model else 1)
+    waived = (*form.unchecked, *(("full_recompute",) if share else ()))
     return replace(
         reading,
         form=form.name,
         model=None if shape is not None else reading.model,
         model_name=name if shape is not None else None,
         workload=reading.workload | _adapters(job) | seen(job),
-        problems=tuple(spelled(one) for one in reading.problems if one.rule not in form.unchecked),
+        recomputed=share,
+        problems=tuple(spelled(one) for one in reading.problems if one.rule not in waived),
         notes=(*job.notes, *(note for note in reading.notes if own is not None or "CONNECTIONS" not in note)),
         not_modelled=(*(one for one in job.not_modelled if one.option not in ours), *reading.not_modelled),
         keys=keys(shaped, form),
     )
+
+
+def chosen_layers(job: Job, tree: Tree) -> int:
+    """How many layers Primus recomputes by their numbers (primus/backends/megatron/patches)."""
+    leaf = tree.leaves.get("recompute_layer_ids")
+    if leaf is None or not truth(leaf):
+        return 0
+    job.name(leaf, ("memory", "time"), "as many layers are recomputed in every chunk")
+    return len(re.findall(r"\d+", text_of(leaf.value)))
 
 
 def is_option(key: str) -> bool:

@@ -118,10 +118,6 @@ BREAKS: list[tuple[str, dict[str, str | None]]] = [
         },
     ),
     ("graph_nan", {"cuda_graph_impl": "local", "cuda_graph_scope": "full_iteration"}),
-    (
-        "recompute_layers",
-        {"recompute_granularity": "full", "recompute_method": "block", "recompute_num_layers": "9"},
-    ),
     ("distributed_activations", {"distribute_saved_activations": ""}),
     ("tp_overlap", {"tp_comm_overlap": "", "sequence_parallel": None}),
     ("param_gather", {"overlap_param_gather": ""}),
@@ -210,6 +206,13 @@ def test_environment_decides() -> None:
     grows = {"CUDA_DEVICE_MAX_CONNECTIONS": "1", "PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True"}
     assert [p.rule for p in read_megatron(graphs, 32, grows).problems] == ["graph_memory"]
     assert not read_megatron(graphs, 32, grows | {"NCCL_GRAPH_REGISTER": "0"}).problems
+
+
+def test_more_recomputed_layers_than_there_are() -> None:
+    """Megatron-LM recomputes those that there are (core/transformer/transformer_block.py)."""
+    found = read(flags(recompute_granularity="full", recompute_method="block", recompute_num_layers="9"))
+    assert not found.problems and found.plan["recompute_layers"] == 8
+    assert any("all 8 layers" in note for note in found.notes)
 
 
 def test_muon_shards_by_layer() -> None:

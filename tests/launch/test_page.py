@@ -40,7 +40,8 @@ def parts() -> dict[str, str]:
     """What stands between the markers."""
     launchers = "".join(f"| `{x.name}` | {x.title} | {x.versions} |\n" for x in LAUNCHERS.values())
     checks = "".join(
-        item(check.name, f"{plain(check.says)} ({check.source}; {check.at})") for check in (*PARALLEL, *SWITCHES, *PAIRS)
+        item(check.name, f"{plain(check.says)} ({check.source}; {check.at})")
+        for check in (*PARALLEL, *SWITCHES, *PAIRS)
     )
     return {
         "targets": "".join(map(target_section, TARGETS.values())).rstrip() + "\n",

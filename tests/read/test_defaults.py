@@ -25,6 +25,11 @@ NEMO = (
     "  hidden_size: 2048\n  num_attention_heads: 16\n  precision: bf16\n  tokenizer_type: Llama2Tokenizer\n"
 )
 
+PRIMUS = (
+    "modules:\n  pre_trainer:\n    config: pre_trainer.yaml\n    model: mixtral_8x7B_v0.1.yaml\n    overrides:\n"
+    "      seq_length: 4096\n      micro_batch_size: 1\n      global_batch_size: 64\n"
+)
+
 SILENT: dict[str, tuple[str, dict[str, Any]]] = {
     "dispatcher": (f"{MOE} --expert_model_parallel_size 8 --max_length 4096", {"dispatcher": "alltoall"}),
     "rank": (f"{MOE} --tuner_type lora --max_length 4096", {"lora_rank": 8}),
@@ -69,11 +74,15 @@ SILENT: dict[str, tuple[str, dict[str, Any]]] = {
         f"{NEMO}  encoder_seq_length: 4096\n  max_position_embeddings: ${{.encoder_seq_length}}\n",
         {"seq": 4096, "layers": 24},
     ),
+    "primus-layers": (
+        f"{PRIMUS}      pipeline_model_parallel_size: 4\n      virtual_pipeline_model_parallel_size: 2\n"
+        "      pipeline_model_parallel_layout: Et*4|(t*4|)*6t*4,L\n      recompute_granularity: full\n"
+        '      recompute_layer_ids: "0,1,4,5,8,9,12,13,16,17,20,21,24,25,28,29"',
+        {"v": 2, "problems": 0, "recomputed": 2, "dispatcher": "alltoall"},
+    ),
     "primus": (
-        "modules:\n  pre_trainer:\n    config: pre_trainer.yaml\n    model: mixtral_8x7B_v0.1.yaml\n    overrides:\n"
-        "      seq_length: 4096\n      micro_batch_size: 1\n      global_batch_size: 64\n"
-        "      expert_model_parallel_size: 8\n      recompute_granularity: full\n      recompute_method: block\n"
-        "      recompute_num_layers: 0",
+        f"{PRIMUS}      expert_model_parallel_size: 8\n      recompute_granularity: full\n"
+        "      recompute_method: block\n      recompute_num_layers: 0",
         {"dispatcher": "alltoall", "recompute": False, "problems": 0, "ep": 8},
     ),
     "strategy": (f"{AXOLOTL}fsdp_config:\n  fsdp_sharding_strategy: SHARD_GRAD_OP", {"zero": 2}),
@@ -98,6 +107,7 @@ def test_what_holds_where_nothing_is_said(name: str) -> None:
     text, expect = SILENT[name]
     setup, reading, _ = asked(f"{text}\n")
     said = found(setup) | {"ffn": setup.job.model.ffn, "problems": len(reading.problems)}
+    said["recomputed"] = setup.plan.recompute_layers
     assert {key: said[key] for key in expect} == expect
 
 
