@@ -208,6 +208,13 @@ def test_environment_decides() -> None:
     assert not read_megatron(graphs, 32, grows | {"NCCL_GRAPH_REGISTER": "0"}).problems
 
 
+def test_options_of_modelopt_are_megatrons() -> None:
+    """pretrain_gpt.py takes them where nvidia-modelopt is installed: they are named, not refused."""
+    found = read(f"{flags()} --enable-gpt-oss --export-force-local-attention")
+    assert not found.problems
+    assert {one.option for one in found.not_modelled} == {"--enable-gpt-oss", "--export-force-local-attention"}
+
+
 def test_more_recomputed_layers_than_there_are() -> None:
     """Megatron-LM recomputes those that there are (core/transformer/transformer_block.py)."""
     found = read(flags(recompute_granularity="full", recompute_method="block", recompute_num_layers="9"))
