@@ -244,7 +244,7 @@ def recipe(job: Job, tree: Tree) -> dict[str, Option]:
     """The model and the method in a recipe's name, and what else it sets, where that is known."""
     leaf = tree.leaves.get("recipe") or tree.leaves.get("model_recipe_name")
     if leaf is None or not isinstance(leaf.value, str) or leaf.value.startswith(PLAIN):
-        return {}
+        return {"moe-token-dispatcher-type": Option(("allgather",), 0)} if leaf is not None else {}
     found = RECIPE.fullmatch(leaf.value.rpartition(".")[2])
     name = re.sub(r"^(llama3|qwen2|glm4)([1-7])_", r"\1_\2_", found[1]) if found else leaf.value
     job.values.setdefault("model", re.sub(r"_\d+b$", "", name) if name.startswith("glm4") else name)

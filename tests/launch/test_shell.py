@@ -308,6 +308,15 @@ def test_printf() -> None:
     assert read_script("printf -v f '%s' $U\nx $f\n").ignored
 
 
+def test_read_of_a_word() -> None:
+    """<<<: into names, or a list."""
+    assert words("IFS=',' read -r A B <<< 4,2,1\nx $A $B\n") == ["4", "2,1"]
+    assert words('read A B C <<< "8  2"\nx $A $B "$C"\n') == ["8", "2", ""]
+    assert words('IFS=/ read -ra P <<< "a b/c"\nx "${P[@]}"\n') == ["a b", "c"]
+    assert words('for c in 2,1; do\nIFS="," read -r TP PP <<< "$c"\nx $TP $PP\ndone\n') == ["2", "1"]
+    assert read_script("read A <<< $U\nx $A\n").ignored
+
+
 class TestFlow:
     """Conditions, loops, functions."""
 

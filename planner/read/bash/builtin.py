@@ -155,6 +155,17 @@ def holds(words: Sequence[Value], double: bool) -> Truth:
     return truth if test.i >= len(words) else None
 
 
+FOLDER = {"cd", "dirname", "readlink", "realpath", "pwd", "f", "P", "L", "BASH_SOURCE", "0", "1", "/dev/null"}
+FOLDER |= set("\"'$({})[]&>;-")
+
+
+def own_folder(inner: str) -> bool:
+    """Whether a substitution says the folder of the script itself, where files beside it are looked for."""
+    words = re.findall(r"/dev/null|\w+|\S", inner[:200])
+    itself = "BASH_SOURCE" in words or "$0" in inner or "${0}" in inner
+    return len(inner) <= 200 and "dirname" in words and itself and set(words) <= FOLDER
+
+
 def output(words: Sequence[str]) -> str | None:
     """What a harmless command prints, without the last line end; None for any other command."""
     name, rest = (words[0], list(words[1:])) if words else ("", [])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -118,6 +119,25 @@ class Simple(Assigning):
             return None
         text = self.documents.get(path)
         return self.beside(path) if text is None and self.beside else text
+
+    def take(self, words: Sequence[Value], own: dict[str, str], said: Value, line: int) -> Truth:
+        """read [-r] [-a] name... of a text: cut at blanks or at IFS, the last name has what is left."""
+        options = [text_of(word) for word in words if text_of(word).startswith("-")]
+        names = [text_of(word) for word in words if not text_of(word).startswith("-")]
+        text = known(said)
+        if text is None or not names or any(option.strip("-ra") for option in options):
+            return self.filled((words[0], *words), line)
+        signs = own.get("IFS", " \t\n")
+        cut = "[" + re.escape(signs) + "]" + ("+" if not signs.strip() else "")
+        text = text.strip() if not signs.strip() else text
+        if any("a" in option for option in options):
+            items: dict[str, Value] = {str(place): (Part(one, line),) for place, one in enumerate(re.split(cut, text))}
+            self.scope.variables[names[0]] = Variable(items)
+            return True
+        parts = re.split(cut, text, maxsplit=len(names) - 1) if signs else [text]
+        for name, part in zip(names, [*parts, *[""] * len(names)], strict=False):
+            self.scope.write(name, (Part(part, line),))
+        return True
 
     def filled(self, words: Sequence[Value], line: int) -> Truth:
         """read, mapfile: variables get what is not known."""

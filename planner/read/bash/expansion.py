@@ -7,24 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from planner.errors import PlannerError
-from planner.read.bash.builtin import output
+from planner.read.bash.builtin import output, own_folder
 from planner.read.bash.expressions import arithmetic, changed
 from planner.read.bash.lexer import CUT, HALVES, NAME, PARAMETER, SPECIAL, ansi, braces, closing, raw_words
 from planner.read.bash.words import LONGEST_VALUE, At, Part, Piece, Scope, Value, known, names_of, text_of
 
-FOLDER = {"cd", "dirname", "readlink", "realpath", "pwd", "f", "P", "L", "BASH_SOURCE", "0", "1", "/dev/null"}
-FOLDER |= set("\"'$({})[]&>;-")
-
-
 SEPARATED = re.compile(r"\s*IFS=('[^']*'|\"[^\"]*\"|[^\s;]*)\s*;\s*(.*)", re.DOTALL)
 """IFS=', '; echo "${names[*]}" within a substitution."""
-
-
-def own_folder(inner: str) -> bool:
-    """Whether a substitution says the folder of the script itself, where files beside it are looked for."""
-    words = re.findall(r"/dev/null|\w+|\S", inner[:200])
-    itself = "BASH_SOURCE" in words or "$0" in inner or "${0}" in inner
-    return len(inner) <= 200 and "dirname" in words and itself and set(words) <= FOLDER
 
 
 def fields(scope: Scope, text: str, at: At) -> list[Value]:

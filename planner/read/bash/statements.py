@@ -99,9 +99,17 @@ class Statements(Simple):
         words = self.words(node, more) if name else []
         if not words:
             return True
+        if known(words[0]) == "read" and (said := self.herestring(node)) is not None:
+            return self.take(words[1:], own, said, self.line(node))
         status = self.simple(words, own, self.line(name or node))
         self.tested = text_of(words[0]) in ("[", "test", "let", "false", "true")
         return status
+
+    def herestring(self, node: Node) -> Value | None:
+        """What `<<< word` gives to a command, None where there is none or the command knows of more."""
+        beside = node.parent.children if node.parent and node.parent.type == "redirected_statement" else []
+        found = [child for child in (*node.children, *beside) if child.type == "herestring_redirect"]
+        return self.whole(found[0].children[-1].start_byte, found[0].children[-1].end_byte) if found else None
 
     def apart(self, end: int, start: int) -> bool:
         """Whether a line ends between two places: `A=1 B=2` on a line of its own belongs to no command."""
