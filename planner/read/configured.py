@@ -14,6 +14,7 @@ from planner.read.format import Format, detect, find_format, formats, nearest
 from planner.read.habits import HABITS
 from planner.read.job import Job, read_job
 from planner.read.megatron_tree import read_megatron_tree
+from planner.read.primus_titan import backend, read_primus_titan
 from planner.read.reading import Reading
 from planner.read.shapes import model_of
 from planner.read.sharding import accelerate_tree
@@ -125,6 +126,8 @@ def read_format(
     Raises:
         PlannerError: as `read_job` and `reading_of`.
     """
+    if form.name == "primus" and backend(tree) == "torchtitan":
+        return read_primus_titan(tree, context.world)
     if form.megatron:
         return read_megatron_tree(tree, form, context, environment)
     job = read_job(tree, form)

@@ -43,9 +43,18 @@ def read_torchtitan(text: str, world: int, options: Options | None = None) -> Re
         PlannerError: no TOML, or a value of a wrong kind.
     """
     check_size(text, "this TOML")
-    notes: list[str] = []
     written = overridden(load_toml(text), options)
-    config, given = modern(written, notes), given_in(written, text, options)
+    return read_sections(written, given_in(written, text, options), world, text)
+
+
+def read_sections(written: dict[str, Any], given: list[Given], world: int, text: str) -> Reading:
+    """The plan of torchtitan's sections; `given` are their keys with lines, `text` the file that they stand in.
+
+    Raises:
+        PlannerError: a value of a wrong kind.
+    """
+    notes: list[str] = []
+    config = modern(written, notes)
     degrees, problems = _degrees(config, world), unknown(given)
     seq = _number(config, "training", "seq_len", 2048)
     workload: dict[str, Any] = {"seq": seq, "attention": "flash", "precision": "bf16"} | _recipe(config)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from planner.errors import PlannerError
 from planner.launch.check import check
 from planner.launch.targets import TARGETS
 from planner.read.question import GIVEN, NAMES, understood
@@ -74,6 +75,13 @@ SILENT: dict[str, tuple[str, dict[str, Any]]] = {
         f"{NEMO}  encoder_seq_length: 4096\n  max_position_embeddings: ${{.encoder_seq_length}}\n",
         {"seq": 4096, "layers": 24},
     ),
+    "primus-titan": (
+        "modules:\n  pre_trainer:\n    framework: torchtitan\n    config: pre_trainer.yaml\n"
+        "    model: llama3.1_8B.yaml\n"
+        "    overrides:\n      training:\n        local_batch_size: 4\n        seq_len: 4096\n        mock_data: true\n"
+        "      parallelism:\n        tensor_parallel_degree: 2\n      primus_turbo:\n        enable_primus_turbo: true",
+        {"tp": 2, "dp": 4, "b": 4, "seq": 4096, "zero": 3, "recompute": False, "problems": 0, "model": "llama3.1-8b"},
+    ),
     "primus-layers": (
         f"{PRIMUS}      pipeline_model_parallel_size: 4\n      virtual_pipeline_model_parallel_size: 2\n"
         "      pipeline_model_parallel_layout: Et*4|(t*4|)*6t*4,L\n      recompute_granularity: full\n"
@@ -138,3 +146,10 @@ def test_what_a_framework_runs_is_legal(name: str) -> None:
 def test_a_loader_of_its_own_makes_no_mask() -> None:
     """Nothing is said of Megatron-LM's data loader where another one feeds the model."""
     assert not any("mask" in one.why for one in read(f"{MOE} --max_length 32768\n", "8xH100", {}).not_modelled)
+
+
+def test_what_of_primus_is_not_read() -> None:
+    """Its third backend, by name."""
+    text = "modules:\n  pre_trainer:\n    framework: maxtext\n    config: pre_trainer.yaml\n    model: llama3_8B.yaml\n"
+    with pytest.raises(PlannerError, match="over maxtext is not read"):
+        read(text, "8xH100", {})

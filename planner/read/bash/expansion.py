@@ -341,8 +341,7 @@ class Scan:
         self.scope.spend(12 * len(values))
         if not values and quoted and every == "*":
             self.add("")
-        separator = known((self.scope.read("IFS", "0") or [(Part(" ", 0),)])[0])
-        between = " " if separator is None else separator[:1]
+        between = " " if (signs := self.scope.number("IFS")) is None else signs[:1]
         for place, value in enumerate(values):
             if place:
                 self.out.append(Part(between, self.at(self.i), quoted=True) if quoted and every == "*" else None)
