@@ -16,7 +16,7 @@ from planner.read.tree import Beside, Tree
 from planner.schedules import MEGATRON, run_by
 from planner.training.frameworks.transformers import OPTIMIZERS
 
-TRAINERS = ("transformers", "llamafactory", "axolotl", "swift")
+TRAINERS = ("transformers", "trl", "llamafactory", "axolotl", "swift")
 """Formats that the Trainer of Transformers runs: the rules of its preset are theirs, for what it does itself."""
 
 PART = "accelerate"

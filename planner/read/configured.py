@@ -17,7 +17,7 @@ from planner.read.megatron_tree import read_megatron_tree
 from planner.read.primus_titan import backend, read_primus_titan
 from planner.read.reading import Reading
 from planner.read.shapes import model_of
-from planner.read.sharding import accelerate_tree
+from planner.read.sharding import TAKEN, accelerate_tree
 from planner.read.tree import BESIDE, CONFIGS, NOT_BESIDE, SUFFIXES, Beside, Given, Tree, read_tree, read_words
 
 
@@ -110,6 +110,8 @@ def read_asked(one: Asked, context: Context, environment: Mapping[str, str] | No
         hint = f"tune cp {shipped:.80} run.yaml, then: planner check run.yaml"
         raise PlannerError(f"--config {shipped:.80} is a recipe that torchtune ships, and not beside the script", hint)
     reading = read_format(one.tree, one.form, context, one.launcher, environment)
+    shipped = (one.launcher.where,) if one.launcher.where.endswith(TAKEN) else ()
+    reading = replace(reading, notes=(*shipped, *reading.notes))
     gone = tuple((0, f"{name} is not beside the file: what it says is not known") for name in one.missing)
     return replace(reading, ignored=(*reading.ignored, *gone))
 

@@ -13,7 +13,8 @@ from planner.read.tree import Tree
 
 FORMATS = (
     *("llamafactory", "axolotl", "swift", "swift-megatron", "torchtune", "automodel", "verl", "nemo-rl", "openrlhf"),
-    *("nanotron", "neox", "foundry", "lightning", "bridge", "primus", "megatron-tree", "accelerate", "transformers"),
+    *("nanotron", "neox", "foundry", "lightning", "bridge", "primus", "megatron-tree", "accelerate", "trl"),
+    "transformers",
 )
 """Tables in planner/read/tables that are formats of whole jobs."""
 

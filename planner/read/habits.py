@@ -144,6 +144,16 @@ def neox(job: Job, tree: Tree) -> None:
         job.not_modelled = [one for one in job.not_modelled if one.option != leaf.key]
 
 
+ROLLOUTS = ("num_generations", "max_completion_length", "max_new_tokens", "response_length")
+
+
+def sampled(job: Job, tree: Tree) -> None:
+    """Trainers that sample have lengths of their own, and none of whole sequences."""
+    if "seq" not in job.said and any(one in tree for one in ROLLOUTS):
+        del job.values["seq"]
+    trainer(job, tree)
+
+
 MEGATRON = ("tp", "pp", "cp", "ep", "sp", "zero")
 
 
@@ -166,6 +176,7 @@ def axolotl(job: Job, tree: Tree) -> None:
 
 HABITS: dict[str, Callable[[Job, Tree], None]] = {
     **dict.fromkeys(("transformers", "swift"), trainer),
+    "trl": sampled,
     "llamafactory": factory,
     "axolotl": axolotl,
     "torchtune": torchtune,

@@ -14,7 +14,7 @@ ARGUMENTS = re.compile(r"(\w*TrainingArguments|(SFT|DPO|GRPO|KTO|ORPO|PPO|Reward
 """Calls whose keywords are the trainer's."""
 
 PARTS = {"LoraConfig", "BitsAndBytesConfig", "get_peft_model", "FSDPStrategy", "DeepSpeedStrategy", "DataLoader"}
-STAGES = re.compile(r"(DPO|GRPO|KTO|ORPO|PPO|Reward|CPO)(Config|Trainer)")
+STAGES = re.compile(r"(SFT|DPO|GRPO|KTO|ORPO|PPO|Reward|CPO)(Config|Trainer)")
 MODELS = re.compile(r"\w*(ForCausalLM|ForConditionalGeneration|FastLanguageModel|FastModel|LanguageModel)")
 START = re.compile(r"(import|from)\s+[\w.]+|\"\"\"|'''|def \w+\(|class \w+[(:]|@|if __name__|[A-Za-z_]\w* = ")
 
@@ -84,7 +84,7 @@ def _call(node: ast.Call) -> Iterator[tuple[str, ast.expr, int]]:
     elif not (ARGUMENTS.fullmatch(name) or name in PARTS):
         return
     if stage := STAGES.fullmatch(name):
-        yield "stage", ast.Constant(stage[1].lower()), node.lineno
+        yield "trl_trainer", ast.Constant(stage[1].lower()), node.lineno
     if name in ("LoraConfig", "get_peft_model"):
         yield "use_peft", ast.Constant(True), node.lineno
     yield from ((one.arg, one.value, one.value.lineno) for one in node.keywords if one.arg)

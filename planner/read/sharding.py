@@ -30,14 +30,24 @@ PACKAGED: dict[str, dict[str, Any]] = {
 """What `trl --accelerate_config NAME` stands for (huggingface/trl trl/accelerate_configs)."""
 
 
+EXAMPLES = re.compile(r"(?:.*/)?accelerate_configs/(?:deepspeed_)?(\w+)\.ya?ml")
+"""Files that TRL (examples/accelerate_configs), the alignment handbook and Open R1 (recipes/...) keep."""
+
+ALSO = {"ddp": "multi_gpu", "fsdp": "fsdp1"}
+TAKEN = "taken as the framework ships it"
+
+
 def accelerate_tree(name: str, beside: Beside) -> Tree:
     """A configuration of `accelerate launch`, by file or by TRL's name for one.
 
     Raises:
         PlannerError: it is neither beside the script nor one of TRL's.
     """
-    if name in PACKAGED:
-        return Tree({key: Leaf(value, 0, key) for key, value in PACKAGED[name].items()}, name)
+    kept = EXAMPLES.fullmatch(name) if beside(name) is None else None
+    short = ALSO.get(kept[1], kept[1]) if kept else name
+    if short in PACKAGED:
+        where = f"{name:.80} is not beside the script: {TAKEN}" if kept else name
+        return Tree({key: Leaf(value, 0, key) for key, value in PACKAGED[short].items()}, where)
     return read_tree(found(name, beside, "--config_file"), name, beside).flat()
 
 
@@ -71,7 +81,7 @@ def engine(job: Job, tree: Tree, beside: Beside, world: int) -> Reading | None:
     text = beside(name)
     if text is None and (shipped := SHIPPED.fullmatch(name)):
         text = _shipped(shipped)
-        job.notes.append(f"{leaf.key} {name:.80} is not beside the file: taken as the framework ships it")
+        job.notes.append(f"{leaf.key} {name:.80} is not beside the file: {TAKEN}")
     return read_deepspeed(text if text is not None else found(name, beside, leaf.key), world)
 
 

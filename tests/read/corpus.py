@@ -132,6 +132,34 @@ SAMPLES = [
         gpus="1xA100",
     ),
     Sample(
+        "trl-silent",
+        "accelerate launch --config_file recipes/accelerate_configs/zero3.yaml scripts/sft.py --use_peft --lora_r 16 "
+        "--model_name_or_path Qwen/Qwen2.5-7B --dataset_name d --per_device_train_batch_size 4\n",
+        {"model": "qwen2.5-7b", "zero": 3, "b": 4, "seq": 1024, "recompute": True, "method": "lora"},
+        gpus="8xH100",
+    ),
+    Sample(
+        "trl-silent-python",
+        "from trl import SFTConfig, SFTTrainer\nfrom transformers import AutoModelForCausalLM\n"
+        'model = AutoModelForCausalLM.from_pretrained("Qwen/Qwen3-8B")\n'
+        "SFTTrainer(model=model, args=SFTConfig(output_dir='o', per_device_train_batch_size=2)).train()\n",
+        {"model": "qwen3-8b", "b": 2, "seq": 1024, "recompute": True},
+        gpus="8xH100",
+    ),
+    Sample(
+        "trl-sampled",
+        "trl grpo --model_name_or_path Qwen/Qwen3-8B --num_generations 8 --max_completion_length 2048 --bf16\n",
+        {"model": "qwen3-8b", "seq": 8192, "recompute": True},
+        named=("num_generations", "max_completion_length"),
+        gpus="8xH100",
+    ),
+    Sample(
+        "trl-fewest-keys",
+        "model_name_or_path: Qwen/Qwen2.5-0.5B\ndataset_name: stanfordnlp/imdb\nreport_to: none\n",
+        {"model": "qwen2.5-0.5b", "b": 8},
+        gpus="8xH100",
+    ),
+    Sample(
         "trl-yaml",
         "trl dpo --config dpo.yaml --accelerate_config zero2\n",
         {"model": "llama3.1-8b", "zero": 2, "b": 4, "m": 2, "seq": 1024, "method": "full"},
