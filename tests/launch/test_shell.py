@@ -480,6 +480,7 @@ class TestLauncher:
                 8,
             ),
             ("sbatch -N 2 --wrap 'torchrun --nnodes 2 --nproc_per_node 8 t.py --a'", "t.py", 2, 8),
+            ("uv run python mason.py --num_nodes 2 --gpus 8 -- torchrun --nproc_per_node 8 t.py --a", "t.py", 1, 8),
             ("bash run.sh --a", "run.sh", None, None),
             ("exec ./t --a", "./t", None, None),
         ],

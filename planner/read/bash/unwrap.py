@@ -152,8 +152,17 @@ class Peel:
             elif name in KINDS:
                 self.at += 1
                 self.options(KINDS[name], name)
-            elif not PYTHON.fullmatch(text) or not self.python():
+            elif (not PYTHON.fullmatch(text) or not self.python()) and not self.handed_on():
                 break
+
+    def handed_on(self) -> bool:
+        """Whether a program of one's own gets a command behind --: `python submit.py --gpus 8 -- torchrun ...`."""
+        marks = (place for place in range(self.at, len(self.words) - 1) if self.words[place].text == "--")
+        start = next(marks, -1) + 1
+        text = self.words[start].text
+        found = start > 0 and (text.rpartition("/")[2] in KINDS or PYTHON.fullmatch(text) is not None)
+        self.at = start if found else self.at
+        return found
 
     def launches(self, ahead: int) -> bool:
         """Whether what follows a word that nobody knows is a launcher; before it the word can only be one as well."""
