@@ -12,7 +12,17 @@ from typing import Any
 import yaml
 
 from planner.launch import seeing
-from planner.launch.program import LOSSES_OWN, File, Program, Setup, Target, adapters_said, loss_said, only_file
+from planner.launch.program import (
+    ANYTHING,
+    LOSSES_OWN,
+    File,
+    Program,
+    Setup,
+    Target,
+    adapters_said,
+    loss_said,
+    only_file,
+)
 from planner.plan import OnePlan
 from planner.training.frameworks import FRAMEWORK_RULES
 from planner.training.rule import Rule
@@ -61,7 +71,8 @@ def sharded(plan: OnePlan) -> bool:
 def shards(setup: Setup) -> dict[str, Any]:
     """ZeRO-3 gives weights back behind the forward pass, ZeRO-2 keeps them."""
     plan = setup.plan
-    degrees = {"dp_replicate": 1, "dp_shard": plan.dp, "tp": plan.tp, "cp": plan.cp}
+    copies = plan.dp_replicate
+    degrees = {"dp_replicate": copies, "dp_shard": plan.dp // copies, "tp": plan.tp, "cp": plan.cp}
     return {
         "fsdp_config": {
             "fsdp_version": 2,
@@ -112,7 +123,7 @@ TARGET = Target(
     program,
     only_file,
     "accelerate.yaml for a script of your own",
-    LOSSES_OWN | {"offload": ("parameters",)},
+    LOSSES_OWN | {"offload": ("parameters",), "dp_replicate": ANYTHING},
     preset="hf-fsdp",
     towers=seeing.OWN,
 )

@@ -10,7 +10,7 @@ from typing import Any
 
 from planner.launch import seeing
 from planner.launch.launchers.launcher import yaml_text
-from planner.launch.program import File, Program, Setup, Target, only_file
+from planner.launch.program import ANYTHING, File, Program, Setup, Target, only_file
 from planner.launch.trees import field_keys, nested
 from planner.plan import Plan, Truth
 from planner.read.format import find_format
@@ -145,7 +145,7 @@ TARGET = Target(
     program,
     only_file,
     "a YAML of its fine-tuning recipe",
-    {"loss": tuple(LOSSES)},
+    {"loss": tuple(LOSSES), "dp_replicate": ANYTHING},
     preset="hf-fsdp",
     towers=("trained", "frozen"),
 )

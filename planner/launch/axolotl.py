@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from planner.launch import seeing, tuner
-from planner.launch.program import Program, Setup, Target, only_file
+from planner.launch.program import ANYTHING, Program, Setup, Target, only_file
 from planner.launch.transformers import by_fsdp
 from planner.plan import Plan, Truth
 from planner.training.job import Job
@@ -137,7 +137,11 @@ TARGET = Target(
     program,
     only_file,
     "axolotl.yaml, ds_config.json beside it",
-    {"loss": ("eager", "linear", "fused", "chunked"), "offload": ("optimizer", "parameters")},
+    {
+        "loss": ("eager", "linear", "fused", "chunked"),
+        "offload": ("optimizer", "parameters"),
+        "dp_replicate": ANYTHING,
+    },
     "hf",
     seeing.ALL,
 )

@@ -319,6 +319,7 @@ EXPRESSES = {
     "recipe": ("megatron",),
     "graphs": ANYTHING,
     "capacity": ANYTHING,
+    "dp_replicate": ANYTHING,
 }
 """What Megatron's options say beside degrees, formats and the model."""
 

@@ -31,6 +31,9 @@ FIELDS = {
 }
 """What the arguments that place layers are called in the configuration."""
 
+NO_FIELDS = ("order", "num_distributed_optimizer_instances")
+"""Arguments of initialize_model_parallel that are no fields of the configuration."""
+
 ACTIVATIONS = {"glu": "F.silu", "gelu": "F.gelu", "relu": "F.relu", "relu2": "squared_relu"}
 
 
@@ -105,6 +108,7 @@ def groups(setup: Setup) -> dict[str, Any]:
     found = trade(setup.job, plan)
     if found and found.kind == "a2a+p2p":
         sizes |= {"hierarchical_context_parallel_sizes": [found.inner, plan.cp // found.inner]}
+    sizes |= {"num_distributed_optimizer_instances": plan.dp_replicate} if plan.dp_replicate > 1 else {}
     experts = {"expert_model_parallel_size": plan.ep, "expert_tensor_parallel_size": plan.etp}
     return sizes | (experts if setup.job.model.moe else {}) | {"order": "tp-cp-ep-dp-pp"}
 
@@ -113,7 +117,7 @@ def transformer(setup: Setup) -> dict[str, Any]:
     """Fields of TransformerConfig."""
     model, plan = setup.job.model, setup.plan
     dtype = Code("torch.float16" if setup.job.recipe.activations == "fp16" else "torch.bfloat16")
-    sizes = {name: value for name, value in groups(setup).items() if name != "order"}
+    sizes = {name: value for name, value in groups(setup).items() if name not in NO_FIELDS}
     traded = trade(setup.job, plan)
     return {
         **shape(setup),
@@ -229,6 +233,8 @@ def gradients(setup: Setup) -> dict[str, Any]:
     stage = setup.plan.zero
     fields: dict[str, Any] = {"grad_reduce_in_fp32": True, "use_distributed_optimizer": stage > 0}
     fields |= {"overlap_grad_reduce": True, "overlap_param_gather": True} if stage else {}
+    copies = setup.plan.dp_replicate
+    fields |= {"num_distributed_optimizer_instances": copies} if copies > 1 else {}
     primary = setup.job.recipe.primary if setup.job.workload.fp8_param_gather else None
     fields |= {switch.replace("-", "_"): True for switch in (primary.megatron if primary else ())}
     sharding = {"use_megatron_fsdp": True, "data_parallel_sharding_strategy": SHARDING.get(stage)}

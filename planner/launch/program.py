@@ -90,7 +90,8 @@ class Target:
         bare: what is printed without a launcher: flags or a configuration file.
         writes: what comes out, for the page of all targets.
         expresses: by field of Workload of GUARDED, the values beside its default that are written; ANYTHING: all. By
-            "recipe", whose spelling of recipes below 16 bit is its own.
+            "recipe", whose spelling of recipes below 16 bit is its own; by "dp_replicate", that copies of sharded
+            states are written.
         preset: whose plans are ranked for it where the user names none; "": those of the job.
         towers: what of a vision tower is trained in what is written; none: decoders alone are written.
     """

@@ -64,6 +64,17 @@ def _written(target: Target, name: str) -> Rule:
     )
 
 
+def _copied(target: Target) -> Rule:
+    """Copies of sharded states are written, or refused."""
+    known = "dp_replicate" in target.expresses
+    return Rule(
+        "copies_written",
+        lambda job, plan: known | (plan.dp_replicate == 1),
+        f"{target.title} has no words for copies of sharded states: dp_replicate={{dp_replicate}} has to be 1",
+        f"planner/launch, {target.versions}",
+    )
+
+
 def _seen(target: Target) -> Rule:
     """What is trained of a vision tower is written, or refused; who writes decoders alone sees no image."""
     if not target.towers:
@@ -136,7 +147,8 @@ def refusal(target: Target, setup: Setup) -> Rule | None:
 def rules_of(target: Target) -> tuple[Rule, ...]:
     """What a plan has to obey for a target to write it."""
     mixers = () if target.name in FROM_LIBRARY else (MIXERS_WRITTEN,)
-    return (*(_written(target, name) for name in GUARDED), *mixers, _seen(target), _spelled(target), *target.rules)
+    own = (_copied(target), *mixers, _seen(target), _spelled(target))
+    return (*(_written(target, name) for name in GUARDED), *own, *target.rules)
 
 
 def left_out(target: Target, setup: Setup) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from planner.launch.program import File, Program, Setup, Target, only_file
+from planner.launch.program import ANYTHING, File, Program, Setup, Target, only_file
 from planner.schema.model import Model
 from planner.stages import chunk_layers, layers_per_chunk
 from planner.training.frameworks import FRAMEWORK_RULES, OPTIONS
@@ -238,6 +238,6 @@ TARGET = Target(
     program,
     only_file,
     "train.toml",
-    {"offload": OFFLOADS},
+    {"offload": OFFLOADS, "dp_replicate": ANYTHING},
     preset="torchtitan",
 )

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from planner.launch import torchtitan
-from planner.launch.program import Flag, Program, Setup, Target, flag_lines
+from planner.launch.program import ANYTHING, Flag, Program, Setup, Target, flag_lines
 from planner.masks import divides
 from planner.plan import Plan, Truth
 from planner.read.titan_registry import REGISTRY, SUBCOMMAND, Base
@@ -127,6 +127,6 @@ TARGET = Target(
     program,
     flag_lines,
     "--module, --config and options over that base",
-    {"offload": ("parameters",), "loss": ("chunked",)},
+    {"offload": ("parameters",), "loss": ("chunked",), "dp_replicate": ANYTHING},
     preset="torchtitan",
 )

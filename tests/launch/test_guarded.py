@@ -70,3 +70,17 @@ def test_written_or_refused(target: str, name: str) -> None:
 def test_a_target_is_called_as_its_line() -> None:
     """The name under which a target is found is the one it has."""
     assert [target.name for target in TARGETS.values()] == list(TARGETS)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_copies_of_sharded_states_are_written_or_refused(target: str) -> None:
+    """With the number of copies in the text; never dropped, and never a bug."""
+    found = [Setup(asked(target).job, Plan(dp=8, m=8, zero=zero, dp_replicate=4)) for zero in (1, 3)]
+    found += [Setup(job("llama3-8b", "8xA100", "hf-fsdp", seq=4096, batch=64), found[1].plan)]
+    for setup in found:
+        broken = refusal(TARGETS[target], setup)
+        if broken is None:
+            plain = Setup(setup.job, Plan(dp=8, m=8, zero=setup.plan.zero))
+            assert texts(setup, target) != texts(plain, target)
+        assert broken is not None or "dp_replicate" in TARGETS[target].expresses
+    assert ("dp_replicate" in TARGETS[target].expresses) != (broken is not None and broken.name == "copies_written")
