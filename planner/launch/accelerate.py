@@ -14,13 +14,13 @@ import yaml
 from planner.launch import seeing
 from planner.launch.program import (
     ANYTHING,
-    LOSSES_OWN,
+    OWN_KERNELS,
     File,
     Program,
     Setup,
     Target,
     adapters_said,
-    loss_said,
+    kernels_said,
     only_file,
 )
 from planner.plan import OnePlan
@@ -103,7 +103,7 @@ def notes(setup: Setup) -> tuple[str, ...]:
         said.append("load the model in bfloat16: mixed precision is off so that no fp32 copy is made")
     if setup.job.lora:
         said.append(f"wrap the model with peft before accelerator.prepare: {adapters_said(setup.job)}")
-    return (*said, *loss_said(setup.job), *seeing.own(setup))
+    return (*said, *kernels_said(setup.job), *seeing.own(setup))
 
 
 JOB_RULES: tuple[Rule, ...] = (
@@ -123,7 +123,7 @@ TARGET = Target(
     program,
     only_file,
     "accelerate.yaml for a script of your own",
-    LOSSES_OWN | {"offload": ("parameters",), "dp_replicate": ANYTHING},
+    OWN_KERNELS | {"offload": ("parameters",), "dp_replicate": ANYTHING},
     preset="hf-fsdp",
     towers=seeing.OWN,
 )

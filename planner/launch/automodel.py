@@ -111,8 +111,8 @@ RULES = (
     ),
     Rule(
         "automodel_method",
-        lambda j, p: (j.workload.method in ("full", "lora")) & (j.workload.lora_targets == "all-linear") & j.flash,
-        "Automodel is written with whole weights or LoRA on all linear layers, and flash attention: not {method}",
+        lambda j, p: (j.workload.method in ("full", "lora")) & (j.workload.lora_targets == "all-linear"),
+        "Automodel is written with whole weights or LoRA on all linear layers: not {method}",
         "NeMo Automodel components/_peft/lora.py",
     ),
     Rule(

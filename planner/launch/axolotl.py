@@ -141,6 +141,7 @@ TARGET = Target(
         "loss": ("eager", "linear", "fused", "chunked"),
         "offload": ("optimizer", "parameters"),
         "dp_replicate": ANYTHING,
+        "attention": ("eager",),
     },
     "hf",
     seeing.ALL,

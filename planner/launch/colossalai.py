@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from planner.launch.program import LOSSES_OWN, File, Program, Setup, Target, adapters_said, loss_said, only_file
+from planner.launch.program import OWN_KERNELS, File, Program, Setup, Target, adapters_said, kernels_said, only_file
 from planner.plan import OnePlan
 from planner.schedules import spelled
+from planner.schema.workload import STORING
 from planner.stages import layers_per_chunk
 from planner.training.frameworks import FRAMEWORK_RULES
 from planner.training.rule import Rule
@@ -109,7 +110,7 @@ def notes(setup: Setup) -> tuple[str, ...]:
         said.append("call model.gradient_checkpointing_enable() before booster.boost")
     if setup.job.lora:
         said.append(f"call booster.enable_lora(model, lora_config=...) first: {adapters_said(setup.job)}")
-    return (*said, *loss_said(setup.job))
+    return (*said, *kernels_said(setup.job))
 
 
 JOB_RULES: tuple[Rule, ...] = (
@@ -129,6 +130,6 @@ TARGET = Target(
     program,
     only_file,
     "a Python file with HybridParallelPlugin",
-    LOSSES_OWN | {"offload": ("optimizer",)},
+    OWN_KERNELS | {"offload": ("optimizer",), "attention": STORING},
     preset="colossalai",
 )

@@ -11,7 +11,7 @@ import json
 from typing import Any
 
 from planner.launch import seeing
-from planner.launch.program import LOSSES_OWN, File, Program, Setup, Target, adapters_said, loss_said, only_file
+from planner.launch.program import OWN_KERNELS, File, Program, Setup, Target, adapters_said, kernels_said, only_file
 from planner.plan import OnePlan
 from planner.training.frameworks import FRAMEWORK_RULES
 from planner.training.frameworks.deepspeed import EXPERT_PRESETS
@@ -148,7 +148,7 @@ def notes(setup: Setup) -> tuple[str, ...]:
         )
     if setup.job.lora:
         said.append(f"give the model {adapters_said(setup.job)} before deepspeed.initialize")
-    return (*said, *loss_said(setup.job), *seeing.own(setup))
+    return (*said, *kernels_said(setup.job), *seeing.own(setup))
 
 
 JOB_RULES: tuple[Rule, ...] = (
@@ -166,8 +166,11 @@ JOB_RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "deepspeed_activations",
-        lambda j, p: (p.recompute_layers > 0) | (j.workload.offload != "activations"),
-        "what DeepSpeed offloads of activations is the input of recomputed layers: k={recompute_layers}",
+        lambda j, p: (
+            ((p.recompute_layers > 0) & (not j.workload.offload_layers)) | (j.workload.offload != "activations")
+        ),
+        "what DeepSpeed offloads of activations is the input of every recomputed layer: not k={recompute_layers}, of"
+        " {offload_layers} layers",
         "DeepSpeed runtime/activation_checkpointing/checkpointing.py (cpu_checkpointing)",
     ),
 )
@@ -180,7 +183,7 @@ TARGET = Target(
     program,
     only_file,
     "ds_config.json for a script of your own",
-    LOSSES_OWN | {"offload": ("optimizer", "parameters", "activations")},
+    OWN_KERNELS | {"offload": ("optimizer", "parameters", "activations")},
     preset="hf",
     towers=seeing.OWN,
 )

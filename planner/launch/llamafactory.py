@@ -84,7 +84,7 @@ TARGET = Target(
     program,
     only_file,
     "llamafactory.yaml for `llamafactory-cli train`, ds_config.json beside it",
-    {"loss": ("eager", "linear"), "offload": ("optimizer", "parameters")},
+    {"loss": ("eager", "linear"), "offload": ("optimizer", "parameters"), "attention": ("eager",)},
     "hf",
     seeing.ALL,
 )

@@ -320,6 +320,7 @@ EXPRESSES = {
     "graphs": ANYTHING,
     "capacity": ANYTHING,
     "dp_replicate": ANYTHING,
+    "attention": ANYTHING,
 }
 """What Megatron's options say beside degrees, formats and the model."""
 

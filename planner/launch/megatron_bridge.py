@@ -117,7 +117,6 @@ def keys_of(setup: Setup, own: Program) -> dict[str, Any]:
         keys["moe_layer_freq"] = moe_layers(str(keys["moe_layer_freq"]), model.layers)
     keys |= {"cpu_offloading": True} if "cpu_offloading_num_layers" in keys else {}
     keys |= {"use_te_rng_tracker": True} if "cuda_graph_impl" in keys else {}
-    keys |= {"attention_backend": megatron.backend(setup.job)} if not setup.job.flash else {}
     return sectioned(keys)
 
 
@@ -153,12 +152,6 @@ JOB_RULES = (
         "Megatron-Bridge models/qwen_vl/modeling_qwen25_vl.py",
     ),
     Rule(
-        "bridge_attention",
-        lambda job, plan: job.flash,
-        "an override cannot name the kernel of attention, which is an enumeration: --attention flash",
-        "Megatron-Bridge training/utils/omegaconf_utils.py",
-    ),
-    Rule(
         "bridge_latent",
         lambda job, plan: job.model.mla is None,
         "{model} has latent attention, whose fields the provider of the plain recipe does not have",
@@ -174,6 +167,6 @@ TARGET = Target(
     program,
     flag_lines,
     f"overrides of the recipe {RECIPE}",
-    {name: values for name, values in megatron.EXPRESSES.items() if name != "recipe"},
+    {name: values for name, values in megatron.EXPRESSES.items() if name not in ("recipe", "attention")},
     towers=(*seeing.ALL, "absent"),
 )

@@ -13,6 +13,7 @@ from planner.launch import deepspeed, megatron
 from planner.launch.deepspeed import CONFIG
 from planner.launch.program import File, Flag, Program, Setup, Target, flag_lines, number
 from planner.schema.model import Model
+from planner.schema.workload import STORING
 from planner.training.frameworks import FRAMEWORK_RULES
 from planner.training.rule import Rule
 
@@ -165,6 +166,6 @@ TARGET = Target(
     program,
     flag_lines,
     "flags of its pretrain_gpt.py and ds_config.json",
-    {"offload": ("optimizer",)},
+    {"offload": ("optimizer",), "attention": (*FLASH, "flash2", *STORING)},
     preset="megatron-deepspeed",
 )

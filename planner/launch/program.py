@@ -12,7 +12,7 @@ from planner.training.job import Job
 from planner.training.rule import Rule
 
 ANYTHING = ("*",)
-GUARDED = ("offload", "loss", "graphs", "capacity")
+GUARDED = ("offload", "loss", "graphs", "capacity", "attention")
 """Fields of Workload that a target may have no words for."""
 
 
@@ -39,13 +39,15 @@ def adapters_said(job: Job) -> str:
     return said if work.method == "lora" else f"{said}, over weights loaded in {work.base}"
 
 
-LOSSES_OWN = {"loss": ANYTHING}
-"""What a target says of the loss whose program is the user's own: all of them, in a note."""
+OWN_KERNELS = {"loss": ANYTHING, "attention": ANYTHING}
+"""What a target says of kernels where the program is the user's own: all of them, in notes."""
 
 
-def loss_said(job: Job) -> tuple[str, ...]:
-    """The note about it."""
-    return (f"compute the loss with the kernel {job.workload.loss}: the program is yours",) if job.workload.loss else ()
+def kernels_said(job: Job) -> tuple[str, ...]:
+    """The notes about them."""
+    loss, attention = job.workload.loss, job.workload.attention
+    said = [f"compute the loss with the kernel {loss}: the program is yours"] if loss else []
+    return (*said, *([f"attention is counted as {attention}: the program is yours"] if attention != "flash" else []))
 
 
 Flag = tuple[str, ...]

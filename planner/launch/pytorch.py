@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from planner.launch.program import LOSSES_OWN, File, Program, Setup, Target, adapters_said, loss_said, only_file
+from planner.launch.program import OWN_KERNELS, File, Program, Setup, Target, adapters_said, kernels_said, only_file
 from planner.masks import divides
 from planner.plan import Plan, Truth
 from planner.schedules import SCHEDULES as CATALOGUE
@@ -76,7 +76,7 @@ def notes(setup: Setup) -> tuple[str, ...]:
         said.append(f"freeze the base weights and add in Layer {adapters_said(setup.job)}")
     if setup.job.model.moe:
         said.append("Layer stands for a dense layer: put your experts in it")
-    return (*said, *loss_said(setup.job))
+    return (*said, *kernels_said(setup.job))
 
 
 def _is_vee(plan: Plan) -> bool:
@@ -155,7 +155,7 @@ TARGET = Target(
     program,
     only_file,
     "a runnable skeleton on torch.distributed.pipelining",
-    LOSSES_OWN,
+    OWN_KERNELS,
     preset="litgpt",
 )
 

@@ -57,7 +57,7 @@ TARGET = Target(
     program,
     flag_lines,
     "the command `swift sft`, ds_config.json beside it",
-    {"loss": ("eager", "linear"), "offload": ("optimizer", "parameters")},
+    {"loss": ("eager", "linear"), "offload": ("optimizer", "parameters"), "attention": ("eager",)},
     "hf",
     seeing.ALL,
 )

@@ -222,12 +222,6 @@ JOB_RULES: tuple[Rule, ...] = (
         "torchtitan mixes fp32 with bf16, in all layers alike: --precision bf16, without --bf16-first and --bf16-last",
         "torchtitan config/job_config.py",
     ),
-    Rule(
-        "torchtitan_attention",
-        lambda j, p: j.flash,
-        "torchtitan's attention is scaled_dot_product_attention: --attention flash",
-        "torchtitan models/attention.py",
-    ),
 )
 
 TARGET = Target(

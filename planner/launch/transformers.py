@@ -89,6 +89,8 @@ def notes(setup: Setup) -> tuple[str, ...]:
         said.append("load the model with torch_dtype=bfloat16: weights and moments stay in 16 bit")
     if setup.job.lora:
         said.append(f"give the Trainer a PEFT model: {adapters_said(setup.job)}")
+    if work.attention != "flash":
+        said.append(f"load the model with attn_implementation of the kernel {work.attention}")
     if work.loss not in (None, "eager", "linear"):
         said.append(f"the loss {work.loss} is a kernel of your own: the Trainer has its model's")
     return (*said, *seeing.own(setup))
@@ -102,7 +104,7 @@ TARGET = Target(
     program,
     flag_lines,
     "options of the Trainer, with ds_config.json or fsdp.json beside them",
-    {"loss": ANYTHING, "offload": ("optimizer", "parameters")},
+    {"loss": ANYTHING, "attention": ANYTHING, "offload": ("optimizer", "parameters")},
     preset="hf",
     towers=seeing.OWN,
 )

@@ -89,7 +89,7 @@ TARGET = Target(
     program,
     flag_lines,
     "the command `trl sft` and accelerate.yaml",
-    {"loss": ("linear",), "offload": ("optimizer", "parameters")},
+    {"loss": ("linear",), "offload": ("optimizer", "parameters"), "attention": ("eager",)},
     "hf",
     ("trained",),
 )

@@ -145,7 +145,7 @@ PAGED = Rule(
 )
 
 
-WORDED = ("attention", "precision", "optimizer")
+WORDED = ("precision", "optimizer")
 """Fields of Workload whose values need a word."""
 
 

@@ -86,8 +86,8 @@ RULES = (
     ),
     Rule(
         "verl_method",
-        lambda j, p: (j.workload.method != "qlora") & (j.workload.lora_targets == "all-linear") & j.flash,
-        "verl has LoRA on all linear layers of a base in 16 bit, and flash attention: not {method}",
+        lambda j, p: (j.workload.method != "qlora") & (j.workload.lora_targets == "all-linear"),
+        "verl has LoRA on all linear layers of a base in 16 bit: not {method}",
         "verl trainer/config/model/hf_model.yaml",
     ),
     Rule("verl_precision", lambda j, p: j.workload.precision == "bf16", "verl trains in bf16, not {precision}", CONFIG),

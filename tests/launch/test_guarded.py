@@ -10,7 +10,7 @@ from planner.launch.megatron import flag_lines
 from planner.launch.program import GUARDED, Setup
 from planner.launch.targets import TARGETS, refusal
 from planner.plan import Plan
-from planner.schema.workload import Graphs, LossKernel, Offload
+from planner.schema.workload import AttentionKernel, Graphs, LossKernel, Offload
 from tests.jobs import job
 from tests.launch.test_tuners import TUNERS
 
@@ -19,9 +19,10 @@ VALUES: dict[str, tuple[Any, ...]] = {
     "loss": get_args(LossKernel),
     "graphs": get_args(Graphs),
     "capacity": (1.5,),
+    "attention": get_args(AttentionKernel),
 }
 FULL = {"recompute_layers": 32, "zero": 3, "dp": 8, "m": 8}
-OWN = {(target, "eager") for target in ("transformers", "automodel", *TUNERS)}
+OWN = {(target, "eager") for target in ("transformers", "automodel", *TUNERS)} | {("megatron-deepspeed", "flash2")}
 """What a framework does where nothing is said."""
 
 PLANS = {"transformers": {"zero": 3, "dp": 8, "m": 8}, "deepspeed": FULL, "accelerate": FULL}

@@ -150,7 +150,6 @@ def test_every_split_can_be_said(order: list[int]) -> None:
         ({"recompute_layers": 5, "zero": 3}, "torchtitan_recompute", "k=5"),
         ({"pp": 2, "b": 16, "zero": 3}, "torchtitan_batches", "m=1 is below pp=2"),
         ({"precision": "fp16", "zero": 3}, "torchtitan_precision", "bf16"),
-        ({"attention": "eager", "zero": 3}, "torchtitan_attention", "flash"),
         ({"optimizer": "adam-8bit", "zero": 3}, "torchtitan_optimizer", "adam or adam-bf16"),
         ({"method": "lora", "zero": 3}, "torchtitan_method", "LoRA"),
         ({"pp": 2, "v": 2, "schedule": "v-half", "zero": 3}, "torchtitan_schedule", "not v-half"),

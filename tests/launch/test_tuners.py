@@ -93,7 +93,7 @@ def test_plans_survive(target: str) -> None:
 REFUSED = [
     ("llamafactory", "hf", {}, {"tp": 2, "dp": 4}, "hf_parallelism"),
     ("llamafactory", "hf", {"optimizer": "adam-bf16"}, {"zero": 2}, "llamafactory_pure"),
-    ("llamafactory", "hf", {"attention": "unfused"}, {}, "llamafactory_attention"),
+    ("llamafactory", "hf", {"attention": "unfused"}, {}, "attention_written"),
     ("llamafactory", "hf", {"method": "qlora", "base": "int4"}, {}, "llamafactory_base"),
     ("trl", "hf", {"method": "qlora", "base": "int8"}, {"zero": 3}, "trl_base"),
     ("axolotl", "hf-fsdp", {"optimizer": "adam-paged"}, {"zero": 3}, "fsdp_paged"),
