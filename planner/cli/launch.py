@@ -123,7 +123,7 @@ def _refuse(target: Target, setup: Setup, as_asked: bool) -> None:
         PlannerError: NotAsAsked where the plan is no mistake of the user's, but what a job that does not fit gives up.
     """
     from planner.launch.nearest import nearest
-    from planner.launch.targets import refusal, rules_of
+    from planner.launch.targets import recipes_of, refusal, rules_of
     from planner.report.words import degrees
     from planner.training.space import recompute_name
 
@@ -131,6 +131,8 @@ def _refuse(target: Target, setup: Setup, as_asked: bool) -> None:
     if rule is None:
         return
     hints = [f"rule: {rule.name} ({rule.source})"]
+    if rule.name == "recipe":
+        hints.append(f"recipes that it has: --precision {', '.join(recipes_of(target))}")
     for instead in INSTEAD:
         if any(getattr(setup.job.workload, name) == value for name, value in instead.items()):
             continue
@@ -139,7 +141,7 @@ def _refuse(target: Target, setup: Setup, as_asked: bool) -> None:
             said = "".join(f"--{name} {value}, " for name, value in instead.items())
             policy = recompute_name(one.job, one.plan)
             hints.append(f"nearest plan that {target.title} runs: {said}{degrees(one.plan)}, recompute {policy}")
-        if len(hints) > 1:
+        if "nearest" in hints[-1]:
             break
     if len(hints) == 1:
         hints.append(f"no plan of this job is one that {target.title} runs: what is asked of it has to change")

@@ -108,6 +108,15 @@ def _spelled(target: Target) -> Rule:
     )
 
 
+def recipes_of(target: Target) -> tuple[str, ...]:
+    """Recipes that a target can write: bf16, and those below 16 bit that it has a name for."""
+    from planner.catalog.library import Library, packaged
+
+    framework, packed = target.expresses.get("recipe", (target.name,))[0], Library((packaged(),))
+    found = (packed.recipe(name).value for name in packed.names("recipe"))
+    return ("bf16", *(one.name for one in found if getattr(one.spelled, framework, None) is not None))
+
+
 def find_target(name: str | None, framework: Framework) -> Target:
     """The target called `name`, or the one that the framework's preset is for.
 

@@ -112,3 +112,10 @@ def test_bad_answers(shell: Shell, monkeypatch: pytest.MonkeyPatch, text: str, s
 def test_every_target_has_a_preset_whose_plans_it_runs(shell: Shell, target: str) -> None:
     """Without --framework; those two keep no master weights, which --optimizer says."""
     assert shell(f"launch -m llama3.1-8b -g 8xH100 --seq 8192 --target {target} --dry-run -q").code == 0
+
+
+@pytest.mark.parametrize(("target", "says"), [("torchtitan", "fp8-current, fp8-rowwise"), ("trl", "bf16\n")])
+def test_a_recipe_without_a_name_is_refused_with_those_that_have_one(shell: Shell, target: str, says: str) -> None:
+    """The next step, where no other plan of the same recipe can be written."""
+    found = shell(f"launch -m llama3-8b -g 8xH100 --seq 4096 --precision fp8 --target {target} -q")
+    assert found.code == 2 and "recipes that it has: --precision bf16" in found.err and says in found.err
