@@ -140,7 +140,7 @@ RULES = (
 TARGET = Target(
     "automodel",
     "NeMo Automodel",
-    "Automodel 36044ad3 (2026-08-22)",
+    "Automodel 36044ad3 (2026-08-22) to 0.7.0",
     RULES,
     program,
     only_file,

@@ -99,7 +99,7 @@ def notes(setup: Setup) -> tuple[str, ...]:
 TARGET = Target(
     "transformers",
     "Transformers Trainer",
-    "transformers 5.3",
+    "transformers 5.3 to 5.24.0",
     FRAMEWORK_RULES["transformers"],
     program,
     flag_lines,

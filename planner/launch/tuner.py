@@ -122,7 +122,15 @@ def trainer_fsdp(setup: Setup) -> dict[str, Any]:
 
 def notes(setup: Setup, data: str) -> tuple[str, ...]:
     """What stays with the user."""
-    return (f"a run of 20 steps: {data} are examples, and learning rate and schedule are yours",)
+    said = f"a run of 20 steps: {data} are examples, and learning rate and schedule are yours"
+    return (said, *(FUSED if setup.job.lora and setup.job.model.moe else ()))
+
+
+FUSED = (
+    "Transformers 5 holds the experts of a layer in two tensors (models/*/modeling_*.py, Experts), which all-linear"
+    " leaves without adapters and bitsandbytes in 16 bit: the plan counts both",
+)
+"""What is not so of a model with experts."""
 
 
 def rules(kept: Iterable[str], form: str, title: str, source: str, *own: Rule) -> tuple[Rule, ...]:

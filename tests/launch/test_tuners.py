@@ -184,3 +184,12 @@ def test_axolotl_names_its_ring() -> None:
     one = job("llama3.1-8b", "8xH100", "hf-fsdp", seq=65536, batch=64)
     said = TARGETS["axolotl"].program(Setup(one, Plan(cp=4, dp=2, b=1, m=32, zero=3))).files[0].text
     assert "ring_attn_func: batch_ring" in said and "context_parallel_size: 4" in said
+
+
+@pytest.mark.parametrize("target", ["llamafactory", "axolotl", "trl", "swift"])
+def test_experts_in_one_tensor_are_told_of(target: str) -> None:
+    """Adapters and few bits are for linear layers; of dense models nothing is said."""
+    for model, told in (("mixtral-8x7b", True), ("llama3.1-8b", False)):
+        one = job(model, "8xH100", "hf", seq=4096, batch=64, method="lora")
+        notes = TARGETS[target].program(Setup(one, Plan(dp=8, b=1, m=8, zero=3))).notes
+        assert any("all-linear" in note for note in notes) == told
