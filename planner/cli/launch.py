@@ -50,7 +50,8 @@ def launch(
     within("--plan", plan)
     from planner.cli.screen import notes
     from planner.launch.launchers import LAUNCHERS
-    from planner.launch.targets import TARGETS, find_target, known_name, left_out
+    from planner.launch.seeing import decoder_alone
+    from planner.launch.targets import TARGETS, find_target, known_name
 
     known_name("--launcher", launcher, (*LAUNCHERS, "none"))
     if target is not None:
@@ -64,7 +65,10 @@ def launch(
     _refuse(chosen, setup, as_asked)
     program = chosen.program(setup)
     files = _files(chosen, setup, program, launcher, image, facts, out is None)
-    notes((*program.notes, *left_out(chosen, setup), f"checked against {chosen.versions}"), request.quiet)
+    notes(
+        (*program.notes, *(() if chosen.towers else decoder_alone(setup)), f"checked against {chosen.versions}"),
+        request.quiet,
+    )
     deliver(files, out, dry_run, request.quiet)
     leave(fits, as_asked, request.quiet)
 

@@ -26,8 +26,7 @@ SHARDING = {2: "optim_grads", 3: "optim_grads_params"}
 def program(setup: Setup) -> Program:
     """pretrain_gpt.py with the flags of one plan, on mock data until the user gives some.
 
-    One connection keeps the order of kernels that tp and cp want; traffic of experts beside another micro-batch wants
-    several (core/transformer/moe/README.md).
+    Overlapped traffic of experts wants several connections, tp and cp else one (core/transformer/moe/README.md).
     """
     plan = setup.plan
     flags = (*shape_flags(setup), *parallel_flags(setup), *recompute_flags(setup), *precision_flags(setup))
@@ -317,10 +316,7 @@ EXPRESSES = {
     "offload": ("optimizer", "activations"),
     "loss": tuple(FUSIONS),
     "recipe": ("megatron",),
-    "graphs": ANYTHING,
-    "capacity": ANYTHING,
-    "dp_replicate": ANYTHING,
-    "attention": ANYTHING,
+    **dict.fromkeys(("graphs", "capacity", "dp_replicate", "attention"), ANYTHING),
 }
 """What Megatron's options say beside degrees, formats and the model."""
 

@@ -79,11 +79,11 @@ IMPLIED = (
 
 def program(setup: Setup) -> Program:
     """run_recipe.py with one override per field."""
-    if setup.job.model.tower is not None:
+    if setup.job.model.tower is not None and setup.job.model.name in SEEING:
         return seen(setup)
     own = megatron.program(setup)
     flags = (("--recipe", RECIPE), *overrides(keys_of(setup, own)), (f"mixed_precision={precision(setup)}",))
-    return replace(own, script=SCRIPT, flags=flags)
+    return replace(own, script=SCRIPT, flags=flags, notes=(*own.notes, *seeing.decoder_alone(setup)))
 
 
 def seen(setup: Setup) -> Program:
@@ -141,8 +141,8 @@ def _context(job: Job, plan: Plan) -> Truth:
 JOB_RULES = (
     Rule(
         "bridge_tower",
-        lambda job, plan: job.model.tower is None or job.model.name in SEEING,
-        "Megatron-Bridge has no recipe for {model} with its vision tower; --tower absent is the decoder",
+        lambda job, plan: job.model.tower is None or job.model.name in SEEING or not job.workload.images,
+        "Megatron-Bridge has no recipe for {model} with its vision tower, which --images is for",
         "Megatron-Bridge recipes/qwen_vl/h100",
     ),
     Rule(

@@ -39,6 +39,14 @@ def whole_images(model: Model) -> bool:
     return model.name.lower().startswith(("qwen", "glm"))
 
 
+def decoder_alone(setup: Setup) -> tuple[str, ...]:
+    """What is not written of a model that sees, though its plan counts it."""
+    if setup.job.model.tower is None:
+        return ()
+    name = setup.job.model.name
+    return (f"what is written trains the decoder of {name} alone; the plan counts its vision tower as well",)
+
+
 def notes(setup: Setup) -> tuple[str, ...]:
     """What is the data's: how many images, and of which size."""
     work = setup.job.workload

@@ -158,11 +158,3 @@ def rules_of(target: Target) -> tuple[Rule, ...]:
     mixers = () if target.name in FROM_LIBRARY else (MIXERS_WRITTEN,)
     own = (_copied(target), *mixers, _seen(target), _spelled(target))
     return (*(_written(target, name) for name in GUARDED), *own, *target.rules)
-
-
-def left_out(target: Target, setup: Setup) -> tuple[str, ...]:
-    """What of the job the target does not write, though its plan counts it."""
-    if setup.job.model.tower is None or target.towers:
-        return ()
-    name = setup.job.model.name
-    return (f"what is written trains the decoder of {name} alone; the plan counts its vision tower as well",)

@@ -89,7 +89,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("verl", {"tower": "frozen"}, "tower"),
     ("torchtune", {"images": 1}, "tower"),
     ("megatron", {"images": 1}, "tower"),
-    ("megatron-bridge", {"model": "gemma3-4b"}, "bridge_tower"),
+    ("megatron-bridge", {"model": "gemma3-4b", "images": 1}, "bridge_tower"),
 ]
 
 
