@@ -32,7 +32,8 @@ class Engine(Profile):
         attention: kernel of the attention core, by generation of the accelerator; absent: the usual one there.
         collective: time of a small all-reduce inside the engine over that of the kernel alone (skew, launch, waiting);
             peer: it has the kernel that reads peers' memory; else every collective is NCCL's.
-        chunk: tokens of one prefill step (vLLM max_num_batched_tokens, TensorRT-LLM max_num_tokens).
+        chunk: tokens of one prefill step in each copy of the attention (vLLM max_num_batched_tokens, TensorRT-LLM
+            max_num_tokens).
         front: time from a request's arrival to its first step (tokenising, HTTP); burst: share of a prefill by which
             every further user of a closed loop delays a first token, as benchmarks start them together.
         in_step: the same where all requests have one length and stay in step; per further user, or, where steps are

@@ -60,7 +60,7 @@ def prefill_rate(job: ServeJob, plan: Plan) -> Num:
     chunks * cycle, the first for their images' encoder as well.
     """
     many = copies(plan)
-    chunks: Num = np.ceil(many * job.workload.fresh / job.engine.chunk)
+    chunks: Num = np.ceil(job.workload.fresh / job.engine.chunk)
     seeing = encoding(job, plan)
     text = many * (chunks + plan.pp - 1.0) / chunks / (prefill(job, plan, many) - seeing)
     return 1.0 / (1.0 / text + seeing / many) if job.workload.images else text

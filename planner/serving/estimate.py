@@ -73,11 +73,11 @@ def prefill(job: ServeJob, plan: Plan, prompts: Num, beside: Num = 0.0, context:
 
     Chunks hold at most the engine's tokens and are equal; a pipeline cuts several prompts into as many as it has
     stages. `beside` decoding sequences of a context share every chunk's step. A prompt lies in one copy of the
-    attention, whose chunks are its part of the engine's; the others wait for it.
+    attention; the others wait for it.
     """
     mine, many = fullest(plan, prompts), copies(plan)
     tokens = many * mine * job.workload.fresh
-    chunks: Num = np.maximum(np.ceil(tokens / job.engine.chunk), np.minimum(plan.pp, mine))
+    chunks: Num = np.maximum(np.ceil(mine * job.workload.fresh / job.engine.chunk), np.minimum(plan.pp, mine))
     once = cycle(job, plan, Tokens(beside, context, tokens / chunks, prompts / mine / many))
     text = (chunks + plan.pp - 1.0) * once.total
     return text + mine * encoding(job, plan) if job.workload.images else text
@@ -98,13 +98,13 @@ def prefill_share(job: ServeJob, plan: Plan, context: Num, once: DecodeStep | No
     """Seconds that other requests' prefills add to one decode step of a replica.
 
     Every step, (B - 1)/OSL requests begin, with P = fresh*(B - 1)/OSL prompt tokens. They come in steps of
-    c = max(P/m, min(fresh, chunk)) tokens, at most the chunk, P/c of them; each costs what a step with c prompt tokens
-    takes beyond `once`, the one without (mixed), or a step of its own. Images of (B - 1)/OSL prompts, in all copies of
-    the attention at once, hold the first stage as long as their encoder takes.
+    c = max(P/m, min(fresh, chunk)) tokens, at most a chunk in every copy of the attention, P/c of them; each costs what
+    a step with c prompt tokens takes beyond `once`, the one without (mixed), or a step of its own. Images of
+    (B - 1)/OSL prompts, in all copies at once, hold the first stage as long as their encoder takes.
     """
-    w, chunk = job.workload, 1.0 * job.engine.chunk
+    w, chunk = job.workload, copies(plan) * job.engine.chunk
     arriving = w.fresh * np.maximum(running(plan) - 1.0, 0.0) / w.output
-    size: Num = np.minimum(np.maximum(arriving / plan.m, min(w.fresh, chunk)), chunk)
+    size: Num = np.minimum(np.maximum(arriving / plan.m, np.minimum(w.fresh, chunk)), chunk)
     if job.engine.mixed:
         alone = once or cycle(job, plan, Tokens(plan.b, context))
         added = cycle(job, plan, Tokens(plan.b, context, size)).total - alone.total

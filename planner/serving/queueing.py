@@ -54,7 +54,9 @@ def closed_loop(job: ServeJob, plan: Plan, in_step: bool = False) -> Served:
 
 
 def delay(job: ServeJob, others: Num, in_step: bool) -> Num:
-    """Prefills that a first token waits for beside its own, among so many other users of a closed loop."""
+    """Prefills that a first token waits for beside its own, among so many other users of a closed loop: those of all
+    copies of the attention, whose steps go together.
+    """
     engine = job.engine
     if not in_step:
         return engine.burst * others

@@ -96,13 +96,13 @@ class Deployment:
 
     @property
     def chunk(self) -> int:
-        """Tokens of one prefill step of the whole replica."""
-        return self.job.engine.chunk
+        """Tokens of one prefill step in all copies of the attention together."""
+        return self.copies * self.chunk_per_copy
 
     @property
     def chunk_per_copy(self) -> int:
         """The same for one copy of the attention, with room for one token of every request that it runs."""
-        return max(ceil(self.chunk / self.copies), self.seats_per_copy)
+        return max(self.job.engine.chunk, self.seats_per_copy)
 
     @property
     def seats_per_copy(self) -> int:
