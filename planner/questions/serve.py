@@ -18,7 +18,7 @@ from planner.errors import NoLegalPlan, PlannerError, UnitError
 from planner.frozen import frozen
 from planner.plan import Plan, Range
 from planner.questions.ask import parse_range, seeing
-from planner.questions.serve_prompts import check_prompt, seen
+from planner.questions.serve_checks import check, seen
 from planner.questions.thumbs import Decided
 from planner.questions.thumbs_serving import decided_serving
 from planner.schema.formats import COMPUTED
@@ -134,7 +134,7 @@ def ask_serve(
     asked |= seeing(shape.value, {"images": images, "image_size": image_size})
     workload, notes = _workload(shape.value, cluster.value, asked)
     job = ServeJob(shape.value, cluster.value, workload, preset.value)
-    _check(job)
+    check(job)
     ranges = {name: parse_range(name, text) for name, text in dimensions.items() if text is not None}
     chosen = _objective(objective, job)
     apart = _pinned("prefill", prefill, job, ranges), _pinned("decode", decode, job, ranges)
@@ -220,19 +220,6 @@ def _valid(asked: dict[str, Any]) -> ServeWorkload:
         problem = error.errors()[0]
         where = f"--{str(problem['loc'][0]).replace('_', '-')} {problem['input']!r:.40}: " if problem["loc"] else ""
         raise PlannerError(f"{where}{schema_problem(problem)}") from None
-
-
-def _check(job: ServeJob) -> None:
-    """Refuse what the model or the accelerator cannot do."""
-    w, accelerator = job.workload, job.cluster.accelerator
-    check_prompt(job)
-    if not job.runs(w.weights):
-        have = ", ".join(k for k, v in accelerator.peak.model_dump().items() if v)
-        what = f"{accelerator.name} has no {COMPUTED[w.weights]} products, which {w.weights} weights need"
-        why = f" (it has {have}; {job.engine.name} does not widen them there)"
-        raise PlannerError(what + why, "--weights int8 or int4: widened to 16 bit inside the kernel")
-    if job.engine.scheduler == "static" and w.rate is not None:
-        raise PlannerError(f"{job.engine.name} runs one batch to its end: it has no answer to --rate", "--batch 16")
 
 
 def confidence(job: ServeJob) -> tuple[str, ...]:
@@ -324,7 +311,7 @@ def _cures(question: ServeQuestion) -> tuple[str, ...]:
 
 def _possible(job: ServeJob) -> bool:
     try:
-        _check(job)
+        check(job)
     except PlannerError:
         return False
     return True

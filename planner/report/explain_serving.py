@@ -18,7 +18,7 @@ from planner.serving.job import ServeJob, at_batch
 from planner.serving.memory import kv_tokens, memory, most_running, room
 from planner.serving.objective import OBJECTIVES
 from planner.serving.options import Option, per_gpu, rated
-from planner.serving.queueing import Served, closed_loop, offline, opened
+from planner.serving.queueing import Served, loaded, offline, opened
 
 if TYPE_CHECKING:
     from planner.documents.serving import ServingExplanation
@@ -54,7 +54,7 @@ def _served(job: ServeJob, option: Option, objective: str) -> Served:
     if OBJECTIVES[objective].load == "endless":
         return offline(job, plan)
     if job.workload.rate is None:
-        return closed_loop(job, plan)
+        return loaded(job, plan)
     inside = fact(float(option.served.running), "requests that run", "requests", RUNNING)
     return opened(job, plan, job.workload.rate, inside)
 

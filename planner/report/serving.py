@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from planner.blocks.counts import parameters
 from planner.questions.serve import ServeAnswer
-from planner.questions.serve_prompts import counted
+from planner.questions.serve_checks import counted
 from planner.report.grid import Column, kept, prose, tables
 from planner.report.plot import scatter
 from planner.report.serving_words import (

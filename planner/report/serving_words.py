@@ -8,7 +8,7 @@ from planner.blocks.counts import held
 from planner.blocks.operator import Share
 from planner.plan import Plan
 from planner.questions.serve import confidence
-from planner.questions.serve_prompts import counted
+from planner.questions.serve_checks import counted
 from planner.schema.formats import Module
 from planner.schema.serving import ServeWorkload
 from planner.serving.choose import Rejected
@@ -204,7 +204,8 @@ def rejected(job: ServeJob, miss: Rejected) -> str:
     if miss.breaks == "memory":
         return f"{layout(option)}: memory, {shortage(job, option)}"
     if miss.breaks == "load":
-        return f"{layout(option)}: load, {w.rate:g} requests/s are more than {option.plan.dp:.0f} replicas serve"
+        count = f"{option.plan.dp:.0f} replica{'s serve' if option.plan.dp > 1 else ' serves'}"
+        return f"{layout(option)}: load, {w.rate:g} requests/s are more than {count}"
     bound = w.ttft if miss.breaks == "ttft" else w.tpot
     value = float(option.ttft if miss.breaks == "ttft" else option.tpot)
     lightest = f" even with {users(option)}" if w.users is None and w.rate is None else ""

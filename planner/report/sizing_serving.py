@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from planner import __version__
 from planner.catalog.fabric import on_network
-from planner.questions.serve_prompts import among
+from planner.questions.serve_checks import among
 from planner.questions.size_serving import LoadAnswer
 from planner.report.grid import Column, tables
 from planner.report.jsonout import inputs_of

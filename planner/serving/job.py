@@ -73,8 +73,15 @@ class ServeJob:
 
     def computed(self, op: Operator) -> str:
         """Precision of an operator's products."""
-        wanted = COMPUTED[self.format(op.part)] if linear(op) else self.wide  # type: ignore[arg-type]
+        wanted = self.precision(self.format(op.part)) if linear(op) else self.wide  # type: ignore[arg-type]
         return wanted if wanted in ("fp8", "fp4") and self.multiplies(wanted) else self.wide
+
+    def precision(self, weights: WeightType) -> str:
+        """What products of a format want; AMD's CDNA 4 takes mxfp4 on both sides of them, unless the published
+        checkpoint has 16-bit activations beside it (vllm-project/vllm quantization/quark/schemes/quark_ocp_mx.py).
+        """
+        both = weights == "mxfp4" and not self.native and self.cluster.accelerator.vendor == "amd"
+        return "fp4" if both and self.multiplies("fp4") else COMPUTED[weights]
 
     def multiplies(self, precision: str) -> bool:
         """Whether the accelerator has products in a precision."""
@@ -88,6 +95,8 @@ class ServeJob:
         Ampere on.
         """
         wanted, accelerator = COMPUTED[weights], self.cluster.accelerator
+        if weights == "nvfp4" and accelerator.vendor != "nvidia":
+            return False
         if wanted not in ("fp8", "fp4") or self.multiplies(wanted):
             return True
         return weights in self.engine.widens and accelerator.vendor == "nvidia" and accelerator.peak.bf16 is not None

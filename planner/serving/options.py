@@ -12,7 +12,7 @@ from planner.plan import INTEGERS, Index, Num, Plan, Truth
 from planner.serving.estimate import DecodeStep
 from planner.serving.job import ServeJob, at_batch, replica_gpus, running
 from planner.serving.memory import ServeMemory, kv_tokens, memory, most_running, room, spare
-from planner.serving.queueing import Served, closed_loop, offline, open_loop
+from planner.serving.queueing import Served, loaded, offline, open_loop
 
 P99 = {"ttft": 1.67, "tpot": 1.13}
 """99th percentile over mean: Llama 2 70B on 8 H100 in MLPerf Inference v4.1, server scenario (461 / 276 and 175 / 155
@@ -83,7 +83,7 @@ def evaluate(job: ServeJob, plan: Plan, together: bool = False) -> Option:
     `together`: the users' requests must run at once, at full length (a batch), instead of waiting for the cache.
     """
     rate = job.workload.rate
-    return rated(job, plan, closed_loop(job, plan) if rate is None else open_loop(job, plan, rate), together)
+    return rated(job, plan, loaded(job, plan) if rate is None else open_loop(job, plan, rate), together)
 
 
 def full(job: ServeJob, plan: Plan) -> Option:

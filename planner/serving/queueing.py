@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from planner.frozen import frozen
@@ -51,6 +53,18 @@ def closed_loop(job: ServeJob, plan: Plan, in_step: bool = False) -> Served:
     users = running(plan)
     inside = np.minimum(users, np.maximum(np.floor(most_running(job, plan)), 1.0))
     return _served(job, at_batch(plan, inside), users, in_step)
+
+
+def loaded(job: ServeJob, plan: Plan) -> Served:
+    """The closed loop of the plan's users per replica; of fewer users in all than these the other replicas lack some.
+
+    Times are those of the fullest replica, requests = users / residence.
+    """
+    served, users = closed_loop(job, plan), job.workload.users
+    if users is None:
+        return served
+    share = np.minimum(users / (served.offered * plan.dp), 1.0)
+    return replace(served, offered=share * served.offered, requests=share * served.requests)
 
 
 def delay(job: ServeJob, others: Num, in_step: bool) -> Num:

@@ -1,14 +1,43 @@
-"""Prompts that are served, with their images: what is refused, and what is said of them."""
+"""What is refused of requests and formats that are to be served, and what is said of images."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from planner.errors import PlannerError
+from planner.schema.formats import COMPUTED
 from planner.serving.job import ServeJob
 
 
-def check_prompt(job: ServeJob) -> None:
+def check(job: ServeJob) -> None:
+    """Refuse what the model, the accelerator or the engine cannot do.
+
+    Raises:
+        PlannerError: which of it.
+    """
+    _check_prompt(job)
+    if not job.runs(job.workload.weights):
+        raise _unread(job)
+    if job.engine.scheduler == "static" and job.workload.rate is not None:
+        raise PlannerError(f"{job.engine.name} runs one batch to its end: it has no answer to --rate", "--batch 16")
+
+
+def _unread(job: ServeJob) -> PlannerError:
+    """Weights for which the accelerator has no products, nor the engine a kernel that widens them."""
+    weights, accelerator = job.workload.weights, job.cluster.accelerator
+    foreign = weights == "nvfp4" and job.multiplies("fp4")
+    have = ", ".join(k for k, v in accelerator.peak.model_dump().items() if v)
+    what = (
+        f"{accelerator.name} has no {weights if foreign else COMPUTED[weights]} products, which {weights} weights need"
+    )
+    why = f" (it has {have}; {job.engine.name} does not widen them there)"
+    return PlannerError(
+        what + why,
+        "--weights mxfp4: of scales that it takes" if foreign else "--weights int8 or int4: widened inside the kernel",
+    )
+
+
+def _check_prompt(job: ServeJob) -> None:
     """Refuse images that no tower sees or that leave no text, and requests beyond the model's context."""
     w, model, tokens = job.workload, job.model, job.image_tokens
     if w.images and model.tower is None:
