@@ -266,3 +266,17 @@ def test_four_bits_on_amd() -> None:
         ask_serve("llama2-70b", "8xMI355X", weights="nvfp4")
     job = ask_serve("gpt-oss-120b", "8xMI355X").job
     assert job.precision("mxfp4") == "bf16"
+
+
+@pytest.mark.parametrize(
+    ("model", "gpus", "fits"),
+    [
+        ("kimi-k2.5", "8xH200", True),  # int4 experts (vLLM's recipe)
+        ("mistral-large-3", "8xH200", True),  # fp8 (its model card)
+        ("mistral-large-3", "8xH100", False),
+        ("minimax-m2.5", "4xH20-96GB", True),  # its model card: 220 GB of weights on four of 96 GB
+    ],
+)
+def test_a_checkpoint_is_served_in_its_own_format(model: str, gpus: str, fits: bool) -> None:
+    """Where their makers say that they run."""
+    assert bool(answer(ask_serve(model, gpus, users=1)).choice.ranked) is fits
