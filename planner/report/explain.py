@@ -23,8 +23,9 @@ from planner.frozen import frozen
 from planner.plan import OnePlan, largest_of
 from planner.questions.train import Ranked, usable_memory
 from planner.report.advice import schedule_lines, sensitivity_lines
-from planner.report.facts import traced_job, traced_plan
+from planner.report.facts import UNIT, traced_job, traced_plan
 from planner.report.grid import READABLE
+from planner.report.profiles import SAYS
 from planner.report.words import PART_NAMES, degrees, relaxation
 from planner.schema.model import Model
 from planner.stages import total
@@ -33,17 +34,13 @@ from planner.training.job import Job
 from planner.training.moments import MOMENTS, allocated_bytes, rank_moments
 from planner.training.space import recompute_words
 from planner.training.throughput import throughput
-from planner.units import format_bytes, format_count, format_flops, format_rate, format_seconds
+from planner.units import format_bytes, format_count, format_flops
 
 if TYPE_CHECKING:
     from planner.documents.lines import Line as LineData
 
-SHOWN: dict[str, Callable[[float], str]] = {
-    "bytes": format_bytes,
-    "s": format_seconds,
+SHOWN: dict[str, Callable[[float], str]] = {unit: SAYS[dimension] for dimension, unit in UNIT.items()} | {
     "parameters": format_count,
-    "bytes/s": format_rate,
-    "FLOP/s": format_flops,
     "FLOP": lambda value: format_flops(value).removesuffix("/s"),
 }
 
