@@ -16,7 +16,15 @@ from planner.catalog.huggingface_config import KEYS, Config, UnsupportedArchitec
 from planner.catalog.huggingface_experts import deepseek_moe, llama4_moe
 from planner.catalog.huggingface_families import FAMILIES
 from planner.catalog.huggingface_family import Bias, Family, Pattern
-from planner.catalog.huggingface_known import CLASS_DEFAULTS, DECODERS, INSIDE, NESTED, REFUSED
+from planner.catalog.huggingface_known import (
+    BIDIRECTIONAL,
+    CLASS_DEFAULTS,
+    DECODERS,
+    INSIDE,
+    NESTED,
+    REFUSED,
+    why_refused,
+)
 from planner.catalog.huggingface_mixers import latent
 from planner.catalog.huggingface_quantization import checkpoint
 from planner.catalog.huggingface_towers import read_tower
@@ -67,7 +75,7 @@ def _decoder(top: dict[str, Any], file: str) -> tuple[str, dict[str, Any]]:
     if kind in NESTED:
         return _wrapped(kind, top, file)
     if kind not in FAMILIES:
-        raise _unsupported(kind, file)
+        raise _unsupported(kind, file, top)
     return kind, top
 
 
@@ -95,7 +103,7 @@ def _kind(wrapper: str, inner: dict[str, Any], file: str) -> str:
     if plain == "deepseek_v2" and inner.get("use_mla") is False:
         return "deepseek"
     if plain in REFUSED:
-        raise _unsupported(plain, file)
+        raise _unsupported(plain, file, inner)
     return plain if plain in FAMILIES else NESTED[wrapper]
 
 
@@ -111,10 +119,9 @@ def _inside(kind: str, values: dict[str, Any]) -> dict[str, Any]:
     return {key: value for one in held for key, value in one.items()}
 
 
-def _unsupported(kind: str, file: str) -> UnsupportedArchitecture:
-    why = REFUSED.get(kind, "its structure is not one that the planner knows")
+def _unsupported(kind: str, file: str, top: dict[str, Any]) -> UnsupportedArchitecture:
     return UnsupportedArchitecture(
-        f"{file}: model_type {quote(kind)} is not supported: {why}",
+        f"{file}: model_type {quote(kind)} is not supported: {why_refused(kind, top)}",
         (f"supported: {', '.join(sorted([*FAMILIES, *NESTED]))}", "your own: a path to a YAML file"),
     )
 
@@ -129,6 +136,8 @@ def _name(top: dict[str, Any], file: Path) -> dict[str, str]:
 
 def _fields(kind: str, config: Config) -> dict[str, Any]:
     family = FAMILIES[kind]
+    if config.values.get("use_bidirectional_attention") in (True, "all"):
+        raise config.refuse("use_bidirectional_attention", BIDIRECTIONAL)
     if family.check:
         family.check(config)
     bias, note = _bias(family, config)

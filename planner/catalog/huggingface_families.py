@@ -270,6 +270,7 @@ FAMILIES: dict[str, Family] = {
         dropout={"dropout": 0.1},
         check=check_opt,
     ),
+    "orion": Family(norm="layernorm"),
     "persimmon": Family(gated=False, activation="relu2", bias="all", norm="layernorm", qk_norm="heads", bias_key=None),
     "phi": Family(gated=False, bias="all", norm="layernorm", dropout={"attention_dropout": 0.0}, bias_key=None),
     "phi3": Family(window=no_full_layers, bias_key=None),

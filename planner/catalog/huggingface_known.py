@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 NESTED = {
     "audioflamingo3": "qwen2",
@@ -10,6 +12,7 @@ NESTED = {
     "cohere2_vision": "cohere2",
     "deepseek_vl": "llama",
     "deepseek_vl_v2": "deepseek_v2",
+    "dots_ocr": "qwen2",
     "exaone4_5": "exaone4",
     "fast_vlm": "qwen2",
     "gemma3": "gemma3_text",
@@ -26,6 +29,7 @@ NESTED = {
     "interns1": "qwen3",
     "janus": "llama",
     "kimi_k25": "kimi_k2",
+    "kimi_k3": "kimi_linear",
     "kimi_vl": "deepseek_v3",
     "lighton_ocr": "qwen3",
     "llama4": "llama4_text",
@@ -38,8 +42,10 @@ NESTED = {
     "llava_onevision": "qwen2",
     "llava_qwen": "qwen2",
     "llava_qwen2": "qwen2",
+    "minimax_vl_01": "minimax_text_01",
     "mistral3": "mistral",
     "multi_modality": "llama",
+    "NVLM_D": "qwen2",
     "nemotron_h_omni": "nemotron_h",
     "NemotronH_Nano_VL_V2": "nemotron_h",
     "ovis": "qwen2",
@@ -65,6 +71,7 @@ NESTED = {
     "shieldgemma2": "gemma3_text",
     "smolvlm": "llama",
     "step3p7": "step3p5",
+    "step_robotics": "qwen3",
     "ultravox": "llama",
     "video_llama_3": "qwen2",
     "videollama3_qwen2": "qwen2",
@@ -138,6 +145,7 @@ _ENCODER_DECODERS = (
     "speech_to_text switch_transformers t5 t5gemma t5gemma2 t5gemma_module udop umt5 whisper"
 )
 _DIFFUSERS = "Dream diffucoder diffusion_gemma dream llada llada2_moe llada_moe mdlm sdar sdar_moe sedd"
+BIDIRECTIONAL = "its attention looks both ways: it is an encoder"
 REFUSED = {
     **dict.fromkeys(_ENCODERS.split(), _ENCODER),
     **dict.fromkeys(_ENCODER_DECODERS.split(), _BOTH),
@@ -173,6 +181,16 @@ NAMED = {
     "zamba2": "zamba2",
 }
 """Names of models that are not read, by the type that says why: whole words of what people write."""
+
+
+def why_refused(kind: str, top: Mapping[str, Any]) -> str:
+    """By its type, or by what the file says of itself."""
+    if kind in REFUSED:
+        return REFUSED[kind]
+    classes = top.get("architectures")
+    masked = isinstance(classes, list) and any("MaskedLM" in str(one) for one in classes[:10])
+    said = _BOTH if top.get("is_encoder_decoder") is True else _ENCODER if masked else None
+    return said or "its structure is not one that the planner knows"
 
 
 def named(name: str) -> str | None:

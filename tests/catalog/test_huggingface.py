@@ -637,6 +637,27 @@ def test_what_writes_no_text_token_by_token_is_refused_with_the_reason(tmp_path:
 
 
 @pytest.mark.parametrize(
+    ("config", "why"),
+    [
+        (
+            {"model_type": "new-seq2seq", "is_encoder_decoder": True},
+            '"new-seq2seq" is not supported: it is an encoder-d',
+        ),
+        (
+            {"model_type": "new-mlm", "architectures": ["NewForMaskedLM"]},
+            '"new-mlm" is not supported: it is an encoder:',
+        ),
+        ({"model_type": "gemma3_text", "use_bidirectional_attention": True}, "looks both ways"),
+        ({"model_type": "kimi_k3", "text_config": LLAMA | {"model_type": "zamba2"}}, '"zamba2" is not supported'),
+    ],
+)
+def test_what_a_file_says_of_itself_is_the_reason(tmp_path: Path, config: dict[str, Any], why: str) -> None:
+    """Of types that nobody has heard of, and of decoders that were made encoders (EmbeddingGemma)."""
+    with pytest.raises(UnsupportedArchitecture, match=why):
+        read_config(write(tmp_path, LLAMA | config))
+
+
+@pytest.mark.parametrize(
     ("wrapper", "family"),
     [
         ({"model_type": "qwen2_audio", "text_config": {"model_type": "qwen2"}, "audio_config": {}}, "qwen2"),
