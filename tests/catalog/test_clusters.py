@@ -560,6 +560,10 @@ def test_a_rack_is_not_meant_by_its_name(text: str, gpus: int, said: str) -> Non
         ("g4-standard-384", 8, "rtx-pro-6000-server", 94.97),
         ("gpu_1x_gh200", 1, "gh200-96gb", 94.5),
         ("b300-8x", 8, "b300-sxm-288gb", 267.7),
+        ("8xMI250", 8, "mi250-128gb", 64.0),
+        ("2xRTX PRO 5000", 2, "rtx-pro-5000-48gb", 47.4),
+        ("GB200 NVL4", 4, "gb200-nvl72", 184.31),
+        ("ct6e-standard-8t", 8, "tpu-v6e", 31.25),
     ],
 )
 def test_machines_as_people_name_them(text: str, gpus: int, part: str, gib: float) -> None:
