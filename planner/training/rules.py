@@ -174,7 +174,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "framework_zero",
-        lambda j, p: np.isin(p.zero, j.framework.zero),
+        lambda j, p: np.isin(p.zero, j.framework.zero) | ((p.zero == 0) & (p.dp * p.cp == 1)),
         "{framework} has no ZeRO stage {zero}; it has {stages}",
         "framework preset",
     ),
