@@ -75,10 +75,23 @@ def _refitted(text: str, found: Resolved[Cluster], network: str, library: Librar
 
 
 def _no_count(text: str, library: Library) -> PlannerError:
+    meant = _turned(text, library)
+    if meant is not None:
+        said = f"{quote(text)}: the number of accelerators stands before an x"
+        return PlannerError(said, (f"did you mean: {meant} ?", *GRAMMAR))
     if text and library.lookup("accelerator", text) is None:
         return unknown(library, ("accelerator", "node"), text)
     own = f"8x{text}"[:60] if text.isprintable() and text else "8xA100"
     return PlannerError(f"{quote(text)} says no number of accelerators", (f"{own:<17}8 accelerators", *GRAMMAR[1:]))
+
+
+def _turned(text: str, library: Library) -> str | None:
+    """What "H100x8" and "8H100" may mean: 8xH100, where the rest is an accelerator."""
+    for pattern in (r"(?P<name>\S.*?)\s*[x×*]\s*(?P<count>[0-9]{1,8})", r"(?P<count>[0-9]{1,8})\s*(?P<name>[a-z].*)"):
+        match = re.fullmatch(pattern, text[:200], re.IGNORECASE)
+        if match and int(match["count"]) and library.lookup("accelerator", match["name"]):
+            return f"{int(match['count'])}x{match['name']}"
+    return None
 
 
 def _is_path(text: str) -> bool:

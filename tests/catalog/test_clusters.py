@@ -571,3 +571,14 @@ def test_machines_as_people_name_them(text: str, gpus: int, part: str, gib: floa
     cluster = find_cluster(text, open_library()).value
     assert (cluster.gpus, cluster.accelerator.name) == (gpus, part)
     assert cluster.accelerator.memory / 2**30 == pytest.approx(gib, rel=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [("H100x8", "8xH100"), ("8H100", "8xH100"), ("4 L40S", "4xL40S"), ("B200 x 16", "16xB200")],
+)
+def test_a_number_at_the_wrong_place_is_shown_at_the_right_one(text: str, meant: str) -> None:
+    """Suggested, not taken."""
+    with pytest.raises(PlannerError) as caught:
+        find_cluster(text, open_library())
+    assert caught.value.hint[0] == f"did you mean: {meant} ?"
