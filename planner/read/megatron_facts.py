@@ -134,8 +134,16 @@ def read_facts(options: Options, world: int, environment: Mapping[str, str] | No
     return Facts(options, world, environment, n, stages)
 
 
+MIXED = ("hybrid-layer-pattern", "hybrid-override-pattern")
+"""Options that spell a model's layers one by one, Mamba's and attention's."""
+
+
 def _count(options: Options, name: str, default: int | None) -> int:
     value = options.whole(name, default)
+    mixed = next((one for one in MIXED if one in options), None)
+    if value is None and mixed and name == "num-layers":
+        said = f"line {options.line(mixed)}: --{mixed}: layers of mixed kinds are not read from options"
+        raise PlannerError(said, "planner recommend --model nemotron-h-8b plans such a model by its name")
     if value is None:
         raise PlannerError(f"--{name} is missing: Megatron-LM needs it", "is this a Megatron-LM command line?")
     if value < 0 or (value == 0 and default != 0):
@@ -205,7 +213,7 @@ def named(facts: Facts) -> tuple[NotModelled, ...]:
     """What no table of options can tell: it takes two of them together."""
     return (
         *(*mixed_moments(facts), *dense_mask(facts), *both_offloaded(facts), *evaluated(facts)),
-        *unknown_modules(facts),
+        *(*unknown_modules(facts), *fused_loss(facts)),
     )
 
 
@@ -224,6 +232,13 @@ def evaluated(facts: Facts) -> tuple[NotModelled, ...]:
     why = "logits of evaluation, at a larger batch than training has, are not weighed"
     larger = (facts.options.whole(option) or 0) > facts.b
     return (facts.options.named(option, ("memory",), why),) if larger else ()
+
+
+def fused_loss(facts: Facts) -> tuple[NotModelled, ...]:
+    """Transformer Engine's loss, which the parser takes up to 0.17 (training/arguments.py)."""
+    option = "cross-entropy-fusion-impl"
+    te = facts.has("cross-entropy-loss-fusion") and facts.text(option, "native") == "te"
+    return (facts.options.named(option, ("legality",), "Megatron-LM from 0.18 on refuses it"),) if te else ()
 
 
 def both_offloaded(facts: Facts) -> tuple[NotModelled, ...]:

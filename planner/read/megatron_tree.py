@@ -85,7 +85,7 @@ def read_megatron_tree(
     Raises:
         PlannerError: as `read_megatron`; no shape and no name of a model that is known.
     """
-    shaped = form.shaped(tree)
+    shaped = form.shaped(Tree({key: leaf for key, leaf in tree.leaves.items() if not is_environment(key)}))
     given, usual = options_of(shaped), usual_options(form)
     job = read_job(Tree({key: leaf for key, leaf in shaped.leaves.items() if not is_option(key)}), form)
     if context.seq and "seq-length" not in given:
@@ -112,7 +112,9 @@ def read_megatron_tree(
     except PlannerError as error:
         hints = [hint for hint in error.hint if "command line" not in hint]
         raise PlannerError(in_words(str(error)), hints or "--model names the shape, --seq the length") from None
-    ours = {one.option for one in reading.not_modelled}
+    own_loss = "te_loss" in form.unchecked
+    left = [x for x in reading.not_modelled if not (own_loss and x.option == "--cross-entropy-fusion-impl")]
+    ours = {one.option for one in left}
     share = chosen_layers(job, shaped) / (shape.layers if shape else reading.model.layers if reading.model else 1)
     waived = (*form.unchecked, *(("full_recompute",) if share else ()))
     return replace(
@@ -124,9 +126,14 @@ def read_megatron_tree(
         recomputed=share,
         problems=tuple(spelled(one) for one in reading.problems if one.rule not in waived),
         notes=(*job.notes, *(note for note in reading.notes if own is not None or "CONNECTIONS" not in note)),
-        not_modelled=(*(one for one in job.not_modelled if one.option not in ours), *reading.not_modelled),
+        not_modelled=(*(one for one in job.not_modelled if one.option not in ours), *left),
         keys=keys(shaped, form),
     )
+
+
+def is_environment(key: str) -> bool:
+    """Whether a key is a variable of the shell: the model zoo's and FlagScale's files list them."""
+    return "ENV_VARS" in key.split(".")[:-1] or "envs" in key.split(".")[:-1]
 
 
 def chosen_layers(job: Job, tree: Tree) -> int:

@@ -215,6 +215,13 @@ def test_options_of_modelopt_are_megatrons() -> None:
     assert {one.option for one in found.not_modelled} == {"--enable-gpt-oss", "--export-force-local-attention"}
 
 
+def test_the_fused_loss_is_named_for_its_versions() -> None:
+    """Transformer Engine's loss: 0.17 takes it, later parsers do not."""
+    found = read(flags(cross_entropy_loss_fusion="", cross_entropy_fusion_impl="te"))
+    assert [(one.option, one.touches) for one in found.not_modelled] == [("--cross-entropy-fusion-impl", ("legality",))]
+    assert not read(flags(cross_entropy_loss_fusion="")).not_modelled
+
+
 def test_more_recomputed_layers_than_there_are() -> None:
     """Megatron-LM recomputes those that there are (core/transformer/transformer_block.py)."""
     found = read(flags(recompute_granularity="full", recompute_method="block", recompute_num_layers="9"))
@@ -252,6 +259,7 @@ def test_options_that_megatron_does_not_have(flag: str, says: str) -> None:
     ("text", "says"),
     [
         (flags(num_layers=None), "--num-layers is missing"),
+        (flags(num_layers=None, hybrid_layer_pattern="M-M*-"), "layers of mixed kinds"),
         (flags(num_layers="many"), "wants a whole number, not 'many'"),
         (flags(micro_batch_size="0"), "must be positive"),
         (flags(num_layers="$LAYERS"), "nothing sets"),

@@ -153,3 +153,13 @@ def test_what_of_primus_is_not_read() -> None:
     text = "modules:\n  pre_trainer:\n    framework: maxtext\n    config: pre_trainer.yaml\n    model: llama3_8B.yaml\n"
     with pytest.raises(PlannerError, match="over maxtext is not read"):
         read(text, "8xH100", {})
+
+
+def test_variables_of_the_shell_are_no_options() -> None:
+    """A file of the MoE model zoo lists them beside its arguments."""
+    text = (
+        "ENV_VARS:\n  PYTHONWARNINGS: ignore\nMODEL_ARGS:\n  --num-layers: 24\n  --hidden-size: 2048\n"
+        "  --num-attention-heads: 16\n  --tensor-model-parallel-size: 2\n  --seq-length: 2048\n  --bf16: true\n"
+        "  --micro-batch-size: 1\n  --global-batch-size: 64\n  --vocab-size: 32000\n  --sequence-parallel: true\n"
+    )
+    assert not any("WARNINGS" in one.option for one in read(text, "8xH100", {}).not_modelled)
