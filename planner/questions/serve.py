@@ -18,7 +18,7 @@ from planner.errors import NoLegalPlan, PlannerError, UnitError
 from planner.frozen import frozen
 from planner.plan import Plan, Range
 from planner.questions.ask import parse_range, seeing
-from planner.questions.serve_checks import check, seen
+from planner.questions.serve_checks import check, image_tokens, seen
 from planner.questions.thumbs import Decided
 from planner.questions.thumbs_serving import decided_serving
 from planner.schema.formats import COMPUTED
@@ -194,7 +194,7 @@ def _workload(model: Model, cluster: Cluster, asked: dict[str, Any]) -> tuple[Se
     """The workload, and a sentence for every default in it."""
     notes = []
     seen = _valid({name: asked[name] for name in ("images", "image_size") if name in asked} | {"input": 1, "output": 1})
-    tokens = 0 if model.tower is None else seen.images * model.tower.tokens(seen.image_size)
+    tokens = image_tokens(model, seen)
     for name, value in (("input", min(1024, model.context // 2) + tokens), ("output", min(256, model.context // 4))):
         if asked[name] is None:
             asked[name] = value

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 from planner.errors import PlannerError
 from planner.schema.formats import COMPUTED
+from planner.schema.model import Model
+from planner.schema.serving import ServeWorkload
 from planner.serving.job import ServeJob
 
 
@@ -50,9 +52,21 @@ def _check_prompt(job: ServeJob) -> None:
         what = (
             f"{w.input:,} prompt{among(job)} + {w.output:,} output tokens exceed the {model.context:,} of {model.name}"
         )
-        smaller = ", or fewer or smaller images" if w.images else ""
         said = f"{what} exceed the {model.context:,} of {model.name}"
-        raise PlannerError(said, f"--input and --output of {model.context:,} together at most{smaller}")
+        raise PlannerError(said, f"--input and --output of {model.context:,} together at most")
+
+
+def image_tokens(model: Model, asked: ServeWorkload) -> int:
+    """Tokens of a prompt's images; 0 of a model without a tower.
+
+    Raises:
+        PlannerError: they are more than the model's context.
+    """
+    tokens = 0 if model.tower is None else asked.images * model.tower.tokens(asked.image_size)
+    if tokens >= model.context:
+        said = f"the {tokens:,} tokens of {counted(asked.images)} exceed the {model.context:,} of {model.name}"
+        raise PlannerError(said, "fewer --images, or smaller ones")
+    return tokens
 
 
 def counted(images: int) -> str:

@@ -110,7 +110,8 @@ def test_serving_sees_images(shell: Shell) -> None:
         ("-m qwen2.5-vl-7b -g 8xH100 --images 1 --image-size 0", "--image-size"),
         ("-m qwen2.5-vl-7b -g 8xH100 --images 1 --input 1369", "1,369 tokens of 1 image leave no text of the 1,369"),
         ("-m qwen2.5-vl-7b -g 8xH100 --images 1 --prefix 2000", "behind the 2,000 that are cached"),
-        ("-m qwen2.5-vl-7b -g 8xH100 --images 3 --image-size 9000", "of 3 images) + 256 output tokens exceed"),
+        ("-m qwen2.5-vl-7b -g 8xH100 --images 3 --image-size 9000", "309,123 tokens of 3 images exceed the 128,000"),
+        ("-m qwen2.5-vl-7b -g 8xH100 --images 1 --output 127000", "(1,369 of 1 image) + 127,000 output tokens exceed"),
     ],
 )
 def test_what_cannot_be_seen_is_one_screen(shell: Shell, words: str, says: str) -> None:
