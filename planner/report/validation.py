@@ -7,7 +7,6 @@ import io
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from math import isnan, nan
 from typing import TYPE_CHECKING, Any, cast
 
 from planner.accuracy.classes import ClassScore, Inside
@@ -153,11 +152,11 @@ def _row(p: Prediction) -> list[Any]:
 def tables(scores: Scores, cases: Sequence[Case], skipped: Sequence[Skipped], width: int | None) -> Iterator[str]:
     """The scores in lines: per source, over sources, what is scored apart, by class, and what was left out."""
     whole, apart = scores.whole, scores.apart
-    mean = cells(("mean", whole.step, _without_gib(whole.memory), whole.ranking, whole.fit))
+    mean = cells(("mean", whole.step, whole.memory, whole.ranking, whole.fit))
     lines = [cells((s.name, s.step, s.memory, s.ranking, s.fit)) for s in whole.sources]
     yield from (*_table("source", [*lines, [paint(cell, BOLD) for cell in mean]], width), "")
     if apart:
-        lines = [cells((name, s.step, _without_gib(s.memory), s.ranking, s.fit)) for name, s in apart.items()]
+        lines = [cells((name, s.step, s.memory, s.ranking, s.fit)) for name, s in apart.items()]
         yield from (*_table("scored apart", lines, width), "")
     lines = [class_cells(one) for one in scores.classes]
     yield from (*grids([Column("class", right=False), *CLASS_COLUMNS], [lines], width), "")
@@ -170,7 +169,8 @@ def tables(scores: Scores, cases: Sequence[Case], skipped: Sequence[Skipped], wi
         yield f"{rest:>7,}  for other reasons (--json lists them)"
 
 
-Line = tuple[str, Errors | None, MemoryErrors | None, Ranking | None, Confusion]
+Line = tuple[str, Errors | None, MemoryErrors | Errors | None, Ranking | None, Confusion]
+"""Name, step time, memory (GiB of one source: a mean over models of all sizes says nothing), ranking, verdicts."""
 
 COLUMNS = (
     *map(Column, ("runs", "median", "p90")),
@@ -219,18 +219,13 @@ def _table(title: str, lines: Sequence[Sequence[str]], width: int | None) -> lis
     return grids([Column(title, right=False), *COLUMNS], [lines], width)
 
 
-def _without_gib(memory: Errors | None) -> MemoryErrors | None:
-    """Relative errors alone: a mean of GiB over models of all sizes says nothing."""
-    return None if memory is None else MemoryErrors(memory, nan)
-
-
 def cells(line: Line) -> list[str]:
     """One line of a table as text: step time, memory, ranking, verdicts right of those known."""
     name, step, memory, ranking, fit = line
     text = [name, *_spread(step)]
     text.append("" if step is None else f"{step.bias:+.1%}")
-    text += _spread(None if memory is None else memory.relative)
-    text.append("" if memory is None or isnan(memory.gib) else f"{memory.gib:+.1f}")
+    shares, gib = (memory.relative, f"{memory.gib:+.1f}") if isinstance(memory, MemoryErrors) else (memory, "")
+    text += [*_spread(shares), gib]
     rho = "" if ranking is None or ranking.spearman is None else f"{ranking.spearman:.2f}"
     text += ["", "", ""] if ranking is None else [str(ranking.groups), f"{ranking.mean_regret:.1%}", rho]
     return [*text, _of(fit.fits_fits, fit.fits_oom), _of(fit.oom_oom, fit.oom_fits)]
