@@ -76,6 +76,8 @@ def _decoder(top: dict[str, Any], file: str) -> tuple[str, dict[str, Any]]:
         return _wrapped(kind, top, file)
     if kind not in FAMILIES:
         raise _unsupported(kind, file, top)
+    if top.get("use_bidirectional_attention") in (True, "all"):
+        raise Config(file, top).refuse("use_bidirectional_attention", BIDIRECTIONAL)
     return kind, top
 
 
@@ -136,8 +138,6 @@ def _name(top: dict[str, Any], file: Path) -> dict[str, str]:
 
 def _fields(kind: str, config: Config) -> dict[str, Any]:
     family = FAMILIES[kind]
-    if config.values.get("use_bidirectional_attention") in (True, "all"):
-        raise config.refuse("use_bidirectional_attention", BIDIRECTIONAL)
     if family.check:
         family.check(config)
     bias, note = _bias(family, config)

@@ -160,6 +160,17 @@ def test_other_encoders_are_named(tmp_path: Path) -> None:
     assert "vision_tower: what stands before the decoder is left out." in read(tmp_path, plain).notes
 
 
+def test_an_image_that_is_seen_both_ways_makes_no_encoder(tmp_path: Path) -> None:
+    """PaliGemma attends both ways over image and prompt and writes behind them: 2.92 B on its model page."""
+    decoder = {"model_type": "gemma", "hidden_size": 2048, "intermediate_size": 16384, "num_hidden_layers": 18}
+    decoder |= {"num_attention_heads": 8, "num_key_value_heads": 1, "use_bidirectional_attention": True}
+    model = read(
+        tmp_path, {"model_type": "paligemma", "text_config": decoder, "vision_config": SIGLIP | {"image_size": 224}}
+    )
+    assert (model.kv_heads, model.head_dim, model.vocab) == (1, 256, 257216)
+    assert parameters(model).total / 1e9 == pytest.approx(2.92, rel=5e-3)
+
+
 def test_cross_attention_is_refused(tmp_path: Path) -> None:
     """Llama 3.2 Vision: some of its layers attend to images alone."""
     with pytest.raises(UnsupportedArchitecture, match="cross-attention"):
