@@ -263,6 +263,7 @@ def test_stated_chunks_are_searched_however_they_divide(layers: int, pp: int, v:
             {
                 "framework_zero",
                 "zero_ranks",
+                "torchtitan_mixed_precision",
                 "torchtitan_sequence_parallel",
                 "torchtitan_batches",
                 "torchtitan_recompute",

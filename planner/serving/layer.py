@@ -245,12 +245,15 @@ def _exchange(step: Step, one: Traffic, tokens: Num) -> Num:
     """Tokens of copied attention on their way to their experts, or back.
 
     All ranks of a stage gather all tokens, and scatter what their experts give (vllm-project/vllm config/parallel.py,
-    all2all_backend; TensorRT-LLM without NVLink between nodes); beyond a domain DeepEP sends a token once to each
-    domain and rank. Ranks wait for the slowest throughout, so that `collective` lengthens the whole of it.
+    all2all_backend). Beyond a domain DeepEP sends a token once to each domain and rank; so do engines inside one of
+    several nodes, where there are more ranks than experts of a token (NVIDIA/TensorRT-LLM
+    _torch/modules/fused_moe/fused_moe_wide_ep.py, select_alltoall_method_type). Ranks wait for the slowest throughout,
+    so that `collective` lengthens the whole of it.
     """
     cluster, wide, routing = step.job.cluster, step.wide, (one.copies, one.groups, one.among)
     inside, beyond = (dispatch.dispatch(cluster, wide, tokens, routing, name) for name in ("allgather", "deepep"))
-    return step.job.engine.collective * np.where(wide.domains > 1.0, beyond, inside)[()]
+    sent = (wide.domains > 1.0) | ((wide.size > one.copies) & (cluster.domain > cluster.node.count))
+    return step.job.engine.collective * np.where(sent, beyond, inside)[()]
 
 
 def _all_reduce(step: Step, whole: Num) -> Num:

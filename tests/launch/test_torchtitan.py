@@ -11,7 +11,9 @@ from planner.launch import torchtitan_registry
 from planner.launch.program import Setup
 from planner.launch.torchtitan import FLAVORS, TARGET, layers
 from planner.plan import Plan
+from planner.questions.train import recommend
 from planner.stages import layers_per_chunk
+from planner.training.space import Bounds
 from tests import jobs
 from tests.launch.drawn import EXPERTS, assert_rules_agree, broken, dense, draw, said, setup
 
@@ -72,6 +74,14 @@ def test_sharding_and_replicas() -> None:
     assert shard["fsdp_reshard_after_forward"] == "always"
     plain = written(setup(dense(), "8xA100"))["parallelism"]
     assert (plain["data_parallel_shard_degree"], plain["data_parallel_replicate_degree"]) == (1, 8)
+
+
+def test_one_accelerator_has_nothing_to_shard() -> None:
+    """Stage 0 is no stage that torchtitan would have to have."""
+    of = jobs.job("llama3.2-1b", "1xH100", "torchtitan", seq=4096, batch=16)
+    found = recommend(of, Bounds(), exact=True).ranked[0]
+    assert found.plan.zero == 0 and broken(TARGET, Setup(of, found.plan)) == []
+    assert written(Setup(of, found.plan))["parallelism"]["data_parallel_shard_degree"] == 1
 
 
 def test_recomputation() -> None:
