@@ -10,7 +10,7 @@ from planner.errors import PlannerError
 from planner.read.bash.builtin import output, own_folder
 from planner.read.bash.expressions import arithmetic, changed
 from planner.read.bash.lexer import CUT, HALVES, NAME, PARAMETER, SPECIAL, ansi, braces, closing, raw_words
-from planner.read.bash.words import LONGEST_VALUE, At, Part, Piece, Scope, Value, known, names_of, text_of
+from planner.read.bash.words import LONGEST_VALUE, At, Part, Piece, Scope, Value, Variable, known, names_of, text_of
 
 SEPARATED = re.compile(r"\s*IFS=('[^']*'|\"[^\"]*\"|[^\s;]*)\s*;\s*(.*)", re.DOTALL)
 """IFS=', '; echo "${names[*]}" within a substitution."""
@@ -195,9 +195,7 @@ class Scan:
         try:
             return self.printed(found[2], start + found.start(2))
         finally:
-            self.scope.variables.pop("IFS")
-            if held is not None:
-                self.scope.variables["IFS"] = held
+            self.scope.variables |= {"IFS": held or Variable({})}
 
     def compute(self, inner: str, end: int) -> None:
         """Arithmetic, ending before `end`."""
