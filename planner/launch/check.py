@@ -13,7 +13,7 @@ from planner.accuracy.diagnose import Suspect, suspects
 from planner.accuracy.diagnose_memory import Cause, causes
 from planner.bands import band, fit_verdict, memory_range
 from planner.catalog.recipes import packaged_recipe
-from planner.errors import PlannerError
+from planner.errors import NoLegalPlan, PlannerError
 from planner.frozen import frozen
 from planner.launch.header import PLAN
 from planner.launch.nearest import Change, nearest
@@ -234,8 +234,16 @@ def check(
     runs = ranked is not None and not problems and ranked.need <= capacity * (1.0 - margin)
     limit = ranked.step_time * (1.0 - WORTH) if ranked is not None and runs else float("inf")
     found = _nearest(reading, target, setup, margin, limit)
-    best = recommend(job, Bounds(), 1, exact=True, tick=tick).ranked
-    return Verdict(reading, setup, ranked, problems, capacity, margin, tuple(found), best[0] if best else None)
+    return Verdict(reading, setup, ranked, problems, capacity, margin, tuple(found), _best(job, tick))
+
+
+def _best(job: Job, tick: Callable[[int], None] | None) -> Ranked | None:
+    """The first plan of the job's own ranking; None where none fits as asked, or none is legal at all."""
+    try:
+        found = recommend(job, Bounds(), 1, exact=True, tick=tick).ranked
+    except NoLegalPlan:
+        return None
+    return found[0] if found else None
 
 
 def _nearest(

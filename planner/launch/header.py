@@ -149,7 +149,7 @@ def _policy(name: str, text: str) -> Any:
 
 def completed(reading: Reading, said: dict[str, str]) -> Reading:
     """The reading with what is not the default in the line, where the file says no more than the default."""
-    if reading.form != "transformers":
+    if reading.form not in ("transformers", "trl"):
         return reading
     work, fields = reading.workload, stated(said)
     own = {name: fields[name] for name in SILENT.get(said.get("target", ""), ()) if name in fields}

@@ -239,7 +239,8 @@ def precision_flags(setup: Setup) -> list[Flag]:
 
 
 FUSIONS = {"fused": "te", "vocab-parallel": "native"}
-"""--cross-entropy-fusion-impl by loss: Transformer Engine's kernel, or Megatron's own with its few kernels fused."""
+"""--cross-entropy-fusion-impl by loss: Transformer Engine's kernel, which Megatron-LM's own parser refuses from 0.18 on,
+or Megatron's with its few kernels fused."""
 
 
 def loss_flags(job: Job) -> list[Flag]:
@@ -328,5 +329,5 @@ TARGET = Target(
     program,
     flag_lines,
     "flags of pretrain_gpt.py, with the environment that decides whether they are accepted",
-    EXPRESSES,
+    EXPRESSES | {"loss": ("vocab-parallel",)},
 )

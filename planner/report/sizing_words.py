@@ -52,8 +52,14 @@ def layout(p: Point) -> str:
 
 
 def rent(p: Point) -> list[str]:
-    """Instance types that can stand in for the cluster: "128 × p5.48xlarge (aws)"."""
-    return [f"{n:,} × {node.name} ({node.provider})" for node, n in instances(p.gpus, p.nodes, p.kind.types)]
+    """Instance types that can stand in for the cluster, of every provider those with the fewest GPUs to spare:
+    "128 × p5.48xlarge (aws)".
+    """
+    found, least = instances(p.gpus, p.nodes, p.kind.types), dict[str | None, int]()
+    for node, n in found:
+        least[node.provider] = min(n * node.count, least.get(node.provider, n * node.count))
+    fitting = [(node, n) for node, n in found if n * node.count == least[node.provider]]
+    return [f"{n:,} × {node.name} ({node.provider})" for node, n in fitting]
 
 
 def price_words(paid: Bill) -> str:

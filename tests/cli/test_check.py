@@ -60,6 +60,18 @@ def test_an_illegal_script(shell: Shell, script: Path) -> None:
     assert "+ --tensor-model-parallel-size 8" in found.out
 
 
+def test_no_plan_of_the_job_is_legal(shell: Shell, tmp_path: Path) -> None:
+    """140.6 B parameters offloaded take more than the 2 TiB beside eight H100: a verdict, as of any other script."""
+    away = {"device": "cpu"}
+    stage = {"stage": 3, "offload_optimizer": away, "offload_param": away}
+    (tmp_path / "ds.json").write_text(json.dumps({"zero_optimization": stage, "bf16": {"enabled": True}}))
+    options = "--model_name_or_path mistralai/Mixtral-8x22B-v0.1 --bf16 True --per_device_train_batch_size 1"
+    (tmp_path / "run.sh").write_text(f"deepspeed --num_gpus 8 train.py --deepspeed ds.json {options}\n")
+    found = shell(f"check {tmp_path / 'run.sh'} --gpus 8xH100 --json")
+    assert found.code == 2
+    assert [one["rule"] for one in found.json["problems"]] == ["host_memory"] and found.json["best"] is None
+
+
 def test_gate_for_ci(shell: Shell, script: Path) -> None:
     """--margin keeps memory free, --quiet says nothing on stderr."""
     found = shell(f"check {script} --margin 8% --quiet")
