@@ -239,8 +239,8 @@ def precision_flags(setup: Setup) -> list[Flag]:
 
 
 FUSIONS = {"fused": "te", "vocab-parallel": "native"}
-"""--cross-entropy-fusion-impl by loss: Transformer Engine's kernel, which Megatron-LM's own parser refuses from 0.18 on,
-or Megatron's with its few kernels fused."""
+"""--cross-entropy-fusion-impl by loss: Transformer Engine's kernel, which Megatron-LM's own parser refuses from 0.18
+on, or Megatron's with its few kernels fused."""
 
 
 def loss_flags(job: Job) -> list[Flag]:

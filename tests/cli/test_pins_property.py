@@ -7,7 +7,7 @@ import io
 import json
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import product
 from typing import Any
@@ -24,8 +24,10 @@ from planner.questions.train import usable_memory
 from planner.schedules import SCHEDULES, offered
 from planner.training.job import Job
 from planner.training.moments import peak_memory
+from planner.training.policies import module_sets
 from planner.training.rule import head_worth
 from planner.training.rules import legal
+from planner.training.space import Bounds
 from tests.jobs import job
 
 BATCH, SEQ = 16, 2048
@@ -121,13 +123,16 @@ def stages(of: Job, pins: Pins, pp: int) -> Iterator[tuple[int, int, int]]:
             chunk = -(-(of.model.layers + head) // (pp if v == 2 else pp * v))  # two may be whole passes, as DualPipe's
             policies = pins.get("recompute") or ("none", "block", "full")
             for k in range(chunk + 1):
-                if (k == 0 and "none" in policies) or (k > 0 and ("full" in policies or "block" in policies)):
+                if (k == 0 and {"none", "selective"} & {*policies}) or (
+                    k > 0 and ("full" in policies or "block" in policies)
+                ):
                     yield v, head, k
 
 
 def every(of: Job, pins: Pins) -> Iterator[Plan]:
     """Every plan inside the pins, legal or not, a batch of arrays per layout and schedule."""
-    names = ("tp", "cp", "pp", "dp", "ep", "etp")
+    names, asked = ("tp", "cp", "pp", "dp", "ep", "etp"), pins.get("recompute")
+    modules = module_sets(of, Bounds(recompute=frozenset(asked))) if asked else [()]
     inside = [
         row
         for row in layouts(of, pins)
@@ -158,7 +163,8 @@ def every(of: Job, pins: Pins) -> Iterator[Plan]:
                 b, sp, zero, v, head, k = kept.T
                 same = {name: np.full(len(kept), value) for name, value in fixed.items()}
                 m = BATCH // dp // b
-                yield Plan(**same, b=b, m=m, sp=sp, zero=zero, v=v, head=head, recompute_layers=k, schedule=schedule)
+                plan = Plan(**same, b=b, m=m, sp=sp, zero=zero, v=v, head=head, recompute_layers=k, schedule=schedule)
+                yield from (replace(plan, modules=names) for names in modules)
 
 
 def policy(of: Job, plan: Plan, pins: Pins) -> Any:
@@ -168,6 +174,7 @@ def policy(of: Job, plan: Plan, pins: Pins) -> Any:
     policies = pins.get("recompute", ("none", "block", "full"))
     chunk, k = chunk_layers(of.model.layers, plan), plan.recompute_layers
     named = {"none": k == 0, "full": k == chunk, "block": (k > 0) & (k < chunk)}
+    named = {"selective": k == 0} if plan.modules else named
     return np.any([named[name] for name in policies if name in named] or [np.zeros(len(plan), bool)], axis=0)
 
 
@@ -205,6 +212,7 @@ def some(share: int) -> settings:
 
 FIRST = Asked("llama3-8b", "8xA100", "megatron-core", (("zero", (0,)), ("tp", (1,)), ("pp", (1,))))
 ALONE = Asked("llama3-8b", "8xA100", "megatron-core", (("zero", (1,)), ("tp", (8,)), ("pp", (1,))))
+LIGHT = Asked("mixtral-8x7b", "1xA100", "megatron-core", (("recompute", ("selective",)), ("tp", (1,))))
 PIPED = Asked("llama3-70b", "8xA100", "any", (("schedule", ("interleaved", "gpipe")), ("pp", (1,))))
 
 
@@ -213,6 +221,7 @@ PIPED = Asked("llama3-70b", "8xA100", "any", (("schedule", ("interleaved", "gpip
 @example(FIRST, "launch", False, False)
 @example(ALONE, "recommend", True, False)
 @example(PIPED, "recommend", True, False)
+@example(LIGHT, "recommend", True, False)
 @example(Asked("llama3-8b", "8xA100", "nanotron", (("head", (0,)), ("pp", (2,)))), "recommend", True, False)
 @some(4)
 def test_every_verb_answers(asked: Asked, verb: str, exact: bool, as_json: bool) -> None:
