@@ -14,6 +14,7 @@ from planner.cli.answers import Html, print_json, saved
 from planner.cli.ranking import chosen, leave
 from planner.cli.request import Request, asks, complete, takes_request, within
 from planner.errors import PlannerError, suggest
+from planner.units import whole_number
 
 if TYPE_CHECKING:
     from planner.report.panels import Figure
@@ -176,8 +177,8 @@ def _show(figure: Figure, asked: int | None) -> None:
     from planner.report.panels import Clock
     from planner.report.timeline import drawing
 
-    columns = os.environ.get("COLUMNS", "")
-    piped = max(int(columns), 40) if columns.isdigit() else PIPED
+    columns = whole_number(os.environ.get("COLUMNS", ""))
+    piped = PIPED if columns is None else max(columns, 40)
     show(drawing(figure.panels, Clock(figure.slots), asked or width() or piped), asked is not None)
 
 

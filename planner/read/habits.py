@@ -8,6 +8,7 @@ from collections.abc import Callable
 from planner.read.job import BOTH, Job, truth
 from planner.read.megatron_facts import SETTINGS
 from planner.read.tree import Tree
+from planner.units import whole_number
 
 CALLED = {"phi4_14b": "phi-4", "llama4_scout_17b_16e": "llama4-scout", "llama4_maverick_17b_128e": "llama4-maverick"}
 """Builders of torchtune whose models the catalogue calls otherwise."""
@@ -72,8 +73,8 @@ def reinforcement(job: Job, tree: Tree) -> None:
     if job.get("prompt") and job.get("response"):
         job.values["seq"] = job.get("prompt") + job.get("response")
     mini = tree.leaves.get("actor_rollout_ref.actor.ppo_mini_batch_size")
-    if mini is not None and str(mini.value).isdigit():
-        job.values["batch"], job.said["batch"] = int(mini.value) * (job.get("rollouts") or 1), mini
+    if mini is not None and (prompts := whole_number(str(mini.value))) is not None:
+        job.values["batch"], job.said["batch"] = prompts * (job.get("rollouts") or 1), mini
     elif usual := job.format.defaults.get("batch") if "actor_rollout_ref.model.path" in tree else None:
         job.values["batch"] = min(job.get("batch"), usual) * (job.get("rollouts") or 1)
     if tree.get("engine") == "megatron" or any(key.startswith(MEGATRON_KEYS) for key in tree.leaves):
@@ -122,7 +123,7 @@ def trainer(job: Job, tree: Tree) -> None:
     leaves = {path.lstrip("-").rpartition(".")[2].replace("-", "_"): leaf for path, leaf in tree.leaves.items()}
     on = [leaf for name in SWITCHES if (leaf := leaves.get(name)) is not None and truth(leaf) and leaf.value != "no"]
     said = next((leaves[name] for name in EVALUATION if name in leaves), None)
-    batch = int(said.value) if said is not None and str(said.value).isdigit() else 0
+    batch = whole_number(str(said.value)) or 0 if said is not None else 0
     if said is not None and (on or job.format.name == "axolotl") and batch > job.get("b", 1):
         job.name(said, ("memory",), "logits of evaluation, at a larger batch than training has, are not weighed")
 

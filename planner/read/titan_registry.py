@@ -13,6 +13,7 @@ from planner.read.options import Option, Options
 from planner.read.reading import Reading
 from planner.read.table import NotModelled, table
 from planner.read.torchtitan import read_torchtitan
+from planner.units import whole_number
 
 
 @frozen
@@ -148,7 +149,7 @@ def _piped(options: Options, given: dict[str, Option], base: Base) -> dict[str, 
     """In a pipeline a rank's batch is so many micro-batches, where 0.2 cuts a batch into them."""
     name, b = "training.local_batch_size", base.local
     if name in given:
-        b = int(given[name].values[0])
+        b = whole_number(given[name].values[0]) or b
     count = options.whole("parallelism.num_pp_microbatches", 1) or 1
     sizes = {name: b * count, "parallelism.pipeline_parallel_microbatch_size": b}
     line = options.line("parallelism.num_pp_microbatches")

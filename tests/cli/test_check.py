@@ -72,6 +72,23 @@ def test_no_plan_of_the_job_is_legal(shell: Shell, tmp_path: Path) -> None:
     assert [one["rule"] for one in found.json["problems"]] == ["host_memory"] and found.json["best"] is None
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "torchrun --nproc_per_node=N --nnodes=N train.py --num-layers N",
+        "#SBATCH --nodes=N --gpus-per-node=N",
+        "A[N]=3; B=([N]=1 2); echo ${A[-1]} $(( A[N] ))",
+        "x=abc; echo ${x:N} ${x:N:N} ${N} $(seq N) $(seq -N N) $((N+1)) {1..N}; shift N",
+        "torchrun train.py --num-layers ² --seq-length N",
+    ],
+)
+def test_numbers_beyond_reason(shell: Shell, tmp_path: Path, line: str) -> None:
+    """Of more digits than Python turns into a number (sys.int_info), wherever a script may have one."""
+    (tmp_path / "run.sh").write_text("#!/bin/bash\n" + line.replace("N", "9" * 5000) + "\n")
+    found = shell(f"check {tmp_path / 'run.sh'} --gpus 8xA100 -m llama3-8b -q")
+    assert found.code == 2 and found.out == "" and found.err.startswith("error: ")
+
+
 def test_gate_for_ci(shell: Shell, script: Path) -> None:
     """--margin keeps memory free, --quiet says nothing on stderr."""
     found = shell(f"check {script} --margin 8% --quiet")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from planner.read.bash.builtin import Truth
 from planner.read.bash.expansion import Scan, fields, whole
-from planner.read.bash.expressions import arithmetic
+from planner.read.bash.expressions import arithmetic, last_of
 from planner.read.bash.lexer import raw_words
 from planner.read.bash.source import Source
 from planner.read.bash.words import Command, Part, Scope, Value, Variable, known, names_of, text_of
@@ -105,14 +105,14 @@ class Assigning:
         old = self.scope.variables.get(name, Variable({}))
         self.scope.spend(len(old.items))
         items = dict(old.items) if more else {}
-        place = max((int(key) for key in items if key.isdigit()), default=-1) + 1
+        place = last_of(items) + 1
         for at, word in raw_words(self.scope, self.source.text[start:end]):
             begin = start + at
             keyed = re.match(r"\[([^\]]+)\]=", word)
             if keyed:
                 key = Scan(self.scope, "", lambda _: 0).index(name, keyed[1])
                 items[key] = self.whole(begin + keyed.end(), begin + len(word))
-                place = int(key) + 1 if key.isdigit() else place
+                place = last_of([key]) + 1 or place
                 continue
             for value in self.fields(begin, begin + len(word)):
                 items[str(place)] = value

@@ -217,7 +217,7 @@ def echoed(rest: list[str]) -> str | None:
 
 def counted(rest: list[str]) -> str | None:
     """seq last, seq first last, seq first step last."""
-    if not 1 <= len(rest) <= 3 or not all(text.lstrip("-").isdigit() and len(text) < 8 for text in rest):
+    if not 1 <= len(rest) <= 3 or not all(re.fullmatch("-?[0-9]{1,7}", text) for text in rest):
         return None
     first, last = (int(rest[0]), int(rest[-1])) if len(rest) > 1 else (1, int(rest[0]))
     step = int(rest[1]) if len(rest) == 3 else 1

@@ -13,6 +13,7 @@ from planner.read.bash.expressions import arithmetic
 from planner.read.bash.inner import SHELLS, Inner, inner_script, script_file
 from planner.read.bash.source import Source
 from planner.read.bash.words import Command, Part, Value, Variable, known, text_of, word_of
+from planner.units import whole_number
 
 CONFIGS = (".json", ".yaml", ".yml", ".toml", ".conf", ".cfg")
 MOST_FILES = 32
@@ -90,9 +91,9 @@ class Simple(Assigning):
 
     def shift(self, words: Sequence[Value]) -> Truth:
         """shift n."""
-        count = known(words[0]) if words else "1"
-        if self.scope.arguments is not None and count and count.isdigit():
-            self.scope.arguments = self.scope.arguments[int(count) :]
+        count = whole_number(known(words[0]) or "") if words else 1
+        if self.scope.arguments is not None and count is not None:
+            self.scope.arguments = self.scope.arguments[count:]
         return True
 
     def sourced(self, words: Sequence[Value], line: int) -> Truth:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from planner.errors import PlannerError
 from planner.read.bash.builtin import output, own_folder
-from planner.read.bash.expressions import arithmetic, changed
+from planner.read.bash.expressions import arithmetic, changed, last_of
 from planner.read.bash.lexer import CUT, HALVES, NAME, PARAMETER, SPECIAL, ansi, braces, closing, raw_words
 from planner.read.bash.words import LONGEST_VALUE, At, Part, Piece, Scope, Value, Variable, known, names_of, text_of
 
@@ -240,7 +240,7 @@ class Scan:
             return key
         number = arithmetic(key, self.scope.number, self.scope.assign) if key else 0
         if number is not None and number < 0 and variable:
-            number += 1 + max((int(place) for place in variable.items if place.isdigit()), default=-1)
+            number += 1 + last_of(variable.items)
         return key if number is None else str(number)
 
     def indirect(self, raw: str, name: str, index: str) -> None:

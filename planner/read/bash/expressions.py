@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from planner.read.bash.words import Part, Value, known
+from planner.units import whole_number
 
 TOKEN = re.compile(
     r"\s*(?:(?P<number>0[xX][0-9a-fA-F]+|\d+#\w+|\d+)|(?P<name>[A-Za-z_]\w*(?:\[\w+\])?)"
@@ -268,3 +269,8 @@ def changed(text: str, sign: str, pattern: Value, other: str = "") -> str | None
     if cut is None:
         return text
     return text[cut:] if front else text[:cut]
+
+
+def last_of(keys: Iterable[str]) -> int:
+    """The highest place among the keys of an array; -1 where none is a place."""
+    return max((place for key in keys if (place := whole_number(key)) is not None), default=-1)

@@ -107,7 +107,7 @@ def _written(found: re.Match[str]) -> list[str]:
 SPECIAL = {'"': re.compile(r'[^\\"$`]+'), "<<": re.compile(r"[^\\$`]+"), "": re.compile(r"[^\\'\"$`<>]+")}
 NAME = re.compile(r"[A-Za-z_]\w*|\d|[@*#?$!-]")
 PARAMETER = re.compile(r"([#!]?)([A-Za-z_]\w*|\d+|[@*#?$!-])(?:\[([^\]]*)\])?(.*)", re.DOTALL)
-CUT = re.compile(r":\s*((?<=\s)-\d+|\d+)(?::(\d+))?")
+CUT = re.compile(r":\s*((?<=\s)-[0-9]{1,9}|[0-9]{1,9})(?::([0-9]{1,9}))?")
 HALVES = re.compile(r"((?:\\.|[^/\\])*)(?:/(.*))?", re.DOTALL)
 ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "f": "\f", "v": "\v", "e": "\x1b", "E": "\x1b"}
 ANSI = re.compile(r"\\(x[0-9a-fA-F]{1,2}|u[0-9a-fA-F]{1,4}|U[0-9a-fA-F]{1,8}|[0-7]{1,3}|.)", re.DOTALL)

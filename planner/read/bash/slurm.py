@@ -34,7 +34,7 @@ def settings(words: Iterable[str]) -> dict[str, int]:
         if not equals and flag and not word.startswith("-"):
             name, value = flag, word
         flag = name if name in FLAGS and not value else ""
-        number = re.fullmatch(r"(?:gpu:)?(?:[A-Za-z]\w*:)?(\d+)(?:\(.*\))?", value)
+        number = re.fullmatch(r"(?:gpu:)?(?:[A-Za-z]\w*:)?([0-9]{1,9})(?:\(.*\))?", value)
         if name in FLAGS and number and (name != "--gres" or "gpu" in value):
             found[FLAGS[name]] = int(number[1])
     return found

@@ -10,6 +10,7 @@ from planner.frozen import frozen
 from planner.read.bash.inner import SHELLS, inner_script
 from planner.read.bash.slurm import settings
 from planner.read.bash.words import Command, Word
+from planner.units import whole_number
 
 
 @frozen
@@ -220,7 +221,8 @@ class Peel:
             self.counts |= {"nodes": len(hosts)} | ({"per_node": hosts[0].count(",") + 1} if hosts[0] else {})
         elif counted:
             self.counts.pop(counted, None)
-            self.counts |= {counted: int(value)} if value.isdigit() else {}
+            count = whole_number(value)
+            self.counts |= {} if count is None else {counted: count}
 
     def per_node(self) -> int | None:
         """Processes of each node."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from planner.errors import PlannerError
 from planner.frozen import frozen
+from planner.units import whole_number
 
 
 @frozen
@@ -153,7 +154,7 @@ class Scope:
         if name in "@*":
             return None if self.arguments is None else list(self.arguments)
         if name.isdigit():
-            place = int(name) - 1
+            place = (whole_number(name) or 0) - 1
             if self.arguments is None or place < 0:
                 return [(Part(self.fallbacks[name], 0),)] if name in self.fallbacks else None
             return [self.arguments[place]] if place < len(self.arguments) else None
