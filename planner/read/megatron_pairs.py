@@ -9,6 +9,7 @@ from planner.read.megatron_facts import Facts
 from planner.read.megatron_rules import ARGUMENTS, CONFIG, Check
 from planner.schema.workload import OFFLOADED
 
+SHARED = "moe-shared-expert-intermediate-size"
 OPTIMIZER = ("core/optimizer/optimizer_config.py", "build")
 
 
@@ -141,7 +142,7 @@ PAIRS: tuple[Check, ...] = (
     with_(
         "shared_overlap",
         "moe-shared-expert-overlap",
-        _dispatched("alltoall", "flex"),
+        lambda f: not f.has(SHARED) or _dispatched("alltoall", "flex")(f),
         "needs the alltoall or flex dispatcher",
     ),
     with_("flexible", "moe-enable-deepep", _dispatched("flex"), "needs --moe-token-dispatcher-type flex"),
@@ -196,7 +197,7 @@ PAIRS: tuple[Check, ...] = (
     with_(
         "recomputed_shared_experts",
         "moe-shared-expert-overlap",
-        lambda f: "shared_experts" not in _selective(f),
+        lambda f: not f.has(SHARED) or "shared_experts" not in _selective(f),
         "does not go with recomputed shared_experts",
     ),
     with_(

@@ -12,6 +12,7 @@ import pytest
 from planner.launch.megatron import TARGET
 from planner.launch.program import Setup
 from planner.plan import Plan
+from planner.read.megatron_pairs import PAIRS
 from planner.read.megatron_rules import PARALLEL, Check
 from planner.read.megatron_switches import SWITCHES
 from planner.schema.model import Model
@@ -101,7 +102,7 @@ def test_refused_plans_are_refused(megatron: MegatronValidator) -> None:
                 megatron.layers_per_stage(said, 16, environment)
 
 
-ALL: dict[str, Check] = {check.name: check for check in (*PARALLEL, *SWITCHES)}
+ALL: dict[str, Check] = {check.name: check for check in (*PARALLEL, *SWITCHES, *PAIRS)}
 
 
 @pytest.mark.parametrize(("name", "changes"), BREAKS, ids=[name for name, _ in BREAKS])
@@ -114,7 +115,7 @@ def test_our_checks_are_megatrons(megatron: MegatronValidator, name: str, change
     at = ALL[name].at
     if at in ("arguments", "config"):
         assert not verdict.ok, name
-    elif at == "build" and name not in ("precision_aware", "main_gradients"):  # the optimizer's, which needs a GPU
+    elif at == "build" and name not in ("precision_aware", "main_gradients", "aware_of_adam"):  # these need a GPU
         with pytest.raises(Refused):
             megatron.rank_parameters([*said, "--train-iters", "1"], 32, 0, environment)
 

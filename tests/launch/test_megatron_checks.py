@@ -37,6 +37,7 @@ BASE = {
 
 MXFP8 = {"fp8_format": "e4m3", "fp8_recipe": "mxfp8"}
 MOE = {"num-experts": "8", "moe-router-topk": "2", "moe-ffn-hidden-size": "14336"}
+SHARED = MOE | {"moe_shared_expert_intermediate_size": "14336"}
 
 
 def flags(**changes: str | None) -> str:
@@ -150,7 +151,7 @@ BREAKS: list[tuple[str, dict[str, str | None]]] = [
     ("local_attention", {"attention_backend": "local"}),
     ("offloaded_weights", {"optimizer_cpu_offload": "", "fp8_param_gather": "", **MXFP8}),
     ("whole_graph", {"cuda_graph_impl": "full_iteration"}),
-    ("shared_overlap", MOE | {"moe_shared_expert_overlap": ""}),
+    ("shared_overlap", SHARED | {"moe_shared_expert_overlap": ""}),
     ("flexible", MOE | {"moe_enable_deepep": "", "moe_token_dispatcher_type": "alltoall"}),
     (
         "padded_deepep",
@@ -171,7 +172,7 @@ BREAKS: list[tuple[str, dict[str, str | None]]] = [
     ),
     (
         "recomputed_shared_experts",
-        MOE
+        SHARED
         | {
             "recompute_granularity": "selective",
             "recompute_modules": "shared_experts",
