@@ -163,10 +163,12 @@ def _costs(verdict: Verdict, one: Ranked) -> str:
 
 def difference(before: OnePlan, after: OnePlan, setup: Setup, ranked: Ranked) -> str:
     """ "b 2 -> 1, recompute none -> full": what differs between two plans."""
-    names = ("tp", "cp", "ep", "etp", "pp", "v", "dp", "dp_replicate", "b", "sp", "zero", "head")
+    names = ("tp", "cp", "ep", "etp", "pp", "v", "dp", "dp_replicate", "b", "sp", "zero", "head", "dispatcher")
     said = [
         f"{n} {getattr(before, n)} -> {getattr(after, n)}" for n in names if getattr(before, n) != getattr(after, n)
     ]
+    if before.overlap != after.overlap:
+        said.append(f"expert traffic {'not overlapped -> overlapped' if after.overlap else 'overlapped -> not'}")
     policies = recompute_words(setup.job, before), recompute_words(ranked.job, after)
     return ", ".join(said + ([f"recompute {policies[0]} -> {policies[1]}"] if policies[0] != policies[1] else []))
 

@@ -5,12 +5,19 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
 import pytest
 
+from planner.launch.program import Setup
+from planner.plan import Plan
+from planner.questions.train import rank
+from planner.report.check import difference
+from planner.search import Candidate
 from tests.cli.run import Shell
+from tests.jobs import job
 
 SCHEMA = Path(__file__).parents[2] / "docs" / "schemas" / "check-1.json"
 ASKED = "-m llama3.1-70b -g 4x8xH100 --global-batch 256 -q"
@@ -261,3 +268,12 @@ def test_edits_are_of_what_the_script_has(shell: Shell, tmp_path: Path) -> None:
     text = script.read_text()
     assert lines and all(line.split()[1] in text for line in lines if line.startswith("-"))
     assert not any(line.split()[1] in text for line in lines if line.startswith("add"))
+
+
+def test_a_change_says_all_that_differs() -> None:
+    """Policies of a whole batch, too: a change of nothing else had no words."""
+    one = Plan(tp=2, ep=4, dp=8, schedule="interleaved", v=2, pp=2)
+    of = job("mixtral-8x7b", "4x8xH100", seq=4096, batch=64)
+    other = rank(of, Candidate(replace(one, dispatcher="deepep", overlap=True), 0.0, 0.0))
+    said = difference(one, other.plan, Setup(of, one), other)
+    assert said == "dispatcher alltoall -> deepep, expert traffic not overlapped -> overlapped"
