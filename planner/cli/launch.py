@@ -54,6 +54,8 @@ def launch(
     from planner.launch.targets import TARGETS, find_target, known_name
 
     known_name("--launcher", launcher, (*LAUNCHERS, "none"))
+    if request.as_json:
+        raise PlannerError("launch writes a framework's own files, no JSON", "planner recommend --json has the plan")
     if target is not None:
         known_name("--target", target, TARGETS)
         request = replace(request, framework=request.framework or TARGETS[target].preset)

@@ -75,6 +75,7 @@ def test_files_are_written_whole(shell: Shell, tmp_path: Path) -> None:
     [
         (f"{ASKED} --target megatrn", "did you mean: megatron"),
         (f"{ASKED} --launcher slrum", "did you mean: slurm"),
+        (f"{ASKED} --json", "no JSON"),
         (f"{ASKED} --plan 0", "--plan must be between 1 and 1000"),
         (f"{ASKED} --plan 999", "no number 999"),
         (f"{ASKED} -f nanotron", "nothing is written for the preset nanotron"),
