@@ -207,12 +207,13 @@ def _degrees(config: dict[str, Any], world: int) -> dict[str, Any]:
 
     tp, cp = degree("tensor_parallel_degree"), degree("context_parallel_degree")
     pp, replicas = degree("pipeline_parallel_degree"), degree("data_parallel_replicate_degree")
-    if min(tp, cp, pp, replicas) < 1:
+    ep, etp = degree("expert_parallel_degree"), degree("expert_tensor_parallel_degree")
+    if min(tp, cp, pp, replicas, ep, etp) < 1:
         raise PlannerError("a degree in [parallelism] is below 1", "only data_parallel_shard_degree may be -1")
     shard = degree("data_parallel_shard_degree", -1)
-    shard = max(world // (tp * cp * pp * replicas), 1) if shard < 0 else shard
+    shard = max(world // (tp * cp * pp * replicas), 1) if shard < 0 else max(shard, 1)
     zero = 3 if shard > 1 or cp > 1 else 0
-    experts: dict[str, Any] = {"ep": degree("expert_parallel_degree"), "etp": degree("expert_tensor_parallel_degree")}
+    experts: dict[str, Any] = {"ep": ep, "etp": etp}
     deepep = _text(config, "parallelism", "expert_parallel_comm_backend", "standard") == "deepep"
     experts |= {"dispatcher": "deepep"} if deepep else {}
     sharded = {"dp": replicas * shard, "dp_replicate": replicas if zero else 1, "zero": zero}

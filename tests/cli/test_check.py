@@ -96,6 +96,15 @@ def test_numbers_beyond_reason(shell: Shell, tmp_path: Path, line: str) -> None:
     assert found.code == 2 and found.out == "" and found.err.startswith("error: ")
 
 
+@pytest.mark.parametrize("name", ["expert", "expert_tensor", "tensor"])
+def test_no_degree_is_zero(shell: Shell, tmp_path: Path, name: str) -> None:
+    """torchtitan's degrees of experts as any other."""
+    words = "-m torchtitan.train --module qwen3 --config qwen3_30b_a3b"
+    (tmp_path / "run.sh").write_text(f"torchrun --nproc_per_node=8 {words} --parallelism.{name}_parallel_degree=0\n")
+    found = shell(f"check {tmp_path / 'run.sh'} --gpus 8xH100 -q")
+    assert found.code == 2 and "below 1" in found.err
+
+
 def test_gate_for_ci(shell: Shell, script: Path) -> None:
     """--margin keeps memory free, --quiet says nothing on stderr."""
     found = shell(f"check {script} --margin 8% --quiet")
