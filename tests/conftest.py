@@ -1,6 +1,7 @@
 """How many examples properties are tried on, and how many cases of a test are run.
 
-`--hypothesis-profile=fuzz` asks for ten thousand examples. `--thin N` runs of each test function its first case and
+Without an option the examples are the same ones every time: a run fails for a change, not for its luck.
+`--hypothesis-profile=fuzz` asks for ten thousand random ones. `--thin N` runs of each test function its first case and
 every Nth after it: what a further set of versions needs when all cases have passed with another.
 """
 
@@ -11,7 +12,9 @@ from collections import Counter
 import pytest
 from hypothesis import settings
 
+settings.register_profile("steady", derandomize=True, deadline=None)
 settings.register_profile("fuzz", max_examples=10_000, deadline=None)
+settings.load_profile("steady")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

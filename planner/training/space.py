@@ -221,7 +221,7 @@ def _inner(job: Job, bounds: Bounds, schedule: str, policy: Policy, pp: int, sha
     """Rows (v, k, ZeRO stage, head) for a pipeline depth."""
     layers = job.model.layers
     zeros = bounds["zero"].keep(_zero_stages(job, pp, sharded)) or bounds["zero"].keep(range(4))
-    vs = bounds["v"].keep(_virtual_stages(job, schedule, pp, bounds["v"].alone))
+    vs = bounds["v"].keep(_virtual_stages(job, bounds, schedule, pp))
     pairs = np.array([(v, head) for v in vs for head in bounds["head"].keep(_head_layers(job, pp, v))]).reshape(-1, 2)
     every = Plan(pp=pp, v=pairs[:, 0], head=pairs[:, 1], schedule=schedule)
     chunks = np.broadcast_to(chunk_layers(layers, every), len(pairs)).astype(int)
@@ -234,11 +234,12 @@ def _inner(job: Job, bounds: Bounds, schedule: str, policy: Policy, pp: int, sha
     return np.concatenate(rows)
 
 
-def _virtual_stages(job: Job, schedule: str, pp: int, stated: bool) -> list[int]:
+def _virtual_stages(job: Job, bounds: Bounds, schedule: str, pp: int) -> list[int]:
     """Chunks per rank that the schedule takes and the framework can place.
 
-    What is searched spares no more than `short_chunks` layers: with more, fewer chunks are as long. What somebody
-    states may, and may leave the embedding and the loss without a layer.
+    What is searched spares no more than `short_chunks` layers: with more, fewer chunks are as long. Where somebody
+    states chunks, recomputed layers or a schedule that nothing else suits, more may be spared; a single number of
+    chunks may leave the embedding and the loss without a layer.
     """
     record, layers = SCHEDULES[schedule], job.model.layers
     if record.chunks == 1:
@@ -246,13 +247,14 @@ def _virtual_stages(job: Job, schedule: str, pp: int, stated: bool) -> list[int]
     if pp == 1:
         return []
     uneven = job.framework.uneven_layers
-    slots = most_stages(layers, job.framework.layouts and stated)
+    slots = most_stages(layers, job.framework.layouts and bounds["v"].alone)
     most = record.chunks or slots // pp
     wanted = [v for v in range(2, most + 1) if record.takes(v) and pp * record.cuts(v) <= slots]
-    if stated and uneven:
+    if uneven and not {"v", "recompute_layers"}.isdisjoint(bounds.ranges):
         return wanted
     allowed = short_chunks(pp) if uneven else 0
-    return [v for v in wanted if record.cuts(v) == 1 or -layers % (pp * v) <= allowed]
+    near = [v for v in wanted if record.cuts(v) == 1 or -layers % (pp * v) <= allowed]
+    return near or (wanted if uneven and bounds.schedules else [])
 
 
 def _head_layers(job: Job, pp: int, v: int) -> range:

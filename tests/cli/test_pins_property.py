@@ -67,6 +67,8 @@ NAMES: dict[str, tuple[tuple[str, ...], ...]] = {
 OFTEN = ("tp", "pp", "zero", "micro-batch", "recompute")
 """Options that rarely exclude each other, so that enough questions have an answer."""
 
+DEGREES = ("tp", "cp", "pp", "dp", "ep", "etp")
+
 Pins = dict[str, tuple[Any, ...]]
 
 
@@ -115,6 +117,20 @@ def layouts(of: Job, pins: Pins) -> Iterator[tuple[int, ...]]:
             )
 
 
+def inside(of: Job, pins: Pins) -> list[tuple[int, ...]]:
+    """Those layouts of `layouts` that the pins admit."""
+    return [
+        row
+        for row in layouts(of, pins)
+        if all(value in pins.get(name, (value,)) for name, value in zip(DEGREES, row, strict=True))
+    ]
+
+
+def sharded(meshes: list[tuple[int, ...]]) -> bool:
+    """Whether a layout has ranks to shard over; elsewhere every ZeRO stage is stage 0."""
+    return any(dp * cp > 1 for _, cp, _, dp, _, _ in meshes)
+
+
 def stages(of: Job, pins: Pins, pp: int) -> Iterator[tuple[int, int, int]]:
     """Every (v, head, k) that may be; the rules tell which are."""
     worth = head_worth(of)
@@ -131,16 +147,11 @@ def stages(of: Job, pins: Pins, pp: int) -> Iterator[tuple[int, int, int]]:
 
 def every(of: Job, pins: Pins) -> Iterator[Plan]:
     """Every plan inside the pins, legal or not, a batch of arrays per layout and schedule."""
-    names, asked = ("tp", "cp", "pp", "dp", "ep", "etp"), pins.get("recompute")
+    asked = pins.get("recompute")
     modules = module_sets(of, Bounds(recompute=frozenset(asked))) if asked else [()]
-    inside = [
-        row
-        for row in layouts(of, pins)
-        if all(value in pins.get(name, (value,)) for name, value in zip(names, row, strict=True))
-    ]
-    sharded = any(dp * cp > 1 for _, cp, _, dp, _, _ in inside)
-    for row in inside:
-        fixed = dict(zip(names, row, strict=True))
+    meshes = inside(of, pins)
+    for row in meshes:
+        fixed = dict(zip(DEGREES, row, strict=True))
         pp, dp = fixed["pp"], fixed["dp"]
         if BATCH % dp:
             continue
@@ -153,7 +164,7 @@ def every(of: Job, pins: Pins) -> Iterator[Plan]:
                 for name, value in zip(("v", "head", "recompute-layers"), row, strict=True)
             )
         ]
-        sps, zeros = pins.get("sp", (0, 1)), pins.get("zero", (0, 1, 2, 3)) if sharded else (0,)
+        sps, zeros = pins.get("sp", (0, 1)), pins.get("zero", (0, 1, 2, 3)) if sharded(meshes) else (0,)
         rows = np.array([(b, sp, z, *row) for b, sp, z, row in product(bs, sps, zeros, inner)]).reshape(-1, 6)
         for schedule in pins.get("schedule", offered(of.framework.schedules)):
             record = SCHEDULES[schedule]
@@ -213,6 +224,9 @@ def some(share: int) -> settings:
 FIRST = Asked("llama3-8b", "8xA100", "megatron-core", (("zero", (0,)), ("tp", (1,)), ("pp", (1,))))
 ALONE = Asked("llama3-8b", "8xA100", "megatron-core", (("zero", (1,)), ("tp", (8,)), ("pp", (1,))))
 LIGHT = Asked("mixtral-8x7b", "1xA100", "megatron-core", (("recompute", ("selective",)), ("tp", (1,))))
+SPARED = Asked("llama3-8b", "6xH100", "torchtitan", (("v", (2, 4)), ("pp", (3,))))
+WHOLE = Asked("llama3-8b", "8xA100", "torchtitan", (("tp", (1,)), ("recompute-layers", (3,))))
+ALIKE = Asked("llama3-8b", "6xH100", "any", (("schedule", ("interleaved",)), ("pp", (3,))))
 PIPED = Asked("llama3-70b", "8xA100", "any", (("schedule", ("interleaved", "gpipe")), ("pp", (1,))))
 
 
@@ -222,6 +236,9 @@ PIPED = Asked("llama3-70b", "8xA100", "any", (("schedule", ("interleaved", "gpip
 @example(ALONE, "recommend", True, False)
 @example(PIPED, "recommend", True, False)
 @example(LIGHT, "recommend", True, False)
+@example(SPARED, "recommend", True, False)
+@example(WHOLE, "recommend", True, False)
+@example(ALIKE, "recommend", True, False)
 @example(Asked("llama3-8b", "8xA100", "nanotron", (("head", (0,)), ("pp", (2,)))), "recommend", True, False)
 @some(4)
 def test_every_verb_answers(asked: Asked, verb: str, exact: bool, as_json: bool) -> None:
@@ -244,8 +261,9 @@ def test_every_verb_answers(asked: Asked, verb: str, exact: bool, as_json: bool)
 def assert_told(asked: Asked, answer: dict[str, Any], fits: bool) -> None:
     """What JSON says of a job that fits or does not: misses inside the pins, and what would do instead."""
     assert answer["fits_as_requested"] == fits
+    pins = dict(asked.pins) if sharded(inside(asked.job, dict(asked.pins))) else dict(asked.pins, zero=(0,))
     for plan in (*answer["plans"], *answer["nearest_misses"]):
-        for name, values in asked.pins:
+        for name, values in pins.items():
             key = {"micro-batch": "micro_batch", "head": "head_layers", "recompute-layers": "recompute_layers"}
             found = plan[{"sp": "sequence_parallel"}.get(name, key.get(name, name))]
             assert found in values, (name, found)
