@@ -216,11 +216,6 @@ class Range:
             return value in self.only
         return self.low <= value and (self.high is None or value <= self.high)
 
-    @property
-    def alone(self) -> bool:
-        """Whether it is one value, as somebody states it."""
-        return self.low == self.high if self.only is None else len(self.only) == 1
-
     def describe(self) -> str:
         """As a user would write it: "4", "2..8", "1,2"."""
         if self.only is not None:

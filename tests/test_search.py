@@ -235,15 +235,17 @@ def keys(plan: Plan) -> list[tuple[Any, ...]]:
 
 
 @pytest.mark.parametrize(
-    ("layers", "pp", "v"),
-    [(13, 2, 4), (14, 8, 2)],  # DeepSeek-V3 in 8 stages, Llama 3.1 405B in 128: NVIDIA-NeMo/Megatron-Bridge
+    ("layers", "pp", "v", "among"),
+    # DeepSeek-V3 in 8 stages, Llama 3.1 405B in 128: NVIDIA-NeMo/Megatron-Bridge
+    [(13, 2, 4, {4, 5}), (14, 8, 2, {2})],
 )
-def test_stated_chunks_are_searched_however_they_divide(layers: int, pp: int, v: int) -> None:
+def test_stated_chunks_are_searched_however_they_divide(layers: int, pp: int, v: int, among: set[int]) -> None:
     """Three chunks a layer short, or embedding and loss by themselves: where asked for, and only there."""
     of = job(small_model(layers=layers), "8xA100", "megatron-core", seq=256, batch=16)
-    for asked, found in ((Range(v, v), {v}), (Range(v, v + 1), set[int]())):
-        listed = [set(batch[:].v) for batch in plans(of, Bounds(ranges={"pp": Range(pp, pp), "v": asked}))]
-        assert set().union(*listed) == found
+    stage = {"pp": Range(pp, pp)}
+    for asked, found in ((Range(v, v), {v}), (Range(v, v + 1), among)):
+        assert set().union(*(set(batch[:].v) for batch in plans(of, Bounds(stage | {"v": asked})))) == found
+    assert all(v not in batch[:].v for batch in plans(of, Bounds(stage)))
     plan = Plan(pp=pp, v=v, dp=8 // pp, m=2 * pp, schedule="interleaved")
     assert first_broken(of, plan) is None
 

@@ -238,8 +238,8 @@ def _virtual_stages(job: Job, bounds: Bounds, schedule: str, pp: int) -> list[in
     """Chunks per rank that the schedule takes and the framework can place.
 
     What is searched spares no more than `short_chunks` layers: with more, fewer chunks are as long. Where somebody
-    states chunks, recomputed layers or a schedule that nothing else suits, more may be spared; a single number of
-    chunks may leave the embedding and the loss without a layer.
+    states chunks, recomputed layers or a schedule that nothing else suits, more may be spared; stated chunks may leave
+    the embedding and the loss without a layer.
     """
     record, layers = SCHEDULES[schedule], job.model.layers
     if record.chunks == 1:
@@ -247,7 +247,7 @@ def _virtual_stages(job: Job, bounds: Bounds, schedule: str, pp: int) -> list[in
     if pp == 1:
         return []
     uneven = job.framework.uneven_layers
-    slots = most_stages(layers, job.framework.layouts and bounds["v"].alone)
+    slots = most_stages(layers, job.framework.layouts and "v" in bounds.ranges)
     most = record.chunks or slots // pp
     wanted = [v for v in range(2, most + 1) if record.takes(v) and pp * record.cuts(v) <= slots]
     if uneven and not {"v", "recompute_layers"}.isdisjoint(bounds.ranges):
