@@ -14,8 +14,10 @@ from planner.launch import megatron, seeing
 from planner.launch.program import Program, Setup, Target, flag_lines
 from planner.launch.trees import megatron_keys, overrides, renamed
 from planner.plan import Plan, Truth
+from planner.read.bridge import FIELDS
 from planner.read.format import find_format
 from planner.read.megatron_facts import moe_layers
+from planner.read.recipes import precision_named
 from planner.training.job import Job
 from planner.training.rule import Rule
 
@@ -82,7 +84,7 @@ def program(setup: Setup) -> Program:
     if setup.job.model.tower is not None and setup.job.model.name in SEEING:
         return seen(setup)
     own = megatron.program(setup)
-    flags = (("--recipe", RECIPE), *overrides(keys_of(setup, own)), (f"mixed_precision={precision(setup)}",))
+    flags = (("--recipe", RECIPE), *overrides(keys_of(setup, own)))
     return replace(own, script=SCRIPT, flags=flags, notes=(*own.notes, *seeing.decoder_alone(setup)))
 
 
@@ -94,15 +96,26 @@ def seen(setup: Setup) -> Program:
     frozen = seeing.parts(setup)
     keys = AS_IT_WAS | sectioned(megatron_keys(own.flags, find_format("bridge")))
     keys |= {"model.freeze_vision_model": frozen["tower"], "model.freeze_vision_projection": frozen["projector"]}
-    keys |= {"dataset.seq_length": setup.job.workload.seq, "mixed_precision": precision(setup)}
+    keys |= {"dataset.seq_length": setup.job.workload.seq}
     words = (("--recipe", SEEING[setup.job.model.name]), *overrides(keys))
     said = "receipts of CORD-v2 and 20 iterations: dataset, learning rate and length go behind the script's name"
     return replace(own, script=SCRIPT, flags=words, notes=(said, *seeing.notes(setup)))
 
 
-def precision(setup: Setup) -> str:
-    """The name of a mixed-precision recipe."""
-    return f"{setup.job.recipe.activations}_mixed"
+def precision(half: str, fields: dict[str, Any]) -> Any:
+    """The name of a mixed-precision recipe, or one made of fields where none has just these.
+
+    An object takes the place of the recipe's name by its `_target_` (training/utils/omegaconf_utils.py).
+    """
+    if name := precision_named(half, fields):
+        return name
+    kind = {"_target_": f"torch.{DTYPES[half]}", "_call_": False}
+    made = {"_target_": MIXED, half: True, "params_dtype": kind, "pipeline_dtype": kind}
+    return made | ({"grad_reduce_in_fp32": False} if half == "fp16" else {}) | fields
+
+
+MIXED = "megatron.bridge.training.mixed_precision.MixedPrecisionConfig"
+DTYPES = {"bf16": "bfloat16", "fp16": "float16"}
 
 
 def keys_of(setup: Setup, own: Program) -> dict[str, Any]:
@@ -124,9 +137,14 @@ def sectioned(keys: dict[str, Any]) -> dict[str, Any]:
     """Fields under their own names, behind the sections that they stand in."""
     if keys.pop("check_for_nan_in_loss_and_grad", True) is False:
         keys |= dict.fromkeys(("check_for_nan_in_loss", "check_for_nan_in_grad"), False)
-    kept = renamed({name: value for name, value in keys.items() if name not in IMPLIED}, NAMES)
+    narrow = {name: value for name, value in keys.items() if FIELDS.fullmatch(name) or name == REUSE}
+    kept = renamed({name: v for name, v in keys.items() if name not in IMPLIED and name not in narrow}, NAMES)
     section = {name: part for part, names in SECTIONS.items() for name in names}
-    return {f"{section.get(name, 'model')}.{name}": value for name, value in kept.items()}
+    found = {f"{section.get(name, 'model')}.{name}": value for name, value in kept.items()}
+    return found | {"mixed_precision": precision("fp16" if "fp16" in keys else "bf16", narrow)}
+
+
+REUSE = "reuse_grad_buf_for_mxfp8_param_ag"
 
 
 ACTIVATIONS = {"glu": "silu", "relu": "relu", "relu2": "squared_relu"}
@@ -167,6 +185,6 @@ TARGET = Target(
     program,
     flag_lines,
     f"overrides of the recipe {RECIPE}",
-    {name: values for name, values in megatron.EXPRESSES.items() if name not in ("recipe", "attention")},
+    {name: values for name, values in megatron.EXPRESSES.items() if name != "attention"},
     towers=(*seeing.ALL, "absent"),
 )

@@ -59,6 +59,8 @@ def _word(value: Any) -> str:
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, list):
         return f"[{','.join(map(_word, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key}: {_word(one)}' for key, one in value.items())}}}"
     text = str(value)
     return text if re.fullmatch(r"[\w./+-]+", text) else f"'{text}'"
 

@@ -10,6 +10,7 @@ from typing import Any
 from planner.errors import PlannerError
 from planner.launch.megatron import attention_flags, mlp_flags
 from planner.read.asked import adapters, seen
+from planner.read.bridge import overwritten, shipped, unseen
 from planner.read.context import Context
 from planner.read.format import Format
 from planner.read.job import Job, read_job, truth
@@ -17,7 +18,6 @@ from planner.read.megatron import read_megatron
 from planner.read.megatron_facts import SETTINGS
 from planner.read.options import Option, Options, known_options
 from planner.read.reading import Problem, Reading
-from planner.read.recipes import VERSION, settings
 from planner.read.table import text_of
 from planner.read.tree import Leaf, Tree
 from planner.schema.model import Model
@@ -51,6 +51,7 @@ ALIASES = {
 WHEN_FALSE = {
     "add_bias_linear": "disable-bias-linear",
     "bias": "disable-bias-linear",
+    "grad_reduce_in_fp32": "grad-reduce-in-bf16",
     "share_embeddings_and_output_weights": "untie-embeddings-and-output-weights",
     "add_position_embedding": "no-position-embedding",
 }
@@ -65,7 +66,7 @@ VALUES = {
     "activation_func": {"swiglu": "swiglu", "squaredrelu": "squared-relu", "squared_relu": "squared-relu"},
     "activation_function": {"swiglu": "swiglu"},
     "precision": {"bf16": "bf16", "bf16-mixed": "bf16", "16": "fp16", "16-mixed": "fp16", "bfloat16": "bf16"},
-    "mixed_precision": {"bf16_mixed": "bf16", "bf16": "bf16", "fp16": "fp16", "16_mixed": "fp16", "fp16_mixed": "fp16"},
+    "mixed_precision": {"bf16": "bf16", "fp16": "fp16", "16_mixed": "fp16"},
     "torch_dtype": {"bfloat16": "bf16", "float16": "fp16"},
     "normalization": {"rmsnorm": "normalization RMSNorm", "layernorm1p": "normalization LayerNorm"},
 }
@@ -85,12 +86,14 @@ def read_megatron_tree(
     Raises:
         PlannerError: as `read_megatron`; no shape and no name of a model that is known.
     """
-    shaped = form.shaped(Tree({key: leaf for key, leaf in tree.leaves.items() if not is_environment(key)}))
+    lost = overwritten(tree) if form.name == "bridge" else {}
+    kept = {key: leaf for key, leaf in tree.leaves.items() if not is_environment(key) and key not in lost}
+    shaped = form.shaped(Tree(kept))
     given, usual = options_of(shaped), usual_options(form)
     job = read_job(Tree({key: leaf for key, leaf in shaped.leaves.items() if not is_option(key)}), form)
     if context.seq and "seq-length" not in given:
         given["seq-length"] = Option((str(context.seq),), 0)
-    usual |= recipe(job, shaped)
+    usual |= as_options(shipped(job, shaped)) if form.name == "bridge" else {}
     name = _model(job, shaped)
     shape = None if all(one in given for one in MUST) else _shape(name, context.lookup, given)
     if shape is not None:
@@ -115,6 +118,7 @@ def read_megatron_tree(
     own_loss = "te_loss" in form.unchecked
     left = [x for x in reading.not_modelled if not (own_loss and x.option == "--cross-entropy-fusion-impl")]
     ours = {one.option for one in left}
+    kept_notes = (note for note in reading.notes if own is not None or "CONNECTIONS" not in note)
     share = chosen_layers(job, shaped) / (shape.layers if shape else reading.model.layers if reading.model else 1)
     waived = (*form.unchecked, *(("full_recompute",) if share else ()))
     return replace(
@@ -125,7 +129,7 @@ def read_megatron_tree(
         workload=reading.workload | _adapters(job) | seen(job),
         recomputed=share,
         problems=tuple(spelled(one) for one in reading.problems if one.rule not in waived),
-        notes=(*job.notes, *(note for note in reading.notes if own is not None or "CONNECTIONS" not in note)),
+        notes=(*job.notes, *map(unseen, lost.values()), *kept_notes),
         not_modelled=(*(one for one in job.not_modelled if one.option not in ours), *left),
         keys=keys(shaped, form),
     )
@@ -176,9 +180,7 @@ def in_words(message: str) -> str:
 
 def usual_options(form: Format) -> dict[str, Option]:
     """What holds in a format where a file says nothing."""
-    known = known_options("megatron")
-    usual = {key: value for key, value in form.defaults.items() if is_option(key)}
-    return {name: one for key, value in usual.items() for name, one in option_of(key, Leaf(value), known).items()}
+    return as_options({key: value for key, value in form.defaults.items() if is_option(key)})
 
 
 def options_of(tree: Tree) -> dict[str, Option]:
@@ -239,38 +241,10 @@ def shape_options(model: Model) -> dict[str, Option]:
     return found
 
 
-RECIPE = re.compile(r"(\w+?)_(pretrain|sft|peft|finetune|lora|dora)(?:_\w+)?")
-"""Recipes of NeMo and Megatron-Bridge: llama3_70b_pretrain_config, qwen3_30b_a3b_sft_8gpu_h100_bf16_config."""
-
-
-PLAIN = "vanilla_gpt"
-"""The recipe that begins with Megatron-LM's own defaults."""
-
-
-def recipe(job: Job, tree: Tree) -> dict[str, Option]:
-    """The model and the method in a recipe's name, and what else it sets, where that is known."""
-    leaf = tree.leaves.get("recipe") or tree.leaves.get("model_recipe_name")
-    if leaf is None or not isinstance(leaf.value, str) or leaf.value.startswith(PLAIN):
-        return {"moe-token-dispatcher-type": Option(("allgather",), 0)} if leaf is not None else {}
-    found = RECIPE.fullmatch(leaf.value.rpartition(".")[2])
-    name = re.sub(r"^(llama3|qwen2|glm4)([1-7])_", r"\1_\2_", found[1]) if found else leaf.value
-    job.values.setdefault("model", re.sub(r"_\d+b$", "", name) if name.startswith("glm4") else name)
-    if found and found[2] in ("peft", "lora", "dora"):
-        job.values["method"], job.said["method"] = "lora", leaf
-    return _shipped(job, leaf, leaf.value.rpartition(".")[2])
-
-
-def _shipped(job: Job, leaf: Leaf, name: str) -> dict[str, Option]:
-    """The options of a recipe that is known; of others it is named that they are not."""
-    keys = settings(name)
-    if not keys:
-        why = "what the recipe sets and the file does not is taken at Megatron-LM's default"
-        job.name(leaf, ("memory", "time", "legality"), why)
-        return {}
-    job.values["model"] = keys.get("model", job.get("model"))
-    job.notes.append(f"{name:.80} is read as Megatron-Bridge has it in {VERSION}; the file's own keys win")
+def as_options(keys: Mapping[str, Any]) -> dict[str, Option]:
+    """Keys as options, as their parser would have them."""
     known = known_options("megatron")
-    return {option: one for key, value in keys.items() for option, one in option_of(key, Leaf(value), known).items()}
+    return {name: one for key, value in keys.items() for name, one in option_of(key, Leaf(value), known).items()}
 
 
 def _model(job: Job, tree: Tree) -> str | None:

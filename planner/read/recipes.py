@@ -32,11 +32,36 @@ def recipes() -> tuple[tuple[frozenset[str], dict[str, Any]], ...]:
     """Parts of each name, and what it sets."""
     said, found = packaged("recipes.yaml"), []
     for name, row in said["recipes"].items():
-        gpus, *words = row.split()
-        pairs = said["base"].split()
-        for word in words:
-            key, _, value = word.partition("=")
-            pairs += said["words"][word].split() if word in said["words"] else [f"{said['keys'].get(key, key)}={value}"]
-        values = dict(pair.split("=", 1) for pair in pairs)
-        found.append((frozenset([*name.split("_"), gpus]), {key: scalar(value) for key, value in values.items()}))
+        gpus, _, words = row.partition(" ")
+        found.append((frozenset([*name.split("_"), gpus]), _keys(f"{said['base']} {words}", said)))
     return tuple(found)
+
+
+def precision(name: str) -> dict[str, Any] | None:
+    """Keys and values of a mixed-precision recipe, or of a performance recipe's word for one; None: there is none."""
+    return _precisions().get(name.replace("-", "_"))
+
+
+def precision_named(half: str, fields: dict[str, Any]) -> str | None:
+    """The mixed-precision recipe that sets these fields beside bf16 or fp16; formats of fp8 cost the same."""
+
+    def told(keys: dict[str, Any]) -> dict[str, Any]:
+        return {key: value for key, value in keys.items() if key != "fp8"}
+
+    wanted = told(fields | {half: True})
+    return next((name for name, keys in _precisions().items() if told(keys) == wanted), None)
+
+
+@cache
+def _precisions() -> dict[str, dict[str, Any]]:
+    said = packaged("recipes.yaml")
+    return {name: _keys(row, said) for name, row in said["precisions"].items()}
+
+
+def _keys(row: str, said: dict[str, Any]) -> dict[str, Any]:
+    """The keys that words stand for."""
+    pairs: list[str] = []
+    for word in row.split():
+        key, _, value = word.partition("=")
+        pairs += said["words"][word].split() if word in said["words"] else [f"{said['keys'].get(key, key)}={value}"]
+    return {key: scalar(value) for key, value in (pair.split("=", 1) for pair in pairs)}

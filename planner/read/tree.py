@@ -285,6 +285,17 @@ class Given:
     stray: tuple[str, ...] = ()
 
 
+def _override(key: str, text: str, line: int) -> dict[str, Leaf]:
+    """One value, or those of Hydra's `key={a: 1, b: {c: 2}}`, which may stand without blanks."""
+    spaced = re.sub(r":(?=\S)", ": ", text)
+    if not (text.startswith("{") and text.endswith("}")) or len(text) > LONGEST_OBJECT:
+        return {plain(key): Leaf(scalar(text), line, key)}
+    inner = tree_of(parse_yaml(spaced, key)[0]).leaves
+    return {f"{plain(key)}.{name}": Leaf(leaf.value, line, f"{key}.{leaf.key}") for name, leaf in inner.items()}
+
+
+LONGEST_OBJECT = 4_000
+
 OVERRIDE = re.compile(r"[+~]{0,2}([A-Za-z_][\w.@/-]*)=(.*)", re.DOTALL)
 
 
@@ -309,7 +320,7 @@ def read_words(words: Iterable[Word]) -> Given:
                 files.append((option, value))
         elif (found := OVERRIDE.fullmatch(text)) and (taken or not option or "." in found[1]):
             option = ""
-            leaves[plain(found[1])] = Leaf(scalar(found[2].strip("'\"")), line, found[1])
+            leaves |= _override(found[1], found[2].strip("'\""), line)
         elif option and (not taken or not text.endswith(SUFFIXES)):
             old = leaves[option]
             more = scalar(text) if not taken else [*_list(old.value), scalar(text)]

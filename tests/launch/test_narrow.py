@@ -8,17 +8,22 @@ from typing import Any
 import pytest
 
 from planner.catalog.recipes import packaged_recipe
-from planner.launch import megatron, megatron_core, torchtitan
+from planner.launch import megatron, megatron_bridge, megatron_core, torchtitan
 from planner.launch.program import Setup
 from planner.launch.targets import TARGETS, refusal
 from planner.plan import Plan
+from planner.read.question import GIVEN, NAMES, understood
+from planner.read.reading import Reading
 from planner.read.torchtitan import read_torchtitan
 from planner.schema.workload import Workload
 from tests.jobs import job, library
 from tests.launch.test_megatron_checks import flags, read
+from tests.launch.test_round_trip import read as round_trip
+from tests.launch.test_round_trip import written
 
 NARROW = [name for name in library().names("recipe") if not packaged_recipe(name).wide]
 OPTIONS: list[dict[str, Any]] = [{}, {"fp8_param_gather": True}, {"bf16_first": 2, "bf16_last": 1}]
+SAID: tuple[dict[str, Any], dict[str, Any]] = dict.fromkeys(NAMES), dict.fromkeys(GIVEN)
 PLAN = Plan(tp=2, pp=2, dp=2, m=4, sp=1, zero=1)
 
 
@@ -95,3 +100,72 @@ def test_others_have_no_name_for_them(target: str) -> None:
     refused = refusal(TARGETS[target], setup("fp8", "any", Plan(dp=8, zero=1)))
     assert refused is not None
     assert refused.name == "recipe"
+
+
+@pytest.mark.parametrize(("name", "options"), list(product(NARROW, OPTIONS)))
+def test_bridge_round_trip(name: str, options: dict[str, Any]) -> None:
+    """By the name of Bridge's own recipe where it has the same settings, as an object of all of them elsewhere."""
+    wanted = setup(name, **options)
+    refused = refusal(TARGETS["megatron-bridge"], wanted)
+    if packaged_recipe(name).spelled.megatron is None or (name == "fp8" and "bf16_first" in options):
+        assert refused is not None
+        return
+    assert refused is None
+    for files in written("megatron-bridge", wanted, megatron_bridge.program(wanted)):
+        back, reading = round_trip(files)
+        assert not reading.problems and not reading.not_modelled
+        assert back.job.workload == wanted.job.workload
+
+
+BRIDGES: list[tuple[str, dict[str, Any]]] = [
+    ("mixed_precision=bf16_mixed", {"precision": "bf16"}),
+    ("mixed_precision=fp16_mixed", {"precision": "fp16"}),
+    ("mixed_precision=bf16-with-mxfp8-mixed", {"precision": "mxfp8", "fp8_param_gather": True}),
+    (
+        "mixed_precision=bf16_with_fp8_current_scaling_mixed",
+        {"precision": "fp8-current", "fp8_param_gather": True, "bf16_first": 1, "bf16_last": 1},
+    ),
+    (
+        "mixed_precision=bf16_with_fp8_current_scaling_mixed mixed_precision.first_last_layers_bf16=false",
+        {"precision": "fp8-current", "fp8_param_gather": True, "bf16_first": None},
+    ),
+    (
+        "mixed_precision=nemotron_3_super_bf16_with_nvfp4_mixed",
+        {"precision": "nvfp4", "bf16_first": 0, "bf16_last": 14},
+    ),
+    ("mixed_precision=null model.fp8=hybrid model.fp8_recipe=tensorwise", {"precision": "fp8-current"}),
+    ("model.fp8=hybrid model.fp8_recipe=tensorwise", {"precision": "bf16"}),
+]
+
+
+@pytest.mark.parametrize(("words", "wanted"), BRIDGES)
+def test_bridges_names_are_read(words: str, wanted: dict[str, Any]) -> None:
+    """training/mixed_precision.py of Megatron-Bridge: its recipe sets the model's fields anew when the run starts."""
+    reading = bridge(words)
+    assert {name: reading.workload.get(name) for name in wanted} == wanted
+    assert any("model.fp8 has no effect" in note for note in reading.notes) == words.startswith("model.fp8")
+
+
+def bridge(words: str) -> Reading:
+    """Llama 3 8B by its recipe, with more words."""
+    text = f"torchrun scripts/training/run_recipe.py --recipe llama3_8b_pretrain_config {words}"
+    return understood(text, library(), {}.get, SAID[0] | {"gpus": "8xB200"}, SAID[1], {})[1]
+
+
+def test_bridges_gradients_are_the_precisions() -> None:
+    """`ddp`'s own format is set anew; of the precision's object it counts."""
+    halved = bridge("mixed_precision.grad_reduce_in_fp32=false").preset
+    assert halved["gradient_bytes"] == 2.0
+    assert "gradient_bytes" not in bridge("ddp.grad_reduce_in_fp32=false").preset
+
+
+def test_a_strange_precision_of_bridge_is_named() -> None:
+    """A recipe of somebody's own."""
+    assert [one.option for one in bridge("mixed_precision=my_own_mixed").not_modelled] == ["mixed_precision"]
+
+
+def test_performance_recipes_say_their_precision() -> None:
+    """The last word of a name of perf_recipes, whatever else is not known of it."""
+    text = "torchrun run_recipe.py --recipe llama3_8b_pretrain_9gpu_b200_fp8mx_config model.seq_length=4096"
+    reading = understood(text, library(), {}.get, SAID[0] | {"gpus": "8xB200"}, SAID[1], {})[1]
+    assert reading.workload["precision"] == "mxfp8"

@@ -1,0 +1,72 @@
+"""What Megatron-Bridge's recipes, and its names of precisions, set that a file or command names by them alone."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from planner.read.job import Job
+from planner.read.recipes import VERSION, precision, settings
+from planner.read.tree import Leaf, Tree
+
+RECIPE = re.compile(r"(\w+?)_(pretrain|sft|peft|finetune|lora|dora)(?:_\w+)?")
+"""Recipes of NeMo and Megatron-Bridge: llama3_70b_pretrain_config, qwen3_30b_a3b_sft_8gpu_h100_bf16_config."""
+
+PLAIN = "vanilla_gpt"
+"""The recipe that begins with Megatron-LM's own defaults."""
+
+SECTIONS = ("model", "optimizer", "ddp")
+FIELDS = re.compile(
+    r"fp[48](_recipe|_param|_param_gather)?|(first_last_layers|num_layers_at_\w+_in)_bf16|grad_reduce.*"
+)
+"""Fields of these sections that a precision sets anew when the run starts (training/mixed_precision.py, setup)."""
+
+
+def overwritten(tree: Tree) -> dict[str, Leaf]:
+    """Keys that the run never sees: `mixed_precision`, which every recipe has, sets these fields of its sections."""
+    none = "mixed_precision" in tree and tree.get("mixed_precision") is None
+    named = _named(tree) is not None or any(key.startswith("mixed_precision") for key in tree.leaves)
+    parts = {key: key.partition(".") for key in tree.leaves} if named and not none else {}
+    return {key: tree.leaves[key] for key, (at, _, name) in parts.items() if at in SECTIONS and FIELDS.fullmatch(name)}
+
+
+def unseen(leaf: Leaf) -> str:
+    """What is said of such a key."""
+    return f"{leaf.key} has no effect: mixed_precision sets it anew when the run starts"
+
+
+def shipped(job: Job, tree: Tree) -> dict[str, Any]:
+    """Keys that the recipe and the precision set; names the model and the method in the recipe's name."""
+    leaf = _named(tree)
+    found = _recipe(job, leaf) if leaf is not None else {}
+    said = tree.leaves.get("mixed_precision")
+    name = str(said.value if said is not None else found.get("mixed_precision") or "bf16_mixed")
+    keys = precision(name)
+    if keys is None and said is not None and said.value is not None:
+        job.name(said, ("memory", "time", "legality"), "no precision of Megatron-Bridge by this name is known")
+    return found | (keys or {})
+
+
+def _named(tree: Tree) -> Leaf | None:
+    leaf = tree.leaves.get("recipe") or tree.leaves.get("model_recipe_name")
+    return leaf if leaf is not None and isinstance(leaf.value, str) else None
+
+
+def _recipe(job: Job, leaf: Leaf) -> dict[str, Any]:
+    """What a recipe sets; of those that are not known it is named that they are not."""
+    if leaf.value.startswith(PLAIN):
+        return {"moe_token_dispatcher_type": "allgather"}
+    name = leaf.value.rpartition(".")[2]
+    if found := RECIPE.fullmatch(name):
+        model = re.sub(r"^(llama3|qwen2|glm4)([1-7])_", r"\1_\2_", found[1])
+        job.values.setdefault("model", re.sub(r"_\d+b$", "", model) if model.startswith("glm4") else model)
+        if found[2] in ("peft", "lora", "dora"):
+            job.values["method"], job.said["method"] = "lora", leaf
+    keys = settings(name)
+    if not keys:
+        why = "what the recipe sets and the file does not is taken at Megatron-LM's default"
+        job.name(leaf, ("memory", "time", "legality"), why)
+        return {"mixed_precision": next((word for word in name.split("_") if precision(word)), None)}
+    job.values["model"] = keys.get("model", job.get("model"))
+    job.notes.append(f"{name:.80} is read as Megatron-Bridge has it in {VERSION}; the file's own keys win")
+    return keys
