@@ -152,7 +152,8 @@ def accumulated(job: Job, dp: int) -> int | None:
 
 def work(job: Job, base: Reading, zero: int) -> dict[str, Any]:
     """Fields of Workload; what it has no words for yet is named."""
-    fields: dict[str, Any] = {name: job.get(name) for name in ("seq", "precision", "attention") if job.get(name)}
+    shared = ("seq", "precision", "attention", "fp8_param_gather")
+    fields: dict[str, Any] = {name: job.get(name) for name in shared if job.get(name)}
     fields |= adapters(job) | seen(job)
     optimizer = base.workload.get("optimizer") or job.get("optimizer", "adam")
     pure = job.get("pure") or (job.get("pure16") and not zero)

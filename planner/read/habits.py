@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from planner.catalog.recipes import recipe_spelled
 from planner.read.job import BOTH, Job, truth
 from planner.read.megatron_facts import SETTINGS
 from planner.read.tree import Tree
@@ -129,10 +130,13 @@ def trainer(job: Job, tree: Tree) -> None:
 
 
 def automodel(job: Job, tree: Tree) -> None:
-    """Packed sequences are one row of several documents."""
+    """Packed sequences are one row of several documents; torchao's float8 is scaled per tensor unless told."""
     packed = tree.leaves.get("packed_sequence.packed_sequence_size")
     if packed is not None and truth(packed):
         job.name(packed, ("time",), "every sequence is timed as one document")
+    if job.get("narrow"):
+        narrow = recipe_spelled("torchtitan", ("quantize.linear.float8", job.get("narrow_recipe", "tensorwise")))
+        job.values |= {"precision": narrow or "bf16", "fp8_param_gather": job.get("narrow_gathered") is True}
     chunked(job, tree)
 
 

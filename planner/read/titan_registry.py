@@ -22,7 +22,8 @@ class Base:
 
     Attributes:
         name, flavor: of the model. length: tokens of a sequence; local: sequences of a rank's micro-batch.
-        policy: of recomputation. degrees: options of [parallelism] with their values. plain: products in 16 bit.
+        policy: of recomputation. degrees: options of [parallelism] with their values. narrow: the section and the
+            recipe of products below 16 bit, which all of these compile.
     """
 
     name: str
@@ -31,12 +32,18 @@ class Base:
     local: int
     policy: str = "selective"
     degrees: str = ""
-    plain: bool = True
+    narrow: str = ""
+
+    @property
+    def plain(self) -> bool:
+        """Whether products are in 16 bit."""
+        return not self.narrow
 
     @property
     def toml(self) -> str:
         """The same as a configuration of torchtitan 0.2."""
-        narrow = "" if self.plain else 'converters = ["quantize.linear.float8"]\n'
+        section, _, recipe = self.narrow.partition(" ")
+        narrow = f'converters = ["{section}"]\n[{section}]\nrecipe_name = "{recipe}"\n' if recipe else ""
         compiled = "" if self.plain else "[compile]\nenable = true\n"
         return (
             f'[model]\nname = "{self.name}"\nflavor = "{self.flavor}"\n{narrow}{compiled}'
@@ -46,13 +53,15 @@ class Base:
         )
 
 
+ROWWISE, BLOCKS = "quantize.linear.float8 rowwise", "quantize.linear.mx mxfp8_cublas"
 TENSOR = "tensor_parallel_degree=8"
 SWAPPED = 'pipeline_parallel_schedule="Interleaved1F1B"'
 
 REGISTRY = {
     "llama3_8b": Base("llama3", "8B", 8192, 1),
+    "llama3_8b_mxfp8": Base("llama3", "8B", 8192, 1, narrow=BLOCKS),
     "llama3_70b": Base("llama3", "70B", 8192, 8, "full", TENSOR),
-    "llama3_405b": Base("llama3", "405B", 8192, 2, "full", TENSOR, plain=False),
+    "llama3_405b": Base("llama3", "405B", 8192, 2, "full", TENSOR, ROWWISE),
     "deepseek_v3_16b": Base("deepseek_v3", "16B", 4096, 4, "selective", f"{SWAPPED} expert_parallel_degree=8"),
     "deepseek_v3_671b": Base("deepseek_v3", "671B", 4096, 4, "selective", f"{SWAPPED} expert_parallel_degree=2"),
     "qwen3_0_6b": Base("qwen3", "0.6B", 4096, 4),

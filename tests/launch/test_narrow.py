@@ -169,3 +169,39 @@ def test_performance_recipes_say_their_precision() -> None:
     text = "torchrun run_recipe.py --recipe llama3_8b_pretrain_9gpu_b200_fp8mx_config model.seq_length=4096"
     reading = understood(text, library(), {}.get, SAID[0] | {"gpus": "8xB200"}, SAID[1], {})[1]
     assert reading.workload["precision"] == "mxfp8"
+
+
+AUTOMODEL = """recipe: TrainFinetuneRecipeForNextTokenPrediction
+step_scheduler: {global_batch_size: 32, local_batch_size: 1}
+model: {pretrained_model_name_or_path: meta-llama/Llama-3.1-8B}
+distributed: {strategy: fsdp2}
+dataset: {seq_length: 4096}
+fp8: {%s}
+"""
+
+
+@pytest.mark.parametrize(
+    ("said", "wanted"),
+    [
+        ("enabled: true", {"precision": "fp8-current"}),
+        ("enabled: true, recipe_name: rowwise", {"precision": "fp8-rowwise"}),
+        ("enabled: true, enable_fsdp_float8_all_gather: true", {"precision": "fp8-current", "fp8_param_gather": True}),
+        ("enabled: false, recipe_name: rowwise", {"precision": "bf16"}),
+    ],
+)
+def test_automodel_is_read(said: str, wanted: dict[str, Any]) -> None:
+    """FP8Config of nemo_automodel/components/quantization/fp8.py."""
+    reading = understood(AUTOMODEL % said, library(), {}.get, SAID[0] | {"gpus": "8xH100"}, SAID[1], {})[1]
+    assert {name: reading.workload.get(name) for name in wanted} == wanted
+    assert not reading.not_modelled
+
+
+@pytest.mark.parametrize(
+    ("base", "module", "wanted"),
+    [("llama3_405b", "llama3", "fp8-rowwise"), ("llama3_8b_mxfp8", "llama3", "mxfp8"), ("llama3_8b", "llama3", "bf16")],
+)
+def test_bases_of_torchtitans_registry(base: str, module: str, wanted: str) -> None:
+    """Converters of models/*/config_registry.py; float8 is scaled by rows (components/quantization/float8.py)."""
+    text = f"torchrun --nproc_per_node=8 -m torchtitan.train --module {module} --config {base}"
+    reading = understood(text, library(), {}.get, SAID[0] | {"gpus": "16x8xB200"}, SAID[1], {})[1]
+    assert reading.workload.get("precision", "bf16") == wanted

@@ -40,6 +40,9 @@ VALUES: dict[str, tuple[Any, ...]] = {
     "tp_mode": ("REDUCE_SCATTER", "ALL_REDUCE"),
     "megatron": (True, False),
     "dist": (True, False),
+    "narrow": (True, False),
+    "narrow_recipe": ("tensorwise", "rowwise"),
+    "narrow_gathered": (True, False),
 }
 
 
@@ -72,6 +75,8 @@ AROUND = {
     "rollouts": {"b": 2},
     "prompt": {"response": 16},
     "response": {"prompt": 16},
+    "narrow_recipe": {"narrow": True},
+    "narrow_gathered": {"narrow": True},
 }
 """Fields by what has to be set beside them."""
 
