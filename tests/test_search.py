@@ -349,7 +349,6 @@ BREAKS: dict[str, tuple[Job, Plan, str]] = {
     "expert_split": (ODD_MOE, Plan(etp=4, dp=8, m=2), "etp=4 .* 250"),
     "replicas": (SMALL, Plan(dp=8, dp_replicate=2, m=2), "dp_replicate=2 .* dp=8"),
     "framework_replicas": (NOT_HYBRID, Plan(dp=8, dp_replicate=2, m=2, zero=1), "not 2"),
-    "experts_need_sp": (SMALL_MOE, Plan(tp=2, dp=4, m=4), "sequence parallelism"),
 }
 """A plan that breaks the rule first, and what the sentence must name."""
 

@@ -24,10 +24,6 @@ def _expert_split(job: Job, plan: Plan) -> Truth:
     return (plan.etp == 1) if job.model.moe is None else divides(plan.etp, job.model.moe.ffn)
 
 
-def _moe_sp(job: Job, plan: Plan) -> Truth:
-    return (plan.tp == 1) | (plan.sp == 1) | (job.model.moe is None)
-
-
 EXPERT_RULES: tuple[Rule, ...] = (
     Rule(
         "dense",
@@ -47,12 +43,6 @@ EXPERT_RULES: tuple[Rule, ...] = (
         _expert_split,
         "etp={etp} does not divide the experts' width {expert_ffn}",
         f"{MEGATRON} core/transformer/moe/experts.py",
-    ),
-    Rule(
-        "experts_need_sp",
-        _moe_sp,
-        "mixture of experts with tp > 1 needs sequence parallelism",
-        f"{MEGATRON} core/transformer/moe/moe_layer.py",
     ),
     Rule(
         "dispatcher",

@@ -111,14 +111,14 @@ def test_refusals(degrees: dict[str, int], workload: dict[str, Any], rule: str) 
         ({"recompute_layers": 32}, {"graphs": "partial"}, "megatron_graphs"),
         ({"modules": ("moe",)}, {"graphs": "partial"}, "megatron_graphs"),
         ({"recompute_layers": 32}, {"graphs": "full"}, None),
+        ({"tp": 2, "dp": 8}, {}, "experts_need_sp"),
+        ({"tp": 2, "dp": 8, "sp": 1}, {}, None),
     ],
 )
-def test_what_its_configuration_refuses_of_recomputation(
-    degrees: dict[str, Any], workload: dict[str, Any], rule: str | None
-) -> None:
-    """Beside scales of earlier steps, and around graphs (core/transformer/transformer_config.py)."""
+def test_what_its_configuration_refuses(degrees: dict[str, Any], workload: dict[str, Any], rule: str | None) -> None:
+    """Beside scales of earlier steps, around graphs; of experts with tp (core/transformer/transformer_config.py)."""
     job = jobs.job("mixtral-8x7b", "2x8xH100", seq=4096, batch=64, **workload)
-    found = refusal(TARGET, Setup(job, Plan(dp=16, ep=8, b=1, m=4, zero=1, **degrees)))
+    found = refusal(TARGET, Setup(job, Plan(**{"dp": 16, "ep": 8, "b": 1, "m": 4, "zero": 1} | degrees)))
     assert (found.name if found else None) == rule
 
 

@@ -16,7 +16,7 @@ from planner.training.job import Job
 from planner.training.layer import pieces, share_of
 from planner.training.memory import beside, held_kinds
 from planner.training.policies import light_modules, module_sets, policies, recomputable, usual_dispatcher
-from planner.training.rules import legal
+from planner.training.rules import first_broken, legal
 from planner.training.space import Bounds
 from tests.jobs import job
 
@@ -176,3 +176,12 @@ class TestPolicies:
         plan = replace(PLAN, **{"dispatcher": "alltoall"} | changes)
         mask, broken = legal(of, plan)
         assert not mask and rule in broken
+
+
+def test_sequence_parallelism_beside_experts_is_megatrons_wish() -> None:
+    """Its MoE layer raises without it in training (core/transformer/moe/moe_layer.py); others run."""
+    plan = Plan(tp=2, dp=8, ep=8, m=4)
+    jobs = {name: job("mixtral-8x7b", "2x8xH100", name, seq=4096, batch=32) for name in ("any", "megatron-core")}
+    names = {name: first_broken(one, plan) for name, one in jobs.items()}
+    assert names["any"] is None
+    assert names["megatron-core"] is not None and names["megatron-core"].name == "experts_need_sp"

@@ -159,6 +159,12 @@ RULES: tuple[Rule, ...] = (
         "Megatron-LM core/transformer/transformer_config.py",
     ),
     Rule(
+        "experts_need_sp",
+        lambda j, p: (p.tp == 1) | (p.sp == 1) | (j.model.moe is None),
+        "mixture of experts with tp={tp} needs sequence parallelism in Megatron-LM",
+        "Megatron-LM core/transformer/moe/moe_layer.py",
+    ),
+    Rule(
         "megatron_expert_bias",
         _expert_bias,
         "experts with biases need an expert tensor parallel degree of 1, not etp={etp}",
