@@ -179,13 +179,14 @@ def capacity_flags(setup: Setup) -> list[Flag]:
 
 
 def graph_flags(setup: Setup) -> list[Flag]:
-    """CUDA graphs of parts of a layer, or of a whole iteration."""
+    """CUDA graphs of parts of a layer, or of a whole iteration; what the parser wants beside that up to 0.17.1."""
     graphs = setup.job.workload.graphs
     if graphs == "none":
         return []
     if graphs == "full":
         whole = [number("cuda-graph-impl", "local"), number("cuda-graph-scope", "full_iteration")]
-        return [*whole, ("--no-check-for-nan-in-loss-and-grad",)]
+        padded: list[Flag] = [("--moe-pad-experts-for-cuda-graph-inference",)] if setup.plan.ep > 1 else []
+        return [*whole, ("--no-check-for-nan-in-loss-and-grad",), *padded]
     parts = ("attn", "moe_router", "moe_preprocess") if setup.job.model.moe else ("attn", "mlp")
     return [number("cuda-graph-impl", "transformer_engine"), ("--cuda-graph-scope", *parts)]
 

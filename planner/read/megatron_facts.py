@@ -213,7 +213,7 @@ def named(facts: Facts) -> tuple[NotModelled, ...]:
     """What no table of options can tell: it takes two of them together."""
     return (
         *(*mixed_moments(facts), *dense_mask(facts), *both_offloaded(facts), *evaluated(facts)),
-        *(*unknown_modules(facts), *fused_loss(facts)),
+        *(*unknown_modules(facts), *fused_loss(facts), *padded_graph(facts)),
     )
 
 
@@ -239,6 +239,15 @@ def fused_loss(facts: Facts) -> tuple[NotModelled, ...]:
     option = "cross-entropy-fusion-impl"
     te = facts.has("cross-entropy-loss-fusion") and facts.text(option, "native") == "te"
     return (facts.options.named(option, ("legality",), "Megatron-LM from 0.18 on refuses it"),) if te else ()
+
+
+def padded_graph(facts: Facts) -> tuple[NotModelled, ...]:
+    """Graphs beside expert parallelism, which the parser ties to an option of inference up to 0.17.1."""
+    local = facts.text("cuda-graph-impl") == "local" and facts.ep > 1
+    if not local or facts.has("moe-pad-experts-for-cuda-graph-inference"):
+        return ()
+    why = "Megatron-LM before 0.18 wants --moe-pad-experts-for-cuda-graph-inference beside ep > 1"
+    return (facts.options.named("cuda-graph-impl", ("legality",), why),)
 
 
 def both_offloaded(facts: Facts) -> tuple[NotModelled, ...]:

@@ -115,8 +115,8 @@ def read_megatron_tree(
     except PlannerError as error:
         hints = [hint for hint in error.hint if "command line" not in hint]
         raise PlannerError(in_words(str(error)), hints or "--model names the shape, --seq the length") from None
-    own_loss = "te_loss" in form.unchecked
-    left = [x for x in reading.not_modelled if not (own_loss and x.option == "--cross-entropy-fusion-impl")]
+    own_parser = "te_loss" in form.unchecked
+    left = [one for one in reading.not_modelled if not (own_parser and one.touches == ("legality",))]
     ours = {one.option for one in left}
     kept_notes = (note for note in reading.notes if own is not None or "CONNECTIONS" not in note)
     share = chosen_layers(job, shaped) / (shape.layers if shape else reading.model.layers if reading.model else 1)

@@ -240,6 +240,15 @@ def test_a_graph_of_the_whole_iteration_looks_for_no_nan() -> None:
     assert "check_for_nan" not in megatron_core.TARGET.program(Setup(job, Plan(**plan))).files[0].text
 
 
+def test_a_graph_of_the_whole_iteration_beside_ep() -> None:
+    """Up to 0.17.1 arguments.py asserts an option of inference beside local graphs and ep > 1."""
+    plan = {"dp": 16, "b": 1, "m": 4, "zero": 1}
+    padded = ("--moe-pad-experts-for-cuda-graph-inference",)
+    for ep in (1, 8):
+        job = jobs.job("mixtral-8x7b", "2x8xH100", seq=4096, batch=64, graphs="full")
+        assert (padded in TARGET.program(Setup(job, Plan(ep=ep, **plan))).flags) == (ep > 1)
+
+
 @pytest.mark.parametrize(("tp", "wanted"), [(2, ({"CUDA_DEVICE_MAX_CONNECTIONS": "32"}, ())),
                                             (1, ({}, ("CUDA_DEVICE_MAX_CONNECTIONS",)))])  # fmt: skip
 def test_overlapped_experts_want_several_connections(tp: int, wanted: tuple[dict[str, str], tuple[str, ...]]) -> None:

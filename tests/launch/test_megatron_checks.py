@@ -223,6 +223,16 @@ def test_the_fused_loss_is_named_for_its_versions() -> None:
     assert not read(flags(cross_entropy_loss_fusion="")).not_modelled
 
 
+def test_local_graphs_beside_ep_are_named_for_their_versions() -> None:
+    """0.17.1 asserts the padding that only inference uses (training/arguments.py), 0.18 does not."""
+    graphs = MOE | {"cuda_graph_impl": "local", "cuda_graph_scope": "attn"}
+    found = read(flags(**graphs, expert_model_parallel_size="2"))
+    assert [(one.option, one.touches) for one in found.not_modelled] == [("--cuda-graph-impl", ("legality",))]
+    assert not read(flags(**graphs, expert_model_parallel_size="1")).not_modelled
+    padded = {"moe_pad_experts_for_cuda_graph_inference": "", "expert_model_parallel_size": "2"}
+    assert not read(flags(**graphs, **padded)).not_modelled
+
+
 def test_more_recomputed_layers_than_there_are() -> None:
     """Megatron-LM recomputes those that there are (core/transformer/transformer_block.py)."""
     found = read(flags(recompute_granularity="full", recompute_method="block", recompute_num_layers="9"))
