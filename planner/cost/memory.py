@@ -136,3 +136,11 @@ def optimizer_states(optimizer: str, gradient_bytes: float, recipe: Recipe) -> S
 def sharded(whole: Num, zero: Num, stage: int, ranks: Num) -> Num:
     """Bytes left on one rank: whole / ranks from ZeRO stage `stage` on."""
     return np.where(zero >= stage, whole / ranks, whole)[()]
+
+
+def states_said(optimizer: str, recipe: Recipe) -> str:
+    """What headers say of an optimizer whose moments and master weights are as the recipe has them."""
+    words = OPTIMIZERS[optimizer].words
+    if recipe.moments == recipe.master:
+        return words.replace("fp32 states", f"{recipe.master} states")
+    return words.replace("fp32 states", f"{recipe.master} master weights and {recipe.moments} moments")

@@ -40,11 +40,12 @@ def shipped(job: Job, tree: Tree) -> dict[str, Any]:
     leaf = _named(tree)
     found = _recipe(job, leaf) if leaf is not None else {}
     said = tree.leaves.get("mixed_precision")
-    name = str(said.value if said is not None else found.get("mixed_precision") or "bf16_mixed")
-    keys = precision(name)
-    if keys is None and said is not None and said.value is not None:
+    if said is None:
+        return (precision(str(found.pop("mixed_precision", "bf16_mixed"))) or {}) | found
+    keys = precision(str(said.value))
+    if keys is None and said.value is not None:
         job.name(said, ("memory", "time", "legality"), "no precision of Megatron-Bridge by this name is known")
-    return found | (keys or {})
+    return {key: value for key, value in found.items() if not FIELDS.fullmatch(key)} | (keys or {})
 
 
 def _named(tree: Tree) -> Leaf | None:
@@ -66,7 +67,7 @@ def _recipe(job: Job, leaf: Leaf) -> dict[str, Any]:
     if not keys:
         why = "what the recipe sets and the file does not is taken at Megatron-LM's default"
         job.name(leaf, ("memory", "time", "legality"), why)
-        return {"mixed_precision": next((word for word in name.split("_") if precision(word)), None)}
+        return {"mixed_precision": next((word for word in name.split("_") if precision(word)), "bf16_mixed")}
     job.values["model"] = keys.get("model", job.get("model"))
     job.notes.append(f"{name:.80} is read as Megatron-Bridge has it in {VERSION}; the file's own keys win")
-    return keys
+    return dict(keys)

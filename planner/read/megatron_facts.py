@@ -170,13 +170,13 @@ def _derived(options: Options, n: Mapping[str, int], world: int) -> dict[str, in
 
 
 def zero_stage(options: Options) -> int:
-    """The ZeRO stage that the sharding options amount to."""
+    """The ZeRO stage that the sharding options amount to; dist_muon deals its states out by whole layers."""
     if "use-torch-fsdp2" in options:
         return 3
     if "use-megatron-fsdp" in options or "use-custom-fsdp" in options:
         strategy = options.text("data-parallel-sharding-strategy", "optim_grads_params")
         return {"no_shard": 0, "optim": 1, "optim_grads": 2}.get(strategy, 3)
-    return int("use-distributed-optimizer" in options)
+    return int("use-distributed-optimizer" in options or options.text("optimizer") == "dist_muon")
 
 
 def preset(facts: Facts) -> dict[str, Any]:

@@ -140,7 +140,7 @@ SWITCHES: tuple[Check, ...] = (
     Check(
         "param_gather_precision",
         "fp8-param-gather",
-        lambda f: not f.has("fp8-param-gather") or f.zero > 0,
+        lambda f: not f.has("fp8-param-gather") or (f.zero > 0 and f.text("optimizer") != "dist_muon"),
         "--fp8-param-gather needs the distributed optimizer or FSDP",
         ARGUMENTS,
     ),

@@ -18,7 +18,7 @@ from planner.read.megatron import read_megatron
 from planner.read.megatron_facts import SETTINGS
 from planner.read.options import Option, Options, known_options
 from planner.read.reading import Problem, Reading
-from planner.read.table import text_of
+from planner.read.table import Given, text_of
 from planner.read.tree import Leaf, Tree
 from planner.schema.model import Model
 
@@ -93,7 +93,10 @@ def read_megatron_tree(
     job = read_job(Tree({key: leaf for key, leaf in shaped.leaves.items() if not is_option(key)}), form)
     if context.seq and "seq-length" not in given:
         given["seq-length"] = Option((str(context.seq),), 0)
-    usual |= as_options(shipped(job, shaped)) if form.name == "bridge" else {}
+    keys_of = shipped(job, shaped) if form.name == "bridge" else {}
+    unsaid = Tree({key: Leaf(value) for key, value in keys_of.items() if key not in shaped})
+    usual = {name: one for name, one in usual.items() if name not in switched_off(unsaid)} | as_options(keys_of)
+    job.not_modelled += form.table.not_modelled(Given(k, text_of(v)) for k, v in keys_of.items() if not is_option(k))
     name = _model(job, shaped)
     shape = None if all(one in given for one in MUST) else _shape(name, context.lookup, given)
     if shape is not None:

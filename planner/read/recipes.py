@@ -20,6 +20,8 @@ def settings(name: str) -> dict[str, Any]:
     Names are the same whichever order their parts have: llama3_70b_16k_pretrain_config is
     llama3_70b_pretrain_32gpu_h100_bf16_16k_config. A number of GPUs, where one stands there, is to be the recipe's.
     """
+    if name.removesuffix("_config") in performance():
+        return performance()[name.removesuffix("_config")]
     asked = {part for part in name.split("_") if part not in NOISE}
     for parts, found in recipes():
         if parts - asked <= {part for part in parts if part.endswith("gpu")} and asked <= parts:
@@ -35,6 +37,13 @@ def recipes() -> tuple[tuple[frozenset[str], dict[str, Any]], ...]:
         gpus, _, words = row.partition(" ")
         found.append((frozenset([*name.split("_"), gpus]), _keys(f"{said['base']} {words}", said)))
     return tuple(found)
+
+
+@cache
+def performance() -> dict[str, dict[str, Any]]:
+    """Recipes for benchmarks, by their whole names without "_config"."""
+    said, words = packaged("performance.yaml"), packaged("recipes.yaml")
+    return {name: _keys(f"{said['base']} {row}", words) for name, row in said["recipes"].items()}
 
 
 def precision(name: str) -> dict[str, Any] | None:

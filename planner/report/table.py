@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from planner.bands import fit_verdict, memory_range
 from planner.blocks.counts import parameters
-from planner.cost.memory import OPTIMIZERS
+from planner.cost.memory import states_said
 from planner.plan import OnePlan
 from planner.questions.train import DISAGREEMENT, Ranked, Recommendation
 from planner.report import words
@@ -68,7 +68,7 @@ def trained(job: Job) -> str:
     seeing = {"projector": ", of the tower its projector alone", "frozen": ", tower frozen"}
     narrow += seeing.get(w.tower, "") if job.model.tower else ""
     narrow += f", {w.images} image{'s' * (w.images > 1)} a sequence" if w.images else ""
-    return f"{method}, {w.precision}{narrow}, {OPTIMIZERS[w.optimizer].words}{offload}, {w.attention} attention"
+    return f"{method}, {w.precision}{narrow}, {states_said(w.optimizer, job.recipe)}{offload}, {w.attention} attention"
 
 
 def hardware(job: Job) -> str:

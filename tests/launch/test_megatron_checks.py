@@ -243,7 +243,8 @@ def test_more_recomputed_layers_than_there_are() -> None:
 def test_muon_shards_by_layer() -> None:
     """dist_muon gathers parameters without the distributed optimizer."""
     gathers = {"overlap_param_gather": "", "overlap_grad_reduce": "", "optimizer": "dist_muon"}
-    assert not read(flags(**gathers)).problems
+    found = read(flags(**gathers))
+    assert not found.problems and found.plan["zero"] == 1
 
 
 def test_experts_over_more_ranks_than_there_are() -> None:

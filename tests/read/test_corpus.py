@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from importlib.resources import files
 from pathlib import PurePosixPath
@@ -18,6 +19,7 @@ from planner.read.context import Context
 from planner.read.format import formats
 from planner.read.question import _known
 from planner.read.reading import Reading
+from planner.read.recipes import performance
 from planner.read.script import read_any
 from tests.jobs import cluster, framework
 from tests.read.corpus import SAMPLES, Sample
@@ -191,3 +193,45 @@ def test_recipes_are_plans_that_run(name: str) -> None:
     reading, setup = understood(sample)
     assert not reading.problems
     assert setup.plan.gpus == gpus and setup.plan.m * setup.plan.b * setup.plan.dp == setup.job.workload.global_batch
+
+
+PARTS = {"h100": "8xH100", "b200": "8xB200", "b300": "8xB300", "r100": "8xVR200", "gb200": "GB200", "gb300": "GB300"}
+SCALED = re.compile(r"deepseek_v3_pretrain_(128gpu_vr200|64gpu_h100)|qwen3_235b_a22b_pretrain_64gpu_gb[23]00")
+"""Layouts of more GPUs with a smaller batch, which no world of so many runs (Megatron-Bridge, their docstrings)."""
+
+
+@pytest.mark.parametrize("name", list(performance())[::3])
+def test_performance_recipes_are_plans_that_run(name: str) -> None:
+    """Their layouts fit their GPUs and break no check, but for those that are meant for more."""
+    found = re.search(r"_(\d+)gpu_(\w+?)_", name)
+    assert found is not None
+    gpus, part = int(found[1]), PARTS.get(found[2], found[2].upper())
+    text = f"torchrun scripts/training/run_recipe.py --recipe {name}_config\n"
+    clusters = f"{gpus // 8}x{part}" if part.startswith("8x") else f"{gpus}x{part}"
+    reading, setup = understood(Sample(name, text, {}, gpus=clusters))
+    short = SCALED.match(name) is not None and gpus < setup.plan.ep * setup.plan.pp
+    assert [one.rule for one in reading.problems] == ["expert_world"] * short
+    assert setup.plan.m * setup.plan.b * setup.plan.dp == setup.job.workload.global_batch
+
+
+PUBLISHED = [
+    ("deepseek_v3_pretrain_256gpu_gb200_fp8mx", {"pp": 4, "v": 4, "ep": 64, "b": 1}, 4096, 4096),
+    ("gpt_oss_120b_pretrain_64gpu_gb300_fp8mx", {"pp": 1, "ep": 16, "b": 4}, 1280, 4096),
+    ("qwen3_235b_a22b_pretrain_256gpu_gb300_fp8mx", {"pp": 4, "v": 12, "ep": 32, "b": 2}, 8192, 4096),
+    ("nemotron_3_super_pretrain_64gpu_gb200_nvfp4", {"tp": 2, "ep": 64, "b": 1}, 512, 8192),
+]
+"""Recipe, degrees, batch and sequence in Megatron-Bridge docs/performance-summary.md, 26.08 container."""
+
+
+@pytest.mark.parametrize(("name", "degrees", "batch", "seq"), PUBLISHED)
+def test_performance_recipes_are_those_published(name: str, degrees: dict[str, int], batch: int, seq: int) -> None:
+    """Degrees, batch, sequence and format of the tables."""
+    recipe = performance()[name]
+    text = f"torchrun run_recipe.py --recipe {name}_config train.train_iters=10\n"
+    found = re.search(r"_(\d+)gpu_(\w+?)_", name)
+    assert found is not None and recipe["seq_length"] == seq
+    reading, _ = understood(Sample(name, text, {}, gpus=f"{found[1]}x{found[2].upper()}"))
+    assert reading.plan | degrees == reading.plan
+    assert reading.workload["global_batch"] == batch
+    assert reading.workload["precision"] == ("nvfp4" if name.endswith("nvfp4") else "mxfp8")
+    assert reading.preset["gradient_bytes"] == 2.0
