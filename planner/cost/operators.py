@@ -156,18 +156,24 @@ def flash_time(
 
 @formula("scan", "mamba_ssm ops/triton/ssd_combined.py", "s")
 def scan_time(accelerator: Accelerator, precision: str, scan: Scan, fused: float, direction: Direction) -> Num:
-    """A chunked scan: its products at the rate of matrix products with sides so small, over its bytes.
+    """A chunked scan: its products at the rate of large ones, less what tiles so small lose, over its bytes.
 
-    Backward takes 2.5 times the FLOPs: of four products two are computed again, and each has two gradients (mamba_ssm
-    ops/triton/ssd_combined.py). Not measured: no scan stands in the corpus.
+    There are enough of them, one for each head and chunk, to fill the accelerator: unlike one product with small sides
+    they lose only inside a tile. Backward takes 2.5 times the FLOPs: of four products two are computed again, and each
+    has two gradients (mamba_ssm ops/triton/ssd_combined.py).
     """
-    eff = accelerator.efficiency
-    d0 = eff.gemm_dim
+    eff, d0 = accelerator.efficiency, TILE
     sides = (scan.chunk / (scan.chunk + d0)) * (scan.width / (scan.width + d0)) * (scan.depth / (scan.depth + d0))
     factor = 1.0 if direction == "forward" else FLASH_BACKWARD
     compute = factor * scan.flops / (peak(accelerator, precision) * eff.gemm * sides)
     moved = factor * fused * scan.moved / (accelerator.bandwidth * eff.memory)
     return factor * scan.kernels * eff.kernel + smooth_max(compute, moved)
+
+
+TILE = 64.0
+"""Half-saturation of a side of products in batches: rows of a warp group's tile. On an H800 the scan of chunks of 256,
+heads of 64 and states of 128 ran at 135 TFLOP/s of causal work, 0.20 of the peak with the whole square counted
+(tile-ai/tilelang benchmark/mamba2/README.md); this gives 0.197."""
 
 
 @formula("attention core", "Dao 2023, arXiv:2307.08691, 3.1 and 4.1", "s")

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from planner.blocks.operator import Product as Gemm
+from planner.blocks.operator import Scan
 from planner.cost import operators
 from tests.jobs import library
 
@@ -144,3 +145,16 @@ class TestInference:
         found = operators.inference(plain)
         assert found.memory == found.kv == plain.efficiency.memory
         assert found.trust == "assumed"
+
+
+def chunks(part: str) -> float:
+    """Seconds of a scan that moves nothing: 8 x 4,096 tokens, 80 heads of 64, states of 128, chunks of 256."""
+    flops = 8 * 4096 * 80 * (2.0 * 256 * 64 + 2.0 * 128 * 64)
+    scan = Scan(flops, 0.0, 0.0, 256, 64, 128)
+    return float(operators.scan_time(library().accelerator(part).value, "bf16", scan, 1.0, "forward"))
+
+
+def test_a_scan_fills_the_accelerator() -> None:
+    """0.645 ms on an H800 (tile-ai/tilelang benchmark/mamba2/README.md); B200 is no slower than a part of its kind."""
+    assert chunks("h800-sxm5-80gb") == pytest.approx(0.645e-3, rel=0.1)
+    assert chunks("b200-sxm-180gb") < 1.5 * chunks("gb200-nvl72")
