@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from planner.read.job import Job
-from planner.read.recipes import VERSION, precision, settings
+from planner.read.recipes import VERSION, is_tuned, precision, settings
 from planner.read.tree import Leaf, Tree
 
 RECIPE = re.compile(r"(\w+?)_(pretrain|sft|peft|finetune|lora|dora)(?:_\w+)?")
@@ -51,6 +51,12 @@ def shipped(job: Job, tree: Tree) -> dict[str, Any]:
 def _named(tree: Tree) -> Leaf | None:
     leaf = tree.leaves.get("recipe") or tree.leaves.get("model_recipe_name")
     return leaf if leaf is not None and isinstance(leaf.value, str) else None
+
+
+def timed_as(tree: Tree) -> str:
+    """The preset of performance recipes, which overlap all that they can; "" for others."""
+    leaf = _named(tree)
+    return "megatron-core-tuned" if leaf is not None and is_tuned(leaf.value.rpartition(".")[2]) else ""
 
 
 def _recipe(job: Job, leaf: Leaf) -> dict[str, Any]:

@@ -9,8 +9,9 @@ from typing import Any
 
 from planner.errors import PlannerError
 from planner.launch.megatron import attention_flags, mlp_flags
+from planner.read.altered import altered
 from planner.read.asked import adapters, seen
-from planner.read.bridge import overwritten, shipped, unseen
+from planner.read.bridge import overwritten, shipped, timed_as, unseen
 from planner.read.context import Context
 from planner.read.format import Format
 from planner.read.job import Job, read_job, truth
@@ -93,13 +94,12 @@ def read_megatron_tree(
     job = read_job(Tree({key: leaf for key, leaf in shaped.leaves.items() if not is_option(key)}), form)
     if context.seq and "seq-length" not in given:
         given["seq-length"] = Option((str(context.seq),), 0)
-    keys_of = shipped(job, shaped) if form.name == "bridge" else {}
-    unsaid = Tree({key: Leaf(value) for key, value in keys_of.items() if key not in shaped})
-    usual = {name: one for name, one in usual.items() if name not in switched_off(unsaid)} | as_options(keys_of)
-    job.not_modelled += form.table.not_modelled(Given(k, text_of(v)) for k, v in keys_of.items() if not is_option(k))
+    usual = _shipped(job, shaped, usual) if form.name == "bridge" else usual
     name = _model(job, shaped)
     shape = None if all(one in given for one in MUST) else _shape(name, context.lookup, given)
+    changes: tuple[str, ...] = ()
     if shape is not None:
+        shape, changes = altered(shape, {name: usual[name] for name in ("mtp-num-layers",) if name in usual} | given)
         usual = {name: option for name, option in usual.items() if name not in SHAPED}
         found = shape_options(shape)
         if shape.position == "rope":
@@ -127,15 +127,25 @@ def read_megatron_tree(
     return replace(
         reading,
         form=form.name,
-        model=None if shape is not None else reading.model,
-        model_name=name if shape is not None else None,
+        model=None if shape is not None and not changes else shape or reading.model,
+        model_name=name if shape is not None and not changes else None,
         workload=reading.workload | _adapters(job) | seen(job),
         recomputed=share,
         problems=tuple(spelled(one) for one in reading.problems if one.rule not in waived),
-        notes=(*job.notes, *map(unseen, lost.values()), *kept_notes),
+        notes=(*job.notes, *changes, *map(unseen, lost.values()), *kept_notes),
         not_modelled=(*(one for one in job.not_modelled if one.option not in ours), *left),
         keys=keys(shaped, form),
+        timed_as=timed_as(shaped) if form.name == "bridge" else "",
     )
+
+
+def _shipped(job: Job, tree: Tree, usual: Mapping[str, Option]) -> dict[str, Option]:
+    """What a format has by default under what a recipe sets; of that, what is no option is named where it matters."""
+    own = shipped(job, tree)
+    off = switched_off(Tree({key: Leaf(value) for key, value in own.items() if key not in tree}))
+    beside = (Given(key, text_of(value)) for key, value in own.items() if not is_option(key))
+    job.not_modelled += job.format.table.not_modelled(beside)
+    return {name: one for name, one in usual.items() if name not in off} | as_options(own)
 
 
 def is_environment(key: str) -> bool:

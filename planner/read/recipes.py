@@ -20,7 +20,7 @@ def settings(name: str) -> dict[str, Any]:
     Names are the same whichever order their parts have: llama3_70b_16k_pretrain_config is
     llama3_70b_pretrain_32gpu_h100_bf16_16k_config. A number of GPUs, where one stands there, is to be the recipe's.
     """
-    if name.removesuffix("_config") in performance():
+    if is_tuned(name):
         return performance()[name.removesuffix("_config")]
     asked = {part for part in name.split("_") if part not in NOISE}
     for parts, found in recipes():
@@ -37,6 +37,11 @@ def recipes() -> tuple[tuple[frozenset[str], dict[str, Any]], ...]:
         gpus, _, words = row.partition(" ")
         found.append((frozenset([*name.split("_"), gpus]), _keys(f"{said['base']} {words}", said)))
     return tuple(found)
+
+
+def is_tuned(name: str) -> bool:
+    """Whether a recipe is one for benchmarks."""
+    return name.removesuffix("_config") in performance()
 
 
 @cache

@@ -235,3 +235,23 @@ def test_performance_recipes_are_those_published(name: str, degrees: dict[str, i
     assert reading.workload["global_batch"] == batch
     assert reading.workload["precision"] == ("nvfp4" if name.endswith("nvfp4") else "mxfp8")
     assert reading.preset["gradient_bytes"] == 2.0
+
+
+def test_sizes_beside_a_recipe_are_the_models() -> None:
+    """A recipe cut down: fewer layers and experts, other predictions; heads that no model has are refused."""
+    recipe = "torchrun run_recipe.py --recipe qwen3_30b_a3b_pretrain_8gpu_gb200_bf16_config"
+    sizes = "model.num_layers=8 model.num_moe_experts=32 model.mtp_num_layers=1"
+    reading = read(f"{recipe} {sizes}\n", "8xGB200", {})
+    assert reading.model is not None and reading.model.moe is not None
+    assert (reading.model.layers, reading.model.moe.experts, reading.model.mtp_layers) == (8, 32, 1)
+    assert "qwen3-30b-a3b with layers 48 -> 8, mtp_layers 0 -> 1, experts' experts 128 -> 32" in reading.notes
+    assert read(f"{recipe} model.num_layers=48\n", "8xGB200", {}).model is None
+    with pytest.raises(PlannerError, match="heads 32 is not a multiple"):
+        read(f"{recipe} model.num_query_groups=3\n", "8xGB200", {})
+
+
+def test_performance_recipes_are_timed_as_tuned() -> None:
+    """All traffic that can be hidden is (perf_recipes and CommOverlapConfig), unlike in the library's recipes."""
+    name = "torchrun run_recipe.py --recipe llama3_8b_pretrain_{}gpu_h100_bf16_config\n"
+    assert read(name.format(8), "8xH100", {}).timed_as == "megatron-core-tuned"
+    assert read(name.format(2), "8xH100", {}).timed_as == ""
