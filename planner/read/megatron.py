@@ -199,6 +199,8 @@ def _experts(facts: Facts, notes: list[str]) -> dict[str, Any]:
         notes.append("--moe-layer-freq is no regular pattern: taken as one MoE layer in each period of its first")
     width = facts.options.whole("moe-ffn-hidden-size") or facts.ffn
     shared = facts.options.whole("moe-shared-expert-intermediate-size") or 0
+    if not facts.has("moe-grouped-gemm"):
+        notes.append("experts are timed as one product in groups: without --moe-grouped-gemm they run one by one")
     if shared % width:
         notes.append(f"shared experts of width {shared:,} are taken as whole experts of {width:,}")
     return {

@@ -233,6 +233,20 @@ def test_local_graphs_beside_ep_are_named_for_their_versions() -> None:
     assert not read(flags(**graphs, **padded)).not_modelled
 
 
+def test_other_losses_are_named() -> None:
+    """core/model_parallel_config.py has native and te."""
+    found = read(flags(cross_entropy_loss_fusion="", cross_entropy_fusion_impl="linear"))
+    assert [one.option for one in found.not_modelled] == ["--cross-entropy-fusion-impl"]
+
+
+def test_experts_without_their_grouped_product_are_noted() -> None:
+    """SequentialMLP of core/transformer/moe/experts.py runs one expert after the other."""
+    said = [
+        any("--moe-grouped-gemm" in n for n in read(flags(**MOE, **g)).notes) for g in ({}, {"moe_grouped_gemm": ""})
+    ]
+    assert said == [True, False]
+
+
 def test_more_recomputed_layers_than_there_are() -> None:
     """Megatron-LM recomputes those that there are (core/transformer/transformer_block.py)."""
     found = read(flags(recompute_granularity="full", recompute_method="block", recompute_num_layers="9"))
