@@ -11,7 +11,7 @@ from planner.errors import PlannerError
 from planner.launch.megatron import attention_flags, mlp_flags
 from planner.read.altered import altered
 from planner.read.asked import adapters, seen
-from planner.read.bridge import overwritten, shipped, timed_as, unseen
+from planner.read.bridge import overwritten, shipped, timed_as, tower, unseen
 from planner.read.context import Context
 from planner.read.format import Format
 from planner.read.job import Job, read_job, truth
@@ -135,6 +135,7 @@ def read_megatron_tree(
         notes=(*job.notes, *changes, *map(unseen, lost.values()), *kept_notes),
         not_modelled=(*(one for one in job.not_modelled if one.option not in ours), *left),
         keys=keys(shaped, form),
+        preset=reading.preset | (tower(shape) if form.name == "bridge" else {}),
         timed_as=timed_as(shaped) if form.name == "bridge" else "",
     )
 

@@ -255,3 +255,11 @@ def test_performance_recipes_are_timed_as_tuned() -> None:
     name = "torchrun run_recipe.py --recipe llama3_8b_pretrain_{}gpu_h100_bf16_config\n"
     assert read(name.format(8), "8xH100", {}).timed_as == "megatron-core-tuned"
     assert read(name.format(2), "8xH100", {}).timed_as == ""
+
+
+@pytest.mark.parametrize(("name", "split"), [("qwen25_vl_7b_sft", False), ("qwen3_vl_8b_sft", True)])
+def test_bridge_keeps_towers_of_transformers_whole(name: str, split: bool) -> None:
+    """models/qwen_vl/modeling_qwen25_vl.py has Hugging Face's module on every tp rank, Qwen3-VL a tower of its own."""
+    text = f"torchrun run_recipe.py --recipe {name}_config dataset.seq_length=4096 model.tensor_model_parallel_size=2\n"
+    reading, setup = understood(Sample(name, text, {}, gpus="8xH100"))
+    assert ("splits_tower" not in reading.preset) == split and setup.plan.tp == 2
