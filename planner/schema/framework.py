@@ -98,6 +98,7 @@ class Framework(Profile):
             ZeRO-1 on (communication copies, 16-bit shadows); they stay on the device under offload.
         frees_gradients: gradients are freed after each update, so that there are none when a step begins (PyTorch's
             zero_grad); else their buffer stays.
+        offloads_gradients: where the optimizer is offloaded gradients follow it, from ZeRO-2 on (DeepSpeed, FSDP).
         foreach: the update of all parameters keeps one temporary of a moment's size (PyTorch's foreach Adam).
         upcasts: the update turns 16-bit gradients into fp32 where master weights are; sub_group: parameters that it
             takes at a time (0: all).
@@ -178,6 +179,7 @@ class Framework(Profile):
     fixed_bytes: PerItem = 0.0
     sharded_bytes: PerItem = 0.0
     frees_gradients: bool = False
+    offloads_gradients: bool = False
     foreach: bool = False
     upcasts: bool = False
     sub_group: Annotated[float, Field(ge=0, le=1e13)] = 0.0

@@ -309,9 +309,23 @@ def states(job: Job, plan: Plan, row: HeldRow, shards: Shards) -> States:
         weights * stashed,
         gathers * blocks,
         gathers * ends,
-        each.gradient * lone(row) if job.in_backward else divided(each.gradient, dense, expert, shards.gradients),
+        _gradients(job, plan, row, divided(each.gradient, dense, expert, shards.gradients)),
         optimizer,
     )
+
+
+def _gradients(job: Job, plan: Plan, row: HeldRow, shard: Num) -> Num:
+    """Gradients on the device: of a shard, of one block where each goes as it comes, or none where they are offloaded.
+
+    DeepSpeed from ZeRO-2 on and FSDP copy a shard's gradient to the host behind its reduction and add there
+    (`copy_grads_in_partition` of runtime/zero/stage_1_and_2.py, `grad_partitions_flat_buffer` of stage3.py; PyTorch
+    distributed/fsdp/_fully_shard/_fsdp_collectives.py).
+    """
+    if job.in_backward:
+        return state_bytes(job).gradient * lone(row)
+    if job.workload.offload in ("optimizer", "parameters") and job.framework.offloads_gradients:
+        return np.where(plan.zero >= 2, 0.0, shard)[()]
+    return shard
 
 
 def lone(row: HeldRow) -> Num:

@@ -207,3 +207,22 @@ def test_the_loss_over_a_split_vocabulary() -> None:
     held = {tp: float(at(of, "loss", tp=tp, dp=8 // tp, sp=tp - 1).logits) for tp in (1, 2)}
     plain = of.framework.logits_bytes * 4096 * 128_256
     assert held[1] - held[2] == pytest.approx(plain - (plain + 4 * 4096 * 128_256) / 2 + 2 * 2 * 4096 * 4096 / 2)
+
+
+@pytest.mark.parametrize(
+    ("preset", "offload", "zero", "left"),
+    [
+        ("hf", "none", 3, 2.0),
+        ("hf", "optimizer", 3, 0.0),
+        ("hf", "optimizer", 2, 0.0),
+        ("hf", "optimizer", 1, 2.0),
+        ("hf-fsdp", "parameters", 3, 0.0),
+        ("torchtitan", "parameters", 3, 0.0),
+        ("megatron-core", "optimizer", 1, 4.0),
+    ],
+)
+def test_gradients_follow_an_offloaded_optimizer(preset: str, offload: str, zero: int, left: float) -> None:
+    """Of DeepSpeed from ZeRO-2 on, and of FSDP; Megatron-LM's buffer stays."""
+    over = 8.0 if zero >= 2 else 1.0
+    found = at(llama("8xA100", preset, offload=offload), "optimizer step", dp=8, zero=zero, m=2)
+    assert found.gradients == pytest.approx(left * LLAMA3 / over, rel=1e-5)
