@@ -117,8 +117,11 @@ class Request:
     attention: Annotated[str, _job(_KERNELS)] = "flash"
     method: Annotated[str, _job("full, lora or qlora")] = "full"
     lora_rank: Annotated[int | None, _job("Rank of LoRA adapters (default: 16)")] = None
-    lora_targets: Annotated[str | None, _job("Layers with adapters: all-linear, attention or mlp")] = None
+    lora_targets: Annotated[str | None, _job("Layers with adapters: all-linear, attention, mlp, no-experts")] = None
     base: Annotated[str | None, _job("Frozen weights under qlora: nf4, int4 or int8")] = None
+    quantize_experts: Annotated[
+        bool, _job("Experts in one tensor are narrow under qlora, too", "--quantize-experts")
+    ] = False
     optimizer: Annotated[str, _job("adam, adam-bf16, adam-8bit, adam-paged, adafactor, muon, sgd ...")] = "adam"
     images: Annotated[int, _job("Images of every sequence, for a vision tower")] = 0
     image_size: Annotated[int | None, _job("Pixels of an image's sides (default: the tower's own, or 1024)")] = None

@@ -24,6 +24,7 @@ class Options(TypedDict, total=False):
     lora_rank: int
     lora_targets: Annotated[str, As(Targets)]
     base: Annotated[str, As(Base)]
+    quantize_experts: bool
     optimizer: str
     offload: str
     offload_layers: Whole

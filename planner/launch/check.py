@@ -29,6 +29,7 @@ from planner.schema.model import Model
 from planner.schema.workload import Workload
 from planner.search import Candidate
 from planner.stages import chunk_layers, lettered
+from planner.training.adapters import experts_said, named_alike
 from planner.training.defaults import default_precision, default_sequence, usual_batch
 from planner.training.frameworks import FRAMEWORK_RULES
 from planner.training.job import Job
@@ -133,11 +134,12 @@ def setup_of(
     if reading.model is not None and model is not None:
         shape, other = _named(reading.model, model)
     plan, notes = _plan(reading, cluster, shape, given)
-    workload, more = _workload(reading, shape, cluster, plan, given, framework.tunes)
-    m = max(workload.global_batch // (plan.b * plan.dp), 1)
     preset = framework.model_copy(update=reading.preset)
+    workload, more = _workload(reading, shape, cluster, plan, given, preset)
+    m = max(workload.global_batch // (plan.b * plan.dp), 1)
     recipe = packaged_recipe(workload.precision).model_copy(update=reading.recipe) if reading.recipe else None
-    return Setup(Job(shape, cluster, workload, preset, recipe), replace(plan, m=m)), (*other, *notes, *more)
+    job = Job(shape, cluster, workload, preset, recipe)
+    return Setup(job, replace(plan, m=m)), (*other, *notes, *more, *experts_said(job))
 
 
 def _named(read: Model, named: Model) -> tuple[Model, tuple[str, ...]]:
@@ -179,16 +181,17 @@ def _dealt(plan: OnePlan, stages: list[int], model: Model, notes: list[str]) -> 
 
 
 def _workload(
-    reading: Reading, model: Model, cluster: Cluster, plan: OnePlan, given: dict[str, Any], tunes: bool
+    reading: Reading, model: Model, cluster: Cluster, plan: OnePlan, given: dict[str, Any], preset: Framework
 ) -> tuple[Workload, tuple[str, ...]]:
     """The workload: what the script says, what the user says, defaults."""
     fields = {k: v for k, v in given.items() if k in Workload.model_fields and v is not None} | reading.workload
     notes = _seen(fields, reading, model, given)
+    fields |= _adapted(fields.get("lora_targets"), model, preset)
     if "seq" not in fields:
         fields["seq"] = default_sequence(model)
         notes.append(f"sequence {fields['seq']:,} tokens: the file does not say; --seq sets it")
     if "global_batch" not in fields:
-        fields["global_batch"], why = _usual(reading, fields, cluster, plan, tunes)
+        fields["global_batch"], why = _usual(reading, fields, cluster, plan, preset.tunes)
         notes.append(f"global batch {fields['global_batch']:,}, {why}: the file does not say; --global-batch sets it")
     fields.setdefault("precision", default_precision(cluster))
     try:
@@ -196,6 +199,13 @@ def _workload(
     except ValidationError as error:
         problem = error.errors()[0]
         raise PlannerError(f"{problem['loc'][0]} {problem['input']!r:.40}: {schema_problem(problem)}") from None
+
+
+def _adapted(targets: str | None, model: Model, preset: Framework) -> dict[str, Any]:
+    """Layers with adapters where a file means all modules of a model, which experts in one tensor are none of."""
+    if targets == "modules":
+        return {"lora_targets": "all-linear" if named_alike(model) or not preset.fused_experts else "no-experts"}
+    return {"lora_targets": "all-linear"} if targets == "no-experts" and model.moe is None else {}
 
 
 def _seen(fields: dict[str, Any], reading: Reading, model: Model, given: dict[str, Any]) -> list[str]:

@@ -41,10 +41,13 @@ ASSUMED = ("seq", "attention", "imbalance", "images", "image_size", "tower")
 SILENT = {
     "deepspeed": (
         *ASSUMED,
-        *("context", "method", "lora_rank", "lora_targets", "base", "loss", "graphs"),
+        *("context", "method", "lora_rank", "lora_targets", "base", "quantize_experts", "loss", "graphs"),
         *("cp", "ep", "etp", "dp_replicate", "schedule", "b"),
     ),
-    "transformers": (*ASSUMED, "context", "method", "lora_rank", "lora_targets", "base", "loss", "optimizer"),
+    "transformers": (
+        *ASSUMED,
+        *("context", "method", "lora_rank", "lora_targets", "base", "quantize_experts", "loss", "optimizer"),
+    ),
     "trl": (*ASSUMED, "loss"),
 }
 """Fields that the files of a target say in part or not at all: they leave them to a program of the user's."""

@@ -32,7 +32,7 @@ def program(setup: Setup) -> Program:
     found = tuner.fields(setup) | (narrow if setup.job.lora or work.optimizer == "adam-bf16" else {})
     found |= {"loss": None} | ({"recompute": "none"} if by_fsdp(setup) else {})
     nested = {"use_bnb_nested_quant": True} if work.method == "qlora" and work.base == "nf4" else {}
-    nested |= tuner.stored(setup)
+    nested |= tuner.stored(setup) | ({"lora_dropout": 0.0} if setup.job.model.moe and setup.job.lora else {})
     options = {"accelerate_config": main.name} | tuner.written("transformers", found) | nested
     options |= IMAGES if work.images else {}
     notes = (*tuner.notes(setup, "--dataset_name"), *seeing.notes(setup), *(() if work.loss else (NO_LOGITS,)))

@@ -19,7 +19,9 @@ from planner.launch.trees import nested
 from planner.plan import Plan, Truth
 from planner.read.asked import BASES
 from planner.read.format import Format, find_format
+from planner.read.job import FINDERS
 from planner.read.table import Group
+from planner.training.adapters import experts_said, named_alike
 from planner.training.frameworks import FRAMEWORK_RULES
 from planner.training.frameworks.transformers import OPTIMIZERS
 from planner.training.job import Job
@@ -40,7 +42,8 @@ def fields(setup: Setup) -> dict[str, Any]:
         "model": setup.job.model.hf_id or setup.job.model.name,
         "method": work.method,
         "rank": work.lora_rank if setup.job.lora else None,
-        "targets": work.lora_targets if setup.job.lora else None,
+        "targets": places(setup.job) if setup.job.lora else None,
+        "quantize_experts": work.quantize_experts or None,
         "bits": BITS.get(work.base) if work.method == "qlora" else None,
         "seq": work.seq,
         "b": plan.b,
@@ -52,6 +55,13 @@ def fields(setup: Setup) -> dict[str, Any]:
         "recompute": "full" if plan.recompute_layers else "none",
         **more,
     }
+
+
+def places(job: Job) -> str:
+    """Layers with adapters; all of a model whose experts are no layers of their own are all but those."""
+    targets: str = job.workload.lora_targets
+    plain = job.model.moe is None or not job.framework.fused_experts
+    return "no-experts" if targets == "all-linear" and plain else targets
 
 
 def written(name: str, found: dict[str, Any], more: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -123,21 +133,29 @@ def trainer_fsdp(setup: Setup) -> dict[str, Any]:
 def notes(setup: Setup, data: str) -> tuple[str, ...]:
     """What stays with the user."""
     said = f"a run of 20 steps: {data} are examples, and learning rate and schedule are yours"
-    return (said, *(FUSED if setup.job.lora and setup.job.model.moe else ()))
-
-
-FUSED = (
-    "Transformers 5 holds the experts of a layer in two tensors (models/*/modeling_*.py, Experts), which all-linear"
-    " leaves without adapters and bitsandbytes in 16 bit: the plan counts both",
-)
-"""What is not so of a model with experts."""
+    return (said, *experts_said(setup.job))
 
 
 def rules(kept: Iterable[str], form: str, title: str, source: str, *own: Rule) -> tuple[Rule, ...]:
     """The Trainer's rules called `kept`; a word for every value that the format's table spells; a framework's own."""
     spelled = find_format(form).writes["words"]
     worded = [_worded(title, source, field, spelled[field]) for field in WORDED if field in spelled]
-    return (*(TRAINER[name] for name in kept), *worded, _base(title), PAGED, *own)
+    return (*(TRAINER[name] for name in kept), *worded, _base(title), _experts(form, title), PAGED, *own)
+
+
+def _experts(form: str, title: str) -> Rule:
+    def holds(job: Job, plan: Plan) -> Truth:
+        work, fused = job.workload, job.model.moe is not None and job.framework.fused_experts > 0
+        named = job.model.moe is None or not fused or (form in FINDERS and not named_alike(job.model))
+        quantized = "quantize_experts" in {group.to for group in find_format(form).table.groups}
+        return (quantized or not work.quantize_experts) and (named or not job.lora or work.lora_targets != "no-experts")
+
+    return Rule(
+        f"{title.lower().replace('-', '')}_experts",
+        holds,
+        f"{title} has no word for adapters on {{lora_targets}} of {{model}}, or none for a narrow base of experts",
+        "PEFT utils/transformers_weight_conversion.py",
+    )
 
 
 def _pages(job: Job, plan: Plan) -> Truth:

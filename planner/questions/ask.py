@@ -25,6 +25,7 @@ from planner.schema.framework import Framework
 from planner.schema.hardware import Cluster
 from planner.schema.model import Model
 from planner.schema.workload import OFFLOADED, Workload
+from planner.training.adapters import experts_said
 from planner.training.defaults import default_precision, default_sequence, usual_batch
 from planner.training.job import Job
 from planner.training.policies import RECOMPUTE
@@ -103,7 +104,7 @@ def ask(
     chosen: dict[str, Any] = narrow | {"attention": attention, "method": method, "optimizer": optimizer}
     modules, dispatcher, experts = _experts(options)
     beside = _offloaded(offload, *(options.pop(name, None) for name in AWAY)) | seeing(shape.value, options)
-    trained = adapters(method, lora_rank, options.pop("lora_targets", None), options.pop("base", None))
+    trained = adapters(method, lora_rank, *(options.pop(name, None) for name in ADAPTED))
     recipe = library.recipe(precision or default_precision(cluster.value)).value
     ranges = {n: parse_range(n, text) for n, text in (options | {"b": micro_batch}).items() if text is not None}
     said = (global_batch, batch_tokens, gradient_accumulation_steps, seq or default_sequence(shape.value))
@@ -255,19 +256,25 @@ def share_of_memory(text: str) -> float:
     return value
 
 
-def adapters(method: str, rank: int | None, targets: str | None = None, base: str | None = None) -> dict[str, Any]:
+ADAPTED = ("lora_targets", "base", "quantize_experts")
+"""Options of adapters and of what lies under them."""
+
+
+def adapters(
+    method: str, rank: int | None, targets: str | None = None, base: str | None = None, experts: bool | None = None
+) -> dict[str, Any]:
     """What is said of adapters and of the weights under them, as fields of Workload.
 
     Raises:
         PlannerError: it is given, and the method has no adapters.
     """
-    said = {"lora_rank": rank, "lora_targets": targets, "base": base}
+    said = {"lora_rank": rank, "lora_targets": targets, "base": base, "quantize_experts": experts or None}
     given = {name: value for name, value in said.items() if value is not None}
     for name, value in given.items():
-        option = f"--{name.replace('_', '-')} {value}"
+        option = f"--{name.replace('_', '-')}" + ("" if value is True else f" {value}")
         if method == "full":
             raise PlannerError(f"{option}: the method {method!r:.20} has no adapters", "--method lora")
-        if name == "base" and method == "lora":
+        if name in ("base", "quantize_experts") and method == "lora":
             raise PlannerError(f"{option}: LoRA freezes weights in the recipe's own format", "--method qlora")
     return given
 
@@ -281,6 +288,7 @@ def _remarks(job: Job) -> Iterator[str]:
         yield f"{job.margin:.1%} of the usable memory is kept free"
     if job.workload.loss:
         yield f"the loss is the kernel {job.workload.loss}; scripts are written with the framework's own"
+    yield from experts_said(job)
 
 
 def _names(option: str, text: str | None, known: tuple[str, ...]) -> frozenset[str] | None:

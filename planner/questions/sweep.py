@@ -17,7 +17,7 @@ from planner.catalog.library import Library, open_library
 from planner.catalog.yamlfile import parse_yaml
 from planner.errors import PlannerError, suggest
 from planner.frozen import frozen
-from planner.questions.ask import AWAY, EXPERTS, SEEING, ask
+from planner.questions.ask import ADAPTED, AWAY, EXPERTS, SEEING, ask
 from planner.questions.option_names import ours
 from planner.questions.train import Ranked, best, usable_memory
 from planner.training.space import recompute_name
@@ -25,11 +25,11 @@ from planner.training.space import recompute_name
 PINS = ("tp", "cp", "ep", "etp", "pp", "dp", "dp_replicate", "v", "zero", "sp", "head", "recompute_layers")
 KINDS = {name: one.annotation.partition(" ")[0] for name, one in signature(ask).parameters.items()}
 NAMED = tuple(name for name in KINDS if name not in ("library", "options"))
-OPTIONS = (*NAMED, "lora_targets", "base", *EXPERTS, *AWAY, *SEEING, *PINS, "expert_overlap")
+OPTIONS = (*NAMED, *ADAPTED, *EXPERTS, *AWAY, *SEEING, *PINS, "expert_overlap")
 """What a sweep may vary: the options of `recommend`, with dashes or underscores."""
 
-SWITCHES = {name for name in NAMED if KINDS[name] == "bool"}
-ADAPTERS = {"lora_rank", "lora_targets", "base"}
+SWITCHES = {name for name in NAMED if KINDS[name] == "bool"} | {"quantize_experts"}
+ADAPTERS = {"lora_rank", *ADAPTED}
 """Options that a cell without adapters leaves to the others."""
 
 WHOLE = {name for name in NAMED if KINDS[name] == "int"} | {"offload_layers", "images", "image_size"}

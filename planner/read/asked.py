@@ -75,8 +75,9 @@ def lent(job: Job, plan: dict[str, Any], workload: dict[str, Any]) -> dict[str, 
     own = job.format.name in TRAINERS and all(plan.get(name, 1) == 1 for name in ("tp", "cp", "pp", "ep"))
     own = own and workload.get("offload", "none") in ("none", "optimizer")
     own = own and workload.get("optimizer", "adam") in OPTIMIZERS
+    one = {"fused_experts": 1} if job.get("parameters") and job.format.name in TRAINERS else {}
     copies = {"hybrid_shard": True} if plan.get("dp_replicate", 1) > 1 else {}
-    return copies if own else FREE | copies
+    return (copies if own else FREE | copies) | one
 
 
 def run_by_deepspeed(job: Job) -> bool:
@@ -189,7 +190,9 @@ def adapters(job: Job) -> dict[str, Any]:
     if method == "lora" and bits in BASES:
         method = "qlora"
     found = {"lora_rank": rank} if method != "full" and rank else {}
-    found |= {"lora_targets": job.get("targets")} if method != "full" and job.get("targets") else {}
+    targets = "all-linear" if job.get("parameters") and job.get("targets") != "mlp" else job.get("targets")
+    found |= {"lora_targets": targets} if method != "full" and targets else {}
+    found |= {"quantize_experts": True} if method == "qlora" and job.get("quantize_experts") else {}
     if method == "qlora" and bits in BASES:
         found["base"] = BASES[bits]
     if method == "lora" and bits and "bits" in job.said:

@@ -120,7 +120,9 @@ SWITCHES = (
 
 
 def trainer(job: Job, tree: Tree) -> None:
-    """Evaluation holds the logits of a batch of its own."""
+    """Evaluation holds the logits of a batch of its own. Unsloth loads experts in four bits, too."""
+    if "unsloth" in tree:
+        job.values["quantize_experts"] = True
     leaves = {path.lstrip("-").rpartition(".")[2].replace("-", "_"): leaf for path, leaf in tree.leaves.items()}
     on = [leaf for name in SWITCHES if (leaf := leaves.get(name)) is not None and truth(leaf) and leaf.value != "no"]
     said = next((leaves[name] for name in EVALUATION if name in leaves), None)

@@ -25,7 +25,7 @@ ranks that share the states, bits of a quantised base, nodes, processes on each 
 
 MAY_BE_ZERO = ("images", "rank", "lora_dim", "bits", "fsdp_version", "prompt", "response")
 
-FLAGS = ("sp", "reshard", "tied", "in_backward")
+FLAGS = ("sp", "reshard", "tied", "in_backward", "quantize_experts")
 
 BOTH = ("memory", "time")
 WORDS: dict[str, tuple[tuple[str, Any], ...]] = {
@@ -88,7 +88,7 @@ WORDS: dict[str, tuple[tuple[str, Any], ...]] = {
 ONE = ("seq", "b", "m", "zero", "precision", "method", "offload")
 """Fields of which a second key with another value is named: the first is taken."""
 
-WIDER = {"offload": "parameters", "targets": "all-linear"}
+WIDER = {"offload": "parameters", "targets": "modules"}
 """Values that take in what a key before said."""
 
 STAND_IN = {"optimizer": "adam", "precision": "bf16", "attention": "flash", "stage": "sft", "method": "full"}
@@ -251,13 +251,33 @@ TARGETS |= {NARROW: "attention", WIDE: "mlp", NARROW | WIDE: "all-linear"}
 TARGETS |= {frozenset({name}): "all-linear" for name in ("all", "all-linear")}
 """Linear layers with adapters, by the names that Transformers gives to those of most decoders, and Megatron-Core."""
 
+FINDERS = ("llamafactory", "axolotl", "swift")
+"""Trainers that look for the linear modules of a model themselves, and hand their names to PEFT."""
 
-def _targets(job: Job, leaf: Leaf) -> str | None:
-    """Which layers have adapters; others than whole attentions or feed-forwards are named."""
+IN_ATTENTION = re.compile(
+    r"(.*\.)?((q|k|v|o|qkv|out|output|q_[ab]|kv_[ab])_proj\w*|in_proj_\w+|out_proj|w?qkv|c_attn|query_key_value)"
+)
+IN_EXPERTS = re.compile(r"(?!.*shared)(.*\.)?(gate_proj|up_proj|down_proj|gate_up_proj|w[123]|fc[12]|c_fc)")
+"""Names of linear layers in attentions, and of those that experts have as well."""
+
+WIDEST = {
+    "attention": "adapters are weighed and timed on every linear layer of the attention",
+    "no-experts": "adapters are weighed and timed on every linear layer outside of experts",
+    "all-linear": "adapters are weighed and timed on every linear layer",
+}
+
+
+def _targets(job: Job, leaf: Leaf) -> str:
+    """Layers with adapters; other sets than attentions and feed-forwards are named, and taken as what holds them."""
     words = frozenset(re.findall(r"[\w.-]+", text_of(leaf.value).lower()))
-    if words not in TARGETS:
-        job.name(leaf, BOTH, "adapters are weighed and timed on every linear layer")
-    return TARGETS.get(words)
+    if words in TARGETS:
+        found = len(words) == 1 and words <= {"all", "all-linear"} and job.format.name in FINDERS
+        return "modules" if found else TARGETS[words]
+    plain = isinstance(leaf.value, list) or not re.search(r"[*|\\]", text_of(leaf.value))
+    experts = any(map(IN_EXPERTS.fullmatch, words)) if plain else "expert" in text_of(leaf.value)
+    wide = "attention" if all(map(IN_ATTENTION.fullmatch, words)) else "all-linear" if experts else "no-experts"
+    job.name(leaf, BOTH, WIDEST[wide])
+    return wide
 
 
 def truth(leaf: Leaf) -> bool:

@@ -58,7 +58,7 @@ def trained(job: Job) -> str:
     base = f"QLoRA on {w.base} rank" if w.method == "qlora" else "LoRA rank"
     method = f"{base} {w.lora_rank}" if job.lora else "training"
     if job.lora and w.lora_targets != "all-linear":
-        method += f" of {w.lora_targets}"
+        method += f" of {w.lora_targets.replace('no-', 'all but ')}"
     away = {"none": "", "parameters": ", parameters and optimizer offloaded"}
     away |= {"activations": f", activations of {w.offload_layers} layers offloaded"} if w.offload_layers else {}
     away |= {"activations": f", inputs of {', '.join(w.offload_modules)} offloaded"} if w.offload_modules else {}

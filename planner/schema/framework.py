@@ -118,6 +118,10 @@ class Framework(Profile):
             prepare_model_for_kbit_training), and with them what lies between linear layers, which return their input's
             format (bitsandbytes).
         keeps_cache: recomputed blocks keep the output of their q, k, v product, of which keys and values are a view.
+        fused_experts: experts of a layer lie in one tensor (Transformers from 5 on), which loaders below 16 bit pass
+            over and whose adapters are multiplied out and added to it in every pass: ranks that gate and up of an
+            expert have in one adapter, for each of LoRA's (PEFT: 2 where it is told their names, 1 where it is told the
+            tensor's); 0: experts are modules of their own.
         experts_apart: experts run one after the other, not as one grouped product.
         load_bytes: per parameter of the whole model that every rank holds beside its shard while it is loaded (ZeRO-3).
         gathered_inputs: column-parallel products keep what sequence parallelism gathered for them.
@@ -198,6 +202,7 @@ class Framework(Profile):
     fp32_stream: bool = False
     keeps_cache: bool = False
     experts_apart: bool = False
+    fused_experts: Annotated[int, Field(ge=0, le=2)] = 0
     load_bytes: PerItem = 0.0
     gathered_inputs: bool = False
     logits_again: PerItem = 0.0

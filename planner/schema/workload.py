@@ -8,7 +8,7 @@ from planner.schema.base import Name, Positive, Record, Whole
 
 Method = Literal["full", "lora", "qlora"]
 Base = Literal["nf4", "int4", "int8"]
-Targets = Literal["all-linear", "attention", "mlp"]
+Targets = Literal["all-linear", "attention", "mlp", "no-experts"]
 Optimizer = Literal[
     "adam",
     "adam-bf16",
@@ -55,7 +55,8 @@ class Workload(Record):
         context: how context-parallel ranks trade keys and values; None: the fastest that the framework runs.
         method: "full" trains every weight; "lora" freezes the base and trains adapters of `lora_rank`; "qlora" keeps
             the frozen weights of linear layers in the format `base`.
-        lora_targets: linear layers that have adapters.
+        lora_targets: linear layers that have adapters; "no-experts": all but routed experts.
+        quantize_experts: experts are kept in `base` as well, where the framework has them in one tensor.
         optimizer: what it keeps of every parameter stands in `OPTIMIZERS` (planner/cost/memory.py).
         loss: kernel of the loss over the vocabulary (planner/cost/losses.py); None: the framework's.
         fp8_param_gather: weights are kept and gathered in the format of the products.
@@ -83,6 +84,7 @@ class Workload(Record):
     lora_rank: Positive = 16
     lora_targets: Targets = "all-linear"
     base: Base = "nf4"
+    quantize_experts: bool = False
     optimizer: Optimizer = "adam"
     offload: Offload = "none"
     offload_layers: Whole = 0

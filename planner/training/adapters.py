@@ -3,11 +3,16 @@
 A frozen linear layer keeps no input, for it has no weight gradient; an adapter keeps its own, once more for every
 matrix where the framework casts it (PEFT tuners/lora/layer.py). Weights of the base below 16 bit are made
 16-bit ones matrix by matrix before every product (bitsandbytes autograd/_functions.py, MatMul4Bit).
+
+Experts that lie in one tensor (`Framework.fused_experts`) are no linear layers: bitsandbytes replaces modules and
+passes over them (bitsandbytes#1849), unless another loader makes them narrow (Axolotl's quantize_moe_experts, Unsloth).
+PEFT adapts the tensor: in every pass it multiplies its two factors out and adds them to the weights
+(tuners/lora/layer.py, ParamWrapper), and autograd keeps the sum for the backward pass.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -18,6 +23,7 @@ from planner.blocks.record import still
 from planner.plan import Num, Plan
 from planner.schema.formats import STORED
 from planner.schema.hardware import Accelerator
+from planner.schema.model import Model
 from planner.schema.recipe import size
 from planner.schema.workload import Targets
 from planner.training.job import Job
@@ -30,33 +36,42 @@ def linear(op: Operator) -> bool:
 
 def adapted(op: Operator, targets: Targets) -> bool:
     """Whether a linear layer is among those that have adapters."""
-    attention = op.part == "attention"
-    return linear(op) and (targets == "all-linear" or attention == (targets == "attention"))
+    if targets in ("all-linear", "no-experts"):
+        return linear(op) and not (op.expert and targets == "no-experts")
+    return linear(op) and (op.part == "attention") == (targets == "attention")
 
 
-def _adapted_products(ops: Iterable[Operator], targets: Targets) -> list[Product]:
-    return [op.work for op in ops if adapted(op, targets) and isinstance(op.work, Product)]
+def _adapted_products(job: Job, ops: Iterable[Operator]) -> list[Product]:
+    return [op.work for op in ops if adapted(op, job.workload.lora_targets) and isinstance(op.work, Product)]
 
 
-def adapter_inputs(ops: Iterable[Operator], targets: Targets) -> Num:
-    """Elements that adapters read in one pass, those of q, k and v one by one."""
-    return sum((w.fused * w.count * w.m * w.k for w in _adapted_products(ops, targets)), start=0.0)
+def adapter_inputs(job: Job, ops: Iterable[Operator]) -> Num:
+    """Elements that adapters read in one pass, those of q, k and v one by one; those of fused experts read weights."""
+    works = (w for w in _adapted_products(job, ops) if not (w.grouped and job.framework.fused_experts))
+    return sum((w.fused * w.count * w.m * w.k for w in works), start=0.0)
 
 
-def adapter_parameters(ops: Sequence[Operator], rank: int, targets: Targets = "all-linear") -> Num:
+def adapter_parameters(job: Job, ops: Sequence[Operator]) -> Num:
     """LoRA parameters on one rank: rank * (inputs + outputs) of every linear part, router and head aside.
 
     Of column-parallel parts (q, k, v, up, gate) the outputs are split over tp, of row-parallel ones (projection, down)
-    the inputs; the other factor is copied. Llama 2 7B at rank 16: 39,976,960 (Hu et al. 2021, arXiv:2106.09685).
+    the inputs; the other factor is copied. Llama 2 7B at rank 16: 39,976,960 (Hu et al. 2021, arXiv:2106.09685). Gate
+    and up of fused experts are one part with as many ranks as the framework gives them.
     """
-    works = _adapted_products(ops, targets)
-    return rank * sum((w.count * (w.fused * w.k + w.n) for w in works), start=0.0)
+    return job.workload.lora_rank * sum((_per_rank(job, w) for w in _adapted_products(job, ops)), start=0.0)
+
+
+def _per_rank(job: Job, work: Product) -> Num:
+    together = job.framework.fused_experts if work.grouped else 0
+    if together and work.fused > 1:
+        return work.count * together * (work.k + work.n)
+    return work.count * (work.fused * work.k + work.n)
 
 
 def all_adapters(job: Job) -> float:
     """LoRA parameters of the whole model."""
-    of, share, work = job.structure, Share(1.0, 1.0), job.workload
-    each = [adapter_parameters(operators(kind, share), work.lora_rank, work.lora_targets) for kind in of.kinds]
+    of, share = job.structure, Share(1.0, 1.0)
+    each = [adapter_parameters(job, operators(kind, share)) for kind in of.kinds]
     both = zip(of.kinds[of.ends :], of.tower, each[of.ends :], strict=True)
     return float(sum(each[kind] for kind in of.order) + sum(n * one for kind, n, one in both if not still(kind)))
 
@@ -74,15 +89,39 @@ def narrower_bytes(job: Job) -> float:
 def frozen_bytes(job: Job, ops: Sequence[Operator]) -> tuple[Num, Num]:
     """Bytes of frozen weights on one rank, all but routed experts and these: linear layers in the format of the base.
 
-    Llama 3 8B in NF4: 6.98e9 * 0.516 + 1.05e9 * 2 = 5.7e9.
+    Llama 3 8B in NF4: 6.98e9 * 0.516 + 1.05e9 * 2 = 5.7e9. Experts in one tensor stay wide unless asked otherwise.
     """
     wide, narrow = size(job.recipe.base), size(job.base)
+    experts = wide_experts(job)
 
     def held(expert: bool) -> Num:
-        each = ((narrow if linear(op) else wide) * op.weights for op in ops if op.expert == expert)
+        small = not (expert and experts)
+        each = ((narrow if small and linear(op) else wide) * op.weights for op in ops if op.expert == expert)
         return sum(each, start=0.0)
 
     return held(False), held(True)
+
+
+def wide_experts(job: Job) -> bool:
+    """Whether experts of a narrow base stay in 16 bit."""
+    return job.framework.fused_experts > 0 and not job.workload.quantize_experts
+
+
+def copied_experts(job: Job, ops: Iterable[Operator]) -> tuple[Num, Num]:
+    """Bytes of 16-bit copies that a pass makes of experts in one tensor: kept for the backward pass, and in all.
+
+    One copy widens them, one is the product of the adapter's factors, one is the sum; the last one made is kept.
+    """
+    if not (job.lora and job.framework.fused_experts):
+        return 0.0, 0.0
+    wide, narrow = size(job.recipe.base), narrowed(job) and not wide_experts(job)
+    each = [(1.0 if narrow else 0.0) + (2.0 if adapted(op, job.workload.lora_targets) else 0.0) for op in _experts(ops)]
+    made = [(wide * op.weights, count) for op, count in zip(_experts(ops), each, strict=True) if count]
+    return sum((one for one, _ in made), start=0.0), sum((one * count for one, count in made), start=0.0)
+
+
+def _experts(ops: Iterable[Operator]) -> list[Operator]:
+    return [op for op in ops if op.expert and linear(op)]
 
 
 def widened_bytes(job: Job, ops: Sequence[Operator]) -> Num:
@@ -91,16 +130,22 @@ def widened_bytes(job: Job, ops: Sequence[Operator]) -> Num:
         return 0.0
     largest: Num = 0.0
     for op in ops:
-        if linear(op) and isinstance(op.work, Product):
+        if linear(op) and isinstance(op.work, Product) and not (op.expert and job.framework.fused_experts):
             largest = np.maximum(largest, size(job.recipe.base) * op.weights / (op.work.fused * op.work.count))
     return largest
 
 
 def widening_time(job: Job, accelerator: Accelerator, work: Product) -> Num:
-    """Seconds to make 16-bit weights of one linear layer: the narrow ones read, the wide ones written."""
-    if not narrowed(job) or not work.fused:
+    """Seconds to make 16-bit weights of one linear layer: the narrow ones read, the wide ones written.
+
+    Adapters of experts in one tensor write their product, and read it and the weights to write the sum.
+    """
+    summed = 4.0 * size(job.recipe.base) if added(job, work) else 0.0
+    narrow = narrowed(job) and work.fused and not (work.grouped and wide_experts(job))
+    each = summed + (size(job.base) + size(job.recipe.base) if narrow else 0.0)
+    if not each:
         return 0.0
-    moved = (size(job.base) + size(job.recipe.base)) * work.k * work.n * work.count
+    moved = each * work.k * work.n * work.count
     return accelerator.efficiency.kernel + moved / (accelerator.bandwidth * accelerator.efficiency.memory)
 
 
@@ -112,18 +157,54 @@ def saved_bytes(job: Job, ops: Sequence[Operator]) -> tuple[Num, Num]:
     backward pass the gradient of an activation's output takes the place of what was not kept.
     """
     own, targets = job.framework.adapter_saved, job.workload.lora_targets
-    more = own * adapter_inputs(ops, targets)
+    more = own * adapter_inputs(job, ops) + copied_experts(job, ops)[0]
     norms: Num = 0.0
     outputs: Num = 0.0
     for place, op in enumerate(ops):
         reader = next((one for one in ops[place:] if linear(one)), None)
-        if reader is None or (adapted(reader, targets) and not own):
+        if reader is None or (adapted(reader, targets) and (not own or _reads(job, reader, op))):
             continue
         if op.name == "norm":
             norms = norms + op.saved
         elif op.name.endswith(" activation"):
             outputs = outputs + op.saved
     return more - norms - outputs, more - norms
+
+
+def added(job: Job, work: Product) -> bool:
+    """Whether adapters are added to these weights, experts in one tensor, so that the sum has a gradient."""
+    fused = job.lora and job.framework.fused_experts > 0
+    return fused and work.grouped and job.workload.lora_targets in ("all-linear", "mlp")
+
+
+def _reads(job: Job, reader: Operator, op: Operator) -> bool:
+    """Whether the gradient of an adapted tensor of experts needs what comes before it as it is."""
+    return reader.expert and job.framework.fused_experts > 0 and op.name.endswith(" activation")
+
+
+def named_alike(model: Model) -> bool:
+    """Whether the names of a model's linear modules are those of its experts: it has none, or plain parts beside them.
+
+    PEFT takes the names of Transformers 4 for the tensors that they became (utils/transformers_weight_conversion.py).
+    """
+    moe = model.moe
+    return moe is None or moe.shared_width > 0 or moe.dense_layers > 0 or moe.every > 1
+
+
+def experts_said(job: Job) -> Iterator[str]:
+    """Sentences on experts in one tensor, under adapters."""
+    if not (job.lora and job.model.moe and job.framework.fused_experts):
+        return
+    if narrowed(job) and wide_experts(job):
+        yield (
+            "experts are weighed in 16 bit: Transformers 5 holds those of a layer in two tensors, which bitsandbytes"
+            " passes over; --quantize-experts is for Axolotl's quantize_moe_experts and Unsloth"
+        )
+    if job.workload.lora_targets in ("all-linear", "mlp"):
+        yield (
+            "adapters are on experts, too: PEFT 0.20 adds them to a layer's tensors, 16-bit copies in every pass, and"
+            " wants lora_dropout 0; --lora-targets no-experts leaves experts without"
+        )
 
 
 def widened(job: Job, plan: Plan, share: Share) -> Share:

@@ -24,7 +24,7 @@ from planner.parts import Sum
 from planner.plan import Num, Plan
 from planner.schema.recipe import size
 from planner.stages import present
-from planner.training.adapters import widening_time
+from planner.training.adapters import added, widening_time
 from planner.training.job import Job
 
 ELEMENTWISE_BACKWARD = 1.7
@@ -251,7 +251,8 @@ def operator_times(job: Job, share: Share, op: Operator) -> Times:
 def _product_times(job: Job, work: Product) -> Times:
     """A linear layer's three products, each in the recipe's format for it, with the casts of input and gradient.
 
-    Frozen weights need neither tensor along its rows, so that one copy is enough.
+    Frozen weights need neither tensor along its rows, so that one copy is enough; they have no gradient unless adapters
+    are added to them.
     """
     acc, recipe = job.cluster.accelerator, job.recipe
     forward, back, weights = recipe.formats(work.wide)
@@ -264,7 +265,8 @@ def _product_times(job: Job, work: Product) -> Times:
     if job.lora:
         wider = widening_time(job, acc, work)
         once, again = once + wider, again + wider
-    return Times(once, again, 0.0 if job.lora else kernels.weight_gradient_time(acc, weights, work))
+    frozen = job.lora and not added(job, work)
+    return Times(once, again, 0.0 if frozen else kernels.weight_gradient_time(acc, weights, work))
 
 
 def _moved_per_logit(job: Job) -> float:

@@ -30,8 +30,10 @@ from planner.training.adapters import (
     adapted,
     adapter_inputs,
     adapter_parameters,
+    copied_experts,
     frozen_bytes,
     narrowed,
+    wide_experts,
     widened,
     widened_bytes,
 )
@@ -201,15 +203,16 @@ def held(job: Job, plan: Plan, kind: Kind, share: Share) -> Held:
         return _still(job, ops, dense)
     policy = kept_block(job, kind, ops, share, plan.modules) if isinstance(kind, Block) else kept_beside(job, kind, ops)
     logits = 0.0 if isinstance(kind, Block) else loss_bytes(job, plan, ops)
-    adapters = adapter_parameters(ops, job.workload.lora_rank, job.workload.lora_targets)
+    adapters = adapter_parameters(job, ops) if job.lora else 0.0
     narrow = sum(narrow_of(ops)) if job.recipe.quantize else 0.0
     trained = [op for op in ops if adapted(op, job.workload.lora_targets)] if job.lora else ops
     scattered = kind.hidden if isinstance(kind, Block) and not job.framework.gathered_inputs else None
     late = late_bytes(trained, share, scattered)
-    working = working_bytes(ops) + (widened_bytes(job, ops) if job.lora else 0.0)
+    kept, made = copied_experts(job, ops)
+    working = working_bytes(ops) + (widened_bytes(job, ops) + made - kept if job.lora else 0.0)
     away = job.framework.activation_factor * away_bytes(ops, job.workload.offload_modules, plan.modules)
     base: tuple[Num, Num] = frozen_bytes(job, ops) if job.lora else (0.0, 0.0)
-    read = adapter_inputs(ops, job.workload.lora_targets) if job.lora else 0.0
+    read = adapter_inputs(job, ops) if job.lora else 0.0
     return Held(dense, expert, adapters, policy, logits, working, late, narrow, *base, read, away)
 
 
@@ -299,7 +302,8 @@ def states(job: Job, plan: Plan, row: HeldRow, shards: Shards) -> States:
     if framework.fixed_bytes:
         optimizer = optimizer + divided(framework.fixed_bytes, dense, expert, shards.weights)
     gathers = np.where(plan.zero >= 3, each.gathered, 0.0)[()]
-    largest = row.largest * (size(job.base) / size(job.recipe.base)) if narrowed(job) else row.largest
+    small = narrowed(job) and not (job.model.moe and wide_experts(job))
+    largest = row.largest * (size(job.base) / size(job.recipe.base)) if small else row.largest
     blocks, ends = 2.0 * largest, largest + row.widest
     if not framework.reshards:
         blocks = ends = row.held.dense + row.held.expert

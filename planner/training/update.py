@@ -22,7 +22,7 @@ from planner.plan import Num, Plan, largest_of
 from planner.schedules import Work
 from planner.schema.hardware import Cluster
 from planner.stages import rows
-from planner.training.adapters import adapter_parameters, narrowed, narrower_bytes
+from planner.training.adapters import adapter_parameters, narrowed, narrower_bytes, wide_experts
 from planner.training.job import Job
 from planner.training.layer import STAGE, narrow_of, parameters_of, share_of
 from planner.training.memory import state_bytes
@@ -70,7 +70,8 @@ def _carried(job: Job, plan: Plan) -> Carried:
     units = largest_of(row.layers(of.blocks) + row.sum(towers) for row in found) if of.tower else layers
     narrow: tuple[Num, Num] = (0.0, 0.0)
     if job.recipe.quantize is not None or narrowed(job):
-        narrow = most([one.narrow for one in kinds]), most([one.narrow_expert for one in kinds])
+        experts = 0.0 if job.lora and wide_experts(job) else most([one.narrow_expert for one in kinds])
+        narrow = most([one.narrow for one in kinds]), experts
     if job.lora:
         return Carried(dense, expert, most([one.adapters for one in kinds]), 0.0, layers, *narrow, units=units)
     trained = most([one.trained for one in kinds]) if any(map(still, of.kinds)) else dense
@@ -114,7 +115,7 @@ class Counted:
 def _counted(job: Job, kind: Kind, share: Share) -> Counted:
     ops = operators(kind, share)
     adapted = job.lora and not still(kind)
-    adapters = adapter_parameters(ops, job.workload.lora_rank, job.workload.lora_targets) if adapted else 0.0
+    adapters = adapter_parameters(job, ops) if adapted else 0.0
     dense, expert = parameters_of(ops)
     return Counted(dense, expert, adapters, *narrow_of(ops), 0.0 if still(kind) else dense)
 

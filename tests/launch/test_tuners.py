@@ -90,12 +90,18 @@ def test_plans_survive(target: str) -> None:
     assert count >= 40
 
 
+SHARED = {"model": "deepseek-v2-lite"}
+"""Its experts have dense parts beside them."""
+
 REFUSED = [
     ("llamafactory", "hf", {}, {"tp": 2, "dp": 4}, "hf_parallelism"),
     ("llamafactory", "hf", {"optimizer": "adam-bf16"}, {"zero": 2}, "llamafactory_pure"),
     ("llamafactory", "hf", {"attention": "unfused"}, {}, "attention_written"),
     ("llamafactory", "hf", {"method": "qlora", "base": "int4"}, {}, "llamafactory_base"),
     ("trl", "hf", {"method": "qlora", "base": "int8"}, {"zero": 3}, "trl_base"),
+    ("llamafactory", "hf", {"method": "lora", "lora_targets": "no-experts"} | SHARED, {}, "llamafactory_experts"),
+    ("trl", "hf", {"method": "lora", "lora_targets": "no-experts", "model": "qwen3-30b-a3b"}, {}, "trl_experts"),
+    ("swift", "hf", {"method": "qlora", "quantize_experts": True}, {}, "msswift_experts"),
     ("axolotl", "hf-fsdp", {"optimizer": "adam-paged"}, {"zero": 3}, "fsdp_paged"),
     ("axolotl", "hf", {}, {"zero": 0}, "axolotl_masters"),
     ("axolotl", "hf", {}, {"tp": 2, "dp": 4, "zero": 2}, "axolotl_parallelism"),
@@ -192,4 +198,4 @@ def test_experts_in_one_tensor_are_told_of(target: str) -> None:
     for model, told in (("mixtral-8x7b", True), ("llama3.1-8b", False)):
         one = job(model, "8xH100", "hf", seq=4096, batch=64, method="lora")
         notes = TARGETS[target].program(Setup(one, Plan(dp=8, b=1, m=8, zero=3))).notes
-        assert any("all-linear" in note for note in notes) == told
+        assert any("PEFT" in note for note in notes) == told

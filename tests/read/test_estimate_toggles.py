@@ -118,6 +118,12 @@ LORA: Keys = {"adapter": "lora", "lora_r": 64}
 BESIDE: dict[str, Keys] = {
     "axolotl.rank": {"adapter": "lora"},
     "axolotl.targets": LORA,
+    "axolotl.quantize_experts": {
+        "base_model": "Qwen/Qwen3-30B-A3B",
+        "adapter": "qlora",
+        "fsdp_version": 2,
+        "fsdp_config.reshard_after_forward": True,
+    },
     "axolotl.dp_replicate": {"fsdp_version": 2, "fsdp_config.reshard_after_forward": True},
     "axolotl.dp_shard": {"fsdp_version": 2, "fsdp_config.reshard_after_forward": True},
     "axolotl.tp": {"fsdp_version": 2},
@@ -198,7 +204,7 @@ def pair(group: Group, option: str, keys: Keys) -> tuple[Any, Any]:
         return (keys.get(option, 4), keys.get(option, 4) * 2)
     if option == "model.lora_attn_modules":
         return ["q_proj", "k_proj", "v_proj", "output_proj"], []
-    if option == "model.apply_lora_to_mlp" or switch or field in ("sp", "reshard", "in_backward"):
+    if option == "model.apply_lora_to_mlp" or switch or field in ("sp", "reshard", "in_backward", "quantize_experts"):
         return True, False
     return VALUES.get(field, (1, 2))
 

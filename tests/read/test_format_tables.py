@@ -61,6 +61,8 @@ AROUND = {
     "rank": {"method": "lora"},
     "lora_dim": {"method": "lora"},
     "targets": {"method": "lora", "targets": "mlp"},
+    "parameters": {"method": "lora", "targets": "attention"},
+    "quantize_experts": {"method": "lora", "bits": 4},
     "dp_replicate": {"engine": "fsdp"},
     "dp_shard": {"engine": "fsdp"},
     "sharding": {"engine": "fsdp"},

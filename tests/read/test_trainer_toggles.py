@@ -43,7 +43,7 @@ TOGGLES: dict[str, tuple[tuple[str, str], str]] = {
     "use_lora": (("", ""), "True"),
     "lora_r": (("--bf16", f"{LORA} --bf16"), "128"),
     "lora_rank": (("--bf16", f"{LORA} --bf16"), "128"),
-    "lora_target_modules": (("--bf16", f"{LORA} --bf16"), "q_proj k_proj v_proj o_proj"),
+    "lora_target_modules": (("--bf16", f"{LORA} --bf16"), "all-linear"),
     "lora_target": (("--bf16", f"{LORA} --bf16"), "q_proj,v_proj"),
     "target_modules": (("--bf16", f"{LORA} --bf16"), "gate_proj up_proj down_proj"),
     "load_in_4bit": (("--bf16", f"{LORA} --bf16"), "True"),

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from planner import ask
+from planner import PlannerError, ask
+from planner.blocks import operators
+from planner.blocks.operator import Share
+from planner.cost.memory import Memory
 from planner.plan import Plan
+from planner.training.adapters import all_adapters, copied_experts
 from planner.training.estimate import estimate
 from planner.training.job import Job
 from planner.units import GIB
@@ -53,3 +59,83 @@ def test_wide_copies_take_time() -> None:
     """Three passes over 6.98e9 weights read 0.516 bytes and write 2 of each: 52.7 GB at 2.04 TB/s at most."""
     narrow, wide = (estimate(job(method), ONE.floats()).time.total for method in ("qlora", "lora"))
     assert 1.0 < (narrow - wide) / (3 * 6_979_321_856 * 2.516 / 2.039e12) < 1.6
+
+
+QWEN3 = 48 * 128 * 3 * 2048 * 768
+"""Weights of the experts of Qwen3-30B-A3B."""
+
+
+def experts(method: str, framework: str = "hf", **options: object) -> Job:
+    """Qwen3-30B-A3B on one H200, a sequence of 2,048 tokens at a time."""
+    more = {"seq": 2048, "global_batch": 1, "lora_targets": "no-experts"} | options
+    return ask("qwen3-30b-a3b", "1xH200", method=method, framework=framework, **more).job  # type: ignore[arg-type]
+
+
+def held(of: Job, recompute: int = 48) -> Memory:
+    """At the fullest moment of a step of one sequence."""
+    return estimate(of, Plan(b=1, recompute_layers=recompute).floats()).memory
+
+
+def test_experts_in_one_tensor_stay_wide() -> None:
+    """bitsandbytes passes over them in Transformers 5; Axolotl and Unsloth make them narrow, others have modules.
+
+    98.7 GiB for Kimi-Linear-48B with load_in_8bit, 63.4 for GLM-4.5-Air with quantize_moe_experts (Axolotl examples).
+    """
+    wide, narrow = (held(experts("qlora", quantize_experts=one)).weights for one in (False, True))
+    assert wide - narrow == pytest.approx(QWEN3 * (2 - (0.5 + 1 / 64 + 4 / 16384)), rel=1e-3)
+    assert held(experts("qlora", "any")).weights == pytest.approx(narrow, rel=1e-3)
+
+
+def test_adapters_of_experts_in_one_tensor() -> None:
+    """Gate and up have one adapter of twice the rank where PEFT is told their names, of the rank for the tensor's."""
+    few, named = (all_adapters(experts("lora", lora_targets=one)) for one in ("no-experts", "all-linear"))
+    down, both = 128 * 48 * 16 * (768 + 2048), 128 * 48 * 16 * (2048 + 2 * 768)
+    assert named - few == down + 2 * both
+    of = experts("lora", lora_targets="all-linear")
+    told = replace(of, framework=of.framework.model_copy(update={"fused_experts": 1}))
+    assert all_adapters(told) - few == down + both
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "kept", "made"),
+    [
+        ("lora", {}, 0, 0),
+        ("lora", {"lora_targets": "all-linear"}, 1, 2),
+        ("qlora", {"quantize_experts": True}, 1, 1),
+        ("qlora", {"quantize_experts": True, "lora_targets": "all-linear"}, 1, 3),
+        ("qlora", {"lora_targets": "all-linear"}, 1, 2),
+    ],
+)
+def test_copies_of_experts(method: str, options: dict[str, object], kept: int, made: int) -> None:
+    """The factors' product and the sum, and what widens narrow ones; the last copy waits for the backward pass."""
+    of = experts(method, **options)
+    ops = operators(next(kind for kind in of.structure.kinds if "experts" in kind.title), Share(1.0, 2048.0))
+    copy = 2.0 * QWEN3 / 48
+    assert copied_experts(of, ops) == (kept * copy, made * copy)
+    assert copied_experts(replace(of, framework=ask("llama3-8b", "1xA100").job.framework), ops) == (0, 0)
+
+
+def test_copies_stay_without_recomputation() -> None:
+    """One of every layer."""
+    every, none = (experts("lora", lora_targets=one) for one in ("all-linear", "no-experts"))
+    more = held(every, 0).activations - held(none, 0).activations
+    assert more == pytest.approx(2 * QWEN3, rel=0.05)
+
+
+def test_adapters_on_experts_cost_the_gradient_of_their_weights() -> None:
+    """Copies are written and read, and the sum has a gradient."""
+    slow, quick = (
+        estimate(experts("lora", lora_targets=one), Plan(b=1, recompute_layers=48).floats()).time
+        for one in ("all-linear", "no-experts")
+    )
+    assert slow.forward > quick.forward and slow.backward - quick.backward > slow.forward - quick.forward
+
+
+def test_experts_are_told_of() -> None:
+    """Where they are wide under a narrow base, and where adapters are added to them; not of dense models."""
+    of = ("qwen3-30b-a3b", "1xH200")
+    said = ask(*of, method="qlora", framework="hf").assumptions
+    assert sum("experts" in one and "tensors" in one for one in said) == 2
+    assert not any("tensors" in one for one in ask("llama3-8b", "1xH200", method="qlora", framework="hf").assumptions)
+    with pytest.raises(PlannerError, match="quantize-experts"):
+        ask(*of, method="lora", framework="hf", quantize_experts=True)
