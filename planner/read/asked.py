@@ -66,6 +66,8 @@ def reading_of(job: Job, tree: Tree, beside: Beside, world: int, nodes: int = 1)
         not_modelled=(*job.not_modelled, *base.not_modelled),
         keys=written(job),
         preset=base.preset | lent(job, plan, workload),
+        recipe=base.recipe
+        | ({"base": "fp32"} if loaded_wide(job) and workload.get("method", "full") != "full" else {}),
         open=TRAINER | {"m": job.get("m", 1)} if part else None,
     )
 
@@ -78,6 +80,13 @@ def lent(job: Job, plan: dict[str, Any], workload: dict[str, Any]) -> dict[str, 
     one = {"fused_experts": 1} if job.get("parameters") and job.format.name in TRAINERS else {}
     copies = {"hybrid_shard": True} if plan.get("dp_replicate", 1) > 1 else {}
     return (copies if own else FREE | copies) | one
+
+
+def loaded_wide(job: Job) -> bool:
+    """Whether a Trainer's weights are loaded in fp32: where the file says so, or leaves it to one that does."""
+    said = job.said.get("pure16")
+    asked = said is None or text_of(said.value).lower().endswith(("float32", "fp32"))
+    return job.format.name in TRAINERS and job.values.get("pure16") is False and asked
 
 
 def run_by_deepspeed(job: Job) -> bool:

@@ -39,6 +39,7 @@ def torchtune(job: Job, tree: Tree) -> None:
     if found[1]:
         adapted(job, tree)
     chunked(job, tree)
+    trainer(job, tree)
 
 
 def adapted(job: Job, tree: Tree) -> None:
@@ -112,9 +113,9 @@ def nanotron(job: Job, tree: Tree) -> None:
     job.values["sp"] = str(job.get("tp_mode", "")).upper() == "REDUCE_SCATTER"
 
 
-EVALUATION = ("per_device_eval_batch_size", "eval_batch_size")
+EVALUATION = ("per_device_eval_batch_size", "eval_batch_size", "batch_size_val")
 SWITCHES = (
-    *("eval_strategy", "evaluation_strategy", "do_eval", "evals_per_epoch"),
+    *("eval_strategy", "evaluation_strategy", "do_eval", "evals_per_epoch", "run_val_every_n_steps"),
     *("eval_steps", "val_size", "val_set_size"),
 )
 
@@ -123,6 +124,9 @@ def trainer(job: Job, tree: Tree) -> None:
     """Evaluation holds the logits of a batch of its own. Unsloth loads experts in four bits, too."""
     if "unsloth" in tree:
         job.values["quantize_experts"] = True
+    again = job.said.get("recompute")
+    if again is not None and str(again.value).lower().startswith(("unsloth", "offload")) and "offload" not in job.said:
+        job.values["offload"] = "activations"
     leaves = {path.lstrip("-").rpartition(".")[2].replace("-", "_"): leaf for path, leaf in tree.leaves.items()}
     on = [leaf for name in SWITCHES if (leaf := leaves.get(name)) is not None and truth(leaf) and leaf.value != "no"]
     said = next((leaves[name] for name in EVALUATION if name in leaves), None)
@@ -155,9 +159,16 @@ ROLLOUTS = ("num_generations", "max_completion_length", "max_new_tokens", "respo
 
 
 def sampled(job: Job, tree: Tree) -> None:
-    """Trainers that sample have lengths of their own, and none of whole sequences."""
+    """Trainers that sample have lengths of prompt and answer, whose sum is a sequence.
+
+    `trl` loads weights in fp32 where nothing says (trainer/model_config.py); a model made in Python has its own format.
+    """
     if "seq" not in job.said and any(one in tree for one in ROLLOUTS):
-        del job.values["seq"]
+        prompt, answer = (whole_number(str(tree.get(name))) for name in ("max_prompt_length", "max_completion_length"))
+        job.values["seq"] = prompt + answer if prompt and answer else None
+    if "pure16" not in job.said and "trl_trainer" not in tree and "method" in job.said:
+        job.values["pure16"] = False
+        job.notes.append("weights are loaded in fp32, TRL's default: --dtype bfloat16 halves the frozen ones")
     trainer(job, tree)
 
 

@@ -91,6 +91,9 @@ ONE = ("seq", "b", "m", "zero", "precision", "method", "offload")
 WIDER = {"offload": "parameters", "targets": "modules"}
 """Values that take in what a key before said."""
 
+PROJECTED = r"q?_?(galore|apollo|badam|lisa|frugal|grass)"
+"""Optimizers of projected gradients or of some blocks at a time, whatever updates those."""
+
 STAND_IN = {"optimizer": "adam", "precision": "bf16", "attention": "flash", "stage": "sft", "method": "full"}
 """What is weighed and timed instead of a value that nobody models."""
 
@@ -215,7 +218,7 @@ def _value(job: Job, name: str, leaf: Leaf) -> Any:
     if name not in WORDS:
         return leaf.value
     text = text_of(leaf.value).strip().lower()
-    for pattern, meaning in WORDS[name]:
+    for pattern, meaning in () if name == "optimizer" and re.match(PROJECTED, text) else WORDS[name]:
         if re.fullmatch(pattern, text):
             return meaning
     if name == "method" and re.fullmatch(ADAPTERS, text):
