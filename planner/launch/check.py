@@ -29,7 +29,7 @@ from planner.schema.model import Model
 from planner.schema.workload import Workload
 from planner.search import Candidate
 from planner.stages import chunk_layers, lettered
-from planner.training.adapters import experts_said, named_alike
+from planner.training.adapters import experts_said, named_alike, stored_base
 from planner.training.defaults import default_precision, default_sequence, usual_batch
 from planner.training.frameworks import FRAMEWORK_RULES
 from planner.training.job import Job
@@ -186,6 +186,7 @@ def _workload(
     """The workload: what the script says, what the user says, defaults."""
     fields = {k: v for k, v in given.items() if k in Workload.model_fields and v is not None} | reading.workload
     notes = _seen(fields, reading, model, given)
+    fields |= stored_base(model, fields.get("method"))
     fields |= _adapted(fields.get("lora_targets"), model, preset)
     if "seq" not in fields:
         fields["seq"] = default_sequence(model)

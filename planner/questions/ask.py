@@ -25,7 +25,7 @@ from planner.schema.framework import Framework
 from planner.schema.hardware import Cluster
 from planner.schema.model import Model
 from planner.schema.workload import OFFLOADED, Workload
-from planner.training.adapters import experts_said
+from planner.training.adapters import experts_said, stored_base
 from planner.training.defaults import default_precision, default_sequence, usual_batch
 from planner.training.job import Job
 from planner.training.policies import RECOMPUTE
@@ -223,7 +223,7 @@ def _workload(
         notes.append(f"global batch {batch:,} sequences ({why}); --global-batch sets it")
     if seq > model.context:
         notes.append(f"{seq:,} tokens exceed the {model.context:,} that {model.name} was published with")
-    chosen = chosen | {"seq": seq, "global_batch": batch}
+    chosen = chosen | {"seq": seq, "global_batch": batch} | stored_base(model, chosen["method"])
     try:
         return Workload(**chosen), tuple(notes)
     except ValidationError as error:

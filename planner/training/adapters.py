@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from typing import Any, get_args
 
 import numpy as np
 
@@ -25,7 +26,7 @@ from planner.schema.formats import STORED
 from planner.schema.hardware import Accelerator
 from planner.schema.model import Model
 from planner.schema.recipe import size
-from planner.schema.workload import Targets
+from planner.schema.workload import Base, Targets
 from planner.training.job import Job
 
 
@@ -189,6 +190,15 @@ def named_alike(model: Model) -> bool:
     """
     moe = model.moe
     return moe is None or moe.shared_width > 0 or moe.dense_layers > 0 or moe.every > 1
+
+
+def stored_base(model: Model, method: str | None) -> dict[str, Any]:
+    """Fields of Workload where LoRA freezes a checkpoint whose linear layers are all integers (AWQ, GPTQ): its own."""
+    own = model.checkpoint
+    if method != "lora" or own is None or own.weights not in get_args(Base):
+        return {}
+    whole = {own.attention, own.mlp, own.experts, own.shared} <= {None, own.weights}
+    return {"method": "qlora", "base": own.weights, "quantize_experts": True} if whole else {}
 
 
 def experts_said(job: Job) -> Iterator[str]:

@@ -9,12 +9,17 @@ import pytest
 from planner import PlannerError, ask
 from planner.blocks import operators
 from planner.blocks.operator import Share
+from planner.catalog.library import open_library
 from planner.cost.memory import Memory
+from planner.launch.check import setup_of
 from planner.plan import Plan
+from planner.read.context import Context
+from planner.read.script import read_any
 from planner.training.adapters import all_adapters, copied_experts
 from planner.training.estimate import estimate
 from planner.training.job import Job
 from planner.units import GIB
+from tests.jobs import cluster, framework
 
 ONE = Plan(tp=1, pp=1, dp=1, b=4, m=1, recompute_layers=32)
 
@@ -139,3 +144,28 @@ def test_experts_are_told_of() -> None:
     assert not any("tensors" in one for one in ask("llama3-8b", "1xH200", method="qlora", framework="hf").assumptions)
     with pytest.raises(PlannerError, match="quantize-experts"):
         ask(*of, method="lora", framework="hf", quantize_experts=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "method", "base"),
+    [
+        ("Qwen/Qwen2.5-7B-Instruct-AWQ", "lora", ("qlora", "int4")),
+        ("Qwen/Qwen2.5-7B-Instruct-GPTQ-Int8", "lora", ("qlora", "int8")),
+        ("Qwen/Qwen2.5-7B-Instruct-AWQ", "full", ("full", "nf4")),
+        ("openai/gpt-oss-20b", "lora", ("lora", "nf4")),
+        ("Qwen/Qwen2.5-7B-Instruct", "lora", ("lora", "nf4")),
+    ],
+)
+def test_a_checkpoint_of_integers_is_its_own_base(name: str, method: str, base: tuple[str, str]) -> None:
+    """LoRA on AWQ or GPTQ freezes what is there: 10 GB for Qwen2.5-7B (ms-swift examples/train/qlora/awq/train.sh)."""
+    work = ask(name, "1xA100", method=method, framework="hf", seq=2048, global_batch=1).job.workload
+    assert (work.method, work.base) == base
+
+
+def test_files_name_a_checkpoint_of_integers() -> None:
+    """What a command trains is weighed likewise."""
+    said = "swift sft --model Qwen/Qwen2.5-7B-Instruct-AWQ --tuner_type lora --torch_dtype bfloat16 --max_length 2048\n"
+    reading = read_any(said, Context(1, None, {}, lambda name: None, 1, lambda name: None))
+    shape = open_library().model(reading.model_name or "").value
+    of = setup_of(reading, cluster("1xA100"), framework("hf"), shape)[0].job
+    assert (of.workload.method, of.workload.base) == ("qlora", "int4")
