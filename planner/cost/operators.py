@@ -250,15 +250,24 @@ def linear_time(
 
     t_memory = (stored*n*k + 2*m*(n + k)) / (bandwidth * e_mem)
     t_compute = 2*(m + m0)*(n + d0)*(k + d0) / (peak * e), together their rounded maximum. e and d0 are those of
-    `product`; tiles are chosen for few rows, whose half-size m0 is smaller: the part's, or an engine's own `tile`.
+    `product`; tiles are chosen for few rows, whose half-size m0 is smaller: the part's, that of kernels which widen
+    weights where these are stored in fewer bytes than they are computed in, or an engine's own `tile`.
     """
     share, reached = inference(accelerator), rate(accelerator, FORMATS.get(of, of), gemm.grouped)
     moved = gemm.count * (stored * gemm.n * gemm.k + STORED["bf16"] * gemm.m * (gemm.n + gemm.k))
     memory = reading_time(accelerator, moved, share.memory)
-    few = share.tokens if tile is None else tile
+    few = tile if tile is not None else _few_rows(share, stored < PRODUCTS[of])
     d0 = reached.gemm_dim
     flops = 2.0 * (gemm.m + few) * (gemm.n + d0) * (gemm.k + d0) * gemm.count
     return memory, smooth_max(flops / (peak(accelerator, of) * reached.gemm), memory) - memory
+
+
+PRODUCTS = {"fp4": STORED["nvfp4"], "fp8": STORED["fp8"], "bf16": STORED["bf16"], "fp16": STORED["fp16"]}
+"""Bytes of a weight that goes into products as it is stored."""
+
+
+def _few_rows(share: Inference, widens: bool) -> float:
+    return share.widened if widens and share.widened is not None else share.tokens
 
 
 FORMATS = {"fp4": "nvfp4"}

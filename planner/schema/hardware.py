@@ -95,11 +95,13 @@ class Inference(Record):
 
     Attributes:
         tokens: rows at which a product's rate is halved, m / (m + tokens): tiles are chosen for few rows.
+        widened: the same where a kernel widens narrower weights; what that takes is counted as rows. Absent: `tokens`.
         memory: share of the memory bandwidth at which weights are read; kv: at which keys and values are.
         trust, source: as in `Efficiency`; the source says what was fitted to what.
     """
 
     tokens: Extent = 0.0
+    widened: Extent | None = None
     memory: Fraction
     kv: Fraction
     trust: Trust
