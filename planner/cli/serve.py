@@ -31,7 +31,7 @@ class ServeRequest:
     network: Annotated[str | None, asks(None, says=_NETWORK)] = None
     input: Annotated[int | None, length("--input", "Prompt tokens of a request (ISL)", _LOAD)] = None
     output: Annotated[int | None, length("--output", "Output tokens of a request (OSL)", _LOAD)] = None
-    prefix: Annotated[int, asks(_LOAD, says="Prompt tokens that are cached already")] = 0
+    prefix: Annotated[int | None, length("--prefix", "Prompt tokens that are cached already", _LOAD)] = None
     images: Annotated[int | None, asks(_LOAD, says="Images of every prompt, whose tokens are among it", min=0)] = None
     image_size: Annotated[int | None, asks(_LOAD, says="Pixels of an image's sides (default: 1024)", min=1)] = None
     users: Annotated[int | None, asks(_LOAD, says="Requests in flight (closed loop)")] = None

@@ -19,6 +19,7 @@ from planner.frozen import frozen
 from planner.plan import Plan, Range
 from planner.questions.ask import parse_range, seeing
 from planner.questions.serve_checks import check, image_tokens, seen
+from planner.questions.serve_cures import cures
 from planner.questions.thumbs import Decided
 from planner.questions.thumbs_serving import decided_serving
 from planner.schema.formats import COMPUTED
@@ -30,8 +31,8 @@ from planner.serving.disaggregate import Pools, pools
 from planner.serving.job import ServeJob
 from planner.serving.objective import OBJECTIVES
 from planner.serving.options import Option
-from planner.serving.rules import first_broken
-from planner.serving.space import ServeBounds
+from planner.serving.rules import first_broken, legal
+from planner.serving.space import ServeBounds, layouts
 from planner.units import parse
 from planner.wording import schema_problem
 
@@ -58,6 +59,12 @@ class ServeQuestion:
     objective: str
     together: bool
     assumptions: tuple[str, ...]
+
+    @property
+    def pinned(self) -> bool:
+        """Whether pools are pinned to other layouts than all deployments."""
+        alone = {name: kept for name, kept in self.bounds.ranges.items() if name != "dp"}
+        return any(pool.ranges != alone for pool in self.pools)
 
 
 @frozen
@@ -93,7 +100,7 @@ def ask_serve(
     network: str | None = None,
     input: int | None = None,
     output: int | None = None,
-    prefix: int = 0,
+    prefix: int | None = None,
     images: int | None = None,
     image_size: int | None = None,
     weights: str | None = None,
@@ -125,7 +132,7 @@ def ask_serve(
     preset = library.engine(engine)
     if sum(x is not None for x in (users, batch, rate)) > 1:
         raise PlannerError("--users, --batch and --rate are ways to give one load: leave all but one out")
-    asked: dict[str, Any] = {"input": input, "output": output, "prefix": prefix, "weights": weights, "kv": kv}
+    asked: dict[str, Any] = {"input": input, "output": output, "prefix": prefix or 0, "weights": weights, "kv": kv}
     asked |= {"users": users if batch is None else batch, "rate": _rate(rate), "statistic": statistic}
     asked |= {"ttft": _bound("--ttft", ttft), "tpot": _bound("--tpot", tpot)}
     for option, count in (("--users", users), ("--batch", batch)):
@@ -234,6 +241,8 @@ def confidence(job: ServeJob) -> tuple[str, ...]:
     if (wanted := COMPUTED[job.workload.weights]) in ("fp8", "fp4") and not job.multiplies(wanted):
         part = cluster.accelerator.name
         said.append(f"{part} has no {wanted} products: {job.engine.name} widens weights inside its kernels (Marlin)")
+    if not job.caches(kept := job.workload.kv):
+        said.append(f"{cluster.accelerator.name} has no {kept} products: most kernels take no cache in {kept} there")
     if beyond := beyond_attention(job.model):
         said.append(f"low confidence: no inference runs of {beyond} were at hand")
     said.extend(seen(job))
@@ -254,12 +263,13 @@ def answer(question: ServeQuestion) -> ServeAnswer:
     job, bounds = question.job, question.bounds
     choice = choose(job, bounds, question.objective, question.together)
     if not choice.options:
-        raise _illegal(question)
+        raise _illegal(job, bounds)
+    _check_pools(question)
     free = _free(job)
     quick, whole = (choose(free, bounds, o).ranked for o in ALWAYS)
     apart = pools(job, *question.pools) if job.workload.users is None and job.engine.scheduler == "continuous" else None
     small = choose(job, bounds, "fewest").ranked if apart is not None and job.workload.rate is not None else ()
-    cures = () if choice.ranked else _cures(question)
+    found = () if choice.ranked else cures(question)
     return ServeAnswer(
         question=question,
         choice=choice,
@@ -268,7 +278,7 @@ def answer(question: ServeQuestion) -> ServeAnswer:
         front=front(free, bounds),
         pools=apart,
         fewest=small[0] if small else None,
-        cures=cures,
+        cures=found,
         seconds=perf_counter() - started,
     )
 
@@ -279,56 +289,21 @@ def _free(job: ServeJob) -> ServeJob:
     return replace(job, workload=job.workload.model_copy(update=nothing))
 
 
-def _illegal(question: ServeQuestion) -> NoLegalPlan:
+def _check_pools(question: ServeQuestion) -> None:
+    """Refuse --prefill and --decode of which no instance is legal."""
+    for name, bounds in zip(("prefill", "decode"), question.pools, strict=True):
+        one = ServeBounds({key: kept for key, kept in bounds.ranges.items() if key != "dp"})
+        plans = layouts(question.job, one)
+        if not len(plans) or not legal(question.job, plans)[0].any():
+            raise NoLegalPlan(f"--{name}: {_illegal(question.job, one)}")
+
+
+def _illegal(job: ServeJob, bounds: ServeBounds) -> NoLegalPlan:
     """The first rule that the pinned layout breaks."""
-    job, ranges = question.job, question.bounds.ranges
+    ranges = bounds.ranges
     pinned = {name: max(chosen.only) if chosen.only else max(chosen.low, 1) for name, chosen in ranges.items()}
     tp, ep, pp, dp = (pinned.get(name, 1) for name in ("tp", "ep", "pp", "dp"))
     plan = Plan(tp=tp, ep=ep, pp=pp, dp=dp)
     rule = first_broken(job, plan)
     says = rule.message(job, plan) if rule is not None else f"no layout fills {job.cluster.gpus} GPUs"
     return NoLegalPlan(f"no layout is legal: {says}")
-
-
-def _cures(question: ServeQuestion) -> tuple[str, ...]:
-    """Changes of the question under which something fits: fewer requests, smaller numbers, looser service levels."""
-    job, w = question.job, question.job.workload
-    found = []
-    if w.users is not None and (most := _most_users(question)):
-        found.append(f"--{'batch' if question.together else 'users'} {most}")
-    for changes in ({"weights": "fp8"}, {"weights": "int8"}, {"weights": "int4"}, {"kv": "fp8"}):
-        changed = replace(job, workload=w.model_copy(update=changes))
-        if w.model_dump() != changed.workload.model_dump() and _possible(changed) and _fits(question, changed):
-            found.append(" ".join(f"--{k} {v}" for k, v in changes.items()))
-    for name in ("ttft", "tpot"):
-        loose = replace(job, workload=w.model_copy(update={name: None}))
-        best = choose(loose, question.bounds, question.objective, question.together).ranked
-        if getattr(w, name) is not None and best:
-            least = min(float(getattr(option, name)) for option in best)
-            found.append(f"--{name} {1e3 * least:.0f}ms")
-    return tuple(found)
-
-
-def _possible(job: ServeJob) -> bool:
-    try:
-        check(job)
-    except PlannerError:
-        return False
-    return True
-
-
-def _fits(question: ServeQuestion, job: ServeJob) -> bool:
-    return bool(choose(job, question.bounds, question.objective, question.together).ranked)
-
-
-def _most_users(question: ServeQuestion) -> int:
-    """The largest load that fits, by halving; 0 where not even one request does."""
-    low, high = 0, question.job.workload.users or 0
-    while high - low > 1:
-        middle = (low + high) // 2
-        changed = question.job.workload.model_copy(update={"users": middle})
-        if _fits(question, replace(question.job, workload=changed)):
-            low = middle
-        else:
-            high = middle
-    return low

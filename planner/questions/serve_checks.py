@@ -20,6 +20,9 @@ def check(job: ServeJob) -> None:
     _check_prompt(job)
     if not job.runs(job.workload.weights):
         raise _unread(job)
+    if job.workload.kv == "nvfp4" and not job.caches("nvfp4"):
+        name = job.cluster.accelerator.name
+        raise PlannerError(f"no engine keeps an nvfp4 cache on {name}, which has no fp4 products", "--kv fp8 or bf16")
     if job.engine.scheduler == "static" and job.workload.rate is not None:
         raise PlannerError(f"{job.engine.name} runs one batch to its end: it has no answer to --rate", "--batch 16")
 
@@ -49,9 +52,7 @@ def _check_prompt(job: ServeJob) -> None:
         said = f"the {tokens:,} tokens of {counted(w.images)} leave no text of the {w.fresh:,} of a prompt{cached}"
         raise PlannerError(said, f"--input {tokens + w.prefix}, and as many more as there are of text")
     if w.length > model.context:
-        what = (
-            f"{w.input:,} prompt{among(job)} + {w.output:,} output tokens exceed the {model.context:,} of {model.name}"
-        )
+        what = f"{w.input:,} prompt{among(job)} + {w.output:,} output tokens"
         said = f"{what} exceed the {model.context:,} of {model.name}"
         raise PlannerError(said, f"--input and --output of {model.context:,} together at most")
 

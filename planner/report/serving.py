@@ -185,6 +185,8 @@ def also(answer: ServeAnswer) -> list[str]:
         lines.append(
             f"Pools   none carry {job.workload.rate:g} requests/s within the levels on {job.cluster.gpus} GPUs."
         )
+    elif answer.question.pinned:
+        lines.append(f"Pools   none as pinned fit {job.cluster.gpus} GPUs within the levels.")
     return lines
 
 

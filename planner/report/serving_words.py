@@ -13,7 +13,7 @@ from planner.schema.formats import Module
 from planner.schema.serving import ServeWorkload
 from planner.serving.choose import Rejected
 from planner.serving.disaggregate import Pools
-from planner.serving.job import ServeJob, copies, fullest, linear, replica_gpus
+from planner.serving.job import ServeJob, copies, fullest, linear, replica_gpus, width
 from planner.serving.options import Option, per_gpu
 from planner.units import GIB, format_seconds
 
@@ -185,14 +185,19 @@ def grown(option: Option, first: Option) -> str:
     return f"{STEP_PARTS[name]} {1e3 * shares[name]:+.1f} ms{_because(name, option)}"
 
 
+def ranks(count: float) -> str:
+    """ "1 GPU", "8 GPUs"."""
+    return f"{count:.0f} GPU{'s' * (count > 1)}"
+
+
 def _because(name: str, option: Option) -> str:
-    pp, tp = float(option.plan.pp), float(option.plan.tp)
+    pp, wide = float(option.plan.pp), ranks(float(width(option.plan)))
     if name in ("weights", "kernels", "host") and pp > 1:
         return f": each of {pp:.0f} micro-batches passes every stage by itself"
     if name == "weights":
-        return f": only {tp:.0f} GPUs read them in parallel"
+        return f": only {wide} read them in parallel"
     return {
-        "all_reduce": f" over {tp:.0f} GPUs",
+        "all_reduce": f" over {wide}",
         "prefill_share": ": prompts are computed between its tokens",
         "kv": ": more cache per GPU is read",
     }.get(name, "")

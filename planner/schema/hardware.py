@@ -20,7 +20,7 @@ from planner.schema.quantities import (
 )
 
 Precision = Literal["bf16", "fp16", "fp8", "fp4"]
-Generation = Literal["volta", "ampere", "ada", "hopper", "blackwell", "cdna2", "cdna3", "cdna4"]
+Generation = Literal["volta", "turing", "ampere", "ada", "hopper", "blackwell", "cdna2", "cdna3", "cdna4"]
 
 
 class Peak(Record):

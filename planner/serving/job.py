@@ -83,6 +83,12 @@ class ServeJob:
         both = weights == "mxfp4" and not self.native and self.cluster.accelerator.vendor == "amd"
         return "fp4" if both and self.multiplies("fp4") else COMPUTED[weights]
 
+    def caches(self, kv: str) -> bool:
+        """Whether the accelerator computes in a format of the KV cache; engines refuse others (NVFP4), or most of their
+        kernels do (fp8 before Ada).
+        """
+        return kv in ("bf16", "fp16") or self.multiplies("fp8" if kv == "fp8" else "fp4")
+
     def multiplies(self, precision: str) -> bool:
         """Whether the accelerator has products in a precision."""
         return getattr(self.cluster.accelerator.peak, precision) is not None

@@ -8,8 +8,9 @@ import numpy as np
 
 from planner.frozen import frozen
 from planner.plan import Num, Plan
-from planner.serving.estimate import DecodeStep, decode_step, encoding, loaded_step, prefill
+from planner.serving.estimate import DecodeStep, cycle, decode_step, encoding, loaded_step, prefill
 from planner.serving.job import ServeJob, at_batch, copies, running
+from planner.serving.layer import Tokens
 from planner.serving.memory import most_running
 
 ROUNDS = 40
@@ -84,7 +85,8 @@ def _served(job: ServeJob, plan: Plan, users: Num, in_step: bool) -> Served:
         step, first = decode_step(job, plan, job.workload.input + 0.5 * job.workload.output), prefill(job, plan, inside)
     else:
         step = loaded_step(job, plan)
-        first = first_token(job, plan) * (1.0 + delay(job, inside - 1.0, in_step)) + job.engine.front
+        alone, others = first_token(job, plan), delay(job, inside - 1.0, in_step)
+        first = alone + others * (alone if in_step else alone - shared(job, plan)) + job.engine.front
     stay = first + steps * step.total
     rate = inside / stay
     wait = users / rate - stay
@@ -93,9 +95,21 @@ def _served(job: ServeJob, plan: Plan, users: Num, in_step: bool) -> Served:
 
 def first_token(job: ServeJob, plan: Plan) -> Num:
     """Seconds of one prompt's prefill beside the other running requests."""
+    return prefill(job, plan, 1.0, *_beside(job, plan))
+
+
+def shared(job: ServeJob, plan: Plan) -> Num:
+    """Seconds of a prompt's prefill that prompts in the same step take once: the step as one token has it, by the share
+    of a chunk that the prompt leaves to others.
+    """
+    left = 1.0 - job.workload.fresh / job.engine.chunk
+    return left * plan.pp * cycle(job, plan, Tokens(*_beside(job, plan), 1.0)).total if left > 0.0 else 0.0
+
+
+def _beside(job: ServeJob, plan: Plan) -> tuple[Num, Num]:
+    """Sequences that decode in a prompt's steps, and their context."""
     context = job.workload.input + 0.5 * job.workload.output
-    beside = np.maximum(running(plan) - 1.0, 0.0) / plan.m if job.engine.mixed else 0.0
-    return prefill(job, plan, 1.0, beside, context)
+    return np.maximum(running(plan) - 1.0, 0.0) / plan.m if job.engine.mixed else 0.0, context
 
 
 def open_loop(job: ServeJob, plan: Plan, rate: Num) -> Served:

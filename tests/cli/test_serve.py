@@ -196,3 +196,19 @@ def test_pools_answer_the_load(shell: Shell) -> None:
     for wrong in ('--prefill ""', "--prefill tp", "--decode tp=2,tp=4", "--decode tp=x", "--prefill tp=0"):
         assert shell(f"{asked} {wrong}").code == 2
     assert shell("serve -m llama3.1-8b -g 8xH100 --users 8 --prefill tp=1").code == 2
+
+
+def test_pools_that_are_no_layout(shell: Shell) -> None:
+    """Pins that no instance obeys are refused by name; pools that do not fit side by side are said to be none."""
+    many = shell("serve -m deepseek-r1 -g 4x8xH200 --prefill tp=16 --decode tp=64")
+    assert many.code == 2 and "--decode: no layout is legal: 64 x pp=1 x dp=1 exceed the 32 GPUs" in many.err
+    both = shell("serve -m deepseek-r1 -g 8xH200 --prefill tp=8 --decode tp=1,ep=8")
+    assert both.code == 0 and "Pools   none as pinned fit 8 GPUs" in both.out
+
+
+def test_lengths_as_people_write_them(shell: Shell) -> None:
+    """Those of a prefix too; what exceeds the context is said once."""
+    result = shell("serve -m llama3.1-8b -g 1xH100 --input 8k --prefix 7k")
+    assert result.code == 0 and "8,192 prompt (7,168 of them cached)" in result.out
+    long = shell("serve -m llama3.1-8b -g 1xH100 --input 131072 --output 1")
+    assert long.err.count("exceed") == 1

@@ -88,17 +88,19 @@ class ServingTarget:
         return next((rule for rule in self.rules if not rule.holds(deployment)), None)
 
 
-def _has(deployment: Deployment, kind: str) -> bool:
-    return getattr(deployment.job.cluster.accelerator.peak, kind) is not None
-
-
-def _kv_format(d: Deployment) -> bool:
-    kv = d.job.workload.kv
-    return kv in ("bf16", "fp16") or _has(d, "fp8" if kv == "fp8" else "fp4")
-
-
 def _even(d: Deployment) -> bool:
     return d.nodes == 1 or d.gpus % d.nodes == 0
+
+
+def generations(title: str, without: tuple[str, ...], source: str) -> EngineRule:
+    """Of an engine that is not built for some generations of NVIDIA's parts."""
+    return EngineRule(
+        "generation",
+        lambda d: d.job.cluster.accelerator.generation not in without,
+        lambda d: f"{title} has no kernels for {d.job.cluster.accelerator.name}: it is older than what it is built for",
+        lambda d: "--gpus of Ampere or later" if "turing" in without else "--gpus of Turing (T4) or later",
+        source,
+    )
 
 
 def shared_rules(source: str, vendors: tuple[str, ...], title: str) -> tuple[EngineRule, ...]:
@@ -113,7 +115,7 @@ def shared_rules(source: str, vendors: tuple[str, ...], title: str) -> tuple[Eng
         ),
         EngineRule(
             "kv_format",
-            _kv_format,
+            lambda d: d.job.caches(d.job.workload.kv),
             lambda d: (
                 f"a KV cache in {d.job.workload.kv} needs an accelerator that computes in it: "
                 f"{d.job.cluster.accelerator.name} does not"

@@ -1,0 +1,51 @@
+"""What is asked of deployments is answered, refused in words, or cured by something that works."""
+
+from __future__ import annotations
+
+import pytest
+
+from planner.errors import PlannerError
+from planner.questions.serve import answer, ask_serve
+
+MANY = {"input": 1024, "output": 256}
+
+
+@pytest.mark.parametrize(
+    ("rate", "levels"), [("500", {}), ("20", {"tpot": "1s"}), ("40", {"ttft": "500ms", "statistic": "p99"})]
+)
+def test_a_rate_beyond_the_cluster_has_a_cure(rate: str, levels: dict[str, str]) -> None:
+    """The largest rate that is carried: it is, and a quarter more is not."""
+    found = answer(ask_serve("llama3.3-70b", "8xH100", rate=rate, **MANY, **levels))
+    assert not found.choice.ranked
+    (cure,) = [cure.removeprefix("--rate ") for cure in found.cures if cure.startswith("--rate")]
+    assert answer(ask_serve("llama3.3-70b", "8xH100", rate=cure, **MANY, **levels)).choice.ranked
+    more = f"{1.25 * float(cure):g}"
+    assert not answer(ask_serve("llama3.3-70b", "8xH100", rate=more, **MANY, **levels)).choice.ranked
+
+
+def test_levels_as_cures_hold() -> None:
+    """Rounded up, never to a level that nothing keeps."""
+    for output in (64, 100, 256, 777):
+        asked = {"input": 1024, "output": output, "users": 4}
+        found = answer(ask_serve("llama3.1-8b", "1xH100", ttft="1ms", **asked))
+        (cure,) = [cure.removeprefix("--ttft ") for cure in found.cures if cure.startswith("--ttft")]
+        assert answer(ask_serve("llama3.1-8b", "1xH100", ttft=cure, **asked)).choice.ranked
+
+
+def test_caches_that_no_engine_keeps() -> None:
+    """NVFP4 without fp4 products is refused; fp8 without fp8 products is said to be rare, and is no cure."""
+    with pytest.raises(PlannerError, match="no engine keeps an nvfp4 cache on h100"):
+        ask_serve("llama3.1-8b", "1xH100", kv="nvfp4")
+    said = ask_serve("llama3.1-8b", "1xA100", kv="fp8").assumptions
+    assert any("most kernels take no cache in fp8 there" in one for one in said)
+    short = answer(ask_serve("llama2-70b", "4xA100-40GB", batch=32, input=1920, output=128))
+    assert short.cures and "--kv fp8" not in short.cures
+
+
+def test_a_prompt_that_is_cached_waits_for_no_whole_steps() -> None:
+    """One fresh token shares its step: behind 31 others it waits for little more than a step."""
+    alone, many = (
+        answer(ask_serve("llama3.1-8b", "1xH100", users=n, input=1024, output=128, prefix=1023)).choice.ranked[0]
+        for n in (1, 32)
+    )
+    assert float(many.ttft - alone.ttft) < 1.2 * float(many.tpot - alone.tpot) + 1e-4
