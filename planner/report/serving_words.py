@@ -91,6 +91,11 @@ def remarks(job: ServeJob, option: Option) -> list[str]:
         said.append(f"tp={tp:.0f} exceeds the {model.kv_heads} key/value heads: each is kept {copied:.0f} times")
     if tp > cluster.domain:
         said.append(f"tp={tp:.0f} leaves a scale-up domain ({cluster.domain} GPUs): every layer waits for the network")
+    if float(copies(option.plan)) > 1.0 and float(width(option.plan)) > cluster.node.count:
+        said.append(
+            "not modelled: two half batches at once, whose tokens travel while the other computes (SGLang "
+            "--enable-two-batch-overlap, vLLM --enable-dbo), spare copies of experts that are met often"
+        )
     if float(option.served.offered) > float(option.served.running):
         waiting = float(option.served.offered - option.served.running)
         said.append(f"a replica runs {floor(float(option.most)):,} requests, {limit(job, option)}; {waiting:,.0f} wait")

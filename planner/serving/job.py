@@ -67,6 +67,15 @@ class ServeJob:
         return STORED[self.wide]
 
     @property
+    def dispatched(self) -> float:
+        """Bytes of an element on its way to experts beyond a domain, which get it as their products take it; what they
+        give comes back in 16 bit (deepseek-ai/DeepEP README.md).
+        """
+        of = self.precision(self.format("experts"))
+        narrow = {"fp8": STORED["fp8_block"], "fp4": STORED["nvfp4"]}
+        return narrow[of] if of in narrow and self.multiplies(of) else self.element
+
+    @property
     def cached(self) -> float:
         """Bytes per element of the KV cache."""
         return STORED[self.workload.kv]

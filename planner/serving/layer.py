@@ -236,22 +236,24 @@ def _traffic(step: Step, op: Operator, one: Traffic) -> Num:
         return 0.0
     if one.axis == "ep":
         joined = 0.5 * _all_reduce(step, whole * step.plan.tp)
-        return np.where(copied, _exchange(step, one, whole), joined)[()] if np.any(copied) else joined
+        outward = step.job.dispatched / step.job.element if one is op.traffic[0] else 1.0
+        return np.where(copied, _exchange(step, one, whole, outward), joined)[()] if np.any(copied) else joined
     once = np.ceil(one.calls) * _all_reduce(step, whole)
     return np.where(copied, once, 0.0)[()] if op.part == "shared" else once
 
 
-def _exchange(step: Step, one: Traffic, tokens: Num) -> Num:
+def _exchange(step: Step, one: Traffic, tokens: Num, narrow: float) -> Num:
     """Tokens of copied attention on their way to their experts, or back.
 
     All ranks of a stage gather all tokens, and scatter what their experts give (vllm-project/vllm config/parallel.py,
     all2all_backend). Beyond a domain DeepEP sends a token once to each domain and rank; so do engines inside one of
     several nodes, where there are more ranks than experts of a token (NVIDIA/TensorRT-LLM
-    _torch/modules/fused_moe/fused_moe_wide_ep.py, select_alltoall_method_type). Ranks wait for the slowest throughout,
-    so that `collective` lengthens the whole of it.
+    _torch/modules/fused_moe/fused_moe_wide_ep.py, select_alltoall_method_type), with `narrow` of their 16-bit bytes.
+    Ranks wait for the slowest throughout, so that `collective` lengthens the whole of it.
     """
     cluster, wide, routing = step.job.cluster, step.wide, (one.copies, one.groups, one.among)
-    inside, beyond = (dispatch.dispatch(cluster, wide, tokens, routing, name) for name in ("allgather", "deepep"))
+    inside = dispatch.dispatch(cluster, wide, tokens, routing, "allgather")
+    beyond = dispatch.dispatch(cluster, wide, narrow * tokens, routing, "deepep")
     sent = (wide.domains > 1.0) | ((wide.size > one.copies) & (cluster.domain > cluster.node.count))
     return step.job.engine.collective * np.where(sent, beyond, inside)[()]
 
