@@ -21,14 +21,14 @@ def _expert_ranks(job: Job, plan: Plan) -> Truth:
 
 
 def _expert_split(job: Job, plan: Plan) -> Truth:
-    return (plan.etp == 1) if job.model.moe is None else divides(plan.etp, job.model.moe.ffn)
+    return True if job.model.moe is None else divides(plan.etp, job.model.moe.ffn)
 
 
 EXPERT_RULES: tuple[Rule, ...] = (
     Rule(
         "dense",
-        lambda j, p: (p.ep == 1) | (j.model.moe is not None),
-        "{model} has no experts: ep must be 1, not {ep}",
+        lambda j, p: (j.model.moe is not None) | ((p.ep == 1) & (p.etp == 1) & (not p.overlap)),
+        "{model} has no experts: ep and etp must be 1, not {ep} and {etp}, and none of their traffic is overlapped",
         f"{MEGATRON} training/arguments.py",
     ),
     Rule("experts", _experts, "ep={ep} does not divide the {experts} experts", f"{MEGATRON} training/arguments.py"),

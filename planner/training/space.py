@@ -173,10 +173,11 @@ def layouts(job: Job, bounds: Bounds) -> Iterator[tuple[int, ...]]:
     """
     model, gpus = job.model, job.cluster.gpus
     widest = gpus if "tp" in bounds.ranges else job.cluster.domain
+    deepest = most_stages(model.layers, job.framework.layouts and bounds["pp"].alone)
     tps = [d for d in bounds["tp"].keep(divisors(gpus)) if d <= widest]
     for tp in [d for d in tps if model.heads % d == 0] or tps:
         for cp in bounds["cp"].keep(divisors(gpus // tp)) if searches_context(job, bounds) else [1]:
-            for pp in bounds["pp"].keep(d for d in divisors(gpus // tp // cp) if d <= model.layers):
+            for pp in bounds["pp"].keep(d for d in divisors(gpus // tp // cp) if d <= deepest):
                 dp = gpus // tp // cp // pp
                 if dp in bounds["dp"]:
                     for copies in bounds["dp_replicate"].keep(divisors(dp)) if "dp_replicate" in bounds.ranges else [1]:
@@ -210,10 +211,11 @@ def untried(job: Job, bounds: Bounds) -> tuple[tuple[str, str], ...]:
 
 
 def _experts(job: Job, bounds: Bounds, tp: int, ranks: int) -> list[tuple[int, int]]:
-    """(ep, etp): experts spread over divisors of their number, each whole or split over tp, inside `ranks`."""
+    """(ep, etp): experts spread over divisors of their number, each whole or split over tp, or as asked, in `ranks`."""
     moe = job.model.moe
     eps = bounds["ep"].keep(divisors(moe.experts) if moe else [1])
-    etps = bounds["etp"].keep(sorted({1, tp}) if moe else [1])
+    split = divisors(moe.ffn) if moe and "etp" in bounds.ranges else sorted({1, tp} if moe else {1})
+    etps = bounds["etp"].keep(split)
     return [(ep, etp) for ep in eps for etp in etps if ranks % (ep * etp) == 0]
 
 

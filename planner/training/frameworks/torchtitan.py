@@ -88,6 +88,12 @@ RULES: tuple[Rule, ...] = (
         "torchtitan models/qwen3/__init__.py, models/gpt_oss/__init__.py",
     ),
     Rule(
+        "torchtitan_experts",
+        lambda j, p: (p.etp == 1) | (p.etp == p.tp) | (j.model.moe is None),
+        "torchtitan splits an expert over all of tp={tp} or not at all, not over etp={etp}",
+        "torchtitan distributed/parallel_dims.py",
+    ),
+    Rule(
         "torchtitan_recompute",
         _recompute,
         "torchtitan recomputes no layer, every layer or one in n of even chunks, not k={recompute_layers} of {layers}"
