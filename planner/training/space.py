@@ -173,7 +173,7 @@ def layouts(job: Job, bounds: Bounds) -> Iterator[tuple[int, ...]]:
     """
     model, gpus = job.model, job.cluster.gpus
     widest = gpus if "tp" in bounds.ranges else job.cluster.domain
-    deepest = most_stages(model.layers, job.framework.layouts and bounds["pp"].alone)
+    deepest = most_stages(model.layers, job.framework.layouts and "pp" in bounds.ranges)
     tps = [d for d in bounds["tp"].keep(divisors(gpus)) if d <= widest]
     for tp in [d for d in tps if model.heads % d == 0] or tps:
         for cp in bounds["cp"].keep(divisors(gpus // tp)) if searches_context(job, bounds) else [1]:
