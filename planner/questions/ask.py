@@ -20,6 +20,7 @@ from planner.errors import PlannerError, suggest
 from planner.frozen import frozen
 from planner.plan import Range
 from planner.questions.batch import sequences
+from planner.questions.idle import idle
 from planner.schedules import ALL, SCHEDULES, offered
 from planner.schema.framework import Framework
 from planner.schema.hardware import Cluster
@@ -117,7 +118,7 @@ def ask(
     limits = _bounds(ranges, schedule, recompute, modules, dispatcher)
     named = (*shape.assumptions, *cluster.assumptions, *preset.assumptions)
     named += () if framework or not preset.value.tunes else (f"preset {preset.value.name}; --framework names another",)
-    return Question(job, limits, (*named, *reckoned, *defaults, *_remarks(job)))
+    return Question(job, limits, (*named, *reckoned, *defaults, *_remarks(job), *idle(job, limits)))
 
 
 def _stand_in(library: Library, preset: Framework) -> Framework | None:

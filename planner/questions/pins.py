@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from math import prod
 from typing import Any
 
-from planner.errors import NoLegalPlan
-from planner.plan import OnePlan, Plan, Range, divisors
-from planner.schedules import MEGATRON, SCHEDULES, run_by
-from planner.search import Outcome
+from planner.plan import Range, divisors
+from planner.schedules import SCHEDULES
 from planner.sizing.ladder import joined, multiples, rungs, sized
 from planner.training.defaults import usual_batch
 from planner.training.job import Job
-from planner.training.policies import dispatchers
-from planner.training.rules import rules_of
 from planner.training.space import Bounds
 
 POLICIES = {
@@ -37,8 +33,9 @@ DEGREES = ("tp", "cp", "pp", "dp")
 
 
 def pinned(bounds: Bounds) -> list[str]:
-    """Names of what the bounds pin or bound, those to be kept first."""
+    """Names of what the bounds pin or bound, those to be kept first; modules stand for the recomputation of them."""
     names = _words(bounds) | dict(bounds.ranges)
+    names |= {"recompute": None} if bounds.modules is not None else {}
     return sorted((n for n, value in names.items() if value is not None), key=lambda n: (*KEPT, n).index(n))
 
 
@@ -56,9 +53,9 @@ def flags(bounds: Bounds, names: Iterable[str]) -> tuple[str, ...]:
     )
 
 
-def keeping(bounds: Bounds, names: Iterable[str]) -> Bounds:
+def keeping(bounds: Bounds, names: Collection[str]) -> Bounds:
     """The bounds with these pins only; a context parallel degree that is not kept may be any."""
-    kept = set(names)
+    kept = {*names, *({"recompute"} if "recompute_modules" in names else ())}
     ranges = {n: r if n in kept else Range(1) for n, r in bounds.ranges.items() if n in kept or n == "cp"}
     words = {POLICIES[name]: value for name, value in _words(bounds).items() if name in kept}
     return Bounds(ranges, **words)
@@ -119,33 +116,3 @@ def grown(job: Job, gpus: int) -> Job:
     usual = w.global_batch == usual_batch(w.seq, job.cluster.gpus, job.tuned)
     batch = usual_batch(w.seq, gpus, job.tuned) if usual else w.global_batch
     return replace(job, cluster=sized(job.cluster, gpus), workload=w.model_copy(update={"global_batch": batch}))
-
-
-def no_legal_plan(job: Job, bounds: Bounds, outcome: Outcome) -> NoLegalPlan:
-    """The error for bounds that no rule-abiding plan meets: names the rule that excludes most, and the pins."""
-    pins = " ".join(flags(bounds, pinned(bounds))) or "the job itself"
-    for rule in rules_of(job):
-        probe = pinned_plan(job, bounds)
-        if probe is not None and not rule.holds(job, probe):
-            return NoLegalPlan(f"no legal plan: {rule.message(job, probe)}", [f"rule: {rule.name} ({rule.source})"])
-    worst = max(outcome.broken, key=lambda name: outcome.broken[name], default="")
-    detail = f"; most of the {outcome.plans:,} tried break the rule {worst!r}" if worst else ""
-    return NoLegalPlan(
-        f"no legal plan for {job.cluster.gpus} GPUs with {pins}{detail}", ["loosen one of these options"]
-    )
-
-
-def pinned_plan(job: Job, bounds: Bounds) -> OnePlan | None:
-    """The plan that pinned options spell out, the rest at their plainest: what an impossible request asked for."""
-    pins: dict[str, Any] = {name: r.low for name, r in bounds.ranges.items() if r.low == r.high}
-    schedule = min(bounds.schedules or {run_by(MEGATRON, pins.get("v", 1))})
-    chosen: dict[str, Any] = {"overlap": bool(pins.pop("expert_overlap", 0)), "dispatcher": dispatchers(job, bounds)[0]}
-    if bounds.recompute == frozenset({"selective"}):
-        chosen["modules"] = bounds.modules or ("core_attn",)
-    plan = Plan(**pins, schedule=schedule, **chosen)
-    free = next((name for name in ("dp", "pp", "tp") if name not in pins), None)
-    if free is not None:
-        plan = replace(plan, **{free: max(1, job.cluster.gpus // plan.gpus)})
-    if "m" not in pins:
-        plan = replace(plan, m=max(1, job.workload.global_batch // (plan.b * plan.dp)))
-    return plan if pins or bounds.schedules or bounds.recompute else None

@@ -13,16 +13,14 @@ from planner.errors import NoLegalPlan, PlannerError
 from planner.frozen import frozen
 from planner.questions.ask import ask
 from planner.questions.batch import BATCHES
-from planner.questions.pins import no_legal_plan
-from planner.questions.train import Ranked, caveats, problem, usable_memory
+from planner.questions.illegal import no_legal_plan
+from planner.questions.train import Ranked, caveats, usable_memory
 from planner.schema.hardware import Node
-from planner.search import search
 from planner.sizing.answers import Nearest, Rung, fewest_of_each, front, nearest, pays_until, scaling
 from planner.sizing.binding import Binding, binding, short
 from planner.sizing.limits import Limits, read_budget, read_deadline, read_failures, read_price, read_tokens
 from planner.sizing.objective import OBJECTIVES, Sizes
 from planner.sizing.point import Kind, Point, Run, climb, on, tried
-from planner.training.space import plans
 
 MOST = 1024
 """GPUs that are tried where neither a deadline nor a budget calls for more and --max-gpus says nothing."""
@@ -272,5 +270,4 @@ def _miss(kind: Kind, most: int) -> Ranked | None:
 
 def illegal(kind: Kind, gpus: int) -> NoLegalPlan:
     """The rule that every plan on so many GPUs breaks."""
-    job = on(kind, gpus)
-    return no_legal_plan(job, kind.bounds, search(plans(job, kind.bounds), problem(job), 1))
+    return no_legal_plan(on(kind, gpus), kind.bounds)

@@ -10,8 +10,9 @@ from planner.cost.dispatch import ONE_COPY
 from planner.frozen import frozen
 from planner.plan import OnePlan
 from planner.questions.finalists import finished
+from planner.questions.illegal import no_legal_plan
 from planner.questions.numbers import Batches, Shared, Sharing, asked, numbered
-from planner.questions.pins import fixes_the_size, flags, grown, keeping, larger, lean, loosened, no_legal_plan, pinned
+from planner.questions.pins import fixes_the_size, flags, grown, keeping, larger, lean, loosened, pinned
 from planner.questions.ranked import Ranked as Ranked
 from planner.questions.ranked import usable_memory as usable_memory
 from planner.questions.relaxed import relaxed
@@ -104,7 +105,7 @@ def recommend(
     batches, sharing = Batches(lambda: plans(job, bounds)), Sharing()
     outcome = search(batches, asked(job, sharing.of(job)), top, tick=tick)
     if not outcome.legal:
-        raise no_legal_plan(job, bounds, outcome)
+        raise no_legal_plan(job, bounds)
     first = numbered([(job, (), outcome.best)])
     ranked = roomiest_first(finished(first, usable_memory(job)), usable_memory(job))
     misses = numbered([(job, (), outcome.near[:3])])

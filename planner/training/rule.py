@@ -53,7 +53,7 @@ def _numbers(job: Job, plan: Plan) -> dict[str, Any]:
         plan.degrees
         | dict(job.workload)
         | {
-            "gpus": job.cluster.gpus,
+            "gpus": f"{job.cluster.gpus} GPU{'s' * (job.cluster.gpus > 1)}",
             "heads": model.heads,
             "kv_heads": model.kv_heads,
             "hidden": model.hidden,
@@ -79,7 +79,7 @@ def _numbers(job: Job, plan: Plan) -> dict[str, Any]:
             "model": job.model.name,
             "beyond": beyond_attention(job.model),
             "divisors": ", ".join(map(str, divisors(job.cluster.gpus))),
-            "legal_tp": ", ".join(str(t) for t in divisors(model.heads) if t <= job.cluster.gpus),
+            "legal_tp": ", ".join(map(str, divisors(math.gcd(model.heads, job.cluster.gpus)))),
         }
     )
 

@@ -100,7 +100,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "gpus",
         lambda j, p: p.gpus == j.cluster.gpus,
-        "tp={tp} x cp={cp} x pp={pp} x dp={dp} does not make the {gpus} GPUs of the cluster (divisors: {divisors})",
+        "tp={tp} x cp={cp} x pp={pp} x dp={dp} does not make the {gpus} of the cluster (divisors: {divisors})",
         f"{MEGATRON} training/arguments.py",
     ),
     Rule(
