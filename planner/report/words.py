@@ -33,7 +33,7 @@ PART_NAMES = {
 CURES = {
     "weights": "shard the weights: more tp or pp, or ZeRO-3",
     "gradients": "shard the gradients: ZeRO-2/3, or more tp or pp",
-    "optimizer": "shard the states over more GPUs (ZeRO-1 up), --optimizer {lean}, or --offload",
+    "optimizer": "shard the states over more GPUs (ZeRO-1 up), --optimizer {lean}, or --offload optimizer",
     "activations": "recompute (more), take a smaller micro-batch, or more tp",
     "logits": "split the vocabulary over more tp, or take a smaller micro-batch",
     "buffers": "take a smaller micro-batch, or more tp",

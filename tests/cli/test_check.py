@@ -286,3 +286,13 @@ def test_a_change_says_all_that_differs() -> None:
     other = rank(of, Candidate(replace(one, dispatcher="deepep", overlap=True), 0.0, 0.0))
     said = difference(one, other.plan, Setup(of, one), other)
     assert said == "dispatcher alltoall -> deepep, expert traffic not overlapped -> overlapped"
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adam-bf16-moments", "adam-fp8-moments"])
+def test_a_script_trains_with_the_states_that_its_plan_has(shell: Shell, tmp_path: Path, optimizer: str) -> None:
+    """Moments that Megatron's options put into the recipe are those that the job line names."""
+    asked = ("-m", "llama3-8b", "-g", "8xH100", "--optimizer", optimizer, "-q")
+    script = tmp_path / "run.sh"
+    script.write_text(shell("launch", *asked).out, encoding="utf-8")
+    trained = shell("recommend", *asked).out.splitlines()[0].rpartition(" · ")[2]
+    assert shell("check", str(script), "-g", "8xH100", "-q").out.splitlines()[1] == f"job       {trained}"
