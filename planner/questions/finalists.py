@@ -20,12 +20,17 @@ WORTH = 0.005
 """Share of the step time that a layout of its own has to gain: it has to be told to the framework stage by stage."""
 
 
-def finished(ranked: list[Ranked], capacity: float) -> list[Ranked]:
-    """The ranking with its finalists finished, fastest first again where a layout changed their order."""
+def laid_out(ranked: list[Ranked], capacity: float) -> list[Ranked]:
+    """The ranking with its finalists laid out, fastest first again where a layout changed their order."""
     found = [laid(one, capacity) for one in ranked[:FINALISTS]]
     if any(new is not old for new, old in zip(found, ranked, strict=False)):
         found.sort(key=lambda one: one.step_time)
-    return [*map(replayed, found), *ranked[FINALISTS:]]
+    return [*found, *ranked[FINALISTS:]]
+
+
+def replays(ranked: list[Ranked]) -> list[Ranked]:
+    """The ranking with its finalists replayed."""
+    return [*map(replayed, ranked[:FINALISTS]), *ranked[FINALISTS:]]
 
 
 def laid(ranked: Ranked, capacity: float) -> Ranked:

@@ -9,7 +9,7 @@ from planner.blocks.structure import beyond_attention
 from planner.cost.dispatch import ONE_COPY
 from planner.frozen import frozen
 from planner.plan import OnePlan
-from planner.questions.finalists import finished
+from planner.questions.finalists import laid_out, replays
 from planner.questions.illegal import no_legal_plan
 from planner.questions.numbers import Batches, Shared, Sharing, asked, numbered
 from planner.questions.pins import fixes_the_size, flags, grown, keeping, larger, lean, loosened, pinned
@@ -19,7 +19,7 @@ from planner.questions.relaxed import relaxed
 from planner.questions.thumbs import Decided, decided
 from planner.schedules import SCHEDULES, offered
 from planner.schema.hardware import Cluster
-from planner.search import Candidate, Problem, search
+from planner.search import Candidate, Outcome, Problem, search
 from planner.sizing.ladder import joined
 from planner.training.job import Job
 from planner.training.policies import usual_dispatcher
@@ -30,6 +30,9 @@ DISAGREEMENT = 0.03
 
 LARGEST_CLUSTER = 131072
 """Accelerators beyond which the smallest fitting cluster is not searched."""
+
+LISTED = 10
+"""Plans among which the first is chosen, however many are shown."""
 
 TIE = 0.01
 """Shares of a step between plans that the room in memory decides."""
@@ -103,11 +106,10 @@ def recommend(
         NoLegalPlan: the bounds leave no plan that obeys the rules.
     """
     batches, sharing = Batches(lambda: plans(job, bounds)), Sharing()
-    outcome = search(batches, asked(job, sharing.of(job)), top, tick=tick)
+    outcome = search(batches, asked(job, sharing.of(job)), max(top, LISTED), tick=tick)
     if not outcome.legal:
         raise no_legal_plan(job, bounds)
-    first = numbered([(job, (), outcome.best)])
-    ranked = roomiest_first(finished(first, usable_memory(job)), usable_memory(job))
+    ranked = replays(_in_order(job, outcome)[:top])
     misses = numbered([(job, (), outcome.near[:3])])
     dropped: dict[str, str] = {}
     smallest, wider, outcomes = Larger(), None, [outcome]
@@ -148,8 +150,14 @@ def roomiest_first(ranked: list[Ranked], capacity: float) -> list[Ranked]:
 
 def best(job: Job, bounds: Bounds) -> Ranked | None:
     """The first plan of the ranking, not replayed; None when none fits as asked or none is legal."""
-    outcome = search(plans(job, bounds), problem(job), 1, misses=False)
-    return rank(job, outcome.best[0]) if outcome.best else None
+    outcome = search(plans(job, bounds), problem(job), LISTED, misses=False)
+    return next(iter(_in_order(job, outcome)), None)
+
+
+def _in_order(job: Job, outcome: Outcome) -> list[Ranked]:
+    """What a search found, as it is ranked: finalists laid out, and before a tight one what fits as well."""
+    capacity = usable_memory(job)
+    return roomiest_first(laid_out(numbered([(job, (), outcome.best)]), capacity), capacity)
 
 
 def caveats(job: Job, bounds: Bounds) -> tuple[str, ...]:
