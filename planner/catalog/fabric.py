@@ -50,7 +50,9 @@ def refit(text: str, node: Node, library: Library) -> Resolved[Link]:
     share = ports * each / node.count
     changes = {"rate": share, "tested": found.tested and share >= found.rate / 2}
     others = [name for name in candidates(text, library.names("link")) if name != found.name]
-    return Resolved(found.model_copy(update=changes), (_note(text, found, each, ports, node, others),))
+    said = _note(text, found, each, ports, node, others)
+    asked = f"; {node.count}x{text.strip()} is a port for each" if not match and 1 == ports < node.count else ""
+    return Resolved(found.model_copy(update=changes), (said + asked,))
 
 
 def _link(text: str, library: Library) -> tuple[Link, float | None]:

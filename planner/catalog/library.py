@@ -21,7 +21,7 @@ from pydantic import BaseModel
 
 from planner.catalog.inherit import written
 from planner.catalog.names import YAML, Index, normalise, stem
-from planner.catalog.quantized import unquantized
+from planner.catalog.quantized import RETOLD, unquantized
 from planner.catalog.yamlfile import validate
 from planner.errors import AmbiguousName, ProfileError, UnknownName, suggest
 from planner.frozen import frozen
@@ -133,7 +133,7 @@ class Library:
 
     def _copy(self, name: str) -> Resolved[Any] | None:
         """The model of which a repository of another owner, or a folder that is not here, is a copy by its name."""
-        last = re.split(r"[/\\]", name.rstrip("/\\"))[-1]
+        last = RETOLD.sub("", re.split(r"[/\\]", name.rstrip("/\\"))[-1])
         found = self._by_name("model", last) if last != name else None
         exact = found is not None and not found.assumptions
         return Resolved(found.value, (f"{quote(name)} is taken for {last}",)) if found and exact else None

@@ -12,10 +12,14 @@ ENDINGS: dict[str, WeightType] = {
     r"fp8(?:[-_](?:dynamic|static|block|kv|pertensor))*": "fp8",
     r"(?:nv)?fp4": "nvfp4",
     r"mxfp4": "mxfp4",
-    r"(?:awq|gptq|autoround|bnb)?[-_]?(?:int4|4bit|w4a16)|awq|quantized\.w4a16": "int4",
+    r"(?:awq|gptq|autoround|qat|(?:unsloth[-_])?bnb)?[-_]?(?:int4|4bit|w4a16)|awq|quantized\.w4a16": "int4",
     r"(?:gptq|bnb)?[-_]?(?:int8|8bit|w8a8|w8a16)|quantized\.w8a(?:8|16)": "int8",
+    "bf16": "bf16",
 }
 """What stands behind a model's name, and the format that it says."""
+
+RETOLD = re.compile(r"(?i)^huihui[-_]|[-_](?:abliterated|uncensored)(?:[-_]v\d+)?$")
+"""What stands about the name of a model in copies that answer otherwise and have its shape."""
 
 
 def unquantized(name: str) -> tuple[str, WeightType] | None:

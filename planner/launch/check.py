@@ -33,6 +33,7 @@ from planner.training.adapters import experts_said, named_alike, stored_base
 from planner.training.defaults import default_precision, default_sequence, usual_batch
 from planner.training.frameworks import FRAMEWORK_RULES
 from planner.training.job import Job
+from planner.training.rule import MEGATRON, Rule
 from planner.training.rules import rules_of
 from planner.training.space import Bounds
 from planner.wording import schema_problem
@@ -52,6 +53,9 @@ LESS = 0.95
 
 PLANS = 3
 """Edits proposed."""
+
+ARITHMETIC = "arithmetic of degrees and batch"
+"""Source of rules that no framework escapes, said of files of those that they were not read from."""
 
 
 @frozen
@@ -262,8 +266,13 @@ def _nearest(
 ) -> list[Change]:
     """The fewest edits that the file's format has words for."""
     rules = FRAMEWORK_RULES.get(target.name, ()) if reading.form else target.rules
+    return nearest(setup.job, setup.plan, rules, margin, limit, PLANS, _held(reading))
+
+
+def _held(reading: Reading) -> list[str]:
+    """Settings that the file's format has no key for, or a switch that says one ZeRO stage and no other."""
     held = [name for name in DEGREES if reading.form and name not in reading.keys]
-    return nearest(setup.job, setup.plan, rules, margin, limit, PLANS, held)
+    return [*held, "zero"] if reading.keys.get("zero", ("", ""))[1].lower() in ("true", "false") else held
 
 
 def compared(verdict: Verdict, step: float | None, memory: float | None, ran_out: bool = False) -> Verdict:
@@ -303,5 +312,11 @@ def _broken(reading: Reading, target: Target, setup: Setup) -> tuple[Problem, ..
     """
     job, plan = setup.job, setup.plan
     rules = (*(() if reading.form else target.rules), *(() if target.name == "megatron" else rules_of(job)))
-    broken = {r.name: r for r in rules if not r.holds(job, plan)}
-    return tuple(Problem(r.name, r.message(job, plan), 0, r.source) for r in broken.values())
+    said = {problem.rule for problem in reading.problems}
+    broken = {r.name: r for r in rules if r.name not in said and not r.holds(job, plan)}
+    return tuple(Problem(r.name, r.message(job, plan), 0, _source(r, target)) for r in broken.values())
+
+
+def _source(rule: Rule, target: Target) -> str:
+    """Where a rule was read; of one that Megatron-LM has as well as every other framework, that it is arithmetic."""
+    return ARITHMETIC if rule.source.startswith(MEGATRON) and not target.name.startswith("megatron") else rule.source

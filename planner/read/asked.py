@@ -222,14 +222,16 @@ def expressed(job: Job, name: str, value: str, instead: dict[str, Any]) -> dict[
 
 def written(job: Job) -> dict[str, tuple[str, str]]:
     """Key and value of each field as the file has them, or the key that would set it, with no value."""
-    known: dict[str, tuple[str, str]] = {}
+    known: dict[str, tuple[str, str]] = {"zero": ("deepspeed", "")} if job.format.name in TRAINERS else {}
     for group in job.format.table.groups:
         name, _, fixed = group.to.partition("=")
-        if group.kind == "modelled" and name not in known:
+        if group.kind == "modelled" and name not in (*known, *job.get("closed", ())):
             known[name] = (("!" if fixed == "none" else "") + next(iter(group.options)), "")
     for name, leaf in job.said.items():
         inverted = "!" if known.get(name, ("", ""))[0] == f"!{leaf.key}" else ""
         known[name] = (f"{inverted}{leaf.key}", text_of(leaf.value))
+    if "deepspeed" in job.said and known.get("zero", ("", ""))[0] == "deepspeed":
+        known["zero"] = known["deepspeed"]
     return known
 
 

@@ -141,7 +141,9 @@ def _batch_problem(config: dict[str, Any], dp: int) -> tuple[Problem, ...]:
     if batch == (b or 1) * (m or 1) * dp or (None in (b, m) and batch % ((b or m or 1) * dp) == 0):
         return ()
     near = (b or 1) * (m or 1) * dp
-    said = f"train_batch_size {batch} is not micro-batch {b} x accumulation {m} x dp {dp}; it would be {near}"
+    stated = [f"{name} {count}" for name, count in (("micro-batch", b), ("accumulation", m)) if count is not None]
+    verb = "is not" if len(stated) == 2 else "is no multiple of"
+    said = f"train_batch_size {batch} {verb} {' x '.join(stated)} x dp {dp}; it would be {near}"
     return (Problem("batch", said, 0, "DeepSpeed runtime/config.py"),)
 
 

@@ -67,6 +67,9 @@ def chunked(job: Job, tree: Tree) -> None:
 
 
 MEGATRON_KEYS = ("actor_rollout_ref.actor.megatron.", "engine.use_distributed_optimizer")
+MEGATRON_ALONE = ("tp", "pp", "v", "ep", "etp", "sp")
+"""Fields that verl's FSDP engine has no key for."""
+
 GRANULARITY = "override_transformer_config.recompute_granularity"
 
 
@@ -83,6 +86,8 @@ def reinforcement(job: Job, tree: Tree) -> None:
         again = str(next((leaf.value for key, leaf in tree.leaves.items() if key.endswith(GRANULARITY)), "none"))
         sharded = job.get("dist", True) in (True, "true", "True")
         job.values |= {"zero": int(sharded), "recompute": again, "sp": job.get("sp", True)}
+    elif job.format.name == "verl":
+        job.values["closed"] = MEGATRON_ALONE
 
 
 def nemo_rl(job: Job, tree: Tree) -> None:

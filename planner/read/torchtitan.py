@@ -224,7 +224,9 @@ def _batch(
     config: dict[str, Any], degrees: dict[str, int], workload: dict[str, Any], problems: list[Problem], text: str
 ) -> dict[str, int]:
     """b, and B: without a pipeline the local batch is b; a pipeline cuts it into micro-batches."""
-    local = max(_number(config, "training", "local_batch_size", 8), 1)
+    local = _number(config, "training", "local_batch_size", 8)
+    if local < 1:
+        raise PlannerError(f"training.local_batch_size is {local}: at least 1 sequence", "local_batch_size = 1")
     whole = _number(config, "training", "global_batch_size", -1)
     whole = local * degrees["dp"] if whole < 0 else whole
     b = _number(config, "parallelism", "pipeline_parallel_microbatch_size", 1) if degrees["pp"] > 1 else local

@@ -218,6 +218,8 @@ def keyed(verdict: Verdict, change: Change) -> list[str]:
         key, old = keys.get("recompute" if name == "recompute_layers" else name, ("", ""))
         new = {"full": "true", "none": "false"}.get(policy, policy) if name == "recompute_layers" else f"{value}"
         new = {"1": "true", "0": "false"}[new] if name == "sp" else new
+        if name == "zero" and key == "deepspeed":
+            new = f"a JSON with zero_optimization.stage {value}"
         if key.startswith("!"):
             key, new = key[1:], {"true": "false", "false": "true"}.get(new, new)
         if key:

@@ -1,0 +1,100 @@
+"""Files as public repositories have them, reduced to what was read wrongly in them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from planner.catalog.library import open_library
+from planner.errors import PlannerError
+from planner.read.context import Context
+from planner.read.script import read_any
+from tests.cli.run import Result, run
+
+GPUS = 8
+
+FACTORY = (
+    "model_name_or_path: Qwen/Qwen2.5-7B-Instruct\nstage: sft\ndo_train: true\nfinetuning_type: full\n"
+    "cutoff_len: 2048\nper_device_train_batch_size: 4\ngradient_accumulation_steps: 2\nbf16: true\n"
+)
+VERL = (
+    "python3 -m verl.trainer.main_ppo actor_rollout_ref.model.path=Qwen/Qwen3-8B data.train_batch_size=256 "
+    "data.max_prompt_length=512 data.max_response_length=1024 actor_rollout_ref.actor.ppo_mini_batch_size=256 "
+    "actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu={b} trainer.n_gpus_per_node=8 trainer.nnodes=1\n"
+)
+
+
+def check(folder: Path, name: str, text: str, *more: str) -> Result:
+    """One file, asked about on eight GPUs."""
+    (folder / name).write_text(text)
+    return run(["check", str(folder / name), "--gpus", "8xA100", *more])
+
+
+@pytest.mark.parametrize("local", [0, -2])
+def test_no_sequences_is_no_batch_of_torchtitan(local: int) -> None:
+    """0 was read as 1."""
+    with pytest.raises(PlannerError, match=f"local_batch_size is {local}"):
+        read_any(f'[model]\nflavor = "8B"\n[training]\nlocal_batch_size = {local}\nseq_len = 4096\n', Context(GPUS))
+
+
+def test_a_batch_that_is_wrong_is_said_once_and_without_what_is_not_there(tmp_path: Path) -> None:
+    """DeepSpeed's own words were followed by the rule of Megatron-LM, and None stood for what the JSON leaves out."""
+    text = '{"train_batch_size": 12, "train_micro_batch_size_per_gpu": 4, "zero_optimization": {"stage": 2}}'
+    found = check(tmp_path, "ds.json", text, "--model", "llama3.1-8b", "--seq", "4096")
+    lines = [line for line in found.out.splitlines() if line.startswith("illegal")]
+    assert len(lines) == 1
+    assert "12 is no multiple of micro-batch 4 x dp 8" in lines[0]
+    assert "None" not in found.out
+
+
+def test_the_arithmetic_of_a_batch_is_not_megatrons_in_other_files(tmp_path: Path) -> None:
+    """verl has no num_microbatches_calculator.py."""
+    found = check(tmp_path, "run.sh", VERL.format(b=48))
+    line = next(line for line in found.out.splitlines() if line.startswith("illegal"))
+    assert "Megatron" not in line.partition("illegal")[2]
+
+
+def test_stages_of_zero_are_asked_for_where_the_trainer_takes_them(tmp_path: Path) -> None:
+    """LLaMA-Factory's use_distributed_optimizer is Megatron-Core's, and a truth."""
+    found = check(tmp_path, "full.yaml", FACTORY).out
+    assert "use_distributed_optimizer" not in found
+    assert "add deepspeed: a JSON with zero_optimization.stage" in found
+
+
+def test_a_switch_of_zero_says_no_other_stage(tmp_path: Path) -> None:
+    """use_distributed_optimizer: true -> 2 was proposed."""
+    found = check(tmp_path, "mca.yaml", f"{FACTORY}tensor_model_parallel_size: 4\nuse_distributed_optimizer: true\n")
+    assert "+ use_distributed_optimizer" not in found.out
+
+
+def test_no_degree_of_megatron_is_proposed_to_fsdp(tmp_path: Path) -> None:
+    """verl's FSDP engine has Ulysses alone."""
+    found = check(tmp_path, "run.sh", VERL.format(b=32)).out
+    assert "change" in found
+    assert "actor.megatron" not in found
+
+
+@pytest.mark.parametrize(
+    ("name", "model", "stored"),
+    [
+        ("unsloth/gpt-oss-20b-BF16", "gpt-oss-20b-bf16", "bf16"),
+        ("unsloth/Qwen3-8B-unsloth-bnb-4bit", "qwen3-8b-int4", "int4"),
+        ("mlx-community/gemma-3-27b-it-qat-4bit", "gemma3-27b-int4", "int4"),
+        ("huihui-ai/Huihui-Qwen3-14B-abliterated-v2", "qwen3-14b", ""),
+        ("CohereLabs/command-a-03-2025", "command-a-111b", ""),
+        ("tiiuae/Falcon-H1R-7B", "falcon-h1-7b", ""),
+    ],
+)
+def test_copies_are_known_by_name(name: str, model: str, stored: str) -> None:
+    """They were refused, some with another model's name."""
+    found = open_library(None, False).model(name).value
+    assert found.name == model
+    assert not stored or (found.checkpoint is not None and found.checkpoint.weights == stored)
+
+
+def test_a_rate_alone_says_that_it_is_one_port_a_node() -> None:
+    """What many mean by 400G is a port for each accelerator."""
+    found = run(["recommend", "-m", "llama3.1-8b", "-g", "2x8xH100", "--network", "400G", "--top", "1"])
+    assert "1 port of 400 Gb/s per node" in found.err
+    assert "8x400G is a port for each" in found.err
