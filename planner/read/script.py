@@ -12,6 +12,7 @@ from planner.read.completed import completed, is_slime, rollouts, words_of
 from planner.read.configured import Asked, asked, documents_first, read_asked, read_configuration
 from planner.read.context import Context
 from planner.read.deepspeed import read_deepspeed
+from planner.read.foreign import refuse
 from planner.read.format import detect
 from planner.read.megatron import read_megatron
 from planner.read.megatron_deepspeed import read_megatron_deepspeed
@@ -20,7 +21,17 @@ from planner.read.python_args import is_python, python_tree
 from planner.read.reading import Reading
 from planner.read.titan_registry import is_registered, read_registered
 from planner.read.torchtitan import read_torchtitan
-from planner.read.tree import BESIDE, NOT_BESIDE, is_toml, is_yaml, read_tree, read_values, tree_of, without_comments
+from planner.read.tree import (
+    BESIDE,
+    NOT_BESIDE,
+    Tree,
+    is_toml,
+    is_yaml,
+    read_tree,
+    read_values,
+    tree_of,
+    without_comments,
+)
 from planner.wording import NotRead
 
 READABLE = (
@@ -61,18 +72,31 @@ def read_any(text: str, context: Context) -> Reading:
         PlannerError: nothing that can be read, or what is missing in it.
     """
     kind = kind_of(text)
+    if kind in ("python", "script"):
+        refuse(text=text)
     if kind == "yaml" or (kind == "json" and not is_deepspeed(text)):
-        return read_configuration(read_tree(text, "the file", context.beside, context.variables), context, READABLE)
+        return read_configuration(_tree(text, context), context, READABLE)
     if kind == "python":
         return read_configuration(python_tree(text), context, READABLE)
     if kind == "json":
         return read_deepspeed(text, context.world)
     if kind == "toml":
+        refuse(tree_of(read_values(text, "the file")[0]))
         return read_torchtitan(text, context.world)
     if kind == "flags":
         return _read_command(Launch("", read_arguments(text).words, None, None, {}), {}, context, None)
     script = read_script(text, context.variables, context.beside)
     return read_command(script, context)
+
+
+def _tree(text: str, context: Context) -> Tree:
+    """A configuration with what it includes, which says itself whose it is.
+
+    Raises:
+        PlannerError: it cannot be read, or is of a framework that is not.
+    """
+    refuse(tree_of(read_values(text, "the file")[0]))
+    return read_tree(text, "the file", context.beside, context.variables)
 
 
 def is_deepspeed(text: str) -> bool:
@@ -90,7 +114,9 @@ def read_command(script: Script, context: Context) -> Reading:
     best, said = max(
         launches, key=lambda one: (one[0].program not in TALK, _known(one[0]) + one[1].score), default=(None, None)
     )
+    refuse(said.tree if said else None, _started(script if best is None or best.program in TALK else best))
     if best is None or said is None or _known(best) + said.score == 0:
+        refuse(None, _started(script))
         lines = [f"line {n}: {why}" for n, why in script.ignored[:5]]
         raise PlannerError("no training command that can be read", [*(f"wanted: {x}" for x in READABLE), *lines])
     try:
@@ -103,6 +129,13 @@ def read_command(script: Script, context: Context) -> Reading:
         ignored=(*reading.ignored, *script.ignored),
         notes=tuple(dict.fromkeys((*_sizes(best, context), *reading.notes))),
     )
+
+
+def _started(one: Script | Launch) -> list[str]:
+    """The words of a command, those of its launcher and its program too, or of all commands of a script."""
+    if isinstance(one, Script):
+        return [word.text for command in one.commands for word in command.words]
+    return [one.program, *(word.text for word in (*one.launcher, *one.words))]
 
 
 def _known(launch: Launch) -> int:

@@ -152,9 +152,9 @@ def without_comments(text: str) -> str:
 
 
 def is_toml(start: str) -> bool:
-    """Whether a text without comments begins with a [section] alone on its line."""
+    """Whether a text without comments begins with a [section] alone on its line, or with `key = value`."""
     first = start.partition("\n")[0].split("#")[0].rstrip()
-    return re.match(r"\[+\s*[\w.\"]+\s*\]+\s*$", first) is not None
+    return re.match(r"\[+\s*[\w.\"]+\s*\]+\s*$|[\w.-]+\s+=\s", f"{first} ") is not None
 
 
 def is_yaml(start: str) -> bool:

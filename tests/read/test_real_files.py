@@ -98,3 +98,49 @@ def test_a_rate_alone_says_that_it_is_one_port_a_node() -> None:
     found = run(["recommend", "-m", "llama3.1-8b", "-g", "2x8xH100", "--network", "400G", "--top", "1"])
     assert "1 port of 400 Gb/s per node" in found.err
     assert "8x400G is a port for each" in found.err
+
+
+FOREIGN = {
+    "ROLL": ("a.yaml", "pretrain: Qwen/Qwen3-8B\nrollout_batch_size: 64\nactor_train:\n  worker_cls: a.b\n"),
+    "MindSpeed-LLM over FSDP 2": ("a.yaml", "model:\n  model_name_or_path: Qwen3-8B\nparallel:\n  fsdp_size: 4\n"),
+    "LLaMA-Factory v1": ("a.yaml", "model: Qwen/Qwen3-0.6B\ndist_config:\n  name: fsdp2\nmicro_batch_size: 1\n"),
+    "LLaMA-Factory's chat and export": (
+        "a.yaml",
+        "model_name_or_path: Qwen/Qwen3-4B\ntemplate: qwen3\ninfer_backend: huggingface\n",
+    ),
+    "prime-rl": ("a.toml", 'max_steps = 20\n[model]\nname = "Qwen/Qwen3-1.7B"\n[data]\nseq_len = 1024\n'),
+    "SkyRL": ("a.sh", "uv run --extra fsdp -m skyrl.tinker.api --base-model Qwen/Qwen3-8B --backend fsdp\n"),
+    "open-instruct's GRPO": (
+        "a.sh",
+        "python mason.py --num_nodes 2 --gpus 8 -- python open_instruct/grpo_fast.py "
+        "--model_name_or_path Qwen/Qwen3-8B --per_device_train_batch_size 1\n",
+    ),
+    "MaxText": ("a.sh", "python3 -m MaxText.train base.yml per_device_batch_size=4 model_name=llama2-70b\n"),
+    "NeMo 2": ("a.py", "import nemo_run as run\nfrom nemo.collections import llm\nrecipe = llm.llama3_8b\n"),
+    "text generation of Megatron-LM": (
+        "a.sh",
+        "torchrun inference.py --tensor-model-parallel-size 8 --num-layers 32 --hidden-size 4096 "
+        "--num-attention-heads 32 --seq-length 4096 --max-position-embeddings 4096 --micro-batch-size 1\n",
+    ),
+}
+
+
+@pytest.mark.parametrize("title", FOREIGN)
+def test_files_of_other_frameworks_are_named_and_not_taken_for_ones_that_are_read(tmp_path: Path, title: str) -> None:
+    """ROLL was read as OpenRLHF, Tinker as Axolotl, a chat as training."""
+    found = check(tmp_path, *FOREIGN[title])
+    assert found.code == 2
+    assert found.err.startswith(f"error: this is a file of {title}, which is not read\n")
+    assert "planner " in found.err.splitlines()[1]
+
+
+def test_a_yaml_of_trl_is_not_ms_swifts(tmp_path: Path) -> None:
+    """Both have torch_dtype; read as ms-swift, whose method is LoRA, a full run of Open R1 weighed a third."""
+    text = (
+        "model_name_or_path: Qwen/Qwen2.5-7B\ntorch_dtype: bfloat16\nattn_implementation: flash_attention_2\n"
+        "dataset_name: a/b\nbf16: true\nmax_length: 4096\nper_device_train_batch_size: 2\n"
+        "gradient_accumulation_steps: 8\ngradient_checkpointing: true\n"
+    )
+    found = check(tmp_path, "config.yaml", text).out.splitlines()
+    assert "ms-swift" not in found[0]
+    assert found[1].split(None, 1)[1].startswith("training, bf16")
