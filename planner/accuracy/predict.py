@@ -38,9 +38,7 @@ class Prediction:
 
 
 def predict(
-    cases: Sequence[Case],
-    tick: Callable[[int], None] | None = None,
-    preset: Callable[[Job], Job] = lambda job: job,
+    cases: Sequence[Case], tick: Callable[[int], None] | None = None, preset: Callable[[Job], Job] = lambda job: job
 ) -> list[Prediction]:
     """A prediction for each case, in order.
 

@@ -131,11 +131,7 @@ def selective(mixer: SelectiveScan, hidden: int, share: Share) -> tuple[Operator
             traffic=(joined,),
         ),
         Operator(
-            "step product",
-            "attention",
-            Product(t, inner, mixer.rank),
-            weights=(mixer.rank + 1) * inner,
-            saved=kept,
+            "step product", "attention", Product(t, inner, mixer.rank), weights=(mixer.rank + 1) * inner, saved=kept
         ),
         Operator(
             "selective scan",

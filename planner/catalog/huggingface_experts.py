@@ -33,11 +33,7 @@ def qwen_moe(config: Config) -> MixtureOfExperts:
     if every < 1 or config.need("layers") % every:
         raise config.refuse("decoder_sparse_step", "does not divide the number of layers")
     return MixtureOfExperts(
-        **_routed(config),
-        shared_experts=shared // ffn,
-        shared_gate=shared > 0,
-        dense_layers=len(dense),
-        every=every,
+        **_routed(config), shared_experts=shared // ffn, shared_gate=shared > 0, dense_layers=len(dense), every=every
     )
 
 

@@ -274,11 +274,7 @@ FAMILIES: dict[str, Family] = {
     "persimmon": Family(gated=False, activation="relu2", bias="all", norm="layernorm", qk_norm="heads", bias_key=None),
     "phi": Family(gated=False, bias="all", norm="layernorm", dropout={"attention_dropout": 0.0}, bias_key=None),
     "phi3": Family(window=no_full_layers, bias_key=None),
-    "phimoe": Family(
-        norm="layernorm",
-        moe=experts.uniform_moe,
-        defaults={"num_key_value_heads": 8},
-    ),
+    "phimoe": Family(norm="layernorm", moe=experts.uniform_moe, defaults={"num_key_value_heads": 8}),
     "qwen": Family(bias="qkv", layers=mixers.qwen, bias_key=None),
     "qwen2": Family(
         bias="qkv", window=qwen_pattern, defaults={"num_key_value_heads": 32, "sliding_window": 4096}, bias_key=None

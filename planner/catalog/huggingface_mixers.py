@@ -15,14 +15,7 @@ from planner.schema.model import DeltaRule, Indexer, LatentAttention, Lightning,
 Fields = dict[str, Any]
 """Fields of a Model beyond those that every decoder has."""
 
-LETTERS = {
-    "full_attention": "*",
-    "attention": "*",
-    "sliding_attention": "W",
-    "moe": "E",
-    "mlp": "-",
-    "mamba": "M",
-}
+LETTERS = {"full_attention": "*", "attention": "*", "sliding_attention": "W", "moe": "E", "mlp": "-", "mamba": "M"}
 
 
 def lettered(config: Config, key: str, recurrent: str) -> str:

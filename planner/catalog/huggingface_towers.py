@@ -78,10 +78,7 @@ def _shape(config: Config, ffn: int | None = None) -> dict[str, int]:
 
 def _two(inputs: int, width: int, hidden: int, bias: bool = True) -> tuple[Linear, Linear]:
     """Two products with an activation function between them."""
-    return (
-        Linear(inputs=inputs, outputs=width, bias=bias),
-        Linear(inputs=width, outputs=hidden, bias=bias),
-    )
+    return (Linear(inputs=inputs, outputs=width, bias=bias), Linear(inputs=width, outputs=hidden, bias=bias))
 
 
 def _qwen2(config: Config, top: Config, hidden: int) -> Tower:

@@ -183,10 +183,7 @@ def takes_request(function: Callable[..., None], of: Any = Request, **instead: A
     own_hints = get_type_hints(function, include_extras=True)
     mine = [
         inspect.Parameter(
-            f.name,
-            inspect.Parameter.KEYWORD_ONLY,
-            annotation=hints[f.name],
-            default=_default(f, f.name in instead),
+            f.name, inspect.Parameter.KEYWORD_ONLY, annotation=hints[f.name], default=_default(f, f.name in instead)
         )
         for f in fields(of)
     ]

@@ -12,10 +12,7 @@ from typing import BinaryIO, TextIO, cast
 
 from planner.errors import PlannerError
 
-PLAIN = str.maketrans(
-    "×·•●±≈≤≥−–—µ│├┤┌┐└┘┬┴┼─█▉▊▋▌▍▎▏→←‘’“”",
-    "x.**~~<>---u|+++++++++-########><''''",
-)
+PLAIN = str.maketrans("×·•●±≈≤≥−–—µ│├┤┌┐└┘┬┴┼─█▉▊▋▌▍▎▏→←‘’“”", "x.**~~<>---u|+++++++++-########><''''")
 """What is written for a character that the encoding of a stream lacks: as wide, so that columns stay."""
 
 _HANDLER = "planner.plain"

@@ -39,7 +39,7 @@ SPELLED = {"graphs": "cuda-graphs", "capacity": "capacity-factor"}
 
 _LATER = "reinforcement and preference learning (several models on one cluster) are not supported yet"
 METHODS = dict.fromkeys(("grpo", "ppo", "dpo", "rlhf", "rloo", "kto", "orpo"), _LATER) | {
-    **dict.fromkeys(("sft", "sft-full", "pretrain", "pretraining"), "--method full trains every weight, on any data"),
+    **dict.fromkeys(("sft", "sft-full", "pretrain", "pretraining"), "--method full trains every weight, on any data")
 }
 """What to say of methods that are asked for by other names, or that are not there."""
 
@@ -180,11 +180,7 @@ def seeing(model: Model, options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _bounds(
-    ranges: dict[str, Range],
-    schedule: str | None,
-    recompute: str | None,
-    modules: str | None,
-    dispatcher: str | None,
+    ranges: dict[str, Range], schedule: str | None, recompute: str | None, modules: str | None, dispatcher: str | None
 ) -> Bounds:
     """What the options pin: ranges of numbers, and names."""
     names = _names("schedule", schedule, offered((ALL,), SCHEDULES))

@@ -17,13 +17,7 @@ from planner.training.wire import sent_bytes
 MOST = 16
 """Nodes that are told apart one by one; of more, those that hold the same are one."""
 
-PARTS = {
-    "tp": ("tp_comm",),
-    "cp": ("cp_comm",),
-    "ep": ("ep_comm",),
-    "dp": ("dp_comm_exposed",),
-    "pp": ("pp_comm",),
-}
+PARTS = {"tp": ("tp_comm",), "cp": ("cp_comm",), "ep": ("ep_comm",), "dp": ("dp_comm_exposed",), "pp": ("pp_comm",)}
 """Parts of a step in which the traffic of each group that nothing hides is counted."""
 
 

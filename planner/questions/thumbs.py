@@ -78,8 +78,7 @@ THUMBS = {
         "the fewest stages that fit at any load; four and more over PCIe from 256 requests on",
     ),
     "deep-offline": Thumb(
-        "offline: deep pipelines",
-        "offline: four stages and more over PCIe; over NVLink the fewest that fit",
+        "offline: deep pipelines", "offline: four stages and more over PCIe; over NVLink the fewest that fit"
     ),
 }
 

@@ -82,12 +82,7 @@ def problems(facts: Facts) -> tuple[Problem, ...]:
     """Everything that Megatron-LM would refuse, or fail on later, in the order of its own checks."""
     failed = [check for check in (*PARALLEL, *SWITCHES, *PAIRS) if not check.holds(facts)]
     found = [
-        Problem(
-            check.name,
-            check.message(facts),
-            facts.options.line(check.option),
-            f"Megatron-LM {check.source}",
-        )
+        Problem(check.name, check.message(facts), facts.options.line(check.option), f"Megatron-LM {check.source}")
         for check in failed
     ]
     return (*strange_options(facts.options, "megatron"), *found)

@@ -257,7 +257,7 @@ def text(ranked: Ranked, capacity: float, lines: list[Line], width: int | None =
     job, cluster = ranked.job, ranked.job.cluster
     out = [
         f"{job.model.name} on {cluster.gpus:,} × {cluster.accelerator.name}: {degrees(ranked.plan)} m={ranked.plan.m}, "
-        f"{ranked.plan.schedule}, recompute {recompute_words(job, ranked.plan)}",
+        f"{ranked.plan.schedule}, recompute {recompute_words(job, ranked.plan)}"
     ]
     if ranked.relaxations:
         out.append(f"relaxed: {relaxation(ranked.relaxations)}")

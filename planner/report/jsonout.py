@@ -83,12 +83,7 @@ def rule(found: Decided | None) -> asked.Rule | None:
     """The rule of thumb that decided the first, if one did."""
     if found is None:
         return None
-    return {
-        "name": found.rule,
-        "says": THUMBS[found.rule].holds,
-        "without": found.without,
-        "costs_share": found.slower,
-    }
+    return {"name": found.rule, "says": THUMBS[found.rule].holds, "without": found.without, "costs_share": found.slower}
 
 
 def inputs(job: Job) -> asked.Inputs:

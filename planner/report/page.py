@@ -9,18 +9,7 @@ from planner.report.page_answers import facts_of, rows_of, title_of
 from planner.report.page_bars import MOST, memory, times, waterfalls
 from planner.report.page_map import heat, pareto
 from planner.report.page_plan import apart, changes, placed, why_box
-from planner.report.page_rows import (
-    MEMORY,
-    STEP,
-    Kind,
-    Row,
-    differing,
-    name_of,
-    number,
-    scrolled,
-    text,
-    word,
-)
+from planner.report.page_rows import MEMORY, STEP, Kind, Row, differing, name_of, number, scrolled, text, word
 from planner.report.page_style import asset, shell
 
 Document = Mapping[str, Any]

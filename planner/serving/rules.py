@@ -87,9 +87,7 @@ RULES: tuple[ServeRule, ...] = (
     ServeRule("ffn", _ffn, "tp={tp} does not divide the feed-forward width {ffn}"),
     ServeRule("layers", lambda j, p: p.pp <= j.model.layers, "pp={pp} stages exceed the {layers} layers"),
     ServeRule(
-        "dense",
-        lambda j, p: (p.ep == 1) | (j.model.moe is not None),
-        "{model} has no experts: ep must be 1, not {ep}",
+        "dense", lambda j, p: (p.ep == 1) | (j.model.moe is not None), "{model} has no experts: ep must be 1, not {ep}"
     ),
     ServeRule("experts", _experts, "ep={ep} does not divide the {experts} experts"),
     ServeRule("nested", _nested, "of ep={ep} and tp={tp} one must divide the other"),

@@ -81,11 +81,5 @@ RULES = (
 )
 
 TARGET = ServingTarget(
-    "tensorrt-llm",
-    "TensorRT-LLM",
-    "its source at 00209af149 (read, not run)",
-    {},
-    RULES,
-    server,
-    bench,
+    "tensorrt-llm", "TensorRT-LLM", "its source at 00209af149 (read, not run)", {}, RULES, server, bench
 )
