@@ -9,9 +9,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from planner.blocks import attention, ends, feed, latent, linear, prediction, state_space, tower
-from planner.blocks.common import addition, norm
-from planner.blocks.operator import Operator, Product, Share
+from planner.blocks import attention, ends, feed, latent, linear, state_space, tower
+from planner.blocks.operator import Operator, Product, Share, addition, norm
 from planner.blocks.record import (
     Attention,
     Block,
@@ -52,7 +51,7 @@ def operators(kind: Kind, share: Share) -> tuple[Operator, ...]:
     if isinstance(kind, Norm):
         return (norm(share, kind.hidden, kind.vectors),)
     if isinstance(kind, Prediction):
-        return prediction.operators(kind, block(kind, share), share)
+        return ends.prediction(kind, block(kind, share), share)
     share = tower.seen(kind, share)
     if isinstance(kind, Patches):
         return tower.patches(kind, share)

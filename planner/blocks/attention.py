@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from planner.blocks.common import NORM_PASSES
-from planner.blocks.operator import Cache, Core, Operator, Product, Share, Stream, Traffic
+from planner.blocks.operator import NORM_PASSES, Cache, Core, Operator, Product, Share, Stream, Traffic
 from planner.blocks.record import Attention, Latent
 from planner.plan import Num
 from planner.schema.formats import STORED

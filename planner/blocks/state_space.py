@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from planner.blocks.attention import gate, projection
-from planner.blocks.common import NORM_PASSES
-from planner.blocks.operator import Cache, Operator, Product, Scan, Share, Stream, Traffic
+from planner.blocks.operator import NORM_PASSES, Cache, Operator, Product, Scan, Share, Stream, Traffic
 from planner.blocks.recurrence import SelectiveScan, StateSpace
 from planner.plan import Num
 from planner.schema.formats import STORED

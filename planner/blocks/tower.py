@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from planner.blocks.common import NORM_PASSES, norm
-from planner.blocks.operator import Operator, Product, Share, Stream, Traffic
+from planner.blocks.operator import NORM_PASSES, Operator, Product, Share, Stream, Traffic, norm
 from planner.blocks.record import Attention, Dense, Encoder, Kind, Seeing
 from planner.blocks.seeing import Joint, Patches, Projection
 from planner.schema.tower import Projector, Tower

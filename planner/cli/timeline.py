@@ -162,7 +162,7 @@ def _deliver(figure: Figure, style: str, request: Request, out: Path | None, wid
     if out is not None:
         saved("--out", out, _text(figure, style, width or PIPED), request.quiet, f"{style}, ")
     if request.as_json:
-        from planner.report.timeline_json import timelines
+        from planner.report.panels import timelines
 
         print_json(timelines(figure))
     elif out is None and style == "terminal":
@@ -187,8 +187,7 @@ def _text(figure: Figure, style: str, width: int) -> str:
     from planner.report.grid import plain
     from planner.report.panels import Clock
     from planner.report.timeline import drawing
-    from planner.report.timeline_html import page
-    from planner.report.timeline_svg import svg
+    from planner.report.timeline_svg import page, svg
     from planner.report.trace import trace
 
     clock = Clock(figure.slots)

@@ -11,8 +11,7 @@ from typing import NamedTuple
 from planner.formula import formula
 from planner.plan import Num
 from planner.schema.formats import COMPUTED
-from planner.schema.hardware import Accelerator
-from planner.schema.products import ProductRate
+from planner.schema.hardware import Accelerator, ProductRate
 from planner.schema.recipe import Recipe, size
 
 SIXTEEN = ("bf16", "fp16")

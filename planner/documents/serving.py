@@ -7,8 +7,7 @@ from typing import Annotated, Literal
 from typing_extensions import NotRequired, TypedDict
 
 from planner.documents.asked import Machine, Rule
-from planner.documents.lines import Line
-from planner.documents.values import Above, Among, Amount, As, Parts, Positive, Whole
+from planner.documents.values import Above, Among, Amount, As, Line, Parts, Positive, Whole
 from planner.parts import names
 from planner.schema.formats import KvType, WeightType
 from planner.schema.serving import Statistic

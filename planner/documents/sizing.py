@@ -8,10 +8,9 @@ from annotated_types import Ge, Gt, Le
 from typing_extensions import TypedDict
 
 from planner.documents.asked import Model
-from planner.documents.money import Instance, Price
 from planner.documents.serving import Load, Served
 from planner.documents.training import Layout, Plan
-from planner.documents.values import Above, Among, Amount, As, Positive, Whole
+from planner.documents.values import Above, Among, Amount, As, Instance, Positive, Price, Whole
 from planner.schema.workload import Workload
 from planner.sizing.objective import OBJECTIVES
 

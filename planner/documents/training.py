@@ -10,9 +10,7 @@ from typing_extensions import NotRequired, TypedDict
 from planner.cost.memory import Memory
 from planner.cost.recompute import MODULES
 from planner.documents.asked import Inputs, Rule
-from planner.documents.lines import Line
-from planner.documents.money import Price
-from planner.documents.values import Above, Among, Amount, As, Parts, Positive, Whole
+from planner.documents.values import Above, Among, Amount, As, Line, Parts, Positive, Price, Whole
 from planner.parts import names
 from planner.schema.framework import DispatcherName
 from planner.schema.workload import Method, Offload, OffloadModule, Optimizer

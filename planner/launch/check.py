@@ -9,8 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from planner.accuracy.diagnose import Suspect, suspects
-from planner.accuracy.diagnose_memory import Cause, causes
+from planner.accuracy.diagnose import Cause, Suspect, causes, suspects
 from planner.bands import band, fit_verdict, memory_range
 from planner.catalog.recipes import packaged_recipe
 from planner.errors import NoLegalPlan, PlannerError

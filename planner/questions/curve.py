@@ -15,8 +15,7 @@ from planner.questions.batch import BATCHES
 from planner.questions.size import illegal, types_of
 from planner.questions.train import Recommendation, recommend
 from planner.schema.hardware import Cluster
-from planner.sizing.answers import Rung, pays_until, scaling
-from planner.sizing.binding import short
+from planner.sizing.answers import Rung, pays_until, scaling, short
 from planner.sizing.ladder import rungs
 from planner.sizing.limits import read_price
 from planner.sizing.money import Bill, bill

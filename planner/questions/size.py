@@ -16,8 +16,18 @@ from planner.questions.batch import BATCHES
 from planner.questions.illegal import no_legal_plan
 from planner.questions.train import Ranked, caveats, usable_memory
 from planner.schema.hardware import Node
-from planner.sizing.answers import Nearest, Rung, fewest_of_each, front, nearest, pays_until, scaling
-from planner.sizing.binding import Binding, binding, short
+from planner.sizing.answers import (
+    Binding,
+    Nearest,
+    Rung,
+    binding,
+    fewest_of_each,
+    front,
+    nearest,
+    pays_until,
+    scaling,
+    short,
+)
 from planner.sizing.limits import Limits, read_budget, read_deadline, read_failures, read_price, read_tokens
 from planner.sizing.objective import OBJECTIVES, Sizes
 from planner.sizing.point import Kind, Point, Run, climb, on, tried

@@ -10,9 +10,8 @@ from planner.bands import band
 from planner.questions.curve import Column as Compared
 from planner.questions.curve import Curve
 from planner.questions.train import usable_memory
-from planner.report.grid import Column, kept, tables
+from planner.report.grid import Column, kept, scatter, tables
 from planner.report.jsonout import inputs_of, outcome, plan
-from planner.report.plot import scatter
 from planner.report.sizing_json import on_cluster, price, workload
 from planner.report.sizing_words import layout, pays_words, price_words, shape, usd
 from planner.report.table import training

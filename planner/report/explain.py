@@ -37,7 +37,7 @@ from planner.training.throughput import throughput
 from planner.units import format_bytes, format_count, format_flops
 
 if TYPE_CHECKING:
-    from planner.documents.lines import Line as LineData
+    from planner.documents.values import Line as LineData
 
 SHOWN: dict[str, Callable[[float], str]] = {unit: SAYS[dimension] for dimension, unit in UNIT.items()} | {
     "parameters": format_count,

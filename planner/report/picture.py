@@ -8,9 +8,8 @@ from planner.frozen import frozen
 from planner.questions.placement import Axis, Box, Placement, Stage, placement
 from planner.questions.ranked import Ranked
 from planner.questions.train import usable_memory
-from planner.report.page_style import COLOURS
+from planner.report.page_style import COLOURS, drawing, written
 from planner.report.panels import ink
-from planner.report.svg import drawing, written
 from planner.report.words import degrees, with_band
 from planner.schema.hardware import Cluster
 from planner.units import GIB, format_bytes, format_rate, format_seconds

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from planner.blocks.counts import parameters
 from planner.questions.serve import ServeAnswer
 from planner.questions.serve_checks import counted
-from planner.report.grid import Column, kept, prose, tables
-from planner.report.plot import scatter
+from planner.report.grid import Column, kept, prose, scatter, tables
 from planner.report.serving_words import (
     DEFINITIONS,
     band,

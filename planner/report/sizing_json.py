@@ -20,8 +20,8 @@ from planner.sizing.objective import OBJECTIVES
 from planner.sizing.point import Kind, Point
 
 if TYPE_CHECKING:
-    from planner.documents import money
     from planner.documents import sizing as form
+    from planner.documents import values as money
 
 
 def size(answer: SizeAnswer) -> form.Size:

@@ -11,8 +11,7 @@ from planner.launch.targets import writes
 from planner.questions.size import SizeAnswer
 from planner.questions.train import usable_memory
 from planner.report.words import degrees, largest_part
-from planner.sizing.answers import WORTH, Rung
-from planner.sizing.binding import Binding
+from planner.sizing.answers import WORTH, Binding, Rung
 from planner.sizing.money import Bill, instances
 from planner.sizing.point import Point
 from planner.training.space import recompute_name

@@ -11,9 +11,12 @@ from itertools import pairwise
 from math import log2
 
 from planner.frozen import frozen
-from planner.sizing.ladder import between
+from planner.questions.train import Ranked, problem, rank
+from planner.search import search
+from planner.sizing.ladder import between, step
 from planner.sizing.limits import Limits
-from planner.sizing.point import Point, Run, below, tried
+from planner.sizing.point import Kind, Point, Run, below, on, point, tried
+from planner.training.space import plans
 
 WORTH = 1.6
 """Speed-up per doubling of GPUs below which scaling is said to pay no longer: 80 % of what doubling could give."""
@@ -121,3 +124,39 @@ def pays_until(rungs: Sequence[Rung]) -> Point | None:
     """
     ends = (before.point for before, rung in pairwise(rungs) if rung.gain is not None and rung.gain < WORTH)
     return next(ends, None)
+
+
+@frozen
+class Binding:
+    """Why no smaller size of the same kind will do.
+
+    Attributes:
+        gpus: of the next smaller size that was tried, 0 where none is smaller.
+        what: "memory", "rules", "deadline", "budget", or "size": nothing is smaller.
+        point: that size, if it runs; miss: the leanest plan there, if none fits.
+    """
+
+    gpus: int
+    what: str
+    point: Point | None = None
+    miss: Ranked | None = None
+
+
+def binding(p: Point, run: Run, limits: Limits) -> Binding:
+    """What the next smaller size breaks."""
+    gpus = max(0, p.gpus - step(p.kind.job.cluster, p.kind.whole, p.gpus))
+    if gpus == 0:
+        return Binding(0, "size")
+    found = point(p.kind, gpus, run)
+    if found is not None:
+        late = limits.deadline is not None and (found.seconds or 0.0) > limits.deadline
+        return Binding(gpus, "deadline" if late else "size" if keeps(found, limits) else "budget", found)
+    miss = short(p.kind, gpus)
+    return Binding(gpus, "rules" if miss is None else "memory", miss=miss)
+
+
+def short(kind: Kind, gpus: int) -> Ranked | None:
+    """The leanest plan on so many GPUs that does not fit; None where all fit or the rules allow none."""
+    job = on(kind, gpus)
+    near = search(plans(job, kind.bounds), problem(job), 1).near
+    return rank(job, near[0]) if near else None

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from planner.accuracy.diagnose_memory import causes
+from planner.accuracy.diagnose import causes
 from planner.plan import Plan
 from planner.training.job import Job
 from planner.training.moments import peak_memory

@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 
 from planner.report.panels import Clock, Panel
-from planner.report.timeline_html import page
-from planner.report.timeline_svg import svg
+from planner.report.timeline_svg import page, svg
 from tests.report.timelines import panel
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")

@@ -24,12 +24,11 @@ from planner.report.panels import (
     per_rank,
     shade,
     ticks,
+    timelines,
     worked,
 )
 from planner.report.timeline import column_text, drawing
-from planner.report.timeline_html import page
-from planner.report.timeline_json import timelines
-from planner.report.timeline_svg import svg
+from planner.report.timeline_svg import page, svg
 from planner.simulate import Task, Timeline
 from tests.report.timelines import panel
 
