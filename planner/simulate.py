@@ -207,18 +207,9 @@ def _held(row: Sequence[Task], unit: float, weight_share: float, trains: bool) -
             yield end, (whole + weight_share * part) * unit
 
 
-def hops(inside: float, across: float, per_node: int, wrap: float | None = None) -> Hop:
-    """Seconds of a send by where its ends are: ranks 0..per_node-1 share a node, the next ones another, and so on.
-
-    `wrap` is that between the first rank and the last, of looped schedules; None: as any other.
-    """
-
-    def hop(source: int, target: int) -> float:
-        if wrap is not None and abs(source - target) > 1:
-            return wrap
-        return inside if source // per_node == target // per_node else across
-
-    return hop
+def hops(inside: float, across: float, per_node: int) -> Hop:
+    """Seconds of a send by where its ends are: ranks 0..per_node-1 share a node, the next ones another, and so on."""
+    return lambda source, target: inside if source // per_node == target // per_node else across
 
 
 @frozen

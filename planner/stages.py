@@ -14,15 +14,11 @@ from typing import Any, TypeVar, overload
 
 import numpy as np
 
-from planner.blocks import operators
-from planner.blocks.operator import Share
 from planner.blocks.record import Structure
-from planner.blocks.structure import structure
 from planner.frozen import frozen
 from planner.plan import Ints, Num, OnePlan, Plan, largest_of
 from planner.schedules import SCHEDULES
 from planner.schedules.ops import LOOP, Placement
-from planner.schema.model import Model
 
 Part = TypeVar("Part")
 """A number, or a record of numbers that is added and multiplied as one."""
@@ -286,18 +282,3 @@ def layers_per_chunk(layers: int, plan: OnePlan) -> list[list[int]]:
     """Layers of every model chunk, [rank][chunk], of a looped pipeline."""
     stages = [stage.count("t") for stage in letters_of(layers, 0, plan)]
     return [[stages[LOOP.stage(rank, chunk, plan.pp)] for chunk in range(plan.v)] for rank in range(plan.pp)]
-
-
-def rank_parameters(model: Model, plan: OnePlan, rank: int) -> list[int]:
-    """Parameters of each model chunk of a pipeline rank, on one of its tp*ep ranks (all hold as many).
-
-    Llama 3 8B, tp = 8, pp = 4, v = 2, rank 0: four layers and 129,024/8 rows of the embedding are 175,144,960, four
-    layers more 109,084,672, as `GPTModel` counts them (NVIDIA/Megatron-LM core/models/gpt/gpt_model.py).
-    """
-    of = structure(model)
-    share = Share(1.0, 1.0, tp=plan.tp, ep=plan.ep, etp=plan.etp)
-    each = [round(sum(float(op.weights) for op in operators(kind, share))) for kind in of.kinds]
-    chunks = chunk_table(of, plan)[rank]
-    if of.tied and plan.pp == 1:
-        each[of.blocks + 1] = each[of.blocks + 2]
-    return [sum(count * size for count, size in zip(counts, each, strict=True)) for counts in chunks]

@@ -5,12 +5,17 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
+from planner.blocks import operators
+from planner.blocks.operator import Share
+from planner.blocks.structure import structure
 from planner.catalog.clusters import find_cluster
 from planner.catalog.library import Library, open_library
+from planner.plan import OnePlan
 from planner.schema.framework import Framework
 from planner.schema.hardware import Cluster
 from planner.schema.model import Model
 from planner.schema.workload import Workload
+from planner.stages import chunk_table
 from planner.training.job import Job
 
 
@@ -62,3 +67,18 @@ def small_model(**changes: Any) -> Model:
     shape |= {"layers": 8, "hidden": 512, "ffn": 1024, "heads": 8, "kv_heads": 4, "head_dim": 64}
     shape |= {"vocab": 1000, "tied_embeddings": False, "context": 256}
     return Model.model_validate(shape | changes)
+
+
+def rank_parameters(model: Model, plan: OnePlan, rank: int) -> list[int]:
+    """Parameters of each model chunk of a pipeline rank, on one of its tp*ep ranks (all hold as many).
+
+    Llama 3 8B, tp = 8, pp = 4, v = 2, rank 0: four layers and 129,024/8 rows of the embedding are 175,144,960, four
+    layers more 109,084,672, as `GPTModel` counts them (NVIDIA/Megatron-LM core/models/gpt/gpt_model.py).
+    """
+    of = structure(model)
+    share = Share(1.0, 1.0, tp=plan.tp, ep=plan.ep, etp=plan.etp)
+    each = [round(sum(float(op.weights) for op in operators(kind, share))) for kind in of.kinds]
+    chunks = chunk_table(of, plan)[rank]
+    if of.tied and plan.pp == 1:
+        each[of.blocks + 1] = each[of.blocks + 2]
+    return [sum(count * size for count, size in zip(counts, each, strict=True)) for counts in chunks]

@@ -19,7 +19,7 @@ from planner.accuracy.plans import find_plans
 from planner.accuracy.rows import Row, Skipped, Unusable, says, usable, whole
 from planner.accuracy.shapes import find_model
 from planner.accuracy.values import measured
-from planner.catalog.library import Library, open_library
+from planner.catalog.library import open_library
 from planner.catalog.recipes import packaged_recipe
 from planner.errors import PlannerError, UnknownName
 from planner.plan import OnePlan
@@ -125,13 +125,6 @@ class Corpus:
             raise Unusable("the same figure of the same run came before")
         self.seen.add(figure)
         self.cases.append(case)
-
-
-def read_corpus(rows: Iterable[Row], library: Library | None = None) -> Corpus:
-    """Cases and skipped rows of some rows."""
-    corpus = Corpus(Shelf(library or open_library()))
-    corpus.add(rows)
-    return corpus
 
 
 def family(identity: str) -> str:

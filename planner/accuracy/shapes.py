@@ -48,11 +48,7 @@ def _predictions(row: Row, known: Model) -> int:
 
 
 def _experts(row: Row) -> dict[str, Any]:
-    """The experts that the columns describe.
-
-    Raises:
-        Unusable: their number that a token visits, or their width is missing.
-    """
+    """The experts that the columns describe."""
     top_k, width = whole(row, "top_k"), whole(row, "moe_ffn")
     if top_k is None or width is None:
         raise Unusable("mixture of experts without its expert width")

@@ -90,11 +90,7 @@ TOOLS = ("nvidia-smi", "reserved", "allocated")
 
 
 def _unit(row: Row) -> float:
-    """Bytes that a value of 1 means.
-
-    Raises:
-        Unusable: no unit of this name.
-    """
+    """Bytes that a value of 1 means."""
     said = row.get("memory_unit", "")
     if said not in UNITS:
         raise Unusable(f"memory_unit {said[:20]!r} is none of {', '.join(filter(None, UNITS))}")
@@ -102,11 +98,7 @@ def _unit(row: Row) -> float:
 
 
 def _tool(row: Row) -> str:
-    """What read the memory: the column, else the notes; torchtitan prints the allocator's reserved peak.
-
-    Raises:
-        Unusable: no tool of this name.
-    """
+    """What read the memory: the column, else the notes; torchtitan prints the allocator's reserved peak."""
     if said := row.get("memory_tool", ""):
         if said not in TOOLS:
             raise Unusable(f"memory_tool {said[:20]!r} is none of {', '.join(TOOLS)}")

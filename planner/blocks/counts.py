@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from planner.blocks import operators
 from planner.blocks.operator import Core, Operator, Product, Scan, Share
-from planner.blocks.record import Block, Experts, Structure, still
+from planner.blocks.record import Structure, still
 from planner.blocks.structure import structure
 from planner.frozen import frozen
 from planner.parts import Sum
@@ -67,13 +67,6 @@ def parameters(model: Model) -> Parameters:
     for count, _, op in seeing(structure(model), Share(1.0, 1.0)):
         total["tower"] += count * round(float(op.weights))
     return Parameters(**total)
-
-
-def expert_layers(model: Model) -> int:
-    """How many of the layers are mixtures of experts."""
-    found = structure(model)
-    kinds = [found.kinds[kind] for kind in found.order]
-    return sum(isinstance(kind, Block) and isinstance(kind.feed, Experts) for kind in kinds)
 
 
 def active_parameters(model: Model) -> int:

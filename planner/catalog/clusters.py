@@ -166,11 +166,7 @@ def _counted(text: str) -> _Request | None:
 
 
 def _count(digits: str, text: str) -> int:
-    """A positive whole number, written plainly.
-
-    Raises:
-        PlannerError: it is not one, or larger than any cluster.
-    """
+    """A positive whole number, written plainly."""
     plain = digits.strip()
     significant = plain.lstrip("0")
     if not re.fullmatch(r"[0-9]+", plain) or not significant:
@@ -283,11 +279,7 @@ def _from_file(path: Path, library: Library) -> Resolved[Cluster]:
 def _cluster(
     text: str, accelerator: Accelerator, node: Node, shape: tuple[int, int], library: Library, notes: list[str]
 ) -> Resolved[Cluster]:
-    """The record, its links resolved.
-
-    Raises:
-        PlannerError: more accelerators than any cluster, or nodes that cannot be joined.
-    """
+    """The record, its links resolved."""
     nodes, used = shape
     if nodes * used > MOST:
         raise PlannerError(f"{quote(text)}: at most {MOST:,} accelerators")

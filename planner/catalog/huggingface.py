@@ -95,11 +95,7 @@ def _wrapped(kind: str, top: dict[str, Any], file: str) -> tuple[str, dict[str, 
 
 
 def _kind(wrapper: str, inner: dict[str, Any], file: str) -> str:
-    """The decoder's type: its own where it says one, else that of the wrapper's class.
-
-    Raises:
-        UnsupportedArchitecture: it says one that is not read.
-    """
+    """The decoder's type: its own where it says one, else that of the wrapper's class."""
     own = inner.get("model_type")
     plain = DECODERS.get(own, own) if isinstance(own, str) else NESTED[wrapper]
     if plain == "deepseek_v2" and inner.get("use_mla") is False:

@@ -252,11 +252,7 @@ def _checked(path: Traversable, profile: R) -> R:
 
 
 def _only(name: str, found: list[Traversable]) -> Traversable | None:
-    """The one profile that answers.
-
-    Raises:
-        AmbiguousName: two files of one root claim the same spelling.
-    """
+    """The one profile that answers."""
     if len(found) > 1:
         raise AmbiguousName(f"{quote(name)} is claimed by several profiles", _write_one_of(map(stem, found)))
     return found[0] if found else None

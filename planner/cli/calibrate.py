@@ -165,11 +165,7 @@ def _cells(request: Request) -> dict[str, str]:
 
 
 def _whole(option: str, value: str | int | None) -> int | None:
-    """One whole number: a run has one layout, not a range.
-
-    Raises:
-        PlannerError: it is none.
-    """
+    """One whole number: a run has one layout, not a range."""
     if value is None:
         return None
     if not re.fullmatch(r"[0-9]{1,9}", str(value).strip()):

@@ -141,9 +141,6 @@ class Table:
 def _lock(file: BinaryIO, path: Path) -> None:
     """Keep other sweeps out until this process ends. Where there are no such locks (Windows, some network file systems)
     nothing does.
-
-    Raises:
-        PlannerError: another sweep has the file.
     """
     try:
         import fcntl
@@ -166,11 +163,7 @@ def _row(values: Sequence[Any]) -> str:
 
 
 def _cells(line: bytes) -> list[str]:
-    """The fields of a row.
-
-    Raises:
-        ValueError: it is none.
-    """
+    """The fields of a row."""
     try:
         return next(csv.reader([line.decode("utf-8", errors="replace")]), [])
     except csv.Error:

@@ -106,11 +106,7 @@ def _format(form: str | None, out: Path | None) -> str:
 
 
 def _wants_plan(request: Request, name: str | None, compare: str | None, plan: list[str], given: list[str]) -> bool:
-    """Whether a plan is to be drawn; options of one kind of drawing are refused beside the other.
-
-    Raises:
-        PlannerError: neither kind was asked for, or both.
-    """
+    """Whether a plan is to be drawn; options of one kind of drawing are refused beside the other."""
     ours = (["a schedule by name"] if name is not None else []) + (["--compare"] if compare is not None else []) + given
     changed = [f.name for f in fields(Request) if f.name not in SHARED and getattr(request, f.name) != f.default]
     theirs = ["--" + name.replace("_", "-") for name in changed] + plan

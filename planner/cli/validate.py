@@ -72,11 +72,7 @@ def validate(
 
 
 def _read(paths: list[Path], profiles: Path | None, quiet: bool) -> Corpus:
-    """The cases of all files.
-
-    Raises:
-        PlannerError: a file that is no table of measurements, or no row that can be used.
-    """
+    """The cases of all files."""
     from planner.accuracy.corpus import Corpus
     from planner.accuracy.machines import Shelf
     from planner.accuracy.rows import read_folder, read_table

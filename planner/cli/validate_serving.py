@@ -30,11 +30,7 @@ def validate_serving(files: list[Path], as_json: bool, rows: Path | None, profil
 
 
 def _read(paths: list[Path], profiles: Path | None, quiet: bool) -> ServeCorpus:
-    """The cases of all files.
-
-    Raises:
-        PlannerError: a file that is no table of measured deployments, or no row that can be used.
-    """
+    """The cases of all files."""
     from planner.accuracy.machines import Shelf
     from planner.accuracy.serving_corpus import ServeCorpus, read_rows
     from planner.catalog.library import open_library

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from planner.blocks.ends import padded_vocabulary
 from planner.launch import megatron
 from planner.launch.megatron import SHARDING, backend
 from planner.launch.megatron_layout import placement_flags
@@ -215,17 +216,11 @@ def gpt_model(setup: Setup) -> dict[str, Any]:
     model, seq = setup.job.model, setup.job.workload.seq
     positions = {"learned": "learned_absolute", "rope": "rope", "alibi": "none", "none": "none"}
     return {
-        "vocab_size": padded(model.vocab, setup.plan.tp),
+        "vocab_size": int(padded_vocabulary(model.vocab, setup.plan.tp)),
         "max_sequence_length": max(model.context, seq) if model.position == "learned" else seq,
         "position_embedding_type": positions[model.position],
         "share_embeddings_and_output_weights": model.tied_embeddings,
     }
-
-
-def padded(vocab: int, tp: int, multiple: int = 128) -> int:
-    """The vocabulary that Megatron builds (training/utils, vocab_size_with_padding): 128,256 at tp = 8 is 129,024."""
-    step = multiple * tp
-    return -(-vocab // step) * step
 
 
 def gradients(setup: Setup) -> dict[str, Any]:

@@ -17,12 +17,9 @@ Document = Mapping[str, Any]
 MOST_ROWS = 200
 """Rows that a page has: more open slowly, and nobody reads them."""
 
-EXTRAS = ("maps", "why", "changes", "lines", "timeline", "picture")
-"""What the page draws besides the answer, where it is given (`planner.report.page_extras`)."""
-
 
 def page(document: Document, **extras: Any) -> str:
-    """The whole file.
+    """The whole file; `extras` are what is drawn besides the answer (`planner.report.page_extras`).
 
     Raises:
         PlannerError: no answer that has a page.

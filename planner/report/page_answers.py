@@ -38,16 +38,8 @@ def _compared(document: Document) -> list[Row]:
     return [_unranked(c["plan"]) | {key: c[key] for key in more} | {"cluster": c["name"]} for c in found]
 
 
-def _curve(document: Document) -> list[Row]:
-    return [{**_unranked(row["plan"]), **row} for row in document["curve"]]
-
-
 def _loads(document: Document) -> list[Row]:
     return _titled(document, [{**one["deployment"], **one} for one in document["each_gpu"]], ("answer", "cheapest"))
-
-
-def _sizes(document: Document) -> list[Row]:
-    return _titled(document, document["points"], ("answer", *OBJECTIVES))
 
 
 def _titled(document: Document, rows: Sequence[Row], names: Sequence[str]) -> list[Row]:
@@ -100,11 +92,11 @@ KINDS: dict[str, tuple[Kind, Callable[[Document], Sequence[Row]]]] = {
     "recommendation": (TRAINING, lambda document: document["plans"]),
     "serving": (SERVING, lambda document: document["deployments"]),
     "comparison": (TRAINING, _compared),
-    "curve": (CURVE, _curve),
+    "curve": (CURVE, lambda document: [{**_unranked(row["plan"]), **row} for row in document["curve"]]),
     "check": (CHECK, _checked),
     "sweep": (CELLS, _swept),
     "explanation": (TRAINING, _explained),
-    "size": (SIZES, _sizes),
+    "size": (SIZES, lambda document: _titled(document, document["points"], ("answer", *OBJECTIVES))),
     "size-serving": (LOADS, _loads),
 }
 """By the schema of the answer."""

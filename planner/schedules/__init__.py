@@ -11,26 +11,12 @@ from collections.abc import Iterable, Sequence
 from importlib import import_module
 
 from planner.plan import Plan, Truth
-from planner.schedules.record import Schedule
-from planner.schedules.stages import Stage, Stages, Work, even, uneven
-
-__all__ = [
-    "ALL",
-    "MEGATRON",
-    "SCHEDULES",
-    "Schedule",
-    "Stage",
-    "Stages",
-    "Work",
-    "demanded",
-    "even",
-    "offered",
-    "run_by",
-    "runs",
-    "spelled",
-    "uneven",
-]
-
+from planner.schedules.record import Schedule as Schedule
+from planner.schedules.stages import Stage as Stage
+from planner.schedules.stages import Stages as Stages
+from planner.schedules.stages import Work as Work
+from planner.schedules.stages import even as even
+from planner.schedules.stages import uneven as uneven
 
 NAMES = (
     "naive",

@@ -34,7 +34,12 @@ def repeated(block: Block, p: int, m: int) -> tuple[tuple[Op, ...], ...]:
     return tuple(tuple(_in_order(_stretched(row, middle, m - few) if m > few else row)) for row in rows)
 
 
-def fullest(block: Block, p: Num, m: Num, first: Num, last: Num) -> Ranks:
+def ops(block: Block, rank: int, p: int, m: int, v: int) -> list[Op]:
+    """The block repeated every six slots."""
+    return list(repeated(block, p, m)[rank])
+
+
+def fullest(block: Block, p: Num, m: Num, v: Num, first: Num, last: Num) -> Ranks:
     """Counted from the operations: how many of those in flight are whole differs from rank to rank without a rule."""
     return ((first, of_each(partial(_together, block), p, m, first, last)),)
 

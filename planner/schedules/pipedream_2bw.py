@@ -6,14 +6,11 @@ because m >= p. A delay of one update is another algorithm than synchronous trai
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from planner.plan import Num
 from planner.schedules import pipedream
-from planner.schedules.record import Requirement, Schedule, one_chunk
-
-ops = pipedream.ops
-pipeline_time = pipedream.pipeline_time
-exposed_p2p = pipedream.exposed_p2p
-in_flight = pipedream.in_flight
+from planner.schedules.record import Requirement
 
 
 def weight_versions(p: Num, m: Num, v: Num, rank: Num) -> Num:
@@ -21,19 +18,14 @@ def weight_versions(p: Num, m: Num, v: Num, rank: Num) -> Num:
     return 2.0 + 0.0 * rank
 
 
-SCHEDULE = Schedule(
+SCHEDULE = replace(
+    pipedream.SCHEDULE,
     name="2bw",
     title="PipeDream-2BW (double-buffered weights)",
     source="Narayanan 2020, arXiv:2006.09503, 3.1",
-    formula="0 in the steady state",
-    pipeline_time=pipeline_time,
-    exposed_p2p=exposed_p2p,
-    in_flight=in_flight,
-    ops=ops,
-    may_block=True,
     weight_versions=weight_versions,
     requirements=(
-        one_chunk(),
+        *pipedream.SCHEDULE.requirements,
         Requirement(
             "enough_batches",
             lambda p, m, v: m >= p,
@@ -41,6 +33,5 @@ SCHEDULE = Schedule(
             "2006.09503, 3.1",
         ),
     ),
-    asynchronous=True,
     frameworks={"msr-fiddle/pipedream": "branch pipedream_2bw"},
 )

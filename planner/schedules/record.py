@@ -82,11 +82,6 @@ class Schedule:
     band: float = 0.0
     uneven: float = 0.0
 
-    @property
-    def exactness(self) -> str:
-        """How well the closed form holds: "exact" or "within 1.8 %"."""
-        return f"within {self.band:g} %" if self.band else "exact"
-
     def broken(self, p: int, m: int, v: int) -> Requirement | None:
         """The first requirement that a configuration does not meet, or None."""
         return next((r for r in self.requirements if not r.holds(p, m, v)), None)
@@ -142,9 +137,9 @@ class Schedule:
         return (forward + backward) * each
 
 
-def one_chunk(name: str = "one_chunk") -> Requirement:
+def one_chunk() -> Requirement:
     """The rank holds one contiguous piece of the model."""
-    return Requirement(name, lambda p, m, v: v == 1, "v={v}: it has one chunk per rank", "definition")
+    return Requirement("one_chunk", lambda p, m, v: v == 1, "v={v}: it has one chunk per rank", "definition")
 
 
 def two_chunks(source: str) -> Requirement:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from planner.plan import Num
 from planner.schedules import building_block
-from planner.schedules.building_block import repeated
-from planner.schedules.fullest import Ranks
-from planner.schedules.ops import VEE, Op
+from planner.schedules.ops import VEE
 from planner.schedules.record import Schedule, two_chunks
 from planner.schedules.stages import Stages
 
@@ -17,14 +17,10 @@ def block(rank: int, p: int) -> tuple[int, int, int, int]:
     """Down the V in steps of two slots and up in steps of one, back likewise; three slots of rest where p is even.
 
     Then no two passes of a rank meet in a slot modulo six: the parities of 2*rank and 3p + 2*rank - 1 differ.
+    p = 4: three micro-batches are held on every rank where 1F1B's rank 0 holds 4.
     """
     rest = 3 if p % 2 == 0 else 0
     return 2 * rank, 3 * p - 2 - rank, 3 * p + rest + 2 * rank - 1, 6 * p + rest - rank - 2
-
-
-def ops(rank: int, p: int, m: int, v: int) -> list[Op]:
-    """The block repeated every six slots. p = 4: three micro-batches held on every rank where 1F1B's rank 0 holds 4."""
-    return list(repeated(block, p, m)[rank])
 
 
 def pipeline_time(stages: Stages, m: Num, v: Num) -> Num:
@@ -58,11 +54,6 @@ def in_flight(p: Num, m: Num, v: Num, rank: Num) -> Num:
     return np.minimum(m, np.floor((p + 2.0) / 2.0)) + 0.0 * rank
 
 
-def fullest(p: Num, m: Num, v: Num, first: Num, last: Num) -> Ranks:
-    """Counted from the operations."""
-    return building_block.fullest(block, p, m, first, last)
-
-
 SCHEDULE = Schedule(
     name="v-half",
     title="V-Half",
@@ -71,8 +62,8 @@ SCHEDULE = Schedule(
     pipeline_time=pipeline_time,
     exposed_p2p=exposed_p2p,
     in_flight=in_flight,
-    fullest=fullest,
-    ops=ops,
+    fullest=partial(building_block.fullest, block),
+    ops=partial(building_block.ops, block),
     placement=VEE,
     chunks=2,
     requirements=(two_chunks("zero-bubble-pipeline-parallelism"),),

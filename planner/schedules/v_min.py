@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from planner.plan import Num
 from planner.schedules import building_block
-from planner.schedules.building_block import repeated
-from planner.schedules.fullest import Ranks
-from planner.schedules.ops import VEE, Op
+from planner.schedules.ops import VEE
 from planner.schedules.record import Schedule, two_chunks
 from planner.schedules.stages import Stages
 
 
 def block(rank: int, p: int) -> tuple[int, int, int, int]:
-    """Down the V, up, down and up again in steps of one slot; two slots of rest where 3 divides p."""
+    """Down the V, up, down and up again in steps of one slot; two slots of rest where 3 divides p.
+
+    p = 8: four micro-batches are held where 1F1B's rank 0 holds 8.
+    """
     rest = 2 if p % 3 == 0 else 0
     return rank, 2 * p - 1 - rank, 2 * p + rest + rank, 4 * p + rest - 1 - rank
-
-
-def ops(rank: int, p: int, m: int, v: int) -> list[Op]:
-    """The block repeated every six slots. p = 8: four micro-batches held where 1F1B's rank 0 holds 8."""
-    return list(repeated(block, p, m)[rank])
 
 
 def pipeline_time(stages: Stages, m: Num, v: Num) -> Num:
@@ -63,11 +61,6 @@ def in_flight(p: Num, m: Num, v: Num, rank: Num) -> Num:
     return np.minimum(np.minimum(m, np.floor((p + 4.0) / 3.0)), first_of_two)
 
 
-def fullest(p: Num, m: Num, v: Num, first: Num, last: Num) -> Ranks:
-    """Counted from the operations."""
-    return building_block.fullest(block, p, m, first, last)
-
-
 SCHEDULE = Schedule(
     name="v-min",
     title="V-Min",
@@ -76,8 +69,8 @@ SCHEDULE = Schedule(
     pipeline_time=pipeline_time,
     exposed_p2p=exposed_p2p,
     in_flight=in_flight,
-    fullest=fullest,
-    ops=ops,
+    fullest=partial(building_block.fullest, block),
+    ops=partial(building_block.ops, block),
     placement=VEE,
     chunks=2,
     requirements=(two_chunks("zero-bubble-pipeline-parallelism"),),

@@ -26,9 +26,6 @@ STORED: dict[str, float] = {
 16 (NVFP4), one byte per 32 (OCP MX); one byte per 64 and an fp32 per 256 of those (NF4 with double quantisation,
 Dettmers 2023, arXiv:2305.14314, 3)."""
 
-Narrow = Literal["fp8", "fp8_block", "mxfp8", "nvfp4"]
-"""Formats below 16 bit in which products are trained: one scale per tensor; per 128 or 128 x 128; per 32; per 16."""
-
 Computed = Literal["bf16", "fp16", "fp8", "fp4"]
 
 COMPUTED: dict[str, Computed] = {

@@ -48,7 +48,6 @@ class ProductRates(Record):
     experts: ProductRate | None = None
 
 
-Precision = Literal["bf16", "fp16", "fp8", "fp4"]
 Generation = Literal["volta", "turing", "ampere", "ada", "hopper", "blackwell", "cdna2", "cdna3", "cdna4"]
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 
-from planner.accuracy.corpus import Case, find_case
+from planner.accuracy.corpus import Case, Corpus, find_case
 from planner.accuracy.machines import Shelf
+from planner.accuracy.rows import Row
 from planner.catalog.library import open_library
 
 GPT = {
@@ -55,3 +57,10 @@ def shelf() -> Shelf:
 def case(**changes: str) -> Case:
     """The case of that row."""
     return find_case(shelf(), row(**changes))
+
+
+def read_corpus(rows: Iterable[Row]) -> Corpus:
+    """Cases and skipped rows of some rows."""
+    corpus = Corpus()
+    corpus.add(rows)
+    return corpus

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from planner.accuracy.corpus import Corpus, read_corpus
+from planner.accuracy.corpus import Corpus
 from planner.accuracy.rows import read_folder, read_table
 from planner.errors import PlannerError
 from planner.units import GIB
-from tests.accuracy.samples import row
+from tests.accuracy.samples import read_corpus, row
 
 PLAYBOOK = (
     "sweep_group,model,n_layers,hidden,ffn_hidden,n_heads,n_kv_heads,vocab,tied_embeddings,seq_len,gpu,n_gpus,"

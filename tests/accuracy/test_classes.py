@@ -5,11 +5,10 @@ from __future__ import annotations
 import pytest
 
 from planner.accuracy.classes import ClassScore, classes
-from planner.accuracy.corpus import read_corpus
 from planner.accuracy.predict import predict
 from planner.accuracy.rows import Row
 from planner.bands import band
-from tests.accuracy.samples import row
+from tests.accuracy.samples import read_corpus, row
 
 
 def scored(*rows: Row) -> dict[str, ClassScore]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from planner.accuracy.corpus import family, read_corpus
+from planner.accuracy.corpus import family
 from planner.accuracy.machines import node_rate
 from planner.accuracy.plans import MOST_CHUNKS
 from planner.accuracy.rows import Unusable
 from planner.units import GIB
-from tests.accuracy.samples import case, row
+from tests.accuracy.samples import case, read_corpus, row
 
 
 def test_a_full_row() -> None:

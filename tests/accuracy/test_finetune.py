@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from planner.accuracy.corpus import Corpus, read_corpus
+from planner.accuracy.corpus import Corpus
 from planner.accuracy.predict import predict
 from planner.accuracy.rows import read_table
+from tests.accuracy.samples import read_corpus
 
 HEADER = (
     "id,source,model,gpu,n_gpus,framework,method,base_weights,lora_rank,lora_targets,torch_dtype,mixed_precision,kernels,"

@@ -5,12 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from planner.accuracy.corpus import read_corpus
 from planner.accuracy.predict import predict, stack
 from planner.accuracy.score import apart, main, score, verdicts
 from planner.questions.train import usable_memory
 from planner.training.estimate import estimate
-from tests.accuracy.samples import case, row
+from tests.accuracy.samples import case, read_corpus, row
 
 
 def test_a_batch_predicts_what_one_plan_does() -> None:

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from planner.accuracy.corpus import Corpus, read_corpus
+from planner.accuracy.corpus import Corpus
 from planner.accuracy.predict import predict
 from planner.accuracy.rows import read_table
+from tests.accuracy.samples import read_corpus
 
 HEADER = (
     "id,source(repo#n),model,n_layers,hidden,ffn,heads,kv_heads,vocab,seq,gpu,gpu_mem_gb,n_gpus,tp,pp,vp,dp,cp,ep,zero,"

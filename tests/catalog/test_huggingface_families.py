@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from planner.blocks.counts import active_parameters, expert_layers, held, parameters
+from planner.blocks.counts import active_parameters, held, parameters
 from planner.blocks.operator import Share
-from planner.blocks.structure import letters
+from planner.blocks.record import Block, Experts
+from planner.blocks.structure import letters, structure
 from planner.catalog.huggingface import read_config
 from planner.catalog.huggingface_config import UnsupportedArchitecture
 
@@ -484,7 +485,9 @@ def test_scans_alone_hold_states_and_no_keys(tmp_path: Path) -> None:
 def test_experts_of_jamba_stand_in_every_second_layer(tmp_path: Path) -> None:
     """The second, the fourth and so on; one expert is a dense part (Jamba Reasoning 3B)."""
     model = read_config(write(tmp_path, JAMBA))
-    assert expert_layers(model) == 36
+    found = structure(model)
+    kinds = [found.kinds[kind] for kind in found.order]
+    assert sum(isinstance(kind, Block) and isinstance(kind.feed, Experts) for kind in kinds) == 36
     assert model.moe is not None and (model.moe.dense_layers, model.moe.every) == (1, 2)
     assert read_config(write(tmp_path, JAMBA | {"num_experts": 1})).moe is None
 

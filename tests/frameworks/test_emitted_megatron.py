@@ -16,12 +16,12 @@ from planner.read.megatron_pairs import PAIRS
 from planner.read.megatron_rules import PARALLEL, Check
 from planner.read.megatron_switches import SWITCHES
 from planner.schema.model import Model
-from planner.stages import layers_per_chunk, rank_parameters
+from planner.stages import layers_per_chunk
 from planner.training.job import Job
 from planner.training.rules import legal
 from planner.training.space import Bounds, Range, plans
 from tests.frameworks.megatron import MegatronValidator, Refused
-from tests.jobs import job, model
+from tests.jobs import job, model, rank_parameters
 from tests.launch.test_megatron_checks import BREAKS, flags
 
 CASES = [

@@ -9,10 +9,9 @@ import pytest
 
 from planner.launch.megatron_layout import read_layout
 from planner.plan import Plan
-from planner.stages import rank_parameters
 from tests.frameworks.megatron import MegatronValidator
 from tests.frameworks.test_emitted_megatron import buildable
-from tests.jobs import job, model
+from tests.jobs import job, model, rank_parameters
 
 
 @dataclass(frozen=True)

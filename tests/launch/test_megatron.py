@@ -14,8 +14,9 @@ from planner.launch.program import Program, Setup, flag_lines
 from planner.launch.targets import refusal
 from planner.plan import Plan
 from planner.schema.model import MixtureOfExperts, Model
-from planner.stages import letters_of, rank_parameters
+from planner.stages import letters_of
 from tests import jobs
+from tests.jobs import rank_parameters
 
 
 def program(model: str, cluster: str, *, batch: int = 64, seq: int = 4096, workload: dict[str, str] | None = None,

@@ -6,7 +6,7 @@ import ast
 
 import pytest
 
-from planner.launch.megatron_core import TARGET, padded
+from planner.launch.megatron_core import TARGET
 from planner.launch.program import Setup
 from tests.launch.drawn import EXPERTS, broken, dense, draw, setup
 
@@ -33,12 +33,6 @@ def test_llama_70b() -> None:
     assert found["MODEL"]["vocab_size"] == "128512"
     assert found["GRADIENTS"]["use_distributed_optimizer"] == "True"
     assert found["BATCH"]["num_microbatches"] == "256"
-
-
-def test_padding() -> None:
-    """As Megatron pads: a multiple of 128 * tp."""
-    assert padded(128256, 1) == 128256
-    assert padded(128256, 8) == 129024
 
 
 def test_uneven_ends_and_layout() -> None:

@@ -10,10 +10,10 @@ import pytest
 from planner.blocks.counts import parameters
 from planner.launch.megatron_layout import read_layout
 from planner.plan import Plan
-from planner.stages import even_stages, layers_per_chunk, rank_parameters
+from planner.stages import even_stages, layers_per_chunk
 from planner.training.estimate import estimate
 from tests.cli.run import run
-from tests.jobs import job, model
+from tests.jobs import job, model, rank_parameters
 from tests.launch.test_megatron_checks import flags, read
 
 PLACED: list[tuple[dict[str, str | None], list[int]]] = [
