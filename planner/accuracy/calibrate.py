@@ -207,11 +207,6 @@ def _runs(
     timed: Sequence[Case], weighed: Sequence[Case], changed: Callable[[Job], Job], shift: float
 ) -> tuple[Run, ...]:
     before, after = predict(timed), predict(timed, preset=changed)
-    steps = [
-        Run(c.id, "step", c.step or 0.0, old.step, new.step) for c, old, new in zip(timed, before, after, strict=True)
-    ]
-    peaks = [
-        Run(c.id, "memory", c.peak or 0.0, p.peak, p.peak + shift)
-        for c, p in zip(weighed, predict(weighed), strict=True)
-    ]
-    return (*steps, *peaks)
+    steps = [Run(c.id, "step", c.step or 0.0, a.step, b.step) for c, a, b in zip(timed, before, after, strict=True)]
+    found = zip(weighed, predict(weighed), strict=True)
+    return (*steps, *(Run(c.id, "memory", c.peak or 0.0, p.peak, p.peak + shift) for c, p in found))

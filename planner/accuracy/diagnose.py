@@ -19,7 +19,8 @@ from planner.units import GIB
 FARTHEST = 3.0
 """Largest change that is tried, in logarithms: a factor of 20."""
 
-HALVINGS = 50
+HALVINGS, OF_LENGTH = 50, 30
+"""Of the range of a constant, and of that of a sample's length."""
 
 
 @frozen
@@ -68,8 +69,6 @@ def root(gap: Callable[[float], float]) -> float | None:
 
 LONGEST = 16.0
 """How many times longer than said the longest sample may be."""
-
-HALVINGS = 30
 
 CLOSE = 0.15
 """Distance in logarithms within which an explanation counts."""
@@ -164,7 +163,7 @@ def _longest(job: Job, plan: OnePlan, seen: float) -> Iterator[Cause]:
     low, high = 1.0, LONGEST
     if need(low) >= seen or need(high) < seen:
         return
-    for _ in range(HALVINGS):
+    for _ in range(OF_LENGTH):
         middle = (low * high) ** 0.5
         low, high = (middle, high) if need(middle) < seen else (low, middle)
     tokens = round(job.workload.seq * high)

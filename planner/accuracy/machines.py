@@ -44,9 +44,7 @@ class Shelf:
 def find_framework(shelf: Shelf, row: Row) -> tuple[Framework, tuple[str, ...]]:
     """The preset that stands for the row's framework, and a label when it is a stand-in for one of its own."""
     text, notes = row.get("framework", ""), f"{row.get('notes', '')} {row.get('source', '')}"
-    lines = (
-        presets for begins, contains, presets in SAID["frameworks"] if text.startswith(begins) and contains in notes
-    )
+    lines = (found for begins, holds, found in SAID["frameworks"] if text.startswith(begins) and holds in notes)
     presets = next(lines, (text.lower().replace(" ", "-") or "unnamed", FALLBACK_PRESET))
     preset: Framework = shelf.first("framework", (*presets, FALLBACK_PRESET))
     return preset, () if preset.name == presets[0] else (f"preset:{presets[0]}",)

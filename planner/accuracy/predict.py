@@ -121,7 +121,5 @@ def _miss(one: Prediction) -> float:
 
 def stack(plans: Sequence[OnePlan]) -> Plan:
     """Plans of one policy and layout as one record of arrays."""
-    columns: dict[str, Any] = {
-        name: np.array([getattr(plan, name) for plan in plans], dtype=np.float64) for name in INTEGERS
-    }
+    columns: dict[str, Any] = {n: np.array([getattr(plan, n) for plan in plans], dtype=np.float64) for n in INTEGERS}
     return replace(plans[0], **columns)

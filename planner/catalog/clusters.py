@@ -18,6 +18,7 @@ from planner.catalog.names import YAML
 from planner.errors import PlannerError
 from planner.frozen import frozen
 from planner.schema.hardware import Accelerator, Cluster, ClusterFile, Link, Node
+from planner.units import format_bytes, format_rate
 from planner.wording import schema_problem
 
 T = TypeVar("T")
@@ -312,3 +313,15 @@ def cluster_spec(cluster: Cluster) -> str:
     if cluster.used == cluster.node.count:
         return f"{cluster.nodes}x{cluster.node.name}{network}"
     return f"{cluster.nodes}x{cluster.used}x{cluster.accelerator.name}{network}"
+
+
+def devices(cluster: Cluster) -> str:
+    """ "64 × h100-sxm5-80gb (80.0 GiB)"."""
+    return f"{cluster.gpus:,} × {cluster.accelerator.name} ({format_bytes(cluster.accelerator.memory)})"
+
+
+def links(cluster: Cluster) -> list[str]:
+    """The links in use, with their rate per accelerator and direction."""
+    fast, slow = cluster.scaleup, cluster.network if cluster.nodes > 1 else None
+    said = [f"{fast.name} {format_rate(fast.rate)}"] if fast else []
+    return said + ([f"{slow.name} {format_rate(slow.rate)} per GPU"] if slow else [])

@@ -65,9 +65,7 @@ def _plain(annotation: Any) -> Iterator[Any]:
 
 
 def _hint(error: Exception, name: str) -> list[str]:
-    options = [
-        spelling for parameter in getattr(getattr(error, "cmd", None), "params", ()) for spelling in parameter.opts
-    ]
+    options = [name for parameter in getattr(getattr(error, "cmd", None), "params", ()) for name in parameter.opts]
     listed = f"{name} -h lists what it takes"
     return (
         _near(str(getattr(error, "option_name", "")), options, listed) if hasattr(error, "possibilities") else [listed]

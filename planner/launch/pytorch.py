@@ -8,6 +8,7 @@ last fastest: tensor parallelism stays inside a node.
 
 from __future__ import annotations
 
+from importlib.resources import files
 from typing import Any
 
 from planner.launch.program import OWN_KERNELS, File, Program, Setup, Target, adapters_said, kernels_said, only_file
@@ -34,9 +35,10 @@ def program(setup: Setup) -> Program:
 
 
 def script(setup: Setup) -> str:
-    """The skeleton behind the plan's numbers."""
+    """The skeleton (assets/train.py.txt) behind the plan's numbers."""
+    skeleton = (files("planner.launch") / "assets" / "train.py.txt").read_text(encoding="utf-8")
     lines = "".join(f"{name} = {value!r}\n" for name, value in constants(setup).items())
-    return SKELETON.replace("PLAN = ...\n", lines)
+    return skeleton.replace("PLAN = ...\n", lines)
 
 
 def constants(setup: Setup) -> dict[str, Any]:
@@ -158,180 +160,3 @@ TARGET = Target(
     OWN_KERNELS,
     preset="litgpt",
 )
-
-
-SKELETON = '''"""One parallel plan as a training loop on torch.distributed.pipelining.
-
-Start it with torchrun. Replace Layer, Stage and batch() by your own; without a GPU it runs small, over gloo.
-"""
-
-from __future__ import annotations
-
-import os
-from contextlib import nullcontext
-
-import torch
-import torch.distributed as dist
-import torch.nn.functional as F
-from torch import nn
-from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
-from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
-from torch.distributed.pipelining import PipelineStage
-from torch.distributed.pipelining.schedules import PipelineScheduleMulti, get_schedule_class
-from torch.distributed.tensor import Replicate, Shard
-from torch.distributed.tensor.parallel import (
-    ColwiseParallel,
-    RowwiseParallel,
-    SequenceParallel,
-    parallelize_module,
-)
-from torch.utils.checkpoint import checkpoint
-
-PLAN = ...
-
-GPU = torch.cuda.is_available()
-if not GPU:
-    HIDDEN, FFN, VOCAB, SEQUENCE = 16 * TP, 32 * TP, 64 * TP, 4 * TP
-STEPS = int(os.environ.get("STEPS", "3"))
-DEVICE = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if GPU else torch.device("cpu")
-
-
-class Layer(nn.Module):
-    """Stands for your transformer layer. Its number seeds its weights, so that every layout starts alike."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__()
-        torch.manual_seed(number)
-        self.norm = nn.LayerNorm(HIDDEN)
-        self.up = nn.Linear(HIDDEN, FFN, bias=False)
-        self.down = nn.Linear(FFN, HIDDEN, bias=False)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x + self.down(F.silu(self.up(self.norm(x))))
-
-
-class Stage(nn.Module):
-    """Consecutive layers; the first stage has the embedding, the last one the head."""
-
-    def __init__(self, index: int) -> None:
-        super().__init__()
-        self.embed = nn.Embedding(VOCAB, HIDDEN) if index == 0 else None
-        before = sum(LAYERS[:index])
-        self.layers = nn.ModuleList(Layer(before + number) for number in range(LAYERS[index]))
-        self.head = nn.Linear(HIDDEN, VOCAB, bias=False) if index == len(LAYERS) - 1 else None
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = x if self.embed is None else self.embed(x)
-        for number, layer in enumerate(self.layers):
-            recomputed = number < RECOMPUTED and torch.is_grad_enabled()
-            x = checkpoint(layer, x, use_reentrant=False) if recomputed else layer(x)
-        return x if self.head is None else self.head(x)
-
-
-def batch(step: int, replica: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Tokens and targets of one replica and step, the same on all its ranks: stands for your data."""
-    generator = torch.Generator().manual_seed(step * DP + replica)
-    tokens = torch.randint(VOCAB, (MICRO_BATCH * MICRO_BATCHES, SEQUENCE + 1), generator=generator).to(DEVICE)
-    return tokens[:, :-1], tokens[:, 1:]
-
-
-def loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    return F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten())
-
-
-def tensor_parallel(stage: Stage, mesh: DeviceMesh) -> None:
-    """Column then row; with sequence parallelism activations between them are split along the sequence."""
-    split = Shard(1) if SEQUENCE_PARALLEL else Replicate()
-    plan = {"up": ColwiseParallel(input_layouts=split), "down": RowwiseParallel(output_layouts=split)}
-    if SEQUENCE_PARALLEL:
-        plan["norm"] = SequenceParallel(use_local_output=True)
-    for layer in stage.layers:
-        parallelize_module(layer, mesh, plan)
-    ends = {"embed": RowwiseParallel(input_layouts=Replicate(), output_layouts=split)} if stage.embed else {}
-    if stage.head is not None:
-        ends["head"] = ColwiseParallel(input_layouts=split, output_layouts=Replicate())
-    parallelize_module(stage, mesh, ends)
-
-
-def shard(stage: Stage, mesh: DeviceMesh) -> None:
-    """ZeRO-3 gives weights back behind the forward pass, ZeRO-2 keeps them."""
-    policy = MixedPrecisionPolicy() if PURE_BF16 else MixedPrecisionPolicy(torch.bfloat16, torch.float32)
-    for layer in stage.layers:
-        fully_shard(layer, mesh=mesh, mp_policy=policy, reshard_after_forward=ZERO == 3)
-    fully_shard(stage, mesh=mesh, mp_policy=policy, reshard_after_forward=ZERO == 3)
-
-
-def build(index: int, mesh: DeviceMesh) -> Stage:
-    torch.manual_seed(index)
-    stage = Stage(index).to(DEVICE, torch.bfloat16 if PURE_BF16 else torch.float32)
-    if TP > 1:
-        tensor_parallel(stage, mesh["tp"])
-    if ZERO:
-        shard(stage, mesh["dp"])
-    return stage
-
-
-def stages_of(rank: int) -> list[int]:
-    """Stages of a pipeline rank: round the ranks again and again, or down and up."""
-    return [rank, len(LAYERS) - 1 - rank] if VEE else list(range(rank, len(LAYERS), PP))
-
-
-def average_gradients(parts: list[Stage], mesh: DeviceMesh) -> None:
-    """Plain data parallelism: once per step."""
-    for parameter in (p for part in parts for p in part.parameters() if p.grad is not None):
-        gradient = parameter.grad.to_local() if hasattr(parameter.grad, "to_local") else parameter.grad
-        dist.all_reduce(gradient, group=mesh.get_group("dp"))
-        gradient /= DP
-
-
-def main() -> None:
-    if GPU:
-        torch.cuda.set_device(DEVICE)
-    dist.init_process_group("nccl" if GPU else "gloo")
-    mesh = init_device_mesh(DEVICE.type, (PP, DP, TP), mesh_dim_names=("pp", "dp", "tp"))
-    rank, replica = mesh.get_local_rank("pp"), mesh.get_local_rank("dp")
-    mine = stages_of(rank)
-    parts = [build(index, mesh) for index in mine]
-    optimizer = torch.optim.AdamW([p for part in parts for p in part.parameters()], lr=1e-4)
-    schedule = pipeline(parts, mine, mesh) if PP > 1 else None
-    mixed = nullcontext() if ZERO or PURE_BF16 else torch.autocast(DEVICE.type, torch.bfloat16)
-    for step in range(STEPS):
-        tokens, targets = batch(step, replica)
-        with mixed:
-            losses = run(schedule, mine, tokens, targets) if schedule else accumulate(parts[0], tokens, targets)
-        if not ZERO and DP > 1:
-            average_gradients(parts, mesh)
-        optimizer.step()
-        optimizer.zero_grad()
-        if len(LAYERS) - 1 in mine and mesh.get_local_rank("tp") == replica == 0:
-            print(f"step {step} loss {torch.stack(losses).mean().item():.4f}", flush=True)
-    dist.destroy_process_group()
-
-
-def pipeline(parts: list[Stage], mine: list[int], mesh: DeviceMesh):
-    kind, group = get_schedule_class(SCHEDULE), mesh.get_group("pp")
-    stages = [PipelineStage(part, i, len(LAYERS), DEVICE, group=group) for part, i in zip(parts, mine)]
-    many = issubclass(kind, PipelineScheduleMulti)
-    return kind(stages if many else stages[0], n_microbatches=MICRO_BATCHES, loss_fn=loss)
-
-
-def run(schedule, mine: list[int], tokens: torch.Tensor, targets: torch.Tensor) -> list[torch.Tensor]:
-    losses: list[torch.Tensor] = []
-    inputs = (tokens,) if 0 in mine else ()
-    last = len(LAYERS) - 1 in mine
-    schedule.step(*inputs, target=targets if last else None, losses=losses if last else None)
-    return losses
-
-
-def accumulate(model: Stage, tokens: torch.Tensor, targets: torch.Tensor) -> list[torch.Tensor]:
-    losses = []
-    for x, y in zip(tokens.split(MICRO_BATCH), targets.split(MICRO_BATCH)):
-        one = loss(model(x), y)
-        (one / MICRO_BATCHES).backward()
-        losses.append(one.detach())
-    return losses
-
-
-if __name__ == "__main__":
-    main()
-'''

@@ -83,9 +83,7 @@ def _apart(one: Document, other: Document) -> list[checks.Pair]:
 def _parts(one: Mapping[str, float], other: Mapping[str, float]) -> list[checks.Part]:
     """Parts that are not the same, the largest change first, the whole last."""
     names = [name for name in dict.fromkeys((*one, *other)) if name != "total"]
-    pairs = sorted(
-        ((n, one.get(n, 0.0), other.get(n, 0.0)) for n in names), key=lambda p: abs(p[2] - p[1]), reverse=True
-    )
+    pairs = sorted(((n, one.get(n, 0.0), other.get(n, 0.0)) for n in names), key=lambda p: -abs(p[2] - p[1]))
     shown = [pair for pair in pairs if pair[1] != pair[2]] + [("total", one["total"], other["total"])]
     return [{"name": name, "first": a, "second": b, "change": b - a} for name, a, b in shown]
 

@@ -166,9 +166,7 @@ WIDTH, HEIGHT, MARGIN = 60, 12, 10
 """Of a scatter of points on a terminal, and the room beside it for numbers."""
 
 
-def scatter(
-    x: Sequence[float], y: Sequence[float], marks: str, across: str, up: str, room: int | None = None
-) -> list[str]:
+def scatter(x: Sequence[float], y: Sequence[float], marks: str, across: str, up: str, room: int | None) -> list[str]:
     """Lines of a plot of points, each drawn as its mark, within `room` columns; both axes start at 0.
 
     Where points share a cell the first one is seen.

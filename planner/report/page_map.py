@@ -19,9 +19,7 @@ def heat(maps: Sequence[Mapping[str, Any]]) -> str:
     names = [f"{one['down']} × {one['across']}" for one in maps]
     options = "".join(f"<option>{text(name)}</option>" for name in names)
     tool = f'<div class="tools"><label>degrees <select id="degrees">{options}</select></label></div>\n'
-    drawn = "".join(
-        f'<div data-map="{text(name)}">{_map(one, name)}</div>\n' for one, name in zip(maps, names, strict=True)
-    )
+    drawn = "".join(f'<div data-map="{text(n)}">{_map(one, n)}</div>\n' for one, n in zip(maps, names, strict=True))
     hint = "Choose a cell for the whole of it."
     return tool + drawn + f'<output id="cell" aria-live="polite">{hint}</output>\n'
 

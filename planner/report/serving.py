@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from planner.blocks.counts import parameters
+from planner.catalog.clusters import devices, links
 from planner.questions.serve import ServeAnswer
 from planner.questions.serve_checks import counted
 from planner.report.grid import Column, kept, prose, scatter, tables
@@ -28,7 +29,7 @@ from planner.serving.choose import Rejected, alike
 from planner.serving.job import ServeJob
 from planner.serving.objective import OBJECTIVES
 from planner.serving.options import Option, per_gpu
-from planner.units import format_bytes, format_count, format_rate, format_seconds
+from planner.units import format_count, format_seconds
 
 SHOWN = 6
 """Rejected layouts that are named."""
@@ -63,12 +64,7 @@ def header(answer: ServeAnswer) -> list[str]:
 
 def hardware(job: ServeJob) -> str:
     """The cluster in one line: rates per accelerator and direction."""
-    cluster = job.cluster
-    links = [] if cluster.scaleup is None else [f"{cluster.scaleup.name} {format_rate(cluster.scaleup.rate)}"]
-    if cluster.network is not None and cluster.nodes > 1:
-        links.append(f"{cluster.network.name} {format_rate(cluster.network.rate)} per GPU")
-    device = f"{cluster.gpus:,} × {cluster.accelerator.name} ({format_bytes(cluster.accelerator.memory)})"
-    return " · ".join([device, *links])
+    return " · ".join([devices(job.cluster), *links(job.cluster)])
 
 
 def load(together: bool, w: ServeWorkload) -> str:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from planner.accuracy.measures import split
 from planner.accuracy.rows import Skipped
 from planner.accuracy.serving_score import APART, ServePrediction, ServeScore, Size, main, score, size
 from planner.report.grid import Column
 from planner.report.grid import tables as grids
+from planner.report.validation import csv_text
 
 if TYPE_CHECKING:
     from planner.documents import scores as form
@@ -97,14 +96,11 @@ def _size(found: Size) -> form.Size:
 
 def row_table(predictions: Sequence[ServePrediction]) -> str:
     """Every prediction as CSV: SI units, labels separated by spaces."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(
-        ["id", "kind", "engine", "accelerator", "model", "tp", "pp", "ep", "measured", "predicted", "labels"]
-    )
-    for p in predictions:
-        case, plan = p.case, p.case.plan
-        names = [case.job.engine.name, case.job.cluster.accelerator.name, case.job.model.name]
-        degrees = [plan.tp, plan.pp, plan.ep]
-        writer.writerow([case.id, case.kind, *names, *degrees, case.value, p.value, " ".join(sorted(case.labels))])
-    return text.getvalue()
+    head = ("id", "kind", "engine", "accelerator", "model", "tp", "pp", "ep", "measured", "predicted", "labels")
+    return csv_text(head, map(_cells, predictions))
+
+
+def _cells(p: ServePrediction) -> list[Any]:
+    case, plan = p.case, p.case.plan
+    names = [case.job.engine.name, case.job.cluster.accelerator.name, case.job.model.name]
+    return [case.id, case.kind, *names, plan.tp, plan.pp, plan.ep, case.value, p.value, " ".join(sorted(case.labels))]

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from planner.bands import fit_verdict, memory_range
 from planner.blocks.counts import parameters
+from planner.catalog.clusters import devices, links
 from planner.cost.memory import states_said
 from planner.plan import OnePlan
 from planner.questions.train import DISAGREEMENT, Ranked, Recommendation
@@ -14,7 +15,7 @@ from planner.report import words
 from planner.report.grid import GREEN, RED, YELLOW, Column, paint, prose, tables
 from planner.training.job import Job
 from planner.training.space import recompute_name
-from planner.units import format_bytes, format_count, format_rate, format_seconds
+from planner.units import format_bytes, format_count, format_seconds
 
 BAR = 12
 """Cells of the memory bar."""
@@ -74,16 +75,8 @@ def trained(job: Job) -> str:
 def hardware(job: Job) -> str:
     """The cluster in one line: rates per accelerator and direction."""
     cluster = job.cluster
-    links = []
-    if cluster.scaleup is not None:
-        links.append(f"{cluster.scaleup.name} {format_rate(cluster.scaleup.rate)}")
-    if cluster.network is not None and cluster.nodes > 1:
-        links.append(f"{cluster.network.name} {format_rate(cluster.network.rate)} per GPU")
-    shape = f"{cluster.nodes} node{'s' if cluster.nodes > 1 else ''} × {cluster.used}"
-    memory = format_bytes(cluster.accelerator.memory)
-    return " · ".join(
-        [f"{cluster.gpus:,} × {cluster.accelerator.name} ({memory})", f"{shape} {cluster.node.name}", *links]
-    )
+    shape = f"{cluster.nodes} node{'s' if cluster.nodes > 1 else ''} × {cluster.used} {cluster.node.name}"
+    return " · ".join([devices(cluster), shape, *links(cluster)])
 
 
 def does_not_fit(answer: Recommendation) -> list[str]:

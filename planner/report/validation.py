@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, cast
 
@@ -131,10 +131,13 @@ def row_table(predictions: Sequence[Prediction]) -> str:
     parts = list(predictions[0].parts) if predictions else []
     head = ["id", "source", "group", "preset", "accelerator", "gpus", *PLAN_COLUMNS]
     head += ["measured_s", "predicted_s", "error", "measured_gib", "predicted_gib", "fit", "fits", "labels", *parts]
+    return csv_text(head, map(_row, predictions))
+
+
+def csv_text(head: Iterable[Any], rows: Iterable[Iterable[Any]]) -> str:
+    """A table as CSV."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(head)
-    writer.writerows(_row(p) for p in predictions)
+    csv.writer(text, lineterminator="\n").writerows([head, *rows])
     return text.getvalue()
 
 

@@ -133,9 +133,7 @@ def _recompute(ranked: Ranked, capacity: float) -> str:
 def loses(other: Ranked, first: Ranked) -> str:
     """What a runner-up pays and what it saves against the first."""
     slower = other.step_time / first.step_time - 1
-    deltas = {
-        name: float(part) - float(first.estimate.time.parts[name]) for name, part in other.estimate.time.parts.items()
-    }
+    deltas = {k: float(part) - float(first.estimate.time.parts[k]) for k, part in other.estimate.time.parts.items()}
     pays = max(deltas, key=lambda k: deltas[k])
     width = band(first.job, first.plan).width
     tie = width is not None and tied(first.step_time, other.step_time, width)
