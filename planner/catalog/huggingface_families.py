@@ -6,6 +6,8 @@ src/transformers/models/<model_type>/configuration_<model_type>.py.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from planner.catalog import huggingface_experts as experts
 from planner.catalog import huggingface_layers as shapes
 from planner.catalog import huggingface_mixers as mixers
@@ -27,13 +29,22 @@ from planner.catalog.huggingface_family import (
 
 _LLAMA = Family()
 _DEEPSEEK = Family(moe=experts.deepseek_moe, mla=True)
-_GPTJ = Family(
-    gated=False,
-    norm="layernorm",
-    four_h=True,
-    bias_key=None,
+_GPT = Family(tied=True, gated=False, bias="all", norm="layernorm", position="learned", four_h=True, bias_key=None)
+_GPTJ = replace(
+    _GPT,
+    tied=False,
+    bias="none",
+    position="rope",
     note="Biases of the feed-forward part and of the head are left out, and one norm more a layer is counted.",
 )
+_BAILING = Family(moe=experts.deepseek_moe, bias_key=("use_qkv_bias", False, "qkv"))
+_EXAONE = Family(window=exaone_pattern, qk_norm="heads", bias_key=None)
+_HUNYUAN = Family(tied=True, qk_norm="heads", qk_key=("use_qk_norm", True))
+_LFM2 = Family(tied=True, qk_norm="heads", layers=shapes.lfm2, bias_key=None)
+_MINIMAX = Family(moe=experts.uniform_moe, layers=mixers.minimax, bias_key=None)
+_MISTRAL = Family(window=no_full_layers, defaults={"num_key_value_heads": 8}, bias_key=None)
+_QWEN_NEXT = Family(qk_norm="heads", layers=mixers.qwen_next)
+_MAMBA2 = {"mamba_expand": 2, "mamba_n_heads": 128, "mamba_d_state": 256}
 _ENDLESS = {"num_attention_heads": 1, "max_position_embeddings": 2**20}
 """A scan has no heads of attention and no longest sequence."""
 _GEMMA3_TEXT = {
@@ -62,21 +73,10 @@ FAMILIES: dict[str, Family] = {
     "arctic": Family(moe=experts.arctic_moe),
     "axk1": _DEEPSEEK,
     "baichuan": Family(bias_key=None, layers=mixers.baichuan),
-    "bailing_moe": Family(moe=experts.deepseek_moe, bias_key=("use_qkv_bias", False, "qkv")),
-    "bailing_moe_v2": Family(
-        moe=experts.deepseek_moe, bias_key=("use_qkv_bias", False, "qkv"), qk_norm="heads", qk_key=("use_qk_norm", True)
-    ),
-    "bamba": Family(layers=mixers.bamba, defaults={"mamba_expand": 2, "mamba_n_heads": 128, "mamba_d_state": 256}),
-    "bloom": Family(
-        tied=True,
-        gated=False,
-        bias="all",
-        norm="layernorm",
-        position="alibi",
-        four_h=True,
-        defaults={"seq_length": 2048},
-        bias_key=None,
-    ),
+    "bailing_moe": _BAILING,
+    "bailing_moe_v2": replace(_BAILING, qk_norm="heads", qk_key=("use_qk_norm", True)),
+    "bamba": Family(layers=mixers.bamba, defaults=_MAMBA2),
+    "bloom": replace(_GPT, position="alibi", defaults={"seq_length": 2048}),
     "chatglm": Family(bias_key=("add_qkv_bias", False, "qkv"), layers=mixers.chatglm),
     "codegen": _GPTJ,
     "cohere": Family(tied=True, norm="layernorm"),
@@ -91,14 +91,8 @@ FAMILIES: dict[str, Family] = {
     "ernie4_5": Family(tied=True, bias_key=("use_bias", False, "all")),
     "ernie4_5_moe": Family(tied=True, bias_key=("use_bias", False, "all"), moe=experts.ernie_moe),
     "exaone": _LLAMA,
-    "exaone4": Family(window=exaone_pattern, qk_norm="heads", bias_key=None),
-    "exaone_moe": Family(
-        window=exaone_pattern,
-        qk_norm="heads",
-        moe=experts.deepseek_moe,
-        bias_key=None,
-        defaults={"first_k_dense_replace": 1},
-    ),
+    "exaone4": _EXAONE,
+    "exaone_moe": replace(_EXAONE, moe=experts.deepseek_moe, defaults={"first_k_dense_replace": 1}),
     "falcon": Family(
         tied=True,
         gated=False,
@@ -107,9 +101,7 @@ FAMILIES: dict[str, Family] = {
         four_h=True,
         defaults={"max_position_embeddings": 2048},
     ),
-    "falcon_h1": Family(
-        layers=shapes.falcon_h1, defaults={"mamba_expand": 2, "mamba_n_heads": 128, "mamba_d_state": 256}
-    ),
+    "falcon_h1": Family(layers=shapes.falcon_h1, defaults=_MAMBA2),
     "falcon_mamba": Family(tied=True, position="none", layers=shapes.mamba1, bias_key=None, defaults=_ENDLESS),
     "flex_olmo": Family(moe=experts.uniform_moe, qk_norm="wide"),
     "gemma": Family(tied=True, defaults={"head_dim": 256, "num_key_value_heads": 16}),
@@ -130,33 +122,15 @@ FAMILIES: dict[str, Family] = {
     ),
     "glm4_moe_lite": _DEEPSEEK,
     "glm_moe_dsa": _DEEPSEEK,
-    "gpt2": Family(
-        tied=True,
-        gated=False,
-        bias="all",
-        norm="layernorm",
-        position="learned",
-        four_h=True,
-        dropout={"attn_pdrop": 0.1, "resid_pdrop": 0.1},
-        check=check_gpt2,
-        bias_key=None,
-    ),
-    "gpt_bigcode": Family(
-        tied=True, gated=False, bias="all", norm="layernorm", position="learned", four_h=True, bias_key=None
-    ),
-    "gpt_neo": Family(
-        tied=True,
-        gated=False,
-        bias="all",
-        norm="layernorm",
-        position="learned",
-        four_h=True,
+    "gpt2": replace(_GPT, dropout={"attn_pdrop": 0.1, "resid_pdrop": 0.1}, check=check_gpt2),
+    "gpt_bigcode": _GPT,
+    "gpt_neo": replace(
+        _GPT,
         window=gpt_neo_pattern,
         defaults={"window_size": 256},
-        bias_key=None,
         note="Its queries, keys and values have no bias: a few more parameters are counted.",
     ),
-    "gpt_neox": Family(gated=False, bias="all", norm="layernorm", check=check_gpt_neox, bias_key=None),
+    "gpt_neox": replace(_GPT, tied=False, position="rope", four_h=False, check=check_gpt_neox),
     "gpt_oss": Family(
         bias="all",
         moe=experts.gpt_oss_moe,
@@ -169,20 +143,12 @@ FAMILIES: dict[str, Family] = {
     "granite": _LLAMA,
     "granitemoe": Family(moe=experts.uniform_moe),
     "granitemoehybrid": Family(
-        position="none",
-        layers=mixers.granite,
-        defaults={"mamba_expand": 2, "mamba_n_heads": 128, "mamba_d_state": 256, "shared_intermediate_size": 1024},
+        position="none", layers=mixers.granite, defaults={**_MAMBA2, "shared_intermediate_size": 1024}
     ),
     "granitemoeshared": Family(moe=experts.granite_moe),
     "helium": Family(defaults={"head_dim": 128}),
-    "hunyuan_v1_dense": Family(tied=True, qk_norm="heads", qk_key=("use_qk_norm", True)),
-    "hunyuan_v1_moe": Family(
-        tied=True,
-        qk_norm="heads",
-        qk_key=("use_qk_norm", True),
-        moe=experts.hunyuan_moe,
-        defaults={"num_shared_expert": 1},
-    ),
+    "hunyuan_v1_dense": _HUNYUAN,
+    "hunyuan_v1_moe": replace(_HUNYUAN, moe=experts.hunyuan_moe, defaults={"num_shared_expert": 1}),
     "hy_v3": Family(moe=experts.deepseek_moe, qk_norm="heads", defaults={"first_k_dense_replace": 1}),
     "hyperclovax": Family(layers=mixers.hyperclovax),
     "internlm": Family(bias_key=("bias", True, "qkv")),
@@ -195,15 +161,8 @@ FAMILIES: dict[str, Family] = {
     "kimi_linear": Family(
         mla=True, moe=experts.deepseek_moe, position="none", layers=mixers.kimi_linear, bias_key=None
     ),
-    "lfm2": Family(tied=True, qk_norm="heads", layers=shapes.lfm2, bias_key=None),
-    "lfm2_moe": Family(
-        tied=True,
-        qk_norm="heads",
-        moe=experts.deepseek_moe,
-        layers=shapes.lfm2,
-        bias_key=None,
-        defaults={"num_dense_layers": 2},
-    ),
+    "lfm2": _LFM2,
+    "lfm2_moe": replace(_LFM2, moe=experts.deepseek_moe, defaults={"num_dense_layers": 2}),
     "llama": _LLAMA,
     "llama4_text": Family(
         moe=experts.llama4_moe,
@@ -225,8 +184,8 @@ FAMILIES: dict[str, Family] = {
     ),
     "minicpm": Family(tied=True),
     "minicpm3": Family(mla=True, tied=True, defaults={"v_head_dim": 64}),
-    "minimax": Family(moe=experts.uniform_moe, layers=mixers.minimax, bias_key=None),
-    "minimax_m1": Family(moe=experts.uniform_moe, layers=mixers.minimax, bias_key=None),
+    "minimax": _MINIMAX,
+    "minimax_m1": _MINIMAX,
     "minimax_m2": Family(
         moe=experts.uniform_moe,
         qk_norm="wide",
@@ -234,24 +193,13 @@ FAMILIES: dict[str, Family] = {
         defaults={"head_dim": 128, "num_key_value_heads": 8},
         bias_key=None,
     ),
-    "minimax_text_01": Family(moe=experts.uniform_moe, layers=mixers.minimax, bias_key=None),
+    "minimax_text_01": _MINIMAX,
     "ministral": Family(window=no_full_layers),
     "ministral3": _LLAMA,
-    "mistral": Family(window=no_full_layers, defaults={"num_key_value_heads": 8}, bias_key=None),
+    "mistral": _MISTRAL,
     "mistral4": Family(moe=experts.deepseek_moe, mla=True, bias_key=None),
-    "mixtral": Family(
-        window=no_full_layers, moe=experts.uniform_moe, defaults={"num_key_value_heads": 8}, bias_key=None
-    ),
-    "mpt": Family(
-        tied=True,
-        gated=False,
-        norm="layernorm",
-        position="alibi",
-        four_h=True,
-        bias_key=None,
-        inside=("attn_config",),
-        defaults={"max_seq_len": 2048},
-    ),
+    "mixtral": replace(_MISTRAL, moe=experts.uniform_moe),
+    "mpt": replace(_GPT, bias="none", position="alibi", inside=("attn_config",), defaults={"max_seq_len": 2048}),
     "nemotron": Family(gated=False, activation="relu2", norm="layernorm"),
     "nemotron-nas": Family(layers=shapes.nemotron_nas),
     "nemotron_h": Family(gated=False, activation="relu2", position="none", layers=mixers.nemotron_h),
@@ -260,13 +208,12 @@ FAMILIES: dict[str, Family] = {
     "olmo3": Family(window=full_every(4), qk_norm="wide", defaults={"sliding_window": 4096}),
     "olmo_hybrid": Family(qk_norm="wide", layers=mixers.olmo_hybrid),
     "olmoe": Family(moe=experts.uniform_moe, qk_norm="wide"),
-    "opt": Family(
-        tied=True,
-        gated=False,
+    "opt": replace(
+        _GPT,
         activation="relu",
+        bias="none",
         bias_key=("enable_bias", True, "all"),
-        norm="layernorm",
-        position="learned",
+        four_h=False,
         dropout={"dropout": 0.1},
         check=check_opt,
     ),
@@ -290,20 +237,15 @@ FAMILIES: dict[str, Family] = {
         qk_norm="heads",
         defaults={"head_dim": 128, "num_key_value_heads": 32, "sliding_window": 4096},
     ),
-    "qwen3_5_moe_text": Family(moe=experts.qwen_moe, qk_norm="heads", layers=mixers.qwen_next),
-    "qwen3_5_text": Family(qk_norm="heads", layers=mixers.qwen_next),
+    "qwen3_5_moe_text": replace(_QWEN_NEXT, moe=experts.qwen_moe),
+    "qwen3_5_text": _QWEN_NEXT,
     "qwen3_moe": Family(
         moe=experts.qwen_moe,
         window=optional_window,
         qk_norm="heads",
         defaults={"num_key_value_heads": 4, "sliding_window": 4096},
     ),
-    "qwen3_next": Family(
-        moe=experts.qwen_moe,
-        qk_norm="heads",
-        layers=mixers.qwen_next,
-        defaults={"head_dim": 256, "num_key_value_heads": 2},
-    ),
+    "qwen3_next": replace(_QWEN_NEXT, moe=experts.qwen_moe, defaults={"head_dim": 256, "num_key_value_heads": 2}),
     "sarvam_mla": _DEEPSEEK,
     "seed_oss": Family(bias_key=("attention_bias", True, "qkv")),
     "smollm3": Family(tied=True, defaults={"num_key_value_heads": 4}),

@@ -294,3 +294,21 @@ def prefill_core_time(
     """Causal attention core of a prompt: half of the square's FLOPs at the kernel's forward rate."""
     share = flash_rate(accelerator, kernel)
     return 0.5 * square_flops / (core_rate(accelerator, precision, seq, head_dim, share.half) * share.forward)
+
+
+NEWTON_SCHULZ = 5.0
+"""Newton-Schulz iterations (Megatron-LM --muon-num-ns-steps)."""
+
+
+@formula("orthogonalisation", "Liu 2025, arXiv:2502.16982, 2.1", "s")
+def orthogonal_time(accelerator: Accelerator, weight: Product) -> Num:
+    """Seconds for the matrices of a linear layer on one rank, each as it lies there (--muon-tp-mode blockwise).
+
+    With sides a <= c, an iteration is X X^T (2*a^2*c FLOPs), its square (2*a^3) and their product with X (2*a^2*c), in
+    16 bit. 4096 x 4096: 5 * 3 * 2 * 4096^3 = 2.06 TFLOP.
+    """
+    a, c, out = np.minimum(weight.n, weight.k), np.maximum(weight.n, weight.k), STORED["bf16"]
+    gram = product(accelerator, "bf16", a, a, c, out)
+    square = product(accelerator, "bf16", a, a, a, out)
+    back = product(accelerator, "bf16", a, c, a, out)
+    return weight.count * NEWTON_SCHULZ * (gram + square + back + 3.0 * accelerator.efficiency.kernel)

@@ -12,7 +12,7 @@ from planner.documents.serving import Load, Served
 from planner.documents.training import Layout, Plan
 from planner.documents.values import Above, Among, Amount, As, Instance, Positive, Price, Whole
 from planner.schema.workload import Workload
-from planner.sizing.objective import OBJECTIVES
+from planner.sizing.answers import OBJECTIVES
 
 
 class Batches(Workload):

@@ -17,9 +17,11 @@ from planner.questions.illegal import no_legal_plan
 from planner.questions.train import Ranked, caveats, usable_memory
 from planner.schema.hardware import Node
 from planner.sizing.answers import (
+    OBJECTIVES,
     Binding,
     Nearest,
     Rung,
+    Sizes,
     binding,
     fewest_of_each,
     front,
@@ -29,7 +31,6 @@ from planner.sizing.answers import (
     short,
 )
 from planner.sizing.limits import Limits, read_budget, read_deadline, read_failures, read_price, read_tokens
-from planner.sizing.objective import OBJECTIVES, Sizes
 from planner.sizing.point import Kind, Point, Run, climb, on, tried
 
 MOST = 1024

@@ -8,7 +8,7 @@ from typing import Any
 
 from planner.errors import PlannerError
 from planner.report.page_rows import CELLS, CHECK, CURVE, LOADS, SERVING, SIZES, TRAINING, Kind, Row
-from planner.sizing.objective import OBJECTIVES
+from planner.sizing.answers import OBJECTIVES
 from planner.units import format_count
 
 Document = Mapping[str, Any]

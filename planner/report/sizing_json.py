@@ -14,9 +14,8 @@ from planner.report.jsonout import inputs_of, layout
 from planner.report.sizing_words import nearest_words, time_range
 from planner.report.words import largest_part, miss
 from planner.schema.hardware import Node
-from planner.sizing.answers import Rung
+from planner.sizing.answers import OBJECTIVES, Rung
 from planner.sizing.money import Bill, instances
-from planner.sizing.objective import OBJECTIVES
 from planner.sizing.point import Kind, Point
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from planner.blocks.operator import Product, Share
 from planner.blocks.record import Kind, still
 from planner.cost import collectives
 from planner.cost.memory import OPTIMIZERS, StateBytes
-from planner.cost.orthogonal import orthogonal_time
+from planner.cost.operators import orthogonal_time
 from planner.cost.quantize import gathered_bytes, weights_time
 from planner.cost.recompute import recomputed_share
 from planner.cost.runs import on_equal

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from planner.blocks.operator import Product
-from planner.cost.orthogonal import orthogonal_time
+from planner.cost.operators import orthogonal_time
 from planner.plan import Plan
 from planner.training.estimate import estimate
 from tests import jobs
