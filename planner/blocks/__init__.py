@@ -9,48 +9,36 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from planner.blocks import attention, ends, feed, latent, linear, state_space, tower
+from planner.blocks import attention, ends, feed, latent, linear, record, state_space, tower
 from planner.blocks.operator import Operator, Product, Share, addition, norm
-from planner.blocks.record import (
-    Attention,
-    Block,
-    Dense,
-    Embedding,
-    Experts,
-    Head,
-    Kind,
-    Latent,
-    Norm,
-    Parallel,
-    Prediction,
-)
+from planner.blocks.record import Block, Kind
 from planner.blocks.recurrence import DeltaRule, Lightning, SelectiveScan, ShortConvolution, StateSpace
 from planner.blocks.seeing import Patches, Projection
 
 Operators = Callable[[Any, int, Share], tuple[Operator, ...]]
 
 MIXERS: dict[type, Operators] = {
-    Attention: attention.operators,
-    Latent: latent.operators,
+    record.Attention: attention.operators,
+    record.Latent: latent.operators,
     StateSpace: state_space.operators,
     DeltaRule: linear.delta_rule,
     Lightning: linear.lightning,
     SelectiveScan: state_space.selective,
     ShortConvolution: linear.short_convolution,
-    Parallel: linear.parallel,
+    record.Parallel: linear.parallel,
 }
-FEEDS: dict[type, Operators] = {Dense: feed.dense, Experts: feed.experts}
+FEEDS: dict[type, Operators] = {record.Dense: feed.dense, record.Experts: feed.experts}
 
 
 def operators(kind: Kind, share: Share) -> tuple[Operator, ...]:
     """Everything that one rank does for one micro-batch in a block, an end or a part of a tower."""
-    if isinstance(kind, Embedding):
+    if isinstance(kind, record.Embedding):
         return ends.embedding(kind, share)
-    if isinstance(kind, Head):
+    if isinstance(kind, record.Head):
         return ends.head(kind, share)
-    if isinstance(kind, Norm):
+    if isinstance(kind, record.Norm):
         return (norm(share, kind.hidden, kind.vectors),)
-    if isinstance(kind, Prediction):
+    if isinstance(kind, record.Prediction):
         return ends.prediction(kind, block(kind, share), share)
     share = tower.seen(kind, share)
     if isinstance(kind, Patches):
@@ -73,7 +61,7 @@ def block(kind: Block, share: Share) -> tuple[Operator, ...]:
     )
 
 
-LOOSE = (Latent, Experts)
+LOOSE = (record.Latent, record.Experts)
 """Parts whose norm is a kernel of its own; before others it is one with their first product and is not run again
 (NVIDIA/Megatron-LM core/models/gpt/gpt_layer_specs.py, core/transformer/transformer_layer.py)."""
 

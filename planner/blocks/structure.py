@@ -6,22 +6,8 @@ from dataclasses import fields, replace
 from functools import lru_cache
 from itertools import cycle, islice
 
-from planner.blocks.record import (
-    Attention,
-    Block,
-    Dense,
-    Embedding,
-    Experts,
-    Head,
-    Indexer,
-    Kind,
-    Latent,
-    Mixer,
-    Norm,
-    Parallel,
-    Prediction,
-    Structure,
-)
+from planner.blocks import record
+from planner.blocks.record import Kind, Structure
 from planner.blocks.recurrence import DeltaRule, Lightning, SelectiveScan, ShortConvolution, StateSpace
 from planner.blocks.tower import tower
 from planner.schema.model import Indexer as Choice
@@ -61,16 +47,16 @@ def structure(model: Model, wide: tuple[int, int] = (0, 0), trained: TowerPart =
     order = (*(where[block] for block in layers), *[len(blocks)] * model.mtp_layers)
     heads = [_head(model, tied) for tied in ((False, True) if model.tied_embeddings else (False,))]
     predictions = [_prediction(model, plain[-1], embeds) for embeds in (False, True) if model.mtp_layers]
-    norms = [Norm(model.hidden, _vectors(model))] if model.mtp_layers else []
+    norms = [record.Norm(model.hidden, _vectors(model))] if model.mtp_layers else []
     seeing = tower(model.tower, trained) if model.tower else {}
     kinds: tuple[Kind, ...] = (*blocks, *predictions, _embedding(model), *heads, *norms, *seeing)
     counted = tuple(seeing.values())
     return Structure(kinds, order, len(blocks) + len(predictions), model.tied_embeddings, model.mtp_layers, counted)
 
 
-def _prediction(model: Model, last: Block, embeds: bool) -> Prediction:
+def _prediction(model: Model, last: record.Block, embeds: bool) -> record.Prediction:
     like = {field.name: getattr(last, field.name) for field in fields(last)}
-    return Prediction(**like, embedding=_embedding(model), head=_head(model, True), embeds=embeds)
+    return record.Prediction(**like, embedding=_embedding(model), head=_head(model, True), embeds=embeds)
 
 
 def beyond_attention(model: Model) -> str | None:
@@ -97,18 +83,18 @@ def letters(model: Model) -> list[str]:
     return ["W" if (index + 1) % every else "*" for index in range(model.layers)]
 
 
-def _block(model: Model, index: int, letter: str) -> Block:
+def _block(model: Model, index: int, letter: str) -> record.Block:
     alone = any(one in (model.pattern or "") for one in FEED_LETTERS)
     mixer = None if letter in FEED_LETTERS + "_" else _mixer(model, letter, index)
     feed = _alone(model, letter) if alone else _feed(model, index)
-    return Block(model.hidden, _vectors(model), mixer, feed, model.dropout, model.norms == 4)
+    return record.Block(model.hidden, _vectors(model), mixer, feed, model.dropout, model.norms == 4)
 
 
 def _vectors(model: Model) -> int:
     return 2 if model.norm == "layernorm" else 1
 
 
-def _mixer(model: Model, letter: str, index: int) -> Mixer:
+def _mixer(model: Model, letter: str, index: int) -> record.Mixer:
     if letter == "M" and (s := model.state_space):
         return StateSpace(s.heads, s.head_dim, s.state, s.groups, s.conv, s.chunk, s.bias, s.projection_bias)
     if letter == "G" and (g := model.delta_rule):
@@ -121,18 +107,18 @@ def _mixer(model: Model, letter: str, index: int) -> Mixer:
         return ShortConvolution(model.short_convolution)
     if letter == "H":
         attention, state = _attention(model, None, index), _mixer(model, "M", index)
-        assert isinstance(attention, Attention) and isinstance(state, StateSpace)
-        return Parallel(attention, state)
+        assert isinstance(attention, record.Attention) and isinstance(state, StateSpace)
+        return record.Parallel(attention, state)
     return _attention(model, model.window if letter == "W" else None, index)
 
 
-def _attention(model: Model, window: int | None, index: int) -> Attention | Latent:
+def _attention(model: Model, window: int | None, index: int) -> record.Attention | record.Latent:
     if (m := model.mla) is not None:
         ranks = (m.kv_lora_rank, m.q_lora_rank, m.qk_nope_dim, m.qk_rope_dim, m.v_head_dim)
         found = _indexer(m.indexer, index) if m.indexer else None
-        return Latent(model.heads, *ranks, window=window, dropout=model.dropout, indexer=found)
+        return record.Latent(model.heads, *ranks, window=window, dropout=model.dropout, indexer=found)
     own = model.windowed if window else None
-    return Attention(
+    return record.Attention(
         own.heads if own else model.heads,
         own.kv_heads if own else model.kv_heads,
         own.head_dim if own else model.head_dim,
@@ -149,11 +135,11 @@ def _attention(model: Model, window: int | None, index: int) -> Attention | Late
     )
 
 
-def _indexer(of: Choice, index: int) -> Indexer:
-    return Indexer(of.heads, of.head_dim, of.top_k, of.pattern[index % len(of.pattern)] == "S")
+def _indexer(of: Choice, index: int) -> record.Indexer:
+    return record.Indexer(of.heads, of.head_dim, of.top_k, of.pattern[index % len(of.pattern)] == "S")
 
 
-def _feed(model: Model, index: int) -> Dense | Experts | None:
+def _feed(model: Model, index: int) -> record.Dense | record.Experts | None:
     moe = model.moe
     if model.ffns:
         width = model.ffns[index % len(model.ffns)]
@@ -163,25 +149,26 @@ def _feed(model: Model, index: int) -> Dense | Experts | None:
     return _experts(model)
 
 
-def _alone(model: Model, letter: str) -> Dense | Experts | None:
+def _alone(model: Model, letter: str) -> record.Dense | record.Experts | None:
     return _experts(model) if letter == "E" else _dense(model, model.ffn) if letter == "-" else None
 
 
-def _dense(model: Model, width: int) -> Dense:
-    return Dense(width, model.mlp == "glu", model.bias == "all")
+def _dense(model: Model, width: int) -> record.Dense:
+    return record.Dense(width, model.mlp == "glu", model.bias == "all")
 
 
-def _experts(model: Model) -> Experts:
+def _experts(model: Model) -> record.Experts:
     moe = model.moe
     assert moe is not None
     one = _dense(model, moe.ffn)
     shared = (moe.shared_width, moe.shared_gate, moe.latent)
-    return Experts(moe.experts, moe.top_k, one, *shared, moe.router_bias, moe.groups, moe.top_groups)
+    return record.Experts(moe.experts, moe.top_k, one, *shared, moe.router_bias, moe.groups, moe.top_groups)
 
 
-def _embedding(model: Model) -> Embedding:
-    return Embedding(model.hidden, model.vocab, model.context if model.position == "learned" else 0, model.dropout)
+def _embedding(model: Model) -> record.Embedding:
+    positions = model.context if model.position == "learned" else 0
+    return record.Embedding(model.hidden, model.vocab, positions, model.dropout)
 
 
-def _head(model: Model, tied: bool) -> Head:
-    return Head(model.hidden, model.vocab, 0 if model.mtp_layers else _vectors(model), tied)
+def _head(model: Model, tied: bool) -> record.Head:
+    return record.Head(model.hidden, model.vocab, 0 if model.mtp_layers else _vectors(model), tied)

@@ -12,19 +12,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from planner.catalog import huggingface_known as known
 from planner.catalog.huggingface_config import KEYS, Config, UnsupportedArchitecture
 from planner.catalog.huggingface_experts import deepseek_moe, llama4_moe
 from planner.catalog.huggingface_families import FAMILIES
 from planner.catalog.huggingface_family import Bias, Family, Pattern
-from planner.catalog.huggingface_known import (
-    BIDIRECTIONAL,
-    CLASS_DEFAULTS,
-    DECODERS,
-    INSIDE,
-    NESTED,
-    REFUSED,
-    why_refused,
-)
 from planner.catalog.huggingface_mixers import latent
 from planner.catalog.huggingface_quantization import checkpoint
 from planner.catalog.huggingface_towers import read_tower
@@ -72,12 +64,12 @@ def _decoder(top: dict[str, Any], file: str) -> tuple[str, dict[str, Any]]:
     kind = top.get("model_type")
     if not isinstance(kind, str):
         raise ProfileError(f"{file}: model_type: missing", "a config.json as transformers writes it")
-    if kind in NESTED:
+    if kind in known.NESTED:
         return _wrapped(kind, top, file)
     if kind not in FAMILIES:
         raise _unsupported(kind, file, top)
     if top.get("use_bidirectional_attention") in (True, "all"):
-        raise Config(file, top).refuse("use_bidirectional_attention", BIDIRECTIONAL)
+        raise Config(file, top).refuse("use_bidirectional_attention", known.BIDIRECTIONAL)
     return kind, top
 
 
@@ -85,24 +77,24 @@ def _wrapped(kind: str, top: dict[str, Any], file: str) -> tuple[str, dict[str, 
     """The decoder inside: a mapping of its own, or keys beside those of what stands before it."""
     thinker = top.get("thinker_config")
     holder = thinker if isinstance(thinker, dict) else top
-    inner = next((holder[key] for key in INSIDE if holder.get(key) is not None), None)
+    inner = next((holder[key] for key in known.INSIDE if holder.get(key) is not None), None)
     if inner is None and "hidden_size" in top:
-        return NESTED[kind], top
+        return known.NESTED[kind], top
     if not isinstance(inner, dict):
         raise ProfileError(f"{file}: text_config: missing")
     tied = {key: top[key] for key in ("tie_word_embeddings",) if key in top}
-    return _kind(kind, inner, file), tied | CLASS_DEFAULTS.get(kind, {}) | inner
+    return _kind(kind, inner, file), tied | known.CLASS_DEFAULTS.get(kind, {}) | inner
 
 
 def _kind(wrapper: str, inner: dict[str, Any], file: str) -> str:
     """The decoder's type: its own where it says one, else that of the wrapper's class."""
     own = inner.get("model_type")
-    plain = DECODERS.get(own, own) if isinstance(own, str) else NESTED[wrapper]
+    plain = known.DECODERS.get(own, own) if isinstance(own, str) else known.NESTED[wrapper]
     if plain == "deepseek_v2" and inner.get("use_mla") is False:
         return "deepseek"
-    if plain in REFUSED:
+    if plain in known.REFUSED:
         raise _unsupported(plain, file, inner)
-    return plain if plain in FAMILIES else NESTED[wrapper]
+    return plain if plain in FAMILIES else known.NESTED[wrapper]
 
 
 def _counted(values: dict[str, Any]) -> dict[str, int]:
@@ -119,8 +111,8 @@ def _inside(kind: str, values: dict[str, Any]) -> dict[str, Any]:
 
 def _unsupported(kind: str, file: str, top: dict[str, Any]) -> UnsupportedArchitecture:
     return UnsupportedArchitecture(
-        f"{file}: model_type {quote(kind)} is not supported: {why_refused(kind, top)}",
-        (f"supported: {', '.join(sorted([*FAMILIES, *NESTED]))}", "your own: a path to a YAML file"),
+        f"{file}: model_type {quote(kind)} is not supported: {known.why_refused(kind, top)}",
+        (f"supported: {', '.join(sorted([*FAMILIES, *known.NESTED]))}", "your own: a path to a YAML file"),
     )
 
 

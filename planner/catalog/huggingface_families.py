@@ -9,23 +9,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from planner.catalog import huggingface_experts as experts
+from planner.catalog import huggingface_family as family
 from planner.catalog import huggingface_layers as shapes
 from planner.catalog import huggingface_mixers as mixers
-from planner.catalog.huggingface_family import (
-    Family,
-    check_gpt2,
-    check_gpt_neox,
-    check_opt,
-    exaone_pattern,
-    first_layers,
-    full_every,
-    gpt_neo_pattern,
-    llama4_pattern,
-    no_full_layers,
-    optional_window,
-    qwen2_moe_pattern,
-    qwen_pattern,
-)
+from planner.catalog.huggingface_family import Family
 
 _LLAMA = Family()
 _DEEPSEEK = Family(moe=experts.deepseek_moe, mla=True)
@@ -38,11 +25,11 @@ _GPTJ = replace(
     note="Biases of the feed-forward part and of the head are left out, and one norm more a layer is counted.",
 )
 _BAILING = Family(moe=experts.deepseek_moe, bias_key=("use_qkv_bias", False, "qkv"))
-_EXAONE = Family(window=exaone_pattern, qk_norm="heads", bias_key=None)
+_EXAONE = Family(window=family.exaone_pattern, qk_norm="heads", bias_key=None)
 _HUNYUAN = Family(tied=True, qk_norm="heads", qk_key=("use_qk_norm", True))
 _LFM2 = Family(tied=True, qk_norm="heads", layers=shapes.lfm2, bias_key=None)
 _MINIMAX = Family(moe=experts.uniform_moe, layers=mixers.minimax, bias_key=None)
-_MISTRAL = Family(window=no_full_layers, defaults={"num_key_value_heads": 8}, bias_key=None)
+_MISTRAL = Family(window=family.no_full_layers, defaults={"num_key_value_heads": 8}, bias_key=None)
 _QWEN_NEXT = Family(qk_norm="heads", layers=mixers.qwen_next)
 _MAMBA2 = {"mamba_expand": 2, "mamba_n_heads": 128, "mamba_d_state": 256}
 _ENDLESS = {"num_attention_heads": 1, "max_position_embeddings": 2**20}
@@ -62,7 +49,7 @@ _GEMMA3_TEXT = {
 FAMILIES: dict[str, Family] = {
     "afmoe": Family(
         moe=experts.deepseek_moe,
-        window=full_every(4, "global_attn_every_n_layers"),
+        window=family.full_every(4, "global_attn_every_n_layers"),
         norms=4,
         qk_norm="heads",
         layers=mixers.gated,
@@ -80,14 +67,14 @@ FAMILIES: dict[str, Family] = {
     "chatglm": Family(bias_key=("add_qkv_bias", False, "qkv"), layers=mixers.chatglm),
     "codegen": _GPTJ,
     "cohere": Family(tied=True, norm="layernorm"),
-    "cohere2": Family(tied=True, norm="layernorm", window=full_every(4)),
-    "cwm": Family(window=full_every(4), defaults={"head_dim": 128}),
+    "cohere2": Family(tied=True, norm="layernorm", window=family.full_every(4)),
+    "cwm": Family(window=family.full_every(4), defaults={"head_dim": 128}),
     "dbrx": Family(norm="layernorm", moe=experts.uniform_moe, bias_key=None, inside=("attn_config", "ffn_config")),
     "deepseek": Family(moe=experts.deepseek_moe),
     "deepseek_v2": _DEEPSEEK,
     "deepseek_v3": _DEEPSEEK,
     "deepseek_v32": _DEEPSEEK,
-    "dots1": Family(moe=experts.deepseek_moe, qk_norm="heads", window=first_layers),
+    "dots1": Family(moe=experts.deepseek_moe, qk_norm="heads", window=family.first_layers),
     "ernie4_5": Family(tied=True, bias_key=("use_bias", False, "all")),
     "ernie4_5_moe": Family(tied=True, bias_key=("use_bias", False, "all"), moe=experts.ernie_moe),
     "exaone": _LLAMA,
@@ -107,11 +94,11 @@ FAMILIES: dict[str, Family] = {
     "gemma": Family(tied=True, defaults={"head_dim": 256, "num_key_value_heads": 16}),
     "gemma2": Family(
         tied=True,
-        window=full_every(2),
+        window=family.full_every(2),
         norms=4,
         defaults={"head_dim": 256, "num_key_value_heads": 4, "sliding_window": 4096},
     ),
-    "gemma3_text": Family(tied=True, window=full_every(6), norms=4, qk_norm="heads", defaults=_GEMMA3_TEXT),
+    "gemma3_text": Family(tied=True, window=family.full_every(6), norms=4, qk_norm="heads", defaults=_GEMMA3_TEXT),
     "gemma4_text": Family(
         tied=True, norms=4, qk_norm="heads", moe=shapes.gemma4_moe, layers=shapes.gemma4, defaults={"head_dim": 256}
     ),
@@ -122,20 +109,20 @@ FAMILIES: dict[str, Family] = {
     ),
     "glm4_moe_lite": _DEEPSEEK,
     "glm_moe_dsa": _DEEPSEEK,
-    "gpt2": replace(_GPT, dropout={"attn_pdrop": 0.1, "resid_pdrop": 0.1}, check=check_gpt2),
+    "gpt2": replace(_GPT, dropout={"attn_pdrop": 0.1, "resid_pdrop": 0.1}, check=family.check_gpt2),
     "gpt_bigcode": _GPT,
     "gpt_neo": replace(
         _GPT,
-        window=gpt_neo_pattern,
+        window=family.gpt_neo_pattern,
         defaults={"window_size": 256},
         note="Its queries, keys and values have no bias: a few more parameters are counted.",
     ),
-    "gpt_neox": replace(_GPT, tied=False, position="rope", four_h=False, check=check_gpt_neox),
+    "gpt_neox": replace(_GPT, tied=False, position="rope", four_h=False, check=family.check_gpt_neox),
     "gpt_oss": Family(
         bias="all",
         moe=experts.gpt_oss_moe,
         sinks=True,
-        window=full_every(2),
+        window=family.full_every(2),
         defaults={"head_dim": 64, "num_key_value_heads": 8, "sliding_window": 128},
         bias_key=None,
     ),
@@ -166,7 +153,7 @@ FAMILIES: dict[str, Family] = {
     "llama": _LLAMA,
     "llama4_text": Family(
         moe=experts.llama4_moe,
-        window=llama4_pattern,
+        window=family.llama4_pattern,
         defaults={"head_dim": 128, "num_key_value_heads": 8, "attention_chunk_size": 8192},
     ),
     "longcat_flash": Family(
@@ -194,7 +181,7 @@ FAMILIES: dict[str, Family] = {
         bias_key=None,
     ),
     "minimax_text_01": _MINIMAX,
-    "ministral": Family(window=no_full_layers),
+    "ministral": Family(window=family.no_full_layers),
     "ministral3": _LLAMA,
     "mistral": _MISTRAL,
     "mistral4": Family(moe=experts.deepseek_moe, mla=True, bias_key=None),
@@ -205,7 +192,7 @@ FAMILIES: dict[str, Family] = {
     "nemotron_h": Family(gated=False, activation="relu2", position="none", layers=mixers.nemotron_h),
     "olmo": Family(norm="layernorm"),
     "olmo2": Family(qk_norm="wide"),
-    "olmo3": Family(window=full_every(4), qk_norm="wide", defaults={"sliding_window": 4096}),
+    "olmo3": Family(window=family.full_every(4), qk_norm="wide", defaults={"sliding_window": 4096}),
     "olmo_hybrid": Family(qk_norm="wide", layers=mixers.olmo_hybrid),
     "olmoe": Family(moe=experts.uniform_moe, qk_norm="wide"),
     "opt": replace(
@@ -215,25 +202,28 @@ FAMILIES: dict[str, Family] = {
         bias_key=("enable_bias", True, "all"),
         four_h=False,
         dropout={"dropout": 0.1},
-        check=check_opt,
+        check=family.check_opt,
     ),
     "orion": Family(norm="layernorm"),
     "persimmon": Family(gated=False, activation="relu2", bias="all", norm="layernorm", qk_norm="heads", bias_key=None),
     "phi": Family(gated=False, bias="all", norm="layernorm", dropout={"attention_dropout": 0.0}, bias_key=None),
-    "phi3": Family(window=no_full_layers, bias_key=None),
+    "phi3": Family(window=family.no_full_layers, bias_key=None),
     "phimoe": Family(norm="layernorm", moe=experts.uniform_moe, defaults={"num_key_value_heads": 8}),
     "qwen": Family(bias="qkv", layers=mixers.qwen, bias_key=None),
     "qwen2": Family(
-        bias="qkv", window=qwen_pattern, defaults={"num_key_value_heads": 32, "sliding_window": 4096}, bias_key=None
+        bias="qkv",
+        window=family.qwen_pattern,
+        defaults={"num_key_value_heads": 32, "sliding_window": 4096},
+        bias_key=None,
     ),
     "qwen2_moe": Family(
         bias_key=("qkv_bias", True, "qkv"),
         moe=experts.qwen_moe,
-        window=qwen2_moe_pattern,
+        window=family.qwen2_moe_pattern,
         defaults={"num_key_value_heads": 16, "sliding_window": 4096},
     ),
     "qwen3": Family(
-        window=qwen_pattern,
+        window=family.qwen_pattern,
         qk_norm="heads",
         defaults={"head_dim": 128, "num_key_value_heads": 32, "sliding_window": 4096},
     ),
@@ -241,7 +231,7 @@ FAMILIES: dict[str, Family] = {
     "qwen3_5_text": _QWEN_NEXT,
     "qwen3_moe": Family(
         moe=experts.qwen_moe,
-        window=optional_window,
+        window=family.optional_window,
         qk_norm="heads",
         defaults={"num_key_value_heads": 4, "sliding_window": 4096},
     ),
@@ -256,7 +246,7 @@ FAMILIES: dict[str, Family] = {
         gated=False,
         bias_key=("use_bias", True, "all"),
         norm="layernorm",
-        window=no_full_layers,
+        window=family.no_full_layers,
         defaults={"num_key_value_heads": 2},
     ),
     "step3p5": Family(
@@ -267,7 +257,9 @@ FAMILIES: dict[str, Family] = {
         note="The gate of each head is left out.",
     ),
     "vaultgemma": Family(
-        tied=True, window=full_every(2), defaults={"head_dim": 256, "num_key_value_heads": 4, "sliding_window": 4096}
+        tied=True,
+        window=family.full_every(2),
+        defaults={"head_dim": 256, "num_key_value_heads": 4, "sliding_window": 4096},
     ),
     "xverse": _LLAMA,
     "Yi": _LLAMA,

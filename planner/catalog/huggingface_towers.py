@@ -204,11 +204,8 @@ def _pixtral(config: Config) -> dict[str, Any]:
 
 def _mistral3(config: Config, top: Config, hidden: int) -> Tower:
     """Mistral 3: Pixtral's encoder; four patches are merged by a product of their own before two others."""
-    own, merge, bias = (
-        config.need("hidden_size"),
-        top.integer("spatial_merge_size") or 2,
-        top.flag("multimodal_projector_bias"),
-    )
+    own, merge = config.need("hidden_size"), top.integer("spatial_merge_size") or 2
+    bias = top.flag("multimodal_projector_bias")
     products = (Linear(inputs=own * merge**2, outputs=own), *_two(own, hidden, hidden, bias))
     return Tower(**_pixtral(config), merge=merge, projectors=(Projector(products=products, norm=own),))
 
@@ -252,11 +249,8 @@ def _glm4v(config: Config, top: Config, hidden: int) -> Tower:
     """GLM-4.1V and 4.5V: `out_hidden_size` is the width of the encoder's gated parts; a convolution merges a square."""
     if config.flag("attention_bias"):
         raise config.refuse("attention_bias", "biases of attention alone are not expressed")
-    out, merge, own = (
-        config.need("out_hidden_size"),
-        config.integer("spatial_merge_size") or 2,
-        config.need("hidden_size"),
-    )
+    own, out = config.need("hidden_size"), config.need("out_hidden_size")
+    merge = config.integer("spatial_merge_size") or 2
     inside, shape = config.need("intermediate_size"), _shape(config, out)
     merged = Linear(inputs=own * merge**2, outputs=out, bias=True)
     gated = (Linear(inputs=out, outputs=inside, count=2), Linear(inputs=inside, outputs=out))

@@ -8,22 +8,8 @@ from planner.blocks.counts import parameters
 from planner.catalog.clusters import devices, links
 from planner.questions.serve import ServeAnswer
 from planner.questions.serve_checks import counted
+from planner.report import serving_words as words
 from planner.report.grid import Column, kept, prose, scatter, tables
-from planner.report.serving_words import (
-    DEFINITIONS,
-    band,
-    encoder,
-    formats,
-    gpus_of,
-    layout,
-    loses,
-    pools_words,
-    rejected,
-    remarks,
-    same,
-    statistic,
-    why,
-)
 from planner.schema.serving import ServeWorkload
 from planner.serving.choose import Rejected, alike
 from planner.serving.job import ServeJob
@@ -42,7 +28,7 @@ def deployments(answer: ServeAnswer, top: int, width: int | None) -> Iterator[st
     yield from ("", *prose(reasons(answer, top), width, 8))
     if answer.front.options:
         yield from ("", *front(answer, width))
-    yield from ("", *prose(DEFINITIONS, width, 0))
+    yield from ("", *prose(words.DEFINITIONS, width, 0))
 
 
 def header(answer: ServeAnswer) -> list[str]:
@@ -54,7 +40,7 @@ def header(answer: ServeAnswer) -> list[str]:
     prefix = f" ({', '.join(among)})" if among else ""
     return [
         f"{job.model.name} · {format_count(parameters(job.model).total)} parameters · inference, weights "
-        f"{formats(job)}, KV cache {w.kv}",
+        f"{words.formats(job)}, KV cache {w.kv}",
         hardware(job),
         f"{w.input:,} prompt{prefix} + {w.output:,} output tokens · {load(q.together, w)} · {levels(w)}",
         f"{OBJECTIVES[q.objective].words} · {job.engine.name} · {answer.choice.options:,} deployments · "
@@ -79,7 +65,7 @@ def load(together: bool, w: ServeWorkload) -> str:
 def levels(w: ServeWorkload) -> str:
     """The service levels in words."""
     bounds = [f"{n.upper()} ≤ {format_seconds(v)}" for n, v in (("ttft", w.ttft), ("tpot", w.tpot)) if v is not None]
-    return f"{', '.join(bounds)}, {statistic(w)}" if bounds else "no service levels"
+    return f"{', '.join(bounds)}, {words.statistic(w)}" if bounds else "no service levels"
 
 
 NEXT = "the same with --launch --plan N: flags that start deployment N, and the benchmark that checks it."
@@ -113,7 +99,7 @@ def _cells(job: ServeJob, option: Option, number: int, moe: bool) -> list[str]:
     return [
         str(number),
         *(f"{d:.0f}" for d in degrees),
-        str(gpus_of(option)),
+        str(words.gpus_of(option)),
         f"{float(option.users):,.0f}",
         f"{float(option.served.running):,.0f}",
         format_seconds(float(option.ttft)),
@@ -129,15 +115,15 @@ def _cells(job: ServeJob, option: Option, number: int, moe: bool) -> list[str]:
 def reasons(answer: ServeAnswer, top: int) -> list[str]:
     """Why the first wins, what the next lose, what the others break, and the other answers."""
     job, ranked = answer.question.job, answer.choice.ranked
-    lines = [f"Why 1   {why(job, ranked[0])}"] if ranked else []
+    lines = [f"Why 1   {words.why(job, ranked[0])}"] if ranked else []
     lines += [f"Rule    {rule} (planner help rules)." for rule in [answer.rule] if rule is not None]
-    lines += [f"Note    {remark}." for option in ranked[:1] for remark in remarks(job, option)]
-    lines += [f"Same    {same(others, n)}." for n, others in enumerate(answer.choice.alike[:top], start=1) if others]
-    lines += [f"Images  {encoder(job, option)}." for option in ranked[:1] if job.workload.images]
-    lines += [f"Band    {band(job, option)}" for option in ranked[:1]]
-    lines += [f"{n}       {loses(job, option, ranked[0])}" for n, option in enumerate(ranked[1:3], start=2)]
+    lines += [f"Note    {remark}." for option in ranked[:1] for remark in words.remarks(job, option)]
+    lines += [f"Same    {words.same(o, n)}." for n, o in enumerate(answer.choice.alike[:top], start=1) if o]
+    lines += [f"Images  {words.encoder(job, option)}." for option in ranked[:1] if job.workload.images]
+    lines += [f"Band    {words.band(job, option)}" for option in ranked[:1]]
+    lines += [f"{n}       {words.loses(job, option, ranked[0])}" for n, option in enumerate(ranked[1:3], start=2)]
     misses = _distinct(answer.choice.rejected)
-    lines += [f"Not     {rejected(job, miss)}." for miss in misses[:SHOWN]]
+    lines += [f"Not     {words.rejected(job, miss)}." for miss in misses[:SHOWN]]
     hidden = len(misses) - SHOWN
     lines += [f"        and {hidden} more" for _ in range(1) if hidden > 0]
     lines += [f"Cure    {cure}" for cure in answer.cures]
@@ -167,15 +153,15 @@ def also(answer: ServeAnswer) -> list[str]:
     if answer.latency is not None and asked != "latency":
         x = answer.latency
         whole, token = float(x.ttft + (output - 1) * x.tpot), float(x.tpot)
-        lines.append(f"Latency {layout(x)} alone: {format_seconds(whole)} per request, TPOT {format_seconds(token)}.")
+        said = f"{format_seconds(whole)} per request, TPOT {format_seconds(token)}"
+        lines.append(f"Latency {words.layout(x)} alone: {said}.")
     if answer.offline is not None and asked != "offline":
         x = answer.offline
-        lines.append(
-            f"Offline {layout(x)}: {float(per_gpu(x, output)):,.0f} tok/s/GPU with {float(x.users):,.0f} requests."
-        )
+        said = f"{float(per_gpu(x, output)):,.0f} tok/s/GPU with {float(x.users):,.0f} requests"
+        lines.append(f"Offline {words.layout(x)}: {said}.")
     if answer.pools is not None:
         best = answer.choice.ranked[0] if answer.choice.ranked else None
-        lines.append(f"Pools   {pools_words(job, answer.pools, best, answer.fewest)}.")
+        lines.append(f"Pools   {words.pools_words(job, answer.pools, best, answer.fewest)}.")
     elif job.workload.rate is not None:
         lines.append(
             f"Pools   none carry {job.workload.rate:g} requests/s within the levels on {job.cluster.gpus} GPUs."
@@ -194,7 +180,7 @@ def front(answer: ServeAnswer, width: int | None = None) -> list[str]:
     step = max(1, -(-len(found.options) // SHOWN))
     shown = list(zip(found.options, found.per_user, found.per_gpu, strict=True))[::step]
     rows = [
-        (f"{layout(o):<18}", f"{float(o.users):7,.0f} users", f"{user:8.1f} tok/s/user", f"{gpu:9.1f} tok/s/GPU")
+        (f"{words.layout(o):<18}", f"{float(o.users):7,.0f} users", f"{user:8.1f} tok/s/user", f"{gpu:9.1f} tok/s/GPU")
         for o, user, gpu in shown
     ]
     columns = [Column("", right=False), *(Column("") for _ in range(3))]

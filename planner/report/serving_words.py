@@ -252,11 +252,9 @@ def pools_words(job: ServeJob, found: Pools, best: Option | None, fewest: Option
         f"({found.gpus:.0f} GPUs): TTFT {format_seconds(found.ttft)}, TPOT {format_seconds(found.tpot)}, "
     )
     if job.workload.rate is not None:
-        alone = (
-            "none without pools does"
-            if fewest is None
-            else f"without pools {gpus_of(fewest)} GPUs do ({layout(fewest)})"
-        )
+        alone = "none without pools does"
+        if fewest is not None:
+            alone = f"without pools {gpus_of(fewest)} GPUs do ({layout(fewest)})"
         return f"{said}the smallest that carry {found.requests:g} requests/s; {alone}"
     against = "" if best is None else f", {yield_ / float(per_gpu(best, job.workload.output)):.2f} x the best above"
     return f"{said}{found.requests:.2f} requests/s, {yield_:,.0f} tok/s/GPU{against}"
