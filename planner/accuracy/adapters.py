@@ -246,10 +246,6 @@ def _tuned(kind: str, stack: str, repository: str) -> Row:
 
 
 ADAPTERS: dict[str, Callable[[Row], Iterator[Row]]] = {
-    "playbook": playbook,
-    "simumax": simumax,
-    "finetune": finetune,
-    "threads": threads,
-    "golden": golden,
+    adapt.__name__: adapt for adapt in (playbook, simumax, finetune, threads, golden)
 }
 """Published layouts, and what turns their rows into rows of the common format."""

@@ -59,12 +59,10 @@ def away_bytes(ops: Sequence[Operator], offloaded: tuple[str, ...], again: tuple
     return sum((op.saved for op in ops if op.feeds in offloaded and not op.within(again)), start=0.0)
 
 
-def recomputed_layers(k: Num, v: Num, layers: Num) -> Num:
-    """Layers of one rank that are recomputed in full: k of each of its v chunks, at most all of them."""
-    return np.minimum(k * v, layers)
-
-
 @formula("recomputed share", "Korthikanti 2022, arXiv:2205.05198, 5", "1")
 def recomputed_share(k: Num, v: Num, layers: Num) -> Num:
-    """Share of a rank's layers that are recomputed in full; of kinds that lie mixed, the same share of each."""
-    return np.where(layers > 0.0, recomputed_layers(k, v, layers) / np.maximum(layers, 1.0), 0.0)[()]
+    """Share of a rank's layers that are recomputed in full: k of each of its v chunks, at most all of them.
+
+    Of kinds that lie mixed, the same share of each.
+    """
+    return np.where(layers > 0.0, np.minimum(k * v, layers) / np.maximum(layers, 1.0), 0.0)[()]

@@ -16,20 +16,8 @@ from planner.questions.batch import BATCHES
 from planner.questions.illegal import no_legal_plan
 from planner.questions.train import Ranked, caveats, usable_memory
 from planner.schema.hardware import Node
-from planner.sizing.answers import (
-    OBJECTIVES,
-    Binding,
-    Nearest,
-    Rung,
-    Sizes,
-    binding,
-    fewest_of_each,
-    front,
-    nearest,
-    pays_until,
-    scaling,
-    short,
-)
+from planner.sizing import answers
+from planner.sizing.answers import OBJECTIVES, Binding, Nearest, Rung
 from planner.sizing.limits import Limits, read_budget, read_deadline, read_failures, read_price, read_tokens
 from planner.sizing.point import Kind, Point, Run, climb, on, tried
 
@@ -247,26 +235,26 @@ def size(question: SizeQuestion) -> SizeAnswer:
     misses = [m for k, c in zip(q.kinds, climbs, strict=True) if not c and (m := _miss(k, q.most)) is not None]
     if not points and not misses:
         raise illegal(q.kinds[0], tried(q.kinds[0], q.most)[-1])
-    each = fewest_of_each(climbs, q.limits, q.run, q.most)
-    best = _best(q, Sizes(points, each, q.limits))
+    each = answers.fewest_of_each(climbs, q.limits, q.run, q.most)
+    best = _best(q, answers.Sizes(points, each, q.limits))
     head = best[q.objective]
-    curve = scaling(next((c for c in climbs if c and head is not None and c[0].kind is head.kind), []))
+    curve = answers.scaling(next((c for c in climbs if c and head is not None and c[0].kind is head.kind), []))
     return SizeAnswer(
         question=q,
         best=best,
         each=each,
-        nearest=nearest(points, q.limits),
-        front=front(points, q.money),
+        nearest=answers.nearest(points, q.limits),
+        front=answers.front(points, q.money),
         curve=curve,
-        pays=pays_until(curve),
+        pays=answers.pays_until(curve),
         points=points,
         misses=misses,
-        binding=None if head is None else binding(head, q.run, q.limits),
+        binding=None if head is None else answers.binding(head, q.run, q.limits),
         seconds=perf_counter() - started,
     )
 
 
-def _best(question: SizeQuestion, sizes: Sizes) -> dict[str, Point | None]:
+def _best(question: SizeQuestion, sizes: answers.Sizes) -> dict[str, Point | None]:
     """What each objective chooses that was asked for or is answered beside it."""
     ends, asked = question.run.tokens is not None, question.objective
     answered = {n: one for n, one in OBJECTIVES.items() if n == asked or one.beside(question.money, ends)}
@@ -275,7 +263,7 @@ def _best(question: SizeQuestion, sizes: Sizes) -> dict[str, Point | None]:
 
 def _miss(kind: Kind, most: int) -> Ranked | None:
     """The leanest plan on any rung, of a kind on which nothing fits; None when the rules allow none at all."""
-    misses = [m for gpus in tried(kind, most) if (m := short(kind, gpus)) is not None]
+    misses = [m for gpus in tried(kind, most) if (m := answers.short(kind, gpus)) is not None]
     return min(misses, key=lambda m: m.need / usable_memory(m.job), default=None)
 
 
