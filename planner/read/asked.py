@@ -6,6 +6,7 @@ from dataclasses import replace
 from math import isqrt
 from typing import Any
 
+from planner.cost.dispatch import ONE_COPY
 from planner.plan import INTEGERS
 from planner.read.deepspeed import TRAINER
 from planner.read.job import WHY, Job, modelled, truth
@@ -65,6 +66,7 @@ def reading_of(job: Job, tree: Tree, beside: Beside, world: int, nodes: int = 1)
         recomputed=float(job.get("recompute", "none") == "full") or base.recomputed,
         not_modelled=(*job.not_modelled, *base.not_modelled),
         keys=written(job),
+        timed_as=job.get("timed_as", ""),
         preset=base.preset | lent(job, plan, workload),
         recipe=base.recipe
         | ({"base": "fp32"} if loaded_wide(job) and workload.get("method", "full") != "full" else {}),
@@ -130,6 +132,7 @@ def degrees(job: Job) -> dict[str, Any]:
     found = {name: job.get(name) for name in ("tp", "cp", "pp", "ep", "etp", "v", "dp") if job.get(name)}
     found = {"tp": 1, "pp": 1} | {name: value for name, value in found.items() if name in INTEGERS}
     found |= {"schedule": run_by(MEGATRON, found["v"])} if "v" in found else {}
+    found |= {"dispatcher": job.get("dispatcher")} if job.get("dispatcher") in ONE_COPY else {}
     found["sp"] = int(bool(job.get("sp")) and found["tp"] > 1)
     if job.get("recompute") == "selective":
         found["selective"] = job.get("attention") == "eager"

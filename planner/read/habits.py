@@ -140,14 +140,29 @@ def trainer(job: Job, tree: Tree) -> None:
         job.name(said, ("memory",), "logits of evaluation, at a larger batch than training has, are not weighed")
 
 
+TE_RECIPES = {"current": "fp8-current", "block": "fp8-blockwise", "mxfp8": "mxfp8"}
+"""Recipes by `te_fp8.recipe` of Automodel's BackendConfig (components/models/common/utils.py)."""
+
+
 def automodel(job: Job, tree: Tree) -> None:
-    """Packed sequences are one row of several documents; torchao's float8 is scaled per tensor unless told."""
+    """Packed sequences are one row of several documents; torchao's float8 is scaled per tensor unless told.
+
+    Models of its own, which take a BackendConfig, are timed as such. A pipeline cuts the local batch.
+    """
     packed = tree.leaves.get("packed_sequence.packed_sequence_size")
     if packed is not None and truth(packed):
         job.name(packed, ("time",), "every sequence is timed as one document")
     if job.get("narrow"):
         narrow = recipe_spelled("torchtitan", ("quantize.linear.float8", job.get("narrow_recipe", "tensorwise")))
         job.values |= {"precision": narrow or "bf16", "fp8_param_gather": job.get("narrow_gathered") is True}
+    if (found := TE_RECIPES.get(str(job.get("te_recipe")))) is not None:
+        job.values["precision"] = found
+    if tree.under("model.backend").leaves:
+        job.values["timed_as"] = "nemo-automodel"
+    if "pp" in job.said and job.get("pp") == 1:
+        job.not_modelled = [one for one in job.not_modelled if not one.option.startswith("distributed.pipeline.")]
+    elif "pipeline_b" in job.said and job.get("pp", 1) > 1:
+        job.values["b"], job.said["b"] = whole_number(str(job.get("pipeline_b"))) or 1, job.said["pipeline_b"]
     chunked(job, tree)
 
 

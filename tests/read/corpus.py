@@ -414,6 +414,27 @@ SAMPLES = [
         gpus="8xH100",
     ),
     Sample(
+        "automodel-experts",
+        "recipe: BenchmarkingRecipeForNextTokenPrediction\nstep_scheduler:\n  global_batch_size: 512\n"
+        "  local_batch_size: 8\ndistributed:\n  strategy: fsdp2\n  pp_size: 4\n  ep_size: 8\n"
+        "  activation_checkpointing: true\n  pipeline:\n    pp_microbatch_size: 2\nmodel:\n"
+        "  _target_: nemo_automodel.NeMoAutoModelForCausalLM.from_config\n  config:\n"
+        "    pretrained_model_name_or_path: Qwen/Qwen3-30B-A3B\n  backend:\n    attn: te\n    linear: te\n"
+        "    experts: te\n    dispatcher: deepep\n    te_fp8:\n      recipe: block\ndataset:\n  seq_len: 4096\n",
+        {
+            "model": "qwen3-30b-a3b",
+            "pp": 4,
+            "ep": 8,
+            "b": 2,
+            "batch": 512,
+            "zero": 3,
+            "precision": "fp8-blockwise",
+            "dispatcher": "deepep",
+            "recompute": True,
+        },
+        gpus="4x8xH100",
+    ),
+    Sample(
         "automodel-peft",
         "automodel finetune llm -c run.yaml --distributed.tp_size 1 --step_scheduler.local_batch_size 1\n",
         {"model": "llama3.1-8b", "zero": 3, "b": 1, "batch": 32, "method": "lora", "lora_rank": 8},

@@ -41,6 +41,9 @@ VALUES: dict[str, tuple[Any, ...]] = {
     "megatron": (True, False),
     "dist": (True, False),
     "narrow": (True, False),
+    "te_recipe": ("current", "block"),
+    "dispatcher": ("deepep", "torch"),
+    "pipeline_b": (1, 2),
     "narrow_recipe": ("tensorwise", "rowwise"),
     "narrow_gathered": (True, False),
 }
@@ -78,6 +81,7 @@ AROUND = {
     "prompt": {"response": 16},
     "response": {"prompt": 16},
     "narrow_recipe": {"narrow": True},
+    "pipeline_b": {"pp": 2},
     "narrow_gathered": {"narrow": True},
 }
 """Fields by what has to be set beside them."""
