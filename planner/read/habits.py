@@ -66,7 +66,10 @@ def chunked(job: Job, tree: Tree) -> None:
         job.values["loss"], job.said["loss"] = found, job.said["loss_component"]
 
 
-MEGATRON_KEYS = ("actor_rollout_ref.actor.megatron.", "engine.use_distributed_optimizer")
+MEGATRON_KEYS = (
+    *("actor_rollout_ref.actor.megatron.", "engine.use_distributed_optimizer"),
+    "engine.override_transformer_config.",
+)
 MEGATRON_ALONE = ("tp", "pp", "v", "ep", "etp", "sp")
 """Fields that verl's FSDP engine has no key for."""
 
@@ -86,6 +89,9 @@ def reinforcement(job: Job, tree: Tree) -> None:
         again = str(next((leaf.value for key, leaf in tree.leaves.items() if key.endswith(GRANULARITY)), "none"))
         sharded = job.get("dist", True) in (True, "true", "True")
         job.values |= {"zero": int(sharded), "recompute": again, "sp": job.get("sp", True)}
+        if job.get("narrow"):
+            said = {"fp8-recipe": str(job.get("narrow_recipe", "delayed"))}
+            job.values["precision"] = recipe_spelled("megatron", said) or "bf16"
     elif job.format.name == "verl":
         job.values["closed"] = MEGATRON_ALONE
 

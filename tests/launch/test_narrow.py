@@ -205,3 +205,20 @@ def test_bases_of_torchtitans_registry(base: str, module: str, wanted: str) -> N
     text = f"torchrun --nproc_per_node=8 -m torchtitan.train --module {module} --config {base}"
     reading = understood(text, library(), {}.get, SAID[0] | {"gpus": "16x8xB200"}, SAID[1], {})[1]
     assert reading.workload.get("precision", "bf16") == wanted
+
+
+@pytest.mark.parametrize(
+    ("recipe", "wanted"), [("", "fp8"), ("blockwise", "fp8-blockwise"), ("tensorwise", "fp8-current")]
+)
+def test_verls_megatron_is_read(recipe: str, wanted: str) -> None:
+    """Fields of Megatron-Core's TransformerConfig, whose scaling is delayed unless told."""
+    field = "actor_rollout_ref.actor.megatron.override_transformer_config"
+    more = f" +{field}.fp8_recipe={recipe}" if recipe else ""
+    text = (
+        "python3 -m verl.trainer.main_ppo actor_rollout_ref.model.path=Qwen/Qwen3-8B data.train_batch_size=64 "
+        "data.max_prompt_length=1024 data.max_response_length=3072 actor_rollout_ref.actor.ppo_mini_batch_size=64 "
+        "actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu=1 actor_rollout_ref.actor.strategy=megatron "
+        f"actor_rollout_ref.actor.megatron.tensor_model_parallel_size=2 +{field}.fp8=hybrid{more}"
+    )
+    reading = understood(text, library(), {}.get, SAID[0] | {"gpus": "8xH100"}, SAID[1], {})[1]
+    assert reading.workload["precision"] == wanted
