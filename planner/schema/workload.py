@@ -56,7 +56,8 @@ class Workload(Record):
         method: "full" trains every weight; "lora" freezes the base and trains adapters of `lora_rank`; "qlora" keeps
             the frozen weights of linear layers in the format `base`.
         lora_targets: linear layers that have adapters; "no-experts": all but routed experts.
-        quantize_experts: experts are kept in `base` as well, where the framework has them in one tensor.
+        quantize_experts: experts are kept in `base` as well, where the framework has them in one tensor; no stage of
+            ZeRO shards them then (axolotl-ai-cloud/axolotl docs/expert_quantization.qmd).
         optimizer: what it keeps of every parameter stands in `OPTIMIZERS` (planner/cost/memory.py).
         loss: kernel of the loss over the vocabulary (planner/cost/losses.py); None: the framework's.
         fp8_param_gather: weights are kept and gathered in the format of the products.

@@ -277,7 +277,9 @@ def states(job: Job, plan: Plan, row: HeldRow, shards: Shards) -> States:
     each, framework = state_bytes(job), job.framework
     dense, expert = row.held.dense, row.held.expert
     if job.lora:
-        weights = divided(1.0, row.held.frozen, row.held.frozen_expert, shards.weights)
+        alone = job.framework.fused_experts and job.workload.quantize_experts
+        weights = divided(1.0, row.held.frozen, 0.0 if alone else row.held.frozen_expert, shards.weights)
+        weights = weights + row.held.frozen_expert if alone else weights
     else:
         weights = divided(each.weight, dense, expert, shards.weights)
     if framework.shard_is_master and each.master and not job.lora:

@@ -169,3 +169,14 @@ def test_files_name_a_checkpoint_of_integers() -> None:
     shape = open_library().model(reading.model_name or "").value
     of = setup_of(reading, cluster("1xA100"), framework("hf"), shape)[0].job
     assert (of.workload.method, of.workload.base) == ("qlora", "int4")
+
+
+def test_narrow_experts_in_one_tensor_are_not_sharded() -> None:
+    """29 GiB each on two GPUs against 24 on one, for GLM-4.7-Flash (Axolotl examples/glm47-flash)."""
+    each = QWEN3 * (0.5 + 1 / 64 + 4 / 16384)
+    of = ask("qwen3-30b-a3b", "8xH200", method="qlora", framework="hf-fsdp", seq=2048, global_batch=8)
+    narrow = replace(of.job, workload=of.job.workload.model_copy(update={"quantize_experts": True}))
+    whole, part = (
+        estimate(one, Plan(dp=8, b=1, recompute_layers=48, zero=3).floats()).memory.weights for one in (narrow, of.job)
+    )
+    assert each < whole and part > 2 * QWEN3 / 8
