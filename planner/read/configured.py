@@ -63,7 +63,9 @@ def asked(launch: Launch, beside: Beside) -> Asked:
         except PlannerError:
             if form is not None:
                 raise
-    launcher, form = launched(launch, given, beside), form or detect(tree)
+    launcher, seen = launched(launch, given, beside), detect(tree)
+    if form is None or (seen is not None and seen.name.startswith(f"{form.name}-v")):
+        form = seen
     if form is None and launcher.leaves:
         return Asked(find_format("accelerate"), launcher, tuple(missing))
     return Asked(form, tree, tuple(missing), launcher)

@@ -12,7 +12,18 @@ from planner.read.table import Table, key, packaged, table
 from planner.read.tree import Tree
 
 FORMATS = (
-    *("llamafactory", "axolotl", "swift", "swift-megatron", "torchtune", "automodel", "verl", "nemo-rl", "openrlhf"),
+    *(
+        "llamafactory",
+        "llamafactory-v1",
+        "axolotl",
+        "swift",
+        "swift-megatron",
+        "torchtune",
+        "automodel",
+        "verl",
+        "nemo-rl",
+        "openrlhf",
+    ),
     *("nanotron", "neox", "foundry", "lightning", "bridge", "primus", "megatron-tree", "accelerate", "trl"),
     "transformers",
 )

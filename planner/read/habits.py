@@ -208,6 +208,12 @@ def factory(job: Job, tree: Tree) -> None:
     trainer(job, tree)
 
 
+def factory_v1(job: Job, tree: Tree) -> None:
+    """Weights and moments stay as loaded, in 16 bit, but under DeepSpeed."""
+    if job.get("engine") == "deepspeed":
+        job.values["pure"] = False
+
+
 def axolotl(job: Job, tree: Tree) -> None:
     """Cut Cross-Entropy is on where its plugin is named (integrations/cut_cross_entropy/args.py)."""
     plugins = tree.leaves.get("plugins")
@@ -222,6 +228,7 @@ HABITS: dict[str, Callable[[Job, Tree], None]] = {
     **dict.fromkeys(("transformers", "swift"), trainer),
     "trl": sampled,
     "llamafactory": factory,
+    "llamafactory-v1": factory_v1,
     "axolotl": axolotl,
     "torchtune": torchtune,
     "automodel": automodel,

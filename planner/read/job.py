@@ -254,7 +254,7 @@ TARGETS |= {NARROW: "attention", WIDE: "mlp", NARROW | WIDE: "all-linear"}
 TARGETS |= {frozenset({name}): "all-linear" for name in ("all", "all-linear")}
 """Linear layers with adapters, by the names that Transformers gives to those of most decoders, and Megatron-Core."""
 
-FINDERS = ("llamafactory", "axolotl", "swift")
+FINDERS = ("llamafactory", "llamafactory-v1", "axolotl", "swift")
 """Trainers that look for the linear modules of a model themselves, and hand their names to PEFT."""
 
 IN_ATTENTION = re.compile(

@@ -83,6 +83,32 @@ SAMPLES = [
         },
     ),
     Sample(
+        "llamafactory-v1-full",
+        "model: Qwen/Qwen3-4B\nmodel_class: llm\nkernel_config:\n  name: auto\ndist_config:\n  name: fsdp2\n"
+        "  offload_params: true\ntrain_dataset: d.yaml\nmicro_batch_size: 2\nglobal_batch_size: 32\ncutoff_len: 4096\n"
+        "optim_config:\n  name: muon\n",
+        {"model": "qwen3-4b", "zero": 3, "b": 2, "m": 2, "seq": 4096, "method": "full", "recompute": True}
+        | {"offload": "parameters", "optimizer": "muon"},
+    ),
+    Sample(
+        "llamafactory-v1-qlora",
+        "USE_V1=1 llamafactory-cli sft run.yaml\n",
+        {
+            "model": "qwen3-8b",
+            "b": 1,
+            "m": 1,
+            "seq": 2048,
+            "method": "qlora",
+            "base": "nf4",
+            "lora_rank": 16,
+            "zero": 3,
+        },
+        files={
+            "run.yaml": "model: Qwen/Qwen3-8B\nmodel_class: llm\npeft_config:\n  name: lora\n  r: 16\n"
+            "quant_config:\n  name: bnb\n  quantization_bit: 4\ndist_config:\n  name: fsdp2\ntrain_dataset: d.yaml\n"
+        },
+    ),
+    Sample(
         "trainer-deepspeed",
         "torchrun --nproc_per_node 8 train.py --deepspeed ds.json --model_name_or_path Qwen/Qwen2.5-14B --bf16 True "
         "--per_device_train_batch_size 2 --gradient_accumulation_steps 4 --gradient_checkpointing "
