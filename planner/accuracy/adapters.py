@@ -170,16 +170,17 @@ def _version(row: Row) -> Row:
 
     Transformers 4.48 (a100_80gb.csv) shifts an fp32 copy of the logits while its caller holds them in 16 bit: two bytes
     more than before it and today (loss/loss_utils.py). Its GPTBigCode takes the loss in the logits' format, fp32 under
-    autocast alone, and never turns its cache off; its Mixtral runs experts one by one. The kernel that works in place
-    (fms-acceleration fused_ops) has no log-softmax. TRL 0.11 to 0.13 prepares a bitsandbytes base unless it is sharded
-    or fms-acceleration loads it (trainer/sft_trainer.py, utils.py peft_module_casting_to_bf16).
+    autocast alone, and never turns its cache off; its Mixtral runs experts one by one. Experts are modules of their own
+    in all of them. The kernel that works in place (fms-acceleration fused_ops) has no log-softmax. TRL 0.11 to 0.13
+    prepares a bitsandbytes base unless it is sharded or fms-acceleration loads it (trainer/sft_trainer.py, utils.py
+    peft_module_casting_to_bf16).
     """
     later, kernels = "refs/a100_80gb.csv" in row["source"], row.get("kernels", "")
     coder, narrow = row["model"].startswith("santacoder"), row["method"] == "qlora"
     each = 2.0 if coder and not narrow else 4.0
     logits = (2.0 if "foak" in kernels else 3.0) * each + (2.0 if later and not coder else 0.0)
     flags = {"keeps_cache": coder, "experts_apart": later, "fp32_stream": "baseline-peft-bnb" in kernels}
-    return {"logits_bytes": f"{logits:g}"} | {name: "1" for name, here in flags.items() if here}
+    return {"logits_bytes": f"{logits:g}", "fused_experts": "0"} | {name: "1" for name, here in flags.items() if here}
 
 
 def _targets(names: str) -> str:
