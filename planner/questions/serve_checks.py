@@ -20,6 +20,8 @@ def check(job: ServeJob) -> None:
     _check_prompt(job)
     if not job.runs(job.workload.weights):
         raise _unread(job)
+    if job.workload.output == 1 and job.workload.tpot is not None:
+        raise PlannerError("--tpot bounds the tokens after the first: --output 1 has none", "--ttft alone")
     if job.workload.kv == "nvfp4" and not job.caches("nvfp4"):
         name = job.cluster.accelerator.name
         raise PlannerError(f"no engine keeps an nvfp4 cache on {name}, which has no fp4 products", "--kv fp8 or bf16")

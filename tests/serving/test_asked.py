@@ -32,6 +32,12 @@ def test_levels_as_cures_hold() -> None:
         assert answer(ask_serve("llama3.1-8b", "1xH100", ttft=cure, **asked)).choice.ranked
 
 
+def test_one_token_has_no_time_per_token() -> None:
+    """A bound on it is refused instead of being broken by every deployment."""
+    with pytest.raises(PlannerError, match="--output 1 has none"):
+        ask_serve("llama3.1-8b", "1xH100", output=1, tpot="20ms")
+
+
 def test_caches_that_no_engine_keeps() -> None:
     """NVFP4 without fp4 products is refused; fp8 without fp8 products is said to be rare, and is no cure."""
     with pytest.raises(PlannerError, match="no engine keeps an nvfp4 cache on h100"):
