@@ -235,6 +235,8 @@ def confidence(job: ServeJob) -> tuple[str, ...]:
     known = cluster.accelerator.inference
     if known is None or known.trust == "assumed":
         said.append(f"low confidence: no inference runs on {cluster.accelerator.name} were at hand")
+    if not job.engine.built_for(cluster.accelerator):
+        said.append(f"low confidence: {job.engine.name} is not built for {cluster.accelerator.name}")
     link = cluster.scaleup
     if link is not None and cluster.gpus > 1 and (link.kind == "pcie" or link.peer_latency is None):
         said.append(f"low confidence with tp > 1: all-reduce over {link.name} was not measured, and boxes differ")

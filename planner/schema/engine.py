@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from planner.schema.base import Profile, Trust
+from planner.schema.base import Profile, Text, Trust
 from planner.schema.formats import WeightType
 from planner.schema.framework import AttentionChoice
+from planner.schema.hardware import Accelerator, Generation
 from planner.schema.quantities import Bytes, Extent, Factor, PerItem, Requests, Seconds, Share, Tokens, Used
 
 EngineTarget = Literal["vllm", "sglang", "tensorrt-llm"]
@@ -42,6 +43,7 @@ class Engine(Profile):
         utilisation: share of the memory that it takes: of the "device", for everything (vLLM, SGLang), or of what
             weights and working space leave "free", for the KV cache (TensorRT-LLM).
         reserve: held by context, graphs and communication buffers.
+        vendors: whose accelerators it is built for; without: generations of them without its kernels; absent: any.
         widens: weight formats that it widens to 16 bit inside a kernel where an NVIDIA part has no products in them.
         target: the engine whose flags `planner serve --launch` writes; absent: none has this preset's language.
     """
@@ -69,6 +71,14 @@ class Engine(Profile):
     utilisation: Used
     utilisation_of: Literal["device", "free"] = "device"
     reserve: Bytes
+    vendors: tuple[Text, ...] = ()
+    without: tuple[Generation, ...] = ()
     widens: tuple[WeightType, ...] = ()
     target: EngineTarget | None = None
     trust: Trust
+
+    def built_for(self, accelerator: Accelerator) -> bool:
+        """Whether it runs there at all."""
+        return (
+            accelerator.vendor in (self.vendors or (accelerator.vendor,)) and accelerator.generation not in self.without
+        )

@@ -32,6 +32,14 @@ def test_levels_as_cures_hold() -> None:
         assert answer(ask_serve("llama3.1-8b", "1xH100", ttft=cure, **asked)).choice.ranked
 
 
+@pytest.mark.parametrize(("engine", "gpus"), [("tensorrt-llm", "8xMI300X"), ("vllm", "8xgaudi3"), ("sglang", "1xT4")])
+def test_an_engine_where_it_does_not_run(engine: str, gpus: str) -> None:
+    """The answer says so, and what runs there does not."""
+    said = f"low confidence: {engine} is not built for"
+    assert any(one.startswith(said) for one in ask_serve("llama3.1-8b", gpus, engine=engine).assumptions)
+    assert not any("is not built" in one for one in ask_serve("llama3.1-8b", "8xMI300X").assumptions)
+
+
 def test_one_token_has_no_time_per_token() -> None:
     """A bound on it is refused instead of being broken by every deployment."""
     with pytest.raises(PlannerError, match="--output 1 has none"):

@@ -72,8 +72,11 @@ def prompts(d: Deployment) -> list[Flag]:
 
 
 RULES: tuple[EngineRule, ...] = (
-    *target.shared_rules("SGLang python/sglang/srt/arg_groups/validation_hook.py", ("nvidia", "amd"), "SGLang"),
-    target.generations("SGLang", ("volta", "turing"), "sgl-project/sglang issue 6006, and 24224: kernels from 8.0 on"),
+    *target.shared_rules(
+        "SGLang python/sglang/srt/arg_groups/validation_hook.py",
+        "SGLang",
+        "sgl-project/sglang issues 6006 and 24224: kernels from 8.0 on",
+    ),
     target.unseen_prefix("SGLang", "SGLang python/sglang/benchmark/serving.py"),
 )
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from planner.frozen import frozen
 from planner.launch.engines.deployment import Deployment
 from planner.launch.program import File, Flag
+from planner.schema.engine import Engine
 
 
 class Shell(str):
@@ -92,26 +93,20 @@ def _even(d: Deployment) -> bool:
     return d.nodes == 1 or d.gpus % d.nodes == 0
 
 
-def generations(title: str, without: tuple[str, ...], source: str) -> EngineRule:
-    """Of an engine that is not built for some generations of NVIDIA's parts."""
-    return EngineRule(
-        "generation",
-        lambda d: d.job.cluster.accelerator.generation not in without,
-        lambda d: f"{title} has no kernels for {d.job.cluster.accelerator.name}: it is older than what it is built for",
-        lambda d: "--gpus of Ampere or later" if "turing" in without else "--gpus of Turing (T4) or later",
-        source,
-    )
+def _parts(engine: Engine) -> str:
+    """ "nvidia and amd, without volta"."""
+    return " and ".join(engine.vendors) + (f", without {' and '.join(engine.without)}" if engine.without else "")
 
 
-def shared_rules(source: str, vendors: tuple[str, ...], title: str) -> tuple[EngineRule, ...]:
-    """What holds for every engine; `source` is where this one divides ranks among nodes."""
+def shared_rules(source: str, title: str, built: str) -> tuple[EngineRule, ...]:
+    """What holds for every engine; `source` is where this one divides ranks among nodes, `built` where parts are."""
     return (
         EngineRule(
-            "vendor",
-            lambda d: d.job.cluster.accelerator.vendor in vendors,
-            lambda d: f"{title} is not written for {d.job.cluster.accelerator.name}: only for {' and '.join(vendors)}",
-            lambda d: "--engine vllm or sglang" if "amd" not in vendors else "--gpus of one of them",
-            f"{title}'s installation guide",
+            "built_for",
+            lambda d: d.job.engine.built_for(d.job.cluster.accelerator),
+            lambda d: f"{title} is not built for {d.job.cluster.accelerator.name}: only for {_parts(d.job.engine)}",
+            lambda d: "--gpus of one of them, or another --engine",
+            built,
         ),
         EngineRule(
             "kv_format",

@@ -65,8 +65,9 @@ def bench(d: Deployment) -> Bench:
 
 
 RULES = (
-    *target.shared_rules("TensorRT-LLM tensorrt_llm/mapping.py", ("nvidia",), "TensorRT-LLM"),
-    target.generations("TensorRT-LLM", ("volta", "turing"), "TensorRT-LLM's support matrix: Ampere to Blackwell"),
+    *target.shared_rules(
+        "TensorRT-LLM tensorrt_llm/mapping.py", "TensorRT-LLM", "TensorRT-LLM's support matrix: Ampere to Blackwell"
+    ),
     target.unseen_prefix("TensorRT-LLM", "TensorRT-LLM tensorrt_llm/serve/scripts/benchmark_serving.py"),
     EngineRule(
         "tensorrt_llm_attention",

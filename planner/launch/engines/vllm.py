@@ -77,8 +77,9 @@ def _nested(a: int, b: int) -> bool:
 
 
 RULES = (
-    *target.shared_rules("vLLM vllm/engine/arg_utils.py", ("nvidia", "amd"), "vLLM"),
-    target.generations("vLLM", ("volta",), "vLLM docs/getting_started/installation/gpu.cuda.inc.md: 7.5 or higher"),
+    *target.shared_rules(
+        "vLLM vllm/engine/arg_utils.py", "vLLM", "vLLM docs/getting_started/installation/gpu.cuda.inc.md: 7.5 or higher"
+    ),
     EngineRule(
         "vllm_experts",
         lambda d: d.plan.ep == 1 or d.plan.ep >= d.plan.tp,
