@@ -62,7 +62,7 @@ def launch(
     if _wants_answer(request, answer):
         setup, fits, as_asked, facts = _from_answer(request, answer, plan), True, True, ""
     else:
-        setup, fits, as_asked, facts = _ranked(request, plan)
+        setup, fits, as_asked, facts = _ranked(request, plan, target)
     chosen = find_target(target, setup.job.framework)
     _refuse(chosen, setup, as_asked)
     program = chosen.program(setup)
@@ -102,11 +102,11 @@ def _from_answer(request: Request, answer: str | None, number: int) -> Setup:
     return Setup(job, plan)
 
 
-def _ranked(request: Request, number: int) -> tuple[Setup, bool, bool, str]:
+def _ranked(request: Request, number: int, target: str | None) -> tuple[Setup, bool, bool, str]:
     """Plan `number` of the ranking, whether it fits, whether it is what was asked, and its numbers in a line."""
     if not request.gpus:
         raise PlannerError("--gpus is missing", EXAMPLES[0])
-    one = chosen(request, number)
+    one = chosen(request, number, target)
     from planner.launch.program import Setup
     from planner.report.words import summary
 

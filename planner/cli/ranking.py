@@ -29,8 +29,8 @@ class Chosen:
     assumptions: tuple[str, ...]
 
 
-def chosen(request: Request, number: int) -> Chosen:
-    """The plan that `recommend` ranks at `number` for the same options; notes go to stderr.
+def chosen(request: Request, number: int, target: str | None = None) -> Chosen:
+    """The plan that `recommend` ranks at `number` for the same options, by the rules of a target; notes go to stderr.
 
     Raises:
         PlannerError: there is no such plan, or something is wrong with the request.
@@ -40,11 +40,13 @@ def chosen(request: Request, number: int) -> Chosen:
     from planner.cli.screen import notes, progress
     from planner.questions.train import caveats, recommend
     from planner.report.words import unfit
+    from planner.training.frameworks import launched_by
 
-    assumptions = (*question.assumptions, *caveats(question.job, question.bounds))
+    job = launched_by(question.job, target)
+    assumptions = (*question.assumptions, *caveats(job, question.bounds))
     notes(assumptions, request.quiet)
     with progress(request.quiet) as tick:
-        answer = recommend(question.job, question.bounds, max(number, 10), request.exact, tick)
+        answer = recommend(job, question.bounds, max(number, 10), request.exact, tick)
     notes(unfit(answer), request.quiet)
     shown = answer.ranked or answer.misses
     if number > len(shown):

@@ -14,7 +14,7 @@ from planner.launch.program import ANYTHING, File, Program, Setup, Target, only_
 from planner.launch.trees import field_keys, nested
 from planner.plan import Plan, Truth
 from planner.read.format import find_format
-from planner.training.frameworks.deepspeed import whole_recompute
+from planner.training.frameworks import FRAMEWORK_RULES
 from planner.training.job import Job
 from planner.training.rule import Rule
 
@@ -121,20 +121,13 @@ RULES = (
         "Automodel loads {model} from Hugging Face in bf16, not {precision}",
         SOURCE,
     ),
-    Rule(
-        "automodel_parallelism",
-        lambda j, p: (p.zero == 3) & (p.pp == 1) & (p.cp == 1) & (p.ep == 1),
-        "what is written for Automodel is FSDP 2 with tensor parallelism: zero=3, pp=1, cp=1, ep=1, not zero={zero},"
-        " pp={pp}, cp={cp}, ep={ep}",
-        SOURCE,
-    ),
+    *FRAMEWORK_RULES["automodel"],
     Rule(
         "automodel_tower",
         _tower,
         "freeze_vision_tower leaves the projector of {model} trained: --tower trained, or --method lora",
         "NeMo Automodel components/utils/model_utils.py (apply_parameter_freezing)",
     ),
-    Rule("automodel_recompute", whole_recompute, "every layer is recomputed or none, not k={recompute_layers}", SOURCE),
 )
 
 TARGET = Target(

@@ -10,9 +10,7 @@ from typing import Any
 from planner.launch import seeing, tuner
 from planner.launch.program import ANYTHING, Program, Setup, Target, only_file
 from planner.launch.transformers import by_fsdp
-from planner.plan import Plan, Truth
-from planner.training.job import Job
-from planner.training.rule import Rule
+from planner.training.frameworks import axolotl
 
 SOURCE = "Axolotl utils/schemas/config.py"
 LIGER = {"plugins": ["axolotl.integrations.liger.LigerPlugin"]}
@@ -85,11 +83,6 @@ def images(setup: Setup) -> dict[str, Any]:
     return found | {"chat_template": seeing.called(model, TEMPLATES)} | size | IMAGES
 
 
-def _ring(job: Job, plan: Plan) -> Truth:
-    """Keys and values go round; they are gathered (varlen_llama3) where samples are packed alone."""
-    return (plan.cp == 1) | (job.contexts[0] == "p2p")
-
-
 def untruncated(setup: Setup) -> tuple[str, ...]:
     """What becomes of sequences with images."""
     return ("samples with images are neither cut nor padded to sequence_len",) if setup.job.workload.images else ()
@@ -102,12 +95,6 @@ def fsdp(setup: Setup) -> dict[str, Any]:
     return {"fsdp_version": 2, "fsdp_config": {"reshard_after_forward": bool(setup.plan.zero == 3), **away, **policy}}
 
 
-def _axes(job: Job, plan: Plan) -> Truth:
-    sharded = (plan.zero >= 2) & job.framework.shard_is_master
-    alone = (plan.tp == 1) & (plan.cp == 1) & (plan.dp_replicate == 1)
-    return (plan.pp == 1) & (plan.ep == 1) & (plan.sp == 0) & (alone | sharded)
-
-
 TARGET = Target(
     "axolotl",
     "Axolotl",
@@ -118,19 +105,7 @@ TARGET = Target(
         "Axolotl",
         SOURCE,
         tuner.loaded_in_16_bit("axolotl", "Axolotl", "Axolotl loaders/model.py"),
-        Rule(
-            "axolotl_parallelism",
-            _axes,
-            "tp={tp}, cp={cp} and copies={dp_replicate} stand beside FSDP (zero 2 or 3), without sp; "
-            "pp={pp} and ep={ep} have to be 1",
-            "Axolotl docs/nd_parallelism.qmd",
-        ),
-        Rule(
-            "axolotl_context",
-            _ring,
-            "sequences that are not packed go round a ring over cp={cp} ranks: --cp-comm p2p",
-            "Axolotl utils/schemas/validation.py (validate_ring_attn_func)",
-        ),
+        *axolotl.PARALLELISM,
         seeing.named("axolotl", "Axolotl", TEMPLATES, "Axolotl processing_strategies.py"),
         seeing.adapted("axolotl", "Axolotl", "Axolotl train.py, utils/freeze.py", attention=True),
     ),

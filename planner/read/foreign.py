@@ -1,4 +1,5 @@
-"""Files of frameworks that are known by name and not read: refused as what they are, before one of another is seen."""
+"""Files of frameworks that are known by name and not read, refused as what they are; and of forks, read as what they
+forked."""
 
 from __future__ import annotations
 
@@ -57,6 +58,13 @@ def known() -> tuple[Foreign, ...]:
 def _known(title: str, row: dict[str, str]) -> Foreign:
     keys, programs, imports = (tuple(row.get(name, "").split()) for name in ("keys", "programs", "imports"))
     return Foreign(title, keys, programs, imports, row.get("instead", INSTEAD))
+
+
+def fork_of(strange: Iterable[str]) -> str:
+    """Whose options these are, which the original's parser does not have; "" where nobody's are known."""
+    names = set(strange)
+    forks = packaged("foreign.yaml")["forks"]
+    return next((name for name, row in forks.items() if names & set(row["options"].split())), "")
 
 
 def refuse(tree: Tree | None = None, words: Iterable[str] = (), text: str = "") -> None:

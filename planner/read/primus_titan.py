@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -51,10 +52,11 @@ def read_primus_titan(tree: Tree, world: int) -> Reading:
     own = tree.under(f"{MODULE}.overrides")
     sections = {name: usual | _section(own, name) for name, usual in USUAL.items()}
     config = nested(own) | sections
-    name = str(tree.get(f"{MODULE}.model", "")).removesuffix(".yaml")
+    file = str(tree.get(f"{MODULE}.model", "")).removesuffix(".yaml")
+    name = re.sub(r"(?i)[-_](fp8|bf16)$", "", file)
     if not name:
         raise PlannerError(f"{MODULE}.model is missing: no model is named", "name it: --model llama3.1-8b")
-    if name.endswith("-fp8"):
+    if file.endswith("-fp8"):
         config["model"] = {"converters": [FLOAT8]} | sections["model"]
     quiet = find_format("primus").table
     given = [

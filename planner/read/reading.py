@@ -85,9 +85,14 @@ class Reading:
     given: frozenset[str] = frozenset()
     open: dict[str, Any] | None = None
 
-    def of_fork(self) -> Reading:
-        """The reading with options that the framework does not have as notes instead of problems."""
+    def of_fork(self, name: str = "") -> Reading:
+        """The reading with options that the framework does not have as notes instead of problems.
+
+        Of a fork that is known they are one note: what each may change is named in the answer anyway.
+        """
         own = tuple(p for p in self.problems if p.rule == "unknown_option")
         rest = tuple(p for p in self.problems if p.rule != "unknown_option")
         said = tuple(f"line {p.line}: {p.message.partition(':')[0]}: taken as your fork's own" for p in own)
+        if name:
+            said = (f"{len(own)} options that are {name}'s own are taken as such, as with --fork",)
         return replace(self, problems=rest, notes=(*self.notes, *said))

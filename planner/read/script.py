@@ -12,7 +12,7 @@ from planner.read.completed import completed, is_slime, rollouts, words_of
 from planner.read.configured import Asked, asked, documents_first, read_asked, read_configuration
 from planner.read.context import Context
 from planner.read.deepspeed import read_deepspeed
-from planner.read.foreign import refuse
+from planner.read.foreign import fork_of, refuse
 from planner.read.format import detect
 from planner.read.megatron import read_megatron
 from planner.read.megatron_deepspeed import read_megatron_deepspeed
@@ -166,10 +166,12 @@ def _read_command(
         return read_registered(options, context.world)
     if "num-layers" in options or "tensor-model-parallel-size" in options:
         if "deepspeed" in options or "deepspeed_config" in options:
-            return read_megatron_deepspeed(options, config, context.world, environment, context.vocabulary)
+            found = read_megatron_deepspeed(options, config, context.world, environment, context.vocabulary)
+            return _forked(found, options)
         vocabulary, notes = words_of(options, context)
         environment = None if is_slime(options) else environment
         reading = read_megatron(completed(options, context), context.world, environment, vocabulary)
+        reading = _forked(reading, options)
         return rollouts(options, replace(reading, notes=(*notes, *reading.notes)))
     beside = documents_first(documents, context.beside)
     said = said or asked(launch, beside)
@@ -178,6 +180,12 @@ def _read_command(
     if "deepspeed" in options or "deepspeed_config" in options:
         return read_deepspeed(_wanted(config, options), context.world)
     raise PlannerError("these options belong to no framework that can be read", [f"wanted: {x}" for x in READABLE])
+
+
+def _forked(reading: Reading, options: Options) -> Reading:
+    """The reading of a fork whose options are known as its own."""
+    fork = fork_of(name.lstrip("-") for name, _ in options.strange)
+    return reading.of_fork(fork) if fork else reading
 
 
 def _grammar(launch: Launch) -> dict[str, str]:

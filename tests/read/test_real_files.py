@@ -13,6 +13,7 @@ from planner.read.script import read_any
 from tests.cli.run import Result, run
 
 GPUS = 8
+LIBRARY = open_library(None, False)
 
 FACTORY = (
     "model_name_or_path: Qwen/Qwen2.5-7B-Instruct\nstage: sft\ndo_train: true\nfinetuning_type: full\n"
@@ -144,3 +145,62 @@ def test_a_yaml_of_trl_is_not_ms_swifts(tmp_path: Path) -> None:
     found = check(tmp_path, "config.yaml", text).out.splitlines()
     assert "ms-swift" not in found[0]
     assert found[1].split(None, 1)[1].startswith("training, bf16")
+
+
+MEGATRON = (
+    "torchrun --nproc_per_node 8 pretrain_gpt.py --num-layers 32 --hidden-size 4096 --num-attention-heads 32 "
+    "--seq-length 4096 --max-position-embeddings 4096 --micro-batch-size 1 --global-batch-size 64 --bf16 "
+    "--vocab-size 32000 --tensor-model-parallel-size 2 {more}\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("fork", "option"),
+    [("MindSpeed-LLM", "--use-fused-rmsnorm"), ("BigScience", "--pad-vocab-size-to 32128")],
+)
+def test_forks_are_known_by_their_options(fork: str, option: str) -> None:
+    """Their files were illegal but for --fork; what their options change is named all the same."""
+    found = read_any(MEGATRON.format(more=f"{option} --their-own 3"), Context(GPUS))
+    assert not [one for one in found.problems if one.rule == "unknown_option"]
+    assert any(f"2 options that are {fork}'s own" in note for note in found.notes)
+    assert {one.option for one in found.not_modelled} >= {option.split()[0], "--their-own"}
+
+
+def test_an_option_that_nobody_has_is_no_fork() -> None:
+    """It stays a reason why the framework refuses the script."""
+    found = read_any(MEGATRON.format(more="--their-own 3"), Context(GPUS))
+    assert [one.rule for one in found.problems if one.rule == "unknown_option"]
+
+
+def test_msrun_starts_a_program() -> None:
+    """Its options were taken for the program's."""
+    text = MEGATRON.format(more="").replace(
+        "torchrun --nproc_per_node 8", "msrun --worker_num 8 --local_worker_num 8 --join False"
+    )
+    assert not [one for one in read_any(text, Context(GPUS)).problems if one.rule == "unknown_option"]
+
+
+def test_primus_is_known_however_much_of_megatron_it_has() -> None:
+    """With five options of Megatron-LM it was read as a YAML of that: in fp32, without what Primus sets itself."""
+    keys = (
+        "tensor_model_parallel_size pipeline_model_parallel_size expert_model_parallel_size use_distributed_optimizer"
+    )
+    text = (
+        "work_group: amd\nuser_name: root\nmodules:\n  pre_trainer:\n    framework: megatron\n"
+        "    config: pre_trainer.yaml\n    model: llama3.1_8B.yaml\n    overrides:\n      seq_length: 2048\n"
+        "      micro_batch_size: 2\n      global_batch_size: 128\n"
+    ) + "".join(f"      {key}: 1\n" for key in keys.split())
+    found = read_any(text, Context(GPUS, lookup=lambda name: LIBRARY.model(name).value))
+    assert found.form == "primus"
+    assert not [note for note in found.notes if "fp32" in note]
+
+
+def test_a_recipes_precision_is_no_quantised_model() -> None:
+    """gpt_oss_120b-fp8.yaml of Primus is gpt-oss 120B, trained with products in fp8."""
+    text = (
+        "work_group: amd\nmodules:\n  pre_trainer:\n    framework: torchtitan\n    config: pre_trainer.yaml\n"
+        "    model: gpt_oss_120b-fp8.yaml\n    overrides:\n      training:\n        local_batch_size: 2\n"
+    )
+    found = read_any(text, Context(GPUS))
+    assert found.model_name == "gpt_oss_120b"
+    assert found.workload["precision"].startswith("fp8")

@@ -97,6 +97,7 @@ TUNE = kind(
     verbs="run",
     starts=True,
 )
+MSRUN = kind("", "processes=--worker_num", starts=True)
 COMPOSER = kind("", "per_node=-n per_node=--nproc processes=--world_size", starts=True)
 UV = kind("--no-sync --frozen --locked --isolated --active --no-project -q -v --no-dev --all-extras", verbs="run")
 RAY = kind("--no-wait -v --verbose", verbs="job submit")
@@ -110,7 +111,13 @@ KINDS = {
     **dict.fromkeys(
         ("env", "exec", "nohup", "time", "sudo", "command", "nice", "stdbuf", "taskset", "unbuffer"), PLAIN
     ),
-    **{"tune": TUNE, "composer": COMPOSER, "ray": RAY, **dict.fromkeys(("uv", "poetry", "pixi", "conda"), UV)},
+    **{
+        "tune": TUNE,
+        "composer": COMPOSER,
+        "msrun": MSRUN,
+        "ray": RAY,
+        **dict.fromkeys(("uv", "poetry", "pixi", "conda"), UV),
+    },
     "numactl": kind("-l --localalloc -s -H --show --hardware"),
     "nsys": kind("", verbs="profile launch"),
     "timeout": kind("", operands=1),

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from planner.training.frameworks import (
     accelerate,
+    automodel,
+    axolotl,
     colossalai,
     deepspeed,
     megatron,
@@ -11,6 +15,7 @@ from planner.training.frameworks import (
     torchtitan,
     transformers,
 )
+from planner.training.job import Job
 from planner.training.rule import Rule
 
 FRAMEWORK_RULES: dict[str, tuple[Rule, ...]] = {
@@ -22,8 +27,17 @@ FRAMEWORK_RULES: dict[str, tuple[Rule, ...]] = {
     "colossalai": colossalai.RULES,
     "accelerate": accelerate.RULES,
     "transformers": transformers.RULES,
+    "axolotl": axolotl.RULES,
+    "automodel": automodel.RULES,
 }
 """By target of the framework's preset; a preset without one is held to the shared rules only."""
 
 OPTIONS: dict[str, tuple[Rule, ...]] = {"megatron": megatron.OPTIONS, "torchtitan": torchtitan.OPTIONS}
 """What a framework has options for, whatever the plan: a job without them can be planned, not written."""
+
+
+def launched_by(job: Job, target: str | None) -> Job:
+    """The job under the rules of what it is launched by: a preset of the Trainer lends others its speed alone."""
+    if job.framework.target != "transformers" or target not in FRAMEWORK_RULES:
+        return job
+    return replace(job, framework=job.framework.model_copy(update={"target": target}))

@@ -1,0 +1,49 @@
+"""A plan is ranked by the rules of what launches it, not of what its preset's speed was read from."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.cli.run import run
+
+JOB = ("launch", "-m", "llama3.1-8b", "-g", "8xH100", "--seq", "8192", "--global-batch", "64")
+
+
+@pytest.mark.parametrize(
+    ("words", "written"),
+    [
+        (
+            ("--target", "axolotl", "--framework", "hf-fsdp", "--cp", "4", "--cp-comm", "p2p", "--method", "lora"),
+            "context_parallel_size: 4",
+        ),
+        (("--target", "accelerate", "--tp", "2"), "PARALLELISM_CONFIG_TP_SIZE"),
+        (("--target", "automodel", "--tp", "2", "--optimizer", "adam-bf16"), "tp_size: 2"),
+    ],
+)
+def test_degrees_that_the_trainer_lacks_are_launched_where_others_have_them(
+    words: tuple[str, ...], written: str
+) -> None:
+    """Each ended at hf_parallelism, the rule of the Trainer."""
+    found = run((*JOB, *words))
+    assert found.code == 0, found.err
+    assert written.lower() in found.out.lower()
+
+
+def test_the_trainer_itself_has_none_of_them() -> None:
+    """Its own rules hold for what it launches."""
+    found = run((*JOB, "--target", "transformers", "--tp", "2"))
+    assert "hf_parallelism" in found.err
+
+
+def test_axolotl_says_which_preset_its_axes_need() -> None:
+    """Context parallelism stands beside FSDP."""
+    found = run((*JOB, "--target", "axolotl", "--cp", "4"))
+    assert "axolotl_parallelism" in found.err
+    assert "--framework hf-fsdp" in found.err
+
+
+def test_what_is_refused_is_what_was_asked() -> None:
+    """Selective recomputation was refused for a ZeRO stage that nobody had asked for."""
+    found = run((*JOB, "--target", "torchtitan", "--recompute", "selective"))
+    assert "framework_zero" not in found.err
+    assert "selective" in found.err.partition("error:")[2].partition("\n")[0]
