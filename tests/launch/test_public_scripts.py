@@ -147,7 +147,7 @@ def test_facts(
 
 
 def test_forks_have_options_of_their_own() -> None:
-    """BigScience's fork has options that Megatron-DeepSpeed refuses: taken as its own, and named for what they may change."""
+    """BigScience's fork has options that Megatron-DeepSpeed refuses: its own, and named."""
     reading = read("bloom_176b.slurm.sh", "48x8xA100")
     assert not [p for p in reading.problems if p.rule == "unknown_option"]
     assert any("BigScience's own" in note for note in reading.notes)
