@@ -21,6 +21,7 @@ from planner.questions.relaxed import RELAXATIONS, relax
 from planner.questions.train import (
     Ranked,
     Recommendation,
+    best,
     caveats,
     problem,
     recommend,
@@ -328,3 +329,14 @@ def test_rules_ask_for_the_update_only_where_they_say_so(preset: str) -> None:
             other = replace(of, workload=of.workload.model_copy(update=changed))
             for batch in batches:
                 assert np.array_equal(rule.holds(of, batch), rule.holds(other, batch)), (rule.name, changed)
+
+
+@pytest.mark.parametrize("asked", [{}, {"pp": "4", "tp": "1"}, {"gpus": "4xH100"}, {"gpus": "16x8xH100", "pp": "8"}])
+def test_the_first_plan_is_first_however_many_are_shown(asked: dict[str, str]) -> None:
+    """In any verb: layouts and room decide among the same plans."""
+    question = ask(**{"model": "llama3-8b", "gpus": "8xH100"} | asked, seq=8192)
+    shown = [recommend(question.job, question.bounds, top).ranked for top in (1, 3, 10)]
+    assert [len(plans) for plans in shown] == [1, 3, 10]
+    assert [one.plan for one in shown[1]] == [one.plan for one in shown[2][:3]]
+    found = best(question.job, question.bounds)
+    assert found is not None and found.plan == shown[0][0].plan == shown[2][0].plan

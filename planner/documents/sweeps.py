@@ -104,3 +104,9 @@ class Sweep(Options):
     plan_recompute: str | None
     plan_dispatcher: str | None
     plan_expert_overlap: bool | None
+    plan_dp_replicate: Whole | None
+    plan_sequence_parallel: bool | None
+    plan_head_layers: Whole | None
+    plan_recompute_layers: Whole | None
+    plan_recompute_modules: str | None
+    plan_layout: str | None

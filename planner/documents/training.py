@@ -36,6 +36,7 @@ class Layout(TypedDict):
         dispatcher: how tokens reach experts; expert_overlap: expert traffic runs beside another micro-batch.
         offload_modules: modules whose inputs lie in host memory, by Megatron-LM's names.
         head_layers: layers that the LM head counts for in the split; layers_per_rank: layers on each pipeline rank.
+        layout: what every stage holds, as Megatron-LM's --pipeline-model-parallel-layout; null: an even split.
         step_time_band: relative half-width of the 80 % band of step_time_s: the measured time lies between step_time_s
             * exp(-w) and step_time_s * exp(w); null: nothing like the plan was measured.
         step_time_parts_s: sums to step_time_s.
@@ -68,6 +69,7 @@ class Layout(TypedDict):
     dispatcher: Annotated[str, As(DispatcherName)]
     expert_overlap: bool
     head_layers: Whole
+    layout: str | None
     layers_per_rank: list[Whole]
     optimizer: Optimizer
     method: Method

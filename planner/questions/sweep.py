@@ -17,6 +17,7 @@ from planner.catalog.library import Library, open_library
 from planner.catalog.yamlfile import parse_yaml
 from planner.errors import PlannerError, suggest
 from planner.frozen import frozen
+from planner.launch.megatron_layout import layout_string
 from planner.questions.ask import ADAPTED, AWAY, EXPERTS, SEEING, ask
 from planner.questions.option_names import ours
 from planner.questions.train import Ranked, best, usable_memory
@@ -219,6 +220,12 @@ MEASURES: dict[str, Callable[[Ranked], Any]] = {
     "plan_recompute": lambda one: recompute_name(one.job, one.plan),
     "plan_dispatcher": lambda one: one.plan.dispatcher,
     "plan_expert_overlap": lambda one: one.plan.overlap,
+    "plan_dp_replicate": lambda one: one.plan.dp_replicate,
+    "plan_sequence_parallel": lambda one: bool(one.plan.sp),
+    "plan_head_layers": lambda one: one.plan.head,
+    "plan_recompute_layers": lambda one: one.plan.recompute_layers,
+    "plan_recompute_modules": lambda one: ",".join(one.plan.modules),
+    "plan_layout": lambda one: None if one.plan.layout is None else layout_string(one.plan.layout),
 }
 """What a record says of a cell's best plan, in order."""
 

@@ -13,6 +13,7 @@ from planner.catalog.library import Library
 from planner.catalog.yamlfile import dotted
 from planner.errors import PlannerError
 from planner.frozen import frozen
+from planner.launch.megatron_layout import read_layout
 from planner.plan import OnePlan, Plan
 from planner.schedules import SCHEDULES
 from planner.schema.framework import DispatcherName, ModuleName
@@ -64,6 +65,7 @@ class PlanRecord(_Read):
     dispatcher: DispatcherName = "alltoall"
     expert_overlap: Annotated[bool, Field(strict=True)] = False
     head_layers: Layers
+    layout: Annotated[str, Field(max_length=10_000)] | None = None
     optimizer: Optimizer
     method: Method
     offload: Offload
@@ -90,6 +92,7 @@ class PlanRecord(_Read):
             head=self.head_layers,
             modules=(self.recompute_modules or ("core_attn",)) if self.recompute == "selective" else (),
             overlap=self.expert_overlap,
+            layout=None if self.layout is None else read_layout(self.layout),
         )
 
     def job(self, asked: Job, library: Library, framework: str | None) -> Job:

@@ -10,6 +10,7 @@ from planner import __version__
 from planner.bands import band, fit_verdict, memory_band, memory_range
 from planner.blocks.counts import active_parameters, parameters
 from planner.catalog.clusters import cluster_spec
+from planner.launch.megatron_layout import layout_string
 from planner.questions.thumbs import THUMBS, Decided
 from planner.questions.train import Ranked, Recommendation
 from planner.report.explain import Line, as_data
@@ -151,6 +152,7 @@ def layout(ranked: Ranked, capacity: float) -> training.Layout:
         "dispatcher": p.dispatcher,
         "expert_overlap": p.overlap,
         "head_layers": p.head,
+        "layout": None if p.layout is None else layout_string(p.layout),
         "layers_per_rank": list(map(sum, layers_per_chunk(ranked.job.model.layers, p))),
         "optimizer": ranked.job.workload.optimizer,
         "method": ranked.job.workload.method,

@@ -9,6 +9,7 @@ from planner.bands import fit_verdict, memory_range
 from planner.blocks.counts import parameters
 from planner.catalog.clusters import devices, links
 from planner.cost.memory import states_said
+from planner.launch.megatron_layout import layout_string
 from planner.plan import OnePlan
 from planner.questions.train import DISAGREEMENT, Ranked, Recommendation
 from planner.report import words
@@ -177,6 +178,7 @@ def reasons(answer: Recommendation) -> list[str]:
     """Why the first plan wins and what the next two lose; what the relaxed ones give up."""
     first = answer.ranked[0]
     lines = [f"Why 1   {words.why(first, first.capacity)}"]
+    lines += [f"Layers  {n}: {layout_string(r.plan.layout)}" for n, r in enumerate(answer.ranked, 1) if r.plan.layout]
     lines += [f"Rule    {rule} (planner help rules)." for rule in [answer.rule] if rule is not None]
     lines += [f"Band    {words.band_words(first)}"]
     lines += [f"Memory  {words.fit_words(first, first.capacity)}.", *safer(answer)]

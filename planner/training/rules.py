@@ -71,6 +71,14 @@ def _schedule_fits(job: Job, plan: Plan) -> Truth:
     return schedule.meets(plan.pp, plan.m, plan.v) & pieces
 
 
+def _layout(job: Job, plan: Plan) -> Truth:
+    if plan.layout is None:
+        return True
+    ends = plan.layout[0].startswith("E") and plan.layout[-1].endswith("L")
+    layers = "E" + "t" * job.model.layers + "m" * job.model.mtp_layers + "L"
+    return plan.placed & (ends and "".join(plan.layout) == layers)
+
+
 def _host_memory(job: Job, plan: Plan) -> Truth:
     limit = job.cluster.node.host_memory
     used = job.workload.offload != "none" or state_bytes(job).paged
@@ -263,6 +271,12 @@ STATED: tuple[Rule, ...] = (
         lambda j, p: p.dp * p.b * p.m == j.workload.global_batch,
         "dp x b x m = {dp} x {b} x {m} does not make the global batch of {batch}",
         "definition",
+    ),
+    Rule(
+        "layout",
+        _layout,
+        "the layout is not of pp*v = {pp}*{v} stages that hold E, {layers} t, the predictions m and L in this order",
+        f"{MEGATRON} core/transformer/pipeline_parallel_layer_layout.py",
     ),
 )
 """What every plan of `planner.training.space` obeys by how it is made, and one that somebody states may not."""

@@ -40,6 +40,21 @@ def test_plan_of_a_json_answer(shell: Shell, monkeypatch: pytest.MonkeyPatch) ->
     assert shell("launch --plan 2 --launcher none -q").out == direct
 
 
+def test_a_layout_goes_with_the_plan_that_it_is_timed_with(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where layers lie is part of a plan: in the table, in JSON, in the script, and in what JSON is launched as."""
+    asked = "-m llama3-8b -g 8xH100 --pp 4 --tp 1 --v 4 --seq 8192 -q"
+    answer = shell(f"recommend {asked} --json")
+    layout = answer.json["plans"][0]["layout"]
+    assert f"Layers  1: {layout}" in shell(f"recommend {asked}").out
+    written = shell(f"launch {asked}").out
+    assert f"--pipeline-model-parallel-layout '{layout}'" in written
+    for text, code in ((answer.out, 0), (answer.out.replace(layout, layout.replace("t|", "|", 1)), 2)):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+        told = shell("launch - -q")
+        assert told.code == code and (f"--pipeline-model-parallel-layout '{layout}'" in told.out) == (code == 0)
+    assert "rule: layout" in told.err
+
+
 @pytest.mark.parametrize("target", sorted(TARGETS))
 def test_every_target_is_written_or_refused(shell: Shell, target: str) -> None:
     """What it cannot express is named with its rule and the nearest plan that it can."""
