@@ -89,21 +89,24 @@ def _flat(value: dict[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def recommend(model: str, gpus: str, *, top: int = 10, exact: bool = False, **options: Any) -> Answer:
-    """The ranked plans of `planner recommend`; options are its own, with underscores: tp="4", seq=4096, zero="1".
+    """The ranked plans of `planner recommend`; options are its own, with underscores: tp=4, pp="2..8", seq=4096.
 
     Raises:
         PlannerError: whatever is wrong with the question.
     """
     from planner.questions.ask import ask
+    from planner.questions.given import given, typed
+    from planner.questions.sweep import MORE
     from planner.questions.train import caveats
     from planner.questions.train import recommend as search
     from planner.report.jsonout import recommendation as document
     from planner.report.table import recommendation as page
 
-    question = ask(model, gpus, **options)
-    found = search(question.job, question.bounds, top, exact)
+    asked = given(ask, {"model": model, "gpus": gpus, **options}, MORE)
+    question = ask(**asked)
+    found = search(question.job, question.bounds, _places(top), exact)
     said = (*question.assumptions, *caveats(question.job, question.bounds))
-    words = ["--model", model, "--gpus", gpus]
+    words = ["recommend", *typed(asked | {"exact": exact})]
     return Answer(found, document(found, said), lambda width: list(page(found, words, width)))
 
 
@@ -113,13 +116,22 @@ def serve(model: str, gpus: str, *, top: int = 10, **options: Any) -> Answer:
     Raises:
         PlannerError: whatever is wrong with the question.
     """
+    from planner.questions.given import given
     from planner.questions.serve import answer, ask_serve
     from planner.report.serving import deployments as page
     from planner.report.serving_json import serving as document
 
-    question = ask_serve(model, gpus, **options)
+    places, dimensions = _places(top), dict.fromkeys(("tp", "ep", "pp", "dp"), "str")
+    question = ask_serve(**given(ask_serve, {"model": model, "gpus": gpus, **options}, dimensions))
     found = answer(question)
-    return Answer(found, document(found, question.assumptions, top), lambda width: list(page(found, top, width)))
+    return Answer(found, document(found, question.assumptions, places), lambda width: list(page(found, places, width)))
+
+
+def _places(top: int) -> int:
+    """How many rows are wanted, as on the command line."""
+    if isinstance(top, bool) or not isinstance(top, int) or not 1 <= top <= 1000:
+        raise PlannerError(f"top must be a whole number between 1 and 1000, not {top!r:.40}")
+    return top
 
 
 def check(

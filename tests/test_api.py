@@ -7,6 +7,7 @@ import json
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -79,3 +80,48 @@ def test_a_script_is_checked(tmp_path: Path) -> None:
         planner.check(script, "2x8xA100", microbatch=1)
     with pytest.raises(PlannerError, match="no such file"):
         planner.check(tmp_path / "nowhere.sh", "2x8xA100")
+
+
+@pytest.mark.parametrize(
+    ("plain", "typed"),
+    [
+        ({"tp": 2}, {"tp": "2"}),
+        ({"tp": [1, 2], "sp": False}, {"tp": "1,2", "sp": "0"}),
+        ({"pp": range(1, 3)}, {"pp": "1,2"}),
+        ({"micro_batch": 2, "margin": 0.08}, {"micro_batch": "2", "margin": "8%"}),
+        ({"recompute": ["none", "full"]}, {"recompute": "none,full"}),
+        ({"seq": "4k", "global_batch": "64"}, {"seq": 4096, "global_batch": 64}),
+    ],
+)
+def test_values_may_be_pythons_own(plain: dict[str, Any], typed: dict[str, Any]) -> None:
+    """Numbers and lists are what the command line writes as text."""
+    answers = [planner.recommend("llama3-8b", "8xH100", **options).to_dict() for options in (plain, typed)]
+    for answer in answers:
+        del answer["search"]
+    assert answers[0] == answers[1]
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"tpp": 2}, "no option 'tpp'"),
+        ({"top": 0}, "top must be"),
+        ({"seq": 1.5}, "seq is a whole number"),
+        ({"images": True}, "images is a whole number"),
+        ({"strict": "yes"}, "strict is True or False"),
+        ({"gpus": None}, "gpus is text"),
+        ({"tp": object()}, "tp is text"),
+        ({"imbalance": "much"}, "imbalance is a number"),
+    ],
+)
+def test_values_of_another_kind_are_errors(options: dict[str, Any], says: str) -> None:
+    """And options that are none: never an exception that nobody documents."""
+    for verb in (planner.recommend, planner.serve) if "top" in options or "gpus" in options else (planner.recommend,):
+        with pytest.raises(PlannerError, match=says):
+            verb(**{"model": "llama3-8b", "gpus": "8xH100"} | options)
+
+
+def test_what_is_said_to_come_next_asks_the_same() -> None:
+    """The command has the options that Python was given."""
+    said = str(planner.recommend("llama3-8b", "8xH100", tp=[1, 2], fp8_param_gather=False, exact=True))
+    assert "planner explain --plan 1 --model llama3-8b --gpus 8xH100 --tp 1,2 --exact" in said

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from itertools import groupby
 from typing import TYPE_CHECKING
 
 from planner.errors import PlannerError
 from planner.plan import OnePlan
 from planner.schema.model import Model
 from planner.stages import lettered, letters_of
+from planner.training.layouts import layout_string
 
 if TYPE_CHECKING:
     from planner.launch.program import Flag
@@ -32,23 +32,6 @@ def placement_flags(model: Model, plan: OnePlan) -> list[Flag]:
                 ("--decoder-last-pipeline-num-layers", f"{sizes[-1]}"),
             ]
     return [("--pipeline-model-parallel-layout", layout_string(stages))]
-
-
-def layout_string(stages: tuple[str, ...]) -> str:
-    """The stages in Megatron's order, all ranks' first chunks first: "Et|(tt|)*6tt|tL".
-
-    E is the embedding, t a layer, m a prediction, L the loss; `(x|)*n` repeats (NVIDIA/Megatron-LM
-    core/transformer/pipeline_parallel_layer_layout.py).
-    """
-    first, *middle, last = map(_shortened, stages)
-    runs = [(stage, len(list(same))) for stage, same in groupby(middle)]
-    return f"{first}|" + "".join(f"({stage}|)*{times}" for stage, times in runs) + last
-
-
-def _shortened(stage: str) -> str:
-    """One stage: "Ettt", "t*12"."""
-    runs = [(letter, len(list(same))) for letter, same in groupby(stage)]
-    return "".join(letter * count if count < 4 else f"{letter}*{count}" for letter, count in runs)
 
 
 def read_layout(text: str) -> tuple[str, ...]:

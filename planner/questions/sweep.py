@@ -17,10 +17,10 @@ from planner.catalog.library import Library, open_library
 from planner.catalog.yamlfile import parse_yaml
 from planner.errors import PlannerError, suggest
 from planner.frozen import frozen
-from planner.launch.megatron_layout import layout_string
 from planner.questions.ask import ADAPTED, AWAY, EXPERTS, SEEING, ask
 from planner.questions.option_names import ours
 from planner.questions.train import Ranked, best, usable_memory
+from planner.training.layouts import layout_string
 from planner.training.space import recompute_name
 
 PINS = ("tp", "cp", "ep", "etp", "pp", "dp", "dp_replicate", "v", "zero", "sp", "head", "recompute_layers")
@@ -36,6 +36,9 @@ ADAPTERS = {"lora_rank", *ADAPTED}
 WHOLE = {name for name in NAMED if KINDS[name] == "int"} | {"offload_layers", "images", "image_size"}
 REAL = {"imbalance", "capacity_factor"}
 """Options that are whole numbers, and other numbers; the rest is text, as on the command line."""
+
+MORE = {name: "int" if name in WHOLE else "float" if name in REAL else "str" for name in OPTIONS if name not in KINDS}
+"""Kinds of the options that `ask` takes by their names alone."""
 
 MOST_CELLS = 1_000_000
 

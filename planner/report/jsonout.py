@@ -10,7 +10,6 @@ from planner import __version__
 from planner.bands import band, fit_verdict, memory_band, memory_range
 from planner.blocks.counts import active_parameters, parameters
 from planner.catalog.clusters import cluster_spec
-from planner.launch.megatron_layout import layout_string
 from planner.questions.thumbs import THUMBS, Decided
 from planner.questions.train import Ranked, Recommendation
 from planner.report.explain import Line, as_data
@@ -19,6 +18,7 @@ from planner.schema.hardware import Cluster
 from planner.schema.model import Model
 from planner.stages import layers_per_chunk
 from planner.training.job import Job
+from planner.training.layouts import layout_string
 from planner.training.moments import MOMENTS
 from planner.training.space import recompute_name
 

@@ -9,12 +9,12 @@ from planner.bands import fit_verdict, memory_range
 from planner.blocks.counts import parameters
 from planner.catalog.clusters import devices, links
 from planner.cost.memory import states_said
-from planner.launch.megatron_layout import layout_string
 from planner.plan import OnePlan
 from planner.questions.train import DISAGREEMENT, Ranked, Recommendation
 from planner.report import words
 from planner.report.grid import GREEN, RED, YELLOW, Column, paint, prose, tables
 from planner.training.job import Job
+from planner.training.layouts import layout_string
 from planner.training.space import recompute_name
 from planner.units import format_bytes, format_count, format_seconds
 

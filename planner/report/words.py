@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from planner.bands import band, fit_verdict, memory_band, memory_range, tied
-from planner.launch.megatron_layout import layout_string
 from planner.plan import OnePlan
 from planner.questions.relaxed import RELAXATIONS, lacks
 from planner.questions.train import Loosened, Ranked, Recommendation
 from planner.training.job import Job
+from planner.training.layouts import layout_string
 from planner.training.moments import MOMENTS
 from planner.training.space import recompute_words
 from planner.training.trade import trade

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import accumulate
+from itertools import accumulate, groupby
 
 from planner.frozen import frozen
 from planner.plan import OnePlan
@@ -113,3 +113,20 @@ def _pipeline(job: Job, plan: OnePlan, stages: int) -> Pipeline:
         tuple(rank[stage] for stage in range(stages)),
         plan.v,
     )
+
+
+def layout_string(stages: tuple[str, ...]) -> str:
+    """The stages in Megatron's order, all ranks' first chunks first: "Et|(tt|)*6tt|tL".
+
+    E is the embedding, t a layer, m a prediction, L the loss; `(x|)*n` repeats (NVIDIA/Megatron-LM
+    core/transformer/pipeline_parallel_layer_layout.py).
+    """
+    first, *middle, last = map(_shortened, stages)
+    runs = [(stage, len(list(same))) for stage, same in groupby(middle)]
+    return f"{first}|" + "".join(f"({stage}|)*{times}" for stage, times in runs) + last
+
+
+def _shortened(stage: str) -> str:
+    """One stage: "Ettt", "t*12"."""
+    runs = [(letter, len(list(same))) for letter, same in groupby(stage)]
+    return "".join(letter * count if count < 4 else f"{letter}*{count}" for letter, count in runs)

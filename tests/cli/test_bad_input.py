@@ -49,7 +49,7 @@ JOB = "recommend -m llama70b -g 64xA100 -q"
         (f"{JOB} --precision fp64", "fp16"),
         (f"{JOB} --optimizer rmsprop", "adam"),
         (f"{JOB} --framework megatorn", "did you mean: megatron"),
-        (f"{JOB} --ep 2", "has no experts: ep must be 1"),
+        (f"{JOB} --ep 2", "has no experts: ep and etp must be 1"),
         (f"{JOB} --lora-rank 8", "has no adapters"),
         (f"{JOB} --profiles /nowhere/at/all", "/nowhere/at/all"),
         ("recommend -m llama70b -g 64xA100 --strict", "ambiguous"),

@@ -9,12 +9,13 @@ import pytest
 from planner.errors import PlannerError
 from planner.launch import megatron_bridge, megatron_core
 from planner.launch.megatron import TARGET, layer_frequency
-from planner.launch.megatron_layout import layout_string, placement_flags, read_layout
+from planner.launch.megatron_layout import placement_flags, read_layout
 from planner.launch.program import Program, Setup, flag_lines
 from planner.launch.targets import refusal
 from planner.plan import Plan
 from planner.schema.model import MixtureOfExperts, Model
 from planner.stages import letters_of
+from planner.training.layouts import layout_string
 from tests import jobs
 from tests.jobs import rank_parameters
 
