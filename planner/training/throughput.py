@@ -20,7 +20,7 @@ def throughput(job: Job, seconds: Seconds) -> tuple[Seconds, Seconds]:
     """Tokens per second of the whole cluster, and MFU: model FLOPs per token * tokens/s over the peak of all, in the
     format of forward products.
 
-    Model FLOPs are those of `architecture.model_flops`: no recomputation, attention over the whole square.
+    Model FLOPs are those of `planner.blocks.counts.model_flops`: no recomputation, attention over the whole square.
     """
     tokens = job.workload.global_batch * job.workload.seq / seconds
     most = peak(job.cluster.accelerator, job.recipe.products.forward) * job.cluster.gpus
