@@ -104,7 +104,6 @@ def test_a_rate_alone_says_that_it_is_one_port_a_node() -> None:
 FOREIGN = {
     "ROLL": ("a.yaml", "pretrain: Qwen/Qwen3-8B\nrollout_batch_size: 64\nactor_train:\n  worker_cls: a.b\n"),
     "MindSpeed-LLM over FSDP 2": ("a.yaml", "model:\n  model_name_or_path: Qwen3-8B\nparallel:\n  fsdp_size: 4\n"),
-    "LLaMA-Factory v1": ("a.yaml", "model: Qwen/Qwen3-0.6B\ndist_config:\n  name: fsdp2\nmicro_batch_size: 1\n"),
     "LLaMA-Factory's chat and export": (
         "a.yaml",
         "model_name_or_path: Qwen/Qwen3-4B\ntemplate: qwen3\ninfer_backend: huggingface\n",
