@@ -83,7 +83,7 @@ def _no_count(text: str, library: Library) -> PlannerError:
     if text and library.lookup("accelerator", text) is None:
         return unknown(library, ("accelerator", "node"), text)
     own = f"8x{text}"[:60] if text.isprintable() and text else "8xA100"
-    return PlannerError(f"{quote(text)} says no number of accelerators", (f"{own:<17}8 accelerators", *GRAMMAR[1:]))
+    return PlannerError(f"{quote(text)} says no number of accelerators", (f"{own:<16} 8 accelerators", *GRAMMAR[1:]))
 
 
 def _turned(text: str, library: Library) -> str | None:

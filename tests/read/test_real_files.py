@@ -203,3 +203,9 @@ def test_a_recipes_precision_is_no_quantised_model() -> None:
     found = read_any(text, Context(GPUS))
     assert found.model_name == "gpt_oss_120b"
     assert found.workload["precision"].startswith("fp8")
+
+
+def test_a_long_name_without_a_number_keeps_its_gap() -> None:
+    """The hint ran together: RTX PRO 6000 Blackwell8 accelerators."""
+    found = run(["recommend", "-m", "llama3.1-8b", "-g", "RTX PRO 6000 Blackwell"])
+    assert "8xRTX PRO 6000 Blackwell 8 accelerators" in found.err
