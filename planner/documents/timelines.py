@@ -24,6 +24,7 @@ class Timeline(TypedDict):
     operations: Whole
     bubble_fraction: float
     bubble_overhead: float
+    imbalance_fraction: float
     peak_activations_per_rank_micro_batches: list[float]
     peak_memory_per_rank_bytes: list[Amount] | None
     usable_memory_bytes: Amount | None

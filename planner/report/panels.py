@@ -73,13 +73,15 @@ class Numbers:
     """What a timeline comes down to.
 
     Attributes:
-        bubble_fraction: idle time of all ranks / (p * makespan).
-        bubble_overhead: idle time of all ranks / time that they work.
+        bubble_fraction: idle time of the rank that works longest / makespan, as in a plan's step time.
+        bubble_overhead: the same idle time / time that this rank works.
+        imbalance_fraction: what the other ranks idle beyond it, on average / makespan; 0 where stages are even.
         idle: per rank, makespan less its own work; peaks: per rank, micro-batches' worth of activations.
     """
 
     bubble_fraction: float
     bubble_overhead: float
+    imbalance_fraction: float
     makespan: float
     longest_stage: float
     idle: tuple[float, ...]
@@ -90,9 +92,9 @@ def numbers(timeline: Timeline) -> Numbers:
     """Bubble under both names, both clocks, idle time and peak activations of every rank."""
     span, ranks = timeline.makespan, range(timeline.p)
     idle = tuple(span - worked(row) for row in timeline.tasks)
-    work = span * timeline.p - sum(idle)
-    peaks = tuple(timeline.peak(rank) for rank in ranks)
-    return Numbers(sum(idle) / (span * timeline.p), sum(idle) / work, span, timeline.longest_stage, idle, peaks)
+    least, mean = min(idle), sum(idle) / timeline.p
+    shares = (least / span, least / (span - least), (mean - least) / span)
+    return Numbers(*shares, span, timeline.longest_stage, idle, tuple(timeline.peak(rank) for rank in ranks))
 
 
 def worked(row: Sequence[Task]) -> float:
@@ -200,6 +202,7 @@ def facts(panel: Panel, clock: Clock) -> list[tuple[str, str]]:
     return [
         ("bubble fraction", f"{n.bubble_fraction:.1%}"),
         ("bubble overhead", f"{n.bubble_overhead:.1%}"),
+        *([] if clock.slots else [("uneven stages", f"{n.imbalance_fraction:.1%}")]),
         ("makespan", clock.say(n.makespan)),
         ("longest stage", clock.say(n.longest_stage)),
         ("peak activations per rank", per_rank(n.peaks)),
@@ -241,6 +244,7 @@ def _timeline(panel: Panel, unit: str) -> form.InSlots | form.InSeconds:
         "operations": sum(map(len, timeline.tasks)),
         "bubble_fraction": n.bubble_fraction,
         "bubble_overhead": n.bubble_overhead,
+        "imbalance_fraction": n.imbalance_fraction,
         "peak_activations_per_rank_micro_batches": list(n.peaks),
         "peak_memory_per_rank_bytes": list(panel.peaks) if panel.memory else None,
         "usable_memory_bytes": panel.limit or None,

@@ -260,3 +260,14 @@ def test_help_does_not_load_numpy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("schedule", ["1f1b", "zb-h1", "interleaved --v 5"])
+def test_a_plan_has_one_bubble(shell: Shell, schedule: str) -> None:
+    """That of its step time, whatever the shorter stages idle beyond it, which is a number of its own."""
+    job = "--model llama3-70b --gpus 64xH100 --framework any --tp 8 --pp 8 --micro-batch 1 --global-batch 64"
+    ranked = shell(f"recommend {job} --schedule {schedule} --top 1 --json").json["plans"][0]
+    (drawn,) = shell(f"timeline {job} --schedule {schedule} --json").json["timelines"]
+    assert drawn["bubble_fraction"] == pytest.approx(ranked["bubble_fraction"], abs=0.012)
+    idle = sum(drawn["idle_per_rank_s"]) / 8 / drawn["makespan_s"]
+    assert drawn["imbalance_fraction"] == pytest.approx(idle - drawn["bubble_fraction"]) and idle > 0.05
