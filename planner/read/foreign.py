@@ -40,7 +40,7 @@ class Foreign:
 
     def writes(self, text: str) -> bool:
         """Whether a Python file is written for it."""
-        return any(re.search(rf"(?m)^\s*(?:from|import)\s+{re.escape(name)}\b", text) for name in self.imports)
+        return any(re.search(rf"(?m)^[ \t]*(?:from|import)[ \t]+{re.escape(name)}\b", text) for name in self.imports)
 
 
 def _stands(tree: Tree, key: str) -> bool:
