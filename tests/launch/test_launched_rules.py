@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.cli.run import run
@@ -47,3 +49,33 @@ def test_what_is_refused_is_what_was_asked() -> None:
     found = run((*JOB, "--target", "torchtitan", "--recompute", "selective"))
     assert "framework_zero" not in found.err
     assert "selective" in found.err.partition("error:")[2].partition("\n")[0]
+
+
+@pytest.mark.parametrize("framework", ["litgpt", "hf-fsdp"])
+def test_what_only_shards_is_ranked_without_other_degrees(framework: str) -> None:
+    """LitGPT's plans had pipelines and split experts, which neither it nor what was written for it runs."""
+    asked = ("-m", "qwen3-30b-a3b", "-g", "2x8xH100", "--framework", framework)
+    found = run(("recommend", *asked, "--json"))
+    degrees = {(one["tp"], one["cp"], one["pp"], one["ep"]) for one in json.loads(found.out)["plans"]}
+    assert degrees == {(1, 1, 1, 1)}
+    assert run(("launch", *asked)).code == 0
+    refused = run(("recommend", "-m", "llama3-8b", "-g", "8xA100", "--framework", framework, "--pp", "2"))
+    assert f"{framework} shards states only" in refused.err
+
+
+@pytest.mark.parametrize(
+    ("framework", "target", "more"),
+    [
+        ("litgpt", "pytorch", ()),
+        ("nemo-automodel", "automodel", ("--optimizer", "adam-bf16")),
+        ("nanotron", "pytorch", ()),
+        ("any", "torchtitan", ()),
+    ],
+)
+def test_a_preset_without_a_target_ranks_what_the_named_one_runs(
+    framework: str, target: str, more: tuple[str, ...]
+) -> None:
+    """The first plans had experts or a schedule that the target refused."""
+    words = ("-m", "qwen3-30b-a3b", "-g", "2x8xH100", "--framework", framework, "--target", target, *more)
+    found = run(("launch", *words, "--launcher", "none"))
+    assert found.code == 0, found.err

@@ -12,6 +12,7 @@ from planner.training.frameworks import (
     deepspeed,
     megatron,
     megatron_deepspeed,
+    pytorch,
     torchtitan,
     transformers,
 )
@@ -24,6 +25,7 @@ FRAMEWORK_RULES: dict[str, tuple[Rule, ...]] = {
     "megatron-deepspeed": megatron_deepspeed.RULES,
     "deepspeed": deepspeed.RULES,
     "torchtitan": torchtitan.RULES,
+    "pytorch": pytorch.RULES,
     "colossalai": colossalai.RULES,
     "accelerate": accelerate.RULES,
     "transformers": transformers.RULES,
@@ -37,7 +39,7 @@ OPTIONS: dict[str, tuple[Rule, ...]] = {"megatron": megatron.OPTIONS, "torchtita
 
 
 def launched_by(job: Job, target: str | None) -> Job:
-    """The job under the rules of what it is launched by: a preset of the Trainer lends others its speed alone."""
-    if job.framework.target != "transformers" or target not in FRAMEWORK_RULES:
+    """The job under the rules of what it is launched by: a preset of the Trainer, or of no target, lends its speed."""
+    if job.framework.target not in (None, "transformers") or target not in FRAMEWORK_RULES:
         return job
     return replace(job, framework=job.framework.model_copy(update={"target": target}))

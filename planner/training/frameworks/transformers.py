@@ -39,7 +39,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "hf_parallelism",
         _data_parallel,
-        "the Trainer shards states only: tp={tp}, pp={pp}, cp={cp} and ep={ep} have to be 1",
+        "{framework} shards states only: tp={tp}, pp={pp}, cp={cp} and ep={ep} have to be 1",
         "Transformers trainer.py",
     ),
     Rule("hf_zero", _zero, "FSDP shards gradients with the optimizer: zero is 0, 2 or 3, not {zero}", ARGUMENTS),
