@@ -82,7 +82,7 @@ def end_flags(model: Model) -> list[Flag]:
 
 
 def attention_flags(model: Model) -> list[Flag]:
-    """Heads, norms, positions; MLA's ranks in place of query groups."""
+    """Heads, norms, sinks, positions; MLA's ranks in place of query groups."""
     flags = latent_flags(model.mla) if model.mla else [number("kv-channels", model.head_dim)]
     if model.mla is None and model.kv_heads != model.heads:
         flags += [("--group-query-attention",), number("num-query-groups", model.kv_heads)]
@@ -91,6 +91,7 @@ def attention_flags(model: Model) -> list[Flag]:
         flags += [number("window-attn-skip-freq", model.window_every)] if model.window_every else []
     flags += [number("normalization", "RMSNorm")] if model.norm == "rmsnorm" else []
     flags += [("--qk-layernorm",)] if model.qk_norm or model.mla else []
+    flags += [number("softmax-type", "learnable")] if model.sinks else []
     positions = {"learned": "learned_absolute", "rope": "rope", "alibi": "none", "none": "none"}
     return [*flags, number("position-embedding-type", positions[model.position])]
 

@@ -177,10 +177,10 @@ SHAPE = (
     *("num_layers", "hidden_size", "ffn_hidden_size", "num_attention_heads", "q_lora_rank", "kv_lora_rank"),
     *("qk_head_dim", "qk_pos_emb_head_dim", "v_head_dim", "rope_type", "num_query_groups", "kv_channels"),
     *("window_size", "window_attn_skip_freq", "normalization", "gated_linear_unit", "activation_func", "qk_layernorm"),
-    *("mtp_num_layers", "add_bias_linear", "add_qkv_bias", "attention_dropout", "hidden_dropout", "num_moe_experts"),
-    *("moe_router_topk", "moe_ffn_hidden_size", "moe_shared_expert_intermediate_size", "moe_layer_freq"),
-    *("moe_router_pre_softmax", "moe_router_num_groups", "moe_router_group_topk", "moe_router_load_balancing_type"),
-    *("moe_aux_loss_coeff", "moe_grouped_gemm"),
+    *("softmax_type", "mtp_num_layers", "add_bias_linear", "add_qkv_bias", "attention_dropout", "hidden_dropout"),
+    *("num_moe_experts", "moe_router_topk", "moe_ffn_hidden_size", "moe_shared_expert_intermediate_size"),
+    *("moe_layer_freq", "moe_router_pre_softmax", "moe_router_num_groups", "moe_router_group_topk"),
+    *("moe_router_load_balancing_type", "moe_aux_loss_coeff", "moe_grouped_gemm"),
 )
 """Fields of the model, in the order in which they are written."""
 

@@ -131,6 +131,7 @@ def read_model(facts: Facts, vocabulary: int | None, notes: list[str]) -> Model:
         "dropout": facts.text("hidden-dropout", "0.1") not in ("0", "0.0"),
         "mtp_layers": facts.mtp,
         "qk_norm": has("qk-layernorm") and not has("multi-latent-attention"),
+        "sinks": facts.text("softmax-type") == "learnable",
     }
     fields |= _window(facts) | ({"mla": _latent(facts)} if has("multi-latent-attention") else {})
     if has("multi-latent-attention"):
@@ -205,6 +206,7 @@ def _experts(facts: Facts, notes: list[str]) -> dict[str, Any]:
         "shared_experts": -(-shared // width),
         "dense_layers": dense,
         "every": max(every, 1),
+        "router_bias": not facts.has("disable-bias-linear"),
         **groups(facts),
     }
 

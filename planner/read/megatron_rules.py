@@ -258,6 +258,13 @@ PARALLEL: tuple[Check, ...] = (
         CONFIG,
     ),
     Check(
+        "virtual_ends",
+        "decoder-last-pipeline-num-layers",
+        lambda f: f.v == 1 or not f.uneven or middle_stages(f) > 0,
+        "with v={v} Megatron-LM divides by the {middle_stages} stages between both ends: name one end's layers alone",
+        ("core/transformer/transformer_layer.py", "build"),
+    ),
+    Check(
         "one_placement",
         "decoder-first-pipeline-num-layers",
         lambda f: (f.uneven + bool(f.stages) + (f.counted > f.layers)) <= 1,

@@ -56,6 +56,7 @@ CASES = [
     Case("glm-4.5", pp=4, v=2, ep=8, predictions=1, layout="Et*11|(t*12|)*6t*9mL"),
     Case("qwen3-235b-a22b", tp=4, pp=8, ep=16),
     Case("qwen3-235b-a22b", tp=4, pp=8, v=4, ep=4, etp=4),
+    Case("gpt-oss-120b", tp=4, pp=8, ep=8, head=1),
     Case("mixtral-8x7b", tp=4, pp=4, ep=4, etp=2, every=True),
     Case("mixtral-8x22b", tp=2, pp=4, v=7, ep=8, etp=1),
     Case("llama3.1-405b", tp=8, pp=16, every=True),

@@ -85,6 +85,15 @@ BREAKS: list[tuple[str, dict[str, str | None]]] = [
         },
     ),
     ("uneven_ends", {"decoder_first_pipeline_num_layers": "7"}),
+    (
+        "virtual_ends",
+        {
+            "pipeline_model_parallel_size": "2",
+            "decoder_first_pipeline_num_layers": "16",
+            "decoder_last_pipeline_num_layers": "16",
+            "num_virtual_stages_per_pipeline_rank": "2",
+        },
+    ),
     ("one_placement", {"decoder_first_pipeline_num_layers": "8", "account_for_loss_in_pipeline_split": ""}),
     ("layout", {"pipeline_model_parallel_layout": "'Et*8|t*8|t*8|t*7L'"}),
     ("layout_predictions", {"pipeline_model_parallel_layout": "'Et*8|t*8|t*8m|t*8L'", "mtp_num_layers": "1"}),

@@ -34,6 +34,7 @@ CASES = [
     ("megatron", "deepseek-v3", "16x8xH100", "megatron-core", 256),
     ("megatron", "llama4-maverick", "8x8xH100", "megatron-core", 64),
     ("megatron", "qwen2.5-7b", "8xA100", "megatron-core", 32),
+    ("megatron", "gpt-oss-120b", "4x8xH100", "megatron-core", 64),
     ("megatron-core", "mixtral-8x7b", "4x8xH100", "megatron-core", 64),
     *(
         (target, *case)
@@ -43,6 +44,7 @@ CASES = [
             ("gpt3-175b", "8x8xA100", "megatron-core", 64),
             ("mixtral-8x7b", "4x8xH100", "megatron-core", 64),
             ("llama4-maverick", "8x8xH100", "megatron-core", 64),
+            ("gpt-oss-20b", "2x8xH100", "megatron-core", 64),
             ("llama3.1-405b", "16x8xH100", "megatron-core", 128),
         )
     ),
@@ -87,7 +89,7 @@ NEEDED: dict[str, dict[str, Any]] = {"automodel": {"optimizer": "adam-bf16", "lo
 
 SHAPE = [
     *("layers", "hidden", "ffn", "heads", "kv_heads", "head_dim", "vocab", "tied_embeddings", "mlp", "bias", "norm"),
-    *("position", "dropout", "window", "window_every", "moe", "mla"),
+    *("position", "dropout", "window", "window_every", "sinks", "qk_norm", "moe", "mla"),
 ]
 
 

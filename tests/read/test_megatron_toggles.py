@@ -88,6 +88,7 @@ TOGGLES: dict[str, tuple[Changes, str | None]] = {
     "max-position-embeddings": ({}, "8192"),
     "hidden-dropout": ({}, "0.0"),
     "qk-layernorm": ({}, ""),
+    "softmax-type": ({}, "learnable"),
     "window-size": ({}, "1024,0"),
     "window-attn-skip-freq": (WINDOW, "2"),
     "mtp-num-layers": ({}, "1"),
