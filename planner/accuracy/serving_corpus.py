@@ -95,7 +95,7 @@ def case(shelf: Shelf, row: Row) -> ServeCase:
         raise Unusable("no value")
     model, cluster = _model(shelf, row), find_cluster(shelf, row | {"gpu": SAID["gpus"].get(row["gpu"], row["gpu"])})[0]
     engine, workload = _engine(shelf, row), _workload(row, model)
-    job = ServeJob(model, cluster, workload, engine)
+    job = ServeJob(model, cluster, workload, engine.on(cluster.accelerator))
     if not job.runs(workload.weights):
         raise Unusable(f"{workload.weights} on hardware without it")
     kind, load, poisson = _question(row)

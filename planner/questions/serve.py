@@ -140,7 +140,7 @@ def ask_serve(
             raise PlannerError(f"{option} must be between 1 and 10^6, not {count}")
     asked |= seeing(shape.value, {"images": images, "image_size": image_size})
     workload, notes = _workload(shape.value, cluster.value, asked)
-    job = ServeJob(shape.value, cluster.value, workload, preset.value)
+    job = ServeJob(shape.value, cluster.value, workload, preset.value.on(cluster.value.accelerator))
     check(job)
     ranges = {name: parse_range(name, text) for name, text in dimensions.items() if text is not None}
     chosen = _objective(objective, job)

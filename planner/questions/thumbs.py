@@ -67,15 +67,15 @@ THUMBS = {
     ),
     "tp-online": Thumb(
         "online serving: tensor parallelism alone",
-        "for the shortest time per token: tp over the whole scale-up domain, and the fewest stages that fit",
+        "the shortest time per token: tp over the whole scale-up domain, the fewest stages that fit with all requests",
     ),
     "replicas": Thumb(
         "batches of 16 to 64: tensor and pipeline parallelism together",
-        "the fewest stages that fit; what GPUs are left over are more tp or more replicas",
+        "the fewest stages that fit with all requests; what GPUs are left over are more tp or more replicas",
     ),
     "depth-by-batch": Thumb(
         "inference: 1 to 2 stages up to 8 requests, 2 to 4 up to 32, 4 to 8 beyond",
-        "the fewest stages that fit at any load; four and more over PCIe from 256 requests on",
+        "the fewest stages that fit with all requests; four and more over PCIe from 256 requests on",
     ),
     "deep-offline": Thumb(
         "offline: deep pipelines", "offline: four stages and more over PCIe; over NVLink the fewest that fit"

@@ -4,13 +4,27 @@ from __future__ import annotations
 
 from typing import Literal
 
-from planner.schema.base import Profile, Text, Trust
+from planner.schema.base import Profile, Record, Text, Trust
 from planner.schema.formats import WeightType
 from planner.schema.framework import AttentionChoice
 from planner.schema.hardware import Accelerator, Generation
-from planner.schema.quantities import Bytes, Extent, Factor, PerItem, Requests, Seconds, Share, Tokens, Used
+from planner.schema.quantities import Bytes, Extent, Factor, Memory, PerItem, Requests, Seconds, Share, Tokens, Used
 
 EngineTarget = Literal["vllm", "sglang", "tensorrt-llm"]
+
+
+class SmallPart(Record):
+    """Defaults that an engine has on parts with little memory.
+
+    Attributes:
+        below: memory under which they hold; named: words in names of parts where they hold whatever the memory.
+        chunk, tried: as in `Engine`.
+    """
+
+    below: Memory
+    named: tuple[Text, ...] = ()
+    chunk: Tokens
+    tried: Requests
 
 
 class Engine(Profile):
@@ -42,7 +56,10 @@ class Engine(Profile):
         most: requests that run together at most, per replica.
         utilisation: share of the memory that it takes: of the "device", for everything (vLLM, SGLang), or of what
             weights and working space leave "free", for the KV cache (TensorRT-LLM).
-        reserve: held by context, graphs and communication buffers.
+        reserve: held by context, graphs and communication buffers; reserve_group: beside it where the ranks of a stage
+            exchange anything.
+        tried: requests whose sampling is tried out at start-up, before the cache takes what is left; sampled: bytes per
+            logit that it takes, on every rank. small: chunk and tried on small parts; absent: the same on all.
         vendors: whose accelerators it is built for; without: generations of them without its kernels; absent: any.
         widens: weight formats that it widens to 16 bit inside a kernel where an NVIDIA part has no products in them.
         target: the engine whose flags `planner serve --launch` writes; absent: none has this preset's language.
@@ -71,6 +88,10 @@ class Engine(Profile):
     utilisation: Used
     utilisation_of: Literal["device", "free"] = "device"
     reserve: Bytes
+    reserve_group: Bytes = 0.0
+    tried: Requests = 1
+    sampled: PerItem = 0.0
+    small: SmallPart | None = None
     vendors: tuple[Text, ...] = ()
     without: tuple[Generation, ...] = ()
     widens: tuple[WeightType, ...] = ()
@@ -82,3 +103,10 @@ class Engine(Profile):
         return (
             accelerator.vendor in (self.vendors or (accelerator.vendor,)) and accelerator.generation not in self.without
         )
+
+    def on(self, accelerator: Accelerator) -> Engine:
+        """With the defaults that it has on a part."""
+        of = self.small
+        if of is None or (accelerator.memory >= of.below and not any(word in accelerator.name for word in of.named)):
+            return self
+        return self.model_copy(update={"chunk": of.chunk, "tried": of.tried})

@@ -12,7 +12,7 @@ from planner.formula import formula
 from planner.frozen import frozen
 from planner.parts import Sum
 from planner.plan import Num, Plan, largest_of, least_of
-from planner.serving.job import ServeJob, copies, fullest, running
+from planner.serving.job import ServeJob, copies, fullest, running, width
 from planner.serving.pieces import images, once, pieces, span, stages
 from planner.stages import Row, present, total
 
@@ -23,7 +23,7 @@ class ServeMemory(Sum):
 
     Attributes:
         weights: of its layers, and its share of embedding and LM head; kv: of the requests that it runs.
-        activations: of one prefill step; reserve: context, graphs, communication buffers.
+        activations: of one step, its sampling included; reserve: context, graphs, communication buffers.
     """
 
     weights: Num
@@ -56,7 +56,7 @@ class Rank:
 @once
 def ranks(job: ServeJob, plan: Plan) -> tuple[Rank, ...]:
     """Every pipeline rank that differs from its neighbour; all ranks of its stage hold as much."""
-    ops, beside = pieces(job, plan), activation_bytes(job, plan) + job.engine.reserve
+    ops, beside = pieces(job, plan), activation_bytes(job, plan) + reserve_bytes(job, plan)
     weights = [sum(op.weights * job.stored(op) for op in each) for each in ops]
     found = [Rank(_weights(row, weights), tuple(_caches(row.counts, ops)), job.cached) for row in stages(job, plan)]
     prefix = job.workload.prefix
@@ -100,11 +100,13 @@ def prompt_bytes(job: ServeJob, plan: Plan) -> Num:
 @formula("activations", unit="bytes")
 def activation_bytes(job: ServeJob, plan: Plan) -> Num:
     """Working space of one prefill step of `chunk` tokens: residual, norm and output, and what the fullest part hands
-    on inside. Before it the tower has that of the images in a chunk, one at least, where it is more.
+    on inside. Before it the tower has that of the images in a chunk, one at least; after it the logits of the
+    requests that start-up tries are sampled. The most of the three.
     """
     tokens: Num = np.minimum(1.0 * job.engine.chunk, job.model.context)
     of, each = job.structure, pieces(job, plan)
-    text = tokens * (3.0 * job.element * job.model.hidden + _largest(each[: of.blocks]) / span(job))
+    layers = tokens * (3.0 * job.element * job.model.hidden + _largest(each[: of.blocks]) / span(job))
+    text = np.maximum(layers, job.engine.sampled * job.engine.tried * job.model.vocab)
     if not job.workload.images or job.model.tower is None:
         return text
     seen = images(job)
@@ -123,6 +125,12 @@ def _largest(kinds: tuple[tuple[Operator, ...], ...]) -> Num:
         for mixer in (True, False):
             largest = np.maximum(largest, sum(op.saved for op in inside if (op.part == "attention") is mixer))
     return largest
+
+
+@formula("reserve", unit="bytes")
+def reserve_bytes(job: ServeJob, plan: Plan) -> Num:
+    """Context and graphs, and buffers of collectives where a stage has several ranks."""
+    return job.engine.reserve + np.where(width(plan) > 1.0, job.engine.reserve_group, 0.0)
 
 
 @formula("room", unit="bytes")
@@ -179,7 +187,7 @@ def most_running(job: ServeJob, plan: Plan) -> Num:
 
 def memory(job: ServeJob, plan: Plan) -> ServeMemory:
     """Bytes on the fullest rank with the plan's requests in flight."""
-    each, beside = fullest(plan, running(plan)), (activation_bytes(job, plan), job.engine.reserve)
+    each, beside = fullest(plan, running(plan)), (activation_bytes(job, plan), reserve_bytes(job, plan))
     held = [ServeMemory(r.weights, each * r.sequence(reached(job)) + r.shared, *beside) for r in ranks(job, plan)]
     return reduce(_fuller, held)
 

@@ -115,15 +115,21 @@ class Deployments:
     costs: tuple[float, ...]
     domain: int
     switched: bool
+    users: int
 
     def cost(self, obeys: Obeys) -> float | None:
         """Of obeying a rule; None: no deployment that fits does."""
         return next((c / self.costs[0] - 1.0 for o, c in zip(self.ranked, self.costs, strict=True) if obeys(o)), None)
 
     @property
+    def holding(self) -> tuple[Option, ...]:
+        """Those whose caches hold all requests at once; all that fit, where none does."""
+        return tuple(o for o in self.ranked if o.most * o.plan.dp >= self.users) or self.ranked
+
+    @property
     def fewest(self) -> int:
-        """Stages of the shallowest that fits."""
-        return min(int(one.plan.pp) for one in self.ranked)
+        """Stages of the shallowest that fits with its requests."""
+        return min(int(one.plan.pp) for one in self.holding)
 
 
 OUTPUT = 250
@@ -142,5 +148,9 @@ def deployments(model: str, gpus: str, users: int | None) -> Deployments:
     cluster = question.job.cluster
     link = cluster.scaleup
     return Deployments(
-        ranked, tuple(map(cost, ranked)), min(cluster.domain, cluster.gpus), bool(link and link.kind != "pcie")
+        ranked,
+        tuple(map(cost, ranked)),
+        min(cluster.domain, cluster.gpus),
+        bool(link and link.kind != "pcie"),
+        users or 1,
     )

@@ -166,7 +166,7 @@ def served(model: str, gpus: str, users: int | None) -> Deployments:
 
 def online(job: Deployments) -> Cell:
     """tp alone, over all GPUs; corrected: over the domain, with the fewest stages that fit so."""
-    wide = min((int(o.plan.pp) for o in job.ranked if o.plan.tp == job.domain), default=0)
+    wide = min((int(o.plan.pp) for o in job.holding if o.plan.tp == job.domain), default=0)
     return Cell(
         job.cost(lambda o: bool(o.plan.pp == 1 and o.plan.dp == 1)),
         job.cost(lambda o: bool(o.plan.tp == job.domain and o.plan.pp == wide)),

@@ -21,4 +21,5 @@ def engine(name: str) -> Engine:
 def serve_job(of: str | Model, on: str, preset: str = "vllm", **workload: Any) -> ServeJob:
     """A job out of names; further options are fields of `ServeWorkload`."""
     shape = model(of) if isinstance(of, str) else of
-    return ServeJob(shape, cluster(on), ServeWorkload(**workload), engine(preset))
+    of_part = engine(preset).on(cluster(on).accelerator)
+    return ServeJob(shape, cluster(on), ServeWorkload(**workload), of_part)

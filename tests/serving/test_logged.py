@@ -12,7 +12,7 @@ import pytest
 
 from planner.plan import Plan
 from planner.questions.serve import ask_serve
-from planner.serving.memory import token_bytes, weight_bytes
+from planner.serving.memory import kv_tokens, token_bytes, weight_bytes
 
 GIB = 2**30
 
@@ -49,3 +49,33 @@ def test_weights_of_a_rank(model: str, tp: int, ep: int, weights: str, gib: floa
     """As printed behind "Model loading took"."""
     job = ask_serve(model, "8xL40S", weights=weights).job
     assert float(weight_bytes(job, Plan(tp=tp, ep=ep))) / GIB == pytest.approx(gib, rel=0.004)
+
+
+@pytest.mark.parametrize(
+    ("gpus", "tokens"), [("1xA100-40GB", 163_168), ("1xRTXA6000", 221_824), ("1xH100-NVL", 545_456)]
+)
+def test_cache_of_a_part_with_vllms_defaults(gpus: str, tokens: int) -> None:
+    """Llama 3.1 8B under `vllm serve` of 2026 with a max-model-len of 32,768, "GPU KV cache size": 256 or 1,024 logits
+    are tried out, and one rank has no collectives (a note on three clusters' runs of one study, 2026-05-03).
+    """
+    job = ask_serve("llama3.1-8b", gpus).job
+    assert float(kv_tokens(job, Plan().floats())) == pytest.approx(tokens, rel=0.006)
+
+
+@pytest.mark.parametrize(
+    ("gpus", "chunk", "tried"),
+    [
+        ("1xL4", 2048, 256),
+        ("1xL40S", 2048, 256),
+        ("1xA100-80GB", 2048, 256),
+        ("1xA800", 8192, 1024),
+        ("1xH100", 8192, 1024),
+        ("1xMI300X", 8192, 1024),
+    ],
+)
+def test_defaults_of_a_part(gpus: str, chunk: int, tried: int) -> None:
+    """vLLM's get_batch_defaults: by 70 GiB, A100s as the small ones; SGLang and others have one for all parts."""
+    of = ask_serve("llama3.1-8b", gpus, weights="bf16").job.engine
+    assert (of.chunk, of.tried) == (chunk, tried)
+    other = ask_serve("llama3.1-8b", gpus, engine="sglang").job.engine
+    assert (other.chunk, other.sampled) == (8192, 0.0)

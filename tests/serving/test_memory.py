@@ -273,6 +273,8 @@ def test_a_request_lies_in_one_copy_of_the_attention() -> None:
 
 
 def test_a_request_has_room_to_its_last_token() -> None:
-    """vLLM evicts one request for another, and starts with no longer sequences than its cache holds."""
-    job = serve_job("llama3.1-8b", "1xL4", input=100, output=30_000)
-    assert kv_tokens(job, Plan().floats()) < 15_000 and evaluate(job, Plan().floats()).short > 0.0
+    """vLLM evicts one request for another, and starts with no longer sequences than its cache holds (37,696 tokens
+    before V1, with 22.07 GiB).
+    """
+    job = serve_job("llama3.1-8b", "1xL4", input=100, output=40_000)
+    assert 33_000 < kv_tokens(job, Plan().floats()) < 37_696 and evaluate(job, Plan().floats()).short > 0.0
