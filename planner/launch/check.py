@@ -28,7 +28,7 @@ from planner.schema.model import Model
 from planner.schema.workload import Workload
 from planner.search import Candidate
 from planner.stages import chunk_layers, lettered
-from planner.training.adapters import experts_said, named_alike, stored_base
+from planner.training.adapters import experts_said, fused, named_alike, stored_base
 from planner.training.defaults import default_precision, default_sequence, usual_batch
 from planner.training.frameworks import FRAMEWORK_RULES
 from planner.training.job import Job
@@ -208,7 +208,7 @@ def _workload(
 def _adapted(targets: str | None, model: Model, preset: Framework) -> dict[str, Any]:
     """Layers with adapters where a file means all modules of a model, which experts in one tensor are none of."""
     if targets == "modules":
-        return {"lora_targets": "all-linear" if named_alike(model) or not preset.fused_experts else "no-experts"}
+        return {"lora_targets": "all-linear" if named_alike(model) or not fused(model, preset) else "no-experts"}
     return {"lora_targets": "all-linear"} if targets == "no-experts" and model.moe is None else {}
 
 

@@ -21,7 +21,7 @@ from planner.read.asked import BASES
 from planner.read.format import Format, find_format
 from planner.read.job import FINDERS
 from planner.read.table import Group
-from planner.training.adapters import experts_said, named_alike
+from planner.training.adapters import experts_said, fused, named_alike, reached
 from planner.training.frameworks import FRAMEWORK_RULES
 from planner.training.frameworks.transformers import OPTIMIZERS
 from planner.training.job import Job
@@ -60,7 +60,7 @@ def fields(setup: Setup) -> dict[str, Any]:
 def places(job: Job) -> str:
     """Layers with adapters; all of a model whose experts are no layers of their own are all but those."""
     targets: str = job.workload.lora_targets
-    plain = job.model.moe is None or not job.framework.fused_experts
+    plain = job.model.moe is None or not (fused(job.model, job.framework) and reached(job.model, job.framework))
     return "no-experts" if targets == "all-linear" and plain else targets
 
 
@@ -145,8 +145,11 @@ def rules(kept: Iterable[str], form: str, title: str, source: str, *own: Rule) -
 
 def _experts(form: str, title: str) -> Rule:
     def holds(job: Job, plan: Plan) -> Truth:
-        work, fused = job.workload, job.model.moe is not None and job.framework.fused_experts > 0
-        named = job.model.moe is None or not fused or (form in FINDERS and not named_alike(job.model))
+        work, model, alike = job.workload, job.model, named_alike(job.model)
+        if job.lora and not reached(model, job.framework) and work.lora_targets == "mlp" and not alike:
+            return False
+        named = model.moe is None or not fused(model, job.framework) or not reached(model, job.framework)
+        named = named or (form in FINDERS and not alike)
         quantized = "quantize_experts" in {group.to for group in find_format(form).table.groups}
         return (quantized or not work.quantize_experts) and (named or not job.lora or work.lora_targets != "no-experts")
 

@@ -122,6 +122,9 @@ class Framework(Profile):
             over and whose adapters are multiplied out and added to it in every pass: ranks that gate and up of an
             expert have in one adapter, for each of LoRA's (PEFT: 2 where it is told their names, 1 where it is told the
             tensor's); 0: experts are modules of their own.
+        renamed_experts: families of which the adapters' library takes the names that experts had for these tensors, and
+            renamed_seeing: with a tower in front; of others only the tensors' own names reach experts.
+        module_experts: families whose code comes with their weights, with experts as modules.
         experts_apart: experts run one after the other, not as one grouped product.
         load_bytes: per parameter of the whole model that every rank holds beside its shard while it is loaded (ZeRO-3).
         gathered_inputs: column-parallel products keep what sequence parallelism gathered for them.
@@ -203,6 +206,9 @@ class Framework(Profile):
     keeps_cache: bool = False
     experts_apart: bool = False
     fused_experts: Annotated[int, Field(ge=0, le=2)] = 0
+    renamed_experts: tuple[Name, ...] = ()
+    renamed_seeing: tuple[Name, ...] = ()
+    module_experts: tuple[Name, ...] = ()
     load_bytes: PerItem = 0.0
     gathered_inputs: bool = False
     logits_again: PerItem = 0.0

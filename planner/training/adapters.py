@@ -23,10 +23,11 @@ from planner.blocks.operator import Operator, Product, Share
 from planner.blocks.record import still
 from planner.plan import Num, Plan
 from planner.schema.formats import STORED
+from planner.schema.framework import Framework
 from planner.schema.hardware import Accelerator
 from planner.schema.model import Model
 from planner.schema.recipe import size
-from planner.schema.workload import Base, Targets
+from planner.schema.workload import Base
 from planner.training.job import Job
 
 
@@ -35,20 +36,36 @@ def linear(op: Operator) -> bool:
     return isinstance(op.work, Product) and op.work.fused > 0
 
 
-def adapted(op: Operator, targets: Targets) -> bool:
+def fused(model: Model, framework: Framework) -> int:
+    """`Framework.fused_experts`; 0 of families whose experts are modules all the same."""
+    return 0 if model.family in framework.module_experts else framework.fused_experts
+
+
+def reached(model: Model, framework: Framework) -> bool:
+    """Whether adapters on linear layers are on experts: modules, tensors that are told, or some that had other names.
+
+    PEFT looks the `model_type` of the whole model up (utils/transformers_weight_conversion.py,
+    _convert_peft_config_moe), which is another one where a tower stands in front.
+    """
+    known = framework.renamed_seeing if model.tower or model.text_only else framework.renamed_experts
+    return fused(model, framework) < 2 or model.family in known
+
+
+def adapted(job: Job, op: Operator) -> bool:
     """Whether a linear layer is among those that have adapters."""
-    if targets in ("all-linear", "no-experts"):
-        return linear(op) and not (op.expert and targets == "no-experts")
-    return linear(op) and (op.part == "attention") == (targets == "attention")
+    targets = job.workload.lora_targets
+    if not linear(op) or (op.expert and (targets == "no-experts" or not reached(job.model, job.framework))):
+        return False
+    return targets in ("all-linear", "no-experts") or (op.part == "attention") == (targets == "attention")
 
 
 def _adapted_products(job: Job, ops: Iterable[Operator]) -> list[Product]:
-    return [op.work for op in ops if adapted(op, job.workload.lora_targets) and isinstance(op.work, Product)]
+    return [op.work for op in ops if adapted(job, op) and isinstance(op.work, Product)]
 
 
 def adapter_inputs(job: Job, ops: Iterable[Operator]) -> Num:
     """Elements that adapters read in one pass, those of q, k and v one by one; those of fused experts read weights."""
-    works = (w for w in _adapted_products(job, ops) if not (w.grouped and job.framework.fused_experts))
+    works = (w for w in _adapted_products(job, ops) if not (w.grouped and fused(job.model, job.framework)))
     return sum((w.fused * w.count * w.m * w.k for w in works), start=0.0)
 
 
@@ -63,7 +80,7 @@ def adapter_parameters(job: Job, ops: Sequence[Operator]) -> Num:
 
 
 def _per_rank(job: Job, work: Product) -> Num:
-    together = job.framework.fused_experts if work.grouped else 0
+    together = fused(job.model, job.framework) if work.grouped else 0
     if together and work.fused > 1:
         return work.count * together * (work.k + work.n)
     return work.count * (work.fused * work.k + work.n)
@@ -105,7 +122,7 @@ def frozen_bytes(job: Job, ops: Sequence[Operator]) -> tuple[Num, Num]:
 
 def wide_experts(job: Job) -> bool:
     """Whether experts of a narrow base stay in 16 bit."""
-    return job.framework.fused_experts > 0 and not job.workload.quantize_experts
+    return fused(job.model, job.framework) > 0 and not job.workload.quantize_experts
 
 
 def copied_experts(job: Job, ops: Iterable[Operator]) -> tuple[Num, Num]:
@@ -113,10 +130,10 @@ def copied_experts(job: Job, ops: Iterable[Operator]) -> tuple[Num, Num]:
 
     One copy widens them, one is the product of the adapter's factors, one is the sum; the last one made is kept.
     """
-    if not (job.lora and job.framework.fused_experts):
+    if not (job.lora and fused(job.model, job.framework)):
         return 0.0, 0.0
     wide, narrow = size(job.recipe.base), narrowed(job) and not wide_experts(job)
-    each = [(1.0 if narrow else 0.0) + (2.0 if adapted(op, job.workload.lora_targets) else 0.0) for op in _experts(ops)]
+    each = [(1.0 if narrow else 0.0) + (2.0 if adapted(job, op) else 0.0) for op in _experts(ops)]
     made = [(wide * op.weights, count) for op, count in zip(_experts(ops), each, strict=True) if count]
     return sum((one for one, _ in made), start=0.0), sum((one * count for one, count in made), start=0.0)
 
@@ -131,7 +148,7 @@ def widened_bytes(job: Job, ops: Sequence[Operator]) -> Num:
         return 0.0
     largest: Num = 0.0
     for op in ops:
-        if linear(op) and isinstance(op.work, Product) and not (op.expert and job.framework.fused_experts):
+        if linear(op) and isinstance(op.work, Product) and not (op.expert and fused(job.model, job.framework)):
             largest = np.maximum(largest, size(job.recipe.base) * op.weights / (op.work.fused * op.work.count))
     return largest
 
@@ -157,13 +174,13 @@ def saved_bytes(job: Job, ops: Sequence[Operator]) -> tuple[Num, Num]:
     that takes them as they are; one that casts them keeps its own (`Framework.adapter_saved`). Inside the
     backward pass the gradient of an activation's output takes the place of what was not kept.
     """
-    own, targets = job.framework.adapter_saved, job.workload.lora_targets
+    own = job.framework.adapter_saved
     more = own * adapter_inputs(job, ops) + copied_experts(job, ops)[0]
     norms: Num = 0.0
     outputs: Num = 0.0
     for place, op in enumerate(ops):
         reader = next((one for one in ops[place:] if linear(one)), None)
-        if reader is None or (adapted(reader, targets) and (not own or _reads(job, reader, op))):
+        if reader is None or (adapted(job, reader) and (not own or _reads(job, reader, op))):
             continue
         if op.name == "norm":
             norms = norms + op.saved
@@ -174,13 +191,17 @@ def saved_bytes(job: Job, ops: Sequence[Operator]) -> tuple[Num, Num]:
 
 def added(job: Job, work: Product) -> bool:
     """Whether adapters are added to these weights, experts in one tensor, so that the sum has a gradient."""
-    fused = job.lora and job.framework.fused_experts > 0
-    return fused and work.grouped and job.workload.lora_targets in ("all-linear", "mlp")
+    return work.grouped and _added(job)
+
+
+def _added(job: Job) -> bool:
+    fits = job.lora and job.model.moe is not None and job.workload.lora_targets in ("all-linear", "mlp")
+    return fits and fused(job.model, job.framework) > 0 and reached(job.model, job.framework)
 
 
 def _reads(job: Job, reader: Operator, op: Operator) -> bool:
     """Whether the gradient of an adapted tensor of experts needs what comes before it as it is."""
-    return reader.expert and job.framework.fused_experts > 0 and op.name.endswith(" activation")
+    return reader.expert and fused(job.model, job.framework) > 0 and op.name.endswith(" activation")
 
 
 def named_alike(model: Model) -> bool:
@@ -203,16 +224,21 @@ def stored_base(model: Model, method: str | None) -> dict[str, Any]:
 
 def experts_said(job: Job) -> Iterator[str]:
     """Sentences on experts in one tensor, under adapters."""
-    if not (job.lora and job.model.moe and job.framework.fused_experts):
+    if not (job.lora and job.model.moe and fused(job.model, job.framework)):
         return
     if narrowed(job) and wide_experts(job):
         yield (
             "experts are weighed in 16 bit: Transformers 5 holds those of a layer in two tensors, which bitsandbytes"
             " passes over; --quantize-experts is for Axolotl's quantize_moe_experts and Unsloth"
         )
-    if job.workload.lora_targets in ("all-linear", "mlp"):
+    if not reached(job.model, job.framework) and job.workload.lora_targets in ("all-linear", "mlp"):
         yield (
-            "adapters are on experts, too: PEFT 0.20 adds them to a layer's tensors, 16-bit copies in every pass, and"
+            "experts have no adapters: in Transformers 5 they are no linear modules, and PEFT 0.21 takes names for"
+            f" their tensors in some families only, not in {job.model.family}: target_parameters reaches experts"
+        )
+    elif _added(job):
+        yield (
+            "adapters are on experts, too: PEFT 0.21 adds them to a layer's tensors, 16-bit copies in every pass, and"
             " wants lora_dropout 0; --lora-targets no-experts leaves experts without"
         )
 

@@ -32,6 +32,7 @@ from planner.training.adapters import (
     adapter_parameters,
     copied_experts,
     frozen_bytes,
+    fused,
     narrowed,
     wide_experts,
     widened,
@@ -205,7 +206,7 @@ def held(job: Job, plan: Plan, kind: Kind, share: Share) -> Held:
     logits = 0.0 if isinstance(kind, Block) else loss_bytes(job, plan, ops)
     adapters = adapter_parameters(job, ops) if job.lora else 0.0
     narrow = sum(narrow_of(ops)) if job.recipe.quantize else 0.0
-    trained = [op for op in ops if adapted(op, job.workload.lora_targets)] if job.lora else ops
+    trained = [op for op in ops if adapted(job, op)] if job.lora else ops
     scattered = kind.hidden if isinstance(kind, Block) and not job.framework.gathered_inputs else None
     late = late_bytes(trained, share, scattered)
     kept, made = copied_experts(job, ops)
@@ -277,7 +278,7 @@ def states(job: Job, plan: Plan, row: HeldRow, shards: Shards) -> States:
     each, framework = state_bytes(job), job.framework
     dense, expert = row.held.dense, row.held.expert
     if job.lora:
-        alone = job.framework.fused_experts and job.workload.quantize_experts
+        alone = fused(job.model, job.framework) and job.workload.quantize_experts
         weights = divided(1.0, row.held.frozen, 0.0 if alone else row.held.frozen_expert, shards.weights)
         weights = weights + row.held.frozen_expert if alone else weights
     else:

@@ -147,6 +147,31 @@ def test_experts_are_told_of() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "more"),
+    [
+        ("qwen3-30b-a3b", True),
+        ("glm-4.5v", True),
+        ("kimi-k2", True),
+        ("gpt-oss-20b", False),
+        ("qwen3.5-35b-a3b", False),
+        ("llama4-scout", False),
+        ("internvl3.5-30b-a3b", False),
+        ("gemma-4-26b-a4b", False),
+    ],
+)
+def test_names_of_old_reach_experts_of_some_families(name: str, more: bool) -> None:
+    """PEFT converts them for those that Transformers maps to qwen2_moe or mixtral; some have modules of their own."""
+    all_of, few = (ask(name, "8xH200", method="lora", framework="hf", lora_targets=one) for one in BOTH)
+    assert (all_adapters(all_of.job) > all_adapters(few.job)) is more
+    assert any("target_parameters" in one for one in all_of.assumptions) is not more
+    told = all_of.job.framework.model_copy(update={"fused_experts": 1})
+    assert all_adapters(replace(all_of.job, framework=told)) > all_adapters(few.job)
+
+
+BOTH = ("all-linear", "no-experts")
+
+
+@pytest.mark.parametrize(
     ("name", "method", "base"),
     [
         ("Qwen/Qwen2.5-7B-Instruct-AWQ", "lora", ("qlora", "int4")),
