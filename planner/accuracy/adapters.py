@@ -180,7 +180,8 @@ def _version(row: Row) -> Row:
     each = 2.0 if coder and not narrow else 4.0
     logits = (2.0 if "foak" in kernels else 3.0) * each + (2.0 if later and not coder else 0.0)
     flags = {"keeps_cache": coder, "experts_apart": later, "fp32_stream": "baseline-peft-bnb" in kernels}
-    return {"logits_bytes": f"{logits:g}", "fused_experts": "0"} | {name: "1" for name, here in flags.items() if here}
+    found = {"logits_bytes": f"{logits:g}", "fused_experts": "0", "linear_gates": "0"}
+    return found | {name: "1" for name, here in flags.items() if here}
 
 
 def _targets(names: str) -> str:
@@ -242,7 +243,7 @@ def _tuned(kind: str, stack: str, repository: str) -> Row:
     if "LoRA" in kind:
         found |= {"method": "qlora" if "nf4" in kind else "lora", "lora_rank": "8", "lora_targets": "attention"}
     if repository.startswith("huggingface/trl"):
-        found["loss"] = "linear"
+        found |= {"loss": "linear", "linear_gates": "0"}
     return found | ({"tied_embeddings": "no"} if stack == "litgpt" else {})
 
 

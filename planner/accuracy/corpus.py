@@ -186,7 +186,10 @@ def _stated(row: Row, framework: Framework) -> tuple[Framework, str]:
     return framework.model_copy(update=found) if found else framework, str(found)
 
 
-STATED = ("logits_bytes", "gradient_bytes", "fp32_stream", "keeps_cache", "experts_apart", "fused_experts")
+STATED = (
+    *("logits_bytes", "gradient_bytes", "fp32_stream", "keeps_cache", "experts_apart", "fused_experts"),
+    "linear_gates",
+)
 """Columns that are fields of Framework; empty ones are the preset's."""
 
 

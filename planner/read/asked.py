@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from math import isqrt
 from typing import Any
@@ -80,8 +81,15 @@ def lent(job: Job, plan: dict[str, Any], workload: dict[str, Any]) -> dict[str, 
     own = own and workload.get("offload", "none") in ("none", "optimizer")
     own = own and workload.get("optimizer", "adam") in OPTIMIZERS
     one = {"fused_experts": 1} if job.get("parameters") and job.format.name in TRAINERS else {}
+    one |= {} if gates(job) else {"linear_gates": False}
     copies = {"hybrid_shard": True} if plan.get("dp_replicate", 1) > 1 else {}
     return (copies if own else FREE | copies) | one
+
+
+def gates(job: Job) -> bool:
+    """Whether what asks for the linear loss is Liger's one switch, or has a word for its gates beside it (Axolotl)."""
+    leaf = job.said.get("loss")
+    return bool(leaf is None or job.get("gates") or re.search(r"(use|enable)_liger(_kernel)?$", leaf.key))
 
 
 def loaded_wide(job: Job) -> bool:

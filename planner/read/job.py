@@ -25,7 +25,7 @@ ranks that share the states, bits of a quantised base, nodes, processes on each 
 
 MAY_BE_ZERO = ("images", "rank", "lora_dim", "bits", "fsdp_version", "prompt", "response")
 
-FLAGS = ("sp", "reshard", "tied", "in_backward", "quantize_experts")
+FLAGS = ("sp", "reshard", "tied", "in_backward", "quantize_experts", "gates")
 
 BOTH = ("memory", "time")
 WORDS: dict[str, tuple[tuple[str, Any], ...]] = {

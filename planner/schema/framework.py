@@ -102,8 +102,10 @@ class Framework(Profile):
         foreach: the update of all parameters keeps one temporary of a moment's size (PyTorch's foreach Adam).
         upcasts: the update turns 16-bit gradients into fp32 where master weights are; sub_group: parameters that it
             takes at a time (0: all).
-        bucket: elements of the buffer that gradients are reduced from under ZeRO-2 and 3; reduced_bytes: or bytes per
-            parameter of the block that is reduced (FSDP: whole gradients, and their copy on the wire).
+        bucket: elements of the buffer that gradients are reduced from under ZeRO-2 and 3, under the latter by way of a
+            copy in the order of the ranks (DeepSpeed runtime/comm/coalesced_collectives.py).
+        reduced_bytes: or bytes per parameter of the block that is reduced (FSDP: whole gradients, and their copy on the
+            wire).
         ends_stay: under ZeRO-3 embedding and head stay gathered in all passes, with their whole gradients in the
             backward (the root unit of PyTorch's FSDP 1).
         logits_bytes: bytes per logit element alive at once in the loss; logits_split: over tp; logits_moved: bytes that
@@ -112,6 +114,8 @@ class Framework(Profile):
             adapter_sharded: further ones from ZeRO-2 on, where each is a sharded unit of its own.
         unfused_gate: tensors that a gated feed-forward keeps beside its product's output where activation and gate are
             kernels of their own: 1 the activation's output.
+        linear_gates: the linear loss comes with a kernel for gated feed-forwards that keeps its two inputs alone and
+            writes their gradients over them (Liger, by one switch).
         saves_wide: linear layers below 16 bit keep their input in 16 bit and cast it again in the backward pass.
         transposed_weights: weights of narrow products that are read along both sides keep both copies for the step.
         fp32_stream: norms of a quantized base are made fp32 below ZeRO-3 (PEFT utils/other.py
@@ -200,6 +204,7 @@ class Framework(Profile):
     adapter_saved: PerItem = 0.0
     adapter_sharded: PerItem = 0.0
     unfused_gate: PerItem = 0.0
+    linear_gates: bool = False
     saves_wide: bool = False
     transposed_weights: bool = True
     fp32_stream: bool = False

@@ -57,13 +57,17 @@ def late_bytes(ops: Sequence[Operator], share: Share, scattered: int | None = No
     return found
 
 
-def working_bytes(ops: tuple[Operator, ...]) -> Num:
-    """The most that one operator's backward pass adds; that of stored scores when what follows them is gone."""
+def working_bytes(ops: tuple[Operator, ...], in_place: bool = False) -> Num:
+    """The most that one operator's backward pass adds; that of stored scores when what follows them is gone.
+
+    `in_place`: of a gate and its product only the latter's gradient is a tensor of its own, half of what they keep.
+    """
     held: list[Num] = [0.0]
     for place, op in enumerate(ops):
         if present(op.working):
             behind = sum(one.saved for one in ops[place:]) - op.saved if isinstance(op.work, Core) else 0.0
-            held.append(op.working - behind)
+            own = op.saved / 2.0 if in_place and op.name.endswith(" up") and not op.expert else 0.0
+            held.append(op.working - behind - own)
     return largest_of(held)
 
 

@@ -261,9 +261,14 @@ def widened(job: Job, plan: Plan, share: Share) -> Share:
     return replace(share, activation=wide, operand=wide)
 
 
+def gates_in_place(job: Job) -> bool:
+    """Whether gradients of a gate's inputs take these inputs' place (Liger-Kernel ops/swiglu.py, swiglu_backward)."""
+    return job.framework.linear_gates and job.workload.loss == "linear" and job.model.mlp == "glu"
+
+
 def unfused_bytes(job: Job, ops: Sequence[Operator]) -> Num:
     """Outputs of activation functions that gated feed-forwards keep where the gate's product is a kernel of its own."""
-    if not job.framework.unfused_gate:
+    if not job.framework.unfused_gate or gates_in_place(job):
         return 0.0
     gates = (op.work for op in ops if op.name.endswith(" up") and isinstance(op.work, Product) and op.work.fused == 2)
     each = STORED["bf16"] * job.framework.unfused_gate

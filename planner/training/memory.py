@@ -33,6 +33,7 @@ from planner.training.adapters import (
     copied_experts,
     frozen_bytes,
     fused,
+    gates_in_place,
     narrowed,
     wide_experts,
     widened,
@@ -210,7 +211,7 @@ def held(job: Job, plan: Plan, kind: Kind, share: Share) -> Held:
     scattered = kind.hidden if isinstance(kind, Block) and not job.framework.gathered_inputs else None
     late = late_bytes(trained, share, scattered)
     kept, made = copied_experts(job, ops)
-    working = working_bytes(ops) + (widened_bytes(job, ops) + made - kept if job.lora else 0.0)
+    working = working_bytes(ops, gates_in_place(job)) + (widened_bytes(job, ops) + made - kept if job.lora else 0.0)
     away = job.framework.activation_factor * away_bytes(ops, job.workload.offload_modules, plan.modules)
     base: tuple[Num, Num] = frozen_bytes(job, ops) if job.lora else (0.0, 0.0)
     read = adapter_inputs(job, ops) if job.lora else 0.0

@@ -163,7 +163,8 @@ def _live(job: Job, plan: Plan, row: HeldRow, held: States) -> Live:
     reducing = np.where(plan.zero >= 2, framework.reduced_bytes, 0.0)[()] * row.largest
     if framework.ends_stay:
         reducing = reducing + np.where(plan.zero >= 3, state_bytes(job).gathered * row.ends, 0.0)[()]
-    bucket = np.where(plan.zero >= 2, framework.bucket * state_bytes(job).gradient, 0.0)[()]
+    copied = np.where(plan.zero >= 3, np.minimum(framework.bucket, row.held.dense + row.held.expert), 0.0)[()]
+    bucket = np.where(plan.zero >= 2, (framework.bucket + copied) * state_bytes(job).gradient, 0.0)[()]
     working = np.where(again > 0.0, kept.working, kept.freed)
     more: Num = 0.0
     if job.lora and framework.adapter_sharded:

@@ -8,15 +8,22 @@ from planner.launch.check import setup_of
 from planner.read.context import Context
 from planner.read.script import read_any
 from planner.schema.workload import Workload
+from planner.training.adapters import gates_in_place
+from planner.training.job import Job
 from tests.jobs import cluster, framework, model
 
 
-def workload(text: str) -> Workload:
+def job_of(text: str) -> Job:
     """The job of a file on one GPU."""
     reading = read_any(text, Context(1, None, {}, lambda name: None, 1, lambda name: None))
     shape = model((reading.model_name or "").rpartition("/")[2].lower())
     setup, _ = setup_of(reading, cluster("1xH200"), framework("hf"), shape)
-    return setup.job.workload
+    return setup.job
+
+
+def workload(text: str) -> Workload:
+    """What is asked of it."""
+    return job_of(text).workload
 
 
 MOE = "model_name_or_path: {}\nstage: sft\nfinetuning_type: lora\ntemplate: qwen3\ndataset: d\ncutoff_len: 2048\n{}"
@@ -47,6 +54,21 @@ AXOLOTL = "base_model: {}\nadapter: qlora\nload_in_4bit: true\nsequence_len: 204
 def test_files_say_which_layers_have_adapters(text: str, model: str, more: str, targets: str) -> None:
     """Trainers that look for linear modules find no experts in one tensor; PEFT takes names that they had for it."""
     assert workload(text.format(model, more)).lora_targets == targets
+
+
+@pytest.mark.parametrize(
+    ("text", "more", "own"),
+    [
+        (MOE, "enable_liger_kernel: true\n", True),
+        (AXOLOTL, "liger_fused_linear_cross_entropy: true\n", False),
+        (AXOLOTL, "liger_fused_linear_cross_entropy: true\nliger_glu_activation: true\n", True),
+        (AXOLOTL, "cut_cross_entropy: true\n", False),
+    ],
+)
+def test_files_say_whose_gates_run(text: str, more: str, own: bool) -> None:
+    """Liger's own switch brings its gates along; Axolotl has a word for each of its kernels."""
+    of = job_of(text.format("Qwen/Qwen3-8B", more))
+    assert of.workload.loss == "linear" and gates_in_place(of) is own
 
 
 def test_files_say_that_experts_are_narrow() -> None:
