@@ -183,6 +183,10 @@ def neox(job: Job, tree: Tree) -> None:
 
 ROLLOUTS = ("num_generations", "max_completion_length", "max_new_tokens", "response_length")
 
+GROUPS, LENGTHS = ("num_generations", "max_completion_length"), ("max_prompt_length", "max_completion_length")
+ROLLOUT, OWN_LENGTHS = 512, ("a prompt, as TRL cut them until 0.26", "an answer, TRL's default")
+"""Where a file does not say (trainer/grpo_config.py): prompts are as long as they are since."""
+
 
 def sampled(job: Job, tree: Tree) -> None:
     """Trainers that sample have lengths of prompt and answer, whose sum is a sequence.
@@ -190,8 +194,10 @@ def sampled(job: Job, tree: Tree) -> None:
     `trl` loads weights in fp32 where nothing says (trainer/model_config.py); a model made in Python has its own format.
     """
     if "seq" not in job.said and any(one in tree for one in ROLLOUTS):
-        prompt, answer = (whole_number(str(tree.get(name))) for name in ("max_prompt_length", "max_completion_length"))
-        job.values["seq"] = prompt + answer if prompt and answer else None
+        lengths = [whole_number(str(tree.get(name))) for name in LENGTHS] if any(one in tree for one in GROUPS) else []
+        job.values["seq"] = sum(one or ROLLOUT for one in lengths) or None
+        taken = [what for one, what in zip(lengths, OWN_LENGTHS, strict=False) if not one]
+        job.notes += [f"{ROLLOUT} tokens of {what}: --seq sets prompt and answer" for what in taken]
     if "pure16" not in job.said and "trl_trainer" not in tree and "method" in job.said:
         job.values["pure16"] = False
         job.notes.append("weights are loaded in fp32, TRL's default: --dtype bfloat16 halves the frozen ones")

@@ -175,7 +175,7 @@ SAMPLES = [
     Sample(
         "trl-sampled",
         "trl grpo --model_name_or_path Qwen/Qwen3-8B --num_generations 8 --max_completion_length 2048 --bf16\n",
-        {"model": "qwen3-8b", "seq": 8192, "recompute": True},
+        {"model": "qwen3-8b", "seq": 2560, "recompute": True},
         named=("num_generations", "max_completion_length"),
         gpus="8xH100",
     ),

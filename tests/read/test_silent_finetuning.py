@@ -101,10 +101,10 @@ def test_a_module_of_trl_is_its_command() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "seq"), [("--max_prompt_length 1024", 1536), ("--max_prompt_length 2048", 2560), ("", None)]
+    ("said", "seq"), [("--max_prompt_length 1024", 1536), ("--max_prompt_length 2048", 2560), ("", 1024)]
 )
 def test_a_sequence_is_prompt_and_answer(said: str, seq: Any) -> None:
-    """Where both are told."""
+    """Of which TRL has defaults, until 0.26 for prompts as well."""
     text = f"trl grpo --model_name_or_path Qwen/Qwen2.5-7B --dtype bfloat16 --max_completion_length 512 {said}\n"
     assert read(text)[0].workload.get("seq") == seq
 
