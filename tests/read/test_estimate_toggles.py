@@ -12,6 +12,7 @@ from planner.questions.train import rank
 from planner.read.configured import read_format
 from planner.read.context import Context
 from planner.read.format import find_format
+from planner.read.job import FLAGS
 from planner.read.question import _known
 from planner.read.script import read_any
 from planner.read.table import Group
@@ -130,6 +131,11 @@ BESIDE: dict[str, Keys] = {
     "axolotl.ep": {"base_model": "Qwen/Qwen3-30B-A3B"},
     "axolotl.per_rank": {"gradient_accumulation_steps": None},
     "axolotl.sharding": {"fsdp_config.offload_params": False},
+    "axolotl.gates": {
+        "liger_fused_linear_cross_entropy": True,
+        "fsdp_version": 2,
+        "fsdp_config.reshard_after_forward": True,
+    },
     "axolotl.cp": {"fsdp_version": 2},
     "torchtune.model": {"model._component_": None},
     "torchtune.rank": {"model._component_": "torchtune.models.llama3_1.lora_llama3_1_8b"},
@@ -204,7 +210,7 @@ def pair(group: Group, option: str, keys: Keys) -> tuple[Any, Any]:
         return (keys.get(option, 4), keys.get(option, 4) * 2)
     if option == "model.lora_attn_modules":
         return ["q_proj", "k_proj", "v_proj", "output_proj"], []
-    if option == "model.apply_lora_to_mlp" or switch or field in ("sp", "reshard", "in_backward", "quantize_experts"):
+    if option == "model.apply_lora_to_mlp" or switch or field in FLAGS:
         return True, False
     return VALUES.get(field, (1, 2))
 

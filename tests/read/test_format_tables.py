@@ -65,6 +65,7 @@ AROUND = {
     "lora_dim": {"method": "lora"},
     "targets": {"method": "lora", "targets": "mlp"},
     "parameters": {"method": "lora", "targets": "attention"},
+    "gates": {"loss": "linear"},
     "quantize_experts": {"method": "lora", "bits": 4},
     "dp_replicate": {"engine": "fsdp"},
     "dp_shard": {"engine": "fsdp"},
@@ -96,7 +97,16 @@ def outcome(form: Format, tree: Tree, extra: dict[str, Any]) -> object:
         return str(error)
     named = tuple((one.option, one.value) for one in reading.not_modelled)
     return repr(
-        (reading.target, reading.plan, reading.workload, reading.model_name, reading.recomputed, named, reading.notes)
+        (
+            reading.target,
+            reading.plan,
+            reading.workload,
+            reading.model_name,
+            reading.recomputed,
+            named,
+            reading.notes,
+            reading.preset,
+        )
     )
 
 
