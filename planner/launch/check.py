@@ -28,7 +28,7 @@ from planner.schema.model import Model
 from planner.schema.workload import Workload
 from planner.search import Candidate
 from planner.stages import chunk_layers, lettered
-from planner.training.adapters import experts_said, fused, named_alike, stored_base
+from planner.training.adapters import experts_said, fused, named_alike, on_experts, stored_base
 from planner.training.defaults import default_precision, default_sequence, usual_batch
 from planner.training.frameworks import FRAMEWORK_RULES
 from planner.training.job import Job
@@ -205,6 +205,14 @@ def _workload(
         raise PlannerError(f"{problem['loc'][0]} {problem['input']!r:.40}: {schema_problem(problem)}") from None
 
 
+def dropped(reading: Reading, job: Job) -> tuple[Problem, ...]:
+    """PEFT's refusal of dropout before adapters on experts in one tensor."""
+    if not (reading.dropout and on_experts(job)):
+        return ()
+    said = f"lora_dropout is {reading.dropout:g}, and PEFT refuses any but 0 where adapters are on experts"
+    return (Problem("experts_dropout", said, 0, "PEFT tuners/lora/layer.py, ParamWrapper, as it is built"),)
+
+
 def _adapted(targets: str | None, model: Model, preset: Framework) -> dict[str, Any]:
     """Layers with adapters where a file means all modules of a model, which experts in one tensor are none of."""
     if targets == "modules":
@@ -241,7 +249,7 @@ def check(
 ) -> Verdict:
     """Legal, fits, how fast, what to change."""
     job, plan = setup.job, setup.plan
-    problems = (*reading.problems, *_broken(reading, target, setup))
+    problems = (*reading.problems, *_broken(reading, target, setup), *dropped(reading, setup.job))
     sound = plan.gpus == job.cluster.gpus and plan.b * plan.m * plan.dp == job.workload.global_batch
     ranked = rank(job, Candidate(plan, 0.0, 0.0)) if sound else None
     capacity = usable_memory(job)

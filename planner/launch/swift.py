@@ -10,6 +10,7 @@ from planner.launch import seeing, tuner
 from planner.launch.program import Program, Setup, Target, flag_lines
 from planner.launch.transformers import by_fsdp
 from planner.plan import Plan, Truth
+from planner.training.adapters import on_experts
 from planner.training.job import Job
 from planner.training.rule import Rule
 
@@ -24,6 +25,7 @@ def program(setup: Setup) -> Program:
     fsdp = {"recompute": None, "fsdp": "fsdp2"} if by_fsdp(setup) else {}
     bits = {"quant_method": "bnb"} | tuner.stored(setup) if setup.job.workload.method == "qlora" else {}
     found = tuner.fields(setup) | seeing.parts(setup) | tuner.shared(setup) | fsdp
+    bits |= {"lora_dropout": 0.0} if on_experts(setup.job) else {}
     options = tuner.written("swift", found) | bits | (IMAGES if setup.job.workload.images else {})
     notes = (*tuner.notes(setup, "--dataset"), *seeing.notes(setup))
     return Program("swift sft", tuner.flags(options), files=tuner.engine_files(setup), notes=notes)

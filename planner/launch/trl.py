@@ -12,6 +12,7 @@ from planner.launch import accelerate, seeing, tuner
 from planner.launch.program import Program, Setup, Target, flag_lines
 from planner.launch.transformers import by_fsdp
 from planner.plan import Plan, Truth
+from planner.training.adapters import on_experts
 from planner.training.job import Job
 from planner.training.rule import Rule
 
@@ -32,7 +33,7 @@ def program(setup: Setup) -> Program:
     found = tuner.fields(setup) | (narrow if setup.job.lora or work.optimizer == "adam-bf16" else {})
     found |= {"loss": None} | ({"recompute": "none"} if by_fsdp(setup) else {})
     nested = {"use_bnb_nested_quant": True} if work.method == "qlora" and work.base == "nf4" else {}
-    nested |= tuner.stored(setup) | ({"lora_dropout": 0.0} if setup.job.model.moe and setup.job.lora else {})
+    nested |= tuner.stored(setup) | ({"lora_dropout": 0.0} if on_experts(setup.job) else {})
     options = {"accelerate_config": main.name} | tuner.written("transformers", found) | nested
     options |= IMAGES if work.images else {}
     notes = (*tuner.notes(setup, "--dataset_name"), *seeing.notes(setup), *(() if work.loss else (NO_LOGITS,)))

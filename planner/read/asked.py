@@ -18,6 +18,9 @@ from planner.read.tree import Beside, Tree
 from planner.schedules import MEGATRON, run_by
 from planner.training.frameworks.transformers import OPTIMIZERS
 
+DROPOUTS = {"trl": 0.05, "swift": 0.05}
+"""Of adapters' inputs (TRL trainer/model_config.py, ms-swift arguments/tuner_args.py); none elsewhere."""
+
 TRAINERS = ("transformers", "trl", "llamafactory", "axolotl", "swift")
 """Formats that the Trainer of Transformers runs: the rules of its preset are theirs, for what it does itself."""
 
@@ -71,6 +74,7 @@ def reading_of(job: Job, tree: Tree, beside: Beside, world: int, nodes: int = 1)
         preset=base.preset | lent(job, plan, workload),
         recipe=base.recipe
         | ({"base": "fp32"} if loaded_wide(job) and workload.get("method", "full") != "full" else {}),
+        dropout=dropout(job, tree) if workload.get("method", "full") != "full" else 0.0,
         open=TRAINER | {"m": job.get("m", 1)} if part else None,
     )
 
@@ -88,8 +92,18 @@ def lent(job: Job, plan: dict[str, Any], workload: dict[str, Any]) -> dict[str, 
 
 def gates(job: Job) -> bool:
     """Whether what asks for the linear loss is Liger's one switch, or has a word for its gates beside it (Axolotl)."""
-    leaf = job.said.get("loss")
-    return bool(leaf is None or job.get("gates") or re.search(r"(use|enable)_liger(_kernel)?$", leaf.key))
+    key = job.said["loss"].key if "loss" in job.said else ""
+    own = job.get("gates") or re.search(r"(use|enable)_liger(_kernel)?$", key)
+    return bool(own) or job.get("loss") != "linear"
+
+
+def dropout(job: Job, tree: Tree) -> float:
+    """Of adapters' inputs: as written, else the command's own; a LoraConfig made in Python has none."""
+    written = tree.get("lora_dropout")
+    try:
+        return float(str(written))
+    except ValueError:
+        return 0.0 if "trl_trainer" in tree or written is not None else DROPOUTS.get(job.format.name, 0.0)
 
 
 def loaded_wide(job: Job) -> bool:

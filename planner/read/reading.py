@@ -62,6 +62,7 @@ class Reading:
         model_name: what the file calls its model, where it does not hold the shape.
         recomputed: share of each chunk's layers that is recomputed, where their number takes the model to know.
         stages: how a pipeline deals out layers, where that takes the model to know.
+        dropout: of adapters' inputs, where it has adapters.
         open: of a file that is part of a job, an engine's or a launcher's: what its framework takes for fields that
             nobody says; None: the file is the whole job.
     """
@@ -83,6 +84,7 @@ class Reading:
     form: str = ""
     keys: dict[str, tuple[str, str]] = field(default_factory=dict)
     given: frozenset[str] = frozenset()
+    dropout: float = 0.0
     open: dict[str, Any] | None = None
 
     def of_fork(self, name: str = "") -> Reading:

@@ -191,10 +191,11 @@ def saved_bytes(job: Job, ops: Sequence[Operator]) -> tuple[Num, Num]:
 
 def added(job: Job, work: Product) -> bool:
     """Whether adapters are added to these weights, experts in one tensor, so that the sum has a gradient."""
-    return work.grouped and _added(job)
+    return work.grouped and on_experts(job)
 
 
-def _added(job: Job) -> bool:
+def on_experts(job: Job) -> bool:
+    """Whether adapters are added to experts in one tensor."""
     fits = job.lora and job.model.moe is not None and job.workload.lora_targets in ("all-linear", "mlp")
     return fits and fused(job.model, job.framework) > 0 and reached(job.model, job.framework)
 
@@ -236,7 +237,7 @@ def experts_said(job: Job) -> Iterator[str]:
             "experts have no adapters: in Transformers 5 they are no linear modules, and PEFT 0.21 takes names for"
             f" their tensors in some families only, not in {job.model.family}: target_parameters reaches experts"
         )
-    elif _added(job):
+    elif on_experts(job):
         yield (
             "adapters are on experts, too: PEFT 0.21 adds them to a layer's tensors, 16-bit copies in every pass, and"
             " wants lora_dropout 0; --lora-targets no-experts leaves experts without"

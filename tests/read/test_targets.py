@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from planner.launch.check import setup_of
+from planner.launch.check import dropped, setup_of
 from planner.read.context import Context
 from planner.read.script import read_any
 from planner.schema.workload import Workload
@@ -54,6 +54,27 @@ AXOLOTL = "base_model: {}\nadapter: qlora\nload_in_4bit: true\nsequence_len: 204
 def test_files_say_which_layers_have_adapters(text: str, model: str, more: str, targets: str) -> None:
     """Trainers that look for linear modules find no experts in one tensor; PEFT takes names that they had for it."""
     assert workload(text.format(model, more)).lora_targets == targets
+
+
+@pytest.mark.parametrize(
+    ("command", "refused"),
+    [
+        ("trl sft --model_name_or_path Qwen/Qwen3-30B-A3B --use_peft --lora_target_modules all-linear", True),
+        ("trl sft --model_name_or_path Qwen/Qwen3-30B-A3B --use_peft --lora_target_modules q_proj", False),
+        ("trl sft --model_name_or_path openai/gpt-oss-20b --use_peft --lora_target_modules all-linear", False),
+        ("trl sft --model_name_or_path Qwen/Qwen3-8B --use_peft --lora_target_modules all-linear", False),
+        ("trl sft --model_name_or_path Qwen/Qwen3-30B-A3B --lora_target_modules all-linear", False),
+        ("swift sft --model Qwen/Qwen3-30B-A3B --train_type lora --target_modules gate_proj up_proj down_proj", True),
+    ],
+)
+@pytest.mark.parametrize("said", ["", " --lora_dropout 0.1", " --lora_dropout 0"])
+def test_dropout_before_adapters_on_experts_is_refused(command: str, refused: bool, said: str) -> None:
+    """PEFT cannot factor it out of weights (tuners/lora/layer.py, ParamWrapper); TRL and ms-swift have 0.05."""
+    text = f"{command} --max_length 2048 --per_device_train_batch_size 1{said}\n"
+    reading = read_any(text, Context(1, None, {}, lambda name: None, 1, lambda name: None))
+    shape = model((reading.model_name or "").rpartition("/")[2].lower())
+    setup, _ = setup_of(reading, cluster("1xH200"), framework("hf"), shape)
+    assert bool(dropped(reading, setup.job)) is (refused and not said.endswith(" 0"))
 
 
 @pytest.mark.parametrize(
