@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
+from planner.launch.megatron_layout import read_layout
 from planner.read.job import Job
-from planner.read.recipes import VERSION, is_tuned, precision, settings
+from planner.read.recipes import VERSION, first_tuned, is_tuned, precision, settings
 from planner.read.tree import Leaf, Tree
 from planner.schema.model import Model
 
@@ -16,6 +18,7 @@ RECIPE = re.compile(r"(\w+?)_(pretrain|sft|peft|finetune|lora|dora)(?:_\w+)?")
 PLAIN = "vanilla_gpt"
 """The recipe that begins with Megatron-LM's own defaults."""
 
+LAYOUT = "pipeline_model_parallel_layout"
 SECTIONS = ("model", "optimizer", "ddp")
 FIELDS = re.compile(
     r"fp[48](_recipe|_param|_param_gather)?|(first_last_layers|num_layers_at_\w+_in)_bf16|grad_reduce.*"
@@ -40,6 +43,7 @@ def shipped(job: Job, tree: Tree) -> dict[str, Any]:
     """Keys that the recipe and the precision set; names the model and the method in the recipe's name."""
     leaf = _named(tree)
     found = _recipe(job, leaf) if leaf is not None else {}
+    _place(job, tree, found)
     said = tree.leaves.get("mixed_precision")
     if said is None:
         return (precision(str(found.pop("mixed_precision", "bf16_mixed"))) or {}) | found
@@ -50,8 +54,36 @@ def shipped(job: Job, tree: Tree) -> dict[str, Any]:
 
 
 def _named(tree: Tree) -> Leaf | None:
-    leaf = tree.leaves.get("recipe") or tree.leaves.get("model_recipe_name")
-    return leaf if leaf is not None and isinstance(leaf.value, str) else None
+    whole, leaf = tree.leaves.get("recipe"), tree.leaves.get("model_recipe_name")
+    if whole is None and leaf is not None and isinstance(leaf.value, str):
+        return replace(leaf, value=_benchmark(tree, leaf.value))
+    return whole if whole is not None and isinstance(whole.value, str) else None
+
+
+def _benchmark(tree: Tree, name: str) -> str:
+    """The recipe that run_script.py finds by its options: for as many GPUs, else the first (utils/utils.py)."""
+    task, gpus, gpu, dtype, variant = (
+        str(tree.get(key) or "").lower() for key in ("task", "num_gpus", "gpu", "compute_dtype", "config_variant")
+    )
+    if not gpu:
+        return name
+    start = f"{name}_{task or 'pretrain'}"
+    end = "_".join([gpu, dtype.replace("_", ""), *([variant] if variant not in ("", "v1", "v2") else [])])
+    whole = f"{start}_{gpus}gpu_{end}"
+    return whole if is_tuned(whole) else first_tuned(start, end) or whole
+
+
+def _place(job: Job, tree: Tree, found: dict[str, Any]) -> None:
+    """A recipe's layout under other degrees: DeepSeek-V3's is made anew (utils/overrides.py), others cannot be kept."""
+    keys, key = ("pipeline_model_parallel_size", "virtual_pipeline_model_parallel_size"), LAYOUT
+    if key in tree or not set(keys) <= tree.leaves.keys() or key not in found:
+        return
+    pp, stages = tree.get(keys[0], 1), tree.get(keys[0], 1) * tree.get(keys[1], 1)
+    if tree.get("model_recipe_name") == "deepseek_v3" and {pp, stages} <= {4, 8, 16}:
+        each, last = 64 // stages, "m" * found.get("mtp_num_layers", 0)
+        found[key] = f"Et*{each}|(t*{each}|)*{stages - 2}{'t' * (each - 3)}{last}L"
+    elif len(read_layout(found[key])) != stages:
+        job.notes.append(f"the recipe's layout {found.pop(key)} is not for {stages} stages: layers are split evenly")
 
 
 def timed_as(tree: Tree) -> str:

@@ -163,14 +163,14 @@ def read_job(tree: Tree, form: Format) -> Job:
     return job
 
 
-OFF_AT_ZERO = ("packed_sequence_size", "pipe_parallel_size", "pipe-parallel-size")
-"""Keys that 0 switches off: Automodel's packing, GPT-NeoX's pipeline."""
+OFF_AT_ZERO = ("packed_sequence_size", "pipe_parallel_size", "pipe-parallel-size", "data.train_batch_size")
+"""Ends of keys that 0 switches off: Automodel's packing, GPT-NeoX's pipeline, verl's batch of a stream of rollouts."""
 
 
 def _take(job: Job, to: str, leaf: Leaf) -> None:
     """One value into its field; what the file says first stays."""
     name, _, fixed = to.partition("=")
-    if leaf.value is None or name == "set" or (leaf.key.rpartition(".")[2] in OFF_AT_ZERO and whole(leaf) == 0):
+    if leaf.value is None or name == "set" or (leaf.key.endswith(OFF_AT_ZERO) and whole(leaf) == 0):
         return
     if name in WIDER and name in job.said and _meant(job, to, leaf) == WIDER[name]:
         del job.said[name]

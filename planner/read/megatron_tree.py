@@ -40,6 +40,7 @@ ALIASES = {
     "activations_checkpoint_method": "recompute-method",
     "activations_checkpoint_num_layers": "recompute-num-layers",
     "moe_layer_recompute": "moe-layer-recompute",
+    "activation_offload_layers": "cpu-offloading-num-layers",
     "num_layers_in_first_pipeline_stage": "decoder-first-pipeline-num-layers",
     "num_layers_in_last_pipeline_stage": "decoder-last-pipeline-num-layers",
     "gated_linear_unit": "swiglu",
@@ -142,7 +143,7 @@ def read_megatron_tree(
 
 def _shipped(job: Job, tree: Tree, usual: Mapping[str, Option]) -> dict[str, Option]:
     """What a format has by default under what a recipe sets; of that, what is no option is named where it matters."""
-    own = shipped(job, tree)
+    own = {key: value for key, value in shipped(job, tree).items() if key not in tree or tree.get(key) is not None}
     off = switched_off(Tree({key: Leaf(value) for key, value in own.items() if key not in tree}))
     beside = (Given(key, text_of(value)) for key, value in own.items() if not is_option(key))
     job.not_modelled += job.format.table.not_modelled(beside)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import Any
 
@@ -42,6 +43,12 @@ def recipes() -> tuple[tuple[frozenset[str], dict[str, Any]], ...]:
 def is_tuned(name: str) -> bool:
     """Whether a recipe is one for benchmarks."""
     return name.removesuffix("_config") in performance()
+
+
+def first_tuned(start: str, end: str) -> str | None:
+    """The recipe for benchmarks on the fewest GPUs whose name begins and ends so; None: there is none."""
+    found = (re.fullmatch(rf"{re.escape(start)}_(\d+)gpu_{re.escape(end)}", name) for name in performance())
+    return min(((int(one[1]), one[0]) for one in found if one), default=(0, None))[1]
 
 
 @cache

@@ -493,6 +493,15 @@ SAMPLES = [
         named=("algorithm.adv_estimator",),
     ),
     Sample(
+        "verl-fully-async",
+        "python3 -m verl.experimental.fully_async_policy.fully_async_main data.train_batch_size=0 "
+        "data.gen_batch_size=1 data.max_prompt_length=512 data.max_response_length=1024 rollout.nnodes=1 "
+        "actor_rollout_ref.model.path=Qwen/Qwen2.5-7B-Instruct async_training.staleness_threshold=0.1 "
+        "actor_rollout_ref.actor.ppo_mini_batch_size=32 actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu=4 "
+        "actor_rollout_ref.rollout.n=8 trainer.n_gpus_per_node=8\n",
+        {"model": "qwen2.5-7b", "zero": 3, "b": 4, "batch": 256, "seq": 1536},
+    ),
+    Sample(
         "nemo-rl-sft",
         "sft:\n  max_num_epochs: 1\npolicy:\n  model_name: meta-llama/Llama-3.1-8B\n  train_global_batch_size: 32\n"
         "  train_micro_batch_size: 1\n  max_total_sequence_length: 1024\n  precision: bfloat16\n  dtensor_cfg:\n"
@@ -672,6 +681,26 @@ SAMPLES = [
         "bridge-recipe",
         "uv run torchrun --nproc_per_node=8 scripts/training/run_recipe.py --recipe llama3_70b_pretrain_config\n",
         {"model": "llama3-70b", "tp": 4, "pp": 4, "v": 5, "cp": 2, "b": 1, "batch": 512, "seq": 8192, "loss": "fused"},
+        gpus="4x8xH100",
+    ),
+    Sample(
+        "bridge-performance-in-a-here-document",
+        "worker_command=$(cat <<- EOM\n  cd /opt ;\n  numactl --membind=\\$((LOCAL_RANK/4)) nsys profile \\\n"
+        "  python scripts/performance/run_script.py --gpu h100 --model_family_name deepseek \\\n"
+        "    --model_recipe_name deepseek_v3 --num_gpus 64 --compute_dtype bf16 --global_batch_size 2048 \\\n"
+        "    --tensor_model_parallel_size 1 --pipeline_model_parallel_size 8 --expert_model_parallel_size 8 \\\n"
+        "    --virtual_pipeline_model_parallel_size None --recompute_modules mla_up_proj --config_variant v2\n"
+        'EOM\n)\necho "$worker_command" > worker.sh\n'
+        "torchrun --nproc-per-node=8 --nnodes=8 --no-python bash worker.sh\n",
+        {"model": "deepseek-v3", "tp": 1, "pp": 8, "ep": 8, "v": 1, "b": 1, "batch": 2048, "zero": 1},
+        gpus="8x8xH100",
+    ),
+    Sample(
+        "bridge-performance-of-other-sizes",
+        "torchrun --nproc-per-node=8 --nnodes=4 scripts/performance/run_script.py -m llama --gpu h100 --num_gpus 32 "
+        "--model_family_name llama --model_recipe_name llama3_70b --compute_dtype fp8_cs --global_batch_size 64 "
+        "--use_megatron_fsdp true --pipeline_model_parallel_size 1 --virtual_pipeline_model_parallel_size None\n",
+        {"model": "llama3-70b", "tp": 4, "pp": 1, "v": 1, "b": 1, "batch": 64, "zero": 3, "precision": "fp8-current"},
         gpus="4x8xH100",
     ),
     Sample(

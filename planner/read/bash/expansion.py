@@ -7,13 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from planner.errors import PlannerError
+from planner.read.bash import lexer
 from planner.read.bash.builtin import output, own_folder
 from planner.read.bash.expressions import arithmetic, changed, last_of
 from planner.read.bash.lexer import CUT, HALVES, NAME, PARAMETER, SPECIAL, ansi, braces, closing, raw_words
 from planner.read.bash.words import LONGEST_VALUE, At, Part, Piece, Scope, Value, Variable, known, names_of, text_of
-
-SEPARATED = re.compile(r"\s*IFS=('[^']*'|\"[^\"]*\"|[^\s;]*)\s*;\s*(.*)", re.DOTALL)
-"""IFS=', '; echo "${names[*]}" within a substitution."""
 
 
 def fields(scope: Scope, text: str, at: At) -> list[Value]:
@@ -171,6 +169,10 @@ class Scan:
         if close == ")" and inner.startswith("(") and inner.endswith(")"):
             self.compute(inner[1:-1], end + 1)
             return
+        if close == ")" and (copied := lexer.document(inner)):
+            self.out += [piece and replace(piece, quoted=bool(self.inside)) for piece in self.sub(copied, start, "<<")]
+            self.i = end + 1
+            return
         printed = self.printed(inner.replace("\\`", "`") if close == "`" else inner, start)
         raw = self.text[self.i : end + 1]
         self.add(raw if printed is None else printed, f"$({inner.strip()})" if printed is None else "")
@@ -180,7 +182,7 @@ class Scan:
         """What a substitution gives, if its command needs nothing but its arguments."""
         if own_folder(inner):
             return "."
-        if separated := SEPARATED.match(inner):
+        if separated := lexer.SEPARATED.match(inner):
             return self.separated(separated, start)
         if re.search(r"[|;&<>\n]", inner):
             return None
@@ -201,9 +203,7 @@ class Scan:
         """Arithmetic, ending before `end`."""
         value = tuple(piece for piece in self.sub(inner, self.i, "<<") if piece)
         raw = self.text[self.i : end]
-        result = None
-        if not names_of(value):
-            result = arithmetic(text_of(value), self.scope.number, self.scope.assign)
+        result = None if names_of(value) else arithmetic(text_of(value), self.scope.number, self.scope.assign)
         names = names_of(value) or tuple(re.findall(r"[A-Za-z_]\w*", text_of(value))) or (raw,)
         self.add(raw if result is None else str(result), names[0] if result is None else "")
         self.i = end

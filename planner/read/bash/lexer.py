@@ -129,3 +129,17 @@ def ansi(text: str, start: int) -> tuple[str, int]:
     found = re.compile(r"(?:[^\\']|\\.)*", re.DOTALL).match(text, start)
     end = found.end() if found else start
     return ANSI.sub(unescaped, text[start:end]), end + 1
+
+
+SEPARATED = re.compile(r"\s*IFS=('[^']*'|\"[^\"]*\"|[^\s;]*)\s*;\s*(.*)", re.DOTALL)
+"""IFS=', '; echo "${names[*]}" within a substitution."""
+COPIED = re.compile(r"\s*cat\s*<<(-?)\s*(['\"\\\\]?)(\w+)['\"]?[ \t]*\n(.*?)\n*[ \t]*\3\s*", re.DOTALL)
+
+
+def document(inner: str) -> str | None:
+    """The here-document that `cat` copies within a substitution; one that is not to be expanded is escaped."""
+    found = COPIED.fullmatch(inner)
+    if not found:
+        return None
+    text = re.sub(r"(?m)^\t+", "", found[4]) if found[1] else found[4]
+    return re.sub(r"([\\\\$`])", r"\\\1", text) if found[2] else text
