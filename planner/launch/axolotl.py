@@ -104,7 +104,7 @@ TARGET = Target(
         "axolotl",
         "Axolotl",
         SOURCE,
-        tuner.loaded_in_16_bit("axolotl", "Axolotl", "Axolotl loaders/model.py"),
+        axolotl.MASTERS,
         *axolotl.PARALLELISM,
         seeing.named("axolotl", "Axolotl", TEMPLATES, "Axolotl processing_strategies.py"),
         seeing.adapted("axolotl", "Axolotl", "Axolotl train.py, utils/freeze.py", attention=True),

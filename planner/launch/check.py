@@ -18,7 +18,7 @@ from planner.launch.header import PLAN
 from planner.launch.nearest import Change, nearest
 from planner.launch.program import Setup, Target
 from planner.launch.targets import TARGETS
-from planner.plan import OnePlan, Plan
+from planner.plan import OnePlan, Plan, Range
 from planner.questions.train import Ranked, rank, recommend, usable_memory
 from planner.read.placement import NO_PLACEMENT, placed
 from planner.read.reading import Problem, Reading
@@ -256,13 +256,20 @@ def check(
     runs = ranked is not None and not problems and ranked.need <= capacity * (1.0 - margin)
     limit = ranked.step_time * (1.0 - WORTH) if ranked is not None and runs else float("inf")
     found = _nearest(reading, target, setup, margin, limit)
-    return Verdict(reading, setup, ranked, problems, capacity, margin, tuple(found), _best(job, tick))
+    return Verdict(
+        reading, setup, ranked, problems, capacity, margin, tuple(found), _best(job, _kept(reading, plan), tick)
+    )
 
 
-def _best(job: Job, tick: Callable[[int], None] | None) -> Ranked | None:
+def _kept(reading: Reading, plan: OnePlan) -> Bounds:
+    """The plans that the file's format has words for."""
+    return Bounds({name: Range(getattr(plan, name), getattr(plan, name)) for name in _held(reading)})
+
+
+def _best(job: Job, bounds: Bounds, tick: Callable[[int], None] | None) -> Ranked | None:
     """The first plan of the job's own ranking; None where none fits as asked, or none is legal at all."""
     try:
-        found = recommend(job, Bounds(), 1, exact=True, tick=tick).ranked
+        found = recommend(job, bounds, 1, exact=True, tick=tick).ranked
     except NoLegalPlan:
         return None
     return found[0] if found else None
@@ -277,9 +284,11 @@ def _nearest(
 
 
 def _held(reading: Reading) -> list[str]:
-    """Settings that the file's format has no key for, or a switch that says one ZeRO stage and no other."""
+    """Settings that the file's format has no key for: degrees, FSDP's sharing of weights, the other ZeRO stages."""
     held = [name for name in DEGREES if reading.form and name not in reading.keys]
-    return [*held, "zero"] if reading.keys.get("zero", ("", ""))[1].lower() in ("true", "false") else held
+    key, said = reading.keys.get("zero", ("", ""))
+    alone = reading.form and not key and reading.plan.get("zero") == 3 and reading.target != "megatron"
+    return [*held, "zero"] if alone or said.lower() in ("true", "false") else held
 
 
 def compared(verdict: Verdict, step: float | None, memory: float | None, ran_out: bool = False) -> Verdict:

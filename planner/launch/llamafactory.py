@@ -9,9 +9,7 @@ from typing import Any
 
 from planner.launch import seeing, tuner
 from planner.launch.program import Program, Setup, Target, only_file
-from planner.plan import Plan, Truth
-from planner.training.job import Job
-from planner.training.rule import Rule
+from planner.training.frameworks import tuners
 
 SOURCE = "LLaMA-Factory hparams/parser.py"
 
@@ -58,11 +56,6 @@ def images(setup: Setup) -> dict[str, Any]:
     return template | ({"dataset": "mllm_demo"} if setup.job.workload.images else {})
 
 
-def _pure(job: Job, plan: Plan) -> Truth:
-    full = job.workload.method == "full" and job.workload.precision == "bf16"
-    return job.workload.optimizer != "adam-bf16" or (full & ((plan.zero == 0) | job.framework.shard_is_master))
-
-
 TARGET = Target(
     "llamafactory",
     "LLaMA-Factory",
@@ -72,12 +65,7 @@ TARGET = Target(
         "llamafactory",
         "LLaMA-Factory",
         SOURCE,
-        Rule(
-            "llamafactory_pure",
-            _pure,
-            "pure_bf16 is for whole models without DeepSpeed: not {optimizer}, {method}, {precision}, zero={zero}",
-            SOURCE,
-        ),
+        tuners.LLAMAFACTORY_PURE,
         seeing.named("llamafactory", "LLaMA-Factory", TEMPLATES, "LLaMA-Factory data/template.py"),
         seeing.adapted("llamafactory", "LLaMA-Factory", "LLaMA-Factory model/model_utils/visual.py", attention=True),
     ),

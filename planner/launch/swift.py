@@ -9,10 +9,8 @@ from __future__ import annotations
 from planner.launch import seeing, tuner
 from planner.launch.program import Program, Setup, Target, flag_lines
 from planner.launch.transformers import by_fsdp
-from planner.plan import Plan, Truth
 from planner.training.adapters import on_experts
-from planner.training.job import Job
-from planner.training.rule import Rule
+from planner.training.frameworks import tuners
 
 SOURCE = "ms-swift arguments/sft_args.py"
 
@@ -31,12 +29,6 @@ def program(setup: Setup) -> Program:
     return Program("swift sft", tuner.flags(options), files=tuner.engine_files(setup), notes=notes)
 
 
-def _fsdp(job: Job, plan: Plan) -> Truth:
-    whole = (plan.zero == 3) & (plan.recompute_layers > 0)
-    kept = job.workload.offload == "none"
-    return (plan.zero == 0) | (whole & kept) if job.framework.shard_is_master else True
-
-
 TARGET = Target(
     "swift",
     "ms-swift",
@@ -46,14 +38,8 @@ TARGET = Target(
         "swift",
         "ms-swift",
         SOURCE,
-        tuner.loaded_in_16_bit("swift", "ms-swift", "ms-swift arguments/base_args/model_args.py"),
-        Rule(
-            "swift_fsdp",
-            _fsdp,
-            "--fsdp fsdp2 shards all on the device and recomputes every layer, not zero={zero}, k={recompute_layers}, "
-            "offload {offload}",
-            "ms-swift config/fsdp2.json",
-        ),
+        tuners.SWIFT_MASTERS,
+        tuners.SWIFT_FSDP,
         seeing.adapted("swift", "ms-swift", "ms-swift pipelines/train/tuner.py", projector=True),
     ),
     program,

@@ -11,10 +11,8 @@ from typing import Any
 from planner.launch import accelerate, seeing, tuner
 from planner.launch.program import Program, Setup, Target, flag_lines
 from planner.launch.transformers import by_fsdp
-from planner.plan import Plan, Truth
 from planner.training.adapters import on_experts
-from planner.training.job import Job
-from planner.training.rule import Rule
+from planner.training.frameworks import tuners
 
 SOURCE = "TRL trainer/sft_config.py"
 MAIN = "accelerate"
@@ -64,11 +62,6 @@ def deepspeed(setup: Setup) -> dict[str, Any]:
     }
 
 
-def _pure(job: Job, plan: Plan) -> Truth:
-    full = job.workload.method == "full"
-    return job.workload.optimizer != "adam-bf16" or (full & (plan.zero == 0))
-
-
 TARGET = Target(
     "trl",
     "TRL",
@@ -78,13 +71,7 @@ TARGET = Target(
         "transformers",
         "TRL",
         SOURCE,
-        Rule(
-            "trl_pure",
-            _pure,
-            "weights loaded in 16 bit stay so without DeepSpeed and FSDP only, where all are trained: not {optimizer} "
-            "with {method} and zero={zero}",
-            "TRL trainer/model_config.py",
-        ),
+        tuners.TRL_PURE,
         seeing.adapted("trl", "TRL", "TRL scripts/sft.py"),
     ),
     program,

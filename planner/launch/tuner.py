@@ -22,7 +22,7 @@ from planner.read.format import Format, find_format
 from planner.read.job import FINDERS
 from planner.read.table import Group
 from planner.training.adapters import experts_said, fused, named_alike, reached
-from planner.training.frameworks import FRAMEWORK_RULES
+from planner.training.frameworks import FRAMEWORK_RULES, tuners
 from planner.training.frameworks.transformers import OPTIMIZERS
 from planner.training.job import Job
 from planner.training.rule import Rule
@@ -140,7 +140,7 @@ def rules(kept: Iterable[str], form: str, title: str, source: str, *own: Rule) -
     """The Trainer's rules called `kept`; a word for every value that the format's table spells; a framework's own."""
     spelled = find_format(form).writes["words"]
     worded = [_worded(title, source, field, spelled[field]) for field in WORDED if field in spelled]
-    return (*(TRAINER[name] for name in kept), *worded, _base(title), _experts(form, title), PAGED, *own)
+    return (*(TRAINER[name] for name in kept), *worded, _base(title), _experts(form, title), tuners.PAGED, *own)
 
 
 def _experts(form: str, title: str) -> Rule:
@@ -159,19 +159,6 @@ def _experts(form: str, title: str) -> Rule:
         f"{title} has no word for adapters on {{lora_targets}} of {{model}}, or none for a narrow base of experts",
         "PEFT utils/transformers_weight_conversion.py",
     )
-
-
-def _pages(job: Job, plan: Plan) -> Truth:
-    sharded = (plan.zero > 0) & job.framework.shard_is_master
-    return ~np.asarray(sharded) if "paged" in job.workload.optimizer else True
-
-
-PAGED = Rule(
-    "fsdp_paged",
-    _pages,
-    "FSDP 2 cannot shard states that bitsandbytes pages: {optimizer} needs DeepSpeed or zero=0, not FSDP at {zero}",
-    "Axolotl utils/schemas/validation.py, Accelerate utils/fsdp_utils.py",
-)
 
 
 WORDED = ("precision", "optimizer")
@@ -212,18 +199,3 @@ def _base(title: str) -> Rule:
         f"{title} loads a base of {', '.join(BITS)}, and shards four bits only: not {{base}} with zero={{zero}}",
         "LLaMA-Factory model/model_utils/quantization.py, bitsandbytes",
     )
-
-
-def loaded_in_16_bit(name: str, title: str, source: str) -> Rule:
-    """Whole models are loaded in 16 bit: masters in fp32 come with DeepSpeed or FSDP, and only with them."""
-
-    def holds(job: Job, plan: Plan) -> Truth:
-        work = job.workload
-        if work.method != "full":
-            return work.optimizer != "adam-bf16"
-        return {"adam": plan.zero > 0, "adam-bf16": plan.zero == 0}.get(work.optimizer, True)
-
-    said = (
-        f"{title} loads weights in 16 bit: adam-bf16 at zero=0, adam above, not {{optimizer}} of {{method}} at {{zero}}"
-    )
-    return Rule(f"{name}_masters", holds, said, source)

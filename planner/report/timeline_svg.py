@@ -193,9 +193,9 @@ def _legend(panels: Sequence[Panel], y: float) -> Iterator[str]:
 
 MEANING = (
     "Bubble fraction is idle time over all of the time, bubble overhead idle time over work, both of the rank that "
-    "works longest; uneven stages is what the others idle beyond it, on average over all of the time. Makespan runs from the first start to the last end; the longest stage "
-    "is the longest that one rank takes from its own first start to its own last end. Activations are counted in "
-    "micro-batches of a whole rank."
+    "works longest; uneven stages is what the others idle beyond it, on average over all of the time. Makespan runs "
+    "from the first start to the last end; the longest stage is the longest that one rank takes from its own first "
+    "start to its own last end. Activations are counted in micro-batches of a whole rank."
 )
 
 

@@ -20,6 +20,7 @@ JOB = ("launch", "-m", "llama3.1-8b", "-g", "8xH100", "--seq", "8192", "--global
         ),
         (("--target", "accelerate", "--tp", "2"), "PARALLELISM_CONFIG_TP_SIZE"),
         (("--target", "automodel", "--tp", "2", "--optimizer", "adam-bf16"), "tp_size: 2"),
+        (("--target", "verl", "--tp", "2"), "engine.tensor_model_parallel_size=2"),
     ],
 )
 def test_degrees_that_the_trainer_lacks_are_launched_where_others_have_them(
@@ -29,6 +30,22 @@ def test_degrees_that_the_trainer_lacks_are_launched_where_others_have_them(
     found = run((*JOB, *words))
     assert found.code == 0, found.err
     assert written.lower() in found.out.lower()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--target", "swift", "--framework", "hf-fsdp"),
+        ("--target", "swift", "--optimizer", "adam-bf16"),
+        ("--target", "trl", "--optimizer", "adam-bf16"),
+        ("--target", "llamafactory", "--optimizer", "adam-bf16"),
+        ("--target", "axolotl", "--optimizer", "adam-bf16"),
+    ],
+)
+def test_the_first_plan_is_one_that_its_target_writes(words: tuple[str, ...]) -> None:
+    """The Trainer's fastest broke a rule of the tool itself, and nothing was written."""
+    found = run((*JOB, *words))
+    assert found.code == 0, found.err
 
 
 def test_the_trainer_itself_has_none_of_them() -> None:

@@ -56,6 +56,12 @@ def test_the_arithmetic_of_a_batch_is_not_megatrons_in_other_files(tmp_path: Pat
     assert "Megatron" not in line.partition("illegal")[2]
 
 
+def test_the_best_plan_is_one_that_the_engine_has(tmp_path: Path) -> None:
+    """verl's FSDP engine was shown a plan of two stages under ZeRO-1."""
+    found = check(tmp_path, "run.sh", VERL.format(b=1), "--json").json["best"]
+    assert (found["tp"], found["pp"], found["zero"]) == (1, 1, 3)
+
+
 def test_stages_of_zero_are_asked_for_where_the_trainer_takes_them(tmp_path: Path) -> None:
     """LLaMA-Factory's use_distributed_optimizer is Megatron-Core's, and a truth."""
     found = check(tmp_path, "full.yaml", FACTORY).out

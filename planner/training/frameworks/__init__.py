@@ -15,6 +15,8 @@ from planner.training.frameworks import (
     pytorch,
     torchtitan,
     transformers,
+    tuners,
+    verl,
 )
 from planner.training.job import Job
 from planner.training.rule import Rule
@@ -31,6 +33,8 @@ FRAMEWORK_RULES: dict[str, tuple[Rule, ...]] = {
     "transformers": transformers.RULES,
     "axolotl": axolotl.RULES,
     "automodel": automodel.RULES,
+    "verl": verl.RULES,
+    **tuners.RULES,
 }
 """By target of the framework's preset; a preset without one is held to the shared rules only."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from planner.plan import Plan, Truth
-from planner.training.frameworks import transformers
+from planner.training.frameworks import transformers, tuners
 from planner.training.job import Job
 from planner.training.rule import Rule
 
@@ -35,4 +35,11 @@ PARALLELISM: tuple[Rule, ...] = (
     ),
 )
 
-RULES = (*(rule for rule in transformers.RULES if rule.name != "hf_parallelism"), *PARALLELISM)
+MASTERS = tuners.loaded_in_16_bit("axolotl", "Axolotl", "Axolotl loaders/model.py")
+
+RULES = (
+    *(rule for rule in transformers.RULES if rule.name != "hf_parallelism"),
+    *PARALLELISM,
+    tuners.PAGED,
+    MASTERS,
+)
