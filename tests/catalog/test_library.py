@@ -550,6 +550,9 @@ def test_a_copy_is_found_by_the_last_part_of_its_name(library: Library) -> None:
         ("GSAI-ML/LLaDA-8B-Instruct", "it is a diffusion model"),
         ("meta-llama/Llama-3.2-90B-Vision-Instruct", "cross-attention"),
         ("stepfun-ai/step3", "low rank"),
+        ("tencent/Tencent-Hunyuan-Large", "share keys and values"),
+        ("moonshotai/Kimi-K3", "a gate on its output"),
+        ("Nanbeige/Nanbeige4.2-3B", "several times over"),
     ],
 )
 def test_models_that_cannot_be_are_refused_with_the_reason(name: str, why: str) -> None:
