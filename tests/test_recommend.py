@@ -15,22 +15,24 @@ from planner.cost.runs import at
 from planner.errors import NoLegalPlan, PlannerError
 from planner.launch.targets import writes
 from planner.plan import rows_of
+from planner.questions import train
 from planner.questions.ask import ask
+from planner.questions.numbers import numbered
 from planner.questions.pins import grown
 from planner.questions.relaxed import RELAXATIONS, relax
 from planner.questions.train import (
-    Ranked,
     Recommendation,
     best,
     caveats,
     problem,
+    rank,
     recommend,
     roomiest_first,
     smallest_cluster,
     usable_memory,
 )
 from planner.schema.workload import Offload, Optimizer
-from planner.search import search
+from planner.search import Candidate, search
 from planner.training.estimate import estimate
 from planner.training.job import Job
 from planner.training.moments import peak_memory
@@ -300,22 +302,14 @@ def test_a_margin_is_a_share(text: str) -> None:
         ask("llama3.1-8b", "8xA100", margin=text)
 
 
-def with_need(one: Ranked, need: float, slower: float) -> Ranked:
-    """The same plan with another peak, in one part, and another step, by its overhead."""
-    memory, time = one.estimate.memory, one.estimate.time
-    more = (slower - 1.0) * float(time.total)
-    found = replace(one.estimate, memory=replace(memory, weights=memory.weights + need - one.need))
-    return replace(one, estimate=replace(found, time=replace(time, overhead=time.overhead + more)))
-
-
 def test_room_decides_between_ties() -> None:
     """A tight plan leads only where it is faster by more than a hundredth."""
     told = answer("8x8xA100")
     first, capacity = told.ranked[0], told.capacity
-    quick = with_need(first, capacity / 1.01, 1.0)
+    quick = Candidate(first.plan, 1.0, capacity / 1.01)
     for step, leads in ((1.009, True), (1.011, False)):
-        slow = with_need(first, capacity / 2, step)
-        assert (roomiest_first([quick, slow], capacity)[0] is slow) == leads
+        slow = Candidate(first.plan, step, capacity / 2)
+        assert (roomiest_first(first.job, [quick, slow], capacity)[0] is slow) == leads
 
 
 @pytest.mark.parametrize("preset", library().names("framework"))
@@ -340,3 +334,23 @@ def test_the_first_plan_is_first_however_many_are_shown(asked: dict[str, str]) -
     assert [one.plan for one in shown[1]] == [one.plan for one in shown[2][:3]]
     found = best(question.job, question.bounds)
     assert found is not None and found.plan == shown[0][0].plan == shown[2][0].plan
+
+
+def test_plans_with_layouts_of_their_own_keep_their_numbers() -> None:
+    """Plans are priced together only where they have the layout in common as well."""
+    found = answer("8x8xA100").ranked
+    of = next(one for one in found if (one.plan.pp, one.plan.v, one.plan.layout) == (2, 2, None))
+    layout = ("E" + "t" * 10, "t" * 30, "t" * 20, "t" * 20 + "L")
+    placed = replace(of.plan, layout=layout, head=0)
+    both = numbered([(of.job, (), [Candidate(one, 0.0, 0.0) for one in (placed, of.plan)])])
+    alone = [rank(of.job, Candidate(one, 0.0, 0.0)) for one in (placed, of.plan)]
+    assert [one.step_time for one in both] == [one.step_time for one in alone]
+    assert both[0].step_time != both[1].step_time
+
+
+def test_the_best_plan_alone_is_numbered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cells of a sweep and sizes of a cluster are many: what is not kept is not told in full."""
+    counted = []
+    monkeypatch.setattr(train, "numbered", lambda groups: counted.extend(groups[0][2]) or numbered(groups))
+    question = ask("llama3-8b", "2x8xH100", seq=8192, pp="2,4")
+    assert best(question.job, question.bounds) is not None and len(counted) == 1

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from planner.questions.ranked import Ranked
-from planner.training.estimate import estimate
+from planner.search import Candidate, Problem
+from planner.training.job import Job
 from planner.training.layouts import solved
 from planner.training.rules import first_broken
-from planner.training.throughput import throughput
 
 FINALISTS = 3
 """Plans at the top of a ranking that are finished so."""
@@ -20,12 +20,12 @@ WORTH = 0.005
 """Share of the step time that a layout of its own has to gain: it has to be told to the framework stage by stage."""
 
 
-def laid_out(ranked: list[Ranked], capacity: float) -> list[Ranked]:
+def laid_out(job: Job, found: list[Candidate], problem: Problem) -> list[Candidate]:
     """The ranking with its finalists laid out, fastest first again where a layout changed their order."""
-    found = [laid(one, capacity) for one in ranked[:FINALISTS]]
-    if any(new is not old for new, old in zip(found, ranked, strict=False)):
-        found.sort(key=lambda one: one.step_time)
-    return [*found, *ranked[FINALISTS:]]
+    finalists = [laid(job, one, problem) for one in found[:FINALISTS]]
+    if any(new is not old for new, old in zip(finalists, found, strict=False)):
+        finalists.sort(key=lambda one: one.cost)
+    return [*finalists, *found[FINALISTS:]]
 
 
 def replays(ranked: list[Ranked]) -> list[Ranked]:
@@ -33,18 +33,13 @@ def replays(ranked: list[Ranked]) -> list[Ranked]:
     return [*map(replayed, ranked[:FINALISTS]), *ranked[FINALISTS:]]
 
 
-def laid(ranked: Ranked, capacity: float) -> Ranked:
+def laid(job: Job, one: Candidate, problem: Problem) -> Candidate:
     """The plan with the best layout, where its framework takes one and it is legal, fits and gains WORTH."""
-    job = ranked.job
-    plan = solved(job, ranked.plan) if job.framework.layouts else ranked.plan
-    if plan is ranked.plan:
-        return ranked
-    now = estimate(job, plan)
-    slower = float(now.time.total) > (1.0 - WORTH) * ranked.step_time
-    if slower or float(now.memory.total) > capacity or first_broken(job, plan) is not None:
-        return ranked
-    tokens, mfu = throughput(job, float(now.time.total))
-    return replace(ranked, plan=plan, estimate=now, tokens_per_second=tokens, mfu=mfu)
+    plan = solved(job, one.plan) if job.framework.layouts else one.plan
+    if plan is one.plan or (cost := float(problem.cost(plan))) > (1.0 - WORTH) * one.cost:
+        return one
+    need = float(problem.need(plan))
+    return one if need > problem.capacity or first_broken(job, plan) is not None else Candidate(plan, cost, need)
 
 
 def replayed(ranked: Ranked) -> Ranked:

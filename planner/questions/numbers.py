@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 
@@ -27,12 +28,12 @@ Group = tuple[Job, tuple[str, ...], list[Candidate]]
 
 
 def numbered(groups: Sequence[Group]) -> list[Ranked]:
-    """All numbers of the plans of some groups, in their order; those of one policy at once."""
+    """All numbers of the plans of some groups, in their order; those of one policy and layout at once."""
     sharing = Sharing()
     shared = [sharing.of(job) for job, _, _ in groups]
     found: dict[tuple[tuple[str, ...], OnePlan], Ranked] = {}
-    several = sorted({c.plan: None for _, _, candidates in groups for c in candidates}, key=lambda plan: plan.policy)
-    for _, alike in groupby(several, key=lambda plan: plan.policy):
+    several = sorted({c.plan: None for _, _, candidates in groups for c in candidates}, key=_alike)
+    for _, alike in groupby(several, key=_alike):
         plans = list(alike)
         rows = rows_of(plans)
         for (job, relaxations, candidates), known in zip(groups, shared, strict=True):
@@ -43,6 +44,11 @@ def numbered(groups: Sequence[Group]) -> list[Ranked]:
                     tokens, mfu = throughput(job, float(result.time.total))
                     found[relaxations, plan] = Ranked(job, plan, relaxations, result, tokens, mfu)
     return [found[relaxations, c.plan] for _, relaxations, candidates in groups for c in candidates]
+
+
+def _alike(plan: OnePlan) -> tuple[Any, ...]:
+    """What rows of one record share: the policy, and a layout if there is one."""
+    return plan.policy, plan.layout or ()
 
 
 FEW = 2**16

@@ -19,7 +19,7 @@ from planner.questions.relaxed import relaxed
 from planner.questions.thumbs import Decided, decided
 from planner.schedules import SCHEDULES, offered
 from planner.schema.hardware import Cluster
-from planner.search import Candidate, Outcome, Problem, search
+from planner.search import Candidate, Problem, search
 from planner.sizing.ladder import joined
 from planner.training.job import Job
 from planner.training.policies import usual_dispatcher
@@ -106,10 +106,11 @@ def recommend(
         NoLegalPlan: the bounds leave no plan that obeys the rules.
     """
     batches, sharing = Batches(lambda: plans(job, bounds)), Sharing()
-    outcome = search(batches, asked(job, sharing.of(job)), max(top, LISTED), tick=tick)
+    own = asked(job, sharing.of(job))
+    outcome = search(batches, own, max(top, LISTED), tick=tick)
     if not outcome.legal:
         raise no_legal_plan(job, bounds)
-    ranked = replays(_in_order(job, outcome)[:top])
+    ranked = replays(numbered([(job, (), _in_order(job, outcome.best, own)[:top])]))
     misses = numbered([(job, (), outcome.near[:3])])
     dropped: dict[str, str] = {}
     smallest, wider, outcomes = Larger(), None, [outcome]
@@ -135,29 +136,29 @@ def recommend(
     )
 
 
-def roomiest_first(ranked: list[Ranked], capacity: float) -> list[Ranked]:
+def roomiest_first(job: Job, found: list[Candidate], capacity: float) -> list[Candidate]:
     """The first plan that fits beyond its band leads where those before it are no more than TIE faster.
 
     Memory is known to its band, time hardly to TIE: a tight plan that wins by less has not won.
     """
-    for one in ranked:
-        if one.step_time > (1.0 + TIE) * ranked[0].step_time:
+    for one in found:
+        if one.cost > (1.0 + TIE) * found[0].cost:
             break
-        if fit_verdict(one.job, one.need, capacity) == "fits":
-            return [one, *(other for other in ranked if other is not one)]
-    return ranked
+        if fit_verdict(job, one.need, capacity) == "fits":
+            return [one, *(other for other in found if other is not one)]
+    return found
 
 
 def best(job: Job, bounds: Bounds) -> Ranked | None:
     """The first plan of the ranking, not replayed; None when none fits as asked or none is legal."""
-    outcome = search(plans(job, bounds), problem(job), LISTED, misses=False)
-    return next(iter(_in_order(job, outcome)), None)
+    own = problem(job)
+    outcome = search(plans(job, bounds), own, LISTED, misses=False)
+    return next(iter(numbered([(job, (), _in_order(job, outcome.best, own)[:1])])), None)
 
 
-def _in_order(job: Job, outcome: Outcome) -> list[Ranked]:
+def _in_order(job: Job, found: list[Candidate], own: Problem) -> list[Candidate]:
     """What a search found, as it is ranked: finalists laid out, and before a tight one what fits as well."""
-    capacity = usable_memory(job)
-    return roomiest_first(laid_out(numbered([(job, (), outcome.best)]), capacity), capacity)
+    return roomiest_first(job, laid_out(job, found, own), own.capacity)
 
 
 def caveats(job: Job, bounds: Bounds) -> tuple[str, ...]:
