@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from planner.errors import PlannerError
+from planner.questions.given import pythons
 from planner.report.grid import plain
 
 
@@ -71,13 +72,21 @@ class Answer:
             import pandas  # type: ignore[import-untyped, import-not-found, unused-ignore]
         except ImportError:
             raise PlannerError("pandas is not installed", "pip install pandas, or take answer.plans") from None
-        return pandas.DataFrame([dict(_flat(one)) for one in self.plans])
+        return pandas.DataFrame(_rows(self.plans))
 
     def _repr_html_(self) -> str:
         """The ranking as a table, what is near and what was assumed below it."""
         from planner.report.page import fragment
 
         return fragment(self.document)
+
+
+def _rows(plans: list[Record]) -> list[dict[str, Any]]:
+    """Flat records with the same columns: what one lacks is None in it."""
+    rows = [dict(_flat(one)) for one in plans]
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    inner = {name.rpartition(".")[0] for name in names}
+    return [{name: row.get(name) for name in names if name not in inner} for row in rows]
 
 
 def _flat(value: dict[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
@@ -88,6 +97,7 @@ def _flat(value: dict[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
             yield f"{path}{key}", inner
 
 
+@pythons()
 def recommend(model: str, gpus: str, *, top: int = 10, exact: bool = False, **options: Any) -> Answer:
     """The ranked plans of `planner recommend`; options are its own, with underscores: tp=4, pp="2..8", seq=4096.
 
@@ -95,8 +105,7 @@ def recommend(model: str, gpus: str, *, top: int = 10, exact: bool = False, **op
         PlannerError: whatever is wrong with the question.
     """
     from planner.questions.ask import ask
-    from planner.questions.given import given, typed
-    from planner.questions.sweep import MORE
+    from planner.questions.given import MORE, given, typed
     from planner.questions.train import caveats
     from planner.questions.train import recommend as search
     from planner.report.jsonout import recommendation as document
@@ -116,13 +125,12 @@ def serve(model: str, gpus: str, *, top: int = 10, **options: Any) -> Answer:
     Raises:
         PlannerError: whatever is wrong with the question.
     """
-    from planner.questions.given import given
     from planner.questions.serve import answer, ask_serve
     from planner.report.serving import deployments as page
     from planner.report.serving_json import serving as document
 
-    places, dimensions = _places(top), dict.fromkeys(("tp", "ep", "pp", "dp"), "str")
-    question = ask_serve(**given(ask_serve, {"model": model, "gpus": gpus, **options}, dimensions))
+    places = _places(top)
+    question = ask_serve(model, gpus, **options)
     found = answer(question)
     return Answer(found, document(found, question.assumptions, places), lambda width: list(page(found, places, width)))
 
@@ -134,6 +142,7 @@ def _places(top: int) -> int:
     return top
 
 
+@pythons()
 def check(
     file: str | Path, gpus: str, *, margin: str = "0%", variables: dict[str, str] | None = None, **options: Any
 ) -> Answer:
@@ -151,6 +160,7 @@ def check(
     from planner.launch import check as judged
     from planner.launch.targets import TARGETS
     from planner.questions.ask import share_of_memory
+    from planner.questions.given import given
     from planner.questions.train import caveats_of
     from planner.read.question import GIVEN, NAMES, understood
     from planner.report.check import document, text
@@ -158,9 +168,15 @@ def check(
     known = {**dict.fromkeys((*NAMES, *GIVEN)), "gpus": gpus}
     if strange := options.keys() - known.keys():
         raise PlannerError(f"check has no {sorted(strange)[0]!r:.40}", f"it has {', '.join(known)}, margin, variables")
-    asked = known | options
-    names, given = ({key: asked[key] for key in keys} for keys in (NAMES, GIVEN))
-    said = understood(read_text(str(file)), open_library(), beside(str(file)), names, given, variables or {})
+    asked = given(check, known | options, dict.fromkeys(NAMES, "str") | dict.fromkeys(GIVEN, "int"))
+    names, numbers = ({key: asked[key] for key in keys} for keys in (NAMES, GIVEN))
+    for name, number in numbers.items():
+        if number is not None and number < (name != "images"):
+            raise PlannerError(f"{name} must be at least {int(name != 'images')}, not {number}")
+    if not isinstance(variables, Mapping | None):
+        raise PlannerError(f"variables are names with values, not {variables!r:.40}", '{"NODES": 4}')
+    outside = {str(name): str(value) for name, value in (variables or {}).items()}
+    said = understood(read_text(str(file)), open_library(), beside(str(file)), names, numbers, outside)
     setup, reading, assumed = said
     found = judged.check(reading, setup, TARGETS[reading.target], share_of_memory(margin), None)
     notes = (*reading.notes, *assumed, *caveats_of(setup.job, setup.plan))

@@ -9,10 +9,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 import planner
 from planner.errors import PlannerError
+from planner.questions.curve import ask_curve, compare
+from planner.size import ask_size
 from planner.units import format_seconds
 
 ROOT = Path(__file__).parents[1]
@@ -47,6 +50,8 @@ def test_as_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pandas", SimpleNamespace(DataFrame=lambda rows: rows))
     rows = answer.to_pandas()
     assert [row["memory_bytes.total"] for row in rows] == [one.memory_bytes["total"] for one in answer.plans]
+    mixed = planner.recommend("llama70b", "8xA100").to_pandas()  # relaxed plans, some without a band of memory
+    assert len({tuple(row) for row in mixed}) == 1 and "memory_band" not in mixed[0]
     assert len({tuple(row) for row in rows}) == 1 and not any(isinstance(x, dict) for row in rows for x in row.values())
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(PlannerError, match="pandas is not installed"):
@@ -119,6 +124,66 @@ def test_values_of_another_kind_are_errors(options: dict[str, Any], says: str) -
     for verb in (planner.recommend, planner.serve) if "top" in options or "gpus" in options else (planner.recommend,):
         with pytest.raises(PlannerError, match=says):
             verb(**{"model": "llama3-8b", "gpus": "8xH100"} | options)
+
+
+@pytest.mark.parametrize(
+    ("verb", "gpus"),
+    [
+        (planner.ask, "8xH100"),
+        (ask_size, ["H100", "A100"]),
+        (ask_curve, "8xH100..16xH100"),
+        (compare, ["8xH100", "8xA100"]),
+    ],
+)
+def test_every_verb_takes_values_of_pythons_own(verb: Any, gpus: Any) -> None:
+    """Options are normalised in one place, whoever resolves them."""
+    plain = {"tp": 2, "margin": 0.08, "seq": "4k", "pp": np.array([1, 2]), "global_batch": np.int64(64)}
+    found = verb("llama3-8b", gpus, **plain)
+    text = verb(
+        "llama3-8b",
+        ",".join(gpus) if isinstance(gpus, list) else gpus,
+        tp="2",
+        margin="8%",
+        seq=4096,
+        pp="1,2",
+        global_batch=64,
+    )
+    if verb is compare:
+        found, text = ([one.question for one in several] for several in (found, text))
+    assert found == text
+    for name, value, says in (
+        ("seq", 1.5, "seq is a whole number"),
+        ("tpp", 2, "no option 'tpp'"),
+        ("tp", {}, "is text"),
+    ):
+        with pytest.raises(PlannerError, match=says):
+            verb("llama3-8b", gpus, **{name: value})
+
+
+def test_a_switch_that_is_off_is_off() -> None:
+    """False is no text that counts as true."""
+    found = [planner.ask("qwen3-30b-a3b", "8xH100", method="qlora", quantize_experts=on) for on in (False, True)]
+    assert [bool(one.job.workload.quantize_experts) for one in found] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"tp": -1}, "tp must be at least 1"),
+        ({"micro_batch": 1.5}, "micro_batch is a whole number"),
+        ({"variables": ["A=1"]}, "variables are names"),
+        ({"gpus": None}, "gpus is text"),
+    ],
+)
+def test_what_a_script_does_not_say_is_of_its_kind(options: dict[str, Any], says: str) -> None:
+    """Never taken as it comes."""
+    script = ROOT / "docs" / "examples" / "train_13b.sh"
+    with pytest.raises(PlannerError, match=says):
+        planner.check(script, **{"gpus": "2x8xA100"} | options)
+    assert (
+        planner.check(script, "2x8xA100", margin=0.08).to_dict()
+        == planner.check(script, "2x8xA100", margin="8%").to_dict()
+    )
 
 
 def test_what_is_said_to_come_next_asks_the_same() -> None:

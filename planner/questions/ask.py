@@ -20,6 +20,7 @@ from planner.errors import PlannerError, suggest
 from planner.frozen import frozen
 from planner.plan import Range
 from planner.questions.batch import sequences
+from planner.questions.given import MORE, pythons
 from planner.questions.idle import idle
 from planner.schedules import ALL, SCHEDULES, offered
 from planner.schema.framework import Framework
@@ -59,6 +60,7 @@ class Question:
     assumptions: tuple[str, ...]
 
 
+@pythons(**MORE)
 def ask(
     model: str,
     gpus: str,
@@ -92,8 +94,8 @@ def ask(
 ) -> Question:
     """Look up the names, fill in the defaults and check the counts.
 
-    `options` are those of `EXPERTS`, `AWAY` and `SEEING`, and as "4" or "2..8" tp, cp, ep, etp, pp, dp, dp_replicate,
-    v, zero, sp, head, expert_overlap, recompute_layers. `network` precedes the node's own, `library` `profiles`.
+    `options` are the other ones of `planner recommend`, with underscores: tp, cp and their like are 4, "2..8" or
+    [1, 2, 4]. `network` precedes the node's own, `library` `profiles`.
 
     Raises:
         PlannerError: whatever is wrong with the question.

@@ -12,6 +12,7 @@ from planner.errors import PlannerError
 from planner.frozen import frozen
 from planner.questions.ask import Question, ask
 from planner.questions.batch import BATCHES
+from planner.questions.given import pythons
 from planner.questions.size import illegal, types_of
 from planner.questions.train import Recommendation, recommend
 from planner.schema.hardware import Cluster
@@ -50,6 +51,7 @@ def is_range(gpus: str) -> bool:
     return ".." in gpus and "/" not in gpus and "\\" not in gpus
 
 
+@pythons()
 def ask_curve(model: str, gpus: str, **job: Any) -> CurveQuestion:
     """Look up the names; `job` are the options of `ask`.
 
@@ -108,6 +110,7 @@ class Column:
     bill: Bill | None
 
 
+@pythons()
 def compare(model: str, gpus: str, *, price: Sequence[str] = (), exact: bool = False, **job: Any) -> tuple[Column, ...]:
     """The best plan on each of several clusters, with commas between them.
 

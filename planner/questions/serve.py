@@ -18,6 +18,7 @@ from planner.errors import NoLegalPlan, PlannerError, UnitError
 from planner.frozen import frozen
 from planner.plan import Plan, Range
 from planner.questions.ask import parse_range, seeing
+from planner.questions.given import pythons
 from planner.questions.serve_checks import check, image_tokens, seen
 from planner.questions.serve_cures import cures
 from planner.questions.thumbs import Decided
@@ -93,6 +94,7 @@ class ServeAnswer:
         return decided_serving(self.choice.ranked, self.question.job.workload.output, self.question.objective)
 
 
+@pythons(**dict.fromkeys(("tp", "ep", "pp", "dp"), "str"))
 def ask_serve(
     model: str,
     gpus: str,

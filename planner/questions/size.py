@@ -13,6 +13,7 @@ from planner.errors import NoLegalPlan, PlannerError
 from planner.frozen import frozen
 from planner.questions.ask import ask
 from planner.questions.batch import BATCHES
+from planner.questions.given import pythons
 from planner.questions.illegal import no_legal_plan
 from planner.questions.train import Ranked, caveats, usable_memory
 from planner.schema.hardware import Node
@@ -80,6 +81,7 @@ class SizeAnswer:
         return self.best[self.question.objective]
 
 
+@pythons()
 def ask_size(
     model: str,
     gpu: str,

@@ -17,28 +17,25 @@ from planner.catalog.library import Library, open_library
 from planner.catalog.yamlfile import parse_yaml
 from planner.errors import PlannerError, suggest
 from planner.frozen import frozen
-from planner.questions.ask import ADAPTED, AWAY, EXPERTS, SEEING, ask
+from planner.questions.ask import ADAPTED, ask
+from planner.questions.given import MORE
 from planner.questions.option_names import ours
 from planner.questions.train import Ranked, best, usable_memory
 from planner.training.layouts import layout_string
 from planner.training.space import recompute_name
 
-PINS = ("tp", "cp", "ep", "etp", "pp", "dp", "dp_replicate", "v", "zero", "sp", "head", "recompute_layers")
-KINDS = {name: one.annotation.partition(" ")[0] for name, one in signature(ask).parameters.items()}
-NAMED = tuple(name for name in KINDS if name not in ("library", "options"))
-OPTIONS = (*NAMED, *ADAPTED, *EXPERTS, *AWAY, *SEEING, *PINS, "expert_overlap")
+KINDS = {name: one.annotation.partition(" ")[0] for name, one in signature(ask).parameters.items()} | MORE
+NAMED = tuple(name for name in KINDS if name not in ("library", "options", *MORE))
+OPTIONS = (*NAMED, *MORE)
 """What a sweep may vary: the options of `recommend`, with dashes or underscores."""
 
-SWITCHES = {name for name in NAMED if KINDS[name] == "bool"} | {"quantize_experts"}
+SWITCHES = {name for name in OPTIONS if KINDS[name] == "bool"}
 ADAPTERS = {"lora_rank", *ADAPTED}
 """Options that a cell without adapters leaves to the others."""
 
-WHOLE = {name for name in NAMED if KINDS[name] == "int"} | {"offload_layers", "images", "image_size"}
-REAL = {"imbalance", "capacity_factor"}
+WHOLE = {name for name in OPTIONS if KINDS[name] == "int"}
+REAL = {name for name in OPTIONS if KINDS[name] == "float"}
 """Options that are whole numbers, and other numbers; the rest is text, as on the command line."""
-
-MORE = {name: "int" if name in WHOLE else "float" if name in REAL else "str" for name in OPTIONS if name not in KINDS}
-"""Kinds of the options that `ask` takes by their names alone."""
 
 MOST_CELLS = 1_000_000
 

@@ -10,7 +10,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from planner.questions.sweep import OPTIONS, PINS
+from planner.questions.given import PINS
+from planner.questions.sweep import OPTIONS
 from tests.cli.run import Shell
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "schemas" / "sweep-1.json").read_text())
