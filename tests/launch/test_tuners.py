@@ -101,6 +101,7 @@ REFUSED = [
     ("trl", "hf", {"method": "qlora", "base": "int8"}, {"zero": 3}, "trl_base"),
     ("llamafactory", "hf", {"method": "lora", "lora_targets": "no-experts"} | SHARED, {}, "llamafactory_experts"),
     ("trl", "hf", {"method": "lora", "lora_targets": "no-experts", "model": "qwen3-30b-a3b"}, {}, "trl_experts"),
+    ("trl", "hf", {"method": "lora", "lora_targets": "mlp", "model": "gpt-oss-20b"}, {}, "trl_experts"),
     ("swift", "hf", {"method": "qlora", "quantize_experts": True}, {}, "msswift_experts"),
     ("axolotl", "hf-fsdp", {"optimizer": "adam-paged"}, {"zero": 3}, "fsdp_paged"),
     ("axolotl", "hf", {}, {"zero": 0}, "axolotl_masters"),
