@@ -10,7 +10,6 @@ from planner.launch.megatron_layout import read_layout
 from planner.read.job import Job
 from planner.read.recipes import VERSION, first_tuned, is_tuned, precision, settings
 from planner.read.tree import Leaf, Tree
-from planner.schema.model import Model
 
 RECIPE = re.compile(r"(\w+?)_(pretrain|sft|peft|finetune|lora|dora)(?:_\w+)?")
 """Recipes of NeMo and Megatron-Bridge: llama3_70b_pretrain_config, qwen3_30b_a3b_sft_8gpu_h100_bf16_config."""
@@ -90,16 +89,6 @@ def timed_as(tree: Tree) -> str:
     """The preset of performance recipes, which overlap all that they can; "" for others."""
     leaf = _named(tree)
     return "megatron-core-tuned" if leaf is not None and is_tuned(leaf.value.rpartition(".")[2]) else ""
-
-
-OWN_TOWERS = ("qwen3-vl", "qwen3.5")
-"""Models whose vision tower is Megatron's (models/qwen_vl/modelling_qwen3_vl); others have Hugging Face's module."""
-
-
-def tower(model: Model | None) -> dict[str, bool]:
-    """Fields of the preset: a module of Hugging Face is whole on every tp rank (models/*/modeling_*vl.py)."""
-    whole = model is not None and model.tower is not None and not model.name.startswith(OWN_TOWERS)
-    return {"splits_tower": False} if whole else {}
 
 
 def _recipe(job: Job, leaf: Leaf) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from planner.errors import PlannerError
 from planner.launch.megatron import attention_flags, mlp_flags
 from planner.read.altered import altered
 from planner.read.asked import adapters, seen
-from planner.read.bridge import overwritten, shipped, timed_as, tower, unseen
+from planner.read.bridge import overwritten, shipped, timed_as, unseen
 from planner.read.context import Context
 from planner.read.format import Format
 from planner.read.job import Job, read_job, truth
@@ -22,6 +22,7 @@ from planner.read.reading import Problem, Reading
 from planner.read.table import Given, text_of
 from planner.read.tree import Leaf, Tree
 from planner.schema.model import Model
+from planner.training.frameworks.megatron_bridge import tower
 
 Lookup = Callable[[str], "Model | None"]
 """A model by what a file calls it, None where nobody knows it."""

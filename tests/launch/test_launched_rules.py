@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
+from planner.training.frameworks import launched_by
 from tests.cli.run import run
+from tests.jobs import job
 
 JOB = ("launch", "-m", "llama3.1-8b", "-g", "8xH100", "--seq", "8192", "--global-batch", "64")
 
@@ -96,3 +99,18 @@ def test_a_preset_without_a_target_ranks_what_the_named_one_runs(
     words = ("-m", "qwen3-30b-a3b", "-g", "2x8xH100", "--framework", framework, "--target", target, *more)
     found = run(("launch", *words, "--launcher", "none"))
     assert found.code == 0, found.err
+
+
+@pytest.mark.parametrize(("model", "whole"), [("qwen2.5-vl-7b", True), ("qwen3-vl-8b", False)])
+def test_towers_of_bridge_are_ranked_as_they_are_checked(model: str, whole: bool) -> None:
+    """Hugging Face's module is whole on every tp rank: it was split over tp until its recipe was read back."""
+    asked = job(model, "8xH100", seq=4096, batch=64, images=1)
+    assert launched_by(asked, "megatron-bridge").framework.splits_tower is not whole
+    assert launched_by(asked, "megatron").framework.splits_tower
+    words = ("-m", model, "-g", "8xH100", "--seq", "4096", "--global-batch", "64", "--images", "1", "--tp", "2")
+    written = run(("launch", *words, "--target", "megatron-bridge"))
+    assert written.code == 0, written.err
+    step, again = (
+        re.search(r"\bstep +(\S+ m?s)", text) for text in (written.out, run(("check", "-"), written.out.encode()).out)
+    )
+    assert step and again and step[1] == again[1]

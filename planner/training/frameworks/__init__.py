@@ -11,6 +11,7 @@ from planner.training.frameworks import (
     colossalai,
     deepspeed,
     megatron,
+    megatron_bridge,
     megatron_deepspeed,
     pytorch,
     torchtitan,
@@ -43,7 +44,10 @@ OPTIONS: dict[str, tuple[Rule, ...]] = {"megatron": megatron.OPTIONS, "torchtita
 
 
 def launched_by(job: Job, target: str | None) -> Job:
-    """The job under the rules of what it is launched by: a preset of the Trainer, or of no target, lends its speed."""
-    if job.framework.target not in (None, "transformers") or target not in FRAMEWORK_RULES:
-        return job
-    return replace(job, framework=job.framework.model_copy(update={"target": target}))
+    """The job as what launches it runs it.
+
+    A preset of the Trainer, or of no target, lends its speed to another's rules; Megatron-Bridge has towers of its own.
+    """
+    lent = job.framework.target in (None, "transformers") and target in FRAMEWORK_RULES
+    own = {"target": target} if lent else megatron_bridge.tower(job.model) if target == "megatron-bridge" else {}
+    return replace(job, framework=job.framework.model_copy(update=own)) if own else job
