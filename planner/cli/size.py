@@ -41,6 +41,7 @@ def size(
     requests: Annotated[str | None, asks(_SERVE, "--requests", "--rate", says="Requests per second: 20/s")] = None,
     input: Annotated[int | None, length("--input", "Prompt tokens of a request", _SERVE)] = None,
     output: Annotated[int | None, length("--output", "Output tokens of a request", _SERVE)] = None,
+    prefix: Annotated[int | None, length("--prefix", "Prompt tokens that are cached already", _SERVE)] = None,
     users: Annotated[int | None, asks(_SERVE, says="Requests in flight")] = None,
     ttft: Annotated[str | None, asks(_SERVE, says="Longest time to first token: 1s")] = None,
     tpot: Annotated[str | None, asks(_SERVE, says="Longest time per output token: 30ms")] = None,
@@ -66,7 +67,7 @@ def size(
     timing = {"tokens": tokens, "deadline": deadline, "budget": budget, "failures": failures}
     timing |= {"checkpoint": checkpoint, "restart": restart, "repair": repair}
     load = {"rate": requests, "input": input, "output": output, "users": users, "ttft": ttft, "tpot": tpot}
-    load |= {"weights": weights, "kv": kv}
+    load |= {"prefix": prefix, "weights": weights, "kv": kv}
     if serve:
         _refuse(timing | _training(request), "is about training, not about --serve")
         _answer_load(request, limits | load | {"statistic": statistic, "engine": engine}, only, html)

@@ -46,12 +46,13 @@ def header(answer: LoadAnswer) -> list[str]:
     job = answer.question.kinds[0].question.job
     w = job.workload
     load = f"{w.rate:g} requests/s" if w.rate is not None else f"{w.users:,} requests in flight"
+    cached = f" ({w.prefix:,} of them cached)" if w.prefix else ""
     levels = [f"{name.upper()} ≤ {format_seconds(x)}" for name in ("ttft", "tpot") if (x := getattr(w, name))]
     return [
         f"{job.model.name} · serving, {formats(job)} weights, {w.kv} KV cache · {job.engine.name}",
         " · ".join(
             [
-                f"{load} of {w.input:,}{among(job)} + {w.output:,} tokens",
+                f"{load} of {w.input:,}{among(job)}{cached} + {w.output:,} tokens",
                 *levels,
                 *([w.statistic] if levels else []),
                 f"{', '.join(k.name for k in answer.question.kinds)} up to {answer.question.most:,}",
@@ -106,6 +107,7 @@ def _same(s: Served) -> list[str]:
     levels = [f"--{name} {1e3 * x:g}ms" for name in ("ttft", "tpot") if (x := getattr(w, name))]
     return [
         *("--model", job.model.name, "--gpus", gpus, "--input", str(w.input), "--output", str(w.output)),
+        *(["--prefix", str(w.prefix)] if w.prefix else []),
         *(["--images", str(w.images), "--image-size", str(w.image_size)] if w.images else []),
         *load,
         *levels,

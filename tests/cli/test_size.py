@@ -134,6 +134,17 @@ def test_a_load_on_several_kinds(shell: Shell) -> None:
     assert cheap["answer"]["gpu"] == "L40S" and cheap["fewest"]["gpu"] == "H100"
 
 
+def test_a_load_with_a_cached_prefix(shell: Shell) -> None:
+    """As of `planner serve`: its prompt is not computed again, and the command that follows has it."""
+    base = "size --serve -m llama3.1-8b --gpu H100 --requests 50/s --input 2000 --output 200 -q"
+    whole, cached = shell(f"{base} --json").json["answer"], shell(f"{base} --prefix 1500 --json").json["answer"]
+    assert cached["gpus"] < whole["gpus"]
+    said = shell(f"{base} --prefix 1500").out
+    assert "(1,500 of them cached)" in said and "--prefix 1500" in said.split("Next")[1]
+    assert shell(f"{base} --prefix 2500").code == 2
+    assert "about inference" in shell("size -m llama3.1-8b --gpu H100 --prefix 100 -q").err
+
+
 def test_prices_rank_nothing_unless_asked(shell: Shell) -> None:
     """Shown as information; "cheapest" appears with --price, --budget or --objective cheapest."""
     plain, asked = shell(f"{SMALL} --json").json, shell(f"{SMALL} --objective cheapest --json").json
