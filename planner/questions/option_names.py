@@ -47,7 +47,15 @@ SWITCHES: dict[str, tuple[str, str]] = {
 }
 """Switches of theirs that are an option with a value here."""
 
+_SPECULATIVE = "config model algorithm num-steps num-draft-tokens eagle-topk draft-model-path"
+_DRAFTS = ("mtp", "draft-model", "num-speculative-tokens", *(f"speculative-{name}" for name in _SPECULATIVE.split()))
+_DRAFTED = (
+    "speculation is not modelled: a step gives every request one token. Leave it out; TPOT without what drafting takes "
+    "is the said one over the tokens that are accepted in a step"
+)
+
 ELSEWHERE: dict[str, str] = {
+    **dict.fromkeys(_DRAFTS, _DRAFTED),
     "num-layers-per-virtual-pipeline-stage": "it counts layers; --v counts chunks per rank: layers / (pp x N)",
     "data-parallel-shard-degree": "it is dp over the copies: --dp, and --dp-replicate for the copies",
 }

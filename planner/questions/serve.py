@@ -245,6 +245,10 @@ def confidence(job: ServeJob) -> tuple[str, ...]:
     if (wanted := COMPUTED[job.workload.weights]) in ("fp8", "fp4") and not job.multiplies(wanted):
         part = cluster.accelerator.name
         said.append(f"{part} has no {wanted} products: {job.engine.name} widens weights inside its kernels (Marlin)")
+    if job.workload.weights == "int8":
+        said.append(
+            "int8 weights are widened inside 16-bit kernels (W8A16): the int8 products of W8A8 are not modelled"
+        )
     if not job.caches(kept := job.workload.kv):
         said.append(f"{cluster.accelerator.name} has no {kept} products: most kernels take no cache in {kept} there")
     if beyond := beyond_attention(job.model):

@@ -74,7 +74,7 @@ def test_every_number_of_a_deployment(shell: Shell, command: str) -> None:
     said = shell(f"{command} --plan 2 -q")
     assert said.code == 0 and said.err == ""
     assert all(group in said.out for group in ("PARAMETERS", "MEMORY", "OPERATORS", "TIME", "THROUGHPUT", "SOURCES"))
-    assert "= engine_utilisation * memory - (weights + activations + engine_reserve)" in " ".join(said.out.split())
+    assert "= engine_utilisation * memory - (weights + activations + reserve)" in " ".join(said.out.split())
     told = shell(f"{command} --plan 2 -q --json").json
     jsonschema.validate(told, json.loads((SCHEMAS / "serving-explanation-1.json").read_text()))
     second = shell(f"{BUSY} -q --json").json["deployments"][1]
@@ -105,6 +105,8 @@ JOB = "serve -m llama3.1-70b -g 8xH100 -q"
         (f"{JOB} --objective best", "most tokens per second"),
         (f"{JOB} --objective fewest", "needs a load"),
         (f"{JOB} --weights fp7", "nvfp4"),
+        (f"{JOB} --speculative-num-draft-tokens 4", "speculation is not modelled"),
+        (f"{JOB} --speculative_config x", "tokens that are accepted"),
         (f"{JOB} --weights nvfp4 --engine trtllm", "has no fp4"),
         (f"{JOB} --engine vlm", "did you mean: vllm"),
         (f"{JOB} --engine static --rate 1", "--rate"),

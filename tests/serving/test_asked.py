@@ -40,6 +40,13 @@ def test_an_engine_where_it_does_not_run(engine: str, gpus: str) -> None:
     assert not any("is not built" in one for one in ask_serve("llama3.1-8b", "8xMI300X").assumptions)
 
 
+def test_eight_bit_activations_are_said_not_to_be_modelled() -> None:
+    """int8 weights, of W8A8 checkpoints too, are those of W8A16."""
+    said = "W8A8 are not modelled"
+    assert any(said in one for one in ask_serve("llama3.1-8b", "1xA100", weights="int8").assumptions)
+    assert not any(said in one for one in ask_serve("llama3.1-8b", "1xA100").assumptions)
+
+
 def test_one_token_has_no_time_per_token() -> None:
     """A bound on it is refused instead of being broken by every deployment."""
     with pytest.raises(PlannerError, match="--output 1 has none"):
