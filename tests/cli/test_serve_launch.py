@@ -76,7 +76,7 @@ JOB = "serve -m llama3.1-70b -g 8xH100 -q"
         (f"{JOB} --launch --out {__file__}", "is a file"),
         (f"{JOB} --launch -e static", "--engine vllm, --engine sglang, --engine tensorrt-llm"),
         ("serve -m llama3.1-70b -g 8xA100 -q --kv fp8 --launch", "--kv bf16"),
-        ("serve -m llama3.1-8b -g 8xMI300X -q -e trtllm --launch", "rule: vendor"),
+        ("serve -m llama3.1-8b -g 8xMI300X -q -e trtllm --launch", "rule: built_for"),
         ("serve -m mixtral-8x7b -g 8xH100 -q --tp 8 --ep 4 --launch", "rule: vllm_experts"),
     ],
 )
