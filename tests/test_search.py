@@ -343,7 +343,7 @@ BREAKS: dict[str, tuple[Job, Plan, str]] = {
     "offload_parameters": (OFFLOAD_ALL, Plan(zero=1, **BATCH_16), "not zero=1"),
     "offload_modules": (AWAY, Plan(**BATCH_16), "any does not move"),
     "host_memory": (OFFLOAD, Plan(**BATCH_16), "host memory .* dgx-a100-80gb has 1.* MiB"),
-    "dense": (SMALL, Plan(ep=2, **BATCH_16), "no experts: ep must be 1, not 2"),
+    "dense": (SMALL, Plan(ep=2, **BATCH_16), "no experts: ep and etp must be 1, not 2 and 1"),
     "experts": (SMALL_MOE, Plan(ep=8, **BATCH_16), "ep=8 .* 4 experts"),
     "expert_ranks": (SMALL_MOE, Plan(ep=4, etp=4, tp=4, dp=2, m=8, sp=1), r"4\*4 .* 2\*1\*4/1"),
     "expert_split": (ODD_MOE, Plan(etp=4, dp=8, m=2), "etp=4 .* 250"),
