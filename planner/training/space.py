@@ -28,7 +28,7 @@ BLOCK = 32768
 LONG = 16384
 """Tokens per sequence from which on context parallelism is searched unasked; below it gains a percent or nothing."""
 
-LEAST = 4096
+LEAST = 8192
 """Plans of which a batch of their own is worth its fixed cost: the thousand array operations that score it."""
 
 
