@@ -74,3 +74,9 @@ def suggest(name: str, known: Sequence[str], count: int = 3) -> list[str]:
     from difflib import get_close_matches
 
     return get_close_matches(name[:80], known, n=count, cutoff=0.5)
+
+
+def meant(name: str, known: Sequence[str]) -> tuple[str, ...]:
+    """The hint that asks for the nearest known names; none where none is near."""
+    near = suggest(name, known)
+    return (f"did you mean: {', '.join(near)} ?",) if near else ()

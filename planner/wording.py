@@ -7,7 +7,8 @@ import re
 import sys
 from typing import TYPE_CHECKING, Any
 
-from planner.errors import PlannerError
+from planner import __version__
+from planner.errors import PlannerError, meant
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -59,6 +60,12 @@ def schema_problem(problem: ErrorDetails) -> str:
     return said.format_map({key: _shown(key, value) for key, value in problem.get("ctx", {}).items()})
 
 
+def nearest_literal(problem: ErrorDetails) -> tuple[str, ...]:
+    """The word that was meant, where one of several had to be given and what was given is near it."""
+    known = schema_problem(problem).removeprefix("must be one of ").split(", ")
+    return meant(str(problem["input"]), known) if problem["type"] == "literal_error" else ()
+
+
 def _shown(key: str, value: Any) -> str:
     if key == "expected":
         return str(value).replace("'", "").replace(" or ", ", ")
@@ -92,6 +99,19 @@ def load_json(text: str) -> Any:
         rest = text[error.pos :].lstrip()
         reason = f"{rest[0]!r} is not expected there" if rest else "it ends too early"
         raise NotRead("JSON", error.lineno, reason) from None
+
+
+def same_version(document: dict[str, Any]) -> None:
+    """Refuse an answer whose schema is of another version of the planner.
+
+    Raises:
+        PlannerError: says which wrote it.
+    """
+    schema = str(document.get("schema"))
+    if schema.startswith("planner.") and not schema.endswith("/1"):
+        wrote = f"planner {document.get('planner_version', 'of another version')!s:.40}"
+        said = f"schema {schema!r:.60} of {wrote} is none that this one reads ({__version__}: version 1 of each)"
+        raise PlannerError(said, (f"read it with {wrote}", "or ask the same question of this one"))
 
 
 def _beyond(text: str) -> tuple[int, str] | None:

@@ -121,7 +121,7 @@ def _listing(folder: Traversable) -> list[Traversable]:
     try:
         return list(folder.iterdir()) if folder.is_dir() else []
     except OSError as error:
-        raise ProfileError(f"{folder}: {os_reason(error)}") from None
+        raise ProfileError(f"{folder}: {os_reason(error)}", "name a folder that can be read") from None
 
 
 def stem(path: Traversable) -> str:

@@ -31,7 +31,7 @@ def read_bytes(source: Traversable | Path, limit: int, hint: str) -> bytes:
         with open(source, "rb", buffering=0) if isinstance(source, Path) else source.open("rb") as file:
             return read_stream(file, str(source), limit, hint)
     except (OSError, ValueError, KeyError) as error:
-        raise ProfileError(f"{source}: {os_reason(error)}") from None
+        raise ProfileError(f"{source}: {os_reason(error)}", "name a file that can be read") from None
 
 
 def read_stream(file: IO[bytes], name: str, limit: int, hint: str) -> bytes:

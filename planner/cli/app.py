@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 import sys
 from typing import Annotated
 
@@ -89,7 +90,7 @@ def _outcome(words: list[str], debug: bool) -> int:
             import traceback
 
             traceback.print_exc()
-        return _explained(error)
+        return _explained(error, words)
 
 
 def _run(words: list[str]) -> int:
@@ -108,19 +109,28 @@ def _run(words: list[str]) -> int:
     return code if isinstance(code, int) else EXIT_FITS
 
 
-def _explained(error: Exception) -> int:
+def _explained(error: Exception, words: list[str]) -> int:
     """One screen on stderr; the exit code that goes with it."""
     if isinstance(error, PlannerError):
-        _complain(str(error), error.hint)
+        _complain(str(error), error.hint or (_usual_step(error, words),))
         return error.exit_code
     if isinstance(error, OSError):
-        _complain(f"{error.filename or 'input/output'}: {error.strerror or error}")
+        _complain(f"{error.filename or 'input/output'}: {error.strerror or error}", ("name a file that can be read",))
         return EXIT_BAD_INPUT
     _complain(
         f"a bug in the planner: {type(error).__name__}: {error}",
         ("please report it with what the same command prints when --debug is added",),
     )
     return EXIT_BUG
+
+
+def _usual_step(error: PlannerError, words: list[str]) -> str:
+    """The next step after an error that names none: what the option takes, or the file to be mended."""
+    flag = re.match(r"-[-\w]+", str(error))
+    if flag is None:
+        return "mend it there and ask again: planner help formats has the files that are read"
+    verb = next((word for word in words if not word.startswith("-")), "")
+    return f"planner {verb} -h says what {flag[0]} takes"
 
 
 def _complain(message: str, hints: tuple[str, ...] = ()) -> None:

@@ -13,7 +13,7 @@ HOMES = {
     "recommend": "recommend",
     "serve": "command",
     "size": "command",
-    "explain": "explain",
+    "explain": "command",
     "launch": "command",
     "check": "check",
     "timeline": "command",

@@ -7,26 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
-from planner.cli.ranking import chosen, leave
-from planner.cli.request import Request, asks, complete, takes_request, within
-from planner.cli.streams import has_input
+from planner.cli.ranking import GPUS, MODEL, Answer, chosen, examples_of, leave, of_answer, wants_answer
+from planner.cli.request import Request, asks, takes_request, within
 from planner.errors import NotAsAsked, PlannerError
 
 if TYPE_CHECKING:
     from planner.launch.program import File, Program, Setup, Target
 
-EXAMPLES = (
-    "planner launch --model llama3.1-70b --gpus 4x8xH100 --plan 1",
-    "planner recommend --model llama3.1-70b --gpus 4x8xH100 --json | planner launch --plan 2",
-)
-
+EXAMPLES = examples_of("launch")
 _OUT = "Output"
-Answer = Annotated[
-    str | None,
-    typer.Argument(metavar="[FILE]", help="Answer of recommend or explain as JSON, - for stdin", show_default=False),
-]
 _TARGET = "Framework to write for: megatron, torchtitan, deepspeed ... (--target all names them; default: what the "
 _TARGET += "preset is for)"
 _LAUNCHER = "torchrun, slurm, trainjob, skypilot, dstack, deepspeed, or none: bare flags or configuration"
@@ -48,8 +37,10 @@ def launch(
     comes out is a short run on mock data where the framework has any, so that the plan can be measured.
     """
     within("--plan", plan)
+    from planner.cli.infile import read_text
     from planner.cli.screen import notes
     from planner.launch.launchers import LAUNCHERS
+    from planner.launch.program import Setup
     from planner.launch.seeing import decoder_alone
     from planner.launch.targets import TARGETS, find_target, known_name
 
@@ -59,8 +50,9 @@ def launch(
     if target is not None:
         known_name("--target", target, TARGETS)
         request = replace(request, framework=request.framework or TARGETS[target].preset)
-    if _wants_answer(request, answer):
-        setup, fits, as_asked, facts = _from_answer(request, answer, plan), True, True, ""
+    if wants_answer(request, answer, EXAMPLES):
+        ranked = of_answer(request, read_text(answer or "-"), plan, EXAMPLES).ranked
+        setup, fits, as_asked, facts = Setup(ranked.job, ranked.plan), True, True, ""
     else:
         setup, fits, as_asked, facts = _ranked(request, plan, target)
     chosen = find_target(target, setup.job.framework)
@@ -75,37 +67,8 @@ def launch(
     leave(fits, as_asked, request.quiet)
 
 
-def _wants_answer(request: Request, answer: str | None) -> bool:
-    """Whether the plan comes as JSON."""
-    if answer is not None and request.model:
-        raise PlannerError(f"{answer} and --model exclude each other", "an answer has its own model")
-    if answer is None and not request.model and not has_input():
-        raise PlannerError("no plan: name a model and its GPUs, or give an answer as JSON", EXAMPLES)
-    return not request.model
-
-
-def _from_answer(request: Request, answer: str | None, number: int) -> Setup:
-    """A plan of a JSON answer."""
-    from planner.catalog.library import open_library
-    from planner.cli.infile import read_text
-    from planner.launch.program import Setup
-    from planner.read.answer import read_answer
-
-    text = read_text(answer or "-")
-    if not text.strip():
-        raise PlannerError("nothing came on stdin", EXAMPLES)
-    library = open_library(request.profiles, request.strict)
-    found = read_answer(text, library, request.gpus or None, request.framework or None, request.network)
-    if not found.plans:
-        raise PlannerError("this answer holds no plan: nothing fits", "planner recommend says what would")
-    job, plan = found.chosen(number)
-    return Setup(job, plan)
-
-
 def _ranked(request: Request, number: int, target: str | None) -> tuple[Setup, bool, bool, str]:
     """Plan `number` of the ranking, whether it fits, whether it is what was asked, and its numbers in a line."""
-    if not request.gpus:
-        raise PlannerError("--gpus is missing", EXAMPLES[0])
     one = chosen(request, number, target)
     from planner.launch.program import Setup
     from planner.report.words import summary
@@ -187,9 +150,5 @@ def deliver(files: tuple[File, ...], out: Path | None, dry_run: bool, quiet: boo
         notes(tuple(f"wrote {out / file.name}" for file in files), quiet)
 
 
-_says = "as for recommend"
-_model = asks(None, "--model", "-m", says=f"Model, {_says}", complete=complete("model"), show_default=False)
-_gpus = asks(None, "--gpus", "-g", says=f"Cluster, {_says}", show_default=False)
-
-command = takes_request(launch, model=Annotated[str, _model], gpus=Annotated[str, _gpus])
+command = takes_request(launch, model=MODEL, gpus=GPUS)
 """What `planner launch` runs."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from planner.errors import PlannerError, UnitError, UnknownName, suggest
+from planner.errors import PlannerError, UnitError, UnknownName, meant
 from planner.frozen import frozen
 from planner.units import format_seconds, parse
 
@@ -97,11 +97,8 @@ def chosen(text: str, chunks: int | None) -> tuple[str, int]:
 
     name, colon, count = text.partition(":")
     if name not in SCHEDULES:
-        near = suggest(name, list(SCHEDULES))
-        raise UnknownName(
-            f"no schedule is called {name!r:.40}",
-            [f"did you mean: {', '.join(near)} ?"] if near else [f"known: {', '.join(SCHEDULES)}"],
-        )
+        known = meant(name, [*SCHEDULES]) or (f"known: {', '.join(SCHEDULES)}",)
+        raise UnknownName(f"no schedule is called {name!r:.40}", known)
     return name, whole(f"{name}:", count, 1, MOST_CHUNKS) if colon else chunks or SCHEDULES[name].usual_chunks
 
 

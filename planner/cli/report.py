@@ -11,6 +11,7 @@ import typer
 
 from planner.cli.answers import saved
 from planner.errors import PlannerError
+from planner.wording import same_version
 
 USAGE = "planner recommend --model llama70b --gpus 64xA100 --json | planner report - --out answer.html"
 
@@ -53,6 +54,7 @@ def document(name: str, text: str) -> dict[str, Any]:
         raise PlannerError(f"{name}, line {line}: no JSON", USAGE) from None
     if not isinstance(found, dict) or not str(found.get("schema", "")).startswith("planner."):
         raise PlannerError(f'{name}: no answer of the planner: it has no "schema"', USAGE)
+    same_version(found)
     return found if found["schema"] != "planner.sweep/1" or "cells" in found else swept([found])
 
 

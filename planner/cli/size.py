@@ -45,10 +45,10 @@ def size(
     users: Annotated[int | None, asks(_SERVE, says="Requests in flight")] = None,
     ttft: Annotated[str | None, asks(_SERVE, says="Longest time to first token: 1s")] = None,
     tpot: Annotated[str | None, asks(_SERVE, says="Longest time per output token: 30ms")] = None,
-    statistic: Annotated[str, asks(_SERVE, says="mean or p99, of both levels")] = "mean",
+    statistic: Annotated[str | None, asks(_SERVE, says="mean (default) or p99, of both levels")] = None,
     weights: Annotated[str | None, asks(_SERVE, says="Weights: bf16, fp8, int8, int4 ...")] = None,
     kv: Annotated[str | None, asks(_SERVE, says="KV cache: bf16, fp8 ...")] = None,
-    engine: Annotated[str, asks(_SERVE, "--engine", "-e", says="Preset")] = "vllm",
+    engine: Annotated[str | None, asks(_SERVE, "--engine", "-e", says="Preset (default: vllm)")] = None,
     only: Annotated[
         str | None, asks(_OUT, "--fields", says="Only these fields of the answer: nodes,gpus,instance")
     ] = None,
@@ -67,12 +67,12 @@ def size(
     timing = {"tokens": tokens, "deadline": deadline, "budget": budget, "failures": failures}
     timing |= {"checkpoint": checkpoint, "restart": restart, "repair": repair}
     load = {"rate": requests, "input": input, "output": output, "users": users, "ttft": ttft, "tpot": tpot}
-    load |= {"prefix": prefix, "weights": weights, "kv": kv}
+    load |= {"prefix": prefix, "weights": weights, "kv": kv, "statistic": statistic, "engine": engine}
     if serve:
-        _refuse(timing | _training(request), "is about training, not about --serve")
-        _answer_load(request, limits | load | {"statistic": statistic, "engine": engine}, only, html)
+        _refuse(timing | _training(request), "is about training, and --serve about inference")
+        _answer_load(request, limits | {n: v for n, v in load.items() if v is not None}, only, html)
     else:
-        _refuse(load, "is about inference: --serve")
+        _refuse(load, "is about inference, which --serve asks of")
         _answer(request, limits | timing, only, html)
 
 
@@ -88,7 +88,7 @@ def _refuse(options: dict[str, Any], why: str) -> None:
     for name, value in options.items():
         if value is not None:
             flag = "--requests" if name == "rate" else "--" + name.replace("_", "-")
-            raise PlannerError(f"{flag} {why}")
+            raise PlannerError(f"{flag} {why}", f"leave out {flag}, or ask the other question")
 
 
 def _answer(request: Request, asked: dict[str, Any], only: str | None, html: Path | None) -> None:

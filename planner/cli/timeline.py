@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from planner.cli.answers import Html, print_json, saved
-from planner.cli.ranking import chosen, leave
+from planner.cli.ranking import Chosen, chosen, leave, of_answer, wants_answer
 from planner.cli.request import Request, asks, complete, takes_request, within
+from planner.cli.streams import has_input
 from planner.errors import PlannerError, suggest
 from planner.units import whole_number
 
@@ -34,6 +35,7 @@ EXAMPLES = (
     "planner timeline 1f1b --pp 4 -m 8",
     "planner timeline --compare gpipe,1f1b,interleaved:2 --pp 4 -m 8",
     "planner timeline --model llama70b --gpus 64xA100 --plan 1",
+    "planner recommend --model llama70b --gpus 64xA100 --json | planner timeline - --plan 2",
 )
 
 _NAMED, _OUT, _PIN = "A schedule by name", "Output", "Pin or bound"
@@ -49,7 +51,10 @@ Forward = Annotated[str | None, asks(_NAMED, "--forward", says=_FORWARD)]
 def timeline(
     request: Request,
     name: Annotated[
-        str | None, typer.Argument(metavar="SCHEDULE", help="Schedule to draw: gpipe, 1f1b, interleaved:2 ...")
+        str | None,
+        typer.Argument(
+            metavar="SCHEDULE", help="Schedule to draw: gpipe, 1f1b, interleaved:2 ...; or a JSON answer, - for stdin"
+        ),
     ] = None,
     compare: Annotated[str | None, asks(_NAMED, says="Several on one scale: gpipe,1f1b,interleaved:2")] = None,
     micro_batches: Annotated[int | None, asks(_NAMED, says="Micro-batches, or -m 8 (default: 8)")] = None,
@@ -68,7 +73,7 @@ def timeline(
     """Draw a pipeline schedule as the papers do, with its bubble, time and peak activations.
 
     A schedule by name with --pp and -m, several with --compare, or, with --model and --gpus, a plan of the ranking
-    that `recommend` gives, with its own stage times. A trace opens in ui.perfetto.dev.
+    that `recommend` gives, or of its saved answer, with its own stage times. A trace opens in ui.perfetto.dev.
     """
     if request.model.removeprefix("-").isdecimal() and micro_batches is None:
         request, micro_batches = replace(request, model=""), int(request.model)
@@ -80,13 +85,19 @@ def timeline(
     times = {"--forward": forward, "--backward": backward, "--weight": weight, "--p2p": p2p}
     given = {"-m": micro_batches, **times, "--blocking": blocking or None}
     theirs = ["--plan"] * (plan is not None) + ["--memory"] * memory
-    if _wants_plan(request, name, compare, theirs, [flag for flag, value in given.items() if value is not None]):
-        figure, fits, as_asked = _of_plan(request, 1 if plan is None else plan, memory)
+    used = [flag for flag, value in given.items() if value is not None]
+    number = 1 if plan is None else plan
+    text = _saved(request, name, compare, used)
+    if text is not None and wants_answer(request, name or "-", EXAMPLES[2:]):
+        figure, fits, as_asked = _of_plan(of_answer(request, text, number, EXAMPLES), number, memory)
+    elif _wants_plan(request, name, compare, theirs, used):
+        figure, fits, as_asked = _of_plan(chosen(request, number), number, memory)
     else:
         from planner.cli.named import figure_of_names
 
-        text = compare if name is None else name
-        figure = figure_of_names(str(text), request.pp, request.v, micro_batches, times, blocking)
+        figure = figure_of_names(
+            str(compare if name is None else name), request.pp, request.v, micro_batches, times, blocking
+        )
         fits = as_asked = True
     if html is not None:
         saved("--html", html, _text(figure, "html", PIPED), request.quiet)
@@ -103,6 +114,16 @@ def _format(form: str | None, out: Path | None) -> str:
             f"--format {form!r:.40} is unknown", f"did you mean: {', '.join(suggest(form, FORMATS) or FORMATS)} ?"
         )
     return form
+
+
+def _saved(request: Request, name: str | None, compare: str | None, used: list[str]) -> str | None:
+    """The text of a saved answer: of a file of JSON, or what comes on stdin where nothing else is named."""
+    from planner.cli.infile import read_text
+
+    named = name is not None and (name == "-" or name.endswith(".json"))
+    alone = not (name or compare or used or request.model or request.gpus) and has_input()
+    text = read_text(name or "-") if named or alone else ""
+    return text if named or text.strip() else None
 
 
 def _wants_plan(request: Request, name: str | None, compare: str | None, plan: list[str], given: list[str]) -> bool:
@@ -128,9 +149,8 @@ def _wants_plan(request: Request, name: str | None, compare: str | None, plan: l
     return False
 
 
-def _of_plan(request: Request, number: int, memory: bool) -> tuple[Figure, bool, bool]:
-    """Plan `number` of the ranking with its stage times, whether it fits, and whether it is what was asked."""
-    one = chosen(request, number)
+def _of_plan(one: Chosen, number: int, memory: bool) -> tuple[Figure, bool, bool]:
+    """A plan with its stage times, whether it fits, and whether it is what was asked."""
     from planner.cli.named import check_size
     from planner.questions.occupancy import occupancy
     from planner.report.jsonout import inputs

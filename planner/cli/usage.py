@@ -7,7 +7,7 @@ from typing import Any, cast, get_args, get_type_hints
 
 import typer
 
-from planner.errors import PlannerError, suggest
+from planner.errors import PlannerError, meant
 
 _USAGE = cast("type[Exception]", typer.BadParameter.__base__)
 _WANTED = {int: "a whole number", float: "a number"}
@@ -73,5 +73,4 @@ def _hint(error: Exception, name: str) -> list[str]:
 
 
 def _near(word: str, known: list[str], listed: str) -> list[str]:
-    near = suggest(word[:80], known)
-    return ([f"did you mean: {', '.join(near)} ?"] if near else []) + [listed]
+    return [*meant(word, known), listed]

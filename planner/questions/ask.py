@@ -16,7 +16,7 @@ from planner.catalog.fabric import on_network
 from planner.catalog.library import Library, open_library
 from planner.cost.dispatch import DISPATCHERS
 from planner.cost.recompute import MODULES
-from planner.errors import PlannerError, suggest
+from planner.errors import PlannerError, meant, suggest
 from planner.frozen import frozen
 from planner.plan import Range
 from planner.questions.batch import sequences
@@ -32,10 +32,10 @@ from planner.training.defaults import default_precision, default_sequence, usual
 from planner.training.job import Job
 from planner.training.policies import RECOMPUTE
 from planner.training.space import Bounds
-from planner.wording import schema_problem
+from planner.wording import nearest_literal, schema_problem
 
 _LIMITS = {"zero": (0, 3), "sp": (0, 1), "expert_overlap": (0, 1), "recompute_layers": (0, 10**6), "head": (0, 10**6)}
-SPELLED = {"graphs": "cuda-graphs", "capacity": "capacity-factor"}
+SPELLED = {"graphs": "cuda-graphs", "capacity": "capacity-factor", "context": "cp-comm"}
 """Fields of Workload whose option has another name."""
 
 _LATER = "reinforcement and preference learning (several models on one cluster) are not supported yet"
@@ -229,7 +229,8 @@ def _workload(
         problem = error.errors()[0]
         field = str(problem["loc"][0])
         option = f"--{SPELLED.get(field, field).replace('_', '-')}"
-        hint = METHODS.get(str(problem["input"]).lower(), ()) if option == "--method" else ()
+        near = nearest_literal(problem)
+        hint = METHODS.get(str(problem["input"]).lower(), near) if option == "--method" else near
         raise PlannerError(f"{option} {problem['input']!r}: {schema_problem(problem)}", hint) from None
 
 
@@ -297,7 +298,9 @@ def _names(option: str, text: str | None, known: tuple[str, ...]) -> frozenset[s
     names = [n.strip() for n in text.split(",")]
     for name in names:
         if name not in known:
-            raise PlannerError(f"--{option} {name!r:.40} is unknown", f"known: {', '.join(known)}")
+            raise PlannerError(
+                f"--{option} {name!r:.40} is unknown", (*meant(name, [*known]), f"known: {', '.join(known)}")
+            )
     return frozenset(names)
 
 

@@ -14,7 +14,7 @@ from planner.blocks.structure import beyond_attention
 from planner.catalog.clusters import find_cluster
 from planner.catalog.fabric import on_network
 from planner.catalog.library import open_library
-from planner.errors import NoLegalPlan, PlannerError, UnitError
+from planner.errors import NoLegalPlan, PlannerError, UnitError, meant
 from planner.frozen import frozen
 from planner.plan import Plan, Range
 from planner.questions.ask import parse_range, seeing
@@ -35,7 +35,7 @@ from planner.serving.options import Option
 from planner.serving.rules import first_broken, legal
 from planner.serving.space import ServeBounds, layouts
 from planner.units import parse
-from planner.wording import schema_problem
+from planner.wording import nearest_literal, schema_problem
 
 ALWAYS = ("latency", "offline")
 """Objectives that are answered beside the one asked for."""
@@ -193,7 +193,8 @@ def _objective(text: str | None, job: ServeJob) -> str:
     """The name of the objective as typed; the first where none is."""
     chosen = next((name for name in OBJECTIVES if text in (None, name)), None)
     if chosen is None:
-        raise PlannerError(f"--objective {text!r:.40} is unknown", [f"{k:<12}{v.words}" for k, v in OBJECTIVES.items()])
+        known = [f"{name:<12}{one.words}" for name, one in OBJECTIVES.items()]
+        raise PlannerError(f"--objective {text!r:.40} is unknown", [*meant(str(text), [*OBJECTIVES]), *known])
     if OBJECTIVES[chosen].counts and job.workload.users is None and job.workload.rate is None:
         raise PlannerError(f"--objective {chosen} needs a load", "--rate 5 (requests per second) or --users 64")
     return chosen
@@ -228,7 +229,7 @@ def _valid(asked: dict[str, Any]) -> ServeWorkload:
     except ValidationError as error:
         problem = error.errors()[0]
         where = f"--{str(problem['loc'][0]).replace('_', '-')} {problem['input']!r:.40}: " if problem["loc"] else ""
-        raise PlannerError(f"{where}{schema_problem(problem)}") from None
+        raise PlannerError(f"{where}{schema_problem(problem)}", nearest_literal(problem)) from None
 
 
 def confidence(job: ServeJob) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from time import perf_counter
 from typing import Any
 
 from planner.catalog.library import Library, open_library, unknown
-from planner.errors import NoLegalPlan, PlannerError
+from planner.errors import NoLegalPlan, PlannerError, meant
 from planner.frozen import frozen
 from planner.questions.ask import ask
 from planner.questions.batch import BATCHES
@@ -141,7 +141,7 @@ def _check_limits(run: Run, limits: Limits, objective: str | None) -> None:
     """Refuse limits that mean nothing together."""
     if objective is not None and objective not in OBJECTIVES:
         known = [f"{name:<10}{one.words}" for name, one in OBJECTIVES.items()]
-        raise PlannerError(f"--objective {objective!r:.40} is unknown", known)
+        raise PlannerError(f"--objective {objective!r:.40} is unknown", [*meant(objective, [*OBJECTIVES]), *known])
     for option, value in (("--deadline", limits.deadline), ("--budget", limits.budget)):
         if value is not None and run.tokens is None:
             raise PlannerError(f"{option} needs to know how much is to be trained", f"--tokens 2e12 {option} ...")

@@ -21,9 +21,20 @@ from planner.schema.model import Model
 from planner.schema.workload import Method, Offload, Optimizer, Workload
 from planner.training.job import Job
 from planner.training.rules import first_broken
-from planner.wording import load_json, schema_problem
+from planner.wording import load_json, same_version, schema_problem
 
 SCHEMAS = ("planner.recommendation/1", "planner.explanation/1")
+
+_SERVED = "of a deployment: planner serve ... --launch writes it, --explain has its numbers"
+ELSEWHERE = {
+    "check": "its plan is the file's: planner check FILE says all of it",
+    "serving": _SERVED,
+    "serving-explanation": _SERVED,
+    "size": "planner recommend --gpus ... --json has the plans of one of its clusters",
+    "comparison": "planner recommend --gpus ... --json has the plans of one of its clusters",
+    "curve": "planner recommend --gpus ... --json has the plans of one of its sizes",
+}
+"""Where a plan is to be had beside answers of other kinds."""
 
 Count = Annotated[int, Field(strict=True, ge=1, le=10**9)]
 Layers = Annotated[int, Field(strict=True, ge=0, le=10**9)]
@@ -171,8 +182,11 @@ def read_answer(
         PlannerError: not such a JSON, a key that cannot be, or names that the catalogue does not have.
     """
     data = read_object(text)
+    same_version(data)
     if data.get("schema") not in SCHEMAS:
-        raise PlannerError(f"schema {data.get('schema')!r:.60} is none of a plan", f"wanted: {' or '.join(SCHEMAS)}")
+        kind = str(data.get("schema")).partition("/")[0].removeprefix("planner.")
+        wanted = (f"wanted: {' or '.join(SCHEMAS)}", ELSEWHERE.get(kind, "planner recommend ... --json writes one"))
+        raise PlannerError(f"schema {data.get('schema')!r:.60} is none of a plan", wanted)
     try:
         said = _Answer.model_validate(data)
     except ValidationError as error:

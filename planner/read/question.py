@@ -14,7 +14,7 @@ from planner.errors import PlannerError
 from planner.launch.check import setup_of
 from planner.launch.header import completed, read_header, silent, stated, unread
 from planner.launch.program import Setup
-from planner.read.answer import SCHEMAS, read_answer
+from planner.read.answer import read_answer
 from planner.read.context import Context
 from planner.read.format import find_format
 from planner.read.reading import Reading
@@ -54,8 +54,8 @@ def understood(
         PlannerError: whatever is wrong with the file or with what is said.
     """
     said = read_header(text)
-    if kind_of(text) == "json" and any(f'"{schema}"' in text[:300] for schema in SCHEMAS):
-        return _answered(text, library, names)
+    if kind_of(text) == "json" and '"schema": "planner.' in text[:300]:
+        return _answered(text, library, names, given)
     cluster, assumed = _cluster(library, names["gpus"] or said.get("gpus"), names["network"])
     shape = _model(library, names["model"], said.get("model"))
     vocabulary = shape.vocab if shape else None
@@ -67,9 +67,21 @@ def understood(
     timed = reading.timed_as or _preset(library, reading, cluster.gpus)
     preset = library.framework(names["framework"] or said.get("framework") or timed)
     own = {name: value for name, value in stated(said).items() if silent(reading, name)}
-    given = own | {{"micro_batch": "b"}.get(n, n): value for n, value in given.items() if value is not None}
-    setup, more = setup_of(reading, cluster, preset.value, shape, **given)
-    return setup, reading, (*assumed, *more)
+    fields = own | {{"micro_batch": "b"}.get(n, n): value for n, value in given.items() if value is not None}
+    setup, more = setup_of(reading, cluster, preset.value, shape, **fields)
+    return setup, reading, (*assumed, *more, *_unheeded(setup, given))
+
+
+def _unheeded(setup: Setup, given: dict[str, Any]) -> tuple[str, ...]:
+    """What was said beside a file that says otherwise, which holds."""
+    plan, job = setup.plan, setup.job.workload
+    holds = {"micro_batch": plan.b, "tp": plan.tp, "pp": plan.pp}
+    held = {name: holds.get(name, getattr(job, name, None)) for name, said in given.items() if said is not None}
+    return tuple(
+        f"--{name.replace('_', '-')} {given[name]:,} changes nothing: the file says {value:,}"
+        for name, value in held.items()
+        if value != given[name] and (name != "image_size" or job.images)
+    )
 
 
 def _preset(library: Library, reading: Reading, gpus: int) -> str:
@@ -121,12 +133,16 @@ def _named(library: Library, name: str) -> tuple[Model, tuple[str, ...]]:
     )
 
 
-def _answered(text: str, library: Library, names: dict[str, str | None]) -> tuple[Setup, Reading, tuple[str, ...]]:
+def _answered(
+    text: str, library: Library, names: dict[str, str | None], given: dict[str, Any]
+) -> tuple[Setup, Reading, tuple[str, ...]]:
     """The first plan of an answer of the planner."""
 
     job, plan = read_answer(text, library, names["gpus"], names["framework"], names["network"]).chosen(1)
     target = job.framework.target or "megatron"
-    return Setup(job, plan), Reading(target, job.model), ()
+    setup, model = Setup(job, plan), names["model"]
+    other = (f"--model {model} changes nothing: the answer is of {job.model.name}",) if model else ()
+    return setup, Reading(target, job.model), (*other, *_unheeded(setup, given))
 
 
 def _cluster(library: Library, text: str | None, network: str | None) -> tuple[Cluster, tuple[str, ...]]:

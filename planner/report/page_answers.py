@@ -23,7 +23,7 @@ def rows_of(document: Document) -> tuple[Kind, list[Row]]:
     schema = str(document.get("schema", "")).partition("/")[0].removeprefix("planner.")
     if schema not in KINDS:
         raise PlannerError(
-            "no answer that has a page",
+            f"schema {document.get('schema')!r:.60} is no answer that has a page",
             "answers that have one: recommend, serve, size, compare, check, explain with --json; sweep",
         )
     kind, rows = KINDS[schema]

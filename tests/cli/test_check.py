@@ -145,6 +145,16 @@ def test_an_answer_of_the_planner(shell: Shell, tmp_path: Path) -> None:
     assert "none makes it 10 % faster" in found.out
 
 
+def test_what_a_file_says_itself(shell: Shell, script: Path, tmp_path: Path) -> None:
+    """An option beside a file that says otherwise is named as of no effect; one that agrees is not."""
+    said = shell("check", str(script), "--gpus", "4x8xH100", "--seq", "1024", "--tp", "1").err
+    assert "--seq 1,024 changes nothing: the file says" in said and "--tp 1 changes nothing" in said
+    path = tmp_path / "answer.json"
+    path.write_text(shell("recommend -m llama3-8b -g 8xH100 --seq 4096 --json -q").out)
+    said = shell("check", str(path), "--seq", "4096", "--model", "llama3-70b", "--micro-batch", "512").err
+    assert "--micro-batch 512 changes nothing" in said and "--seq" not in said and "of llama3-8b" in said
+
+
 def test_a_deepspeed_json(shell: Shell, tmp_path: Path) -> None:
     """Model and sequence come from options; a key that DeepSpeed would ignore without a word is named with its line."""
     path = tmp_path / "ds.json"

@@ -40,6 +40,20 @@ def test_plan_of_a_json_answer(shell: Shell, monkeypatch: pytest.MonkeyPatch) ->
     assert shell("launch --plan 2 --launcher none -q").out == direct
 
 
+@pytest.mark.parametrize("verb", ["explain", "timeline"])
+def test_every_verb_takes_an_answer(shell: Shell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, verb: str) -> None:
+    """From stdin, named - or not, and from a file: what the verb says of the same question; but no other question."""
+    asked = f"{ASKED} --pp 2"
+    path, direct = tmp_path / "answer.json", shell(f"{verb} {asked} --plan 2 -q").out
+    path.write_text(shell(f"recommend {asked} --json").out)
+    for words in (verb, f"{verb} -", f"{verb} {path}"):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(path.read_bytes())))
+        assert shell(f"{words} --plan 2 -q").out == direct
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(path.read_bytes())))
+        refused = shell(f"{words} --seq 2048 -q")
+        assert refused.code == 2 and "--seq is of a question" in refused.err and refused.out == ""
+
+
 def test_a_layout_goes_with_the_plan_that_it_is_timed_with(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where layers lie is part of a plan: in the table, in JSON, in the script, and in what JSON is launched as."""
     asked = "-m llama3-8b -g 8xH100 --pp 4 --tp 1 --v 4 --seq 8192 -q"
@@ -114,14 +128,16 @@ def test_bad_input(shell: Shell, options: str, says: str) -> None:
         ("[]", "no object"),
         ("{", "is no JSON"),
         ('{"schema": "planner.validation/1"}', "is none of a plan"),
+        ('{"schema": "planner.serving/1"}', "planner serve ... --launch"),
         ('{"schema": "planner.recommendation/1", "plans": []}', "no whole answer"),
+        ('{"schema": "planner.recommendation/2", "planner_version": "9.0"}', "read it with planner 9.0"),
     ],
 )
 def test_bad_answers(shell: Shell, monkeypatch: pytest.MonkeyPatch, text: str, says: str) -> None:
     """What is wrong with the JSON."""
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
     found = shell("launch -q")
-    assert found.code == 2 and says in found.err
+    assert found.code == 2 and says in found.err and len(found.err.splitlines()) > 1
 
 
 @pytest.mark.parametrize("target", [name for name in TARGETS if name not in ("automodel", "torchtune")])

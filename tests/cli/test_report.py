@@ -111,6 +111,7 @@ def test_of_a_timeline(shell: Shell, tmp_path: Path) -> None:
         ('{"schema": "planner.recommendation/1"}', "no whole answer"),
         ('{"schema": "planner.recommendation/1", "plans": [{}]}', "no whole answer"),
         ('{"schema": "planner.timeline/1"}', "no answer that has a page"),
+        ('{"schema": "planner.recommendation/2", "planner_version": "9.0"}', "read it with planner 9.0"),
     ],
 )
 def test_bad_input(shell: Shell, tmp_path: Path, text: str, said: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -235,8 +236,9 @@ def test_a_plan_with_its_stage_times(shell: Shell) -> None:
         ("timeline 1f1b --out /proc/drawing.svg", "--out /proc/drawing.svg"),
     ],
 )
-def test_mistakes_are_explained(shell: Shell, command: str, says: str) -> None:
-    """One screen on stderr, nothing on stdout, exit code 2."""
+def test_mistakes_are_explained(shell: Shell, command: str, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One screen on stderr, nothing on stdout, exit code 2; nothing comes on stdin."""
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO()))
     result = shell(command)
     assert result.code == 2, result
     assert says in result.err and result.out == ""
