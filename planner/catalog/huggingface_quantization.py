@@ -11,7 +11,9 @@ from planner.schema.formats import KvType, Module, WeightType
 from planner.schema.model import Checkpoint
 
 BY_METHOD: dict[str, WeightType] = {"fp8": "fp8", "fbgemm_fp8": "fp8", "mxfp4": "mxfp4", "quark_fp8": "fp8"}
-"""quant_method -> format, where the method has one (transformers, quantizers/auto.py)."""
+BY_METHOD |= {"w8a8_int8": "w8a8", "blockwise_int8": "w8a8"}
+"""quant_method -> format, where the method has one (transformers, quantizers/auto.py; sgl-project/sglang
+srt/layers/quantization)."""
 
 BY_ALGORITHM: dict[str, WeightType] = {
     "FP8": "fp8",
@@ -22,8 +24,8 @@ BY_ALGORITHM: dict[str, WeightType] = {
     "W4A16_AWQ": "int4",
     "W4A8_AWQ": "int4",
     "INT4_AWQ": "int4",
-    "W8A8_SQ_PER_CHANNEL": "int8",
-    "INT8_SQ": "int8",
+    "W8A8_SQ_PER_CHANNEL": "w8a8",
+    "INT8_SQ": "w8a8",
     "W8A16": "int8",
 }
 """quant_algo of NVIDIA ModelOpt -> format."""
@@ -65,7 +67,7 @@ def stored(stated: Mapping[str, Any]) -> WeightType | None:
         return BY_ALGORITHM[algorithm]
     groups = stated.get("config_groups")
     if isinstance(groups, dict):
-        found = [_group(group.get("weights")) for group in groups.values() if isinstance(group, dict)]
+        found = [_group(group) for group in groups.values() if isinstance(group, dict)]
         return next((f for f in found if f is not None), None)
     if method == "bitsandbytes":
         return "int8" if stated.get("load_in_8bit") else "int4" if stated.get("load_in_4bit") else None
@@ -73,12 +75,15 @@ def stored(stated: Mapping[str, Any]) -> WeightType | None:
     return INTEGERS.get(bits) if type(bits) is int else None
 
 
-def _group(weights: object) -> WeightType | None:
-    """compressed-tensors: bits, type and group size of one group of layers."""
+def _group(group: Mapping[str, Any]) -> WeightType | None:
+    """compressed-tensors: bits, type and group size of one group of layers, and whether its activations are int8."""
+    weights, inputs = group.get("weights"), group.get("input_activations")
     if not isinstance(weights, dict):
         return None
     bits, size = weights.get("num_bits"), weights.get("group_size")
     if weights.get("type") != "float":
+        if bits == 8 and isinstance(inputs, dict) and (inputs.get("num_bits"), inputs.get("type")) == (8, "int"):
+            return "w8a8"
         return INTEGERS.get(bits) if type(bits) is int else None
     return "fp8" if bits == 8 else ("mxfp4" if size == 32 else "nvfp4") if bits == 4 else None
 

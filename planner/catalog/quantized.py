@@ -13,7 +13,8 @@ ENDINGS: dict[str, WeightType] = {
     r"(?:nv)?fp4": "nvfp4",
     r"mxfp4": "mxfp4",
     r"(?:awq|gptq|autoround|qat|(?:unsloth[-_])?bnb)?[-_]?(?:int4|4bit|w4a16)|awq|quantized\.w4a16": "int4",
-    r"(?:gptq|bnb)?[-_]?(?:int8|8bit|w8a8|w8a16)|quantized\.w8a(?:8|16)": "int8",
+    r"(?:int8[-_])?w8a8(?:[-_]int8)?|quantized\.w8a8": "w8a8",
+    r"(?:gptq|bnb)?[-_]?(?:int8|8bit|w8a16)|quantized\.w8a16": "int8",
     "bf16": "bf16",
 }
 """What stands behind a model's name, and the format that it says."""

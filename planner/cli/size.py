@@ -46,7 +46,7 @@ def size(
     ttft: Annotated[str | None, asks(_SERVE, says="Longest time to first token: 1s")] = None,
     tpot: Annotated[str | None, asks(_SERVE, says="Longest time per output token: 30ms")] = None,
     statistic: Annotated[str | None, asks(_SERVE, says="mean (default) or p99, of both levels")] = None,
-    weights: Annotated[str | None, asks(_SERVE, says="Weights: bf16, fp8, int8, int4 ...")] = None,
+    weights: Annotated[str | None, asks(_SERVE, says="Weights: bf16, fp8, w8a8, int8, int4 ...")] = None,
     kv: Annotated[str | None, asks(_SERVE, says="KV cache: bf16, fp8 ...")] = None,
     engine: Annotated[str | None, asks(_SERVE, "--engine", "-e", says="Preset (default: vllm)")] = None,
     only: Annotated[

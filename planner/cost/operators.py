@@ -262,7 +262,7 @@ def linear_time(
     return memory, smooth_max(flops / (peak(accelerator, of) * reached.gemm), memory) - memory
 
 
-PRODUCTS = {"fp4": STORED["nvfp4"], "fp8": STORED["fp8"], "bf16": STORED["bf16"], "fp16": STORED["fp16"]}
+PRODUCTS = {"fp4": STORED["nvfp4"]} | {name: STORED[name] for name in ("fp8", "w8a8", "bf16", "fp16")}
 """Bytes of a weight that goes into products as it is stored."""
 
 

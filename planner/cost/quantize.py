@@ -30,10 +30,10 @@ def rate(accelerator: Accelerator, of: str, grouped: bool = False) -> Rate:
     """How much of its peak a format's products reach: the format's record, in 16 bit that of `Efficiency`.
 
     Products of experts, `grouped` by them, have a record of their own in 16 bit where they were measured. Where only
-    the datasheet knows fp8, its products are taken to reach the share that 16-bit ones do.
+    the datasheet knows fp8 or int8, their products are taken to reach the share that 16-bit ones do.
     """
     wide = accelerator.formats.experts if grouped else None
-    own: ProductRate | None = wide if of in SIXTEEN else getattr(accelerator.formats, of)
+    own: ProductRate | None = wide if of in SIXTEEN else getattr(accelerator.formats, of, None)
     eff = accelerator.efficiency
     if own is None:
         return Rate(eff.gemm, eff.gemm_dim, eff.memory)

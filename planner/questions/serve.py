@@ -23,7 +23,7 @@ from planner.questions.serve_checks import check, image_tokens, seen
 from planner.questions.serve_cures import cures
 from planner.questions.thumbs import Decided
 from planner.questions.thumbs_serving import decided_serving
-from planner.schema.formats import COMPUTED
+from planner.schema.formats import COMPUTED, NARROW
 from planner.schema.hardware import Cluster
 from planner.schema.model import Model
 from planner.schema.serving import ServeWorkload
@@ -243,13 +243,13 @@ def confidence(job: ServeJob) -> tuple[str, ...]:
     link = cluster.scaleup
     if link is not None and cluster.gpus > 1 and (link.kind == "pcie" or link.peer_latency is None):
         said.append(f"low confidence with tp > 1: all-reduce over {link.name} was not measured, and boxes differ")
-    if (wanted := COMPUTED[job.workload.weights]) in ("fp8", "fp4") and not job.multiplies(wanted):
+    if (wanted := COMPUTED[job.workload.weights]) in NARROW and not job.multiplies(wanted):
         part = cluster.accelerator.name
         said.append(f"{part} has no {wanted} products: {job.engine.name} widens weights inside its kernels (Marlin)")
     if job.workload.weights == "int8":
-        said.append(
-            "int8 weights are widened inside 16-bit kernels (W8A16): the int8 products of W8A8 are not modelled"
-        )
+        said.append("int8 weights are widened inside 16-bit kernels (W8A16); --weights w8a8: int8 activations too")
+    if wanted == "w8a8":
+        said.append("low confidence: no inference runs with int8 products (W8A8) were at hand")
     if not job.caches(kept := job.workload.kv):
         said.append(f"{cluster.accelerator.name} has no {kept} products: most kernels take no cache in {kept} there")
     if beyond := beyond_attention(job.model):

@@ -32,6 +32,11 @@ def check(job: ServeJob) -> None:
 def _unread(job: ServeJob) -> PlannerError:
     """Weights for which the accelerator has no products, nor the engine a kernel that widens them."""
     weights, accelerator = job.workload.weights, job.cluster.accelerator
+    if weights == "w8a8":
+        said = f"{job.engine.name} has no int8 products on {accelerator.name}, which w8a8 weights need"
+        return PlannerError(
+            said, f"--weights {'fp8' if job.runs('fp8') else 'int8'}" + ", or --engine vllm" * (not job.engine.int8)
+        )
     foreign = weights == "nvfp4" and job.multiplies("fp4")
     have = ", ".join(k for k, v in accelerator.peak.model_dump().items() if v)
     what = (

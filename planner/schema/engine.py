@@ -61,6 +61,7 @@ class Engine(Profile):
         tried: requests whose sampling is tried out at start-up, before the cache takes what is left; sampled: bytes per
             logit that it takes, on every rank. small: chunk and tried on small parts; absent: the same on all.
         vendors: whose accelerators it is built for; without: generations of them without its kernels; absent: any.
+        int8: vendors on whose accelerators it has products of int8 weights with int8 activations (W8A8).
         widens: weight formats that it widens to 16 bit inside a kernel where an NVIDIA part has no products in them.
         target: the engine whose flags `planner serve --launch` writes; absent: none has this preset's language.
     """
@@ -95,6 +96,7 @@ class Engine(Profile):
     vendors: tuple[Text, ...] = ()
     without: tuple[Generation, ...] = ()
     widens: tuple[WeightType, ...] = ()
+    int8: tuple[Text, ...] = ()
     target: EngineTarget | None = None
     trust: Trust
 

@@ -52,12 +52,21 @@ Generation = Literal["volta", "turing", "ampere", "ada", "hopper", "blackwell", 
 
 
 class Peak(Record):
-    """Dense matrix throughput by precision (never the sparse marketing figure); absent: not supported."""
+    """Dense matrix throughput by precision (never the sparse marketing figure); absent: not supported; of int8 also
+    where engines have no kernels (Blackwell: "Int8 not supported on SM", vllm-project/vllm
+    csrc/quantization/w8a8/cutlass/c3x/scaled_mm_helper.hpp; sgl-project/sglang csrc/gemm/int8_gemm_kernel.cu).
+    """
 
     bf16: FlopsPerSecond | None = None
     fp16: FlopsPerSecond | None = None
     fp8: FlopsPerSecond | None = None
+    int8: FlopsPerSecond | None = None
     fp4: FlopsPerSecond | None = None
+
+    @property
+    def w8a8(self) -> float | None:
+        """Of products with int8 on both sides: the precision's name; "int8" names weights that are widened."""
+        return self.int8
 
 
 class Efficiency(Record):

@@ -13,7 +13,7 @@ from planner.formula import formula
 from planner.frozen import frozen
 from planner.plan import Num, Plan
 from planner.schema.engine import Engine
-from planner.schema.formats import COMPUTED, STORED, Module, WeightType
+from planner.schema.formats import COMPUTED, NARROW, STORED, Module, WeightType
 from planner.schema.hardware import Cluster
 from planner.schema.model import Model
 from planner.schema.serving import ServeWorkload
@@ -83,7 +83,7 @@ class ServeJob:
     def computed(self, op: Operator) -> str:
         """Precision of an operator's products."""
         wanted = self.precision(self.format(op.part)) if linear(op) else self.wide  # type: ignore[arg-type]
-        return wanted if wanted in ("fp8", "fp4") and self.multiplies(wanted) else self.wide
+        return wanted if wanted in NARROW and self.multiplies(wanted) else self.wide
 
     def precision(self, weights: WeightType) -> str:
         """What products of a format want; AMD's CDNA 4 takes mxfp4 on both sides of them, unless the published
@@ -99,8 +99,10 @@ class ServeJob:
         return kv in ("bf16", "fp16") or self.multiplies("fp8" if kv == "fp8" else "fp4")
 
     def multiplies(self, precision: str) -> bool:
-        """Whether the accelerator has products in a precision."""
-        return getattr(self.cluster.accelerator.peak, precision) is not None
+        """Whether the accelerator has products in a precision; of w8a8, whether the engine has them there."""
+        part = self.cluster.accelerator
+        kernels = precision != "w8a8" or part.vendor in self.engine.int8
+        return kernels and getattr(part.peak, precision) is not None
 
     def runs(self, weights: WeightType) -> bool:
         """Whether some kernel of the engine multiplies by weights of a format on this accelerator.
@@ -112,7 +114,7 @@ class ServeJob:
         wanted, accelerator = COMPUTED[weights], self.cluster.accelerator
         if weights == "nvfp4" and accelerator.vendor != "nvidia":
             return False
-        if wanted not in ("fp8", "fp4") or self.multiplies(wanted):
+        if wanted not in NARROW or self.multiplies(wanted):
             return True
         return weights in self.engine.widens and accelerator.vendor == "nvidia" and accelerator.peak.bf16 is not None
 

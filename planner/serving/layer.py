@@ -18,6 +18,7 @@ from planner.formula import formula
 from planner.frozen import frozen
 from planner.parts import Sum
 from planner.plan import Num, Plan
+from planner.schema.formats import NARROW
 from planner.serving.job import ServeJob, copies, fullest
 from planner.serving.pieces import groups, images, pieces, span, stages
 from planner.stages import present, total
@@ -200,7 +201,7 @@ def _product(step: Step, op: Operator, gemm: Product) -> Work:
         share, tile = met(moe.top_k / moe.experts, step.tokens.routed), engine.expert_tile
         gemm = replace(gemm, m=gemm.m / share, count=gemm.count * share)
     weights, compute = kernels.linear_time(job.cluster.accelerator, of, gemm, job.stored(op), tile)
-    launches = 1.0 + (engine.quantise if of in ("fp8", "fp4") else 0.0)
+    launches = 1.0 + (engine.quantise if of in NARROW else 0.0)
     return Work(weights=weights, compute=compute, kernels=engine.kernel * launches)
 
 

@@ -579,7 +579,7 @@ def test_a_misspelt_name_has_no_reason() -> None:
         ("nvidia/Llama-3.3-70B-Instruct-FP4", "llama3.3-70b-nvfp4", "nvfp4"),
         ("amd/DeepSeek-R1-MXFP4", "deepseek-r1-mxfp4", "mxfp4"),
         ("amd/Llama-3.1-405B-Instruct-FP8-KV", "llama3.1-405b-fp8", "fp8"),
-        ("RedHatAI/Llama-3.3-70B-Instruct-quantized.w8a8", "llama3.3-70b-int8", "int8"),
+        ("RedHatAI/Llama-3.3-70B-Instruct-quantized.w8a8", "llama3.3-70b-w8a8", "w8a8"),
         ("hugging-quants/Meta-Llama-3.1-70B-Instruct-AWQ-INT4", "llama3.1-70b-int4", "int4"),
     ],
 )

@@ -32,6 +32,11 @@ def tensors(bits: int, kind: str, size: int | None = None, **more: Any) -> dict[
     return {"quant_method": "compressed-tensors", "config_groups": {"group_0": {"weights": weights}}, **more}
 
 
+SMOOTH = {side: {"num_bits": 8, "type": "int"} for side in ("weights", "input_activations")}
+"""llm-compressor's preset W8A8."""
+
+W8A8 = {"weights": "w8a8"}
+
 CASES: dict[str, tuple[int, dict[str, Any], dict[str, Any]]] = {
     "deepseek-v3": (61, BLOCKS, {"weights": "fp8"}),
     "qwen3 moe": (94, BLOCKS | {"modules_to_not_convert": ["lm_head", *GATES]}, {"weights": "fp8"}),
@@ -62,6 +67,9 @@ CASES: dict[str, tuple[int, dict[str, Any], dict[str, Any]]] = {
     ),
     "compressed fp8": (32, tensors(8, "float"), {"weights": "fp8"}),
     "compressed int8": (32, tensors(8, "int"), {"weights": "int8"}),
+    "compressed w8a8": (32, {"config_groups": {"group_0": SMOOTH}, "quant_method": "compressed-tensors"}, W8A8),
+    "modelopt smoothquant": (32, {"quant_algo": "W8A8_SQ_PER_CHANNEL"}, W8A8),
+    "deepseek-r1 block int8": (61, {"quant_method": "blockwise_int8", "weight_block_size": [128, 128]}, W8A8),
     "compressed mxfp4": (32, tensors(4, "float", 32), {"weights": "mxfp4"}),
     "awq": (32, {"quant_method": "awq", "bits": 4}, {"weights": "int4"}),
     "gptq of 8 bits": (32, {"quant_method": "gptq", "bits": 8}, {"weights": "int8"}),

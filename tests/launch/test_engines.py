@@ -335,6 +335,14 @@ def test_model(model: str, engine: str, weights: str, line: str) -> None:
     assert model_line(ENGINES[engine], d) == line and notes_of(ENGINES[engine], d)
 
 
+def test_int8_products_are_named_to_sglang() -> None:
+    """vLLM reads them from the checkpoint; both need one that is in int8 already (SGLang's quantization.md)."""
+    for engine, named in (("vllm", False), ("sglang", True)):
+        d = one("llama3.1-8b", "8xA100", engine, tp=8, weights="w8a8")
+        assert (("--quantization", "w8a8_int8") in ENGINES[engine].server(d).flags) == named
+        assert "in w8a8" in model_line(ENGINES[engine], d)
+
+
 def run(target: ServingTarget, d: Deployment, words: str, tmp_path: Path, **variables: str) -> list[str]:
     """Commands that the script runs, by stand-ins that print their words and devices."""
     for name in ("vllm", "python", "trtllm-serve", "srun"):

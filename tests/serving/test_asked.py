@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from planner.errors import PlannerError
+from planner.plan import Plan
 from planner.questions.serve import answer, ask_serve
+from planner.serving.estimate import prefill
 
 MANY = {"input": 1024, "output": 256}
 
@@ -40,11 +42,36 @@ def test_an_engine_where_it_does_not_run(engine: str, gpus: str) -> None:
     assert not any("is not built" in one for one in ask_serve("llama3.1-8b", "8xMI300X").assumptions)
 
 
-def test_eight_bit_activations_are_said_not_to_be_modelled() -> None:
-    """int8 weights, of W8A8 checkpoints too, are those of W8A16."""
-    said = "W8A8 are not modelled"
-    assert any(said in one for one in ask_serve("llama3.1-8b", "1xA100", weights="int8").assumptions)
-    assert not any(said in one for one in ask_serve("llama3.1-8b", "1xA100").assumptions)
+def test_eight_bit_activations() -> None:
+    """int8 weights alone are widened, and prompts take what they take in 16 bit; w8a8 has the int8 rate, twice as high
+    (A100's datasheet: 624 to 312).
+    """
+    first = {}
+    for weights in ("bf16", "int8", "w8a8"):
+        ask = ask_serve("llama3.1-8b", "1xA100", weights=weights, users=1, input=8000, output=16)
+        first[weights] = float(prefill(ask.job, Plan(), 1.0))
+        said = "(W8A16)" if weights == "int8" else "int8 products (W8A8)"
+        assert any(said in one for one in ask.assumptions) == (weights != "bf16")
+    assert first["int8"] == pytest.approx(first["bf16"], rel=0.05)
+    assert first["w8a8"] < 0.65 * first["bf16"]
+
+
+@pytest.mark.parametrize(
+    ("gpus", "engine", "hint"),
+    [
+        ("1xB200", "vllm", "--weights fp8"),
+        ("1xA100", "trtllm", "int8, or --engine vllm"),
+        ("1xMI300X", "sglang", "fp8"),
+    ],
+)
+def test_int8_products_that_an_engine_lacks(gpus: str, engine: str, hint: str) -> None:
+    """Blackwell in vLLM (scaled_mm_helper.hpp: "Int8 not supported on SM"), CUDA alone in SGLang, none in PyTorch's
+    backend of TensorRT-LLM: refused, and what is named instead is taken.
+    """
+    with pytest.raises(PlannerError, match="has no int8 products on") as caught:
+        ask_serve("llama3.1-8b", gpus, engine=engine, weights="w8a8")
+    assert hint in " ".join(caught.value.hint)
+    assert ask_serve("llama3.1-8b", gpus, engine=engine, weights="fp8" if "fp8" in hint else "int8")
 
 
 def test_one_token_has_no_time_per_token() -> None:

@@ -17,6 +17,9 @@ from planner.launch.program import Flag
 ONLINE = {"fp8": "fp8"}
 """--quantization by weight format (arg_groups/choices.py)."""
 
+NAMED = {"w8a8": "w8a8_int8"}
+"""The same of checkpoints whose kernels it does not choose by itself (docs/advanced_features/quantization.md)."""
+
 KV = {"fp8": "fp8_e4m3", "nvfp4": "nvfp4"}
 """--kv-cache-dtype; a 16-bit cache is "auto", as the activations."""
 
@@ -38,7 +41,8 @@ def server(d: Deployment) -> Server:
 def formats(d: Deployment) -> list[Flag]:
     """Activations, weights that are quantised while they are loaded, KV cache."""
     w = d.job.workload
-    weights = f"--quantization {ONLINE[w.weights]}" if d.narrowed and w.weights in ONLINE else ""
+    named = NAMED | (ONLINE if d.narrowed else {})
+    weights = f"--quantization {named[w.weights]}" if w.weights in named else ""
     return spelled(f"--dtype {d.dtype} {weights} --kv-cache-dtype {KV.get(w.kv, 'auto')}")
 
 
