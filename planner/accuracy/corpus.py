@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, get_args
 
 from planner.accuracy.machines import Shelf, find_cluster, find_framework
 from planner.accuracy.mapping import SAID, SOURCES, Facts
@@ -28,7 +28,7 @@ from planner.schema.framework import Framework
 from planner.schema.hardware import Cluster
 from planner.schema.model import Model
 from planner.schema.recipe import Recipe
-from planner.schema.workload import OFFLOADED, Workload
+from planner.schema.workload import OFFLOADED, FlashKernel, Workload
 from planner.training.job import Job, check_formats
 
 PRECISIONS = {"": "bf16", "fp8-delayed": "fp8"}
@@ -286,7 +286,8 @@ def _attention(row: Row) -> str:
     """The attention kernel: what `notes` name (Hagemann's sheets do), else flash or Megatron's fused softmax."""
     notes = row.get("notes", "")
     named = next((kernel for words, kernel in SAID["kernels"] if words in notes), None)
-    return named or ("unfused" if row.get("flash_attention") == "no" else "flash")
+    given = row.get("flash_attention", "")
+    return named or {"no": "unfused"}.get(given, given if given in get_args(FlashKernel) else "flash")
 
 
 def _kinds(row: Row, job: Job) -> Iterable[str]:

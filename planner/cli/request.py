@@ -63,7 +63,7 @@ def length(name: str, text: str, panel: str) -> Any:
 
 
 _JOB = "The job"
-_KERNELS = "flash (the framework's own), flash1, flash2, flash3, cudnn, triton, ck, unfused or eager"
+_KERNELS = "flash (the framework's own), flash1, flash2, flash3, flash4, cudnn, triton, ck, unfused or eager"
 _PRECISION = "Recipe of number formats: bf16, fp16, fp8, mxfp8 ... (default: bf16 where the accelerator has it)"
 _CP_COMM = "p2p (ring), a2a, a2a+p2p or allgather (default: the framework's fastest)"
 _LOSS = "eager, fused, chunked, vocab-parallel or linear (Liger, cut cross-entropy; default: the framework's)"

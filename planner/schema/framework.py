@@ -99,6 +99,8 @@ class Framework(Profile):
         frees_gradients: gradients are freed after each update, so that there are none when a step begins (PyTorch's
             zero_grad); else their buffer stays.
         offloads_gradients: where the optimizer is offloaded gradients follow it, from ZeRO-2 on (DeepSpeed, FSDP).
+        host_moved: bytes per parameter that host memory moves around an offloaded update: gradients that arrive, are
+            widened and scaled, weights that are cast and leave.
         foreach: the update of all parameters keeps one temporary of a moment's size (PyTorch's foreach Adam).
         upcasts: the update turns 16-bit gradients into fp32 where master weights are; sub_group: parameters that it
             takes at a time (0: all).
@@ -191,6 +193,7 @@ class Framework(Profile):
     sharded_bytes: PerItem = 0.0
     frees_gradients: bool = False
     offloads_gradients: bool = False
+    host_moved: PerItem = 0.0
     foreach: bool = False
     upcasts: bool = False
     sub_group: Annotated[float, Field(ge=0, le=1e13)] = 0.0

@@ -114,13 +114,14 @@ class AttentionRates(Record):
     """Kernels of the attention core whose rate is not that of `Efficiency`; absent: it is, or the part has none.
 
     Attributes:
-        flash2, flash3: FlashAttention by version. cudnn: cuDNN's fused attention, which Transformer Engine and
+        flash2, flash3, flash4: FlashAttention by version. cudnn: cuDNN's fused attention, which Transformer Engine and
             PyTorch call. triton: FlashAttention as written in Triton before version 2. trtllm: TensorRT-LLM's prefill
             kernels, also behind FlashInfer. ck: AMD's (Composable Kernel, AITER).
     """
 
     flash2: AttentionRate | None = None
     flash3: AttentionRate | None = None
+    flash4: AttentionRate | None = None
     cudnn: AttentionRate | None = None
     triton: AttentionRate | None = None
     trtllm: AttentionRate | None = None
@@ -262,7 +263,10 @@ class Node(Profile):
         network: link to other nodes; absent: nodes cannot be joined.
         network_rate: of that link, per accelerator and direction (node's NICs / count).
         host_memory: of the node; vcpus: of the node.
-        host_bandwidth: of the node's host memory, as the CPU's Adam streams it.
+        host_bandwidth: of the node's host memory, as the CPU's Adam streams it; where it is not said, what two sockets
+            of DDR4 reach (3.1 G parameters of 60 bytes in 1.8 s on a DGX A100: deepspeedai/DeepSpeed
+            blogs/zenflow-corebinding). Of DDR5: 8.0 G in 1.7 s on eight H200 and B200 (stas00/ml-engineering
+            insights/when-to-upgrade-gpus).
     """
 
     provider: Text
@@ -272,7 +276,7 @@ class Node(Profile):
     network: Name | Link | None = None
     network_rate: BytesPerSecond | None = None
     host_memory: Memory | None = None
-    host_bandwidth: BytesPerSecond = 200e9
+    host_bandwidth: BytesPerSecond = 100e9
     vcpus: Positive | None = None
     price: Price | None = None
 

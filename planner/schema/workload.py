@@ -31,8 +31,8 @@ OffloadModule = Literal["attn_norm", "qkv_linear", "core_attn", "attn_proj", "ml
 OFFLOADED: tuple[str, ...] = get_args(OffloadModule)
 LossKernel = Literal["eager", "in-place", "fused", "chunked", "vocab-parallel", "linear"]
 Graphs = Literal["none", "partial", "full"]
-FlashKernel = Literal["flash1", "flash2", "flash3", "cudnn", "triton", "trtllm", "ck"]
-AttentionKernel = Literal["flash", "flash1", "flash2", "flash3", "cudnn", "triton", "ck", "unfused", "eager"]
+FlashKernel = Literal["flash1", "flash2", "flash3", "flash4", "cudnn", "triton", "trtllm", "ck"]
+AttentionKernel = Literal["flash", "flash1", "flash2", "flash3", "flash4", "cudnn", "triton", "ck", "unfused", "eager"]
 ContextKind = Literal["p2p", "a2a", "a2a+p2p", "allgather"]
 TowerPart = Literal["trained", "projector", "frozen", "absent"]
 STORING = ("unfused", "eager")
@@ -49,7 +49,7 @@ class Workload(Record):
         seq: tokens per sequence (s); global_batch: sequences per step (B).
         precision: name of the recipe, which says the format of every class of tensor.
         attention: "flash", the kernel that the framework picks on the part, and those by name never store scores
-            ("flash1" to "flash3" FlashAttention by version, "cudnn", "triton", AMD's "ck"); "unfused" stores a*s*s of
+            ("flash1" to "flash4" FlashAttention by version, "cudnn", "triton", AMD's "ck"); "unfused" stores a*s*s of
             them per layer and runs a fused softmax over them (Megatron-LM's kernel), "eager" one PyTorch kernel per
             step.
         context: how context-parallel ranks trade keys and values; None: the fastest that the framework runs.

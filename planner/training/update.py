@@ -177,8 +177,8 @@ def optimizer_time(job: Job, plan: Plan, held: Carried) -> Num:
 
     Reads every gradient once more for its norm. Matrix optimizers deal whole matrices out to the ranks. Paged moments
     come up and go down over the host link. Offloaded: gradients go down and 16-bit weights come up over the host link,
-    and the CPU moves the update's bytes for all the node's accelerators through its own memory (Ren et al. 2021,
-    arXiv:2101.06840, section 4).
+    and the CPU moves the update's bytes, and those of the framework's passes around it (`host_moved`), for all the
+    node's accelerators through its own memory (Ren et al. 2021, arXiv:2101.06840, section 4).
     """
     acc, each = job.cluster.accelerator, state_bytes(job)
     view = mesh(plan)
@@ -190,7 +190,8 @@ def optimizer_time(job: Job, plan: Plan, held: Carried) -> Num:
         paged = 2.0 * each.moments * mine / acc.host_rate if each.paged else 0.0
         moved = (each.traffic + each.gradient) * mine / (acc.bandwidth * acc.efficiency.memory)
         return moved + paged + whole + _cast(job, plan, held)
-    return mine * offload_seconds_per_parameter(job.cluster, each) + _cast(job, plan, held)
+    away = offload_seconds_per_parameter(job.cluster, each, job.framework.host_moved)
+    return mine * away + _cast(job, plan, held)
 
 
 def _cast(job: Job, plan: Plan, held: Carried) -> Num:
@@ -202,7 +203,7 @@ def _cast(job: Job, plan: Plan, held: Carried) -> Num:
     return np.where(plan.zero >= 3, 2.0 * plan.m, 1.0)[()] * once
 
 
-def offload_seconds_per_parameter(cluster: Cluster, each: StateBytes) -> float:
+def offload_seconds_per_parameter(cluster: Cluster, each: StateBytes, moved: float) -> float:
     """Transfer of one parameter's gradient and weight, and its update on the CPU that `used` accelerators share."""
     transfer = (each.gradient + each.gathered) / cluster.accelerator.host_rate
-    return transfer + each.traffic * cluster.used / cluster.node.host_bandwidth
+    return transfer + (each.traffic + moved) * cluster.used / cluster.node.host_bandwidth
