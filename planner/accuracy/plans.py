@@ -193,19 +193,15 @@ BRIDGE, BRIDGE_LAYERS = ("mbx", "mbridge", "mbcard", "mbpr"), 61
 def experts(row: Row, job: Job, source: str) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Dispatcher and overlap as fields of a plan, and a label where the dispatcher is assumed.
 
-    Megatron-Bridge's performance recipes choose a one-copy dispatcher by the machine where their table has the
-    configuration's default; for what names none, its framework's plainest is taken.
+    Where nothing is named: HybridEP in Megatron-Bridge's recipes (moe_flex_dispatcher_backend; without it they are
+    all-to-all, scripts/performance/utils/overrides.py), elsewhere the framework's plainest.
     """
     if job.model.moe is None:
         return {}, ()
     said = row.get("dispatcher", "")
     chosen = {"overlap": says(row, "overlap", ("a2a-overlap",))}
-    if said in DISPATCHERS and not (source in DEFAULTED and said == "alltoall"):
+    if said in DISPATCHERS:
         return chosen | {"dispatcher": said}, ()
-    one_copy = "hybridep" if job.cluster.domain > NODE else "deepep"
-    usual = one_copy if source in DEFAULTED or "deepep" in said else job.framework.dispatchers[0]
-    return chosen | {"dispatcher": usual}, ("assumed-dispatcher",)
-
-
-DEFAULTED = ("mbx",)
-"""Sources whose column holds the configuration's default where the recipe names no dispatcher."""
+    usual = "deepep" if "deepep" in said else job.framework.dispatchers[0]
+    one_copy = source in BRIDGE or (usual == "deepep" and job.cluster.domain > NODE)
+    return chosen | {"dispatcher": "hybridep" if one_copy else usual}, ("assumed-dispatcher",)

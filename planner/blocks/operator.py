@@ -50,7 +50,7 @@ class Share:
         activation: bytes of one element that operators hand on, keep and send; operand: of a linear layer's kept input;
             dispatched: of tokens sent to experts. padded: the vocabulary is, for tp and its kernels.
         skew: tokens that the fullest rank of experts gets, over their mean.
-        dispatcher: how tokens reach experts; overlap: beside the computation of another micro-batch; apart: experts run
+        dispatcher: how tokens reach experts; paired: passes beside another micro-batch's, of all; apart: experts run
             one after the other; softmax: bytes of a score that its softmax keeps beside the format of activations.
         plain: as trainers run it: biases of experts are added by plain operations, not in the products' own kernel;
             what only a backward pass or a balancing loss reads is kept.
@@ -71,7 +71,7 @@ class Share:
     padded: bool = True
     skew: float = 1.0
     dispatcher: str = "alltoall"
-    overlap: bool = False
+    paired: Num = 0.0
     apart: bool = False
     softmax: float = 0.0
     plain: bool = False

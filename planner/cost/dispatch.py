@@ -13,6 +13,8 @@ balanced: experts of a token lie anywhere, or anywhere in its groups of experts 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from planner.cost import collectives
@@ -83,3 +85,16 @@ def one_copy(cluster: Cluster, members: Group, tokens: Num, routing: Routing, di
     inside_rate = collectives.exchange_rate(cluster, members, dispatcher == "deepep")
     time = np.maximum(near / inside_rate, far / collectives.own_port_rate(cluster, members))
     return np.where(n > 1.0, time + members.latency, 0.0)[()]
+
+
+@formula("hidden expert traffic", "NVIDIA/Megatron-LM core/models/common/model_chunk_schedule_plan.py", "s")
+def hidden(traffic: Num, before: Sequence[Num], behind: Sequence[Num]) -> Num:
+    """What of a pass's dispatch and combine, both of `traffic` together, runs while another micro-batch computes.
+
+    A layer's forward pass goes beside another's backward pass: combine backward beside what is before the experts
+    forward, both dispatches beside the experts both ways, combine forward beside what is before them backward. before,
+    behind: seconds forward and backward. Mean of both passes, dispatch and combine taken as equal.
+    """
+    half = 0.5 * traffic
+    ends = np.minimum(half, before[0]) + np.minimum(half, before[1])
+    return 0.5 * (ends + np.minimum(traffic, behind[0] + behind[1]))

@@ -77,7 +77,8 @@ class Framework(Profile):
             graphs where operands are cast, which is more kernels.
         expert_token: time per token in such a layer of unfused kernels round the router; none with a full graph.
         dispatchers: how tokens reach experts, the plainest first (`planner.cost.dispatch`).
-        expert_overlap: share of expert traffic hidden beside another micro-batch, on request; 0: it cannot.
+        expert_overlap: of expert traffic beside another micro-batch's computation, on request, the share that is saved;
+            the rest slows that computation down; 0: it cannot (`planner.cost.dispatch.hidden`).
         recompute_modules: parts of a layer that can be recomputed by themselves (`planner.cost.recompute`).
         offloads_modules: the inputs of single modules can be moved to the host, instead of whole layers.
         piped_floor, piped_floor_tp: added to the host's floor of a layer's forward and backward together in a pipeline

@@ -14,7 +14,7 @@ from planner.blocks.record import Block, Experts, Kind, still
 from planner.blocks.tower import idle, seen
 from planner.cost import collectives, context
 from planner.cost import operators as kernels
-from planner.cost.dispatch import ONE_COPY, dispatch
+from planner.cost.dispatch import dispatch
 from planner.cost.losses import LOSSES
 from planner.cost.quantize import copies, quantize_time
 from planner.formula import formula
@@ -25,6 +25,7 @@ from planner.plan import Num, Plan
 from planner.schema.recipe import size
 from planner.stages import present
 from planner.training.adapters import added, widening_time
+from planner.training.expert_time import beside, expert_wait
 from planner.training.job import Job
 
 ELEMENTWISE_BACKWARD = 1.7
@@ -100,7 +101,8 @@ def share_of(job: Job, plan: Plan) -> Share:
     recipe, degrees = job.recipe, (plan.tp, plan.cp, plan.ep, plan.etp, plan.sp)
     sizes = (size(recipe.activations), size(recipe.operands), size(recipe.dispatched))
     whole = Share(plan.b, 1.0 * job.workload.seq, *degrees, job.flash, *sizes, plain=True, images=images(job))
-    return replace(whole, skew=job.workload.skew, dispatcher=plan.dispatcher, overlap=plan.overlap)
+    paired = np.maximum(1.0 - plan.pp / plan.m, 0.0) if plan.overlap else 0.0
+    return replace(whole, skew=job.workload.skew, dispatcher=plan.dispatcher, paired=paired)
 
 
 def images(job: Job) -> Images:
@@ -131,7 +133,11 @@ def piece(job: Job, kind: Kind, share: Share, piped: Num = 0.0, modules: tuple[s
     times = [operator_times(job, share, op) for op in ops]
     accumulated = _accumulate(job, ops) if isinstance(kind, Block) else 0.0
     weight = sum((t.weight_gradient for t in times), start=0.0) + accumulated
-    sent = _exposed(job, share, ops)
+    sent, routed = _exposed(job, share, ops), isinstance(kind, Block) and isinstance(kind.feed, Experts)
+    wait = expert_wait(job, share) if routed else 0.0
+    if routed and np.any(share.paired > 0.0):
+        passes = [(op.part, t.forward, t.input_gradient + t.weight_gradient) for op, t in zip(ops, times, strict=True)]
+        sent = (*sent[:2], beside(job, share, sent[2], passes, wait))
     forward = _forward("forward work", times, sent)
     if still(kind):
         return Piece(_host(job, kind, share, piped, forward, forward)[0], Pass(0.0), Pass(0.0))
@@ -140,10 +146,9 @@ def piece(job: Job, kind: Kind, share: Share, piped: Num = 0.0, modules: tuple[s
     backward = _work("backward work", seconds, (tp, cp + sum(t.sent_back for t in times), ep))
     if isinstance(kind, Block):
         forward, backward = _host(job, kind, share, piped, forward, backward)
-        if isinstance(kind.feed, Experts):
-            wait = _expert_wait(job, share)
-            forward, backward = forward + Pass(wait / 3.0), backward + Pass(wait / 1.5)
-            again = again + Pass(wait / 3.0) if "moe" in modules else again
+    if routed:
+        forward, backward = forward + Pass(wait / 3.0), backward + Pass(wait / 1.5)
+        again = again + Pass(wait / 3.0) if "moe" in modules else again
     return Piece(forward, backward, again, weight)
 
 
@@ -192,26 +197,6 @@ def _floor(job: Job, tp: Num, piped: Num, host: float, part: float) -> Num:
     calls = np.where(tp > 1.0, 2.0 * framework.host_collective, 0.0)
     across = np.where((piped > 0.0) & (tp > 1.0), float(job.cluster.nodes > 1), 0.0)
     return (launches + calls + across * part * (framework.piped_floor + tp * framework.piped_floor_tp))[()]
-
-
-@formula("expert wait", unit="s")
-def _expert_wait(job: Job, share: Share) -> Num:
-    """What a layer of experts takes beyond its kernels, both passes: a third of it forward.
-
-    The host reads how many tokens each expert got before it can launch products of that size, and the device runs dry
-    meanwhile; with a capacity it knows them. Kernels round the router that are not fused take their time by the token.
-    A graph of the whole iteration has neither.
-    """
-    framework, graphs = job.framework, job.workload.graphs
-    if graphs == "full":
-        return 0.0
-    wait = framework.expert_wait_graphs
-    if graphs == "none":
-        wait = framework.expert_wait_fused if share.dispatcher in ONE_COPY else framework.expert_wait
-        wait = wait if job.recipe.wide else wait + framework.expert_wait_narrow
-    if job.workload.capacity is not None:
-        wait = 0.0
-    return wait + framework.expert_token * share.tokens / share.shard
 
 
 def _launched(work: Pass, host: Num) -> Pass:
@@ -318,10 +303,9 @@ def _exposed(job: Job, share: Share, ops: Sequence[Operator]) -> tuple[Num, Num,
             if one.axis not in members:
                 members[one.axis] = _members(job, share, one.axis)
             seconds[one.axis] = seconds[one.axis] + traffic_time(job, share, one, members[one.axis])
-    ep = seconds["ep"] * (1.0 - job.framework.expert_overlap) if share.overlap else seconds["ep"]
     hidden = share.tp <= float(job.cluster.node.count)
     left = np.where(hidden, job.framework.tp_exposed, max(job.framework.tp_exposed, 1.0))[()]
-    return left * (seconds["tp"] + seconds["etp"]), seconds["cp"], ep
+    return left * (seconds["tp"] + seconds["etp"]), seconds["cp"], seconds["ep"]
 
 
 def _members(job: Job, share: Share, axis: Axis) -> collectives.Group:

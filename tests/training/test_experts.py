@@ -9,6 +9,7 @@ import pytest
 
 from planner.blocks import operators
 from planner.blocks.operator import Stream
+from planner.cost.dispatch import hidden
 from planner.cost.recompute import MODULES
 from planner.plan import Plan
 from planner.training.estimate import estimate
@@ -124,10 +125,18 @@ def test_all_to_all_waits_longer_and_a_capacity_not_at_all() -> None:
     assert fused.forward + fused.backward - padded.forward - padded.backward == pytest.approx(48 * 64 * 1e-3, rel=0.01)
 
 
-def test_overlap_hides_a_measured_share() -> None:
-    """36.6 % of HybridEP's traffic on 2 nodes of H100 (Megatron-Bridge)."""
-    alone, beside = (float(estimate(QWEN, replace(PLAN, overlap=on)).time.ep_comm) for on in (False, True))
-    assert 1.0 - beside / alone == pytest.approx(0.366, abs=0.01)
+@pytest.mark.parametrize(("dispatcher", "saved"), [("hybridep", 0.1506), ("alltoall", 0.2427)])
+def test_overlap_saves_what_was_measured(dispatcher: str, saved: float) -> None:
+    """2 nodes of H100, HybridEP: 24.71 -> 20.99 s a step; all-to-all: 41.25 -> 31.24 s (Megatron-Bridge skills)."""
+    times = [estimate(QWEN, replace(PLAN, overlap=on, dispatcher=dispatcher)).time.total for on in (False, True)]
+    assert 1.0 - times[1] / times[0] == pytest.approx(saved, abs=0.055)
+
+
+def test_traffic_hides_beside_its_own_part_of_a_layer() -> None:
+    """Combine behind attention forward or backward, both dispatches behind the experts; the first batch has none."""
+    assert hidden(2.0, (0.25, 3.0), (0.5, 1.0)) == pytest.approx(0.5 * (0.25 + 1.0 + 1.5))
+    alone, one = (estimate(QWEN, replace(PLAN, b=64, m=1, overlap=on)).time.ep_comm for on in (False, True))
+    assert alone == one
 
 
 def test_skew_reaches_time_and_memory() -> None:
