@@ -212,6 +212,15 @@ def test_key_value_heads_are_copied_beyond_their_number() -> None:
     assert [kv_heads_per_rank(8, tp) for tp in (1.0, 4.0, 8.0, 16.0)] == [8, 2, 1, 1]
 
 
+def test_trainers_split_key_value_heads_further_and_gather() -> None:
+    """Llama 3 8B over 16: 6,144 / 16 columns a rank, all of them gathered for each token; a server's: 256 + 2 * 128."""
+    kind = structure(model("llama3-8b")).kinds[0]
+    found = [operators(kind, Share(1.0, 1.0, tp=16.0, plain=plain))[1] for plain in (True, False)]
+    assert [op.weights for op in found] == [4096 * 6144 / 16, 4096 * 512]
+    assert [one.bytes * one.calls for op in found for one in op.traffic] == [0.5 * 2 * 6144]
+    assert not operators(kind, Share(1.0, 1.0, tp=8.0, plain=True))[1].traffic
+
+
 def doubled(kind: Kind) -> float:
     """Parameters that two tensor-parallel ranks hold twice."""
     one, half = (sum(float(op.weights) for op in operators(kind, Share(1.0, 1.0, tp=tp, etp=tp))) for tp in (1.0, 2.0))

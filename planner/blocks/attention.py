@@ -50,20 +50,25 @@ def both_ways(window: int | None, seq: Num) -> tuple[Num, Num, Num]:
 
 
 def operators(mixer: Attention, hidden: int, share: Share) -> tuple[Operator, ...]:
-    """q, k, v; rotation and split; core; output product, with an all-reduce of b*s*h over tp behind it."""
+    """q, k, v; rotation and split; core; output product, with an all-reduce of b*s*h over tp behind it.
+
+    A trainer's rank has g/tp key/value heads' weights, a server's no less than one's.
+    """
     t, a, d = share.tokens, mixer.heads, mixer.head_dim
     own, out, kv = a * d / share.tp, a * mixer.value / share.tp, kv_heads_per_rank(mixer.kv_heads, share.tp)
     width = own + (d + mixer.value) * kv
-    made = own + d * kv if mixer.keys_are_values else width
-    held = made + out if mixer.gated else made
-    bias = held if mixer.bias else 0.0
+    each = d if mixer.keys_are_values else d + mixer.value
+    held = own + each * kv + (out if mixer.gated else 0.0)
+    columns = held - each * (kv - mixer.kv_heads / share.tp) if share.plain else held
+    bias = columns if mixer.bias else 0.0
     return (
         Operator(
             "qkv",
             "attention",
-            Product(t, held, hidden, fused=3),
-            weights=held * hidden + bias,
+            Product(t, columns, hidden, fused=3),
+            weights=columns * hidden + bias,
             saved=share.activation * t * held,
+            traffic=_gathered(mixer, share, columns),
             feeds="core_attn",
         ),
         *_norms(mixer, share, d * kv, own),
@@ -72,6 +77,19 @@ def operators(mixer: Attention, hidden: int, share: Share) -> tuple[Operator, ..
         *(gate(share, out) if mixer.gated else ()),
         projection(share, hidden, out, mixer.output_bias),
     )
+
+
+def _gathered(mixer: Attention, share: Share, columns: Num) -> tuple[Traffic, ...]:
+    """What trainers send where tp exceeds the key/value heads: they split these, too, and gather all columns.
+
+    An all-gather forward and a reduce-scatter backward: half of an all-reduce each (NVIDIA/Megatron-LM
+    core/transformer/attention.py, get_query_key_value_tensors).
+    """
+    more = share.tp > mixer.kv_heads
+    if not share.plain or not np.any(more):
+        return ()
+    whole = share.activation * share.tokens * columns * share.tp
+    return (Traffic("tp", "all_reduce", 0.5 * whole, np.where(more, 1.0, 0.0)[()]),)
 
 
 def _norms(mixer: Attention, share: Share, keys: Num, own: Num) -> tuple[Operator, ...]:

@@ -12,8 +12,9 @@ from planner.plan import OnePlan
 from planner.schema.model import LatentAttention, MixtureOfExperts, Model
 from planner.stages import chunk_layers
 from planner.training.frameworks import FRAMEWORK_RULES, OPTIONS
-from planner.training.frameworks.megatron import OPTIMIZERS, offloaded_layers
+from planner.training.frameworks.megatron import OPTIMIZERS
 from planner.training.job import Job
+from planner.training.moments import offloaded_layers
 from planner.training.trade import trade
 
 ITERATIONS = 20

@@ -101,7 +101,7 @@ def share_of(job: Job, plan: Plan) -> Share:
     recipe, degrees = job.recipe, (plan.tp, plan.cp, plan.ep, plan.etp, plan.sp)
     sizes = (size(recipe.activations), size(recipe.operands), size(recipe.dispatched))
     whole = Share(plan.b, 1.0 * job.workload.seq, *degrees, job.flash, *sizes, plain=True, images=images(job))
-    paired = np.maximum(1.0 - plan.pp / plan.m, 0.0) if plan.overlap else 0.0
+    paired = np.where(plan.overlap, np.maximum(1.0 - plan.pp / plan.m, 0.0), 0.0)[()]
     return replace(whole, skew=job.workload.skew, dispatcher=plan.dispatcher, paired=paired)
 
 

@@ -19,7 +19,7 @@ from planner.plan import Plan
 from planner.read.question import GIVEN, NAMES, understood
 from planner.read.reading import Reading
 from planner.stages import layers_per_chunk
-from planner.training.frameworks.megatron import offloaded_layers
+from planner.training.moments import offloaded_layers
 from planner.training.job import Job
 from planner.training.rules import legal
 from planner.training.space import Bounds, Range, plans

@@ -88,12 +88,15 @@ def test_offloaded_parameters() -> None:
 
 
 def test_offloaded_activations() -> None:
-    """Two blocks' inputs stay, 32 are in the host; the trip takes time where no pass hides it."""
+    """The last block's input and two on their way stay, 31 of 32 are in the host, as Megatron-LM has it.
+
+    The trip takes time where no pass hides it.
+    """
     of, plain = llama("8xA100", offload="activations"), llama("8xA100")
     boundary = 2 * TOKENS * 4096
     plan = Plan(dp=8, zero=1, m=8, recompute_layers=32)
-    assert float(at(of, "loss", dp=8, recompute_layers=32).activations) == 2 * boundary
-    assert float(host_bytes(of, plan)) == 8 * 32 * boundary
+    assert float(at(of, "loss", dp=8, recompute_layers=32).activations) == pytest.approx(3 * boundary)
+    assert float(host_bytes(of, plan)) == pytest.approx(8 * 31 * boundary)
     slow, quick = (
         replace(one, cluster=one.cluster.model_copy(update={"accelerator": part}))
         for one in (of, plain)
@@ -101,7 +104,7 @@ def test_offloaded_activations() -> None:
     )
     time, base = estimate(slow, plan).time, estimate(quick, plan).time
     passes = float(base.forward + base.recompute + base.backward) / 8
-    assert float(time.overhead - base.overhead) == pytest.approx(8 * (2 * 32 * boundary / 1e8 - passes), rel=0.3)
+    assert float(time.overhead - base.overhead) == pytest.approx(8 * (2 * 31 * boundary / 1e8 - passes), rel=0.3)
 
 
 def test_overlap_ends_at_the_host() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from planner.plan import Plan, Truth
 from planner.schedules import MEGATRON, runs
 from planner.training.job import Job
+from planner.training.moments import offloaded_layers
 from planner.training.rule import Rule
 
 ARGUMENTS = "Megatron-LM training/arguments.py"
@@ -30,11 +31,6 @@ def _offload(job: Job, plan: Plan) -> Truth:
     """--optimizer-cpu-offload needs the precision-aware optimizer, and that the distributed one, be it of one rank."""
     away = job.workload.offload
     return ((plan.zero == 1) | (plan.dp * plan.cp == 1) | (away != "optimizer")) & (away != "parameters")
-
-
-def offloaded_layers(job: Job) -> int:
-    """Layers whose activations go to the host: those asked for, else all but the last, which has none to wait for."""
-    return job.workload.offload_layers or job.model.layers - 1
 
 
 def _activations(job: Job, plan: Plan) -> Truth:
