@@ -14,7 +14,6 @@ from planner.stages import chunk_layers
 from planner.training.frameworks import FRAMEWORK_RULES, OPTIONS
 from planner.training.frameworks.megatron import OPTIMIZERS
 from planner.training.job import Job
-from planner.training.moments import offloaded_layers
 from planner.training.trade import trade
 
 ITERATIONS = 20
@@ -258,7 +257,7 @@ def activation_flags(job: Job) -> list[Flag]:
     away, modules = job.workload.offload == "activations", job.workload.offload_modules
     if modules:
         return [("--fine-grained-activation-offloading",), ("--offload-modules", *modules)]
-    return [number("cpu-offloading-num-layers", offloaded_layers(job))] if away else []
+    return [number("cpu-offloading-num-layers", job.offloaded_layers)] if away else []
 
 
 def _narrow_flags(job: Job) -> list[Flag]:

@@ -60,6 +60,11 @@ class Job:
         return structure(self.model, (self.workload.bf16_first, self.workload.bf16_last), self.workload.tower)
 
     @property
+    def offloaded_layers(self) -> int:
+        """Layers whose activations go to the host: those asked for, else all, but Megatron-LM's last (its own rule)."""
+        return self.workload.offload_layers or self.model.layers - (self.framework.target == "megatron")
+
+    @property
     def flash(self) -> bool:
         """True when attention scores are never stored."""
         return self.workload.attention not in STORING

@@ -230,15 +230,7 @@ def _gone(job: Job, row: HeldRow, again: Num, state: State) -> Num:
 
 def _away(job: Job, row: HeldRow) -> Num:
     """Share of a rank's layers whose activations are offloaded."""
-    return np.minimum(offloaded_layers(job) / np.maximum(row.layers, 1.0), 1.0)
-
-
-def offloaded_layers(job: Job) -> int:
-    """Layers whose activations go to the host: those asked for, else all; of Megatron-LM's the last has none to wait for.
-
-    It demands fewer than there are (NVIDIA/Megatron-LM core/transformer/transformer_config.py).
-    """
-    return job.workload.offload_layers or job.model.layers - (job.framework.target == "megatron")
+    return np.minimum(job.offloaded_layers / np.maximum(row.layers, 1.0), 1.0)
 
 
 def on_device(job: Job, row: HeldRow, again: Num, state: State) -> Num:

@@ -19,7 +19,6 @@ from planner.plan import Plan
 from planner.read.question import GIVEN, NAMES, understood
 from planner.read.reading import Reading
 from planner.stages import layers_per_chunk
-from planner.training.moments import offloaded_layers
 from planner.training.job import Job
 from planner.training.rules import legal
 from planner.training.space import Bounds, Range, plans
@@ -134,7 +133,7 @@ def differences(asked: Setup, back: Setup) -> dict[str, tuple[Any, Any]]:
     pairs += [(dict(asked.job.workload), dict(back.job.workload))]
     pairs += [tuple({name: getattr(one.job.model, name) for name in SHAPE} for one in (asked, back))]
     one, other = ({k: v for part in side for k, v in part.items()} for side in zip(*pairs, strict=True))
-    if other["offload_layers"] == offloaded_layers(asked.job):  # all, as Megatron-LM has it
+    if other["offload_layers"] == asked.job.offloaded_layers:  # all, as Megatron-LM has it
         other |= {"offload_layers": one["offload_layers"]}
     one |= {"context": traded.kind if traded else other["context"]}
     return {name: (value, other[name]) for name, value in one.items() if other[name] != value}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from planner.plan import Plan, Truth
 from planner.schedules import MEGATRON, runs
 from planner.training.job import Job
-from planner.training.moments import offloaded_layers
 from planner.training.rule import Rule
 
 ARGUMENTS = "Megatron-LM training/arguments.py"
@@ -38,7 +37,7 @@ def _activations(job: Job, plan: Plan) -> Truth:
     if job.workload.offload != "activations" or job.workload.offload_modules:
         return True
     whole = (plan.pp == 1) & (plan.recompute_layers == 0) & (not plan.modules)
-    return whole & (offloaded_layers(job) < job.model.layers) & (job.workload.graphs == "none")
+    return whole & (job.offloaded_layers < job.model.layers) & (job.workload.graphs == "none")
 
 
 def _modules_away(job: Job, plan: Plan) -> Truth:
