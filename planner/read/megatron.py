@@ -12,10 +12,8 @@ from planner.errors import PlannerError
 from planner.launch.megatron import FUSIONS
 from planner.plan import Plan
 from planner.read.megatron_experts import capacity, dispatch, graphs, groups, modules
-from planner.read.megatron_facts import Facts, formats, moe_layers, named, preset, read_facts
-from planner.read.megatron_pairs import PAIRS
-from planner.read.megatron_rules import PARALLEL
-from planner.read.megatron_switches import GONE, SWITCHES
+from planner.read.megatron_facts import SAID, Facts, formats, moe_layers, preset, read_facts
+from planner.read.megatron_rules import PAIRS, PARALLEL, SWITCHES, named
 from planner.read.options import Options, known_options
 from planner.read.placement import NO_PLACEMENT, placed
 from planner.read.reading import Problem, Reading, did_you_mean
@@ -26,17 +24,6 @@ from planner.schema.workload import OFFLOADED
 from planner.stages import chunk_layers, lettered
 from planner.units import whole_number
 from planner.wording import schema_problem
-
-VOCABULARIES = {
-    "GPT2BPETokenizer": 50257,
-    "GPTSentencePieceTokenizer": 32000,
-    "Llama2Tokenizer": 32000,
-    "Llama3Tokenizer": 128256,
-    "TikTokenizer": 131072,
-    "BertWordPieceLowerCase": 30522,
-}
-"""Vocabulary by --tokenizer-type where --vocab-size is not given: GPT-2's merges, Llama's SentencePiece and tiktoken
-files, Megatron's default for TikTokenizer (training/arguments.py)."""
 
 BACKENDS = {"flash": "flash2", "fused": "cudnn", "flash1": "flash1", "triton": "triton"}
 """Attention kernels by --attention-backend: Dao's package and cuDNN (core/transformer/enums.py); "auto" is Transformer
@@ -93,7 +80,7 @@ def strange_options(options: Options, framework: str) -> tuple[Problem, ...]:
     known = known_options(framework)
     found: list[Problem] = []
     for name, line in options.strange:
-        gone = GONE.get(name[2:])
+        gone = SAID["gone"].get(name[2:])
         if gone is not None:
             hint = f"it is {'--' + gone if gone else 'not needed'} now"
         else:
@@ -128,7 +115,7 @@ def read_model(facts: Facts, vocabulary: int | None, notes: list[str]) -> Model:
         "bias": "all" if not has("disable-bias-linear") else "qkv" if has("add-qkv-bias") else "none",
         "norm": "rmsnorm" if facts.text("normalization") == "RMSNorm" else "layernorm",
         "position": _positions(facts),
-        "dropout": facts.text("hidden-dropout", "0.1") not in ("0", "0.0"),
+        "dropout": facts.text("hidden-dropout") not in ("0", "0.0"),
         "mtp_layers": facts.mtp,
         "qk_norm": has("qk-layernorm") and not has("multi-latent-attention"),
         "sinks": facts.text("softmax-type") == "learnable",
@@ -150,8 +137,12 @@ def _vocabulary(facts: Facts, notes: list[str]) -> int:
     if stated:
         return stated
     kind = facts.text("tokenizer-type")
-    size = VOCABULARIES.get(kind, UNKNOWN_VOCABULARY)
-    known = f"that of {kind}" if kind in VOCABULARIES else "GPT-2's: nothing says; --model names a model that has it"
+    size = SAID["vocabularies"].get(kind, UNKNOWN_VOCABULARY)
+    known = (
+        f"that of {kind}"
+        if kind in SAID["vocabularies"]
+        else "GPT-2's: nothing says; --model names a model that has it"
+    )
     notes.append(f"vocabulary {size:,}, {known}")
     return size
 
@@ -159,7 +150,7 @@ def _vocabulary(facts: Facts, notes: list[str]) -> int:
 def _positions(facts: Facts) -> str:
     if facts.has("use-rotary-position-embeddings"):
         return "rope"
-    kind = facts.text("position-embedding-type", "learned_absolute")
+    kind = facts.text("position-embedding-type")
     return {"learned_absolute": "learned", "none": "none"}.get(kind, "rope")
 
 
@@ -187,7 +178,7 @@ def _latent(facts: Facts) -> dict[str, Any]:
 
 def _experts(facts: Facts, notes: list[str]) -> dict[str, Any]:
     """Experts of the layers that have them: leading dense layers, then one in `every`."""
-    pattern = moe_layers(facts.text("moe-layer-freq", "1"), facts.layers)
+    pattern = moe_layers(facts.text("moe-layer-freq"), facts.layers)
     dense = pattern.index(1) if 1 in pattern else 0
     rest = pattern[dense:]
     every = rest[1:].index(1) + 1 if 1 in rest[1:] else len(rest)
@@ -224,7 +215,7 @@ def read_workload(facts: Facts, notes: list[str]) -> dict[str, Any]:
         "context": _context(facts),
         "optimizer": "muon" if facts.text("optimizer").endswith("muon") else "adam",
         **_offload(facts),
-        "loss": LOSSES[facts.text("cross-entropy-fusion-impl", "native")] if _fuses(facts) else None,
+        "loss": LOSSES[facts.text("cross-entropy-fusion-impl")] if _fuses(facts) else None,
         **(_narrow(facts) if precision not in ("bf16", "fp16") else {}),
         "graphs": graphs(facts),
         **capacity(facts, notes),
@@ -245,16 +236,15 @@ LOSSES = {impl: loss for loss, impl in FUSIONS.items()}
 
 
 def _fuses(facts: Facts) -> bool:
-    return facts.has("cross-entropy-loss-fusion") and facts.text("cross-entropy-fusion-impl", "native") in LOSSES
+    return facts.has("cross-entropy-loss-fusion") and facts.text("cross-entropy-fusion-impl") in LOSSES
 
 
 def _recipe(facts: Facts) -> str | None:
     """The recipe of products below 16 bit, by Megatron's name for it; None where there is none."""
     if not facts.has("fp8-format", "fp4-format"):
         return None
-    option, usual = ("fp8-recipe", "delayed") if facts.has("fp8-format") else ("fp4-recipe", "nvfp4")
-    said = facts.text(option, usual)
-    return recipe_spelled("megatron", {option: said})
+    option = "fp8-recipe" if facts.has("fp8-format") else "fp4-recipe"
+    return recipe_spelled("megatron", {option: facts.text(option)})
 
 
 def _narrow(facts: Facts) -> dict[str, Any]:
@@ -273,8 +263,8 @@ def _context(facts: Facts) -> str | None:
 
 def _attention(facts: Facts) -> str:
     """The attention kernel: Transformer Engine picks flash by itself; the local implementation does not."""
-    backend = facts.text("attention-backend", "auto")
-    local = facts.text("transformer-impl", "transformer_engine") == "local" and not facts.has("use-flash-attn")
+    backend = facts.text("attention-backend")
+    local = facts.text("transformer-impl") == "local" and not facts.has("use-flash-attn")
     if backend in ("unfused", "local") or (backend == "auto" and local):
         return "unfused"
     version = {"2": "flash2", "3": "flash3"}.get(facts.text("flash-attention-version"), "")

@@ -34,10 +34,10 @@ def groups(facts: Facts) -> dict[str, int]:
 
 
 def _dispatcher(facts: Facts, notes: list[str]) -> str:
-    kind = facts.text("moe-token-dispatcher-type", "allgather")
+    kind = facts.text("moe-token-dispatcher-type")
     if kind != "flex":
         return "allgather" if kind == "allgather" else "alltoall"
-    backend = facts.text("moe-flex-dispatcher-backend", "deepep")
+    backend = facts.text("moe-flex-dispatcher-backend")
     if backend not in ("deepep", "hybridep"):
         notes.append(f"the dispatcher backend {backend:.20} is timed as deepep")
         return "deepep"
@@ -57,7 +57,7 @@ def modules(facts: Facts, notes: list[str]) -> tuple[str, ...]:
 
 def graphs(facts: Facts) -> str:
     """CUDA graphs: core/transformer/transformer_config.py, cuda_graph_impl; older options mean one of its values."""
-    kind = facts.text("cuda-graph-impl", "none")
+    kind = facts.text("cuda-graph-impl")
     scopes = (*facts.options.texts("cuda-graph-scope"), *facts.options.texts("cuda-graph-modules"))
     if kind == "full_iteration" or (kind == "local" and "full_iteration" in scopes):
         return "full"

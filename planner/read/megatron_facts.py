@@ -9,43 +9,20 @@ from typing import Any
 
 from planner.errors import PlannerError
 from planner.frozen import frozen
-from planner.launch.megatron import MASK
 from planner.launch.megatron_layout import read_layout
 from planner.read.options import Options
-from planner.read.table import NotModelled
+from planner.read.table import packaged
 from planner.schema.formats import STORED
-from planner.schema.workload import OFFLOADED
-from planner.units import format_bytes
 
-COUNTS = {
-    "tp": ("tensor-model-parallel-size", 1),
-    "pp": ("pipeline-model-parallel-size", 1),
-    "cp": ("context-parallel-size", 1),
-    "ep": ("expert-model-parallel-size", 1),
-    "layers": ("num-layers", None),
-    "hidden": ("hidden-size", None),
-    "heads": ("num-attention-heads", None),
-    "seq": ("seq-length", None),
-    "b": ("micro-batch-size", None),
-    "experts": ("num-experts", 0),
-    "top_k": ("moe-router-topk", 2),
-    "first": ("decoder-first-pipeline-num-layers", 0),
-    "last": ("decoder-last-pipeline-num-layers", 0),
-    "virtual": ("num-virtual-stages-per-pipeline-rank", 0),
-    "per_virtual": ("num-layers-per-virtual-pipeline-stage", 0),
-    "recompute_layers": ("recompute-num-layers", 0),
-    "offloaded": ("cpu-offloading-num-layers", 0),
-    "mtp": ("mtp-num-layers", 0),
-}
+SAID = packaged("megatron-facts.yaml")
+
+COUNTS: dict[str, tuple[str, int | None]] = {name: (one[0], one[1]) for name, one in SAID["counts"].items()}
 """Whole numbers: our name, the option, Megatron's default; None: it must be given."""
 
-SETTINGS = {name: COUNTS[name][0] for name in ("tp", "pp", "cp", "ep")} | {
-    "etp": "expert-tensor-parallel-size",
-    "v": "num-virtual-stages-per-pipeline-rank",
-    "b": "micro-batch-size",
-    "sp": "sequence-parallel",
-    "dp_replicate": "num-distributed-optimizer-instances",
-}
+USUAL: dict[str, str] = SAID["usual"]
+"""Megatron's defaults of options whose values are words."""
+
+SETTINGS = {name: COUNTS[name][0] for name in ("tp", "pp", "cp", "ep")} | SAID["settings"]
 """Settings of a plan that an edit may name, by their options."""
 
 
@@ -76,9 +53,9 @@ class Facts:
         """Whether any of these options was given."""
         return any(name in self.options for name in names)
 
-    def text(self, name: str, default: str = "") -> str:
-        """The value of an option."""
-        return self.options.text(name, default)
+    def text(self, name: str) -> str:
+        """The value of an option, or its default."""
+        return self.options.text(name, USUAL.get(name, ""))
 
     @property
     def granularity(self) -> str:
@@ -187,7 +164,7 @@ def preset(facts: Facts) -> dict[str, Any]:
     the precision-aware one (core/optimizer/distrib_optimizer.py). Without --overlap-grad-reduce nothing hides them.
     """
     found: dict[str, Any] = {} if facts.has("overlap-grad-reduce") else {"dp_hidden": 0.0}
-    half = facts.has("grad-reduce-in-bf16") or facts.text("main-grads-dtype", "fp32") != "fp32"
+    half = facts.has("grad-reduce-in-bf16") or facts.text("main-grads-dtype") != "fp32"
     half |= facts.has("fp16") and not facts.has("accumulate-allreduce-grads-in-fp32")
     if half:
         copied = not facts.has("use-precision-aware-optimizer")
@@ -203,78 +180,10 @@ def formats(facts: Facts) -> dict[str, Any]:
     """Fields of Recipe that the options set; the wider format, where both moments have their own."""
     found: dict[str, Any] = {}
     for option, tensor in DTYPES.items():
-        said = facts.text(option, "fp32")
+        said = facts.text(option)
         if STORED.get(said, 0.0) >= STORED.get(found.get(tensor, ""), 0.0):
             found[tensor] = said
     return {tensor: said for tensor, said in found.items() if said != "fp32"}
-
-
-def named(facts: Facts) -> tuple[NotModelled, ...]:
-    """What no table of options can tell: it takes two of them together."""
-    return (
-        *(*mixed_moments(facts), *dense_mask(facts), *both_offloaded(facts), *evaluated(facts)),
-        *(*unknown_modules(facts), *fused_loss(facts), *padded_graph(facts)),
-    )
-
-
-def unknown_modules(facts: Facts) -> tuple[NotModelled, ...]:
-    """Modules whose inputs go to the host and of which no operator is known."""
-    strange = " ".join(name for name in facts.away if name not in OFFLOADED)
-    if not strange:
-        return ()
-    why, line = "inputs of this module are weighed on the device", facts.options.line("offload-modules")
-    return (NotModelled("--offload-modules", strange, ("memory", "time"), why, line),)
-
-
-def evaluated(facts: Facts) -> tuple[NotModelled, ...]:
-    """Logits of evaluation, where its micro-batch is larger than that of training."""
-    option = "eval-micro-batch-size"
-    why = "logits of evaluation, at a larger batch than training has, are not weighed"
-    larger = (facts.options.whole(option) or 0) > facts.b
-    return (facts.options.named(option, ("memory",), why),) if larger else ()
-
-
-def fused_loss(facts: Facts) -> tuple[NotModelled, ...]:
-    """Transformer Engine's loss, which the parser takes up to 0.17 (training/arguments.py)."""
-    option = "cross-entropy-fusion-impl"
-    te = facts.has("cross-entropy-loss-fusion") and facts.text(option, "native") == "te"
-    return (facts.options.named(option, ("legality",), "Megatron-LM from 0.18 on refuses it"),) if te else ()
-
-
-def padded_graph(facts: Facts) -> tuple[NotModelled, ...]:
-    """Graphs beside expert parallelism, which the parser ties to an option of inference up to 0.17.1."""
-    local = facts.text("cuda-graph-impl") == "local" and facts.ep > 1
-    if not local or facts.has("moe-pad-experts-for-cuda-graph-inference"):
-        return ()
-    why = "Megatron-LM before 0.18 wants --moe-pad-experts-for-cuda-graph-inference beside ep > 1"
-    return (facts.options.named("cuda-graph-impl", ("legality",), why),)
-
-
-def both_offloaded(facts: Facts) -> tuple[NotModelled, ...]:
-    """Activations in host memory beside an offloaded optimizer."""
-    option = "fine-grained-activation-offloading" if facts.away else "cpu-offloading-num-layers"
-    why = "beside an offloaded optimizer activations are weighed on the device"
-    both = (facts.offloaded or facts.away) and facts.has("optimizer-cpu-offload")
-    return (facts.options.named(option, ("memory", "time"), why),) if both else ()
-
-
-def dense_mask(facts: Facts) -> tuple[NotModelled, ...]:
-    """The mask of s x s bytes that the data loader makes of every micro-batch unless told not to, where it is large."""
-    size = facts.n["b"] * facts.n["seq"] ** 2
-    if size < MASK or facts.has("no-create-attention-mask-in-dataloader"):
-        return ()
-    why = f"without --no-create-attention-mask-in-dataloader a mask of {format_bytes(size)} is made of each micro-batch"
-    line = facts.options.line("seq-length")
-    return (NotModelled("--seq-length", str(facts.n["seq"]), ("memory", "time", "legality"), why, line),)
-
-
-def mixed_moments(facts: Facts) -> tuple[NotModelled, ...]:
-    """Named where one moment is narrower than the other."""
-    one, other = (facts.text(name, "fp32") for name in ("exp-avg-dtype", "exp-avg-sq-dtype"))
-    narrow = "exp-avg-dtype" if STORED.get(one, 0.0) < STORED.get(other, 0.0) else "exp-avg-sq-dtype"
-    why = "both moments are weighed in the wider format of the two"
-    alike = STORED.get(one) == STORED.get(other)
-    return () if alike else (facts.options.named(narrow, ("memory", "time"), why),)
 
 
 def _stages(options: Options) -> tuple[str, ...]:

@@ -12,9 +12,7 @@ import pytest
 from planner.launch.megatron import TARGET
 from planner.launch.program import Setup
 from planner.plan import Plan
-from planner.read.megatron_pairs import PAIRS
-from planner.read.megatron_rules import PARALLEL, Check
-from planner.read.megatron_switches import SWITCHES
+from planner.read.megatron_rules import PAIRS, PARALLEL, SWITCHES, Check
 from planner.schema.model import Model
 from planner.stages import layers_per_chunk
 from planner.training.job import Job

@@ -7,9 +7,7 @@ import pytest
 from planner.errors import PlannerError
 from planner.launch.shell import read_arguments
 from planner.read.megatron import read_megatron
-from planner.read.megatron_pairs import PAIRS
-from planner.read.megatron_rules import PARALLEL
-from planner.read.megatron_switches import SWITCHES
+from planner.read.megatron_rules import PAIRS, PARALLEL, SWITCHES
 from planner.read.options import known_options, read_options
 from planner.read.reading import Reading
 

@@ -10,9 +10,7 @@ from textwrap import fill
 from planner.launch.launchers import LAUNCHERS
 from planner.launch.program import Target
 from planner.launch.targets import TARGETS
-from planner.read.megatron_pairs import PAIRS
-from planner.read.megatron_rules import PARALLEL
-from planner.read.megatron_switches import SWITCHES
+from planner.read.megatron_rules import PAIRS, PARALLEL, SWITCHES
 
 PAGE = Path(__file__).parents[2] / "docs" / "launch.md"
 
