@@ -137,12 +137,9 @@ def _vocabulary(facts: Facts, notes: list[str]) -> int:
     if stated:
         return stated
     kind = facts.text("tokenizer-type")
-    size = SAID["vocabularies"].get(kind, UNKNOWN_VOCABULARY)
-    known = (
-        f"that of {kind}"
-        if kind in SAID["vocabularies"]
-        else "GPT-2's: nothing says; --model names a model that has it"
-    )
+    sizes: dict[str, int] = SAID["vocabularies"]
+    size = sizes.get(kind, UNKNOWN_VOCABULARY)
+    known = f"that of {kind}" if kind in sizes else "GPT-2's: nothing says; --model names a model that has it"
     notes.append(f"vocabulary {size:,}, {known}")
     return size
 
