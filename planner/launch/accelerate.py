@@ -12,23 +12,11 @@ from typing import Any
 import yaml
 
 from planner.launch import seeing
-from planner.launch.program import (
-    ANYTHING,
-    OWN_KERNELS,
-    File,
-    Program,
-    Setup,
-    Target,
-    adapters_said,
-    kernels_said,
-    only_file,
-)
+from planner.launch.described import target
+from planner.launch.program import File, Program, Setup, adapters_said, kernels_said
 from planner.plan import OnePlan
-from planner.training.frameworks import FRAMEWORK_RULES
-from planner.training.rule import Rule
 
 CONFIG = "accelerate.yaml"
-PARALLELISM = "Accelerate parallelism_config.py"
 
 
 def program(setup: Setup) -> Program:
@@ -106,24 +94,4 @@ def notes(setup: Setup) -> tuple[str, ...]:
     return (*said, *kernels_said(setup.job), *seeing.own(setup))
 
 
-JOB_RULES: tuple[Rule, ...] = (
-    Rule(
-        "accelerate_optimizer",
-        lambda j, p: j.workload.optimizer in ("adam", "adam-bf16"),
-        "the skeleton has adam or adam-bf16, not {optimizer}: 8-bit moments do not shard under FSDP2",
-        "Accelerate utils/fsdp_utils.py",
-    ),
-)
-
-TARGET = Target(
-    "accelerate",
-    "Accelerate (FSDP2)",
-    "accelerate 1.15.0",
-    (*FRAMEWORK_RULES["accelerate"], *JOB_RULES),
-    program,
-    only_file,
-    "accelerate.yaml for a script of your own",
-    OWN_KERNELS | {"offload": ("parameters",), "dp_replicate": ANYTHING},
-    preset="hf-fsdp",
-    towers=seeing.OWN,
-)
+TARGET = target("accelerate", program)

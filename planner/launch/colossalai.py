@@ -9,16 +9,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from planner.launch.program import OWN_KERNELS, File, Program, Setup, Target, adapters_said, kernels_said, only_file
+from planner.launch.described import target
+from planner.launch.program import File, Program, Setup, adapters_said, kernels_said
 from planner.plan import OnePlan
 from planner.schedules import spelled
-from planner.schema.workload import STORING
 from planner.stages import layers_per_chunk
-from planner.training.frameworks import FRAMEWORK_RULES
-from planner.training.rule import Rule
 
 SCRIPT = "plan.py"
-PLUGIN = "ColossalAI booster/plugin/hybrid_parallel_plugin.py"
 
 
 def program(setup: Setup) -> Program:
@@ -113,23 +110,4 @@ def notes(setup: Setup) -> tuple[str, ...]:
     return (*said, *kernels_said(setup.job))
 
 
-JOB_RULES: tuple[Rule, ...] = (
-    Rule(
-        "colossalai_optimizer",
-        lambda j, p: j.workload.optimizer == "adam",
-        "HybridParallelPlugin keeps fp32 master weights: adam only",
-        PLUGIN,
-    ),
-)
-
-TARGET = Target(
-    "colossalai",
-    "ColossalAI",
-    "colossalai 0.5.0",
-    (*FRAMEWORK_RULES["colossalai"], *JOB_RULES),
-    program,
-    only_file,
-    "a Python file with HybridParallelPlugin",
-    OWN_KERNELS | {"offload": ("optimizer",), "attention": STORING},
-    preset="colossalai",
-)
+TARGET = target("colossalai", program)

@@ -11,12 +11,11 @@ import json
 from typing import Any
 
 from planner.launch import seeing
-from planner.launch.program import OWN_KERNELS, File, Program, Setup, Target, adapters_said, kernels_said, only_file
+from planner.launch.described import target
+from planner.launch.program import File, Program, Setup, adapters_said, kernels_said
 from planner.plan import OnePlan
-from planner.training.frameworks import FRAMEWORK_RULES
 from planner.training.frameworks.deepspeed import EXPERT_PRESETS
 from planner.training.job import Job
-from planner.training.rule import Rule
 
 CONFIG = "ds_config.json"
 CLIP = 1.0
@@ -24,8 +23,6 @@ CLIP = 1.0
 
 BUCKET = 200_000_000
 """Elements of a reduce or gather bucket under ZeRO-1 and 2: 400 MB in 16 bits; DeepSpeed's default is 500 M."""
-
-ENGINE = "DeepSpeed runtime/pipe/engine.py"
 
 
 def program(setup: Setup) -> Program:
@@ -151,39 +148,4 @@ def notes(setup: Setup) -> tuple[str, ...]:
     return (*said, *kernels_said(setup.job), *seeing.own(setup))
 
 
-JOB_RULES: tuple[Rule, ...] = (
-    Rule(
-        "deepspeed_optimizer",
-        lambda j, p: j.workload.optimizer in ("adam", "adam-bf16"),
-        "what is written for DeepSpeed has adam or adam-bf16, not {optimizer}",
-        "DeepSpeed runtime/config.py",
-    ),
-    Rule(
-        "deepspeed_precision",
-        lambda j, p: (j.workload.precision == "bf16") or (j.workload.optimizer == "adam"),
-        "adam-bf16 needs --precision bf16",
-        "DeepSpeed runtime/precision_config.py",
-    ),
-    Rule(
-        "deepspeed_activations",
-        lambda j, p: (
-            ((p.recompute_layers > 0) & (not j.workload.offload_layers)) | (j.workload.offload != "activations")
-        ),
-        "what DeepSpeed offloads of activations is the input of every recomputed layer: not k={recompute_layers}, of"
-        " {offload_layers} layers",
-        "DeepSpeed runtime/activation_checkpointing/checkpointing.py (cpu_checkpointing)",
-    ),
-)
-
-TARGET = Target(
-    "deepspeed",
-    "DeepSpeed",
-    "deepspeed 0.19.8",
-    (*FRAMEWORK_RULES["deepspeed"], *JOB_RULES),
-    program,
-    only_file,
-    "ds_config.json for a script of your own",
-    OWN_KERNELS | {"offload": ("optimizer", "parameters", "activations")},
-    preset="hf",
-    towers=seeing.OWN,
-)
+TARGET = target("deepspeed", program)

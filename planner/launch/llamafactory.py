@@ -8,24 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 from planner.launch import seeing, tuner
-from planner.launch.program import Program, Setup, Target, only_file
+from planner.launch.described import table
+from planner.launch.program import Program, Setup
 from planner.training.frameworks import tuners
-
-SOURCE = "LLaMA-Factory hparams/parser.py"
-
-TEMPLATES = {
-    "qwen2-vl": "qwen2_vl",
-    "qwen2.5-vl": "qwen2_vl",
-    "qwen3-vl": "qwen3_vl_nothink",
-    "qwen3.5": "qwen3_5",
-    "gemma3": "gemma3",
-    "glm-4.5v": "glm4_5v",
-    "kimi-vl": "kimi_vl",
-    "llama4": "llama4",
-    "ministral-3": "ministral3",
-    "mistral-small-3": "mistral_small",
-}
-"""Templates that put images into a conversation (data/template.py, extras/constants.py), by names of the catalogue."""
 
 
 def program(setup: Setup) -> Program:
@@ -52,27 +37,8 @@ def images(setup: Setup) -> dict[str, Any]:
     """What a model with a tower has beside: its template, and its own demonstration with an image."""
     if setup.job.model.tower is None:
         return {}
-    template = {"template": seeing.called(setup.job.model, TEMPLATES)}
+    template = {"template": seeing.called(setup.job.model, table("llamafactory")["templates"])}
     return template | ({"dataset": "mllm_demo"} if setup.job.workload.images else {})
 
 
-TARGET = Target(
-    "llamafactory",
-    "LLaMA-Factory",
-    "llamafactory 0.9.5",
-    tuner.rules(
-        tuner.TRAINER,
-        "llamafactory",
-        "LLaMA-Factory",
-        SOURCE,
-        tuners.LLAMAFACTORY_PURE,
-        seeing.named("llamafactory", "LLaMA-Factory", TEMPLATES, "LLaMA-Factory data/template.py"),
-        seeing.adapted("llamafactory", "LLaMA-Factory", "LLaMA-Factory model/model_utils/visual.py", attention=True),
-    ),
-    program,
-    only_file,
-    "llamafactory.yaml for `llamafactory-cli train`, ds_config.json beside it",
-    {"loss": ("eager", "linear"), "offload": ("optimizer", "parameters"), "attention": ("eager",)},
-    "hf",
-    seeing.ALL,
-)
+TARGET = tuner.target("llamafactory", program, tuners.LLAMAFACTORY_PURE)

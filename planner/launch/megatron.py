@@ -6,12 +6,12 @@ Names and defaults: NVIDIA/Megatron-LM training/arguments.py and core/transforme
 from __future__ import annotations
 
 from planner.cost.dispatch import ONE_COPY
+from planner.launch.described import target
 from planner.launch.megatron_layout import placement_flags
-from planner.launch.program import ANYTHING, Flag, Program, Setup, Target, flag_lines, number
+from planner.launch.program import Flag, Program, Setup, number
 from planner.plan import OnePlan
 from planner.schema.model import LatentAttention, MixtureOfExperts, Model
 from planner.stages import chunk_layers
-from planner.training.frameworks import FRAMEWORK_RULES, OPTIONS
 from planner.training.frameworks.megatron import OPTIMIZERS
 from planner.training.job import Job
 from planner.training.trade import trade
@@ -315,21 +315,4 @@ def notes(model: Model) -> tuple[str, ...]:
     return tuple(said)
 
 
-EXPRESSES = {
-    "offload": ("optimizer", "activations"),
-    "loss": tuple(FUSIONS),
-    "recipe": ("megatron",),
-    **dict.fromkeys(("graphs", "capacity", "dp_replicate", "attention"), ANYTHING),
-}
-"""What Megatron's options say beside degrees, formats and the model."""
-
-TARGET = Target(
-    "megatron",
-    "Megatron-LM",
-    "megatron-core 0.17.1 to 0.19.2",
-    (*FRAMEWORK_RULES["megatron"], *OPTIONS["megatron"]),
-    program,
-    flag_lines,
-    "flags of pretrain_gpt.py, with the environment that decides whether they are accepted",
-    EXPRESSES | {"loss": ("vocab-parallel",)},
-)
+TARGET = target("megatron", program)

@@ -13,14 +13,14 @@ from typing import Any
 
 from planner.blocks.ends import padded_vocabulary
 from planner.launch import megatron
+from planner.launch.described import table, target
 from planner.launch.megatron import SHARDING, backend
 from planner.launch.megatron_layout import placement_flags
-from planner.launch.program import File, Program, Setup, Target, only_file
+from planner.launch.program import File, Program, Setup
 from planner.launch.trees import as_fields
 from planner.schema.model import Model
 from planner.training.frameworks.megatron import OPTIMIZERS
 from planner.training.job import Job
-from planner.training.rule import Rule
 from planner.training.trade import trade
 
 SCRIPT = "plan.py"
@@ -35,7 +35,7 @@ FIELDS = {
 NO_FIELDS = ("order", "num_distributed_optimizer_instances")
 """Arguments of initialize_model_parallel that are no fields of the configuration."""
 
-ACTIVATIONS = {"glu": "F.silu", "gelu": "F.gelu", "relu": "F.relu", "relu2": "squared_relu"}
+TABLE = table("megatron-core")
 
 
 class Code(str):
@@ -173,29 +173,17 @@ def offloading(job: Job) -> dict[str, Any]:
     return away | ({"cpu_offloading": True} if away else {})
 
 
-SHAPE = (
-    *("num_layers", "hidden_size", "ffn_hidden_size", "num_attention_heads", "q_lora_rank", "kv_lora_rank"),
-    *("qk_head_dim", "qk_pos_emb_head_dim", "v_head_dim", "rope_type", "num_query_groups", "kv_channels"),
-    *("window_size", "window_attn_skip_freq", "normalization", "gated_linear_unit", "activation_func", "qk_layernorm"),
-    *("softmax_type", "mtp_num_layers", "add_bias_linear", "add_qkv_bias", "attention_dropout", "hidden_dropout"),
-    *("num_moe_experts", "moe_router_topk", "moe_ffn_hidden_size", "moe_shared_expert_intermediate_size"),
-    *("moe_layer_freq", "moe_router_pre_softmax", "moe_router_num_groups", "moe_router_group_topk"),
-    *("moe_router_load_balancing_type", "moe_aux_loss_coeff", "moe_grouped_gemm"),
-)
-"""Fields of the model, in the order in which they are written."""
-
-
 def shape(setup: Setup) -> dict[str, Any]:
     """The model: what its options say, and what they leave to Megatron-LM's parser."""
     model, said = setup.job.model, as_fields(megatron.shape_flags(setup))
     usual = {"normalization": "LayerNorm", "add_bias_linear": True, "add_qkv_bias": False}
     usual |= {"q_lora_rank": None, "rope_type": "rope"} if model.mla else {"num_query_groups": model.kv_heads}
     found = usual | said
-    found |= {"gated_linear_unit": model.mlp == "glu", "activation_func": Code(ACTIVATIONS[model.mlp])}
+    found |= {"gated_linear_unit": model.mlp == "glu", "activation_func": Code(TABLE["activations"][model.mlp])}
     found |= {"num_moe_experts": model.moe.experts} if model.moe else {}
     found |= {"window_size": tuple(said["window_size"])} if "window_size" in said else {}
     found |= {"moe_layer_freq": Code(said["moe_layer_freq"])} if "moe_layer_freq" in said else {}
-    return {name: found[name] for name in SHAPE if name in found}
+    return {name: found[name] for name in TABLE["shape"].split() if name in found}
 
 
 def placement(setup: Setup) -> dict[str, Any]:
@@ -262,20 +250,4 @@ def notes(model: Model) -> tuple[str, ...]:
     return tuple(said)
 
 
-MOMENTS = Rule(
-    "megatron_core_moments",
-    lambda j, p: "exp-avg-dtype" not in OPTIMIZERS.get(j.workload.optimizer, {}),
-    "formats of moments are written as Megatron-LM's options: --target megatron, not {optimizer} here",
-    "Megatron-LM core/optimizer/optimizer_config.py",
-)
-
-TARGET = Target(
-    "megatron-core",
-    "Megatron-Core",
-    "megatron-core 0.16.1 to 0.19.2",
-    (*megatron.TARGET.rules, MOMENTS),
-    program,
-    only_file,
-    "a Python file with TransformerConfig and the degrees of initialize_model_parallel",
-    megatron.EXPRESSES,
-)
+TARGET = target("megatron-core", program, megatron.TARGET.rules, OPTIMIZERS=OPTIMIZERS)

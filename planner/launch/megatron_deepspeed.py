@@ -11,13 +11,10 @@ from typing import Any
 
 from planner.launch import deepspeed, megatron
 from planner.launch.deepspeed import CONFIG
-from planner.launch.program import File, Flag, Program, Setup, Target, flag_lines, number
+from planner.launch.described import target
+from planner.launch.program import File, Flag, Program, Setup, number
 from planner.schema.model import Model
-from planner.schema.workload import STORING
-from planner.training.frameworks import FRAMEWORK_RULES
-from planner.training.rule import Rule
 
-ARGUMENTS = "Megatron-DeepSpeed megatron/arguments.py"
 FLASH = {"flash1": "--use-flash-attn-v1", "triton": "--use-flash-attn-triton"}
 
 
@@ -137,35 +134,4 @@ def notes(model: Model) -> tuple[str, ...]:
     return tuple(said)
 
 
-JOB_RULES: tuple[Rule, ...] = (
-    Rule(
-        "megatron_deepspeed_optimizer",
-        lambda j, p: j.workload.optimizer == "adam",
-        "Megatron-DeepSpeed's Adam keeps fp32 master weights and moments: adam only",
-        "Megatron-DeepSpeed megatron/optimizer/__init__.py",
-    ),
-    Rule(
-        "megatron_deepspeed_method",
-        lambda j, p: j.workload.method == "full",
-        "Megatron-DeepSpeed trains no LoRA adapters",
-        ARGUMENTS,
-    ),
-    Rule(
-        "megatron_deepspeed_attention",
-        lambda j, p: j.model.mla is None and j.model.window is None,
-        "Megatron-DeepSpeed has neither latent nor sliding-window attention",
-        ARGUMENTS,
-    ),
-)
-
-TARGET = Target(
-    "megatron-deepspeed",
-    "Megatron-DeepSpeed",
-    "Megatron-DeepSpeed 4efb479d53 (2025-07-16) with deepspeed 0.19.8",
-    (*FRAMEWORK_RULES["megatron-deepspeed"], *JOB_RULES),
-    program,
-    flag_lines,
-    "flags of its pretrain_gpt.py and ds_config.json",
-    {"offload": ("optimizer",), "attention": (*FLASH, "flash2", *STORING)},
-    preset="megatron-deepspeed",
-)
+TARGET = target("megatron-deepspeed", program)

@@ -10,8 +10,9 @@ from dataclasses import replace
 from typing import Any
 
 from planner.launch import megatron
+from planner.launch.described import target
 from planner.launch.launchers.launcher import yaml_text
-from planner.launch.program import File, Program, Setup, Target, only_file
+from planner.launch.program import File, Program, Setup
 from planner.launch.trees import megatron_keys
 from planner.read.format import find_format
 
@@ -38,14 +39,4 @@ def config(setup: Setup, own: Program) -> dict[str, Any]:
     return {**names, "workspace": "./output", "modules": {"pre_trainer": trainer}}
 
 
-TARGET = Target(
-    "primus",
-    "Primus",
-    "Primus fd1eeabb (2026-08-22)",
-    megatron.TARGET.rules,
-    program,
-    only_file,
-    "an experiment of one module, pre_trainer",
-    megatron.EXPRESSES,
-    preset="primus",
-)
+TARGET = target("primus", program, megatron.TARGET.rules)

@@ -39,10 +39,6 @@ def adapters_said(job: Job) -> str:
     return said if work.method == "lora" else f"{said}, over weights loaded in {work.base}"
 
 
-OWN_KERNELS = {"loss": ANYTHING, "attention": ANYTHING}
-"""What a target says of kernels where the program is the user's own: all of them, in notes."""
-
-
 def kernels_said(job: Job) -> tuple[str, ...]:
     """The notes about them."""
     loss, attention = job.workload.loss, job.workload.attention

@@ -11,9 +11,9 @@ from __future__ import annotations
 from importlib.resources import files
 from typing import Any
 
-from planner.launch.program import OWN_KERNELS, File, Program, Setup, Target, adapters_said, kernels_said, only_file
+from planner.launch.described import target
+from planner.launch.program import File, Program, Setup, adapters_said, kernels_said
 from planner.stages import layers_per_chunk
-from planner.training.frameworks import FRAMEWORK_RULES
 from planner.training.frameworks.pytorch import SCHEDULES, is_vee
 
 SCRIPT = "train.py"
@@ -71,14 +71,4 @@ def notes(setup: Setup) -> tuple[str, ...]:
     return (*said, *kernels_said(setup.job))
 
 
-TARGET = Target(
-    "pytorch",
-    "PyTorch pipelining",
-    "torch 2.13.0",
-    FRAMEWORK_RULES["pytorch"],
-    program,
-    only_file,
-    "a runnable skeleton on torch.distributed.pipelining",
-    OWN_KERNELS,
-    preset="litgpt",
-)
+TARGET = target("pytorch", program)

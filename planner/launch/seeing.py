@@ -6,12 +6,8 @@ from typing import Any
 
 from planner.launch.program import Setup
 from planner.schema.model import Model
-from planner.schema.workload import TowerPart
 from planner.training.job import Job
 from planner.training.rule import Rule
-
-ALL: tuple[TowerPart, ...] = ("trained", "projector", "frozen")
-"""What may be trained of a tower that is there."""
 
 
 def called(model: Model, names: dict[str, str]) -> str | None:
@@ -56,10 +52,6 @@ def notes(setup: Setup) -> tuple[str, ...]:
     return (f"the plan counts {work.images} x one image{size} in every sequence of {work.seq} tokens: data are yours",)
 
 
-OWN: tuple[TowerPart, ...] = (*ALL, "absent")
-"""What a program of the user's own may train of a tower, or leave out."""
-
-
 def own(setup: Setup) -> tuple[str, ...]:
     """What such a program has to do about it."""
     if setup.job.model.tower is None:
@@ -79,13 +71,14 @@ def named(name: str, title: str, names: dict[str, str], source: str) -> Rule:
     )
 
 
-def adapted(name: str, title: str, source: str, *, projector: bool = False, attention: bool = False) -> Rule:
+def adapted(name: str, title: str, source: str, also: str) -> Rule:
     """Adapters of a tower: names of a decoder's layers are not those of its tower's, whose projector may have none.
 
     Args:
-        projector: adapters on the projector alone can be had. attention: adapters on parts of a layer, beside a tower
+        also: "projector": adapters on the projector alone can be had; "attention": on parts of a layer, beside a tower
             that has none.
     """
+    projector, attention = also == "projector", also == "attention"
 
     def holds(job: Job, plan: Any) -> bool:
         work = job.workload

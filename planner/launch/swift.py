@@ -7,15 +7,11 @@ recomputes every layer and gives weights back behind the forward pass (swift/con
 from __future__ import annotations
 
 from planner.launch import seeing, tuner
-from planner.launch.program import Program, Setup, Target, flag_lines
+from planner.launch.described import table
+from planner.launch.program import Program, Setup
 from planner.launch.transformers import by_fsdp
 from planner.training.adapters import on_experts
 from planner.training.frameworks import tuners
-
-SOURCE = "ms-swift arguments/sft_args.py"
-
-IMAGES = {"dataset": "linxy/LaTeX_OCR:human_handwrite#500"}
-"""Its shipped data with images, as Hugging Face has them (swift/dataset/dataset/mllm.py)."""
 
 
 def program(setup: Setup) -> Program:
@@ -24,28 +20,9 @@ def program(setup: Setup) -> Program:
     bits = {"quant_method": "bnb"} | tuner.stored(setup) if setup.job.workload.method == "qlora" else {}
     found = tuner.fields(setup) | seeing.parts(setup) | tuner.shared(setup) | fsdp
     bits |= {"lora_dropout": 0.0} if on_experts(setup.job) else {}
-    options = tuner.written("swift", found) | bits | (IMAGES if setup.job.workload.images else {})
+    options = tuner.written("swift", found) | bits | (table("swift")["images"] if setup.job.workload.images else {})
     notes = (*tuner.notes(setup, "--dataset"), *seeing.notes(setup))
     return Program("swift sft", tuner.flags(options), files=tuner.engine_files(setup), notes=notes)
 
 
-TARGET = Target(
-    "swift",
-    "ms-swift",
-    "ms-swift 4.6.0",
-    tuner.rules(
-        tuner.TRAINER,
-        "swift",
-        "ms-swift",
-        SOURCE,
-        tuners.SWIFT_MASTERS,
-        tuners.SWIFT_FSDP,
-        seeing.adapted("swift", "ms-swift", "ms-swift pipelines/train/tuner.py", projector=True),
-    ),
-    program,
-    flag_lines,
-    "the command `swift sft`, ds_config.json beside it",
-    {"loss": ("eager", "linear"), "offload": ("optimizer", "parameters"), "attention": ("eager",)},
-    "hf",
-    seeing.ALL,
-)
+TARGET = tuner.target("swift", program, tuners.SWIFT_MASTERS, tuners.SWIFT_FSDP)

@@ -9,50 +9,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from planner.launch.program import ANYTHING, File, Program, Setup, Target, only_file
+from planner.launch.described import table, target
+from planner.launch.program import File, Program, Setup
 from planner.schema.model import Model
 from planner.stages import chunk_layers, layers_per_chunk
-from planner.training.frameworks import FRAMEWORK_RULES, OPTIONS
-from planner.training.frameworks.torchtitan import OFFLOADS, SCHEDULES
-from planner.training.rule import Rule
+from planner.training.frameworks.torchtitan import SCHEDULES
 from planner.training.trade import trade
 
 CONFIG = "train.toml"
 STEPS = 20
-PIPELINE = "torchtitan distributed/pipeline_parallel.py"
-PARALLELIZE = "torchtitan models/llama3/infra/parallelize.py"
+TABLE = table("torchtitan")
 
-Shape = tuple[int, int, int, int, int, int, int]
-FLAVORS: dict[Shape, tuple[str, str]] = {
-    (32, 4096, 14336, 32, 8, 128256, 0): ("llama3", "8B"),
-    (80, 8192, 28672, 64, 8, 128256, 0): ("llama3", "70B"),
-    (126, 16384, 53248, 128, 8, 128256, 0): ("llama3", "405B"),
-    (28, 1024, 3072, 16, 8, 151936, 0): ("qwen3", "0.6B"),
-    (28, 2048, 6144, 16, 8, 151936, 0): ("qwen3", "1.7B"),
-    (36, 2560, 9728, 32, 8, 151936, 0): ("qwen3", "4B"),
-    (36, 4096, 12288, 32, 8, 151936, 0): ("qwen3", "8B"),
-    (40, 5120, 17408, 40, 8, 151936, 0): ("qwen3", "14B"),
-    (64, 5120, 25600, 64, 8, 151936, 0): ("qwen3", "32B"),
-    (48, 2048, 6144, 32, 4, 151936, 128): ("qwen3", "30B-A3B"),
-    (94, 4096, 12288, 64, 4, 151936, 128): ("qwen3", "235B-A22B"),
-    (27, 2048, 10944, 16, 16, 102400, 64): ("deepseek_v3", "16B"),
-    (60, 5120, 12288, 128, 128, 102400, 160): ("deepseek_v3", "236B"),
-    (61, 7168, 18432, 128, 128, 129280, 256): ("deepseek_v3", "671B"),
+FLAVORS: dict[tuple[int, ...], tuple[str, str]] = {
+    tuple(shape): (name, flavor) for name, flavors in TABLE["flavors"].items() for flavor, shape in flavors.items()
 }
-"""Registered models by (layers, hidden, ffn, heads, kv_heads, vocab, experts): models/*/__init__.py."""
-
-NAMES = {
-    "qwen3": "qwen3",
-    "qwen3_moe": "qwen3",
-    "deepseek_v2": "deepseek_v3",
-    "deepseek_v3": "deepseek_v3",
-    "llama4": "llama4",
-    "gpt_oss": "gpt_oss",
-}
-"""Model directories by family; a dense decoder of any other family is nearest to llama3."""
-
-UNPIPED = ("qwen3", "gpt_oss")
-"""Models without a pipelining function (pipelining_fn = None)."""
+"""Registered models by (layers, hidden, ffn, heads, kv_heads, vocab, experts)."""
 
 
 def program(setup: Setup) -> Program:
@@ -117,7 +88,7 @@ def registered(model: Model) -> tuple[str, str | None]:
     """Directory and flavor of a model; no flavor where none has its shape."""
     experts = model.moe.experts if model.moe else 0
     shape = (model.layers, model.hidden, model.ffn, model.heads, model.kv_heads, model.vocab, experts)
-    return FLAVORS.get(shape, (NAMES.get(model.family, "llama3"), None))
+    return FLAVORS.get(shape, (TABLE["families"].get(model.family, "llama3"), None))
 
 
 def training(setup: Setup) -> dict[str, Any]:
@@ -215,23 +186,4 @@ def notes(setup: Setup) -> tuple[str, ...]:
     return tuple(said)
 
 
-JOB_RULES: tuple[Rule, ...] = (
-    Rule(
-        "torchtitan_precision",
-        lambda j, p: j.recipe.activations == "bf16" and not (j.workload.bf16_first or j.workload.bf16_last),
-        "torchtitan mixes fp32 with bf16, in all layers alike: --precision bf16, without --bf16-first and --bf16-last",
-        "torchtitan config/job_config.py",
-    ),
-)
-
-TARGET = Target(
-    "torchtitan",
-    "torchtitan",
-    "torchtitan 0.2.2",
-    (*FRAMEWORK_RULES["torchtitan"], *JOB_RULES, *OPTIONS["torchtitan"]),
-    program,
-    only_file,
-    "train.toml",
-    {"offload": OFFLOADS, "dp_replicate": ANYTHING},
-    preset="torchtitan",
-)
+TARGET = target("torchtitan", program)

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from planner.launch import deepspeed, seeing
-from planner.launch.program import ANYTHING, File, Flag, Program, Setup, Target, adapters_said, flag_lines
-from planner.training.frameworks import FRAMEWORK_RULES
+from planner.launch.described import target
+from planner.launch.program import File, Flag, Program, Setup, adapters_said
 from planner.training.frameworks.transformers import OPTIMIZERS
 
 FSDP = "fsdp.json"
@@ -96,15 +96,4 @@ def notes(setup: Setup) -> tuple[str, ...]:
     return (*said, *seeing.own(setup))
 
 
-TARGET = Target(
-    "transformers",
-    "Transformers Trainer",
-    "transformers 5.3 to 5.24.0",
-    FRAMEWORK_RULES["transformers"],
-    program,
-    flag_lines,
-    "options of the Trainer, with ds_config.json or fsdp.json beside them",
-    {"loss": ANYTHING, "attention": ANYTHING, "offload": ("optimizer", "parameters")},
-    preset="hf",
-    towers=seeing.OWN,
-)
+TARGET = target("transformers", program)

@@ -9,19 +9,16 @@ from __future__ import annotations
 from typing import Any
 
 from planner.launch import accelerate, seeing, tuner
-from planner.launch.program import Program, Setup, Target, flag_lines
+from planner.launch.described import table
+from planner.launch.program import Program, Setup
 from planner.launch.transformers import by_fsdp
 from planner.training.adapters import on_experts
 from planner.training.frameworks import tuners
 
-SOURCE = "TRL trainer/sft_config.py"
 MAIN = "accelerate"
 
 NO_LOGITS = "TRL's trainer makes no whole logits (trainer/sft_trainer.py, add_fused_lm_head): --loss linear counts so"
 """What a plan with the loss of Transformers counts too much."""
-
-IMAGES = {"dataset_name": "trl-lib/llava-instruct-mix"}
-"""Data with images that TRL's documentation has (docs/source/sft_trainer.md); the trainer finds their column."""
 
 
 def program(setup: Setup) -> Program:
@@ -33,7 +30,7 @@ def program(setup: Setup) -> Program:
     nested = {"use_bnb_nested_quant": True} if work.method == "qlora" and work.base == "nf4" else {}
     nested |= tuner.stored(setup) | ({"lora_dropout": 0.0} if on_experts(setup.job) else {})
     options = {"accelerate_config": main.name} | tuner.written("transformers", found) | nested
-    options |= IMAGES if work.images else {}
+    options |= table("trl")["images"] if work.images else {}
     notes = (*tuner.notes(setup, "--dataset_name"), *seeing.notes(setup), *(() if work.loss else (NO_LOGITS,)))
     return Program("trl sft", tuner.flags(options), files=(main,), notes=notes)
 
@@ -62,22 +59,4 @@ def deepspeed(setup: Setup) -> dict[str, Any]:
     }
 
 
-TARGET = Target(
-    "trl",
-    "TRL",
-    "trl 1.16.0, accelerate 1.15.0",
-    tuner.rules(
-        tuner.TRAINER,
-        "transformers",
-        "TRL",
-        SOURCE,
-        tuners.TRL_PURE,
-        seeing.adapted("trl", "TRL", "TRL scripts/sft.py"),
-    ),
-    program,
-    flag_lines,
-    "the command `trl sft` and accelerate.yaml",
-    {"loss": ("linear",), "offload": ("optimizer", "parameters"), "attention": ("eager",)},
-    "hf",
-    ("trained",),
-)
+TARGET = tuner.target("trl", program, tuners.TRL_PURE)

@@ -6,14 +6,14 @@ words of its values and the rest of a short run.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from planner.launch import deepspeed
+from planner.launch import deepspeed, described, seeing
 from planner.launch.launchers.launcher import yaml_text
-from planner.launch.program import File, Setup
+from planner.launch.program import File, Program, Setup, Target
 from planner.launch.transformers import SHARDED, by_fsdp, deepspeed_file
 from planner.launch.trees import nested
 from planner.plan import Plan, Truth
@@ -136,11 +136,19 @@ def notes(setup: Setup, data: str) -> tuple[str, ...]:
     return (said, *experts_said(setup.job))
 
 
-def rules(kept: Iterable[str], form: str, title: str, source: str, *own: Rule) -> tuple[Rule, ...]:
-    """The Trainer's rules called `kept`; a word for every value that the format's table spells; a framework's own."""
+def target(name: str, program: Callable[[Setup], Program], *own: Rule, **more: Any) -> Target:
+    """A target by its table: the Trainer's rules that it keeps, a word for every value that its format spells, what it
+    sees with, and its `own`."""
+    said = described.table(name)
+    form, title, source = said["form"], said["title"], said["source"]
+    kept, _, without = said.get("trainer", "").partition(" but ")
     spelled = find_format(form).writes["words"]
+    trainer = [rule for key, rule in TRAINER.items() if kept and key != without]
     worded = [_worded(title, source, field, spelled[field]) for field in WORDED if field in spelled]
-    return (*(TRAINER[name] for name in kept), *worded, _base(title), _experts(form, title), tuners.PAGED, *own)
+    sees = [seeing.named(name, title, said["templates"], said["templates_source"])] if "templates" in said else []
+    sees += [seeing.adapted(name, title, said["adapted_source"], said["adapted"])] if "adapted" in said else []
+    first = (*trainer, *worded, _base(title), _experts(form, title), tuners.PAGED, *own, *sees)
+    return described.target(name, program, first, **more)
 
 
 def _experts(form: str, title: str) -> Rule:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 from planner.launch import seeing
-from planner.launch.program import Program, Setup, Target, flag_lines
+from planner.launch.described import target
+from planner.launch.program import Program, Setup
 from planner.launch.trees import field_keys, overrides
 from planner.read.format import find_format
-from planner.training.frameworks.verl import RULES
 
 SECTIONS = ("data.", "model.", "engine.")
 
@@ -53,15 +53,4 @@ def notes(setup: Setup) -> tuple[str, ...]:
     return (said, *seeing.notes(setup))
 
 
-TARGET = Target(
-    "verl",
-    "verl",
-    "verl 0.8.0.dev (b178a3cd, 2026-01-29) to 0.9.1",
-    RULES,
-    program,
-    flag_lines,
-    "overrides of its trainer for whole sequences",
-    {"loss": ("linear",), "offload": ("activations",)},
-    preset="hf-fsdp",
-    towers=("trained",),
-)
+TARGET = target("verl", program)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cache
 from math import prod
-from types import CodeType
 from typing import Any
 
 from planner.cost.recompute import MODULES
@@ -15,7 +13,7 @@ from planner.plan import divisors
 from planner.read.megatron_experts import graphs
 from planner.read.megatron_facts import Facts
 from planner.read.options import known_options
-from planner.read.table import NotModelled, packaged
+from planner.read.table import NotModelled, packaged, told
 from planner.schema.formats import STORED
 from planner.schema.workload import OFFLOADED
 from planner.units import format_bytes, whole_number
@@ -47,16 +45,6 @@ class Words(dict[str, Any]):
         return self.facts.has(option) if switch else self.facts.text(option)
 
 
-@cache
-def _compiled(condition: str) -> CodeType:
-    return compile(condition, "megatron-checks.yaml", "eval")
-
-
-def told(condition: str, facts: Facts) -> Any:
-    """A condition, or value, of megatron-checks.yaml: Python's operators between the names of `Words`."""
-    return eval(_compiled(condition), {"__builtins__": {}}, Words(facts))
-
-
 @frozen
 class Check:
     """One condition on the options.
@@ -75,7 +63,7 @@ class Check:
 
     def holds(self, facts: Facts) -> bool:
         """Whether the options obey."""
-        return bool(told(self.condition, facts))
+        return bool(told(self.condition, Words(facts)))
 
     def message(self, facts: Facts) -> str:
         """The sentence with this run's numbers."""
@@ -207,9 +195,10 @@ def named(facts: Facts) -> tuple[NotModelled, ...]:
     """What no table of options can tell: it takes two of them together."""
     found = []
     for row in ROWS["named"]:
-        if told(row["where"], facts):
+        words = Words(facts)
+        if told(row["where"], words):
             option, why = row["option"], row["why"].format_map(numbers(facts))
-            value = told(row["value"], facts) if "value" in row else " ".join(facts.options.texts(option))
+            value = told(row["value"], words) if "value" in row else " ".join(facts.options.texts(option))
             touches = tuple(row["touches"].split())
             found.append(NotModelled(f"--{option}", value, touches, why, facts.options.line(option)))
     return tuple(found)

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import field
 from functools import cache
 from importlib.resources import files
+from types import CodeType
 from typing import Any
 
 from planner.frozen import frozen
@@ -147,11 +148,21 @@ def same(value: str, other: str) -> bool:
         return False
 
 
-def packaged(name: str) -> dict[str, Any]:
-    """A YAML file of this room."""
+def packaged(name: str, room: str = "planner.read") -> dict[str, Any]:
+    """A YAML file of a room."""
     from planner.catalog.yamlfile import parse_yaml
 
-    return parse_yaml((files("planner.read") / name).read_text(encoding="utf-8"), name)[0]
+    return parse_yaml((files(room) / name).read_text(encoding="utf-8"), name)[0]
+
+
+@cache
+def _compiled(condition: str) -> CodeType:
+    return compile(condition, "a packaged table", "eval")
+
+
+def told(condition: str, words: dict[str, Any]) -> Any:
+    """A condition, or a value, of a packaged table: Python's operators between names that `words` has."""
+    return eval(_compiled(condition), {"__builtins__": {}}, words)
 
 
 @cache

@@ -1,0 +1,70 @@
+"""Targets as data: what planner/launch/tables/NAME.yaml has of a name, of what is written and what cannot be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import cache
+from typing import Any
+
+from planner.launch.program import Program, Setup, Target, flag_lines, only_file
+from planner.plan import Plan
+from planner.read.table import packaged, told
+from planner.schema.workload import STORING, Workload
+from planner.training.frameworks import FRAMEWORK_RULES, OPTIONS
+from planner.training.frameworks.torchtitan import OFFLOADS
+from planner.training.job import Job
+from planner.training.rule import Rule
+
+LISTS = {"STORING": STORING, "OFFLOADS": OFFLOADS}
+"""Values that are listed elsewhere."""
+
+
+@cache
+def table(name: str) -> dict[str, Any]:
+    """What planner/launch/tables/NAME.yaml says."""
+    return packaged(f"tables/{name}.yaml", "planner.launch")
+
+
+class Words(dict[str, Any]):
+    """What the condition of a rule may name: fields of Plan and Workload, what a job has, and `more`."""
+
+    def __init__(self, job: Job, plan: Plan, more: dict[str, Any]) -> None:
+        super().__init__(more, job=job, plan=plan)
+
+    def __missing__(self, name: str) -> Any:
+        job = self["job"]
+        known = (self["plan"], Plan.__dataclass_fields__), (job.workload, Workload.model_fields)
+        return getattr(next((source for source, names in known if name in names), job), name)
+
+
+def target(name: str, program: Callable[[Setup], Program], first: Iterable[Rule] | None = None, **more: Any) -> Target:
+    """A target by its table; `first`: rules in front of the table's own, its framework's where none are given.
+
+    Args:
+        more: what conditions of the table name beside `Words`.
+    """
+    said = table(name)
+    theirs = tuple(FRAMEWORK_RULES.get(name, ()) if first is None else first)
+    rows = said.get("rules", {})
+    own = [theirs if row is None else (_rule(key, row, more),) for key, row in rows.items()]
+    rules = (*(() if None in rows.values() else theirs), *(rule for part in own for rule in part))
+    return Target(
+        name,
+        said["title"],
+        said["versions"],
+        (*rules, *OPTIONS.get(name, ())),
+        program,
+        {"flags": flag_lines, "file": only_file}[said["bare"]],
+        said["writes"],
+        {field: _values(words) for field, words in said["expresses"].items()},
+        said.get("preset", ""),
+        tuple(said.get("towers", "").split()),
+    )
+
+
+def _rule(name: str, row: dict[str, str], more: dict[str, Any]) -> Rule:
+    return Rule(name, lambda job, plan: told(row["holds"], Words(job, plan, more)), row["says"], row["source"])
+
+
+def _values(words: str) -> tuple[str, ...]:
+    return tuple(value for word in words.split() for value in LISTS.get(word, (word,)))
