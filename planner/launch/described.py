@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from typing import Any
 
-from planner.launch.program import Program, Setup, Target, flag_lines, only_file
+from planner.launch.program import Flag, Program, Setup, Target, flag_lines, only_file
 from planner.plan import Plan
 from planner.read.table import packaged, told
 from planner.schema.workload import STORING, Workload
@@ -34,7 +34,10 @@ class Words(dict[str, Any]):
     def __missing__(self, name: str) -> Any:
         job = self["job"]
         known = (self["plan"], Plan.__dataclass_fields__), (job.workload, Workload.model_fields)
-        return getattr(next((source for source, names in known if name in names), job), name)
+        source = next((source for source, names in known if name in names), job)
+        if not hasattr(source, name):
+            raise KeyError(name)
+        return getattr(source, name)
 
 
 def target(name: str, program: Callable[[Setup], Program], first: Iterable[Rule] | None = None, **more: Any) -> Target:
@@ -60,6 +63,32 @@ def target(name: str, program: Callable[[Setup], Program], first: Iterable[Rule]
         said.get("preset", ""),
         tuple(said.get("towers", "").split()),
     )
+
+
+def rows(said: Any, words: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Names and values of a part of a table, in its order, without those that come out as None.
+
+    A text is an expression; a mapping a section of its own, or behind "**" names and values to be put in; a list has
+    groups of rows. A group, and a section, stand where their `if` holds.
+    """
+    for group in said if isinstance(said, list) else [said]:
+        for name, value in group.items() if told(group.get("if", "True"), words) else ():
+            if isinstance(value, dict) and not told(value.get("if", "True"), words):
+                continue
+            found = told(value, words) if isinstance(value, str) else value
+            found = dict(rows(value, words)) if isinstance(value, dict) else found
+            if name == "**":
+                yield from found.items()
+            elif name != "if" and found is not None:
+                yield name, found
+
+
+def options(pairs: Iterable[tuple[str, Any]]) -> Iterator[Flag]:
+    """Options as words of a command: a switch alone, or not at all, of several values one word each."""
+    for name, value in pairs:
+        if value is not False:
+            several = value if isinstance(value, tuple | list) else () if value is True else (value,)
+            yield f"--{name}", *(f"{one}" for one in several)
 
 
 def _rule(name: str, row: dict[str, str], more: dict[str, Any]) -> Rule:

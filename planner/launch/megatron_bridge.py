@@ -35,9 +35,8 @@ def program(setup: Setup) -> Program:
 
 def seen(setup: Setup) -> Program:
     """The recipe of a model with a tower under the plan: shape, data and weights are the recipe's."""
-    parts = (megatron.parallel_flags, megatron.recompute_flags, megatron.precision_flags, megatron.batch_flags)
-    flags = [flag for part in parts for flag in part(setup)]
-    own = replace(megatron.program(setup), flags=(*flags, *megatron.SHORT_RUN))
+    parts = (*megatron.PARALLEL, "recompute", *megatron.PRECISION, "batch", "run")
+    own = replace(megatron.program(setup), flags=megatron.flags(setup, *parts))
     frozen = seeing.parts(setup)
     keys = TABLE["as_it_was"] | sectioned(megatron_keys(own.flags, find_format("bridge")))
     keys |= {"model.freeze_vision_model": frozen["tower"], "model.freeze_vision_projection": frozen["projector"]}

@@ -14,13 +14,13 @@ from typing import Any
 from planner.blocks.ends import padded_vocabulary
 from planner.launch import megatron
 from planner.launch.described import table, target
-from planner.launch.megatron import SHARDING, backend
+from planner.launch.megatron import TABLE as OPTIONS
+from planner.launch.megatron import backend
 from planner.launch.megatron_layout import placement_flags
 from planner.launch.program import File, Program, Setup
 from planner.launch.trees import as_fields
 from planner.schema.model import Model
 from planner.training.frameworks.megatron import OPTIMIZERS
-from planner.training.job import Job
 from planner.training.trade import trade
 
 SCRIPT = "plan.py"
@@ -134,8 +134,8 @@ def transformer(setup: Setup) -> dict[str, Any]:
         **recompute(setup),
         **(dispatching(setup) if model.moe else {}),
         **graphs(setup),
-        **as_fields(megatron.loss_flags(setup.job)),
-        **offloading(setup.job),
+        **as_fields(megatron.flags(setup, "loss")),
+        **offloading(setup),
     }
 
 
@@ -155,27 +155,27 @@ def narrow(setup: Setup) -> dict[str, Any]:
 
 def dispatching(setup: Setup) -> dict[str, Any]:
     """How tokens reach experts, and how many each takes."""
-    kind, *more = megatron.dispatch_flags(setup.plan)
-    return as_fields([kind, *megatron.capacity_flags(setup), *more])
+    kind, *more = megatron.flags(setup, "dispatch")
+    return as_fields([kind, *megatron.flags(setup, "capacity"), *more])
 
 
 def graphs(setup: Setup) -> dict[str, Any]:
     """CUDA graphs; whether gradients are looked at for NaN is the loop's own."""
-    fields = as_fields(megatron.graph_flags(setup))
+    fields = as_fields(megatron.flags(setup, "graphs"))
     return {name: value for name, value in fields.items() if name.startswith("cuda_graph")}
 
 
-def offloading(job: Job) -> dict[str, Any]:
+def offloading(setup: Setup) -> dict[str, Any]:
     """Activations in host memory: of so many layers, or the inputs of modules."""
-    if modules := job.workload.offload_modules:
+    if modules := setup.job.workload.offload_modules:
         return {"fine_grained_activation_offloading": True, "offload_modules": [*modules]}
-    away = as_fields(megatron.activation_flags(job))
+    away = as_fields(megatron.flags(setup, "activations"))
     return away | ({"cpu_offloading": True} if away else {})
 
 
 def shape(setup: Setup) -> dict[str, Any]:
     """The model: what its options say, and what they leave to Megatron-LM's parser."""
-    model, said = setup.job.model, as_fields(megatron.shape_flags(setup))
+    model, said = setup.job.model, as_fields(megatron.flags(setup, *megatron.SHAPE))
     usual = {"normalization": "LayerNorm", "add_bias_linear": True, "add_qkv_bias": False}
     usual |= {"q_lora_rank": None, "rope_type": "rope"} if model.mla else {"num_query_groups": model.kv_heads}
     found = usual | said
@@ -195,7 +195,7 @@ def placement(setup: Setup) -> dict[str, Any]:
 
 def recompute(setup: Setup) -> dict[str, Any]:
     """Nothing, modules, k layers of each chunk, or every layer."""
-    found = as_fields(megatron.recompute_flags(setup))
+    found = as_fields(megatron.flags(setup, "recompute"))
     return found | ({"recompute_modules": [*setup.plan.modules]} if "recompute_modules" in found else {})
 
 
@@ -220,7 +220,7 @@ def gradients(setup: Setup) -> dict[str, Any]:
     fields |= {"num_distributed_optimizer_instances": copies} if copies > 1 else {}
     primary = setup.job.recipe.primary if setup.job.workload.fp8_param_gather else None
     fields |= {switch.replace("-", "_"): True for switch in (primary.megatron if primary else ())}
-    sharding = {"use_megatron_fsdp": True, "data_parallel_sharding_strategy": SHARDING.get(stage)}
+    sharding = {"use_megatron_fsdp": True, "data_parallel_sharding_strategy": OPTIONS["sharding"].get(str(stage))}
     return fields | (sharding if stage >= 2 else {})
 
 

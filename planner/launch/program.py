@@ -50,11 +50,6 @@ Flag = tuple[str, ...]
 """One option with its values, as they stand on one line: ("--tensor-model-parallel-size", "8")."""
 
 
-def number(name: str, value: float | str) -> Flag:
-    """An option with one value."""
-    return f"--{name}", f"{value}"
-
-
 @frozen
 class Program:
     """What runs on every rank.

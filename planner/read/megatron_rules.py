@@ -13,7 +13,7 @@ from planner.plan import divisors
 from planner.read.megatron_experts import graphs
 from planner.read.megatron_facts import Facts
 from planner.read.options import known_options
-from planner.read.table import NotModelled, packaged, told
+from planner.read.table import PLAIN, NotModelled, packaged, told
 from planner.schema.formats import STORED
 from planner.schema.workload import OFFLOADED
 from planner.units import format_bytes, whole_number
@@ -29,7 +29,7 @@ class Words(dict[str, Any]):
 
     def __init__(self, facts: Facts) -> None:
         super().__init__(facts.n, world=facts.world, environment=facts.environment, options=facts.options)
-        self |= {"bool": bool, "len": len}
+        self |= PLAIN
         self |= {name: frozenset((*known, *NEWER)) for name, known in LISTS.items()}
         self |= {"stages": facts.stages, "mask": MASK, "stored": lambda name: STORED.get(name, 0.0)}
         self.facts = facts

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from planner.errors import PlannerError
-from planner.launch.megatron import attention_flags, mlp_flags
+from planner.launch.megatron import shaped
 from planner.read.altered import altered
 from planner.read.asked import adapters, seen
 from planner.read.bridge import overwritten, shipped, timed_as, unseen
@@ -252,7 +252,7 @@ def shape_options(model: Model) -> dict[str, Option]:
     found = {name: Option((str(value),), 0) for name, value in plain.items()}
     found |= {} if model.tied_embeddings else {"untie-embeddings-and-output-weights": Option((), 0)}
     found |= {"disable-bias-linear": Option((), 0)} if model.bias in ("none", "qkv") else {}
-    for name, *values in (*attention_flags(model), *mlp_flags(model)):
+    for name, *values in shaped(model):
         found[name.removeprefix("--")] = Option(tuple(values), 0)
     return found
 

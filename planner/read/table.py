@@ -160,9 +160,13 @@ def _compiled(condition: str) -> CodeType:
     return compile(condition, "a packaged table", "eval")
 
 
+PLAIN = {"bool": bool, "int": int, "len": len, "max": max, "min": min, "str": str}
+"""Functions of Python that a table may use."""
+
+
 def told(condition: str, words: dict[str, Any]) -> Any:
     """A condition, or a value, of a packaged table: Python's operators between names that `words` has."""
-    return eval(_compiled(condition), {"__builtins__": {}}, words)
+    return eval(_compiled(condition), {"__builtins__": PLAIN}, words)
 
 
 @cache

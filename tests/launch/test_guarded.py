@@ -6,8 +6,7 @@ from typing import Any, get_args
 
 import pytest
 
-from planner.launch.megatron import flag_lines
-from planner.launch.program import GUARDED, Setup
+from planner.launch.program import GUARDED, Setup, flag_lines
 from planner.launch.targets import TARGETS, refusal
 from planner.plan import Plan
 from planner.schema.workload import AttentionKernel, Graphs, LossKernel, Offload
