@@ -278,7 +278,12 @@ def letters_of(layers: int, predicted: int, plan: OnePlan) -> tuple[str, ...]:
     return stage_letters(layers, predicted, int(plan.pp), int(plan.v), int(plan.head), LOOP, plan.layout)
 
 
+def layers_per_stage(layers: int, plan: OnePlan) -> list[int]:
+    """Layers of every stage, in the order that a micro-batch meets them."""
+    return [stage.count("t") for stage in letters_of(layers, 0, plan)]
+
+
 def layers_per_chunk(layers: int, plan: OnePlan) -> list[list[int]]:
     """Layers of every model chunk, [rank][chunk], of a looped pipeline."""
-    stages = [stage.count("t") for stage in letters_of(layers, 0, plan)]
+    stages = layers_per_stage(layers, plan)
     return [[stages[LOOP.stage(rank, chunk, plan.pp)] for chunk in range(plan.v)] for rank in range(plan.pp)]

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from planner.launch import seeing
-from planner.launch.described import target
+from planner.launch.described import part, target
 from planner.launch.program import File, Program, Setup, adapters_said, kernels_said
 from planner.plan import OnePlan
 
@@ -32,48 +32,12 @@ def program(setup: Setup) -> Program:
 
 def config(setup: Setup) -> dict[str, Any]:
     """The whole file, with keys of the template that `accelerate config` writes."""
-    cluster = setup.job.cluster
-    return {
-        "compute_environment": "LOCAL_MACHINE",
-        "debug": False,
-        "distributed_type": "FSDP" if sharded(setup.plan) else "MULTI_GPU",
-        "downcast_bf16": "no",
-        "enable_cpu_affinity": False,
-        **(shards(setup) if sharded(setup.plan) else {}),
-        "machine_rank": 0,
-        "main_training_function": "main",
-        "mixed_precision": "no" if setup.job.workload.optimizer == "adam-bf16" else setup.job.workload.precision,
-        "num_machines": cluster.nodes,
-        "num_processes": cluster.gpus,
-        "rdzv_backend": "static",
-        "same_network": True,
-        "use_cpu": False,
-    }
+    return part("accelerate", "config", setup, sharded=sharded(setup.plan))
 
 
 def sharded(plan: OnePlan) -> bool:
     """FSDP, also for tensor parallelism alone: Accelerate has no other way to it (commands/launch.py)."""
     return bool(plan.zero >= 2 or plan.tp * plan.cp > 1)
-
-
-def shards(setup: Setup) -> dict[str, Any]:
-    """ZeRO-3 gives weights back behind the forward pass, ZeRO-2 keeps them."""
-    plan = setup.plan
-    copies = plan.dp_replicate
-    degrees = {"dp_replicate": copies, "dp_shard": plan.dp // copies, "tp": plan.tp, "cp": plan.cp}
-    return {
-        "fsdp_config": {
-            "fsdp_version": 2,
-            "fsdp_reshard_after_forward": plan.zero == 3,
-            "fsdp_auto_wrap_policy": "TRANSFORMER_BASED_WRAP",
-            "fsdp_activation_checkpointing": plan.recompute_layers > 0,
-            "fsdp_cpu_ram_efficient_loading": False,
-            "fsdp_offload_params": setup.job.workload.offload == "parameters",
-            "fsdp_state_dict_type": "SHARDED_STATE_DICT",
-        },
-        "parallelism_config": {f"parallelism_config_{name}_size": size for name, size in degrees.items()}
-        | ({"parallelism_config_cp_comm_strategy": "allgather"} if plan.cp > 1 else {}),
-    }
 
 
 def notes(setup: Setup) -> tuple[str, ...]:

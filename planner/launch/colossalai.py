@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from planner.launch.described import target
+from planner.launch.described import part, target
 from planner.launch.program import File, Program, Setup, adapters_said, kernels_said
-from planner.plan import OnePlan
 from planner.schedules import spelled
-from planner.stages import layers_per_chunk
+from planner.stages import layers_per_stage
 
 SCRIPT = "plan.py"
 
@@ -45,51 +44,15 @@ FUNCTION = """def plugin() -> HybridParallelPlugin:
 
 def arguments(setup: Setup) -> dict[str, Any]:
     """Keyword arguments that are plain values."""
-    plan, workload = setup.plan, setup.job.workload
-    return {
-        "tp_size": plan.tp,
-        "pp_size": plan.pp,
-        **sequence(plan),
-        "zero_stage": plan.zero,
-        "cpu_offload": workload.offload == "optimizer",
-        "precision": workload.precision,
-        "max_norm": 1.0,
-        "enable_flash_attention": setup.job.flash,
-        "enable_fused_normalization": True,
-        **stages(setup),
-    }
-
-
-def sequence(plan: OnePlan) -> dict[str, Any]:
-    """Sequence parallelism inside the tensor group, or ring attention over cp ranks."""
-    if plan.cp > 1:
-        return {"sp_size": plan.cp, "enable_sequence_parallelism": True, "sequence_parallelism_mode": "ring_attn"}
-    return {"enable_sequence_parallelism": True, "sequence_parallelism_mode": "split_gather"} if plan.sp else {}
-
-
-def stages(setup: Setup) -> dict[str, Any]:
-    """Schedule, micro-batches and layers per stage; chunks of interleaved stages are even."""
-    plan = setup.plan
-    if plan.pp == 1:
-        return {}
-    batches: dict[str, Any] = {"num_microbatches": plan.m, "microbatch_size": plan.b}
-    batches |= {"pp_style": spelled("ColossalAI")[plan.schedule]}
-    if plan.v > 1:
-        return {"num_model_chunks": plan.v, **batches}
-    return {**batches, "num_layers_per_stage": [count for (count,) in chunks(setup)]}
-
-
-def chunks(setup: Setup) -> list[list[int]]:
-    """Layers, [rank][chunk]."""
-    return layers_per_chunk(setup.job.model.layers, setup.plan)
+    stages = layers_per_stage(setup.job.model.layers, setup.plan)
+    return part("colossalai", "arguments", setup, spelled=spelled("ColossalAI"), stages=stages)
 
 
 def checkpointed(setup: Setup) -> list[int]:
     """Recomputed layers of every stage, all ranks' first chunks first; empty where no or every layer is meant."""
-    plan, layout = setup.plan, chunks(setup)
+    plan, order = setup.plan, layers_per_stage(setup.job.model.layers, setup.plan)
     if plan.recompute_layers == 0 or plan.pp == 1:
         return []
-    order = [rank[chunk] for chunk in range(plan.v) for rank in layout]
     return [] if plan.recompute_layers >= max(order) else [min(plan.recompute_layers, count) for count in order]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from planner.launch.program import Flag, Program, Setup, Target, flag_lines, only_file
 from planner.plan import Plan
-from planner.read.table import packaged, told
+from planner.read.table import packaged, rows, told
 from planner.schema.workload import STORING, Workload
 from planner.training.frameworks import FRAMEWORK_RULES, OPTIONS
 from planner.training.frameworks.torchtitan import OFFLOADS
@@ -65,22 +65,9 @@ def target(name: str, program: Callable[[Setup], Program], first: Iterable[Rule]
     )
 
 
-def rows(said: Any, words: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Names and values of a part of a table, in its order, without those that come out as None.
-
-    A text is an expression; a mapping a section of its own, or behind "**" names and values to be put in; a list has
-    groups of rows. A group, and a section, stand where their `if` holds.
-    """
-    for group in said if isinstance(said, list) else [said]:
-        for name, value in group.items() if told(group.get("if", "True"), words) else ():
-            if isinstance(value, dict) and not told(value.get("if", "True"), words):
-                continue
-            found = told(value, words) if isinstance(value, str) else value
-            found = dict(rows(value, words)) if isinstance(value, dict) else found
-            if name == "**":
-                yield from found.items()
-            elif name != "if" and found is not None:
-                yield name, found
+def part(name: str, key: str, setup: Setup, **more: Any) -> dict[str, Any]:
+    """What a part of a target's table comes to for a plan."""
+    return dict(rows(table(name)[key], Words(setup.job, setup.plan, more)))
 
 
 def options(pairs: Iterable[tuple[str, Any]]) -> Iterator[Flag]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from planner.blocks.ends import padded_vocabulary
 from planner.launch import megatron
-from planner.launch.described import table, target
+from planner.launch.described import part, table, target
 from planner.launch.megatron import TABLE as OPTIONS
 from planner.launch.megatron import backend
 from planner.launch.megatron_layout import placement_flags
@@ -58,10 +58,7 @@ def module(setup: Setup) -> str:
     sets = {
         "GROUPS": groups(setup),
         "CONFIG": transformer(setup),
-        "MODEL": gpt_model(setup),
-        "GRADIENTS": gradients(setup),
-        "OPTIMIZER": optimizer(setup),
-        "BATCH": batch(setup),
+        **{name.upper(): said(setup, name) for name in ("model", "gradients", "optimizer", "batch")},
     }
     body = "\n".join(f"{name} = dict(\n{keywords(values)})" for name, values in sets.items())
     return HEAD.format(config=config) + body + TAIL.format(config=config)
@@ -97,21 +94,15 @@ def transformer_config() -> {config}:
 '''
 
 
+def said(setup: Setup, key: str) -> dict[str, Any]:
+    """A part of the table."""
+    more = {"padded_vocabulary": padded_vocabulary, "sharding": OPTIONS["sharding"], "OPTIMIZERS": OPTIMIZERS}
+    return part("megatron-core", key, setup, traded=trade(setup.job, setup.plan), NONE=Code("None"), **more)
+
+
 def groups(setup: Setup) -> dict[str, Any]:
     """Arguments of parallel_state.initialize_model_parallel."""
-    plan = setup.plan
-    sizes: dict[str, Any] = {
-        "tensor_model_parallel_size": plan.tp,
-        "pipeline_model_parallel_size": plan.pp,
-        "virtual_pipeline_model_parallel_size": plan.v if plan.v > 1 else None,
-        "context_parallel_size": plan.cp,
-    }
-    found = trade(setup.job, plan)
-    if found and found.kind == "a2a+p2p":
-        sizes |= {"hierarchical_context_parallel_sizes": [found.inner, plan.cp // found.inner]}
-    sizes |= {"num_distributed_optimizer_instances": plan.dp_replicate} if plan.dp_replicate > 1 else {}
-    experts = {"expert_model_parallel_size": plan.ep, "expert_tensor_parallel_size": plan.etp}
-    return sizes | (experts if setup.job.model.moe else {}) | {"order": "tp-cp-ep-dp-pp"}
+    return said(setup, "groups")
 
 
 def transformer(setup: Setup) -> dict[str, Any]:
@@ -197,47 +188,6 @@ def recompute(setup: Setup) -> dict[str, Any]:
     """Nothing, modules, k layers of each chunk, or every layer."""
     found = as_fields(megatron.flags(setup, "recompute"))
     return found | ({"recompute_modules": [*setup.plan.modules]} if "recompute_modules" in found else {})
-
-
-def gpt_model(setup: Setup) -> dict[str, Any]:
-    """Arguments of GPTModel beside configuration and layer specification."""
-    model, seq = setup.job.model, setup.job.workload.seq
-    positions = {"learned": "learned_absolute", "rope": "rope", "alibi": "none", "none": "none"}
-    return {
-        "vocab_size": int(padded_vocabulary(model.vocab, setup.plan.tp)),
-        "max_sequence_length": max(model.context, seq) if model.position == "learned" else seq,
-        "position_embedding_type": positions[model.position],
-        "share_embeddings_and_output_weights": model.tied_embeddings,
-    }
-
-
-def gradients(setup: Setup) -> dict[str, Any]:
-    """Fields of DistributedDataParallelConfig: ZeRO-1 is the distributed optimizer, 2 and 3 are Megatron-FSDP."""
-    stage = setup.plan.zero
-    fields: dict[str, Any] = {"grad_reduce_in_fp32": True, "use_distributed_optimizer": stage > 0}
-    fields |= {"overlap_grad_reduce": True, "overlap_param_gather": True} if stage else {}
-    copies = setup.plan.dp_replicate
-    fields |= {"num_distributed_optimizer_instances": copies} if copies > 1 else {}
-    primary = setup.job.recipe.primary if setup.job.workload.fp8_param_gather else None
-    fields |= {switch.replace("-", "_"): True for switch in (primary.megatron if primary else ())}
-    sharding = {"use_megatron_fsdp": True, "data_parallel_sharding_strategy": OPTIONS["sharding"].get(str(stage))}
-    return fields | (sharding if stage >= 2 else {})
-
-
-def optimizer(setup: Setup) -> dict[str, Any]:
-    """Fields of OptimizerConfig."""
-    name = OPTIMIZERS[setup.job.workload.optimizer].get("optimizer", "adam")
-    fields = {"optimizer": name, "lr": 1e-4, "use_distributed_optimizer": setup.plan.zero > 0}
-    fields |= {"overlap_param_gather": True} if setup.plan.zero else {}
-    offload = {"optimizer_cpu_offload": True, "optimizer_offload_fraction": 1.0, "use_precision_aware_optimizer": True}
-    return fields | (offload if setup.job.workload.offload == "optimizer" else {})
-
-
-def batch(setup: Setup) -> dict[str, int]:
-    """For the schedule that get_forward_backward_func returns."""
-    plan, workload = setup.plan, setup.job.workload
-    sizes = {"seq_length": workload.seq, "micro_batch_size": plan.b, "num_microbatches": plan.m}
-    return sizes | {"global_batch_size": workload.global_batch}
 
 
 def notes(model: Model) -> tuple[str, ...]:

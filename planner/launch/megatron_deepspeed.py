@@ -12,8 +12,9 @@ from typing import Any
 
 from planner.launch import deepspeed, megatron
 from planner.launch.deepspeed import CONFIG
-from planner.launch.described import Words, options, rows, table, target
+from planner.launch.described import Words, options, table, target
 from planner.launch.program import File, Flag, Program, Setup
+from planner.read.table import rows
 from planner.schema.model import Model
 
 
@@ -29,27 +30,17 @@ def program(setup: Setup) -> Program:
 
 
 def config(setup: Setup) -> dict[str, Any]:
-    """What DeepSpeed reads; the optimizer and the model's degrees come from the flags."""
-    section = {
-        "train_batch_size": setup.job.workload.global_batch,
-        "train_micro_batch_size_per_gpu": setup.plan.b,
-        "gradient_accumulation_steps": setup.plan.m,
-        "steps_per_print": 1,
-        "gradient_clipping": deepspeed.CLIP,
-        **deepspeed.precision(setup.job),
-        "zero_optimization": deepspeed.zero_optimization(setup),
-        **deepspeed.activation_checkpointing(setup),
-    }
-    return section | pipeline(setup)
+    """What DeepSpeed reads; the optimizer and the model's degrees come from the flags.
+
+    With experts two tensors need gradients between stages, which partitioned sends do not carry (gpt_model.py).
+    """
+    whole = {"train_batch_size": setup.job.workload.global_batch} | deepspeed.config(setup)
+    if "pipeline" in whole and setup.job.model.moe:
+        whole["pipeline"] |= {"pipe_partitioned": False, "grad_partitioned": False}
+    return {name: value for name, value in whole.items() if name not in ("optimizer", *DEGREES)}
 
 
-def pipeline(setup: Setup) -> dict[str, Any]:
-    """With experts two tensors need gradients between stages, which partitioned sends do not carry (gpt_model.py)."""
-    if setup.plan.pp == 1:
-        return {}
-    section = deepspeed.pipeline(setup)["pipeline"]
-    whole = {"pipe_partitioned": False, "grad_partitioned": False} if setup.job.model.moe else {}
-    return {"pipeline": section | whole}
+DEGREES = ("tensor_parallel", "expert_parallel")
 
 
 def flags(setup: Setup) -> Iterator[Flag]:

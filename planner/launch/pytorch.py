@@ -11,9 +11,9 @@ from __future__ import annotations
 from importlib.resources import files
 from typing import Any
 
-from planner.launch.described import target
+from planner.launch.described import part, target
 from planner.launch.program import File, Program, Setup, adapters_said, kernels_said
-from planner.stages import layers_per_chunk
+from planner.stages import layers_per_stage
 from planner.training.frameworks.pytorch import SCHEDULES, is_vee
 
 SCRIPT = "train.py"
@@ -33,32 +33,8 @@ def script(setup: Setup) -> str:
 
 def constants(setup: Setup) -> dict[str, Any]:
     """The plan's numbers, by the names that the skeleton reads."""
-    model, plan, workload = setup.job.model, setup.plan, setup.job.workload
-    return {
-        "PP": plan.pp,
-        "DP": plan.dp,
-        "TP": plan.tp,
-        "SCHEDULE": SCHEDULES[plan.schedule],
-        "VEE": is_vee(plan),
-        "LAYERS": stages(setup),
-        "MICRO_BATCH": plan.b,
-        "MICRO_BATCHES": plan.m,
-        "RECOMPUTED": plan.recompute_layers,
-        "SEQUENCE_PARALLEL": bool(plan.sp),
-        "ZERO": plan.zero,
-        "PURE_BF16": workload.optimizer == "adam-bf16",
-        "HIDDEN": model.hidden,
-        "FFN": model.ffn,
-        "VOCAB": model.vocab,
-        "SEQUENCE": workload.seq,
-    }
-
-
-def stages(setup: Setup) -> tuple[int, ...]:
-    """Layers of every stage, in the order that a micro-batch meets them."""
-    plan = setup.plan
-    chunks = layers_per_chunk(setup.job.model.layers, plan)
-    return tuple(rank[chunk] for chunk in range(plan.v) for rank in chunks)
+    order = tuple(layers_per_stage(setup.job.model.layers, setup.plan))
+    return part("pytorch", "constants", setup, SCHEDULES=SCHEDULES, vee=is_vee(setup.plan), stages=order)
 
 
 def notes(setup: Setup) -> tuple[str, ...]:

@@ -9,15 +9,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from planner.launch.described import table, target
+from planner.launch.described import part, table, target
 from planner.launch.program import File, Program, Setup
 from planner.schema.model import Model
-from planner.stages import chunk_layers, layers_per_chunk
+from planner.stages import chunk_layers, layers_per_stage
 from planner.training.frameworks.torchtitan import SCHEDULES
 from planner.training.trade import trade
 
 CONFIG = "train.toml"
-STEPS = 20
 TABLE = table("torchtitan")
 
 FLAVORS: dict[tuple[int, ...], tuple[str, str]] = {
@@ -54,34 +53,12 @@ def value(item: Any) -> str:
 
 def config(setup: Setup) -> dict[str, dict[str, Any]]:
     """All sections."""
-    name, flavor = registered(setup.job.model)
-    return {
-        "job": {"description": f"{setup.job.model.name} on {setup.job.cluster.gpus} GPUs"},
-        "metrics": {"log_freq": 1},
-        "model": {"name": name, "flavor": flavor or setup.job.model.name, **converters(setup)},
-        "optimizer": {"name": "AdamW"},
-        "training": training(setup),
-        "parallelism": parallelism(setup),
-        "activation_checkpoint": activation_checkpoint(setup),
-        "compile": {"enable": setup.job.framework.name == "torchtitan", "components": ["model", "loss"]},
-        **quantize(setup),
-    }
-
-
-def converters(setup: Setup) -> dict[str, Any]:
-    """What turns linear layers into ones below 16 bit."""
-    spelled = setup.job.recipe.spelled.torchtitan
-    return {"converters": [spelled[0]]} if spelled else {}
-
-
-def quantize(setup: Setup) -> dict[str, dict[str, Any]]:
-    """The converter's own section; head and router stay in 16 bit."""
-    spelled = setup.job.recipe.spelled.torchtitan
-    if spelled is None:
-        return {}
-    rows: dict[str, Any] = {"recipe_name": spelled[1], "filter_fqns": ["output", "router.gate"]}
-    gathers = {"enable_fsdp_float8_all_gather": True} if setup.job.workload.fp8_param_gather else {}
-    return {spelled[0]: rows | gathers}
+    plan, model = setup.plan, setup.job.model
+    directory, flavor = registered(model)
+    more: dict[str, Any] = {"directory": directory, "flavor": flavor, "layers": layers, "SCHEDULES": SCHEDULES}
+    more |= {"order": layers_per_stage(model.layers, plan), "chunk": int(chunk_layers(model.layers, plan))}
+    narrow = part("torchtitan", "narrow", setup) if setup.job.recipe.spelled.torchtitan else {}
+    return part("torchtitan", "config", setup, traded=trade(setup.job, plan), narrow=narrow, **more)
 
 
 def registered(model: Model) -> tuple[str, str | None]:
@@ -89,56 +66,6 @@ def registered(model: Model) -> tuple[str, str | None]:
     experts = model.moe.experts if model.moe else 0
     shape = (model.layers, model.hidden, model.ffn, model.heads, model.kv_heads, model.vocab, experts)
     return FLAVORS.get(shape, (TABLE["families"].get(model.family, "llama3"), None))
-
-
-def training(setup: Setup) -> dict[str, Any]:
-    """Batch and number formats. A pipeline cuts its local batch of b*m; without one m is gradient accumulation."""
-    plan, workload = setup.plan, setup.job.workload
-    return {
-        "local_batch_size": plan.b * plan.m if plan.pp > 1 else plan.b,
-        "global_batch_size": workload.global_batch,
-        "seq_len": workload.seq,
-        "steps": STEPS,
-        "dtype": "bfloat16" if workload.optimizer == "adam-bf16" else "float32",
-        "mixed_precision_param": "bfloat16",
-        "mixed_precision_reduce": "float32",
-        **({"enable_cpu_offload": True} if workload.offload == "parameters" else {}),
-    }
-
-
-ROTATE = {"p2p": "alltoall", "allgather": "allgather"}
-"""context_parallel_rotate_method by kind: its all-to-all passes blocks round a ring (PyTorch
-distributed/tensor/experimental/_attention.py)."""
-
-
-def parallelism(setup: Setup) -> dict[str, Any]:
-    """Degrees, sharding and stages. Sequence parallelism comes with tp."""
-    plan = setup.plan
-    shard = plan.zero == 3
-    degrees: dict[str, Any] = {
-        "data_parallel_replicate_degree": plan.dp_replicate if shard else plan.dp,
-        "data_parallel_shard_degree": plan.dp // plan.dp_replicate if shard else 1,
-        **({"fsdp_reshard_after_forward": "always"} if shard else {}),
-        "tensor_parallel_degree": plan.tp,
-        "context_parallel_degree": plan.cp,
-        **({"context_parallel_rotate_method": ROTATE[found.kind]} if (found := trade(setup.job, plan)) else {}),
-        "pipeline_parallel_degree": plan.pp,
-    }
-    experts: dict[str, Any] = {"expert_parallel_degree": plan.ep, "expert_tensor_parallel_degree": plan.etp}
-    experts |= {"expert_parallel_comm_backend": "deepep"} if plan.dispatcher == "deepep" else {}
-    return degrees | (experts if setup.job.model.moe else {}) | (stages(setup) if plan.pp > 1 else {})
-
-
-def stages(setup: Setup) -> dict[str, Any]:
-    """Schedule, micro-batches and layers of every stage, in torch's order: all ranks' first chunks first."""
-    plan = setup.plan
-    chunks = layers_per_chunk(setup.job.model.layers, plan)
-    order = [rank[chunk] for chunk in range(plan.v) for rank in chunks]
-    return {
-        "pipeline_parallel_schedule": SCHEDULES[plan.schedule],
-        "pipeline_parallel_microbatch_size": plan.b,
-        **layers(order),
-    }
 
 
 def layers(order: list[int]) -> dict[str, Any]:
@@ -162,17 +89,6 @@ def modules(order: list[int]) -> list[list[str]]:
     starts = [sum(order[:stage]) for stage in range(len(order))]
     parts = [[f"layers.{i}" for i in range(start, start + n)] for start, n in zip(starts, order, strict=True)]
     return [["tok_embeddings", *parts[0]], *parts[1:-1], [*parts[-1], "norm", "output"]]
-
-
-def activation_checkpoint(setup: Setup) -> dict[str, Any]:
-    """Nothing, one layer in n, or every layer."""
-    plan = setup.plan
-    if plan.recompute_layers == 0:
-        return {"mode": "none"}
-    chunk = int(chunk_layers(setup.job.model.layers, plan))
-    if plan.recompute_layers >= chunk:
-        return {"mode": "full"}
-    return {"mode": "selective", "selective_ac_option": f"{chunk // plan.recompute_layers}"}
 
 
 def notes(setup: Setup) -> tuple[str, ...]:

@@ -69,11 +69,14 @@ def files(setup: Setup) -> tuple[File, ...]:
 
 def deepspeed_file(setup: Setup) -> File:
     """DeepSpeed's JSON under a Trainer: the stage, the offload, and "auto" for what the Trainer is told itself."""
-    auto: dict[str, Any] = dict.fromkeys(deepspeed.batch_sizes(setup), "auto")
-    away = {"optimizer": ("optimizer",), "parameters": ("optimizer", "param")}.get(setup.job.workload.offload, ())
-    section: dict[str, Any] = {"stage": setup.plan.zero, "contiguous_gradients": True}
-    section |= dict.fromkeys(GATHERED, "auto") if setup.plan.zero == 3 else {}
-    section |= {f"offload_{name}": {"device": "cpu", "pin_memory": True} for name in away}
+    whole = deepspeed.config(setup)
+    auto = {name: "auto" for name in whole if name.startswith(("train_", "gradient_accumulation"))}
+    kept = ("stage", "contiguous_gradients", "offload_optimizer", "offload_param")
+    section = {
+        name: "auto" if name in GATHERED else value
+        for name, value in whole["zero_optimization"].items()
+        if name in (*kept, *(GATHERED if setup.plan.zero == 3 else ()))
+    }
     settings = {**auto, "gradient_clipping": "auto", "bf16": {"enabled": "auto"}, "fp16": {"enabled": "auto"}}
     return File(deepspeed.CONFIG, deepspeed.json_text(settings | {"zero_optimization": section}))
 

@@ -9,16 +9,7 @@ from typing import Any
 from planner.errors import PlannerError
 from planner.read.answer import read_object
 from planner.read.reading import MOST_STRANGE, Problem, Reading, did_you_mean
-from planner.read.table import Given, NotModelled, flat, table
-
-SECTIONS = {
-    "pipeline": "stages partition seed_layers activation_checkpoint_interval pipe_partitioned grad_partitioned "
-    "use_reentrant",
-    "activation_checkpointing": "partition_activations number_checkpoints contiguous_memory_optimization "
-    "synchronize_checkpoint_boundary profile cpu_checkpointing",
-}
-"""Keys of the two sections in which DeepSpeed ignores what it does not know (runtime/config.py get_pipeline_config,
-runtime/activation_checkpointing/config.py)."""
+from planner.read.table import Given, NotModelled, flat, packaged, table
 
 
 @cache
@@ -191,7 +182,10 @@ def _recomputes(config: dict[str, Any]) -> bool:
 def _ignored_keys(config: dict[str, Any], text: str) -> tuple[Problem, ...]:
     """Keys that DeepSpeed accepts without reading them, the first MOST_STRANGE of each section."""
     sections = [("", config, sorted(known_keys()))]
-    sections += [(f"{name}.", _value(config, name), known.split()) for name, known in SECTIONS.items()]
+    sections += [
+        (f"{name}.", _value(config, name), known.split())
+        for name, known in packaged("shipped.yaml")["deepspeed"].items()
+    ]
     found = []
     for prefix, section, known in sections:
         strange = [key for key in section if key not in known] if isinstance(section, dict) else []

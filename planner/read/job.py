@@ -10,105 +10,22 @@ from typing import Any, get_args
 
 from planner.errors import PlannerError
 from planner.read.format import Format
-from planner.read.table import Given, NotModelled, text_of
+from planner.read.table import Given, NotModelled, packaged, text_of
 from planner.read.tree import Leaf, Tree
 from planner.schema.workload import Workload
 
-WHOLE = (
-    *("seq", "b", "m", "batch", "tp", "cp", "pp", "ep", "etp", "v", "dp", "dp_replicate", "dp_shard", "zero", "rank"),
-    *("bits", "nodes", "per_node", "processes", "fsdp_version", "lora_dim", "prompt", "response", "rollouts"),
-    *("per_rank", "images", "pixels", "image_size"),
+SAID = packaged("fields.yaml")
+
+WHOLE, MAY_BE_ZERO, FLAGS, ONE, OFF_AT_ZERO = (
+    tuple(SAID[name].split()) for name in ("whole", "may_be_zero", "flags", "one", "off_at_zero")
 )
-"""Fields that are whole numbers: those of Plan and Workload under their names; m micro-batches a step, batch sequences
-a step, per_rank those of each rank, images of a sequence, pixels of an image at most or image_size a side, dp_shard
-ranks that share the states, bits of a quantised base, nodes, processes on each and in all."""
-
-MAY_BE_ZERO = ("images", "rank", "lora_dim", "bits", "fsdp_version", "prompt", "response")
-
-FLAGS = ("sp", "reshard", "tied", "in_backward", "quantize_experts", "gates")
+"""Fields that are whole numbers, of these those that may be 0, switches, fields that are said once; ends of keys."""
 
 BOTH = ("memory", "time")
-WORDS: dict[str, tuple[tuple[str, Any], ...]] = {
-    "method": (
-        (r"q-?lora", "qlora"),
-        (r"lora|dora|rslora|lora_.*|sft-lora|peft", "lora"),
-        (r"full|none|null|ft|sft|pretrain|all", "full"),
-    ),
-    "optimizer": (
-        (r"(.*[._])?(paged_?adamw?_?8bit|adamw?_8bit_paged)", "adam-8bit-paged"),
-        (r".*adam.*(8bit|8_bit|int8).*|.*(8bit|8_bit)adamw?", "adam-8bit"),
-        (r"(.*[._])?paged_?adamw?(_?32bit)?", "adam-paged"),
-        (r"(.*[._])?adafactor", "adafactor"),
-        (r"(.*[._])?(dist_?)?muon", "muon"),
-        (r"(.*[._])?sgd", "sgd"),
-        (r"(.*[._])?lomo", "sgd-in-backward"),
-        (
-            r"(.*[._])?(fused_?|decoupled_?|cpu|deepspeedcpu|distributed_fused_)?adamw?"
-            r"(_(hf|torch|torch_fused|torch_xla|apex_fused|torch_npu_fused))?",
-            "adam",
-        ),
-    ),
-    "attention": (
-        (
-            r"(.*[/_.-])?(flash|fa|fa2|fa3|fa4|sdpa|sdp|flex|auto|xformers|kernels|te|varlen|cudnn|fused).*|true",
-            "flash",
-        ),
-        (r"eager|torch|local|unfused|disabled|naive|global|standard|false", "eager"),
-    ),
-    "precision": (
-        (r"(amp_)?(bf16|bfloat16|torch\.bfloat16)([_-].*)?|auto|true", "bf16"),
-        (r"no|false|none|null", None),
-        (r"(amp_)?(fp16|float16|half|16|torch\.float16)([_-].*)?", "fp16"),
-    ),
-    "pure16": ((r"(torch\.)?(b?float16|bf16|fp16)", True), (r".*", False)),
-    "recompute": (
-        (r"true|full|unsloth|always|uniform|block|hf|1|everything|all|offload", "full"),
-        (r"selective|op|memory_budget", "selective"),
-        (r"false|none|no|0|null", "none"),
-    ),
-    "sharding": (
-        (r"1|full_shard.*|.*\bfull_shard\b.*|fsdp2?|optim_grads_params", 3),
-        (r"2|shard_grad_op.*|.*\bshard_grad_op\b.*|optim_grads", 2),
-        (r"3|no_shard|ddp|none|false", 0),
-        (r"[45]|hybrid_shard.*|.*\bhybrid_shard\b.*|_hybrid.*|hsdp.*", "hybrid"),
-        (r"optim|zero1", 1),
-    ),
-    "offload": ((r"cpu|nvme", "optimizer"), (r"none|false|null", "none")),
-    "engine": (
-        (r"fsdp.*|_?megatron_fsdp.*", "fsdp"),
-        (r"deepspeed.*", "deepspeed"),
-        (r"multi_.*|no|ddp|none|single.*", "ddp"),
-    ),
-    **dict.fromkeys(("tower", "projector"), ((r"true|1|yes|on", "frozen"), (r"false|0|no|off", "trained"))),
-    "left": ((r"model\.language_model lm_head model\.visual\.merger .*", "projector"),),
-    "stage": ((r"sft|pt|pretrain.*|finetune.*|cpt|causal_lm|train|sft_loss|none|null|ft", "sft"),),
-}
+WORDS: dict[str, list[tuple[str, Any]]] = SAID["words"]
 """Values by what they mean; whatever matches none is named as not modelled."""
 
-ONE = ("seq", "b", "m", "zero", "precision", "method", "offload")
-"""Fields of which a second key with another value is named: the first is taken."""
-
-WIDER = {"offload": "parameters", "targets": "modules"}
-"""Values that take in what a key before said."""
-
-PROJECTED = r"q?_?(galore|apollo|badam|lisa|frugal|grass)"
-"""Optimizers of projected gradients or of some blocks at a time, whatever updates those."""
-
-STAND_IN = {"optimizer": "adam", "precision": "bf16", "attention": "flash", "stage": "sft", "method": "full"}
-"""What is weighed and timed instead of a value that nobody models."""
-
-ADAPTERS = r"q?oft|boft|adalora|lo(ha|kr|ra_ga)|vera|fourierft|reft|bone|ia3|longlora|adapter|llamapro|prompt.*"
-"""Methods that freeze the model and train little beside it: LoRA's weight and time come nearest."""
-
-WHY = {
-    "optimizer": (BOTH, "its states and step are weighed and timed as Adam's"),
-    "precision": (BOTH, "weighed and timed as bf16"),
-    "attention": (BOTH, "weighed and timed as FlashAttention"),
-    "stage": (BOTH, "one model on whole sequences is what is weighed and timed: no reference, reward or rollout"),
-    **dict.fromkeys(("method", "left"), (BOTH, "weighed and timed as if every weight were trained")),
-    "bits": (BOTH, "the frozen base is weighed in 16 bits"),
-    "loss": (BOTH, "logits are weighed and timed as a separate loss makes them"),
-}
+WHY = {name: (tuple(touches.split()), why) for name, (touches, why) in SAID["why"].items()}
 
 
 @dataclass(slots=True)
@@ -163,16 +80,12 @@ def read_job(tree: Tree, form: Format) -> Job:
     return job
 
 
-OFF_AT_ZERO = ("packed_sequence_size", "pipe_parallel_size", "pipe-parallel-size", "data.train_batch_size")
-"""Ends of keys that 0 switches off: Automodel's packing, GPT-NeoX's pipeline, verl's batch of a stream of rollouts."""
-
-
 def _take(job: Job, to: str, leaf: Leaf) -> None:
     """One value into its field; what the file says first stays."""
     name, _, fixed = to.partition("=")
     if leaf.value is None or name == "set" or (leaf.key.endswith(OFF_AT_ZERO) and whole(leaf) == 0):
         return
-    if name in WIDER and name in job.said and _meant(job, to, leaf) == WIDER[name]:
+    if name in job.said and name in SAID["wider"] and _meant(job, to, leaf) == SAID["wider"][name]:
         del job.said[name]
     if name in job.said:
         if name in ONE and _meant(job, to, leaf) not in (None, job.values[name]):
@@ -218,16 +131,16 @@ def _value(job: Job, name: str, leaf: Leaf) -> Any:
     if name not in WORDS:
         return leaf.value
     text = text_of(leaf.value).strip().lower()
-    for pattern, meaning in () if name == "optimizer" and re.match(PROJECTED, text) else WORDS[name]:
+    for pattern, meaning in () if name == "optimizer" and re.match(SAID["projected"], text) else WORDS[name]:
         if re.fullmatch(pattern, text):
             return meaning
-    if name == "method" and re.fullmatch(ADAPTERS, text):
+    if name == "method" and re.fullmatch(SAID["adapters"], text):
         job.name(leaf, BOTH, "weighed and timed as LoRA on every linear layer")
         return "lora"
     if text not in ("auto", "default"):
         touches, why = WHY.get(name, (BOTH, "this value is not modelled"))
         job.name(leaf, touches, why)
-    return STAND_IN.get(name)
+    return SAID["stand_in"].get(name)
 
 
 def _within(name: str, number: int | None, leaf: Leaf) -> int | None:
@@ -247,27 +160,11 @@ def _where(leaf: Leaf) -> str:
     return f"line {leaf.line}: " if leaf.line else ""
 
 
-ATTENTION, MLP = frozenset({"q_proj", "k_proj", "v_proj", "o_proj"}), frozenset({"gate_proj", "up_proj", "down_proj"})
-NARROW, WIDE = frozenset({"linear_qkv", "linear_proj"}), frozenset({"linear_fc1", "linear_fc2"})
-TARGETS = {ATTENTION: "attention", MLP: "mlp", ATTENTION | MLP: "all-linear"}
-TARGETS |= {NARROW: "attention", WIDE: "mlp", NARROW | WIDE: "all-linear"}
-TARGETS |= {frozenset({name}): "all-linear" for name in ("all", "all-linear")}
-"""Linear layers with adapters, by the names that Transformers gives to those of most decoders, and Megatron-Core."""
+TARGETS = {frozenset(names.split()): part for names, part in SAID["targets"].items()}
+"""Linear layers with adapters."""
 
 FINDERS = ("llamafactory", "llamafactory-v1", "axolotl", "swift")
 """Trainers that look for the linear modules of a model themselves, and hand their names to PEFT."""
-
-IN_ATTENTION = re.compile(
-    r"(.*\.)?((q|k|v|o|qkv|out|output|q_[ab]|kv_[ab])_proj\w*|in_proj_\w+|out_proj|w?qkv|c_attn|query_key_value)"
-)
-IN_EXPERTS = re.compile(r"(?!.*shared)(.*\.)?(gate_proj|up_proj|down_proj|gate_up_proj|w[123]|fc[12]|c_fc)")
-"""Names of linear layers in attentions, and of those that experts have as well."""
-
-WIDEST = {
-    "attention": "adapters are weighed and timed on every linear layer of the attention",
-    "no-experts": "adapters are weighed and timed on every linear layer outside of experts",
-    "all-linear": "adapters are weighed and timed on every linear layer",
-}
 
 
 def _targets(job: Job, leaf: Leaf) -> str:
@@ -277,9 +174,10 @@ def _targets(job: Job, leaf: Leaf) -> str:
         found = len(words) == 1 and words <= {"all", "all-linear"} and job.format.name in FINDERS
         return "modules" if found else TARGETS[words]
     plain = isinstance(leaf.value, list) or not re.search(r"[*|\\]", text_of(leaf.value))
-    experts = any(map(IN_EXPERTS.fullmatch, words)) if plain else "expert" in text_of(leaf.value)
-    wide = "attention" if all(map(IN_ATTENTION.fullmatch, words)) else "all-linear" if experts else "no-experts"
-    job.name(leaf, BOTH, WIDEST[wide])
+    experts = any(re.fullmatch(SAID["in_experts"], one) for one in words) if plain else "expert" in text_of(leaf.value)
+    narrow = all(re.fullmatch(SAID["in_attention"], one) for one in words)
+    wide = "attention" if narrow else "all-linear" if experts else "no-experts"
+    job.name(leaf, BOTH, SAID["widest"][wide])
     return wide
 
 

@@ -13,16 +13,15 @@ from planner.launch.megatron import FUSIONS
 from planner.plan import Plan
 from planner.read.megatron_experts import capacity, dispatch, graphs, groups, modules
 from planner.read.megatron_facts import SAID, Facts, formats, moe_layers, preset, read_facts
-from planner.read.megatron_rules import PAIRS, PARALLEL, SWITCHES, named
+from planner.read.megatron_rules import PAIRS, PARALLEL, SWITCHES, Words, named
 from planner.read.options import Options, known_options
 from planner.read.placement import NO_PLACEMENT, placed
 from planner.read.reading import Problem, Reading, did_you_mean
-from planner.read.table import table
+from planner.read.table import rows, table
 from planner.schedules import MEGATRON, run_by
 from planner.schema.model import Model
 from planner.schema.workload import OFFLOADED
 from planner.stages import chunk_layers, lettered
-from planner.units import whole_number
 from planner.wording import schema_problem
 
 BACKENDS = {"flash": "flash2", "fused": "cudnn", "flash1": "flash1", "triton": "triton"}
@@ -96,33 +95,11 @@ def read_model(facts: Facts, vocabulary: int | None, notes: list[str]) -> Model:
     Raises:
         PlannerError: numbers that no transformer has.
     """
-    has, heads = facts.has, facts.heads
-    channels = facts.options.whole("kv-channels") or facts.hidden // heads
-    fields: dict[str, Any] = {
-        "name": UNNAMED,
-        "source": "options of the script",
-        "family": "script",
-        "layers": facts.layers,
-        "hidden": facts.hidden,
-        "ffn": facts.ffn,
-        "heads": heads,
-        "kv_heads": facts.groups,
-        "head_dim": channels,
+    fields = {
+        **{"name": UNNAMED, "source": "options of the script", "family": "script"},
         "vocab": vocabulary or _vocabulary(facts, notes),
-        "tied_embeddings": not has("untie-embeddings-and-output-weights"),
-        "context": max(facts.positions, facts.seq),
-        "mlp": "glu" if has("swiglu", "quick-geglu") else "relu2" if has("squared-relu") else "gelu",
-        "bias": "all" if not has("disable-bias-linear") else "qkv" if has("add-qkv-bias") else "none",
-        "norm": "rmsnorm" if facts.text("normalization") == "RMSNorm" else "layernorm",
-        "position": _positions(facts),
-        "dropout": facts.text("hidden-dropout") not in ("0", "0.0"),
-        "mtp_layers": facts.mtp,
-        "qk_norm": has("qk-layernorm") and not has("multi-latent-attention"),
-        "sinks": facts.text("softmax-type") == "learnable",
+        **dict(rows(SAID["model"], Words(facts))),
     }
-    fields |= _window(facts) | ({"mla": _latent(facts)} if has("multi-latent-attention") else {})
-    if has("multi-latent-attention"):
-        fields["head_dim"] = fields["mla"]["qk_nope_dim"] + fields["mla"]["qk_rope_dim"]
     if facts.experts:
         fields["moe"] = _experts(facts, notes)
     try:
@@ -142,35 +119,6 @@ def _vocabulary(facts: Facts, notes: list[str]) -> int:
     known = f"that of {kind}" if kind in sizes else "GPT-2's: nothing says; --model names a model that has it"
     notes.append(f"vocabulary {size:,}, {known}")
     return size
-
-
-def _positions(facts: Facts) -> str:
-    if facts.has("use-rotary-position-embeddings"):
-        return "rope"
-    kind = facts.text("position-embedding-type")
-    return {"learned_absolute": "learned", "none": "none"}.get(kind, "rope")
-
-
-def _window(facts: Facts) -> dict[str, Any]:
-    """--window-size "4096,0" and which layers have it."""
-    size = facts.text("window-size").strip("()[] ").partition(",")[0]
-    window = whole_number(size)
-    if not window:
-        return {}
-    every = facts.text("window-attn-skip-freq")
-    return {"window": window, "window_every": whole_number(every) or 0}
-
-
-def _latent(facts: Facts) -> dict[str, Any]:
-    """Multi-latent attention with Megatron's defaults."""
-    whole = facts.options.whole
-    return {
-        "q_lora_rank": whole("q-lora-rank"),
-        "kv_lora_rank": whole("kv-lora-rank", 32),
-        "qk_nope_dim": whole("qk-head-dim", 128),
-        "qk_rope_dim": whole("qk-pos-emb-head-dim", 64),
-        "v_head_dim": whole("v-head-dim", 128),
-    }
 
 
 def _experts(facts: Facts, notes: list[str]) -> dict[str, Any]:

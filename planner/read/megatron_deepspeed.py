@@ -9,25 +9,10 @@ from planner.read.deepspeed import read_deepspeed
 from planner.read.megatron import read_megatron, strange_options
 from planner.read.options import Option, Options
 from planner.read.reading import Reading
-from planner.read.table import table
+from planner.read.table import packaged, table
 from planner.schedules import run_by
 
-RENAMED = {
-    "num-key-value-heads": "num-query-groups",
-    "moe-expert-parallel-size": "expert-model-parallel-size",
-    "topk": "moe-router-topk",
-    "expert-interval": "moe-layer-freq",
-}
-"""Its options that Megatron-LM calls otherwise (deepspeedai/Megatron-DeepSpeed megatron/arguments.py)."""
-
-FLASH = {
-    "use-flash-attn-v1": "flash1",
-    "use-flash-attn-triton": "triton",
-    "use-flash-attn-v2": "auto",
-    "use-flash-attn": "auto",
-    "use-flash-attn-builder": "auto",
-}
-"""Attention kernels by switch; without one scores are stored."""
+NAMES = packaged("megatron-names.yaml")
 
 
 def read_megatron_deepspeed(
@@ -75,7 +60,7 @@ def read_megatron_deepspeed(
 
 def translated(options: Options) -> Options:
     """The options under Megatron-LM's names, with what is implied said."""
-    given = {RENAMED.get(name, name): option for name, option in options.given.items()}
+    given = {NAMES["deepspeed"].get(name, name): option for name, option in options.given.items()}
     for implied, by in _implied(given):
         given.setdefault(implied, by)
     if given.get("num-experts", Option(("1",), 0)).values[:1] in (("1",), ("0",)):
@@ -94,7 +79,7 @@ def _implied(given: Mapping[str, Option]) -> list[tuple[str, Option]]:
         found.append(("group-query-attention", Option((), given["num-query-groups"].line)))
     if "no-position-embedding" in given:
         found.append(("position-embedding-type", Option(("none",), given["no-position-embedding"].line)))
-    kernel = next((kernel for switch, kernel in FLASH.items() if switch in given), "unfused")
+    kernel = next((kernel for switch, kernel in NAMES["flash"].items() if switch in given), "unfused")
     found.append(("attention-backend", Option((kernel,), 0)))
     checkpointed = [n for n in ("checkpoint-activations", "deepspeed-activation-checkpointing") if n in given]
     if checkpointed and "recompute-granularity" not in given and "recompute-activations" not in given:

@@ -29,7 +29,7 @@ class Words(dict[str, Any]):
 
     def __init__(self, facts: Facts) -> None:
         super().__init__(facts.n, world=facts.world, environment=facts.environment, options=facts.options)
-        self |= PLAIN
+        self |= PLAIN | {"whole": facts.options.whole, "whole_number": whole_number}
         self |= {name: frozenset((*known, *NEWER)) for name, known in LISTS.items()}
         self |= {"stages": facts.stages, "mask": MASK, "stored": lambda name: STORED.get(name, 0.0)}
         self.facts = facts
@@ -154,6 +154,7 @@ FOUND: Mapping[str, Callable[[Facts], Any]] = {
     "whole_layout": _whole_layout,
     "placed_predictions": _placed_predictions,
     "hierarchical": _hierarchical,
+    "window": lambda f: whole_number(f.text("window-size").strip("()[] ").partition(",")[0]) or None,
     "selected": lambda f: f.modules if f.granularity == "selective" else (),
     "strange": lambda f: " ".join(name for name in f.away if name not in OFFLOADED),
     "dispatched": lambda f: lambda *kinds: f.text("moe-token-dispatcher-type") in kinds,

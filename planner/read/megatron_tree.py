@@ -19,7 +19,7 @@ from planner.read.megatron import read_megatron
 from planner.read.megatron_facts import SETTINGS
 from planner.read.options import Option, Options, known_options
 from planner.read.reading import Problem, Reading
-from planner.read.table import Given, text_of
+from planner.read.table import Given, packaged, text_of
 from planner.read.tree import Leaf, Tree
 from planner.schema.model import Model
 from planner.training.frameworks.megatron_bridge import tower
@@ -27,53 +27,9 @@ from planner.training.frameworks.megatron_bridge import tower
 Lookup = Callable[[str], "Model | None"]
 """A model by what a file calls it, None where nobody knows it."""
 
-ALIASES = {
-    "virtual_pipeline_model_parallel_size": "num-virtual-stages-per-pipeline-rank",
-    "num_moe_experts": "num-experts",
-    "encoder_seq_length": "seq-length",
-    "max_length": "seq-length",
-    "max_sequence_length": "seq-length",
-    "max_total_sequence_length": "seq-length",
-    "packing_length": "seq-length",
-    "train_micro_batch_size": "micro-batch-size",
-    "train_global_batch_size": "global-batch-size",
-    "activations_checkpoint_granularity": "recompute-granularity",
-    "activations_checkpoint_method": "recompute-method",
-    "activations_checkpoint_num_layers": "recompute-num-layers",
-    "moe_layer_recompute": "moe-layer-recompute",
-    "activation_offload_layers": "cpu-offloading-num-layers",
-    "num_layers_in_first_pipeline_stage": "decoder-first-pipeline-num-layers",
-    "num_layers_in_last_pipeline_stage": "decoder-last-pipeline-num-layers",
-    "gated_linear_unit": "swiglu",
-    "attn_backend": "attention-backend",
-    "fp8": "fp8-format",
-    "fp4": "fp4-format",
-}
-"""Names of NeMo, Megatron-Bridge, NeMo-RL and ms-swift for options of Megatron-LM."""
-
-WHEN_FALSE = {
-    "add_bias_linear": "disable-bias-linear",
-    "bias": "disable-bias-linear",
-    "grad_reduce_in_fp32": "grad-reduce-in-bf16",
-    "share_embeddings_and_output_weights": "untie-embeddings-and-output-weights",
-    "add_position_embedding": "no-position-embedding",
-}
-"""Settings that an option of Megatron-LM switches off under another name than --no-..."""
-
-IMPLIED = {"num_query_groups": "group-query-attention"}
-"""Options that follow from another one outside Megatron's own parser."""
-
-VALUES = {
-    "attention_backend": {f"flash_{n}": f"flash-attention-version {n}" for n in (2, 3, 4)},
-    "activation": {"fast-swiglu": "swiglu", "swiglu": "swiglu", "squared-relu": "squared-relu"},
-    "activation_func": {"swiglu": "swiglu", "squaredrelu": "squared-relu", "squared_relu": "squared-relu"},
-    "activation_function": {"swiglu": "swiglu"},
-    "precision": {"bf16": "bf16", "bf16-mixed": "bf16", "16": "fp16", "16-mixed": "fp16", "bfloat16": "bf16"},
-    "mixed_precision": {"bf16": "bf16", "fp16": "fp16", "16_mixed": "fp16"},
-    "torch_dtype": {"bfloat16": "bf16", "float16": "fp16"},
-    "normalization": {"rmsnorm": "normalization RMSNorm", "layernorm1p": "normalization LayerNorm"},
-}
-"""Values that stand for an option."""
+NAMES = packaged("megatron-names.yaml")
+ALIASES, WHEN_FALSE, IMPLIED, VALUES = (NAMES[part] for part in ("aliases", "when_false", "implied", "values"))
+"""Other names of options; settings that switch one off, and that imply one; values that stand for one."""
 
 SHAPED = ("swiglu", "untie-embeddings-and-output-weights", "disable-bias-linear", "hidden-dropout")
 """Options of a format's base that a model which is named replaces."""

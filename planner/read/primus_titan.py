@@ -10,19 +10,11 @@ from planner.errors import PlannerError
 from planner.read.format import find_format
 from planner.read.reading import Reading
 from planner.read.sharding import nested
-from planner.read.table import Given, text_of
+from planner.read.table import Given, packaged, text_of
 from planner.read.torchtitan import read_sections
 from planner.read.tree import Tree
 
 MODULE = "modules.pre_trainer"
-
-USUAL: dict[str, dict[str, Any]] = {
-    "activation_checkpoint": {"mode": "none"},
-    "compile": {"enable": True},
-    "parallelism": {},
-    "model": {},
-}
-"""Where Primus's defaults are not torchtitan's (primus/configs/modules/torchtitan/pre_trainer.yaml)."""
 
 FLOAT8 = "quantize.linear.float8"
 
@@ -50,7 +42,7 @@ def read_primus_titan(tree: Tree, world: int) -> Reading:
         PlannerError: as `read_sections`; no model.
     """
     own = tree.under(f"{MODULE}.overrides")
-    sections = {name: usual | _section(own, name) for name, usual in USUAL.items()}
+    sections = {name: usual | _section(own, name) for name, usual in packaged("titan-registry.yaml")["primus"].items()}
     config = nested(own) | sections
     file = str(tree.get(f"{MODULE}.model", "")).removesuffix(".yaml")
     name = re.sub(r"(?i)[-_](fp8|bf16)$", "", file)

@@ -9,8 +9,9 @@ from typing import Any
 
 from planner.errors import PlannerError
 from planner.read.deepspeed import read_deepspeed
-from planner.read.job import Job, truth
+from planner.read.job import WORDS, Job, truth
 from planner.read.reading import Reading
+from planner.read.table import packaged
 from planner.read.tree import BESIDE, NOT_BESIDE, Beside, Leaf, Tree, read_tree, scalar
 
 SHIPPED = re.compile(
@@ -20,20 +21,10 @@ SHIPPED = re.compile(
 """Names of the DeepSpeed configurations that LLaMA-Factory (examples/deepspeed), axolotl (deepspeed_configs) and
 ms-swift (swift/config) ship, where the file itself is not at hand. All leave batch and precision to the trainer."""
 
-PACKAGED: dict[str, dict[str, Any]] = {
-    "single_gpu": {"distributed_type": "NO"},
-    "multi_gpu": {"distributed_type": "MULTI_GPU"},
-    "fsdp1": {"distributed_type": "FSDP", "fsdp_sharding_strategy": "FULL_SHARD"},
-    "fsdp2": {"distributed_type": "FSDP", "fsdp_version": 2, "fsdp_reshard_after_forward": True},
-    **{f"zero{n}": {"distributed_type": "DEEPSPEED", "zero_stage": n} for n in (1, 2, 3)},
-}
-"""What `trl --accelerate_config NAME` stands for (huggingface/trl trl/accelerate_configs)."""
-
-
+SHIPS = packaged("shipped.yaml")
 EXAMPLES = re.compile(r"(?:.*/)?accelerate_configs/(?:deepspeed_)?(\w+)\.ya?ml")
 """Files that TRL (examples/accelerate_configs), the alignment handbook and Open R1 (recipes/...) keep."""
 
-ALSO = {"ddp": "multi_gpu", "fsdp": "fsdp1"}
 TAKEN = "taken as the framework ships it"
 
 
@@ -44,10 +35,10 @@ def accelerate_tree(name: str, beside: Beside) -> Tree:
         PlannerError: it is neither beside the script nor one of TRL's.
     """
     kept = EXAMPLES.fullmatch(name) if beside(name) is None else None
-    short = ALSO.get(kept[1], kept[1]) if kept else name
-    if short in PACKAGED:
+    short = SHIPS["also"].get(kept[1], kept[1]) if kept else name
+    if short in SHIPS["accelerate"]:
         where = f"{name:.80} is not beside the script: {TAKEN}" if kept else name
-        return Tree({key: Leaf(value, 0, key) for key, value in PACKAGED[short].items()}, where)
+        return Tree({key: Leaf(value, 0, key) for key, value in SHIPS["accelerate"][short].items()}, where)
     return read_tree(found(name, beside, "--config_file"), name, beside).flat()
 
 
@@ -133,8 +124,6 @@ def fully_sharded(job: Job, tree: Tree, beside: Beside, nodes: int) -> dict[str,
 
 def _options(job: Job, word: Leaf) -> None:
     """ "full_shard auto_wrap offload", as a text or a list."""
-    from planner.read.job import WORDS
-
     text = " ".join(map(str, word.value)) if isinstance(word.value, list) else str(word.value)
     lowered = text.lower()
     if "offload" in lowered.split():

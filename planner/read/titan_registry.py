@@ -11,7 +11,7 @@ from planner.errors import PlannerError, suggest
 from planner.frozen import frozen
 from planner.read.options import Option, Options
 from planner.read.reading import Reading
-from planner.read.table import NotModelled, table
+from planner.read.table import NotModelled, packaged, table
 from planner.read.torchtitan import read_torchtitan
 from planner.units import whole_number
 
@@ -53,36 +53,13 @@ class Base:
         )
 
 
-ROWWISE, BLOCKS = "quantize.linear.float8 rowwise", "quantize.linear.mx mxfp8_cublas"
-TENSOR = "tensor_parallel_degree=8"
-SWAPPED = 'pipeline_parallel_schedule="Interleaved1F1B"'
+SAID = packaged("titan-registry.yaml")
 
-REGISTRY = {
-    "llama3_8b": Base("llama3", "8B", 8192, 1),
-    "llama3_8b_mxfp8": Base("llama3", "8B", 8192, 1, narrow=BLOCKS),
-    "llama3_70b": Base("llama3", "70B", 8192, 8, "full", TENSOR),
-    "llama3_405b": Base("llama3", "405B", 8192, 2, "full", TENSOR, ROWWISE),
-    "deepseek_v3_16b": Base("deepseek_v3", "16B", 4096, 4, "selective", f"{SWAPPED} expert_parallel_degree=8"),
-    "deepseek_v3_671b": Base("deepseek_v3", "671B", 4096, 4, "selective", f"{SWAPPED} expert_parallel_degree=2"),
-    "qwen3_0_6b": Base("qwen3", "0.6B", 4096, 4),
-    "qwen3_1_7b": Base("qwen3", "1.7B", 4096, 4),
-    "sft_qwen3_8b_math": Base("qwen3", "8B", 2048, 1),
-    "qwen3_14b": Base("qwen3", "14B", 4096, 4, "full"),
-    "qwen3_30b_a3b": Base("qwen3", "30B-A3B", 4096, 2, "full"),
-    "qwen3_32b": Base("qwen3", "32B", 4096, 2, "full"),
-    "gpt_oss_20b": Base("gpt_oss", "20b", 8192, 1, "full"),
-    "gpt_oss_120b": Base("gpt_oss", "120b", 8192, 1, "full"),
-    "moonlight_16b_a3b": Base("moonlight", "16B-A3B", 4096, 4, "full", "expert_parallel_degree=8"),
-    "kimi_k2_5": Base("kimi", "k2", 4096, 4, "full", f"{SWAPPED} expert_parallel_degree=8"),
-}
+REGISTRY = {name: Base(*row) for name, row in SAID["bases"].items()}
 """By the name of the function."""
 
-RENAMED = {"training.max_context_length": "training.seq_len"}
-TOKENS = {
-    "training.num_tokens_per_microbatch_per_dp_rank": "training.local_batch_size",
-    "training.num_tokens_per_train_step": "training.global_batch_size",
-}
-"""Options of today that count tokens where 0.2 counts sequences."""
+RENAMED, TOKENS = SAID["renamed"], SAID["tokens"]
+"""Options of today: by their names of 0.2, and those that count tokens where 0.2 counts sequences."""
 
 IN_SEQUENCES = (*TOKENS.values(), *RENAMED.values(), "parallelism.pipeline_parallel_microbatch_size")
 """Options of 0.3.0, where a rank's batch is cut into micro-batches as in 0.2."""

@@ -12,7 +12,7 @@ from planner.read.deepspeed import line_of
 from planner.read.options import Options
 from planner.read.placement import Stages
 from planner.read.reading import MOST_STRANGE, Problem, Reading, did_you_mean
-from planner.read.table import Given, NotModelled, flat, table
+from planner.read.table import Given, NotModelled, flat, packaged, table
 from planner.read.tree import check_size
 from planner.schedules import SCHEDULES as CATALOGUE
 from planner.schedules import spelled
@@ -24,16 +24,6 @@ SCHEDULES = {theirs.lower(): name for name, theirs in spelled("PyTorch").items()
 
 DEFAULT = "1F1B"
 """torchtitan's pipeline_parallel_schedule where none is given."""
-
-CALLED = {
-    "deepseek_v3-16b": "deepseek-v2-lite",
-    "deepseek_v3-236b": "deepseek-v2",
-    "deepseek_v3-671b": "deepseek-v3",
-    "llama3-405b": "llama3.1-405b",
-    "llama4-17bx16e": "llama4-scout",
-    "llama4-17bx128e": "llama4-maverick",
-}
-"""Models by torchtitan's name and flavor, where the catalogue calls them otherwise (models/*/__init__.py)."""
 
 
 def read_torchtitan(text: str, world: int, options: Options | None = None) -> Reading:
@@ -78,7 +68,7 @@ def read_sections(written: dict[str, Any], given: list[Given], world: int, text:
         plan,
         tuple(problems),
         tuple(notes),
-        model_name=CALLED.get(name.lower(), name.lower()),
+        model_name=packaged("titan-registry.yaml")["called"].get(name.lower(), name.lower()),
         recomputed=share,
         stages=stages,
         not_modelled=(*table("torchtitan").not_modelled(given), *kept_weights(config, plan, text)),

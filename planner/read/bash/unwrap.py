@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from planner.frozen import frozen
 from planner.read.bash.inner import SHELLS, inner_script
 from planner.read.bash.slurm import settings
 from planner.read.bash.words import Command, Word
+from planner.read.table import packaged
 from planner.units import whole_number
 
 
@@ -53,82 +55,17 @@ class Kind:
     starts: bool = False
 
 
-def kind(switches: str, counts: str = "", operands: int = 0, verbs: str = "", starts: bool = False) -> Kind:
-    """A kind from tables of words; counts as "nodes=--nnodes"."""
-    named = {flag: name for name, _, flag in (word.partition("=") for word in counts.split())}
-    return Kind(frozenset(switches.split()), named, operands, frozenset(verbs.split()), starts)
+def _kind(row: dict[str, Any]) -> Kind:
+    """Counts are written as "nodes=--nnodes"."""
+    counts = (word.partition("=") for word in row.get("counts", "").split())
+    switches, verbs = (frozenset(row.get(name, "").split()) for name in ("switches", "verbs"))
+    named = {flag: name for name, _, flag in counts}
+    return Kind(switches, named, row.get("operands", 0), verbs, row.get("starts", False))
 
 
-TORCHRUN = kind(
-    "--standalone --no_python --no-python --run_path --run-path --use_env --use-env",
-    "nodes=--nnodes per_node=--nproc_per_node per_node=--nproc-per-node",
-    starts=True,
-)
-DEEPSPEED = kind(
-    "--force_multi --no_local_rank --no_python --no_ssh --no_ssh_check --bind_cores_to_rank --save_pid "
-    "--enable_each_rank_log --elastic_training",
-    "nodes=--num_nodes per_node=--num_gpus include=--include include=-i",
-    starts=True,
-)
-ACCELERATE = kind(
-    "--multi_gpu --use_fsdp --use_deepspeed --use_megatron_lm --same_network --no_python --cpu --mps --tpu --debug "
-    "-q --quiet --use_xpu --ipex --enable_cpu_affinity",
-    "nodes=--num_machines processes=--num_processes nodes=--num-machines processes=--num-processes",
-    verbs="launch",
-    starts=True,
-)
-SRUN = kind(
-    "-l --label --exclusive --overlap --unbuffered -u --overcommit -O -v --verbose -K --pty -Q --quiet -s "
-    "--no-container-mount-home --container-writable --no-container-remap-root --container-mount-home --contiguous"
-)
-MPIRUN = kind(
-    "--allow-run-as-root -allow-run-as-root --tag-output --oversubscribe -v --report-bindings --display-map -q",
-    "processes=-n processes=-np processes=--np per_node=-npernode per_node=--npernode per_node=-ppn",
-)
-CONTAINER = kind(
-    "--nv --rocm --rm --privileged -it -ti -i -t -d --cleanenv --writable-tmpfs --contain -c -C --containall --init "
-    "--interactive --tty --detach --no-home --fakeroot --writable",
-    operands=1,
-    verbs="run exec start",
-)
-TUNE = kind(
-    "--standalone --no-python --run-path",
-    "nodes=--nnodes per_node=--nproc_per_node per_node=--nproc-per-node",
-    verbs="run",
-    starts=True,
-)
-MSRUN = kind("", "processes=--worker_num", starts=True)
-COMPOSER = kind("", "per_node=-n per_node=--nproc processes=--world_size", starts=True)
-UV = kind("--no-sync --frozen --locked --isolated --active --no-project -q -v --no-dev --all-extras", verbs="run")
-RAY = kind("--no-wait -v --verbose", verbs="job submit")
-COLOSSAL = kind("", "nodes=--num_nodes per_node=--nproc_per_node", verbs="run", starts=True)
-PLAIN = kind("-p -v -i - -E -H -n")
-KINDS = {
-    **{"torchrun": TORCHRUN, "deepspeed": DEEPSPEED, "ds": DEEPSPEED, "accelerate": ACCELERATE, "colossalai": COLOSSAL},
-    **dict.fromkeys(("srun", "sbatch", "salloc"), SRUN),
-    **dict.fromkeys(("mpirun", "mpiexec", "orterun"), MPIRUN),
-    **dict.fromkeys(("singularity", "apptainer", "docker", "podman", "enroot", "shifter"), CONTAINER),
-    **dict.fromkeys(
-        ("env", "exec", "nohup", "time", "sudo", "command", "nice", "stdbuf", "taskset", "unbuffer"), PLAIN
-    ),
-    **{
-        "tune": TUNE,
-        "composer": COMPOSER,
-        "msrun": MSRUN,
-        "ray": RAY,
-        **dict.fromkeys(("uv", "poetry", "pixi", "conda"), UV),
-    },
-    "numactl": kind("-l --localalloc -s -H --show --hardware"),
-    "nsys": kind("", verbs="profile launch"),
-    "timeout": kind("", operands=1),
-    "ssh": kind("-t -T -n -q -v -A", operands=1),
-}
-MODULES = {
-    "torch.distributed.run": TORCHRUN,
-    "torch.distributed.launch": TORCHRUN,
-    "accelerate.commands.launch": ACCELERATE,
-    "deepspeed.launcher.runner": DEEPSPEED,
-}
+_ROWS = [(names.split(), row, _kind(row)) for names, row in packaged("bash/launchers.yaml").items()]
+KINDS = {name: kind for names, _, kind in _ROWS for name in names}
+MODULES = {name: kind for _, row, kind in _ROWS for name in row.get("modules", "").split()}
 PYTHON = re.compile(r"(?:.*/)?(?:python|pypy)[\d.]*")
 BARE = frozenset({"-u", "-O", "-OO", "-B", "-E", "-s", "-S", "-I", "-i", "-v", "-b", "-q"})
 
@@ -198,7 +135,7 @@ class Peel:
         if kind.starts:
             self.counts.pop("per_node", None)
             self.counts.pop("processes", None)
-        if kind is TORCHRUN:
+        if kind is KINDS["torchrun"]:
             self.counts.setdefault("nodes", 1)
         while self.text() in kind.verbs:
             self.at += 1
@@ -208,7 +145,7 @@ class Peel:
                 self.at += 1
                 break
             self.option(kind)
-        if kind is SRUN:
+        if kind is KINDS["srun"]:
             said = settings(word.text for word in self.words[start : self.at])
             self.counts |= {key: value for key, value in said.items() if key in ("nodes", "per_node")}
             self.counts |= {"processes": said["tasks"]} if "tasks" in said else {}
