@@ -14,9 +14,8 @@ from pydantic import ValidationError
 
 from planner.catalog import huggingface_known as known
 from planner.catalog.huggingface_config import KEYS, Config, UnsupportedArchitecture
-from planner.catalog.huggingface_experts import deepseek_moe, llama4_moe
-from planner.catalog.huggingface_families import FAMILIES
-from planner.catalog.huggingface_family import Bias, Family, Pattern
+from planner.catalog.huggingface_experts import deepseek
+from planner.catalog.huggingface_families import FAMILIES, Bias, Family, Pattern
 from planner.catalog.huggingface_mixers import latent
 from planner.catalog.huggingface_quantization import checkpoint
 from planner.catalog.huggingface_towers import read_tower
@@ -126,10 +125,11 @@ def _name(top: dict[str, Any], file: Path) -> dict[str, str]:
 
 def _fields(kind: str, config: Config) -> dict[str, Any]:
     family = FAMILIES[kind]
-    if family.check:
-        family.check(config)
+    for key, (value, why) in family.only.items():
+        if config.values.get(key) not in (None, config.need(value) if isinstance(value, str) else value):
+            raise config.refuse(key, why)
     bias, note = _bias(family, config)
-    own = family.layers(config) if family.layers else {}
+    own = config.fields(family.own) | ((family.layers and family.layers(config)) or {})
     return _shape(family, config, own.get("ffn")) | {
         "family": kind,
         "tied_embeddings": config.flag("tie_word_embeddings", family.tied),
@@ -168,7 +168,7 @@ def _shape(family: Family, config: Config, ffn: int | None) -> dict[str, Any]:
         "ffn": ffn or _ffn(family, config),
         "heads": heads,
         "kv_heads": _kv_heads(config, heads),
-        "head_dim": mla.qk_nope_dim + mla.qk_rope_dim if mla else _head_dim(config, heads),
+        "head_dim": mla["qk_nope_dim"] + mla["qk_rope_dim"] if mla else _head_dim(config, heads),
         "vocab": config.need("vocab"),
         "context": config.need("context"),
         "moe": family.moe(config) if family.moe else None,
@@ -178,8 +178,8 @@ def _shape(family: Family, config: Config, ffn: int | None) -> dict[str, Any]:
 
 def _ffn(family: Family, config: Config) -> int:
     """The dense width; a missing or null one is 4*hidden where the class says so."""
-    if family.moe is llama4_moe:
-        return config.need("intermediate_size_mlp")
+    if family.ffn:
+        return config.need(family.ffn)
     if (family.layers or family.moe) and config.integer(*KEYS["ffn"]) is None and not family.four_h:
         return config.need("moe_intermediate_size")
     if family.four_h:
@@ -218,7 +218,7 @@ def _bias(family: Family, config: Config) -> tuple[Bias, str]:
     key, default, kind = family.bias_key or ("", False, family.bias)
     bias = kind if not key or config.flag(key, default) else "none"
     if family.bias_key is None or not config.flag("mlp_bias"):
-        partial = bias == "qkv" and key == "attention_bias" and family.moe is not deepseek_moe
+        partial = bias == "qkv" and key == "attention_bias" and family.moe is not deepseek
         return bias, "The bias of the attention's output projection is left out." if partial else ""
     if bias == "none":
         raise config.refuse("mlp_bias", "bias in the feed-forward part alone is not expressed")

@@ -4,32 +4,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from importlib.resources import files
 from typing import Any
 
+from planner.catalog.yamlfile import parse_yaml
 from planner.errors import PlannerError, ProfileError
 from planner.frozen import frozen
 
-KEYS: dict[str, tuple[str, ...]] = {
-    "layers": ("num_hidden_layers", "n_layer", "n_layers", "num_layers"),
-    "hidden": ("hidden_size", "n_embd", "n_embed", "d_model"),
-    "heads": ("num_attention_heads", "n_head", "n_heads", "num_heads"),
-    "kv_heads": ("num_key_value_heads", "num_kv_heads", "n_head_kv", "kv_n_heads", "num_attention_groups"),
-    "head_dim": ("head_dim", "kv_channels"),
-    "ffn": ("intermediate_size", "n_inner", "ffn_dim", "ffn_hidden_size"),
-    "vocab": ("padded_vocab_size", "vocab_size"),
-    "context": (
-        "max_position_embeddings",
-        "n_positions",
-        "seq_length",
-        "n_ctx",
-        "model_max_length",
-        "max_seq_len",
-        "max_sequence_length",
-    ),
-    "experts": ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts"),
-    "top_k": ("num_experts_per_tok", "num_experts_per_token", "moe_topk", "moe_top_k"),
-}
+
+def table(name: str) -> dict[str, Any]:
+    """A YAML file of this folder."""
+    return parse_yaml((files("planner.catalog") / name).read_text(encoding="utf-8"), name, shared=True)[0]
+
+
+SAID = table("huggingface_families.yaml")
+KEYS: dict[str, list[str]] = SAID["keys"]
 """Names under which config files carry each field, most common first."""
+
+Fields = dict[str, Any]
+"""Fields of a Model, or of a record inside it, beyond those that every decoder has."""
 
 
 class UnsupportedArchitecture(PlannerError):
@@ -55,7 +48,7 @@ class Config:
         return None
 
     def need(self, name: str) -> int:
-        keys = KEYS.get(name, (name,))
+        keys = KEYS.get(name, [name])
         value = self.integer(*keys)
         if value is None:
             also = f"also read: {', '.join(keys[1:])}" if keys[1:] else ()
@@ -78,6 +71,26 @@ class Config:
         if value is not None and not isinstance(value, list):
             raise ProfileError(f"{self.file}: {key}: {value!r:.60} is not a list")
         return value or []
+
+    def shape(self, name: str) -> Fields:
+        """A record's fields, by the keys of the table `shapes`."""
+        return self.fields(SAID["shapes"][name])
+
+    def fields(self, how: Mapping[str, Any]) -> Fields:
+        """Fields as a table says them: a key that has to be there, [key, default], or what no key says."""
+        return {name: self._said(one) for name, one in how.items()}
+
+    def _said(self, how: Any) -> Any:
+        *keys, last = how if isinstance(how, list) else [how]
+        if isinstance(last, dict):
+            return self.fields(last)
+        if isinstance(last, str):
+            return self.integer(*keys) or self.need(last)
+        if not keys:
+            return last
+        if isinstance(last, bool):
+            return self.flag(keys[0], last)
+        return self.integer(*keys) if last is None else self.whole(keys[0], last)
 
     def refuse(self, key: str, why: str) -> UnsupportedArchitecture:
         value = json.dumps(self.values.get(key))

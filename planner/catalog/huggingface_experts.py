@@ -1,28 +1,14 @@
-"""What a config.json says of experts, family by family."""
+"""What a config.json says of experts, family by family, where it is more than keys.
+
+Those that are keys alone are rows of `shapes` in huggingface_families.yaml.
+"""
 
 from __future__ import annotations
 
-from typing import Any
-
-from planner.catalog.huggingface_config import KEYS, Config
-from planner.schema.model import MixtureOfExperts
+from planner.catalog.huggingface_config import KEYS, Config, Fields
 
 
-def _routed(config: Config, width: str = "moe_intermediate_size") -> dict[str, Any]:
-    """How many experts, how many of a token, and their width, by its key."""
-    return {"experts": config.need("experts"), "top_k": config.need("top_k"), "ffn": config.need(width)}
-
-
-def uniform_moe(config: Config) -> MixtureOfExperts:
-    """Every layer is MoE and `intermediate_size` is the width of one expert."""
-    return MixtureOfExperts(**_routed(config, "ffn"))
-
-
-def gpt_oss_moe(config: Config) -> MixtureOfExperts:
-    return MixtureOfExperts(**_routed(config, "ffn"), router_bias=True)
-
-
-def qwen_moe(config: Config) -> MixtureOfExperts:
+def qwen(config: Config) -> Fields:
     ffn, shared = config.need("moe_intermediate_size"), config.whole("shared_expert_intermediate_size")
     if shared % ffn:
         raise config.refuse("shared_expert_intermediate_size", f"not a multiple of the expert width {ffn}")
@@ -32,22 +18,20 @@ def qwen_moe(config: Config) -> MixtureOfExperts:
         raise config.refuse("mlp_only_layers", "only leading layers can be dense")
     if every < 1 or config.need("layers") % every:
         raise config.refuse("decoder_sparse_step", "does not divide the number of layers")
-    return MixtureOfExperts(
-        **_routed(config), shared_experts=shared // ffn, shared_gate=shared > 0, dense_layers=len(dense), every=every
-    )
+    beside = {"shared_experts": shared // ffn, "shared_gate": shared > 0}
+    return config.shape("routed") | beside | {"dense_layers": len(dense), "every": every}
 
 
-def deepseek_moe(config: Config) -> MixtureOfExperts | None:
+def deepseek(config: Config) -> Fields | None:
     if config.integer(*KEYS["experts"]) is None:
         return None
     groups, chosen = config.whole("n_group") or 1, config.whole("topk_group") or 1
-    return MixtureOfExperts(
-        **_routed(config),
-        shared_experts=config.whole("n_shared_experts") or config.whole("num_shared_experts"),
-        dense_layers=_leading_dense(config),
-        groups=groups,
-        top_groups=min(chosen, groups),
-    )
+    return config.shape("routed") | {
+        "shared_experts": config.whole("n_shared_experts") or config.whole("num_shared_experts"),
+        "dense_layers": _leading_dense(config),
+        "groups": groups,
+        "top_groups": min(chosen, groups),
+    }
 
 
 def _leading_dense(config: Config) -> int:
@@ -65,20 +49,13 @@ def _leading_dense(config: Config) -> int:
     return dense
 
 
-def arctic_moe(config: Config) -> MixtureOfExperts:
-    """Arctic: a dense part beside the experts, as wide as the model."""
-    if config.whole("moe_layer_frequency", 1) != 1:
-        raise config.refuse("moe_layer_frequency", "only 1 is read")
-    return MixtureOfExperts(**_routed(config, "ffn"), shared_experts=1, shared_ffn=config.need("hidden"))
-
-
-def granite_moe(config: Config) -> MixtureOfExperts:
+def granite(config: Config) -> Fields:
     """Granite 3 with a shared part, which may be missing."""
     shared = config.whole("shared_intermediate_size")
-    return MixtureOfExperts(**_routed(config, "ffn"), shared_experts=1 if shared else 0, shared_ffn=shared or None)
+    return config.shape("uniform") | {"shared_experts": int(shared > 0), "shared_ffn": shared or None}
 
 
-def llama4_moe(config: Config) -> MixtureOfExperts:
+def llama4(config: Config) -> Fields:
     """`intermediate_size` is the expert width here, and every MoE layer has one shared expert of that width."""
     layers, every = config.need("layers"), config.whole("interleave_moe_layer_step", 1)
     if every < 1 or layers % every:
@@ -86,39 +63,14 @@ def llama4_moe(config: Config) -> MixtureOfExperts:
     listed = config.listed("moe_layers")
     if listed and listed != list(range(every - 1, layers, every)[: len(listed) + 1]):
         raise config.refuse("moe_layers", "differs from interleave_moe_layer_step")
-    return MixtureOfExperts(**_routed(config, "intermediate_size"), shared_experts=1, every=every)
+    return config.shape("uniform") | {"shared_experts": 1, "every": every}
 
 
-def nemotron_moe(config: Config) -> MixtureOfExperts:
-    return MixtureOfExperts(
-        **_routed(config),
-        shared_experts=config.whole("n_shared_experts", 1),
-        shared_ffn=config.need("moe_shared_expert_intermediate_size"),
-        latent=config.integer("moe_latent_size"),
-    )
-
-
-def ernie_moe(config: Config) -> MixtureOfExperts:
-    """ERNIE 4.5: keys of its own; the first layers are dense."""
-    if config.whole("moe_layer_interval", 1) != 1:
-        raise config.refuse("moe_layer_interval", "only 1 is read")
-    return MixtureOfExperts(
-        experts=config.need("moe_num_experts"),
-        top_k=config.need("moe_k"),
-        ffn=config.need("moe_intermediate_size"),
-        shared_experts=config.whole("moe_num_shared_experts", 2),
-        dense_layers=config.whole("moe_layer_start_index", 1),
-    )
-
-
-def hunyuan_moe(config: Config) -> MixtureOfExperts:
+def hunyuan(config: Config) -> Fields:
     """Hunyuan: numbers that may be lists of one per layer, all equal."""
-    return MixtureOfExperts(
-        experts=_uniform(config, *KEYS["experts"]),
-        top_k=_uniform(config, "moe_topk"),
-        ffn=_uniform(config, "moe_intermediate_size", "intermediate_size"),
-        shared_experts=_uniform(config, "num_shared_expert"),
-    )
+    keys = {"top_k": ["moe_topk"], "ffn": ["moe_intermediate_size", "intermediate_size"]}
+    keys |= {"experts": KEYS["experts"], "shared_experts": ["num_shared_expert"]}
+    return {name: _uniform(config, *several) for name, several in keys.items()}
 
 
 def _uniform(config: Config, *keys: str) -> int:
@@ -127,3 +79,33 @@ def _uniform(config: Config, *keys: str) -> int:
     if isinstance(value, list) and len({str(one) for one in value}) > 1:
         raise config.refuse(key, "layers that differ are not expressed")
     return Config(config.file, {key: value[0] if isinstance(value, list) and value else value}).need(key)
+
+
+def jamba(config: Config) -> Fields | None:
+    """Experts in one layer of `expert_layer_period`; one expert is a dense part."""
+    found = config.shape("jamba")
+    return None if found["experts"] == 1 else found
+
+
+def step3p5(config: Config) -> Fields:
+    """Experts of `moe_layers_enum`, a text of numbers, or behind the first three; one shared part."""
+    text = config.values.get("moe_layers_enum")
+    layers = [int(one) for one in text.split(",")] if isinstance(text, str) and text.strip() else []
+    first = min(layers, default=config.integer("first_k_dense_replace") or 3)
+    if layers and layers != list(range(first, first + len(layers))):
+        raise config.refuse("moe_layers_enum", "only leading layers can be dense")
+    return config.shape("step3p5") | {"dense_layers": first}
+
+
+def gemma4(config: Config) -> Fields | None:
+    """Where `enable_moe_block` says so, in every layer."""
+    return config.shape("gemma4") if config.flag("enable_moe_block") else None
+
+
+def longcat(config: Config) -> Fields:
+    """LongCat-Flash: experts beside the first of two dense parts; some of a token's experts do nothing.
+
+    So many that do something are in the mean met: 12 * 512 / (512 + 256) = 8, of which the report counts 27 B active.
+    """
+    found, idle = config.shape("longcat"), config.whole("zero_expert_num")
+    return found | {"top_k": max(round(found["top_k"] * found["experts"] / (found["experts"] + idle)), 1)}

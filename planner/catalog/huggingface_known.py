@@ -11,8 +11,6 @@ from planner.catalog.yamlfile import parse_yaml
 
 _FILE = files("planner.catalog") / "huggingface_known.yaml"
 _SAID: dict[str, Any] = parse_yaml(_FILE.read_text(encoding="utf-8"), _FILE.name)[0]
-
-
 _WHY: dict[str, str] = _SAID["why"]
 
 

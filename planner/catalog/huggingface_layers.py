@@ -9,48 +9,30 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from planner.catalog.huggingface_config import Config, UnsupportedArchitecture
-from planner.catalog.huggingface_mixers import Fields, lettered, mamba
-from planner.schema.model import MixtureOfExperts, SelectiveScan, StateSpace, Windowed
+from planner.catalog.huggingface_config import Config, Fields, UnsupportedArchitecture
+from planner.catalog.huggingface_mixers import lettered, mamba
 
 
 def falcon_h1(config: Config) -> Fields:
     """Falcon-H1: attention and Mamba-2 side by side in every layer, a dense part behind them."""
-    heads = config.need("mamba_n_heads")
-    inner = config.integer("mamba_d_ssm") or config.need("mamba_expand") * config.need("hidden")
-    return {"pattern": "H", "state_space": mamba(config, heads, inner)}
+    return {"pattern": "H", "state_space": mamba(config, config.integer("mamba_d_ssm") or 0)}
+
+
+def _scan(config: Config, shape: str, inner: int, rank: str) -> Fields:
+    """Mamba-1: the rank of the step's product, by its key, is a sixteenth of the width where it says "auto"."""
+    auto = config.values.get(rank, "auto") == "auto"
+    found = {"inner": inner, "rank": math.ceil(config.need("hidden") / 16) if auto else config.need(rank)}
+    return config.shape(shape) | found
 
 
 def jamba(config: Config) -> Fields:
     """Jamba: Mamba-1 in all layers but one in `attn_layer_period`."""
     every, first = config.integer("attn_layer_period") or 8, config.whole("attn_layer_offset", 4)
-    hidden, rank = config.need("hidden"), config.values.get("mamba_dt_rank", "auto")
+    inner = (config.integer("mamba_expand") or 2) * config.need("hidden")
     return {
         "pattern": "".join("*" if (i - first) % every == 0 else "S" for i in range(config.need("layers"))),
-        "selective_scan": SelectiveScan(
-            inner=(config.integer("mamba_expand") or 2) * hidden,
-            state=config.integer("mamba_d_state") or 16,
-            rank=math.ceil(hidden / 16) if rank == "auto" else config.need("mamba_dt_rank"),
-            conv=config.integer("mamba_d_conv") or 4,
-            bias=config.flag("mamba_conv_bias", True),
-            projection_bias=config.flag("mamba_proj_bias"),
-        ),
+        "selective_scan": _scan(config, "jamba_scan", inner, "mamba_dt_rank"),
     }
-
-
-def jamba_moe(config: Config) -> MixtureOfExperts | None:
-    """Experts in one layer of `expert_layer_period`; one expert is a dense part."""
-    experts, every = config.integer("num_experts") or 16, config.integer("expert_layer_period") or 2
-    first = config.whole("expert_layer_offset", 1)
-    if experts == 1:
-        return None
-    return MixtureOfExperts(
-        experts=experts,
-        top_k=config.integer("num_experts_per_tok") or 2,
-        ffn=config.need("ffn"),
-        dense_layers=first,
-        every=every,
-    )
 
 
 def _alone(heads: int, dim: int) -> Fields:
@@ -60,34 +42,19 @@ def _alone(heads: int, dim: int) -> Fields:
 
 def mamba1(config: Config) -> Fields:
     """Mamba and Falcon Mamba: nothing but scans."""
-    hidden, rank = config.need("hidden"), config.values.get("time_step_rank", "auto")
-    inner = config.integer("intermediate_size") or (config.integer("expand") or 2) * hidden
-    scan = SelectiveScan(
-        inner=inner,
-        state=config.integer("state_size") or 16,
-        rank=math.ceil(hidden / 16) if rank == "auto" else config.need("time_step_rank"),
-        conv=config.integer("conv_kernel") or 4,
-        bias=config.flag("use_conv_bias", True),
-        projection_bias=config.flag("use_bias"),
-    )
+    inner = config.integer("intermediate_size") or (config.integer("expand") or 2) * config.need("hidden")
     dim = math.gcd(inner, 64)
-    return {"pattern": "S", "selective_scan": scan, **_alone(inner // dim, dim)}
+    return {
+        "pattern": "S",
+        "selective_scan": _scan(config, "mamba_scan", inner, "time_step_rank"),
+        **_alone(inner // dim, dim),
+    }
 
 
 def mamba2(config: Config) -> Fields:
     """Mamba-2 and Codestral Mamba: nothing but scans."""
-    heads, dim = config.integer("num_heads") or 128, config.integer("head_dim") or 64
-    space = StateSpace(
-        heads=heads,
-        head_dim=dim,
-        state=config.integer("state_size") or 128,
-        groups=config.integer("n_groups") or 8,
-        conv=config.integer("conv_kernel") or 4,
-        chunk=config.integer("chunk_size") or 256,
-        bias=config.flag("use_conv_bias", True),
-        projection_bias=config.flag("use_bias"),
-    )
-    return {"pattern": "M", "state_space": space, **_alone(heads, dim)}
+    space = config.shape("mamba2")
+    return {"pattern": "M", "state_space": space, **_alone(space["heads"], space["head_dim"])}
 
 
 def lfm2(config: Config) -> Fields:
@@ -118,13 +85,8 @@ def mimo_v2(config: Config) -> Fields:
     layers = config.need("layers")
     pattern = "".join("W" if kind == "sliding_attention" else "*" for kind in kinds[:layers])
     value = config.integer("v_head_dim")
-    windowed = Windowed(
-        heads=config.integer("swa_num_attention_heads") or config.need("heads"),
-        kv_heads=config.integer("swa_num_key_value_heads") or 2 * config.need("kv_heads"),
-        head_dim=config.integer("swa_head_dim") or config.need("head_dim"),
-        value_dim=config.integer("swa_v_head_dim") or value,
-        sinks=config.flag("add_swa_attention_sink_bias", True),
-    )
+    windowed = config.shape("mimo_v2") | {"value_dim": config.integer("swa_v_head_dim") or value}
+    windowed["kv_heads"] = config.integer("swa_num_key_value_heads") or 2 * config.need("kv_heads")
     every_sixth = "*WWWW*" + "WWWWW*" * (layers // 6)
     return {
         "pattern": pattern or every_sixth[:layers],
@@ -139,33 +101,11 @@ def step3p5(config: Config) -> Fields:
     """Step 3.5: windows with more heads than full layers."""
     other = config.values.get("attention_other_setting")
     own = Config(config.file, other if isinstance(other, dict) else {})
-    heads = own.integer("num_attention_heads") or config.integer("num_sliding_attention_heads") or config.need("heads")
     return {
         "pattern": lettered(config, "layer_types", "G")[: config.need("layers")] or "*",
         "window": config.need("sliding_window"),
-        "windowed": Windowed(
-            heads=heads,
-            kv_heads=own.integer("num_attention_groups") or config.need("kv_heads"),
-            head_dim=own.integer("head_dim") or config.need("head_dim"),
-        ),
+        "windowed": config.shape("step3p5_window") | {k: v for k, v in own.shape("step3p5_own").items() if v},
     }
-
-
-def step3p5_moe(config: Config) -> MixtureOfExperts:
-    """Experts of `moe_layers_enum`, a text of numbers, or behind the first three; one shared part."""
-    text = config.values.get("moe_layers_enum")
-    layers = [int(one) for one in text.split(",")] if isinstance(text, str) and text.strip() else []
-    first = min(layers, default=config.integer("first_k_dense_replace") or 3)
-    if layers and layers != list(range(first, first + len(layers))):
-        raise config.refuse("moe_layers_enum", "only leading layers can be dense")
-    return MixtureOfExperts(
-        experts=config.need("experts"),
-        top_k=config.need("top_k"),
-        ffn=config.need("moe_intermediate_size"),
-        shared_experts=1,
-        shared_ffn=config.integer("share_expert_dim", "share_expert_dims"),
-        dense_layers=first,
-    )
 
 
 def gemma4(config: Config) -> Fields:
@@ -173,44 +113,14 @@ def gemma4(config: Config) -> Fields:
     for key in ("hidden_size_per_layer_input", "num_kv_shared_layers"):
         if config.whole(key):
             raise config.refuse(key, "layers that share keys and values or embed each token again are not expressed")
-    dim, kv = config.need("head_dim"), config.need("kv_heads")
     return {
         "pattern": lettered(config, "layer_types", "G") or "WWWWW*",
         "window": config.need("sliding_window"),
-        "windowed": Windowed(heads=config.need("heads"), kv_heads=kv, head_dim=dim),
-        "head_dim": config.integer("global_head_dim") or dim,
-        "kv_heads": config.integer("num_global_key_value_heads") or kv,
+        "windowed": config.shape("windowed"),
+        "head_dim": config.integer("global_head_dim") or config.need("head_dim"),
+        "kv_heads": config.integer("num_global_key_value_heads") or config.need("kv_heads"),
         "keys_are_values": config.flag("attention_k_eq_v"),
     }
-
-
-def gemma4_moe(config: Config) -> MixtureOfExperts | None:
-    """Where `enable_moe_block` says so, in every layer."""
-    if not config.flag("enable_moe_block"):
-        return None
-    return MixtureOfExperts(
-        experts=config.need("experts"),
-        top_k=config.need("top_k_experts"),
-        ffn=config.need("moe_intermediate_size"),
-        shared_experts=1,
-        shared_ffn=config.need("ffn"),
-    )
-
-
-def longcat_moe(config: Config) -> MixtureOfExperts:
-    """LongCat-Flash: experts beside the first of two dense parts; some of a token's experts do nothing.
-
-    So many that do something are in the mean met: 12 * 512 / (512 + 256) = 8, of which the report counts 27 B active.
-    """
-    experts, idle = config.need("experts"), config.whole("zero_expert_num")
-    return MixtureOfExperts(
-        experts=experts,
-        top_k=max(round(config.need("top_k") * experts / (experts + idle)), 1),
-        ffn=config.need("expert_ffn_hidden_size"),
-        shared_experts=1,
-        shared_ffn=config.need("ffn"),
-        every=2,
-    )
 
 
 def longcat(config: Config) -> Fields:

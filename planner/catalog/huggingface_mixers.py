@@ -6,14 +6,7 @@ the file beside the weights where a model has its own code.
 
 from __future__ import annotations
 
-from typing import Any
-
-from planner.catalog.huggingface_config import Config
-from planner.catalog.huggingface_experts import nemotron_moe
-from planner.schema.model import DeltaRule, Indexer, LatentAttention, Lightning, MixtureOfExperts, StateSpace
-
-Fields = dict[str, Any]
-"""Fields of a Model beyond those that every decoder has."""
+from planner.catalog.huggingface_config import Config, Fields
 
 LETTERS = {"full_attention": "*", "attention": "*", "sliding_attention": "W", "moe": "E", "mlp": "-", "mamba": "M"}
 
@@ -30,17 +23,7 @@ def lettered(config: Config, key: str, recurrent: str) -> str:
 def qwen_next(config: Config) -> Fields:
     """Qwen3-Next and Qwen3.5: one layer in `full_attention_interval` has gated attention, the others a delta rule."""
     every = config.integer("full_attention_interval") or 4
-    return {
-        "pattern": lettered(config, "layer_types", "G") or "G" * (every - 1) + "*",
-        "output_gate": True,
-        "delta_rule": DeltaRule(
-            key_heads=config.need("linear_num_key_heads"),
-            value_heads=config.need("linear_num_value_heads"),
-            key_dim=config.need("linear_key_head_dim"),
-            value_dim=config.need("linear_value_head_dim"),
-            conv=config.integer("linear_conv_kernel_dim") or 4,
-        ),
-    }
+    return {"pattern": lettered(config, "layer_types", "G") or "G" * (every - 1) + "*"}
 
 
 def nemotron_h(config: Config) -> Fields:
@@ -52,23 +35,8 @@ def nemotron_h(config: Config) -> Fields:
     return {
         "layers": len(pattern),
         "pattern": pattern,
-        "moe": nemotron_moe(config) if "E" in pattern else None,
-        "state_space": StateSpace(
-            heads=config.need("mamba_num_heads"),
-            head_dim=config.need("mamba_head_dim"),
-            state=config.need("ssm_state_size"),
-            groups=config.integer("n_groups") or 8,
-            conv=config.integer("conv_kernel") or 4,
-            chunk=config.integer("chunk_size") or 128,
-            bias=config.flag("use_conv_bias", True),
-            projection_bias=config.flag("use_bias"),
-        ),
+        "moe": config.shape("nemotron") if "E" in pattern else None,
     }
-
-
-def gated(config: Config) -> Fields:
-    """Attention whose output is gated column by column."""
-    return {"output_gate": True}
 
 
 def baichuan(config: Config) -> Fields:
@@ -99,60 +67,37 @@ def olmo_hybrid(config: Config) -> Fields:
     dim = config.integer("linear_key_head_dim") or 3 * (config.need("hidden") // heads) // 4
     return {
         "pattern": lettered(config, "layer_types", "G") or "GGG*",
-        "delta_rule": DeltaRule(
-            key_heads=keys,
-            value_heads=config.integer("linear_num_value_heads") or keys,
-            key_dim=dim,
-            value_dim=config.integer("linear_value_head_dim") or 2 * dim,
-            conv=config.integer("linear_conv_kernel_dim") or 4,
-        ),
+        "delta_rule": {
+            "key_heads": keys,
+            "value_heads": config.integer("linear_num_value_heads") or keys,
+            "key_dim": dim,
+            "value_dim": config.integer("linear_value_head_dim") or 2 * dim,
+            "conv": config.integer("linear_conv_kernel_dim") or 4,
+        },
     }
 
 
 def bamba(config: Config) -> Fields:
     """Bamba: Mamba-2 in all layers but those of `attn_layer_indices`, then a dense part."""
     full = config.listed("attn_layer_indices")
-    heads, inner = config.need("mamba_n_heads"), config.need("mamba_expand") * config.need("hidden")
-    return {
-        "pattern": "".join("*" if layer in full else "M" for layer in range(config.need("layers"))),
-        "state_space": mamba(config, heads, inner),
-    }
+    pattern = "".join("*" if layer in full else "M" for layer in range(config.need("layers")))
+    return {"pattern": pattern, "state_space": mamba(config)}
 
 
-def mamba(config: Config, heads: int, inner: int) -> StateSpace:
+def mamba(config: Config, inner: int = 0) -> Fields:
     """The keys of Bamba, Granite 4 and Falcon-H1."""
-    return StateSpace(
-        heads=heads,
-        head_dim=inner // heads,
-        state=config.need("mamba_d_state"),
-        groups=config.integer("mamba_n_groups") or 1,
-        conv=config.integer("mamba_d_conv") or 4,
-        chunk=config.integer("mamba_chunk_size") or 256,
-        bias=config.flag("mamba_conv_bias", True),
-        projection_bias=config.flag("mamba_proj_bias"),
-    )
+    found, inner = config.shape("mamba"), inner or config.need("mamba_expand") * config.need("hidden")
+    return found | {"head_dim": inner // found["heads"]}
 
 
 def granite(config: Config) -> Fields:
     """Granite 4: Mamba-2 or attention, then experts beside a shared part, or that part alone."""
-    heads, inner = config.need("mamba_n_heads"), config.need("mamba_expand") * config.need("hidden")
-    shared = config.need("shared_intermediate_size")
     return {
         "pattern": lettered(config, "layer_types", "M") or "M",
-        "ffn": shared,
-        "moe": _beside(config, shared) if config.whole("num_local_experts") else None,
-        "state_space": mamba(config, heads, inner),
+        "ffn": config.need("shared_intermediate_size"),
+        "moe": config.shape("granite_hybrid") if config.whole("num_local_experts") else None,
+        "state_space": mamba(config),
     }
-
-
-def _beside(config: Config, shared: int) -> MixtureOfExperts:
-    return MixtureOfExperts(
-        experts=config.need("num_local_experts"),
-        top_k=config.need("top_k"),
-        ffn=config.need("ffn"),
-        shared_experts=1,
-        shared_ffn=shared,
-    )
 
 
 def minimax(config: Config) -> Fields:
@@ -161,7 +106,7 @@ def minimax(config: Config) -> Fields:
     pattern = written or lettered(config, "layer_types", "L") or "*L"
     heads = config.need("heads")
     dim = config.integer("head_dim") or config.need("hidden") // heads
-    return {"pattern": pattern, "lightning": Lightning(heads=heads, head_dim=dim)}
+    return {"pattern": pattern, "lightning": {"heads": heads, "head_dim": dim}}
 
 
 def kimi_linear(config: Config) -> Fields:
@@ -176,42 +121,25 @@ def kimi_linear(config: Config) -> Fields:
     pattern = lettered(config, "layer_types", "G")
     if not pattern and not full:
         raise config.refuse("linear_attn_config", "it has to say which layers are linear")
-    heads = linear.integer("linear_num_heads", "num_heads") or 32
     dim = linear.integer("linear_head_dim") or own.get("head_dim") or 128
     return {
         "pattern": pattern or "".join("*" if layer + 1 in full else "G" for layer in range(config.need("layers"))),
-        "delta_rule": DeltaRule(
-            key_heads=heads,
-            value_heads=heads,
-            key_dim=dim,
-            value_dim=dim,
-            conv=linear.integer("linear_conv_kernel_dim", "short_conv_kernel_size") or 4,
-            channelwise=True,
-        ),
+        "delta_rule": {
+            **dict.fromkeys(("key_heads", "value_heads"), linear.integer("linear_num_heads", "num_heads") or 32),
+            **dict.fromkeys(("key_dim", "value_dim"), dim),
+            "conv": linear.integer("linear_conv_kernel_dim", "short_conv_kernel_size") or 4,
+            "channelwise": True,
+        },
     }
 
 
-def latent(config: Config) -> LatentAttention:
-    return LatentAttention(
-        kv_lora_rank=config.need("kv_lora_rank"),
-        q_lora_rank=config.integer("q_lora_rank"),
-        qk_nope_dim=config.need("qk_nope_head_dim"),
-        qk_rope_dim=config.need("qk_rope_head_dim"),
-        v_head_dim=config.need("v_head_dim"),
-        indexer=indexer(config),
-    )
-
-
-def indexer(config: Config) -> Indexer | None:
-    """Of DeepSeek-V3.2 and GLM-5; None where a file has no indexer."""
+def latent(config: Config) -> Fields:
+    """Latent attention, with the indexer of DeepSeek-V3.2 and GLM-5 where a file has one."""
+    found = config.shape("latent")
     if config.integer("index_topk") is None:
-        return None
+        return found
     kinds = config.listed("indexer_types")
     if any(kind not in ("full", "shared") for kind in kinds) or kinds[:1] == ["shared"]:
         raise config.refuse("indexer_types", "only full and shared are expressed, and the first is full")
-    return Indexer(
-        heads=config.need("index_n_heads"),
-        head_dim=config.need("index_head_dim"),
-        top_k=config.need("index_topk"),
-        pattern="".join("S" if kind == "shared" else "I" for kind in kinds) or "I",
-    )
+    pattern = "".join("S" if kind == "shared" else "I" for kind in kinds) or "I"
+    return found | {"indexer": config.shape("indexer") | {"pattern": pattern}}
