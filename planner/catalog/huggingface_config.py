@@ -72,6 +72,10 @@ class Config:
             raise ProfileError(f"{self.file}: {key}: {value!r:.60} is not a list")
         return value or []
 
+    def over(self, **values: Any) -> Config:
+        """The file with other values of some keys."""
+        return Config(self.file, {**self.values, **values})
+
     def shape(self, name: str) -> Fields:
         """A record's fields, by the keys of the table `shapes`."""
         return self.fields(SAID["shapes"][name])
@@ -90,7 +94,9 @@ class Config:
             return last
         if isinstance(last, bool):
             return self.flag(keys[0], last)
-        return self.integer(*keys) if last is None else self.whole(keys[0], last)
+        if last is None:
+            return self.integer(*keys)
+        return self.whole(next((key for key in keys if self.values.get(key) is not None), keys[0]), last)
 
     def refuse(self, key: str, why: str) -> UnsupportedArchitecture:
         value = json.dumps(self.values.get(key))

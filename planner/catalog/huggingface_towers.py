@@ -1,37 +1,33 @@
-"""What a config.json says of the vision tower before its decoder, family by family.
+"""What a config.json says of the vision tower before its decoder, family by family, where it is more than keys.
 
 Keys, defaults and modules are those of transformers, src/transformers/models/<model_type>/modeling_<model_type>.py, or
-of the file beside the weights where a model has its own code.
+of the file beside the weights where a model has its own code; those that are keys alone are rows of `towers` in
+huggingface_families.yaml.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 from pydantic import ValidationError
 
-from planner.catalog.huggingface_config import Config
+from planner.catalog.huggingface_config import SAID, Config, Fields
 from planner.errors import PlannerError
-from planner.schema.tower import Linear, Projector, Tower
+from planner.schema.tower import Tower
 from planner.wording import schema_problem
 
-Read = Callable[[Config, Config, int], Tower]
-"""Of the tower's values, the file's and the decoder's width."""
-
 TOWERS = (
-    "vision_config",
-    "audio_config",
-    "vision_tower",
-    "mm_vision_tower",
-    "img_processor",
-    "embd_layer",
-    "encoder_config",
-    "vit_config",
-    "thinker_config",
-    "talker_config",
+    *("vision_config", "audio_config", "vision_tower", "mm_vision_tower", "img_processor", "embd_layer"),
+    *("encoder_config", "vit_config", "thinker_config", "talker_config"),
 )
 """Keys that say of encoders before the decoder."""
+
+READERS = {kind: name for name, row in SAID["towers"].items() for kind in row["of"]}
+"""Readers by the `model_type` of a whole file."""
+
+SIDES = ("patch_size", "image_size", "temporal_patch_size", "merge_kernel_size")
+"""Keys that have a number, or a list of which all are the same."""
 
 
 def read_tower(kind: str, top: dict[str, Any], file: str, hidden: int) -> tuple[Tower | None, str]:
@@ -39,265 +35,178 @@ def read_tower(kind: str, top: dict[str, Any], file: str, hidden: int) -> tuple[
     there = [key for key in TOWERS if top.get(key) is not None]
     if not there:
         return None, ""
-    values, read = top.get("vision_config"), READERS.get(kind)
-    if read is None or not isinstance(values, dict):
+    values, reader = top.get("vision_config"), READERS.get(kind)
+    if reader is None or not isinstance(values, dict):
         return None, f"{', '.join(there)}: what stands before the decoder is left out."
-    more = "" if there == ["vision_config"] else " What takes in sound is left out."
+    more = "" if there == ["vision_config"] else "What takes in sound is left out."
+    values = {key: _square(key.removeprefix("vt_"), value) for key, value in values.items()}
+    config = Config(f"{file}: vision_config", values)
     try:
-        return read(Config(f"{file}: vision_config", values), Config(file, top), hidden), more.strip()
+        fields = globals()[f"_{reader}"](config, Config(file, top), hidden)
+        return Tower.model_validate(_row(reader, config) | fields), more
     except PlannerError as error:
         return None, f"Its vision tower is left out: {str(error).removeprefix(f'{file}: ')}."
     except ValidationError as error:
         return None, f"Its vision tower is left out: {schema_problem(error.errors()[0])}."
 
 
-def _side(config: Config, key: str, default: int | None = None) -> int:
-    """A number, or a list of which all are the same."""
-    value = config.values.get(key)
-    if isinstance(value, list) and len(set(map(str, value))) == 1:
-        value = value[0]
-    return Config(config.file, {key: default if value is None else value}).need(key)
+def _square(key: str, value: Any) -> Any:
+    """The one number of a list that says it for each side."""
+    return value[0] if key in SIDES and isinstance(value, list) and len(set(map(str, value))) == 1 else value
 
 
-def _first(config: Config, *keys: str) -> int:
-    """The first of these keys that is there; else the complaint is of the last."""
-    return config.integer(*keys) or config.need(keys[-1])
+def _row(reader: str, config: Config) -> Fields:
+    """What a row of `towers` says."""
+    row: dict[str, Fields] = SAID["towers"][reader]
+    return config.fields(row.get("keys", {})) | row.get("is", {})
 
 
-def _shape(config: Config, ffn: int | None = None) -> dict[str, int]:
-    """What every encoder has."""
-    return {
-        "layers": _first(config, "num_hidden_layers", "depth"),
-        "hidden": config.need("hidden_size"),
-        "ffn": ffn or config.need("intermediate_size"),
-        "heads": _first(config, "num_attention_heads", "num_heads"),
-        "patch": _side(config, "patch_size"),
-        "channels": config.integer("in_channels", "in_chans", "num_channels") or 3,
-    }
+def _projector(*widths: int, norm: int = 0, bias: bool = True) -> Fields:
+    """Products from width to width, an activation function between each two."""
+    products = [{"inputs": inputs, "outputs": outputs, "bias": bias} for inputs, outputs in pairwise(widths)]
+    return {"products": products, "norm": norm}
 
 
-def _two(inputs: int, width: int, hidden: int, bias: bool = True) -> tuple[Linear, Linear]:
-    """Two products with an activation function between them."""
-    return (Linear(inputs=inputs, outputs=width, bias=bias), Linear(inputs=width, outputs=hidden, bias=bias))
+def _merged(config: Config, hidden: int, norms: int) -> tuple[Fields, int]:
+    """An encoder whose patches are merged by squares and go through two products; and the width of a square."""
+    own, merge = config.need("hidden_size"), config.integer("spatial_merge_size") or 2
+    wide = own * merge**2
+    projectors = [_projector(wide, wide, hidden, norm=norms * own)]
+    return config.shape("tower") | {"merge": merge, "projectors": projectors}, wide
 
 
-def _qwen2(config: Config, top: Config, hidden: int) -> Tower:
+def _qwen2(config: Config, top: Config, hidden: int) -> Fields:
     """Qwen2-VL: `hidden_size` is the decoder's width, `embed_dim` the tower's own."""
-    own, merge = config.need("embed_dim"), config.integer("spatial_merge_size") or 2
-    inside = Config(config.file, {**config.values, "hidden_size": own})
-    ffn, wide = own * (config.integer("mlp_ratio") or 4), own * merge**2
-    projector = Projector(products=_two(wide, wide, hidden), norm=2 * own)
-    return Tower(
-        **_shape(inside, ffn), frames=_side(config, "temporal_patch_size", 2), merge=merge, projectors=(projector,)
-    )
+    own = config.need("embed_dim")
+    inside = config.over(hidden_size=own, intermediate_size=own * (config.integer("mlp_ratio") or 4))
+    return _merged(inside, hidden, 2)[0]
 
 
-def _qwen25(config: Config, top: Config, hidden: int) -> Tower:
-    """Qwen2.5-VL: gated feed-forward parts, RMS norms, windows in all layers but those of `fullatt_block_indexes`."""
-    own, merge, shape = config.need("hidden_size"), config.integer("spatial_merge_size") or 2, _shape(config)
+def _qwen2_5(config: Config, top: Config, hidden: int) -> Fields:
+    """Qwen2.5-VL: windows in all layers but those of `fullatt_block_indexes`."""
+    found, _ = _merged(config, hidden, 1)
     full = config.listed("fullatt_block_indexes")
     every = full[0] + 1 if full and type(full[0]) is int else 0
-    if full != list(range(every - 1, shape["layers"], every or 1)):
+    if full != list(range(every - 1, found["layers"], every or 1)):
         raise config.refuse("fullatt_block_indexes", "only one layer in so many can attend to all")
-    return Tower(
-        **shape,
-        frames=_side(config, "temporal_patch_size", 2),
-        mlp="glu",
-        norm="rmsnorm",
-        window=(config.need("window_size") // shape["patch"]) ** 2,
-        window_every=every,
-        merge=merge,
-        projectors=(Projector(products=_two(own * merge**2, own * merge**2, hidden), norm=own),),
-    )
+    return found | {"window": (config.need("window_size") // found["patch"]) ** 2, "window_every": every}
 
 
-def _qwen3(config: Config, top: Config, hidden: int) -> Tower:
+def _qwen3(config: Config, top: Config, hidden: int) -> Fields:
     """Qwen3-VL and Qwen3.5: learned positions; of DeepStack a projector for each of its layers, normed once merged."""
-    own, merge = config.need("hidden_size"), config.integer("spatial_merge_size") or 2
-    wide, deep = own * merge**2, len(config.listed("deepstack_visual_indexes"))
-    further = Projector(products=_two(wide, wide, hidden), norm=2 * wide, copies=deep) if deep else None
-    return Tower(
-        **_shape(config),
-        frames=_side(config, "temporal_patch_size", 2),
-        patch_bias=True,
-        positions=config.need("num_position_embeddings"),
-        merge=merge,
-        projectors=(Projector(products=_two(wide, wide, hidden), norm=2 * own), *([further] if further else [])),
-    )
+    found, wide = _merged(config, hidden, 2)
+    if deep := len(config.listed("deepstack_visual_indexes")):
+        found["projectors"].append(_projector(wide, wide, hidden, norm=2 * wide) | {"copies": deep})
+    return found
 
 
-def _fixed(config: Config) -> tuple[dict[str, Any], int]:
+def _fixed(config: Config) -> tuple[Fields, int]:
     """An encoder of images of one size, and its patches."""
-    size, shape = _side(config, "image_size"), _shape(config)
-    return {**shape, "image": size}, (size // shape["patch"]) ** 2
+    size, shape = config.need("image_size"), config.shape("tower")
+    patches = (size // shape["patch"]) ** 2
+    return shape | {"image": size, "positions": patches}, patches
 
 
-def _gemma3(config: Config, top: Config, hidden: int) -> Tower:
+def _gemma3(config: Config, top: Config, hidden: int) -> Fields:
     """SigLIP; squares of patches are averaged to `mm_tokens_per_image`, normed, and projected by one matrix."""
     if config.flag("vision_use_head"):
         raise config.refuse("vision_use_head", "a head that pools is not expressed")
     shape, patches = _fixed(config)
     merge = round((patches / (top.integer("mm_tokens_per_image") or 256)) ** 0.5)
-    return Tower(
-        **shape,
-        patch_bias=True,
-        positions=patches,
-        norms_outside=1,
-        merge=merge,
-        projectors=(Projector(products=(Linear(inputs=shape["hidden"], outputs=hidden),), norm=shape["hidden"]),),
-    )
+    own = shape["hidden"]
+    return shape | {"merge": merge, "projectors": [_projector(own, hidden, norm=own, bias=False)]}
 
 
-def _paligemma(config: Config, top: Config, hidden: int) -> Tower:
+def _paligemma(config: Config, top: Config, hidden: int) -> Fields:
     """PaliGemma: SigLIP, and one matrix with a bias."""
-    sized = Config(config.file, {"image_size": 224, **config.values})
-    shape, patches = _fixed(sized)
-    last = Linear(inputs=shape["hidden"], outputs=hidden, bias=True)
-    more = {"patch_bias": True, "positions": patches, "norms_outside": 1}
-    return Tower(**shape, **more, projectors=(Projector(products=(last,)),))
+    shape, _ = _fixed(Config(config.file, {"image_size": 224, **config.values}))
+    return shape | {"projectors": [_projector(shape["hidden"], hidden)]}
 
 
-def _gemma4(config: Config, top: Config, hidden: int) -> Tower:
-    """Gemma 4: gated parts, RMS norms, positions by row and by column; squares of patches are averaged.
+def _gemma4(config: Config, top: Config, hidden: int) -> Fields:
+    """Gemma 4: positions by row and by column; squares of patches are averaged.
 
     Images are brought to about `default_output_length` tokens: the square that has no more of them. Norms behind each
     part and those of queries and keys are not counted (a ten-thousandth of it).
     """
-    shape, merge = _shape(config), config.integer("pooling_kernel_size") or 3
+    shape, merge = config.shape("tower"), config.integer("pooling_kernel_size") or 3
     side = int((config.integer("default_output_length") or 280) ** 0.5)
-    return Tower(
-        **shape,
-        positions=2 * config.need("position_embedding_size"),
-        mlp="glu",
-        bias="none",
-        norm="rmsnorm",
-        merge=merge,
-        image=side * merge * shape["patch"],
-        projectors=(Projector(products=(Linear(inputs=shape["hidden"], outputs=hidden),)),),
-    )
+    found = {"positions": 2 * config.need("position_embedding_size"), "merge": merge}
+    found |= {"image": side * merge * shape["patch"]}
+    return shape | found | {"projectors": [_projector(shape["hidden"], hidden, bias=False)]}
 
 
-def _llama4(config: Config, top: Config, hidden: int) -> Tower:
+def _shuffled(ratio: object, otherwise: int) -> int:
+    """Patches of the side of a square that a ratio of pixels makes one token."""
+    return round(1.0 / ratio) if isinstance(ratio, float) and 0.0 < ratio <= 1.0 else otherwise
+
+
+def _llama4(config: Config, top: Config, hidden: int) -> Fields:
     """Llama 4: a class token; pixels are shuffled to a quarter of the tokens, two products, and the projector's own."""
     shape, patches = _fixed(config)
-    ratio = config.values.get("pixel_shuffle_ratio", 0.5)
-    merge = round(1.0 / ratio) if isinstance(ratio, float) and 0.0 < ratio <= 1.0 else 0
+    merge = _shuffled(config.values.get("pixel_shuffle_ratio", 0.5), 0)
     if shape["hidden"] * merge**2 != shape["ffn"]:
         raise config.refuse("pixel_shuffle_ratio", "what is shuffled has to be as wide as intermediate_size")
     inside, out = config.need("projector_input_dim"), config.need("projector_output_dim")
-    last = Linear(inputs=out, outputs=hidden, bias=config.flag("multi_modal_projector_bias"))
-    return Tower(
-        **shape,
-        positions=patches + 1,
-        class_tokens=1,
-        norms_outside=2,
-        merge=merge,
-        projectors=(Projector(products=(*_two(shape["ffn"], inside, out, False), last)),),
-    )
+    projector = _projector(shape["ffn"], inside, out, hidden, bias=False)
+    projector["products"][-1]["bias"] = config.flag("multi_modal_projector_bias")
+    return shape | {"positions": patches + 1, "merge": merge, "projectors": [projector]}
 
 
-def _pixtral(config: Config) -> dict[str, Any]:
-    """Gated parts, RMS norms, no biases; images keep their size."""
-    own = {"mlp": "glu", "bias": "none", "norm": "rmsnorm", "norms_outside": 1}
-    return _shape(config) | own
-
-
-def _mistral3(config: Config, top: Config, hidden: int) -> Tower:
+def _mistral3(config: Config, top: Config, hidden: int) -> Fields:
     """Mistral 3: Pixtral's encoder; four patches are merged by a product of their own before two others."""
     own, merge = config.need("hidden_size"), top.integer("spatial_merge_size") or 2
-    bias = top.flag("multimodal_projector_bias")
-    products = (Linear(inputs=own * merge**2, outputs=own), *_two(own, hidden, hidden, bias))
-    return Tower(**_pixtral(config), merge=merge, projectors=(Projector(products=products, norm=own),))
+    projector = _projector(own * merge**2, own, hidden, hidden, norm=own, bias=top.flag("multimodal_projector_bias"))
+    projector["products"][0]["bias"] = False
+    return config.shape("tower") | {"merge": merge, "projectors": [projector]}
 
 
-def _llava(config: Config, top: Config, hidden: int) -> Tower:
+def _llava(config: Config, top: Config, hidden: int) -> Fields:
     """CLIP's encoder with a class token, or Pixtral's (Pixtral 12B), and two products."""
-    own, bias = config.need("hidden_size"), top.flag("multimodal_projector_bias", True)
-    projectors = (Projector(products=_two(own, hidden, hidden, bias)),)
+    bias = top.flag("multimodal_projector_bias", True)
+    projectors = [_projector(config.need("hidden_size"), hidden, hidden, bias=bias)]
     kind = config.values.get("model_type")
     if kind == "pixtral":
-        return Tower(**_pixtral(config), projectors=projectors)
+        return config.shape("tower") | _row("pixtral", config) | {"projectors": projectors}
     if kind not in ("clip_vision_model", None) or type(top.values.get("vision_feature_layer", -2)) is not int:
         raise config.refuse("model_type", "only clip_vision_model and pixtral, one layer of them, are expressed")
     shape, patches = _fixed(config)
-    return Tower(**shape, positions=patches + 1, class_tokens=1, norms_outside=2, projectors=projectors)
+    return shape | {"positions": patches + 1, "class_tokens": 1, "norms_outside": 2, "projectors": projectors}
 
 
-def _internvl(config: Config, top: Config, hidden: int) -> Tower:
+def _internvl(config: Config, top: Config, hidden: int) -> Fields:
     """InternViT: a class token, learned scales; a square of patches is normed and projected twice."""
     if config.flag("use_mask_token"):
         raise config.refuse("use_mask_token", "it is not expressed")
     shape, patches = _fixed(config)
-    ratio = top.values.get("downsample_ratio", 0.5)
-    merge = round(1.0 / ratio) if isinstance(ratio, float) and 0.0 < ratio <= 1.0 else 1
+    merge = _shuffled(top.values.get("downsample_ratio", 0.5), 1)
     wide = shape["hidden"] * merge**2
-    return Tower(
-        **shape,
-        patch_bias=True,
-        positions=patches + 1,
-        class_tokens=1,
-        bias="all" if config.flag("qkv_bias", config.flag("attention_bias")) else "outputs",
-        qk_norm=config.flag("qk_normalization", config.flag("use_qk_norm")),
-        norm="rmsnorm" if config.values.get("norm_type") == "rms_norm" else "layernorm",
-        layer_scale=True,
-        merge=merge,
-        projectors=(Projector(products=_two(wide, hidden, hidden), norm=2 * wide),),
-    )
+    return shape | {
+        "positions": patches + 1,
+        "bias": "all" if config.flag("qkv_bias", config.flag("attention_bias")) else "outputs",
+        "qk_norm": config.flag("qk_normalization", config.flag("use_qk_norm")),
+        "norm": "rmsnorm" if config.values.get("norm_type") == "rms_norm" else "layernorm",
+        "merge": merge,
+        "projectors": [_projector(wide, hidden, hidden, norm=2 * wide)],
+    }
 
 
-def _glm4v(config: Config, top: Config, hidden: int) -> Tower:
+def _glm4v(config: Config, top: Config, hidden: int) -> Fields:
     """GLM-4.1V and 4.5V: `out_hidden_size` is the width of the encoder's gated parts; a convolution merges a square."""
     if config.flag("attention_bias"):
         raise config.refuse("attention_bias", "biases of attention alone are not expressed")
-    own, out = config.need("hidden_size"), config.need("out_hidden_size")
-    merge = config.integer("spatial_merge_size") or 2
-    inside, shape = config.need("intermediate_size"), _shape(config, out)
-    merged = Linear(inputs=own * merge**2, outputs=out, bias=True)
-    gated = (Linear(inputs=out, outputs=inside, count=2), Linear(inputs=inside, outputs=out))
-    return Tower(
-        **shape,
-        frames=_side(config, "temporal_patch_size", 2),
-        patch_bias=True,
-        positions=(_side(config, "image_size") // shape["patch"]) ** 2,
-        mlp="glu",
-        bias="none",
-        norm="rmsnorm",
-        norms_outside=2,
-        merge=merge,
-        projectors=(Projector(products=(merged, Linear(inputs=out, outputs=out), *gated), norm=2 * out),),
-    )
+    own, out, inside = (config.need(key) for key in ("hidden_size", "out_hidden_size", "intermediate_size"))
+    merged = own * (config.integer("spatial_merge_size") or 2) ** 2
+    projector = _projector(merged, out, out, inside, out, norm=2 * out, bias=False)
+    projector["products"][0]["bias"] = True
+    projector["products"][2]["count"] = 2
+    found, _ = _fixed(config.over(intermediate_size=out))
+    return found | {"image": None, "projectors": [projector]}
 
 
-def _moonvit(config: Config, top: Config, hidden: int) -> Tower:
+def _moonvit(config: Config, top: Config, hidden: int) -> Fields:
     """Kimi-VL and Kimi K2.5: positions of a grid that is brought to an image's size."""
-    values = {key.removeprefix("vt_"): value for key, value in config.values.items()}
-    config = Config(config.file, values)
-    own, merge = config.need("hidden_size"), _side(config, "merge_kernel_size", 2)
+    config = Config(config.file, {key.removeprefix("vt_"): value for key, value in config.values.items()})
     grid = [config.integer(f"init_pos_emb_{side}", f"pos_emb_{side}") or 64 for side in ("height", "width")]
-    projector = Projector(products=_two(own * merge**2, own * merge**2, hidden), norm=2 * own)
-    more = {"patch_bias": True, "positions": grid[0] * grid[1], "norms_outside": 1, "merge": merge}
-    return Tower(**_shape(config), **more, projectors=(projector,))
-
-
-READERS: dict[str, Read] = {
-    "gemma3": _gemma3,
-    "gemma4": _gemma4,
-    "glm46v": _glm4v,
-    "glm4v": _glm4v,
-    "glm4v_moe": _glm4v,
-    "internvl": _internvl,
-    "internvl_chat": _internvl,
-    "kimi_k25": _moonvit,
-    "kimi_vl": _moonvit,
-    "llama4": _llama4,
-    "llava": _llava,
-    "mistral3": _mistral3,
-    "paligemma": _paligemma,
-    "qwen2_5_vl": _qwen25,
-    "qwen2_vl": _qwen2,
-    "qwen3_5": _qwen3,
-    "qwen3_5_moe": _qwen3,
-    "qwen3_vl": _qwen3,
-    "qwen3_vl_moe": _qwen3,
-}
-"""By the `model_type` of a whole file."""
+    found, _ = _merged(config.over(spatial_merge_size=config.integer("merge_kernel_size")), hidden, 2)
+    return found | {"positions": grid[0] * grid[1]}
