@@ -44,6 +44,21 @@ def frozen(cls: type[T]) -> type[T]:
     return found
 
 
+def picked(record: Any, names: str, **own: Any) -> dict[str, Any]:
+    """Fields of a record as JSON has them: "gpus step_s=time.total" are gpus and, as step_s, the total of time.
+
+    NumPy's numbers are plain ones, tuples lists, and None on the way is None; `own` are the names that say no field.
+    """
+    words = (word.partition("=") for word in names.split())
+    return {key: own[key] if key in own else _plain(record, path or key) for key, _, path in words}
+
+
+def _plain(record: Any, path: str) -> Any:
+    for name in path.split("."):
+        record = None if record is None else getattr(record, name)
+    return list(record) if isinstance(record, tuple) else record.item() if hasattr(record, "item") else record
+
+
 def _initialiser(made: Any, more: bool) -> Callable[..., None]:
     """`__init__` with an argument per field, in their order; it calls `__post_init__` where there is `more` to do.
 

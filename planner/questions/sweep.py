@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from hashlib import sha256
 from inspect import signature
 from itertools import product
@@ -16,11 +16,11 @@ from planner.catalog.fabric import on_network
 from planner.catalog.library import Library, open_library
 from planner.catalog.yamlfile import parse_yaml
 from planner.errors import PlannerError, suggest
-from planner.frozen import frozen
+from planner.frozen import frozen, picked
 from planner.questions.ask import ADAPTED, ask
 from planner.questions.given import MORE
 from planner.questions.option_names import ours
-from planner.questions.train import Ranked, best, usable_memory
+from planner.questions.train import Ranked, best
 from planner.training.layouts import layout_string
 from planner.training.space import recompute_name
 
@@ -119,7 +119,7 @@ class Sweep:
             return record | {"status": "refused", "reason": str(error)}
         if found is None:
             return record | {"status": "does not fit", "reason": "no legal plan fits as asked"}
-        return record | {"status": "fits", "reason": ""} | {name: of(found) for name, of in MEASURES.items()}
+        return record | {"status": "fits", "reason": ""} | measures(found)
 
 
 def read_sweep(text: str, where: str) -> Sweep:
@@ -194,40 +194,29 @@ def _check_names(sweep: Sweep) -> None:
             library.framework(name)
 
 
-MEASURES: dict[str, Callable[[Ranked], Any]] = {
-    "accelerator": lambda one: one.job.cluster.accelerator.name,
-    "total_gpus": lambda one: one.job.cluster.gpus,
-    "nodes": lambda one: one.job.cluster.nodes,
-    "sequences_per_step": lambda one: one.job.workload.global_batch,
-    "tokens_per_sequence": lambda one: one.job.workload.seq,
-    "step_time_s": lambda one: one.step_time,
-    "step_time_band": lambda one: band(one.job, one.plan).width,
-    "tokens_per_second": lambda one: float(one.tokens_per_second),
-    "mfu": lambda one: float(one.mfu),
-    "peak_memory_bytes": lambda one: one.need,
-    "usable_memory_bytes": lambda one: usable_memory(one.job),
-    "plan_tp": lambda one: one.plan.tp,
-    "plan_cp": lambda one: one.plan.cp,
-    "plan_ep": lambda one: one.plan.ep,
-    "plan_etp": lambda one: one.plan.etp,
-    "plan_pp": lambda one: one.plan.pp,
-    "plan_v": lambda one: one.plan.v,
-    "plan_dp": lambda one: one.plan.dp,
-    "plan_micro_batch": lambda one: one.plan.b,
-    "plan_micro_batches": lambda one: one.plan.m,
-    "plan_zero": lambda one: one.plan.zero,
-    "plan_schedule": lambda one: one.plan.schedule,
-    "plan_recompute": lambda one: recompute_name(one.job, one.plan),
-    "plan_dispatcher": lambda one: one.plan.dispatcher,
-    "plan_expert_overlap": lambda one: one.plan.overlap,
-    "plan_dp_replicate": lambda one: one.plan.dp_replicate,
-    "plan_sequence_parallel": lambda one: bool(one.plan.sp),
-    "plan_head_layers": lambda one: one.plan.head,
-    "plan_recompute_layers": lambda one: one.plan.recompute_layers,
-    "plan_recompute_modules": lambda one: ",".join(one.plan.modules),
-    "plan_layout": lambda one: None if one.plan.layout is None else layout_string(one.plan.layout),
-}
-"""What a record says of a cell's best plan, in order."""
+def measures(one: Ranked) -> dict[str, Any]:
+    """What a record says of a cell's best plan, in order."""
+    plan = one.plan
+    own = {
+        "step_time_band": band(one.job, plan).width,
+        "usable_memory_bytes": one.capacity,
+        "plan_recompute": recompute_name(one.job, plan),
+        "plan_sequence_parallel": bool(plan.sp),
+        "plan_recompute_modules": ",".join(plan.modules),
+        "plan_layout": None if plan.layout is None else layout_string(plan.layout),
+    }
+    return picked(one, MEASURES, **own)
 
-RESULTS = ("status", "reason", *MEASURES)
+
+MEASURES = """
+accelerator=job.cluster.accelerator.name total_gpus=job.cluster.gpus nodes=job.cluster.nodes
+sequences_per_step=job.workload.global_batch tokens_per_sequence=job.workload.seq step_time_s=step_time step_time_band
+tokens_per_second mfu peak_memory_bytes=need usable_memory_bytes plan_tp=plan.tp plan_cp=plan.cp plan_ep=plan.ep
+plan_etp=plan.etp plan_pp=plan.pp plan_v=plan.v plan_dp=plan.dp plan_micro_batch=plan.b plan_micro_batches=plan.m
+plan_zero=plan.zero plan_schedule=plan.schedule plan_recompute plan_dispatcher=plan.dispatcher
+plan_expert_overlap=plan.overlap plan_dp_replicate=plan.dp_replicate plan_sequence_parallel plan_head_layers=plan.head
+plan_recompute_layers=plan.recompute_layers plan_recompute_modules plan_layout
+"""
+
+RESULTS = ("status", "reason", *(word.partition("=")[0] for word in MEASURES.split()))
 """Fields of a record behind the cell's own options, in order."""

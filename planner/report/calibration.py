@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from planner import __version__
 from planner.accuracy.calibrate import Calibration, Run
+from planner.frozen import picked
 from planner.report.grid import Column, prose, tables
 from planner.units import format_bytes, format_seconds
 
@@ -64,22 +65,17 @@ def document(result: Calibration, written: list[Path], framework: str, gpus: str
         "planner_version": __version__,
         "summary": {"step_time": _medians(result.errors("step")), "memory": _medians(result.errors("memory"))},
         "runs": [_run_data(run) for run in result.runs],
-        "constants": [
-            {
-                "name": one.constant.name,
-                "meaning": one.constant.words,
-                "determined": one.determined,
-                "factor": one.factor,
-                "relative_deviation": one.deviation,
-                "posterior_over_prior_width": one.share,
-            }
-            for one in result.fitted
-        ],
+        "constants": [cast("form.Constant", picked(one, CONSTANT)) for one in result.fitted],
         "reserve_shift_bytes": result.reserve,
         "framework": framework,
         "gpus": gpus,
         "files": [str(path) for path in written],
     }
+
+
+CONSTANT = "name=constant.name meaning=constant.words determined factor relative_deviation=deviation "
+CONSTANT += "posterior_over_prior_width=share"
+"""Fields of a constant in JSON."""
 
 
 def _medians(errors: tuple[float, float] | None) -> form.Medians | None:

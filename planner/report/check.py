@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from difflib import SequenceMatcher
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from planner import __version__
 from planner.blocks.counts import parameters
+from planner.frozen import picked
 from planner.launch.check import Measured, Verdict
 from planner.launch.nearest import SETTINGS, Change
 from planner.launch.program import Setup
@@ -259,7 +260,7 @@ def _ignored(verdict: Verdict) -> list[tuple[str, str]]:
 def document(verdict: Verdict, name: str, assumptions: tuple[str, ...]) -> checks.Check:
     """The verdict as JSON."""
     capacity = verdict.capacity
-    return {
+    found = {
         "schema": "planner.check/1",
         "planner_version": __version__,
         "file": name,
@@ -270,12 +271,9 @@ def document(verdict: Verdict, name: str, assumptions: tuple[str, ...]) -> check
         "fits": verdict.fits,
         "margin": verdict.margin,
         "usable_memory_bytes": capacity,
-        "problems": [
-            {"rule": p.rule, "message": p.message, "line": p.line or None, "source": p.source} for p in verdict.problems
-        ],
+        "problems": [picked(p, "rule message line source", line=p.line or None) for p in verdict.problems],
         "not_modelled": [
-            {"option": o.option, "value": o.value, "line": o.line or None, "touches": list(o.touches), "why": o.why}
-            for o in verdict.reading.not_modelled
+            picked(o, "option value line touches why", line=o.line or None) for o in verdict.reading.not_modelled
         ],
         "plan": plan_data(verdict.ranked, 1, capacity) if verdict.ranked else None,
         "measured": _measured_data(verdict),
@@ -286,19 +284,15 @@ def document(verdict: Verdict, name: str, assumptions: tuple[str, ...]) -> check
         "best": plan_data(verdict.best, 1, capacity) if verdict.best else None,
         "ignored": [{"line": line or None, "why": why} for line, why in verdict.reading.ignored],
     }
+    return cast("checks.Check", found)
 
 
 def _measured_data(verdict: Verdict) -> checks.Measured | None:
-    found = verdict.measured
-    if found is None:
+    if (found := verdict.measured) is None:
         return None
-    return {
-        "step_time_s": found.step,
-        "peak_memory_bytes": found.memory,
-        "outside_band": found.outside,
-        "ran_out_of_memory": found.ran_out,
-        "memory_causes": [{"name": c.name, "meaning": c.words, "peak_bytes": c.need} for c in found.causes],
-        "suspects": [
-            {"name": s.name, "meaning": s.words, "factor": s.factor, "spreads": s.spreads} for s in found.suspects
-        ],
+    own = {
+        "memory_causes": [picked(one, "name meaning=words peak_bytes=need") for one in found.causes],
+        "suspects": [picked(one, "name meaning=words factor spreads") for one in found.suspects],
     }
+    names = "step_time_s=step peak_memory_bytes=memory outside_band=outside ran_out_of_memory=ran_out"
+    return cast("checks.Measured", picked(found, f"{names} memory_causes suspects", **own))

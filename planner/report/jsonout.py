@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from planner import __version__
 from planner.bands import band, fit_verdict, memory_band, memory_range
 from planner.blocks.counts import active_parameters, parameters
 from planner.catalog.clusters import cluster_spec
+from planner.frozen import picked
 from planner.questions.thumbs import THUMBS, Decided
 from planner.questions.train import Ranked, Recommendation
 from planner.report.explain import Line, as_data
@@ -41,12 +42,7 @@ def recommendation(answer: Recommendation, assumptions: tuple[str, ...]) -> trai
         "planner_version": __version__,
         **outcome(answer, assumptions),
         "not_tried": [{"what": what, "option": option} for what, option in answer.untried],
-        "search": {
-            "plans": answer.plans,
-            "feasible": answer.feasible,
-            "seconds": answer.seconds,
-            "broken_rules": answer.broken,
-        },
+        "search": cast("training.Search", picked(answer, "plans feasible seconds broken_rules=broken")),
         "plans": [plan(ranked, n, ranked.capacity) for n, ranked in enumerate(answer.ranked, start=1)],
         "rule": rule(answer.rule),
         "nearest_misses": [
@@ -63,15 +59,12 @@ def recommendation(answer: Recommendation, assumptions: tuple[str, ...]) -> trai
 
 def outcome(answer: Recommendation, assumptions: tuple[str, ...]) -> training.Outcome:
     """What was asked, and whether it fits."""
-    return {
-        "inputs": inputs(answer.job),
-        "assumptions": list(assumptions),
-        "fits_as_requested": answer.fits,
-        "smallest_cluster_gpus": answer.smallest,
-        "smallest_cluster_reason": answer.larger.why or None,
-        "loosened": loosened(answer),
-        "usable_memory_bytes": answer.capacity,
-    }
+    own = {"inputs": inputs(answer.job), "assumptions": list(assumptions), "loosened": loosened(answer)}
+    names = "inputs assumptions fits_as_requested=fits smallest_cluster_gpus=smallest smallest_cluster_reason loosened"
+    found = picked(
+        answer, f"{names} usable_memory_bytes=capacity", smallest_cluster_reason=answer.larger.why or None, **own
+    )
+    return cast("training.Outcome", found)
 
 
 def loosened(answer: Recommendation) -> training.Loosened | None:
@@ -107,19 +100,14 @@ def inputs_of(model: Model, cluster: Cluster) -> asked.Machine:
             "source": model.source,
             "profile": model.model_dump(mode="json", exclude_defaults=True, exclude=NOT_SHAPE),
         },
-        "cluster": {
-            "spec": cluster_spec(cluster),
-            "accelerator": cluster.accelerator.name,
-            "node": cluster.node.name,
-            "nodes": cluster.nodes,
-            "gpus_per_node": cluster.used,
-            "gpus": cluster.gpus,
-            "memory_bytes": cluster.accelerator.memory,
-            "scaleup_domain": cluster.domain,
-            "scaleup_bytes_per_s": cluster.scaleup.rate if cluster.scaleup else None,
-            "network_bytes_per_s": cluster.network.rate if cluster.network else None,
-        },
+        "cluster": cast("asked.Cluster", picked(cluster, CLUSTER, spec=cluster_spec(cluster))),
     }
+
+
+CLUSTER = """
+spec accelerator=accelerator.name node=node.name nodes gpus_per_node=used gpus memory_bytes=accelerator.memory
+scaleup_domain=domain scaleup_bytes_per_s=scaleup.rate network_bytes_per_s=network.rate
+"""
 
 
 def plan(ranked: Ranked, number: int, capacity: float) -> training.Plan:
@@ -132,43 +120,16 @@ def layout(ranked: Ranked, capacity: float) -> training.Layout:
     """One plan with its numbers."""
     p, time, memory = ranked.plan, ranked.estimate.time, ranked.estimate.memory
     name, found, ends = recompute_name(ranked.job, p), band(ranked.job, p), memory_range(ranked.job, ranked.need)
-    return {
-        "tp": p.tp,
-        "cp": p.cp,
-        "ep": p.ep,
-        "etp": p.etp,
-        "pp": p.pp,
-        "v": p.v,
-        "dp": p.dp,
-        "dp_replicate": p.dp_replicate,
-        "micro_batch": p.b,
-        "micro_batches": p.m,
+    own = {
         "sequence_parallel": bool(p.sp),
-        "zero": p.zero,
-        "schedule": p.schedule,
         "recompute": name if p.recompute_layers == 0 or name == "full" else "block",
-        "recompute_layers": p.recompute_layers,
-        "recompute_modules": list(p.modules),
-        "dispatcher": p.dispatcher,
-        "expert_overlap": p.overlap,
-        "head_layers": p.head,
         "layout": None if p.layout is None else layout_string(p.layout),
         "layers_per_rank": list(map(sum, layers_per_chunk(ranked.job.model.layers, p))),
-        "optimizer": ranked.job.workload.optimizer,
-        "method": ranked.job.workload.method,
-        "offload": ranked.job.workload.offload,
-        "offload_layers": ranked.job.workload.offload_layers,
-        "offload_modules": list(ranked.job.workload.offload_modules),
-        "step_time_s": ranked.step_time,
         "step_time_band": found.width,
         "band_reason": found.reason,
         "step_time_parts_s": {name: float(part) for name, part in time.parts.items()},
         "pipeline_replayed_s": ranked.replay[0] if ranked.replay else None,
         "pipeline_closed_form_s": ranked.replay[1] if ranked.replay else None,
-        "tokens_per_second": float(ranked.tokens_per_second),
-        "mfu": float(ranked.mfu),
-        "bubble_fraction": float(time.bubble_fraction),
-        "bubble_overhead": float(time.bubble_overhead),
         "memory_bytes": {name: float(part) for name, part in memory.parts.items()} | {"total": ranked.need},
         "allocated_bytes": ranked.need - float(memory.reserve),
         "reserved_bytes": ranked.need - ranked.job.framework.reserve,
@@ -180,6 +141,21 @@ def layout(ranked: Ranked, capacity: float) -> training.Layout:
         "verdict": fit_verdict(ranked.job, ranked.need, capacity),
         "moments_bytes": dict(zip(MOMENTS, map(float, ranked.estimate.moments), strict=True)),
     }
+    return cast("training.Layout", picked(ranked, LAYOUT, **own))
+
+
+LAYOUT = """
+tp=plan.tp cp=plan.cp ep=plan.ep etp=plan.etp pp=plan.pp v=plan.v dp=plan.dp dp_replicate=plan.dp_replicate
+micro_batch=plan.b micro_batches=plan.m sequence_parallel zero=plan.zero schedule=plan.schedule recompute
+recompute_layers=plan.recompute_layers recompute_modules=plan.modules dispatcher=plan.dispatcher
+expert_overlap=plan.overlap head_layers=plan.head layout layers_per_rank optimizer=job.workload.optimizer
+method=job.workload.method offload=job.workload.offload offload_layers=job.workload.offload_layers
+offload_modules=job.workload.offload_modules step_time_s=step_time step_time_band band_reason step_time_parts_s
+pipeline_replayed_s pipeline_closed_form_s tokens_per_second mfu bubble_fraction=estimate.time.bubble_fraction
+bubble_overhead=estimate.time.bubble_overhead memory_bytes allocated_bytes reserved_bytes headroom_bytes fullest_rank
+fullest_moment memory_band memory_band_reason verdict moments_bytes
+"""
+"""Fields of a plan in JSON, in order."""
 
 
 def explained(

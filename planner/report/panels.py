@@ -7,7 +7,7 @@ from math import floor, log10
 from typing import TYPE_CHECKING, Any, cast
 
 from planner import __version__
-from planner.frozen import frozen
+from planner.frozen import frozen, picked
 from planner.questions.occupancy import Occupancy
 from planner.simulate import Task, Timeline
 from planner.units import GIB, format_bytes, format_seconds
@@ -234,19 +234,16 @@ def timelines(figure: Figure) -> form.Timelines:
 
 def _timeline(panel: Panel, unit: str) -> form.InSlots | form.InSeconds:
     timeline, n = panel.timeline, numbers(panel.timeline)
-    times = {"makespan": n.makespan, "longest_stage": n.longest_stage, "idle_per_rank": list(n.idle)}
-    found = {
-        "schedule": timeline.schedule,
-        "title": panel.title,
-        "pp": timeline.p,
-        "v": timeline.v,
-        "micro_batches": timeline.m,
-        "operations": sum(map(len, timeline.tasks)),
-        "bubble_fraction": n.bubble_fraction,
-        "bubble_overhead": n.bubble_overhead,
-        "imbalance_fraction": n.imbalance_fraction,
-        "peak_activations_per_rank_micro_batches": list(n.peaks),
+    found = picked(
+        panel,
+        "schedule=timeline.schedule title pp=timeline.p v=timeline.v micro_batches=timeline.m operations",
+        operations=sum(map(len, timeline.tasks)),
+    )
+    times = f"makespan_{unit}=makespan longest_stage_{unit}=longest_stage idle_per_rank_{unit}=idle"
+    ends = {
         "peak_memory_per_rank_bytes": list(panel.peaks) if panel.memory else None,
         "usable_memory_bytes": panel.limit or None,
     }
-    return cast("form.InSlots | form.InSeconds", found | {f"{name}_{unit}": value for name, value in times.items()})
+    peaks = "peak_activations_per_rank_micro_batches=peaks"
+    found |= picked(n, f"bubble_fraction bubble_overhead imbalance_fraction {peaks}") | ends | picked(n, times)
+    return cast("form.InSlots | form.InSeconds", found)

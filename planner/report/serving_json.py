@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from planner import __version__
+from planner.frozen import picked
 from planner.questions.serve import ServeAnswer, ServeQuestion
 from planner.report.jsonout import inputs_of, rule
 from planner.report.serving_words import by_class, capped, gpus_of, rejected
@@ -64,20 +65,8 @@ def inputs(q: ServeQuestion) -> form.Inputs:
 
 def load(w: ServeWorkload) -> form.Load:
     """The requests, and what is asked of them."""
-    return {
-        "input": w.input,
-        "output": w.output,
-        "prefix": w.prefix,
-        "images": w.images,
-        "image_size": w.image_size,
-        "weights": w.weights,
-        "kv": w.kv,
-        "users": w.users,
-        "statistic": w.statistic,
-        "ttft_s": w.ttft,
-        "tpot_s": w.tpot,
-        "requests_per_s": w.rate,
-    }
+    names = "input output prefix images image_size weights kv users statistic ttft_s=ttft tpot_s=tpot"
+    return cast("form.Load", picked(w, f"{names} requests_per_s=rate"))
 
 
 def option(job: ServeJob, o: Option, number: int) -> form.Deployment:
@@ -87,25 +76,22 @@ def option(job: ServeJob, o: Option, number: int) -> form.Deployment:
 
 def deployed(job: ServeJob, o: Option) -> form.Served:
     """One deployment with its numbers."""
-    served = o.served
-    return {
-        **degrees(o),
+    own = {
         "gpus": gpus_of(o),
-        "users": float(o.users),
-        "running_per_replica": float(served.running),
-        "most_per_replica": float(o.most),
         "most_is": "engine" if capped(job, o) else "cache",
-        "ttft_s": float(o.ttft),
-        "encoder_s": float(served.encoder),
-        "tpot_s": float(o.tpot),
         "mean_tpot_parts_s": {name: float(part) for name, part in o.step.parts.items()},
-        "tokens_per_s_per_user": float(o.per_user),
         "tokens_per_s_per_gpu": float(per_gpu(o, job.workload.output)),
-        "requests_per_s": float(served.requests),
         "memory_bytes": {name: float(part) for name, part in o.memory.parts.items()} | {"total": float(o.memory.total)},
-        "usable_memory_bytes": float(o.capacity),
-        "kv_tokens_per_replica": float(o.kv_tokens),
     }
+    return cast("form.Served", degrees(o) | picked(o, SERVED, **own))
+
+
+SERVED = """
+gpus users running_per_replica=served.running most_per_replica=most most_is ttft_s=ttft encoder_s=served.encoder
+tpot_s=tpot mean_tpot_parts_s tokens_per_s_per_user=per_user tokens_per_s_per_gpu requests_per_s=served.requests
+memory_bytes usable_memory_bytes=capacity kv_tokens_per_replica=kv_tokens
+"""
+"""Fields of a deployment in JSON behind its layout, in order."""
 
 
 def degrees(o: Option) -> form.Degrees:
@@ -115,33 +101,21 @@ def degrees(o: Option) -> form.Degrees:
 
 def miss(job: ServeJob, r: Rejected) -> form.Rejected:
     """A layout that fails: what it breaks, by how much, in words and numbers."""
-    return {
-        **degrees(r.option),
-        "breaks": r.breaks,
-        "short_by_bytes": float(r.option.short),
-        "ttft_s": float(r.option.ttft),
-        "tpot_s": float(r.option.tpot),
-        "says": rejected(job, r),
-    }
+    names = "breaks short_by_bytes=option.short ttft_s=option.ttft tpot_s=option.tpot says"
+    return cast("form.Rejected", degrees(r.option) | picked(r, names, says=rejected(job, r)))
 
 
 def pools(job: ServeJob, found: Pools, fewest: Option | None) -> form.Pools:
     """Both pools, and how many GPUs a deployment without them takes for the same rate."""
-    prefill, decode = found.prefill, found.decode
-    return {
-        "prefill": {"tp": prefill.tp, "ep": prefill.ep, "pp": prefill.pp, "instances": prefill.dp},
-        "decode": {
-            "tp": decode.tp,
-            "ep": decode.ep,
-            "pp": decode.pp,
-            "instances": decode.dp,
-            "requests_each": found.running,
-        },
+    own = {
+        "prefill": picked(found.prefill, INSTANCES),
+        "decode": picked(found.decode, f"{INSTANCES} requests_each", requests_each=found.running),
         "gpus": int(found.gpus),
         "gpus_without_pools": None if fewest is None else gpus_of(fewest),
-        "ttft_s": found.ttft,
-        "tpot_s": found.tpot,
-        "transfer_s": found.transfer,
-        "requests_per_s": found.requests,
         "tokens_per_s_per_gpu": found.requests * job.workload.output / found.gpus,
     }
+    names = "prefill decode gpus gpus_without_pools ttft_s=ttft tpot_s=tpot transfer_s=transfer requests_per_s=requests"
+    return cast("form.Pools", picked(found, f"{names} tokens_per_s_per_gpu", **own))
+
+
+INSTANCES = "tp ep pp instances=dp"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from planner.accuracy.measures import split
 from planner.accuracy.rows import Skipped
 from planner.accuracy.serving_score import APART, ServePrediction, ServeScore, Size, main, score, size
+from planner.frozen import picked
 from planner.report.grid import Column
 from planner.report.grid import tables as grids
 from planner.report.validation import csv_text
@@ -83,7 +84,7 @@ def document(predictions: Sequence[ServePrediction], skipped: Sequence[Skipped])
         "schema": "planner.serving-validation/1",
         "sizes": {name: _size(found) for name, found in whole.sizes.items()},
         "order": {"pairs": whole.order.pairs, "right": whole.order.share},
-        "choices": {"n": whole.picks.n, "violating": whole.picks.violating, "regret": whole.picks.regret},
+        "choices": cast("form.Choices", picked(whole.picks, "n violating regret")),
         "by_machine": {name: _size(found) for name, found in by_machine(counted).items()},
         "apart": {name: _size(found) for name, found in apart(predictions).items()},
         "rows": {"scored": len(counted), "apart": len(predictions) - len(counted), "skipped": len(skipped)},
@@ -91,7 +92,7 @@ def document(predictions: Sequence[ServePrediction], skipped: Sequence[Skipped])
 
 
 def _size(found: Size) -> form.Size:
-    return {"rows": found.n, "mean": found.mean, "median": found.median, "bias": found.bias}
+    return cast("form.Size", picked(found, "rows=n mean median bias"))
 
 
 def row_table(predictions: Sequence[ServePrediction]) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from planner import __version__
 from planner.bands import band
 from planner.catalog.clusters import cluster_spec
+from planner.frozen import picked
 from planner.questions.size import SizeAnswer, SizeQuestion
 from planner.questions.train import usable_memory
 from planner.report.jsonout import inputs_of, layout
@@ -62,26 +63,16 @@ def size(answer: SizeAnswer) -> form.Size:
 def inputs(q: SizeQuestion) -> form.SizeInputs:
     """What was asked, with every default filled in."""
     first, failures = q.kinds[0].job, q.run.failures
-    return {
+    times = "per_node_day checkpoint_s=checkpoint restart_s=restart repair_s=repair"
+    own = {
         "model": inputs_of(first.model, first.cluster)["model"],
         "workload": workload(q.kinds[0]),
         "framework": first.framework.name,
         "gpus": [gpu(k) for k in q.kinds],
-        "tokens": q.run.tokens,
-        "deadline_s": q.limits.deadline,
-        "budget_usd": q.limits.budget,
-        "objective": q.objective,
-        "prices_rank": q.money,
-        "max_gpus": q.most,
-        "failures": None
-        if failures is None
-        else {
-            "per_node_day": failures.rate * 86400.0,
-            "checkpoint_s": failures.checkpoint,
-            "restart_s": failures.restart,
-            "repair_s": failures.repair,
-        },
+        "failures": failures and picked(failures, times, per_node_day=failures.rate * 86400.0),
     }
+    names = "model workload framework gpus tokens=run.tokens deadline_s=limits.deadline budget_usd=limits.budget"
+    return cast("form.SizeInputs", picked(q, f"{names} objective prices_rank=money max_gpus=most failures", **own))
 
 
 def workload(k: Kind) -> dict[str, Any]:
@@ -92,13 +83,8 @@ def workload(k: Kind) -> dict[str, Any]:
 
 def gpu(k: Kind) -> form.GpuOfNodes:
     """One acceptable sort of GPU."""
-    cluster = k.job.cluster
-    return {
-        "name": k.name,
-        "accelerator": cluster.accelerator.name,
-        "node": cluster.node.name,
-        "usd_per_gpu_hour": k.price,
-    }
+    names = "name accelerator=job.cluster.accelerator.name node=job.cluster.node.name usd_per_gpu_hour=price"
+    return cast("form.GpuOfNodes", picked(k, names))
 
 
 def optional(p: Point | None) -> form.Sized | None:
@@ -114,39 +100,29 @@ def point(p: Point) -> form.Sized:
 
 def on_cluster(p: Point) -> form.OnCluster:
     """A size, and what its best plan comes to."""
-    cluster = p.ranked.job.cluster
-    return {
-        "accelerator": cluster.accelerator.name,
-        "gpus": p.gpus,
-        "nodes": p.nodes,
-        "gpus_per_node": cluster.used,
-        "spec": cluster_spec(cluster),
-        "global_batch": p.ranked.job.workload.global_batch,
-        "step_time_s": p.ranked.step_time,
-        "tokens_per_second": p.tokens_per_second,
-        "mfu": float(p.ranked.mfu),
-    }
+    names = "accelerator=ranked.job.cluster.accelerator.name gpus nodes gpus_per_node=ranked.job.cluster.used spec"
+    names += (
+        " global_batch=ranked.job.workload.global_batch step_time_s=ranked.step_time tokens_per_second mfu=ranked.mfu"
+    )
+    return cast("form.OnCluster", picked(p, names, spec=cluster_spec(p.ranked.job.cluster)))
 
 
 def brief(p: Point) -> form.Brief:
     """One size without its plan's parts."""
-    span, paid = time_range(p), p.bill
-    return {
-        "gpu": p.kind.name,
-        **on_cluster(p),
+    low, high = time_range(p) or (None, None)
+    own = {
         "instance": _instance(p),
         "instances": held(instances(p.gpus, p.nodes, p.kind.types)),
-        "time_s": p.seconds,
-        "time_low_s": None if span is None else span[0],
-        "time_high_s": None if span is None else span[1],
+        "time_low_s": low,
+        "time_high_s": high,
         "time_band": band(p.ranked.job, p.ranked.plan).width,
-        "gpu_hours": p.gpu_hours,
-        "usd_per_hour": None if paid is None else paid.usd_per_hour,
-        "cost_usd": p.cost,
-        "price": None if paid is None else price(paid),
-        "effective_share": p.share,
-        "spare_nodes": p.spares,
+        "price": p.bill and price(p.bill),
     }
+    names = (
+        "instance instances time_s=seconds time_low_s time_high_s time_band gpu_hours usd_per_hour=bill.usd_per_hour"
+    )
+    found = picked(p, f"{names} cost_usd=cost price effective_share=share spare_nodes=spares", **own)
+    return cast("form.Brief", {"gpu": p.kind.name, **on_cluster(p), **found})
 
 
 def held(counts: Iterable[tuple[Node, int]]) -> list[money.Instance]:
@@ -163,18 +139,11 @@ def _instance(p: Point) -> str | None:
 
 def price(paid: Bill) -> money.Price:
     """Where a price comes from."""
-    found = paid.node.price if paid.node is not None else None
-    if paid.node is None or found is None:
+    if paid.node is None or paid.node.price is None:
         return {"source": "given"}
-    return {
-        "instance": paid.node.name,
-        "instances": paid.instances,
-        "provider": paid.node.provider,
-        "usd_per_hour_each": found.usd_per_hour,
-        "region": found.region,
-        "date": found.date,
-        "source": found.source,
-    }
+    names = "instance=node.name instances provider=node.provider usd_per_hour_each=node.price.usd_per_hour"
+    found = picked(paid, f"{names} region=node.price.region date=node.price.date source=node.price.source")
+    return cast("money.Listed", found)
 
 
 def rung(r: Rung) -> form.Rung:

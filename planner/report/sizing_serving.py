@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from planner import __version__
 from planner.catalog.fabric import on_network
+from planner.frozen import picked
 from planner.questions.serve_checks import among
 from planner.questions.size_serving import LoadAnswer
 from planner.report.grid import Column, tables
@@ -129,10 +130,7 @@ def load(answer: LoadAnswer) -> form.SizeServing:
             "model": inputs_of(first.job.model, first.job.cluster)["model"],
             "workload": asked(first.job.workload),
             "engine": first.job.engine.name,
-            "gpus": [
-                {"name": k.name, "accelerator": k.question.job.cluster.accelerator.name, "usd_per_gpu_hour": k.price}
-                for k in q.kinds
-            ],
+            "gpus": [cast("form.Gpu", picked(k, GPU)) for k in q.kinds],
             "prices_rank": q.money,
             "max_gpus": q.most,
         },
@@ -155,18 +153,19 @@ def deployment(s: Served) -> form.Carrier:
     cluster, paid = s.kind.question.job.cluster, s.bill
     count = cluster.node.count
     gpus = s.nodes * count if s.kind.whole or s.nodes > 1 else s.gpus
-    return {
-        "gpu": s.kind.name,
-        "accelerator": cluster.accelerator.name,
-        "gpus": s.gpus,
-        "nodes": s.nodes,
+    own = {
         "instance": paid.node.name if paid and paid.node else cluster.node.name if s.kind.whole else None,
         "instances": held(instances(gpus, s.nodes, s.kind.types)),
-        "tokens_per_second": s.tokens_per_second,
-        "ttft_s": float(s.option.ttft),
-        "tpot_s": float(s.option.tpot),
-        "usd_per_hour": None if paid is None else paid.usd_per_hour,
-        "usd_per_million_output_tokens": s.usd_per_million,
-        "price": None if paid is None else price(paid),
+        "price": paid and price(paid),
         "deployment": deployed(s.kind.question.job, s.option),
     }
+    return cast("form.Carrier", picked(s, CARRIER, **own))
+
+
+GPU = "name accelerator=question.job.cluster.accelerator.name usd_per_gpu_hour=price"
+CARRIER = """
+gpu=kind.name accelerator=kind.question.job.cluster.accelerator.name gpus nodes instance instances tokens_per_second
+ttft_s=option.ttft tpot_s=option.tpot usd_per_hour=bill.usd_per_hour usd_per_million_output_tokens=usd_per_million
+price deployment
+"""
+"""Fields in JSON, in order."""

@@ -15,7 +15,7 @@ from planner.accuracy.measures import Confusion, Errors
 from planner.accuracy.predict import Prediction
 from planner.accuracy.rows import Skipped
 from planner.accuracy.score import MemoryErrors, Ranking, Score, Source
-from planner.frozen import frozen
+from planner.frozen import frozen, picked
 from planner.report.grid import BOLD, Column, paint
 from planner.report.grid import tables as grids
 from planner.units import GIB
@@ -89,7 +89,7 @@ def of_class(one: ClassScore) -> form.Class:
 
 
 def _held(found: Inside) -> form.Inside:
-    return {"n": found.n, "inside": found.inside, "share": found.share}
+    return cast("form.Inside", picked(found, "n inside share"))
 
 
 def rows(cases: Sequence[Case], skipped: Sequence[Skipped]) -> form.Rows:
@@ -116,8 +116,7 @@ def _ranking(found: Ranking | None) -> form.Ranking:
 
 
 def _fit(found: Confusion) -> form.Fit:
-    shares = {name: getattr(found, name) for name in ("recall", "precision", "balanced_accuracy")}
-    return cast("form.Fit", shares | asdict(found))
+    return cast("form.Fit", picked(found, "recall precision balanced_accuracy") | asdict(found))
 
 
 PLAN_COLUMNS = (
