@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib.resources import files
 from itertools import groupby
 from math import inf
 from typing import NamedTuple
 
 import numpy as np
 
+from planner.catalog.yamlfile import parse_yaml
 from planner.frozen import frozen
 from planner.plan import OnePlan, rows_of
 from planner.questions.ranked import Ranked
@@ -33,54 +35,8 @@ class Thumb(NamedTuple):
     holds: str
 
 
-THUMBS = {
-    "full-pipeline": Thumb(
-        "at least four micro-batches for every stage, m >= 4p",
-        "m*v >= 4p: v chunks divide the bubble by v and keep it at 20 % with fewer micro-batches",
-    ),
-    "shallow-pipeline": Thumb(
-        "as few pipeline stages as fit",
-        "the fewest stages that fit, at their tp, without recomputation; more where a step has less than one sequence "
-        "per GPU",
-    ),
-    "tensor-inside": Thumb(
-        "tensor parallelism fills the node, the pipeline crosses nodes",
-        "tp stays inside the node and is the smallest with which a full pipeline fits without recomputation",
-    ),
-    "replica-size": Thumb(
-        "tp of 4 to 8 inside the node, 2 to 8 stages across nodes, data parallelism with the rest",
-        "a replica, tp x pp, has one to two times the fewest GPUs that hold a full pipeline without recomputation; dp "
-        "is the rest",
-    ),
-    "interleave": Thumb(
-        "interleave on fast links, at p <= 8",
-        "interleave at any depth where m < 32p, p divides m and every GPU has a port of 200 Gb/s (100 up to p = 8); "
-        "not where the GPUs of a node share one",
-    ),
-    "early-backward": Thumb(
-        "GPipe where memory suffices, 1F1B where it is tight",
-        "1F1B always: GPipe holds all m micro-batches where 1F1B holds p, and is hardly faster where that fits",
-    ),
-    "recompute": Thumb(
-        "many micro-batches need recomputation",
-        "in GPipe only: under 1F1B a rank holds p micro-batches at most, however many there are",
-    ),
-    "tp-online": Thumb(
-        "online serving: tensor parallelism alone",
-        "the shortest time per token: tp over the whole scale-up domain, the fewest stages that fit with all requests",
-    ),
-    "replicas": Thumb(
-        "batches of 16 to 64: tensor and pipeline parallelism together",
-        "the fewest stages that fit with all requests; what GPUs are left over are more tp or more replicas",
-    ),
-    "depth-by-batch": Thumb(
-        "inference: 1 to 2 stages up to 8 requests, 2 to 4 up to 32, 4 to 8 beyond",
-        "the fewest stages that fit with all requests; four and more over PCIe from 256 requests on",
-    ),
-    "deep-offline": Thumb(
-        "offline: deep pipelines", "offline: four stages and more over PCIe; over NVLink the fewest that fit"
-    ),
-}
+_FILE = files("planner.questions") / "thumbs.yaml"
+THUMBS = {name: Thumb(**rule) for name, rule in parse_yaml(_FILE.read_text(encoding="utf-8"), _FILE.name)[0].items()}
 
 
 @frozen
