@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
-import tempfile
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,7 +12,8 @@ import yaml
 
 from planner.accuracy.calibrate import Calibration
 from planner.catalog.library import KINDS, record_of
-from planner.catalog.yamlfile import read_profile
+from planner.catalog.textfile import replace_all
+from planner.catalog.yamlfile import parse_yaml, validate
 from planner.errors import PlannerError
 from planner.schema.base import Profile, Record
 from planner.schema.hardware import Link
@@ -132,54 +129,21 @@ def write_overlay(files: Files, folder: Path) -> list[Path]:
     Raises:
         PlannerError: the folder cannot be made or written.
     """
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        if folder.exists() and not folder.is_dir():
-            raise PlannerError(f"--out {folder} is a file", "name a folder: --out calibrated")
-        draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-    except (OSError, ValueError) as error:
-        raise _unwritable(folder, error) from None
-    try:
-        return _write(files, draft, folder)
-    except OSError as error:
-        raise _unwritable(folder, error) from None
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-
-
-def _unwritable(folder: Path, error: Exception) -> PlannerError:
-    return PlannerError(f"--out {folder}: {os_reason(error)}", "choose a folder that can be written")
-
-
-def _write(files: Files, draft: Path, folder: Path) -> list[Path]:
-    """Drafts first; only when all of them are written and valid do they take their places."""
-    places = []
+    if folder.exists() and not folder.is_dir():
+        raise PlannerError(f"--out {folder} is a file", "name a folder: --out calibrated")
+    texts: dict[Path, str] = {}
     for (kind, name), profile in files.items():
-        place = Path(KINDS[kind][0]) / f"{name}.yaml"
-        path = draft / place
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(yaml_text(profile), encoding="utf-8")
-        read_profile(path, record_of(kind))
-        places.append(place)
-    for place in places:
-        (folder / place).parent.mkdir(parents=True, exist_ok=True)
-    _swap(draft, folder, places)
-    return [folder / place for place in places]
-
-
-def _swap(draft: Path, folder: Path, places: list[Path]) -> None:
-    """Move all drafts into place; when one move fails, those before it are taken back."""
-    kept: dict[Path, bytes | None] = {}
+        path = folder / KINDS[kind][0] / f"{name}.yaml"
+        texts[path] = yaml_text(profile)
+        value, lines = parse_yaml(texts[path], str(path))
+        validate(value, record_of(kind), str(path), lines)
     try:
-        for place in places:
-            target = folder / place
-            kept[target] = target.read_bytes() if target.exists() else None
-            os.replace(draft / place, target)
-    except OSError:
-        for target, old in kept.items():
-            with suppress(OSError):
-                target.unlink(missing_ok=True) if old is None else target.write_bytes(old)
-        raise
+        for path in texts:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        replace_all(texts)
+    except (OSError, ValueError) as error:
+        raise PlannerError(f"--out {folder}: {os_reason(error)}", "choose a folder that can be written") from None
+    return list(texts)
 
 
 def commands(files: Files, gpus: int) -> tuple[str, str]:

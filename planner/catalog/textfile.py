@@ -1,8 +1,10 @@
-"""Bytes and text that come from outside, never more than a limit, whatever they come from."""
+"""Bytes and text that come from outside, never more than a limit, and text that goes out, whole or not at all."""
 
 from __future__ import annotations
 
+import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -65,3 +67,42 @@ def decoded(data: bytes, name: str) -> str:
         zero, what = error.start, "not UTF-8 text"
     line = data.count(b"\n", 0, zero) + 1
     raise ProfileError(f"{name}:{line}: {what}", "save the file as UTF-8")
+
+
+def replace_all(texts: dict[Path, str]) -> None:
+    """Write files: all are on the disk before the first is replaced; a move that fails takes back those before it.
+
+    Raises:
+        OSError: something cannot be written.
+    """
+    import tempfile
+
+    drafts: dict[Path, str] = {}
+    kept: dict[Path, bytes | None] = {}
+    try:
+        for path, text in texts.items():
+            handle, drafts[path] = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.")
+            with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+                file.write(text)
+            os.chmod(drafts[path], _mode(path))
+        for path, draft in drafts.items():
+            before = path.read_bytes() if len(drafts) > 1 and path.exists() else None
+            os.replace(draft, path)
+            kept[path] = before
+    except BaseException:
+        with suppress(OSError):
+            for path, old in kept.items():
+                path.unlink() if old is None else path.write_bytes(old)
+        for draft in drafts.values():
+            with suppress(OSError):
+                os.unlink(draft)
+        raise
+
+
+def _mode(path: Path) -> int:
+    """Permissions of the file that is replaced, or those that a new one gets."""
+    with suppress(OSError):
+        return path.stat().st_mode & 0o777
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask

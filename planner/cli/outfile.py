@@ -5,11 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from planner.catalog.textfile import replace_all
 from planner.errors import PlannerError
 
 
@@ -31,7 +31,7 @@ def save(path: Path, text: str, option: str = "--out") -> None:
         elif path.exists() and not path.is_file():
             _pour(os.open(path, os.O_WRONLY | os.O_NOCTTY), text)
         else:
-            _replace({_target(path, option): text})
+            replace_all({_target(path, option): text})
 
 
 def save_all(directory: Path, texts: dict[str, str]) -> None:
@@ -48,7 +48,7 @@ def save_all(directory: Path, texts: dict[str, str]) -> None:
         for target in targets:
             if target.exists() and not target.is_file():
                 raise PlannerError(f"--out {directory}: {target} is no regular file", "move it away")
-        _replace(targets)
+        replace_all(targets)
 
 
 @contextmanager
@@ -89,30 +89,3 @@ def _pour(handle: int, text: str) -> None:
     """Into a pipe or a device; that its reader has gone is no mistake."""
     with suppress(BrokenPipeError), os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
         file.write(text)
-
-
-def _replace(texts: dict[Path, str]) -> None:
-    """Everything is on the disk before the first file is replaced."""
-    drafts: dict[Path, str] = {}
-    try:
-        for path, text in texts.items():
-            handle, drafts[path] = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.")
-            with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-                file.write(text)
-            os.chmod(drafts[path], _mode(path))
-        for path, draft in drafts.items():
-            os.replace(draft, path)
-    except BaseException:
-        for draft in drafts.values():
-            with suppress(OSError):
-                os.unlink(draft)
-        raise
-
-
-def _mode(path: Path) -> int:
-    """Permissions of the file that is replaced, or those that a new one gets."""
-    with suppress(OSError):
-        return path.stat().st_mode & 0o777
-    mask = os.umask(0)
-    os.umask(mask)
-    return 0o666 & ~mask

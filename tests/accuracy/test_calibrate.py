@@ -244,7 +244,7 @@ class TestOverlay:
                 raise OSError(28, "No space left on device")
             Path(source).rename(target)
 
-        monkeypatch.setattr("planner.accuracy.overlay.os.replace", replace_once)
+        monkeypatch.setattr("planner.catalog.textfile.os.replace", replace_once)
         with pytest.raises(PlannerError, match="no space left"):
             write_overlay(files, folder)
         assert first.read_text() == "old"
