@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 from planner import __version__
 from planner.accuracy.calibrate import Calibration, Run
 from planner.frozen import picked
-from planner.report.grid import Column, prose, tables
+from planner.report.grid import columns, prose, tables
 from planner.units import format_bytes, format_seconds
 
 if TYPE_CHECKING:
@@ -20,11 +20,7 @@ SHOWN = 60
 
 WORDS = {"step": "step time", "memory": "peak memory"}
 
-COLUMNS = (
-    Column("run", right=False),
-    Column("kind", 1, right=False, head=""),
-    *map(Column, ("measured", "before", "after")),
-)
+COLUMNS = columns("run<|kind:1<=|measured|before|after")
 
 
 def text(result: Calibration, written: list[Path], following: str, width: int | None) -> Iterator[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from planner import __version__
 from planner.errors import PlannerError
-from planner.report.grid import Column, tables
+from planner.report.grid import columns, tables
 from planner.report.words import PART_NAMES
 from planner.units import format_bytes, format_seconds
 
@@ -91,13 +91,11 @@ def _parts(one: Mapping[str, float], other: Mapping[str, float]) -> list[checks.
 def diff_lines(found: Document, width: int | None) -> Iterator[str]:
     """The answer on a terminal or in a pipe."""
     if rows := apart_rows(found):
-        heads = [Column("what differs", right=False), Column("first", right=False), Column("second", right=False)]
-        yield from (*tables(heads, [rows], width), "")
+        yield from (*tables(columns("what differs<|first<|second<"), [rows], width), "")
     else:
         yield from (SAME, "")
     for head, parts in part_rows(found):
-        columns = [Column(head, right=False), Column("first"), Column("second"), Column("change")]
-        yield from (*tables(columns, [[texts for texts, _ in parts]], width), "")
+        yield from (*tables(columns(f"{head}<|first|second|change"), [[texts for texts, _ in parts]], width), "")
     yield sentence(found)
 
 

@@ -40,6 +40,18 @@ class Column:
         return self.name if self.head is None else self.head
 
 
+_COLUMN = re.compile(r"([^:<*=]*)(?::(\d))?(<?)(\*?)(?:=(.*))?")
+
+
+def columns(said: str) -> tuple[Column, ...]:
+    """Columns with | between them: "#|GPUs:3|layout<", each its name, when it leaves, < where it is text.
+
+    Behind these * where rows are told apart by it, and = with what stands above it: "of memory:1=median".
+    """
+    found = (_COLUMN.fullmatch(one) for one in said.split("|"))
+    return tuple(Column(f[1], int(f[2] or 0), not f[3], f[5], bool(f[4])) for f in found if f)
+
+
 Rows = Sequence[Sequence[str]]
 
 

@@ -9,7 +9,7 @@ from planner.catalog.clusters import devices, links
 from planner.questions.serve import ServeAnswer
 from planner.questions.serve_checks import counted
 from planner.report import serving_words as words
-from planner.report.grid import Column, kept, prose, scatter, tables
+from planner.report.grid import columns, kept, prose, scatter, tables
 from planner.schema.serving import ServeWorkload
 from planner.serving.choose import Rejected, alike
 from planner.serving.job import ServeJob
@@ -70,19 +70,7 @@ def levels(w: ServeWorkload) -> str:
 
 NEXT = "the same with --launch --plan N: flags that start deployment N, and the benchmark that checks it."
 
-COLUMNS = (
-    *map(Column, ("#", "tp", "ep", "pp", "dp")),
-    Column("GPUs", 3),
-    Column("users", 1),
-    Column("running", 4),
-    Column("TTFT"),
-    Column("TPOT"),
-    Column("tok/s/user", 5),
-    Column("tok/s/GPU"),
-    Column("req/s", 2),
-    Column("memory"),
-    Column("KV tokens", 6),
-)
+COLUMNS = columns("#|tp|ep|pp|dp|GPUs:3|users:1|running:4|TTFT|TPOT|tok/s/user:5|tok/s/GPU|req/s:2|memory|KV tokens:6")
 
 
 def ranking(answer: ServeAnswer, top: int, width: int | None = None) -> list[str]:
@@ -183,9 +171,11 @@ def front(answer: ServeAnswer, width: int | None = None) -> list[str]:
         (f"{words.layout(o):<18}", f"{float(o.users):7,.0f} users", f"{user:8.1f} tok/s/user", f"{gpu:9.1f} tok/s/GPU")
         for o, user, gpu in shown
     ]
-    columns = [Column("", right=False), *(Column("") for _ in range(3))]
-    margin = 10 if kept(columns, rows, None if width is None else width - 10, 1) else 0
-    return lines + [" " * margin + line for line in tables(columns, [rows], width, 1)]
+    margin = 10 if kept(FRONT, rows, None if width is None else width - 10, 1) else 0
+    return lines + [" " * margin + line for line in tables(FRONT, [rows], width, 1)]
+
+
+FRONT = columns("<|||")
 
 
 def _mark(option: Option) -> str:

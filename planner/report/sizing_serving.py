@@ -10,7 +10,7 @@ from planner.catalog.fabric import on_network
 from planner.frozen import picked
 from planner.questions.serve_checks import among
 from planner.questions.size_serving import LoadAnswer
-from planner.report.grid import Column, tables
+from planner.report.grid import columns, tables
 from planner.report.jsonout import inputs_of
 from planner.report.serving_json import deployed
 from planner.report.serving_json import load as asked
@@ -63,16 +63,7 @@ def header(answer: LoadAnswer) -> list[str]:
     ]
 
 
-COLUMNS = (
-    Column("", right=False),
-    Column("GPUs"),
-    Column("$/h"),
-    Column("$/M tokens out", 1),
-    Column("tokens/s out", 2),
-    Column("TTFT"),
-    Column("TPOT"),
-    Column("layout", right=False),
-)
+COLUMNS = columns("<|GPUs|$/h|$/M tokens out:1|tokens/s out:2|TTFT|TPOT|layout<")
 """What is said of the smallest deployment on a GPU."""
 
 

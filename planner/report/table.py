@@ -12,7 +12,7 @@ from planner.cost.memory import states_said
 from planner.plan import OnePlan
 from planner.questions.train import DISAGREEMENT, Ranked, Recommendation
 from planner.report import words
-from planner.report.grid import GREEN, RED, YELLOW, Column, paint, prose, tables
+from planner.report.grid import GREEN, RED, YELLOW, columns, paint, prose, tables
 from planner.training.job import Job
 from planner.training.layouts import layout_string
 from planner.training.space import recompute_name
@@ -101,25 +101,13 @@ def does_not_fit(answer: Recommendation) -> list[str]:
 def ranking(answer: Recommendation, width: int | None = None) -> list[str]:
     """The ranked plans as a table."""
     rows = [_cells(number, ranked, answer) for number, ranked in enumerate(answer.ranked, start=1)]
-    columns = [c for c in COLUMNS if c.name in rows[0]]
-    return tables(columns, [[[row[c.name] for c in columns] for row in rows]], width)
+    shown = [c for c in COLUMNS if c.name in rows[0]]
+    return tables(shown, [[[row[c.name] for c in shown] for row in rows]], width)
 
 
-COLUMNS = (
-    Column("#"),
-    *(Column(name, tells=True) for name in ("tp", "sp", "cp", "ep", "etp", "pp", "v", "dp", "copies", "b")),
-    Column("m", 4, tells=True),
-    *(Column(name, right=False, tells=True) for name in ("schedule", "dispatcher")),
-    Column("recompute", 3, tells=True),
-    Column("zero", 2, tells=True),
-    Column("step"),
-    Column("tokens/s", 5),
-    Column("MFU", 7),
-    Column("bubble", 8),
-    Column("fullest rank", right=False),
-    Column("bar", 9, right=False, head=""),
-    Column("rank", 6, right=False, head=""),
-    Column("relaxed", 1, right=False, tells=True),
+COLUMNS = columns(
+    "#|tp*|sp*|cp*|ep*|etp*|pp*|v*|dp*|copies*|b*|m:4*|schedule<*|dispatcher<*|recompute:3*|zero:2*|step|tokens/s:5|"
+    "MFU:7|bubble:8|fullest rank<|bar:9<=|rank:6<=|relaxed:1<*"
 )
 """What is said of a plan: what makes the plan, its time and its memory stay, the bar goes first."""
 

@@ -16,7 +16,7 @@ from planner.accuracy.predict import Prediction
 from planner.accuracy.rows import Skipped
 from planner.accuracy.score import MemoryErrors, Ranking, Score, Source
 from planner.frozen import frozen, picked
-from planner.report.grid import BOLD, Column, paint
+from planner.report.grid import BOLD, Column, columns, paint
 from planner.report.grid import tables as grids
 from planner.units import GIB
 
@@ -174,33 +174,13 @@ def tables(scores: Scores, cases: Sequence[Case], skipped: Sequence[Skipped], wi
 Line = tuple[str, Errors | None, MemoryErrors | Errors | None, Ranking | None, Confusion]
 """Name, step time, memory (GiB of one source: a mean over models of all sizes says nothing), ranking, verdicts."""
 
-COLUMNS = (
-    *map(Column, ("runs", "median", "p90")),
-    Column("bias", 3),
-    Column("peaks", 5),
-    Column("median of memory", 1, head="median"),
-    Column("p90 of memory", 6, head="p90"),
-    Column("GiB", 8),
-    Column("groups", 7),
-    Column("regret", 2),
-    Column("rho", 9),
-    Column("fits", 4),
-    Column("oom", 4),
+COLUMNS = columns(
+    "runs|median|p90|bias:3|peaks:5|median of memory:1=median|p90 of memory:6=p90|GiB:8|groups:7|regret:2|rho:9|fits:4|"
+    "oom:4"
 )
-
-
-CLASS_COLUMNS = (
-    *map(Column, ("runs", "median", "p90")),
-    Column("bias", 2),
-    Column("source", 6, head="sources"),
-    Column("its p90", 7, head="p90"),
-    Column("in band", 3, head="in band"),
-    Column("peaks", 4),
-    Column("memory", 1, head="median"),
-    Column("its p90", 1, head="p90"),
-    Column("held", 5, head="in band"),
-    Column("fits", 1),
-    Column("share", 1, head="share"),
+CLASS_COLUMNS = columns(
+    "runs|median|p90|bias:2|source:6=sources|its p90:7=p90|in band:3|peaks:4|memory:1=median|its p90:1=p90|"
+    "held:5=in band|fits:1|share:1"
 )
 
 
