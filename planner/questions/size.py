@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from datetime import date
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from planner.catalog.library import Library, open_library, unknown
 from planner.errors import NoLegalPlan, PlannerError, meant
@@ -16,11 +16,14 @@ from planner.questions.batch import BATCHES
 from planner.questions.given import pythons
 from planner.questions.illegal import no_legal_plan
 from planner.questions.train import Ranked, caveats, usable_memory
-from planner.schema.hardware import Node
+from planner.schema.hardware import Cluster, Node
 from planner.sizing import answers
 from planner.sizing.answers import OBJECTIVES, Binding, Nearest, Rung
 from planner.sizing.limits import Limits, read_budget, read_deadline, read_failures, read_price, read_tokens
 from planner.sizing.point import Kind, Point, Run, climb, on, tried
+
+if TYPE_CHECKING:
+    from planner.sizing.serving import ServeKind
 
 MOST = 1024
 """GPUs that are tried where neither a deadline nor a budget calls for more and --max-gpus says nothing."""
@@ -118,7 +121,7 @@ def ask_size(
     found = [kind(name, model, library, most, prices.get(name), **job) for name in names]
     kinds = tuple(k for k, _ in found)
     if money:
-        _check_prices(kinds)
+        check_prices(kinds)
     chosen = objective or ("fastest" if limits.budget and not limits.deadline else "fewest")
     said = dict.fromkeys(s for k, notes in found for s in (*notes, *caveats(k.job, k.bounds)))
     return SizeQuestion(kinds, run, limits, chosen, money, most, (*said, *_said(kinds, run)))
@@ -175,7 +178,7 @@ def _profile(name: str, library: Library) -> str | None:
     return None if found is None else found.value.name
 
 
-def _check_prices(kinds: Sequence[Kind]) -> None:
+def check_prices(kinds: Sequence[Kind] | Sequence[ServeKind]) -> None:
     """Refuse to rank by money what nobody states a price for."""
     bare = [k.name for k in kinds if k.price is None and all(t.price is None for t in k.types)]
     if bare:
@@ -191,22 +194,28 @@ def kind(
     Raises:
         PlannerError: an unknown name, or a job that this GPU cannot run.
     """
-    device = library.lookup("accelerator", name) is not None
-    if not device and library.lookup("node", name) is None:
-        raise unknown(library, ("accelerator", "node"), name)
-    question = ask(model, f"{name}:1" if device else f"1x{name}", library=library, **job)
+    gpus, whole = smallest(name, library)
+    question = ask(model, gpus, library=library, **job)
     given = any(job.get(name) is not None for name in BATCHES)
-    node = question.job.cluster.node
-    room(name, node.count if not device else 1, most)
-    types = types_of(question.job.cluster.accelerator.name, library) if device else (node,)
+    types = had_as(name, question.job.cluster, whole, library, most)
     notes = tuple(s for s in question.assumptions if not s.startswith("global batch"))
-    return Kind(name, question.job, question.bounds, not device, given, types, price), notes
+    return Kind(name, question.job, question.bounds, whole, given, types, price), notes
 
 
-def room(name: str, least: int, most: int) -> None:
-    """Refuse a limit that not even one instance keeps."""
-    if least > most:
+def smallest(name: str, library: Library) -> tuple[str, bool]:
+    """One accelerator, or one whole node, of a name; and whether it is a node."""
+    if library.lookup("accelerator", name) is not None:
+        return f"{name}:1", False
+    if library.lookup("node", name) is None:
+        raise unknown(library, ("accelerator", "node"), name)
+    return f"1x{name}", True
+
+
+def had_as(name: str, cluster: Cluster, whole: bool, library: Library, most: int) -> tuple[Node, ...]:
+    """Node profiles in which it is to be had; a limit that not even one instance keeps is refused."""
+    if (least := cluster.node.count if whole else 1) > most:
         raise PlannerError(f"--max-gpus {most} is less than one {name}", f"--max-gpus {least}")
+    return (cluster.node,) if whole else types_of(cluster.accelerator.name, library)
 
 
 def types_of(accelerator: str, library: Library) -> tuple[Node, ...]:

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from time import perf_counter
 from typing import Any
 
-from planner.catalog.library import Library, open_library, unknown
+from planner.catalog.library import Library, open_library
 from planner.errors import PlannerError
 from planner.frozen import frozen
 from planner.questions.serve import ask_serve
-from planner.questions.size import MOST, kind_names, read_prices, room, types_of
+from planner.questions.size import MOST, check_prices, had_as, kind_names, read_prices, smallest
 from planner.sizing.serving import Served, ServeKind, cheapest_served, fewest_served, served
 
 
@@ -63,21 +63,15 @@ def ask_load(
     prices, most = read_prices(price, names, library), max_gpus or MOST
     kinds = tuple(_kind(name, model, library, prices.get(name), most, **job) for name in names)
     money = bool(price) or objective == "cheapest"
-    bare = [k.name for k in kinds if k.price is None and all(t.price is None for t in k.types)]
-    if money and bare:
-        raise PlannerError(f"no price is known for {', '.join(bare)}", f"--price {bare[0]}=2.5/h: US dollars per GPU")
+    if money:
+        check_prices(kinds)
     return LoadQuestion(kinds, money, most, tuple(dict.fromkeys(s for k in kinds for s in k.question.assumptions)))
 
 
 def _kind(name: str, model: str, library: Library, price: float | None, most: int, **job: Any) -> ServeKind:
-    device = library.lookup("accelerator", name) is not None
-    if not device and library.lookup("node", name) is None:
-        raise unknown(library, ("accelerator", "node"), name)
-    question = ask_serve(model, f"{name}:1" if device else f"1x{name}", objective="fewest", **job)
-    node = question.job.cluster.node
-    room(name, 1 if device else node.count, most)
-    types = types_of(question.job.cluster.accelerator.name, library) if device else (node,)
-    return ServeKind(name, question, not device, types, price)
+    gpus, whole = smallest(name, library)
+    question = ask_serve(model, gpus, objective="fewest", **job)
+    return ServeKind(name, question, whole, had_as(name, question.job.cluster, whole, library, most), price)
 
 
 def size_load(question: LoadQuestion) -> LoadAnswer:
