@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import field
-from functools import cache
-from importlib.resources import files
 from typing import Any
 
-from planner.catalog.yamlfile import parse_yaml
+from planner.catalog.yamlfile import table
 from planner.frozen import frozen
-
-
-@cache
-def said(name: str) -> dict[str, Any]:
-    """A table of this folder."""
-    return parse_yaml((files("planner.accuracy") / name).read_text(encoding="utf-8"), name)[0]
 
 
 def published(layout: str) -> dict[str, Any]:
     """What is said of a layout in which a set of measurements was published."""
-    found: dict[str, Any] = said("published_rows.yaml")[layout]
+    found: dict[str, Any] = table("accuracy", "published_rows.yaml")[layout]
     return found
 
 
@@ -30,7 +22,7 @@ def renamed(layout: str, row: dict[str, str]) -> dict[str, str]:
     return {ours: row.get(theirs, "") for ours, theirs in told["same"].items()} | shared
 
 
-SAID = said("training_rows.yaml")
+SAID = table("accuracy", "training_rows.yaml")
 
 DOUBTFUL: dict[str, str] = SAID["doubtful"]
 """Rows that contradict their siblings, by id, with the reason."""

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn
 
 from planner.accuracy.machines import Shelf, find_cluster
-from planner.accuracy.mapping import said
 from planner.accuracy.rows import Row, Skipped, Unusable, number, read_csv, whole
 from planner.catalog.library import open_library
+from planner.catalog.yamlfile import table
 from planner.frozen import frozen
 from planner.plan import OnePlan, Plan
 from planner.schema.engine import Engine
@@ -23,7 +23,7 @@ from planner.serving.memory import most_running
 
 Kind = Literal["tpot", "ttft", "isolated ttft", "offline", "static", "latency"]
 
-SAID = said("serving_rows.yaml")
+SAID = table("accuracy", "serving_rows.yaml")
 """What rows leave unsaid and their sources make plain, with the reasons."""
 
 COLUMNS = (

@@ -4,20 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from importlib.resources import files
 from typing import Any
 
-from planner.catalog.yamlfile import parse_yaml
+from planner.catalog.yamlfile import table
 from planner.errors import PlannerError, ProfileError
 from planner.frozen import frozen
 
-
-def table(name: str) -> dict[str, Any]:
-    """A YAML file of this folder."""
-    return parse_yaml((files("planner.catalog") / name).read_text(encoding="utf-8"), name, shared=True)[0]
-
-
-SAID = table("huggingface_families.yaml")
+SAID = table("catalog", "huggingface_families.yaml")
 KEYS: dict[str, list[str]] = SAID["keys"]
 """Names under which config files carry each field, most common first."""
 

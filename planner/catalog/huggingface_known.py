@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from importlib.resources import files
 from typing import Any
 
-from planner.catalog.yamlfile import parse_yaml
+from planner.catalog.yamlfile import table
 
-_FILE = files("planner.catalog") / "huggingface_known.yaml"
-_SAID: dict[str, Any] = parse_yaml(_FILE.read_text(encoding="utf-8"), _FILE.name)[0]
+_SAID = table("catalog", "huggingface_known.yaml")
 _WHY: dict[str, str] = _SAID["why"]
 
 

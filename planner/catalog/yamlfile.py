@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import yaml
@@ -78,6 +80,13 @@ def parse_yaml(text: str, where: str, shared: bool = False) -> tuple[dict[str, A
         mark = getattr(error, "problem_mark", None)
         line, problem, hint = yaml_problem(text, mark.line if mark else 0)
         raise ProfileError(f"{where}:{line}: {problem}", hint) from None
+
+
+@cache
+def table(folder: str, name: str) -> dict[str, Any]:
+    """A YAML file that comes with a room of the package, anchors allowed."""
+    text = (files("planner") / folder / name).read_text(encoding="utf-8")
+    return parse_yaml(text, name, shared=True)[0]
 
 
 class _Reader:

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from importlib.resources import files
 from itertools import groupby
 from math import inf
 from typing import NamedTuple
 
 import numpy as np
 
-from planner.catalog.yamlfile import parse_yaml
+from planner.catalog.yamlfile import table
 from planner.frozen import frozen
 from planner.plan import OnePlan, rows_of
 from planner.questions.ranked import Ranked
@@ -35,8 +34,7 @@ class Thumb(NamedTuple):
     holds: str
 
 
-_FILE = files("planner.questions") / "thumbs.yaml"
-THUMBS = {name: Thumb(**rule) for name, rule in parse_yaml(_FILE.read_text(encoding="utf-8"), _FILE.name)[0].items()}
+THUMBS = {name: Thumb(**rule) for name, rule in table("questions", "thumbs.yaml").items()}
 
 
 @frozen

@@ -10,17 +10,9 @@ from planner.questions.ranked import Ranked
 from planner.questions.train import usable_memory
 from planner.report.page_style import COLOURS, drawing, written
 from planner.report.panels import ink
-from planner.report.words import degrees, with_band
+from planner.report.words import SAID, degrees, with_band
 from planner.schema.hardware import Cluster
 from planner.units import GIB, format_bytes, format_rate, format_seconds
-
-WORDS = {
-    "tp": "tensor parallel",
-    "cp": "context parallel",
-    "ep": "expert parallel",
-    "pp": "pipeline",
-    "dp": "data parallel",
-}
 
 CELL, NAME, STRIPE, GAP, PAD = 62.0, 16.0, 14.0, 4.0, 12.0
 """Width of an accelerator, heights of its name and of a stripe, room between and around."""
@@ -185,7 +177,9 @@ def _legend(sheet: Sheet, ranked: Ranked, y: float) -> Iterator[str]:
         apart = "neighbours" if axis.stride == 1 else f"{axis.stride:,} ranks apart"
         where = f"inside {domain or 'a node'}" if axis.domains == 1 else f"over {axis.domains:,} domains"
         waited = f"{format_seconds(axis.exposed)} of {format_seconds(ranked.step_time)} not hidden"
-        words = f"{WORDS[axis.name]}, groups of {axis.size:,}, {apart}, {where}: {format_bytes(axis.sent)}, {waited}"
+        words = (
+            f"{SAID['axes'][axis.name]}, groups of {axis.size:,}, {apart}, {where}: {format_bytes(axis.sent)}, {waited}"
+        )
         top = y + 16 + n * STRIPE * 1.4
         for shade in range(3):
             colour = COLOURS[(shade + n - 1) % len(COLOURS)]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from planner.accuracy.measures import split
 from planner.accuracy.rows import Skipped
 from planner.accuracy.serving_score import APART, ServePrediction, ServeScore, Size, main, score, size
+from planner.catalog.yamlfile import table
 from planner.frozen import picked
 from planner.report.grid import Column
 from planner.report.grid import tables as grids
@@ -17,15 +18,7 @@ from planner.report.validation import csv_text
 if TYPE_CHECKING:
     from planner.documents import scores as form
 
-NAMES = {
-    "tpot": "TPOT",
-    "latency": "static batch, latency",
-    "static": "static batch, throughput",
-    "offline": "offline throughput",
-    "isolated ttft": "isolated TTFT",
-    "pcie pipeline": "pipeline over PCIe",
-    "ttft": "TTFT under load",
-}
+NAMES: dict[str, str] = table("report", "words.yaml")["scores"]
 """Scores in words."""
 
 

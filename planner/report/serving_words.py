@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from math import ceil, floor
+from typing import cast
 
 from planner.blocks.counts import held
 from planner.blocks.operator import Share
+from planner.catalog.yamlfile import table
 from planner.plan import Plan
 from planner.questions.serve import confidence
 from planner.questions.serve_checks import counted
@@ -17,16 +19,8 @@ from planner.serving.job import ServeJob, copies, fullest, linear, replica_gpus,
 from planner.serving.options import Option, per_gpu
 from planner.units import GIB, format_seconds
 
-STEP_PARTS = {
-    "weights": "weights",
-    "kv": "KV cache",
-    "compute": "compute",
-    "all_reduce": "all-reduce",
-    "kernels": "kernel launches",
-    "host": "host",
-    "p2p": "pipeline sends",
-    "prefill_share": "others' prefills",
-}
+SAID: dict[str, dict[str, str]] = table("report", "words.yaml")
+STEP_PARTS = SAID["decode"]
 """Parts of a decode step in words."""
 
 DEFINITIONS = (
@@ -47,15 +41,6 @@ def layout(option: Option) -> str:
     return f"{degrees(option.plan)} dp{option.plan.dp:.0f}"
 
 
-CLASSES: tuple[tuple[Module, str], ...] = (
-    ("attention", "attention"),
-    ("mlp", "dense feed-forward"),
-    ("experts", "experts"),
-    ("shared", "shared experts"),
-)
-"""Classes of linear layers in words."""
-
-
 def formats(job: ServeJob) -> str:
     """ "fp8", or "mxfp4 (the checkpoint's own), attention in bf16": how the weights are stored, and by whose choice."""
     own, kept = job.model.checkpoint, job.workload.weights
@@ -69,7 +54,7 @@ def formats(job: ServeJob) -> str:
 def _present(job: ServeJob) -> list[tuple[Module, str]]:
     """The classes that the model has."""
     has = {op.part for count, op in held(job.model, Share(1.0, 1.0)) if linear(op)}
-    return [(name, words) for name, words in CLASSES if name in has]
+    return [(name, words) for name, words in cast("dict[Module, str]", SAID["classes"]).items() if name in has]
 
 
 def by_class(job: ServeJob) -> dict[str, str]:
@@ -137,10 +122,6 @@ def why(job: ServeJob, option: Option) -> str:
     return f"{layout(option)}: {1e3 * total:.1f} ms per token = {said}{rest_said}; {room(job, option)}."
 
 
-CAPS = {"vllm": "max_num_seqs", "sglang": "max_running_requests", "tensorrt-llm": "max_batch_size"}
-"""What an engine calls its limit on requests that run together."""
-
-
 def capped(job: ServeJob, option: Option) -> bool:
     """Whether the engine's own limit, and not its cache, bounds the requests that run together."""
     return float(option.most) >= job.engine.most
@@ -150,7 +131,7 @@ def limit(job: ServeJob, option: Option) -> str:
     """What bounds them, in words."""
     if not capped(job, option):
         return "as many as its cache holds"
-    name = CAPS.get(job.engine.target or "")
+    name = SAID["caps"].get(job.engine.target or "")
     return f"the engine's limit ({name})" if name else "the engine's limit"
 
 

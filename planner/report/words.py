@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from planner.bands import band, fit_verdict, memory_band, memory_range, tied
+from planner.catalog.yamlfile import table
 from planner.plan import OnePlan
 from planner.questions.relaxed import RELAXATIONS, lacks
 from planner.questions.train import Loosened, Ranked, Recommendation
@@ -15,31 +16,11 @@ from planner.training.space import recompute_words
 from planner.training.trade import trade
 from planner.units import GIB, format_bytes, format_seconds
 
-PART_NAMES = {
-    "forward": "forward",
-    "backward": "backward",
-    "recompute": "recomputation",
-    "tp_comm": "TP traffic",
-    "cp_comm": "CP traffic",
-    "ep_comm": "expert traffic",
-    "pp_comm": "pipeline sends",
-    "bubble": "bubble",
-    "dp_comm_exposed": "exposed DP traffic",
-    "optimizer": "optimizer",
-    "overhead": "overhead",
-}
-"""Parts of a step in words."""
+SAID: dict[str, dict[str, str]] = table("report", "words.yaml")
+"""Names in words, by what they are of."""
 
-CURES = {
-    "weights": "shard the weights: more tp or pp, or ZeRO-3",
-    "gradients": "shard the gradients: ZeRO-2/3, or more tp or pp",
-    "optimizer": "shard the states over more GPUs (ZeRO-1 up), --optimizer {lean}, or --offload optimizer",
-    "activations": "recompute (more), take a smaller micro-batch, or more tp",
-    "logits": "split the vocabulary over more tp, or take a smaller micro-batch",
-    "buffers": "take a smaller micro-batch, or more tp",
-    "reserve": "a device with more memory",
-}
-"""What would shrink each part of memory."""
+PART_NAMES = SAID["step"]
+"""Parts of a step in words."""
 
 LEAN = ("adam-8bit", "adam-fp8-moments", "adam-bf16")
 """Optimizers with small states, each in the options of some framework."""
@@ -50,7 +31,7 @@ def cure(ranked: Ranked) -> str:
     job = ranked.job
     tried = {n: replace(job, workload=job.workload.model_copy(update={"optimizer": n})) for n in LEAN}
     lean = next((name for name, of in tried.items() if not lacks(of)), LEAN[-1])
-    return CURES[largest_part(ranked)].format(lean=lean)
+    return SAID["cures"][largest_part(ranked)].format(lean=lean)
 
 
 def degrees(plan: OnePlan) -> str:
@@ -93,18 +74,10 @@ def _tensor(job: Job, plan: OnePlan) -> str:
     return f"tp={plan.tp} stays {where} the {job.cluster.domain} GPUs that {link} joins"
 
 
-TRADES = {
-    "p2p": "keys and values go round a ring of {cp} behind the attention core",
-    "a2a": "cp={cp} trades tokens for heads (all-to-all)",
-    "a2a+p2p": "cp={cp} trades tokens for heads over {inner} ranks, and keys and values go round a ring of {ring}",
-    "allgather": "every rank gathers the keys and values of cp={cp}",
-}
-
-
 def _context(job: Job, plan: OnePlan) -> str:
     if (found := trade(job, plan)) is None:
         return ""
-    return TRADES[found.kind].format(cp=plan.cp, inner=found.inner, ring=plan.cp // found.inner)
+    return SAID["trades"][found.kind].format(cp=plan.cp, inner=found.inner, ring=plan.cp // found.inner)
 
 
 def _pipeline(ranked: Ranked) -> str:
