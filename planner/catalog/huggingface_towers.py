@@ -18,8 +18,16 @@ from planner.schema.tower import Tower
 from planner.wording import schema_problem
 
 TOWERS = (
-    *("vision_config", "audio_config", "vision_tower", "mm_vision_tower", "img_processor", "embd_layer"),
-    *("encoder_config", "vit_config", "thinker_config", "talker_config"),
+    "vision_config",
+    "audio_config",
+    "vision_tower",
+    "mm_vision_tower",
+    "img_processor",
+    "embd_layer",
+    "encoder_config",
+    "vit_config",
+    "thinker_config",
+    "talker_config",
 )
 """Keys that say of encoders before the decoder."""
 

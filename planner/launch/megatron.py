@@ -97,9 +97,14 @@ def backend(job: Job) -> str:
 
 
 KNOWN: dict[str, Any] = {
-    **{"layer_frequency": layer_frequency, "chunk_layers": chunk_layers},
-    **{"backend": backend, "sharding": TABLE["sharding"], "FUSIONS": FUSIONS, "ONE_COPY": ONE_COPY},
-    **{"OPTIMIZERS": OPTIMIZERS, "MASK": MASK},
+    "layer_frequency": layer_frequency,
+    "chunk_layers": chunk_layers,
+    "backend": backend,
+    "sharding": TABLE["sharding"],
+    "FUSIONS": FUSIONS,
+    "ONE_COPY": ONE_COPY,
+    "OPTIMIZERS": OPTIMIZERS,
+    "MASK": MASK,
 }
 """What the table names beside `Words`."""
 

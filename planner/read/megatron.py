@@ -96,7 +96,9 @@ def read_model(facts: Facts, vocabulary: int | None, notes: list[str]) -> Model:
         PlannerError: numbers that no transformer has.
     """
     fields = {
-        **{"name": UNNAMED, "source": "options of the script", "family": "script"},
+        "name": UNNAMED,
+        "source": "options of the script",
+        "family": "script",
         "vocab": vocabulary or _vocabulary(facts, notes),
         **dict(rows(SAID["model"], Words(facts))),
     }
