@@ -7,6 +7,7 @@ huggingface_families.yaml.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -50,7 +51,7 @@ def read_tower(kind: str, top: dict[str, Any], file: str, hidden: int) -> tuple[
     values = {key: _square(key.removeprefix("vt_"), value) for key, value in values.items()}
     config = Config(f"{file}: vision_config", values)
     try:
-        fields = globals()[f"_{reader}"](config, Config(file, top), hidden)
+        fields = FIELDS[reader](config, Config(file, top), hidden)
         return Tower.model_validate(_row(reader, config) | fields), more
     except PlannerError as error:
         return None, f"Its vision tower is left out: {str(error).removeprefix(f'{file}: ')}."
@@ -218,3 +219,20 @@ def _moonvit(config: Config, top: Config, hidden: int) -> Fields:
     grid = [config.integer(f"init_pos_emb_{side}", f"pos_emb_{side}") or 64 for side in ("height", "width")]
     found, _ = _merged(config.over(spatial_merge_size=config.integer("merge_kernel_size")), hidden, 2)
     return found | {"positions": grid[0] * grid[1]}
+
+
+FIELDS: Mapping[str, Callable[[Config, Config, int], Fields]] = {
+    "gemma3": _gemma3,
+    "gemma4": _gemma4,
+    "glm4v": _glm4v,
+    "internvl": _internvl,
+    "llama4": _llama4,
+    "llava": _llava,
+    "mistral3": _mistral3,
+    "moonvit": _moonvit,
+    "paligemma": _paligemma,
+    "qwen2": _qwen2,
+    "qwen2_5": _qwen2_5,
+    "qwen3": _qwen3,
+}
+"""What a row of `towers` leaves to be read: of the tower's values, the file's and the decoder's width."""
