@@ -18,6 +18,9 @@ VARIANT = (*LAYOUT, "etp", "dp_replicate", "b", "sp", "v")
 
 _DEGREES, _LAYOUT = attrgetter(*INTEGERS), attrgetter(*LAYOUT)
 
+FEW = 2**16
+"""Plans of which all is kept that is found of them."""
+
 LARGEST_BLOCK = 2**24
 """Bytes: many arrays of one batch, and below the 32 MiB at which glibc stops to learn."""
 
@@ -30,21 +33,25 @@ class Problem:
         legal: plan -> (mask, how many broke each rule first).
         need: plan -> bytes on the fullest rank; capacity: bytes there are.
         cost: plan -> what to minimise, asked of plans that fit only.
+        part: told, before the cost is asked for some rows of a batch: these, the batch, and which of it they are.
     """
 
     legal: Callable[[Plan], tuple[Mask, dict[str, int]]]
     need: Callable[[Plan], Num]
     capacity: float
     cost: Callable[[Plan], Num]
+    part: Callable[[Plan, Plan, Mask], None] = lambda part, batch, mask: None
 
 
 @frozen
 class Candidate:
-    """One plan with its score: seconds if it fits, bytes that it needs."""
+    """One plan with its score: seconds if it fits, bytes that it needs; its place in its batch, of the first FEW."""
 
     plan: OnePlan
     cost: float
     need: float
+    batch: Plan | None = field(default=None, repr=False, compare=False)
+    place: int = field(default=0, repr=False, compare=False)
 
     @property
     def order(self) -> tuple[float | str, ...]:
@@ -183,6 +190,7 @@ def _list(
     part, places = _part(plan, wanted)
     for one, need, fits in zip(ledgers, needs, fitting, strict=True):
         if fits.any():
+            one.problem.part(part, plan, wanted)
             cost = np.broadcast_to(one.problem.cost(part), places.shape)[places]
             one.best.offer(plan, fits, cost[fits[wanted]], need[fits], runs)
 
@@ -201,7 +209,7 @@ class _Shortlist:
     """The cheapest plan of each layout, and the cheapest of those that differ in more than recomputation or ZeRO."""
 
     def __init__(self, keep: int) -> None:
-        self.keep = keep
+        self.keep, self.seen = keep, 0
         self.layouts: dict[tuple[int, ...], Candidate] = {}
         self.variants: list[Candidate] = []
 
@@ -211,20 +219,25 @@ class _Shortlist:
         `cost` and `need` are theirs alone; `runs` number the layouts and the variants of all plans.
         """
         places = np.flatnonzero(mask)
+        self.seen += len(plan)
         if not len(places):
             return
-        rows = _cheapest(cost, need, _starts(runs[0], mask), None)
-        for row, first in zip(rows, plan[places[rows]].each(), strict=True):
-            candidate = Candidate(first, float(cost[row]), float(need[row]))
+        batch = plan if self.seen <= FEW else None
+
+        def candidates(rows: list[int]) -> list[Candidate]:
+            at = places[rows]
+            each = zip(plan[at].each(), cost[rows].tolist(), need[rows].tolist(), at.tolist(), strict=True)
+            return [Candidate(one, seconds, bytes, batch, place) for one, seconds, bytes, place in each]
+
+        for candidate in candidates(_cheapest(cost, need, _starts(runs[0], mask), None)):
+            first = candidate.plan
             known = self.layouts.setdefault(layout(first), candidate)
             if candidate.cost <= known.cost and candidate.order < known.order:
                 self.layouts[layout(first)] = candidate
         worst = self.variants[-1].cost if len(self.variants) == self.keep else np.inf
         rows = [r for r in _cheapest(cost, need, _starts(runs[1], mask), self.keep) if cost[r] <= worst]
         if rows:
-            firsts = zip(plan[places[rows]].each(), rows, strict=True)
-            found = [Candidate(first, float(cost[row]), float(need[row])) for first, row in firsts]
-            self.variants = sorted(self.variants + found, key=lambda c: c.order)[: self.keep]
+            self.variants = sorted(self.variants + candidates(rows), key=lambda c: c.order)[: self.keep]
 
     def ranked(self, without: Iterable[tuple[int, ...]] = ()) -> list[Candidate]:
         """`keep` candidates, cheapest first; variants of a layout only when layouts are fewer than that."""

@@ -351,6 +351,6 @@ def test_plans_with_layouts_of_their_own_keep_their_numbers() -> None:
 def test_the_best_plan_alone_is_numbered(monkeypatch: pytest.MonkeyPatch) -> None:
     """Cells of a sweep and sizes of a cluster are many: what is not kept is not told in full."""
     counted = []
-    monkeypatch.setattr(train, "numbered", lambda groups: counted.extend(groups[0][2]) or numbered(groups))
+    monkeypatch.setattr(train, "numbered", lambda groups, _: counted.extend(groups[0][2]) or numbered(groups))
     question = ask("llama3-8b", "2x8xH100", seq=8192, pp="2,4")
     assert best(question.job, question.bounds) is not None and len(counted) == 1

@@ -4,48 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import is_dataclass, replace
+from functools import reduce
 from typing import Any, TypeVar
 
 import numpy as np
 
 from planner.parts import names
-from planner.plan import Num, Plan
+from planner.plan import Index, Ints, Plan
 
 T = TypeVar("T")
 
 
-def on_runs(function: Callable[..., T], *columns: Num) -> T:
-    """`function(*columns)`, row by row the same bits, computed on the first row of each run of equal rows.
-
-    A layer's cost depends on (tp, cp, ep, sp, b) only, while neighbouring plans differ in v, k and ZeRO stage. Numbers
-    and columns of a grid, which hold each row once, go straight through.
-    """
-    if max(np.ndim(c) for c in columns) != 1:
-        return function(*columns)
-    rows = np.broadcast_arrays(*columns)
-    changed = np.zeros(len(rows[0]) - 1, dtype=bool)
-    for column in rows:
-        changed |= column[1:] != column[:-1]
-    if changed.all():
-        return function(*rows)
-    starts = np.concatenate(([0], np.flatnonzero(changed) + 1))
-    lengths = np.diff(np.concatenate((starts, [len(rows[0])])))
-    expanded: T = _each(lambda array: np.repeat(array, lengths), function(*(row[starts] for row in rows)))
-    return expanded
-
-
 def on_equal(function: Callable[[Plan], T], plan: Plan, depends: Sequence[str]) -> T:
     """`function(plan)`, evaluated on one plan of each run of neighbours that agree in the fields it depends on."""
-
-    def named(*columns: Any) -> T:
-        return function(replace(plan, **dict(zip(depends, columns, strict=True))))
-
-    return on_runs(named, *(getattr(plan, name) for name in depends))
+    part, run = distinct(plan, depends)
+    return function(part) if run is None else at(function(part), run)
 
 
-def at(value: T, row: int) -> T:
-    """One row of every array inside a record of arrays; numbers stay as they are."""
-    found: T = _each(lambda array: array[row], value)
+def distinct(plan: Plan, depends: Sequence[str]) -> tuple[Plan, Ints | None]:
+    """One plan of each run of neighbours that agree in some fields, the only ones it has; of which run every plan is.
+
+    A layer's cost depends on (tp, cp, ep, sp, b) only, while neighbouring plans differ in v, k and ZeRO stage. Numbers
+    and grids, which hold each of their columns once, and plans no two neighbours of which agree, stay as they are.
+    """
+    columns = np.broadcast_arrays(*(getattr(plan, name) for name in depends))
+    if columns[0].ndim != 1:
+        return plan, None
+    new = np.ones(len(columns[0]), dtype=bool)
+    new[1:] = reduce(np.logical_or, (column[1:] != column[:-1] for column in columns))
+    if new.all():
+        return plan, None
+    firsts: Any = (column[new] for column in columns)
+    return replace(plan, **dict(zip(depends, firsts, strict=True))), np.cumsum(new) - 1
+
+
+def at(value: T, rows: Index) -> T:
+    """One row of every array inside a record of arrays, or some of them; numbers stay as they are."""
+    found: T = _each(lambda array: array[rows], value)
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from planner.questions.numbers import Shared
 from planner.questions.ranked import Ranked
 from planner.search import Candidate, Problem
 from planner.training.job import Job
@@ -20,9 +21,9 @@ WORTH = 0.005
 """Share of the step time that a layout of its own has to gain: it has to be told to the framework stage by stage."""
 
 
-def laid_out(job: Job, found: list[Candidate], problem: Problem) -> list[Candidate]:
+def laid_out(job: Job, found: list[Candidate], problem: Problem, shared: Shared) -> list[Candidate]:
     """The ranking with its finalists laid out, fastest first again where a layout changed their order."""
-    finalists = [laid(job, one, problem) for one in found[:FINALISTS]]
+    finalists = [laid(job, one, problem, shared) for one in found[:FINALISTS]]
     if any(new is not old for new, old in zip(finalists, found, strict=False)):
         finalists.sort(key=lambda one: one.cost)
     return [*finalists, *found[FINALISTS:]]
@@ -33,9 +34,9 @@ def replays(ranked: list[Ranked]) -> list[Ranked]:
     return [*map(replayed, ranked[:FINALISTS]), *ranked[FINALISTS:]]
 
 
-def laid(job: Job, one: Candidate, problem: Problem) -> Candidate:
+def laid(job: Job, one: Candidate, problem: Problem, shared: Shared) -> Candidate:
     """The plan with the best layout, where its framework takes one and it is legal, fits and gains WORTH."""
-    plan = solved(job, one.plan) if job.framework.layouts else one.plan
+    plan = solved(job, one.plan, shared.ranks(one.plan, one.batch, one.place)) if job.framework.layouts else one.plan
     if plan is one.plan or (cost := float(problem.cost(plan))) > (1.0 - WORTH) * one.cost:
         return one
     need = float(problem.need(plan))

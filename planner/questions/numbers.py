@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from planner.cost.runs import at
-from planner.plan import Num, OnePlan, Plan, Truth, rows_of
+from planner.plan import Index, Mask, Num, OnePlan, Plan, Truth, rows_of
 from planner.questions.ranked import Ranked, usable_memory
-from planner.search import Candidate, Problem
+from planner.search import FEW, Candidate, Problem
 from planner.training.estimate import Ranks, estimate, step_time
 from planner.training.job import Job
 from planner.training.moments import peak_bytes
@@ -27,18 +27,22 @@ Group = tuple[Job, tuple[str, ...], list[Candidate]]
 """A job, what it gives up, and some of its plans."""
 
 
-def numbered(groups: Sequence[Group]) -> list[Ranked]:
-    """All numbers of the plans of some groups, in their order; those of one policy and layout at once."""
-    sharing = Sharing()
+def numbered(groups: Sequence[Group], sharing: Sharing | None = None) -> list[Ranked]:
+    """All numbers of the plans of some groups, in their order; those of one policy, layout and batch at once.
+
+    `sharing`: what is known of the batches that they are of.
+    """
+    sharing = sharing or Sharing()
     shared = [sharing.of(job) for job, _, _ in groups]
     found: dict[tuple[tuple[str, ...], OnePlan], Ranked] = {}
-    several = sorted({c.plan: None for _, _, candidates in groups for c in candidates}, key=_alike)
+    several = sorted({c.plan: c for _, _, candidates in groups for c in candidates}.values(), key=_alike)
     for _, alike in groupby(several, key=_alike):
-        plans = list(alike)
-        rows = rows_of(plans)
+        some = list(alike)
+        plans = [one.plan for one in some]
+        rows, places = rows_of(plans), np.array([one.place for one in some])
         for (job, relaxations, candidates), known in zip(groups, shared, strict=True):
             if own := {c.plan for c in candidates}.intersection(plans):
-                results = estimate(job, rows, known.of(rows).ranks)
+                results = estimate(job, rows, known.ranks(rows, some[0].batch, places))
                 for plan in own:
                     result = at(results, plans.index(plan))
                     tokens, mfu = throughput(job, float(result.time.total))
@@ -46,13 +50,9 @@ def numbered(groups: Sequence[Group]) -> list[Ranked]:
     return [found[relaxations, c.plan] for _, relaxations, candidates in groups for c in candidates]
 
 
-def _alike(plan: OnePlan) -> tuple[Any, ...]:
-    """What rows of one record share: the policy, and a layout if there is one."""
-    return plan.policy, plan.layout or ()
-
-
-FEW = 2**16
-"""Plans of which all is kept that is found of them."""
+def _alike(one: Candidate) -> tuple[Any, ...]:
+    """What rows of one record share: the policy, a layout if there is one, and the batch that they are of."""
+    return one.plan.policy, one.plan.layout or (), id(one.batch)
 
 
 class Batches:
@@ -78,14 +78,15 @@ class Batches:
 class Known:
     """What is known of a batch of plans: which of them obey a rule, and what their ranks hold and do."""
 
-    def __init__(self, job: Job, plan: Plan) -> None:
+    def __init__(self, job: Job, plan: Plan, whole: Ranks | None = None, mask: Mask | None = None) -> None:
         self.job, self.plan = job, plan
+        self._of = whole, mask
         self.obeying: dict[str, Truth] = {}
 
     @cached_property
     def ranks(self) -> Ranks:
         """Evaluated when asked for."""
-        return Ranks(self.job, self.plan)
+        return Ranks(self.job, self.plan, *self._of)
 
 
 class Shared:
@@ -97,11 +98,25 @@ class Shared:
 
     def of(self, plan: Plan) -> Known:
         """What is known of it. All is forgotten when it comes to more than FEW plans."""
-        if id(plan) not in self._known:
-            if len(plan) + sum(len(one.plan) for one in self._known.values()) > FEW:
-                self._known.clear()
-            self._known[id(plan)] = Known(self._job, plan)
-        return self._known[id(plan)]
+        return self._known[id(plan)] if id(plan) in self._known else self._keep(Known(self._job, plan))
+
+    def part(self, part: Plan, batch: Plan, mask: Mask) -> None:
+        """Rows of a batch share what is known of it."""
+        if id(part) not in self._known and len(batch.shape) == 1:
+            self._keep(Known(self._job, part, self.of(batch).ranks, mask))
+
+    def ranks(self, plan: Plan, batch: Plan | None, places: Index) -> Ranks:
+        """What the ranks of plans do, which lie at these places of a batch, where something is known of it."""
+        known = self._known.get(id(batch))
+        if known is None or len(known.plan.shape) != 1:
+            return Ranks(self._job, plan)
+        return Ranks(self._job, plan, known.ranks, places)
+
+    def _keep(self, known: Known) -> Known:
+        if len(known.plan) + sum(len(one.plan) for one in self._known.values()) > FEW:
+            self._known.clear()
+        self._known[id(known.plan)] = known
+        return known
 
     def holds(self, rule: Rule, job: Job, batch: Plan) -> Truth:
         """Where plans obey a rule; asked of it once, unless it asks for the update."""
@@ -134,4 +149,4 @@ def asked(job: Job, shared: Shared) -> Problem:
         known = shared.of(plan).ranks
         return step_time(job, known.plan, known).total
 
-    return Problem(lambda plan: legal(job, plan, holds=shared.holds), need, usable_memory(job), cost)
+    return Problem(lambda plan: legal(job, plan, holds=shared.holds), need, usable_memory(job), cost, shared.part)

@@ -56,7 +56,7 @@ def relaxed(
     found = [outcomes[name] for name in eased]
     places = _share([len(outcome.best) for outcome in found], top)
     both = zip(eased.items(), found, places, strict=True)
-    ranked = numbered([(of, (name,), outcome.best[:count]) for (name, of), outcome, count in both])
+    ranked = numbered([(of, (name,), outcome.best[:count]) for (name, of), outcome, count in both], sharing)
     dropped = {name: why for name, of in eased.items() if (why := _dropped(job, of, outcomes[name]))}
     return ranked, dropped, found
 

@@ -110,8 +110,8 @@ def recommend(
     outcome = search(batches, own, max(top, LISTED), tick=tick)
     if not outcome.legal:
         raise no_legal_plan(job, bounds)
-    ranked = replays(numbered([(job, (), _in_order(job, outcome.best, own)[:top])]))
-    misses = numbered([(job, (), outcome.near[:3])])
+    ranked = replays(numbered([(job, (), _in_order(job, outcome.best, own, sharing)[:top])], sharing))
+    misses = numbered([(job, (), outcome.near[:3])], sharing)
     dropped: dict[str, str] = {}
     smallest, wider, outcomes = Larger(), None, [outcome]
     if not ranked:
@@ -151,14 +151,15 @@ def roomiest_first(job: Job, found: list[Candidate], capacity: float) -> list[Ca
 
 def best(job: Job, bounds: Bounds) -> Ranked | None:
     """The first plan of the ranking, not replayed; None when none fits as asked or none is legal."""
-    own = problem(job)
+    sharing = Sharing()
+    own = asked(job, sharing.of(job))
     outcome = search(plans(job, bounds), own, LISTED, misses=False)
-    return next(iter(numbered([(job, (), _in_order(job, outcome.best, own)[:1])])), None)
+    return next(iter(numbered([(job, (), _in_order(job, outcome.best, own, sharing)[:1])], sharing)), None)
 
 
-def _in_order(job: Job, found: list[Candidate], own: Problem) -> list[Candidate]:
+def _in_order(job: Job, found: list[Candidate], own: Problem, sharing: Sharing) -> list[Candidate]:
     """What a search found, as it is ranked: finalists laid out, and before a tight one what fits as well."""
-    return roomiest_first(job, laid_out(job, found, own), own.capacity)
+    return roomiest_first(job, laid_out(job, found, own, sharing.of(job)), own.capacity)
 
 
 def caveats(job: Job, bounds: Bounds) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 
@@ -11,19 +12,21 @@ from planner.blocks.record import Structure
 from planner.cost import collectives
 from planner.cost.memory import Memory
 from planner.cost.recompute import recomputed_share
-from planner.cost.runs import on_equal
+from planner.cost.runs import at, distinct
 from planner.formula import formula
 from planner.frozen import frozen
 from planner.parts import Sum
-from planner.plan import Num, Plan
+from planner.plan import Index, Num, Plan
 from planner.schedules import SCHEDULES, Stage, Stages, Work
 from planner.schema.recipe import size
 from planner.stages import Row, chunk_table, rows
 from planner.training.job import Job
-from planner.training.layer import STAGE, Pass, Piece, pieces
-from planner.training.memory import HeldRow, held_rows
+from planner.training.layer import Pass, Piece, pieces
+from planner.training.memory import HeldRow, all_held, stage_fields
 from planner.training.moments import activations_away, peak_memory
 from planner.training.update import Carried, carried, data_traffic, optimizer_time
+
+T = TypeVar("T")
 
 
 @frozen
@@ -114,29 +117,68 @@ class StagePass:
         return Work(self.forward.total, self.backward.total + self.recompute.total, self.weight)
 
 
+class _Once:
+    """What pipeline ranks hold and do, of one plan of each run of neighbours that agree in what it depends on."""
+
+    def __init__(self, job: Job, plan: Plan) -> None:
+        self.job = job
+        self.plan, self.run = distinct(plan, stage_fields(job))
+
+    @cached_property
+    def rows(self) -> tuple[Row, ...]:
+        return rows(self.job.structure, self.plan)
+
+    @cached_property
+    def pieces(self) -> tuple[Piece, ...]:
+        return pieces(self.job, self.plan)
+
+    @cached_property
+    def held(self) -> tuple[HeldRow, ...]:
+        return all_held(self.job, self.plan, self.rows)
+
+    @cached_property
+    def priced(self) -> tuple[PricedRow, ...]:
+        return tuple(_priced_row(self.pieces, self.job.structure, row) for row in self.rows)
+
+    @cached_property
+    def carried(self) -> Carried:
+        return carried(self.job, self.plan, self.rows)
+
+
 class Ranks:
     """What the pipeline ranks of a plan or of many hold and do in their passes, evaluated when it is asked for, once.
 
-    Jobs that differ in how the weights are updated share it.
+    Jobs that differ in how the weights are updated share it, and so do plans and those `places` of them that a part is.
     """
 
-    def __init__(self, job: Job, plan: Plan) -> None:
+    def __init__(self, job: Job, plan: Plan, whole: Ranks | None = None, places: Index | None = None) -> None:
         self.job, self.plan = job, plan.floats()
+        self._once: _Once = whole._once if whole else _Once(job, self.plan)
+        run: Index | None = whole._run if whole else self._once.run
+        self._run: Index | None = run if places is None else places if run is None else np.asarray(run)[places]
+
+    def _each(self, found: T) -> T:
+        return found if self._run is None else at(found, self._run)
 
     @cached_property
     def held(self) -> tuple[HeldRow, ...]:
         """What they hold."""
-        return held_rows(self.job, self.plan)
+        return self._each(self._once.held)
 
     @cached_property
     def priced(self) -> tuple[PricedRow, ...]:
         """What they do for a micro-batch."""
-        return priced_rows(self.job, self.plan)
+        return self._each(self._once.priced)
 
     @cached_property
     def carried(self) -> Carried:
         """The most parameters on any of them."""
-        return carried(self.job, self.plan)
+        return self._each(self._once.carried)
+
+    @property
+    def pieces(self) -> tuple[Piece, ...]:
+        """Every kind of block and end, priced."""
+        return self._each(self._once.pieces)
 
 
 def estimate(job: Job, plan: Plan, ranks: Ranks | None = None) -> Estimate:
@@ -192,16 +234,6 @@ def _offloading(job: Job, plan: Plan, slowest: StagePass) -> Num:
 @formula("pipeline", lambda plan, stages: SCHEDULES[plan.schedule].source, "s")
 def _pipeline(plan: Plan, stages: Stages) -> Num:
     return SCHEDULES[plan.schedule].pipeline_time(stages, plan.m, plan.v)
-
-
-def priced_rows(job: Job, plan: Plan) -> tuple[PricedRow, ...]:
-    """The rows of a plan, evaluated once per run of plans that differ in ZeRO stage and recomputed layers only."""
-
-    def each(plan: Plan) -> tuple[PricedRow, ...]:
-        of, kinds = job.structure, pieces(job, plan)
-        return tuple(_priced_row(kinds, of, row) for row in rows(of, plan))
-
-    return on_equal(each, plan, STAGE)
 
 
 @formula(lambda kinds, of, row: f"rank {row.first:g}", unit="s", scope=True)
@@ -280,13 +312,12 @@ def boundary_bytes(job: Job, plan: Plan) -> Num:
 def pipeline_stages(job: Job, plan: Plan) -> Stages:
     """The pipeline's stages as a schedule's closed form sees them."""
     plan = plan.floats()
-    return _stages(plan, priced_rows(job, plan))[1]
+    return _stages(plan, Ranks(job, plan).priced)[1]
 
 
-def kind_seconds(job: Job, plan: Plan) -> list[float]:
+def kind_seconds(job: Job, plan: Plan, ranks: Ranks | None = None) -> list[float]:
     """Seconds of both passes over each kind of block and end of one plan, what full recomputation repeats included."""
-    plan = plan.floats()
-    again, found = 1.0 if plan.recompute_layers > 0.0 else 0.0, pieces(job, plan)
+    again, found = 1.0 if plan.recompute_layers > 0 else 0.0, (ranks or Ranks(job, plan)).pieces
     repeated = job.structure.repeated([one.forward.total for one in found])
     return [
         float(one.forward.total + one.backward.total + again * more) for one, more in zip(found, repeated, strict=True)

@@ -10,7 +10,7 @@ from planner.frozen import frozen
 from planner.plan import OnePlan
 from planner.schedules import SCHEDULES
 from planner.stages import chunk_layers, stage_letters
-from planner.training.estimate import kind_seconds
+from planner.training.estimate import Ranks, kind_seconds
 from planner.training.job import Job
 
 HALVINGS = 24
@@ -77,11 +77,11 @@ def partition(pipeline: Pipeline, sizes: list[int]) -> list[int]:
     return best
 
 
-def solved(job: Job, plan: OnePlan) -> OnePlan:
+def solved(job: Job, plan: OnePlan, ranks: Ranks | None = None) -> OnePlan:
     """The plan with its blocks split by `partition`; the same plan where that changes nothing, or it has a layout.
 
-    Full recomputation stays full. DeepSeek-V3 in 4 ranks of 8 chunks: Ettt, then tt, and t before the prediction block
-    and the loss.
+    `ranks`: those of the plan, where they are known. Full recomputation stays full. DeepSeek-V3 in 4 ranks of 8 chunks:
+    Ettt, then tt, and t before the prediction block and the loss.
     """
     of, placement = job.structure, SCHEDULES[plan.schedule].placement
     if plan.pp == 1 or plan.layout is not None or placement.whole:
@@ -89,7 +89,7 @@ def solved(job: Job, plan: OnePlan) -> OnePlan:
     layers, stages = len(of.order) - of.predicted, plan.pp * plan.v
     now = stage_letters(layers, of.predicted, plan.pp, plan.v, plan.head, placement)
     sizes = [stage.count("t") + stage.count("m") for stage in now]
-    found = partition(_pipeline(job, plan, stages), sizes)
+    found = partition(_pipeline(job, plan, stages, ranks), sizes)
     if found == sizes:
         return plan
     ends = list(accumulate(found))
@@ -102,9 +102,9 @@ def solved(job: Job, plan: OnePlan) -> OnePlan:
     return replace(placed, recompute_layers=again)
 
 
-def _pipeline(job: Job, plan: OnePlan, stages: int) -> Pipeline:
+def _pipeline(job: Job, plan: OnePlan, stages: int, ranks: Ranks | None) -> Pipeline:
     of, placement = job.structure, SCHEDULES[plan.schedule].placement
-    seconds = kind_seconds(job, plan)
+    seconds = kind_seconds(job, plan, ranks)
     tower = sum(count * each for count, each in zip(of.tower, seconds[of.ends :], strict=True))
     rank = {placement.stage(r, chunk, plan.pp): r for r in range(plan.pp) for chunk in range(plan.v)}
     return Pipeline(

@@ -105,12 +105,18 @@ def held_kinds(job: Job, plan: Plan) -> tuple[Held, ...]:
 
 def held_rows(job: Job, plan: Plan) -> tuple[HeldRow, ...]:
     """The rows of a plan, evaluated once per run of plans that differ in ZeRO stage and recomputed layers only."""
+    return on_equal(lambda plan: all_held(job, plan, rows(job.structure, plan)), plan, stage_fields(job))
 
-    def each(plan: Plan) -> tuple[HeldRow, ...]:
-        kinds, of = held_kinds(job, plan), job.structure
-        return tuple(one for row in rows(of, plan) for one in rows_held(plan, kinds, of, row))
 
-    return on_equal(each, plan, (*STAGE, "zero") if job.framework.fp32_stream else STAGE)
+def stage_fields(job: Job) -> tuple[str, ...]:
+    """Fields of a plan that say what a stage holds and does for one micro-batch."""
+    return (*STAGE, "zero") if job.framework.fp32_stream else STAGE
+
+
+def all_held(job: Job, plan: Plan, found: Sequence[Row]) -> tuple[HeldRow, ...]:
+    """What the ranks of some rows hold."""
+    kinds, of = held_kinds(job, plan), job.structure
+    return tuple(one for row in found for one in rows_held(plan, kinds, of, row))
 
 
 def rows_held(plan: Plan, kinds: tuple[Held, ...], of: Structure, row: Row) -> list[HeldRow]:

@@ -14,17 +14,16 @@ from planner.cost.memory import OPTIMIZERS, StateBytes
 from planner.cost.operators import orthogonal_time
 from planner.cost.quantize import gathered_bytes, weights_time
 from planner.cost.recompute import recomputed_share
-from planner.cost.runs import on_equal
 from planner.formula import formula
 from planner.frozen import frozen
 from planner.mesh import mesh
 from planner.plan import Num, Plan, largest_of
 from planner.schedules import Work
 from planner.schema.hardware import Cluster
-from planner.stages import rows
+from planner.stages import Row, rows
 from planner.training.adapters import adapter_parameters, narrowed, narrower_bytes, wide_experts
 from planner.training.job import Job
-from planner.training.layer import STAGE, narrow_of, parameters_of, share_of
+from planner.training.layer import narrow_of, parameters_of, share_of
 from planner.training.memory import state_bytes
 
 
@@ -52,14 +51,10 @@ class Carried:
 
 
 @formula("most")
-def carried(job: Job, plan: Plan) -> Carried:
-    """The largest over pipeline ranks of each."""
-    return on_equal(lambda plan: _carried(job, plan), plan, STAGE)
-
-
-def _carried(job: Job, plan: Plan) -> Carried:
-    of, share = job.structure, share_of(job, plan)
-    kinds, found = [_counted(job, kind, share) for kind in of.kinds], rows(of, plan)
+def carried(job: Job, plan: Plan, found: Sequence[Row] | None = None) -> Carried:
+    """The largest over pipeline ranks of each; `found`: `planner.stages.rows`, where they are known."""
+    of, share, found = job.structure, share_of(job, plan), found or rows(job.structure, plan)
+    kinds = [_counted(job, kind, share) for kind in of.kinds]
 
     def most(values: Sequence[Num]) -> Num:
         return largest_of(row.sum(values) for row in found)

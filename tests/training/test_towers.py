@@ -18,7 +18,7 @@ from planner.errors import PlannerError
 from planner.plan import INTEGERS, Plan
 from planner.schedules.front import in_front
 from planner.training.adapters import all_adapters
-from planner.training.estimate import estimate, priced_rows
+from planner.training.estimate import Ranks, estimate
 from planner.training.job import Job
 from planner.training.layer import images, pieces, share_of
 from planner.training.layouts import solved
@@ -69,7 +69,7 @@ def test_the_first_stage_grows_by_the_towers_own_numbers() -> None:
         bare[0].held.kept.whole + sum(count * one.kept.whole for count, one in kinds), rel=1e-15
     )
     assert held[1:] == bare[1:]
-    priced, plain = priced_rows(of, PLAN), priced_rows(alone, PLAN)
+    priced, plain = Ranks(of, PLAN).priced, Ranks(alone, PLAN).priced
     more = of_tower(of, pieces(of, PLAN))
     for name in ("forward", "backward"):
         added = sum(count * getattr(one, name).total for count, one in more)
