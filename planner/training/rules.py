@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from functools import reduce
-from operator import and_
+from functools import partial, reduce
+from operator import and_, or_
 
-import numpy as np
-
+from planner.cost.runs import on_equal
 from planner.masks import Holds, asked, divides, first_of, obeying
 from planner.plan import Mask, Num, Plan, Truth
 from planner.schedules import SCHEDULES, offered
@@ -182,7 +181,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "framework_zero",
-        lambda j, p: np.isin(p.zero, j.framework.zero) | ((p.zero == 0) & (p.dp * p.cp == 1)),
+        lambda j, p: reduce(or_, (p.zero == z for z in j.framework.zero), (p.zero == 0) & (p.dp * p.cp == 1)),
         "{framework} has no ZeRO stage {zero}; it has {stages}",
         "framework preset",
     ),
@@ -207,7 +206,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "recompute_layers",
-        lambda j, p: p.recompute_layers <= chunk_layers(j.model.layers, p),
+        lambda j, p: p.recompute_layers <= on_equal(partial(chunk_layers, j.model.layers), p, ("pp", "v", "head")),
         "k={recompute_layers} recomputed layers exceed those of a chunk ({layers} over pp*v = {pp}*{v})",
         "arithmetic; Megatron-LM does not check it",
     ),

@@ -105,12 +105,6 @@ class Grid:
         columns |= zip(INNER, np.ascontiguousarray(self.inner.T)[:, None, :], strict=True)
         return Plan(**columns | {"pp": columns["pp"][:1]})
 
-    @property
-    def rows(self) -> Ints:
-        """Its plans one by one [g * i, 14], those of one row of `outer` neighbours."""
-        outer = np.repeat(self.outer, len(self.inner), axis=0)
-        return np.concatenate((outer, np.tile(self.inner, (len(self.outer), 1))), axis=1)
-
     def parts(self) -> Iterator[Grid]:
         """Grids of at most BLOCK plans that make up this one."""
         rows = max(1, BLOCK // len(self.inner))
@@ -122,20 +116,26 @@ class Grid:
 
 def _rows(grids: Iterable[Grid]) -> Iterator[Plan]:
     """The plans of small grids one after the other, joined until there are about BLOCK of them."""
-    held: list[Ints] = []
+    held: list[Grid] = []
     rows = 0
     for grid in grids:
         if held and rows + grid.size > BLOCK:
             yield _joined(held)
             held, rows = [], 0
-        held.append(grid.rows)
+        held.append(grid)
         rows += grid.size
     if held:
         yield _joined(held)
 
 
-def _joined(parts: list[Ints]) -> Plan:
-    columns = np.ascontiguousarray(np.concatenate(parts).T)
+def _joined(grids: list[Grid]) -> Plan:
+    """The plans of grids one by one, those of one row of `outer` neighbours."""
+    columns = np.empty((len(FIXED) + len(INNER), sum(grid.size for grid in grids)), dtype=int)
+    end = 0
+    for grid in grids:
+        start, end = end, end + grid.size
+        part = columns[:, start:end].reshape(-1, len(grid.outer), len(grid.inner))
+        part[: len(FIXED)], part[len(FIXED) :] = grid.outer.T[:, :, None], grid.inner.T[:, None, :]
     return Plan(**dict(zip((*FIXED, *INNER), columns, strict=True)))
 
 
