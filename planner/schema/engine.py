@@ -13,18 +13,43 @@ from planner.schema.quantities import Bytes, Extent, Factor, Memory, PerItem, Re
 EngineTarget = Literal["vllm", "sglang", "tensorrt-llm"]
 
 
-class SmallPart(Record):
-    """Defaults that an engine has on parts with little memory.
+class PartDefaults(Record):
+    """Defaults that an engine has on parts of some memory.
 
     Attributes:
         below: memory under which they hold; named: words in names of parts where they hold whatever the memory.
-        chunk, tried: as in `Engine`.
+        chunk, tried, graphs: as in `Engine`.
     """
 
     below: Memory
     named: tuple[Text, ...] = ()
     chunk: Tokens
-    tried: Requests
+    tried: Requests = 1
+    graphs: tuple[Requests, Requests] = (1, 1)
+
+
+class SetAside(Record):
+    """What an engine leaves free of weights and cache by rule, instead of trying a step out.
+
+    Attributes:
+        fixed: of every rank; token: per token of a chunk, of `tokens` at least; rank: per rank of a replica.
+        graph: per request of the largest graph of decode steps; copy_graph: beside it for every copy of the attention
+            where there are several, and half of it more where graphs exceed `many` requests.
+        prefill: graphs of prompts; latent: the same where attention is latent.
+        least: in all, on parts from `above` on.
+    """
+
+    fixed: Bytes
+    token: Bytes
+    tokens: Tokens
+    graph: Bytes
+    copy_graph: Bytes
+    many: Requests
+    rank: Bytes
+    prefill: Bytes
+    latent: Bytes
+    least: Bytes
+    above: Memory
 
 
 class Engine(Profile):
@@ -59,7 +84,11 @@ class Engine(Profile):
         reserve: held by context, graphs and communication buffers; reserve_group: beside it where the ranks of a stage
             exchange anything.
         tried: requests whose sampling is tried out at start-up, before the cache takes what is left; sampled: bytes per
-            logit that it takes, on every rank. small: chunk and tried on small parts; absent: the same on all.
+            logit that it takes, on every rank. buffers: generations on which experts' kernels keep two buffers of all
+            rows that are sent to experts, whatever else runs.
+        aside: what it leaves free by rule instead; graphs: requests of the largest graph of decode steps with less than
+            four ranks in a stage, and from four on.
+        parts: chunk, tried and graphs on parts, by rising memory; absent: the same on all.
         vendors: whose accelerators it is built for; without: generations of them without its kernels; absent: any.
         int8: vendors on whose accelerators it has products of int8 weights with int8 activations (W8A8).
         widens: weight formats that it widens to 16 bit inside a kernel where an NVIDIA part has no products in them.
@@ -92,7 +121,10 @@ class Engine(Profile):
     reserve_group: Bytes = 0.0
     tried: Requests = 1
     sampled: PerItem = 0.0
-    small: SmallPart | None = None
+    buffers: tuple[Generation, ...] = ()
+    aside: SetAside | None = None
+    graphs: tuple[Requests, Requests] = (1, 1)
+    parts: tuple[PartDefaults, ...] = ()
     vendors: tuple[Text, ...] = ()
     without: tuple[Generation, ...] = ()
     widens: tuple[WeightType, ...] = ()
@@ -108,7 +140,6 @@ class Engine(Profile):
 
     def on(self, accelerator: Accelerator) -> Engine:
         """With the defaults that it has on a part."""
-        of = self.small
-        if of is None or (accelerator.memory >= of.below and not any(word in accelerator.name for word in of.named)):
-            return self
-        return self.model_copy(update={"chunk": of.chunk, "tried": of.tried})
+        name, memory = accelerator.name, accelerator.memory
+        of = next((p for p in self.parts if memory < p.below or any(word in name for word in p.named)), None)
+        return self if of is None else self.model_copy(update=of.model_dump(include={"chunk", "tried", "graphs"}))

@@ -53,8 +53,7 @@ Generation = Literal["volta", "turing", "ampere", "ada", "hopper", "blackwell", 
 
 class Peak(Record):
     """Dense matrix throughput by precision (never the sparse marketing figure); absent: not supported; of int8 also
-    where engines have no kernels (Blackwell: "Int8 not supported on SM", vllm-project/vllm
-    csrc/quantization/w8a8/cutlass/c3x/scaled_mm_helper.hpp; sgl-project/sglang csrc/gemm/int8_gemm_kernel.cu).
+    where engines have no kernels (Blackwell: vllm-project/vllm csrc/.../cutlass/c3x/scaled_mm_helper.hpp).
     """
 
     bf16: FlopsPerSecond | None = None
@@ -65,7 +64,7 @@ class Peak(Record):
 
     @property
     def w8a8(self) -> float | None:
-        """Of products with int8 on both sides: the precision's name; "int8" names weights that are widened."""
+        """The precision of products with int8 on both sides; "int8" names weights that are widened."""
         return self.int8
 
 

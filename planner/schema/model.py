@@ -168,6 +168,7 @@ class Checkpoint(Record):
         hf_id: its repository, where it is not the model's.
         weights: format of what is quantised.
         attention, mlp, experts, shared: format of one class, where it differs.
+        group: weights in int4 that share a scale; absent: 128.
         wide_layers: first and last layers that are 16-bit as a whole.
         kv: format of the KV cache that the checkpoint asks for.
         source: where this stands.
@@ -180,6 +181,7 @@ class Checkpoint(Record):
     mlp: WeightType | None = None
     experts: WeightType | None = None
     shared: WeightType | None = None
+    group: Width | None = None
     wide_layers: Whole = 0
     kv: KvType | None = None
     source: Text

@@ -59,7 +59,11 @@ class ServeJob:
 
     def stored(self, op: Operator) -> float:
         """Bytes of an operator's weight: of a linear layer as its class is stored, of all else in 16 bit."""
-        return STORED[self.format(op.part)] if linear(op) else self.element  # type: ignore[arg-type]
+        if not linear(op):
+            return self.element
+        of, own = self.format(op.part), self.model.checkpoint  # type: ignore[arg-type]
+        group = own.group if own is not None and self.native and of == "int4" else None
+        return STORED[of] if group is None else 0.5 + STORED["fp16"] / group
 
     @property
     def element(self) -> float:

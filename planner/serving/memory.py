@@ -12,6 +12,7 @@ from planner.formula import formula
 from planner.frozen import frozen
 from planner.parts import Sum
 from planner.plan import Num, Plan, largest_of, least_of
+from planner.schema.formats import COMPUTED, NARROW, STORED
 from planner.serving.job import ServeJob, copies, fullest, running, width
 from planner.serving.pieces import images, once, pieces, span, stages
 from planner.stages import Row, present, total
@@ -97,24 +98,57 @@ def prompt_bytes(job: ServeJob, plan: Plan) -> Num:
 
 
 @once
-@formula("activations", unit="bytes")
 def activation_bytes(job: ServeJob, plan: Plan) -> Num:
+    """Working space of one step: as start-up tries it out, or what the engine sets aside."""
+    return _tried(job, plan) if job.engine.aside is None else _aside(job, plan)
+
+
+@formula("set aside", "sgl-project/sglang srt/arg_groups/memory_hook.py", "bytes")
+def _aside(job: ServeJob, plan: Plan) -> Num:
+    """fixed + token * chunk + graph * graphs + rank * ranks + prefill, `least` at least; more for copied attention.
+
+    Check: one L40S: 512 + 1.5 * 4096 + 2 * 32 + 128 = 6,848 MiB beside graphs of prompts, as SGLang 0.5.5 logs it.
+    """
+    engine, many = job.engine, copies(plan)
+    of, (narrow, wide) = engine.aside, engine.graphs
+    assert of is not None
+    graphs = np.where(width(plan) < 4.0, narrow, wide)
+    copied = of.copy_graph * graphs * many * np.where(graphs > of.many, 1.5, 1.0)
+    prompts = of.prefill if job.model.mla is None else of.latent
+    each = of.fixed + of.token * max(engine.chunk, of.tokens) + of.graph * graphs + of.rank * width(plan) * plan.pp
+    taken = each + prompts + np.where(many > 1.0, copied, 0.0)
+    return np.maximum(taken, of.least if job.cluster.accelerator.memory >= of.above else 0.0)
+
+
+@formula("activations", unit="bytes")
+def _tried(job: ServeJob, plan: Plan) -> Num:
     """Working space of one prefill step of `chunk` tokens: residual, norm and output, and what the fullest part hands
     on inside. Before it the tower has that of the images in a chunk, one at least; after it the logits of the
-    requests that start-up tries are sampled. The most of the three.
+    requests that start-up tries are sampled. The most of the three, and beside it what experts' kernels keep.
     """
     tokens: Num = np.minimum(1.0 * job.engine.chunk, job.model.context)
+    kept = _buffers(job, tokens)
     of, each = job.structure, pieces(job, plan)
     layers = tokens * (3.0 * job.element * job.model.hidden + _largest(each[: of.blocks]) / span(job))
     text = np.maximum(layers, job.engine.sampled * job.engine.tried * job.model.vocab)
     if not job.workload.images or job.model.tower is None:
-        return text
+        return kept + text
     seen = images(job)
     together = np.minimum(
         seen.count, np.maximum(np.floor(tokens / job.model.tower.tokens(job.workload.image_size)), 1.0)
     )
     one = 3.0 * job.element * job.model.tower.hidden * seen.patches + _largest(each[of.ends :]) / seen.count
-    return np.maximum(text, together * one)
+    return kept + np.maximum(text, together * one)
+
+
+@formula("experts' buffers", "vllm-project/vllm v1/worker/workspace.py, layers/fused_moe/fused_moe.py", "bytes")
+def _buffers(job: ServeJob, tokens: Num) -> Num:
+    """2 * top_k * tokens * width of an expert's input; none where weights are widened."""
+    moe, of = job.model.moe, COMPUTED[job.format("experts")]
+    widened = STORED[job.format("experts")] < STORED[of] if of not in NARROW else not job.multiplies(of)
+    if moe is None or widened or job.cluster.accelerator.generation not in job.engine.buffers:
+        return 0.0
+    return 2.0 * job.element * moe.top_k * tokens * (moe.latent or job.model.hidden)
 
 
 def _largest(kinds: tuple[tuple[Operator, ...], ...]) -> Num:

@@ -104,7 +104,7 @@ def test_vllm_golden() -> None:
         "--max-model-len 4544",
         "--max-num-seqs 32",
         "--max-num-batched-tokens 8192",
-        "--gpu-memory-utilization 0.9",
+        "--gpu-memory-utilization 0.92",
     ]
 
 
@@ -124,7 +124,7 @@ def test_vllm_experts_golden() -> None:
         "--max-model-len 1344",
         "--max-num-seqs 32",
         "--max-num-batched-tokens 8192",
-        "--gpu-memory-utilization 0.9",
+        "--gpu-memory-utilization 0.92",
         "--distributed-executor-backend mp",
         "--nnodes 2",
         '--node-rank "$NODE_RANK"',
@@ -148,7 +148,7 @@ def test_sglang_golden() -> None:
         "--max-running-requests 256",
         "--cuda-graph-max-bs-decode 32",
         "--chunked-prefill-size 65536",
-        "--mem-fraction-static 0.88",
+        "--mem-fraction-static 0.75",
         "--nnodes 2",
         '--node-rank "$NODE_RANK"',
         '--dist-init-addr "$MASTER_ADDR:20000"',

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -23,3 +24,8 @@ def serve_job(of: str | Model, on: str, preset: str = "vllm", **workload: Any) -
     shape = model(of) if isinstance(of, str) else of
     of_part = engine(preset).on(cluster(on).accelerator)
     return ServeJob(shape, cluster(on), ServeWorkload(**workload), of_part)
+
+
+def early(job: ServeJob) -> ServeJob:
+    """Under vLLM before 0.20: 0.9 of the memory, and no room left for CUDA graphs."""
+    return replace(job, engine=job.engine.model_copy(update={"utilisation": 0.9, "reserve": 0.27 * 2**30}))

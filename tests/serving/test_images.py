@@ -96,8 +96,8 @@ def test_copies_of_the_attention_see_their_own() -> None:
 
 def test_many_large_images_need_room() -> None:
     """As many as a chunk holds are encoded together: their working space counts where it is more than the decoder's."""
-    text = float(activation_bytes(seeing(images=0), plan(tp=8)))
-    assert float(activation_bytes(seeing(), plan(tp=8))) == text
-    large = seeing(input=60_000, images=2, image_size=4096)
+    text = float(activation_bytes(seeing(preset="tensorrt-llm", images=0), plan(tp=8)))
+    assert float(activation_bytes(seeing(preset="tensorrt-llm"), plan(tp=8))) == text
+    large = seeing(preset="tensorrt-llm", input=60_000, images=2, image_size=4096)
     patches = (2 * round(4096 / 28)) ** 2
     assert float(activation_bytes(large, plan(tp=8))) > max(text, patches * 3 * 2 * 1280)

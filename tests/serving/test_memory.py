@@ -23,7 +23,7 @@ from planner.serving.memory import (
 from planner.serving.options import evaluate
 from planner.serving.pieces import pieces, stages
 from tests.jobs import model
-from tests.serving.jobs import engine, serve_job
+from tests.serving.jobs import early, engine, serve_job
 
 ONE = {"input": 1920, "output": 128}
 
@@ -201,7 +201,7 @@ def test_parts_sum_to_the_total() -> None:
     assert full.total == full.weights + full.kv + full.activations + full.reserve
     assert float(activation_bytes(job, plan)) == float(full.activations)
     if float(most_running(job, plan)) < engine("vllm").most:
-        assert float(full.total) == pytest.approx(0.9 * job.cluster.accelerator.memory)
+        assert float(full.total) == pytest.approx(job.engine.utilisation * job.cluster.accelerator.memory)
 
 
 def test_engines_that_evict_start_more_requests() -> None:
@@ -276,5 +276,5 @@ def test_a_request_has_room_to_its_last_token() -> None:
     """vLLM evicts one request for another, and starts with no longer sequences than its cache holds (37,696 tokens
     before V1, with 22.07 GiB).
     """
-    job = serve_job("llama3.1-8b", "1xL4", input=100, output=40_000)
+    job = early(serve_job("llama3.1-8b", "1xL4", input=100, output=40_000))
     assert 33_000 < kv_tokens(job, Plan().floats()) < 37_696 and evaluate(job, Plan().floats()).short > 0.0

@@ -13,6 +13,7 @@ from planner.launch.engines import target
 from planner.launch.engines.deployment import Deployment
 from planner.launch.engines.target import MODEL, USERS, Bench, EngineRule, Server, ServingTarget, option, spelled
 from planner.launch.program import Flag
+from planner.serving.memory import activation_bytes
 
 ONLINE = {"fp8": "fp8"}
 """--quantization by weight format (arg_groups/choices.py)."""
@@ -33,9 +34,16 @@ def server(d: Deployment) -> Server:
     limits = f"--context-length {d.length} --max-running-requests {d.seats_per_copy * d.copies}"
     limits += f" --cuda-graph-max-bs-decode {ceil(d.seats_per_copy / plan.pp)} --chunked-prefill-size {d.chunk}"
     limits += " --enable-mixed-chunk" if engine.mixed else ""
-    limits += f" --mem-fraction-static {engine.utilisation:g}"
+    limits += f" --mem-fraction-static {static_share(d):g}"
     flags = [*spelled(degrees), *formats(d), *spelled(limits), *nodes(d)]
     return Server(("python", "-m", "sglang.launch_server"), tuple(flags))
+
+
+def static_share(d: Deployment) -> float:
+    """Share of the memory for weights and cache: what the engine's own rule leaves, or the preset's."""
+    whole, engine = d.job.cluster.accelerator.memory, d.job.engine
+    aside = float(activation_bytes(d.job, d.plan)) if engine.aside is not None else 0.0
+    return round(engine.utilisation - aside / whole, 3)
 
 
 def formats(d: Deployment) -> list[Flag]:
