@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cache
 from itertools import groupby
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -171,6 +171,34 @@ class TestDoesNotFit:
         told = recommend(job("llama3.1-405b", "8xA100", seq=4096, batch=64), Bounds())
         assert set(told.dropped) == set(RELAXATIONS) and not told.ranked
         assert all("short by" in said or "breaks the rule" in said for said in told.dropped.values())
+
+
+class TestCures:
+    """What lets fine-tuning fit that does not as asked, as options."""
+
+    @pytest.mark.parametrize(
+        ("name", "on", "workload", "said"),
+        [
+            # GLM-4.5-Air: 63.4 GiB with experts in 4 bit (axolotl-ai-cloud/axolotl examples/glm45/README.md)
+            ("glm-4.5-air", "1xA100-80GB", {"method": "qlora", "lora_targets": "attention"}, "--quantize-experts"),
+            ("gpt-oss-20b", "1xRTX4090", {"method": "lora"}, "--method qlora --quantize-experts"),
+            # 151,936 words in fp32 and 32 k boundaries: a fused loss and offloaded checkpoints, as Unsloth has them
+            ("qwen3-8b", "1xRTX4090", {"method": "qlora", "seq": 32768}, "--loss linear --offload activations"),
+            ("qwen3-8b", "1xRTX4090", {"method": "qlora", "seq": 32768}, "--seq 4096"),
+        ],
+    )
+    def test_options_that_save_a_job_of_one_device(
+        self, name: str, on: str, workload: dict[str, Any], said: str
+    ) -> None:
+        """Each by itself is enough, and nothing else of the job is touched."""
+        given = {"seq": 2048, "batch": 4} | workload
+        told = recommend(job(name, on, "hf", **given), Bounds(), exact=True)
+        assert not told.fits and said in told.cures
+
+    def test_none_of_what_fits_and_of_pretraining(self) -> None:
+        """Nothing is searched where nothing is asked for, nor where a search takes seconds."""
+        assert recommend(job("qwen3-8b", "1xH100", "hf", seq=2048, batch=4, method="lora"), Bounds()).cures == ()
+        assert answer("8xA100").cures == ()
 
 
 def test_smallest_cluster_between_powers_of_two() -> None:

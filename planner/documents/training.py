@@ -195,6 +195,8 @@ class Ranking(Outcome):
     rule: Rule | None
     nearest_misses: list[Miss]
     relaxations_not_tried: dict[str, str]
+    cures: list[str]
+    """Options, each of which lets a job of fine-tuning fit that does not as asked; empty of other jobs."""
 
 
 class Recommendation(Ranking):

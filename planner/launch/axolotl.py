@@ -35,6 +35,7 @@ def config(setup: Setup) -> dict[str, Any]:
     found |= {"method": "lora"} if found["bits"] == 8 else {}
     options = tuner.written("axolotl", found) | (TABLE["liger"] if loss in ("linear", "fused") else {})
     options |= {"ring_attn_func": "batch_ring"} if plan.cp > 1 else {}
+    options |= {"activation_offloading": True} if setup.job.workload.offload == "activations" else {}
     return options | images(setup) | (fsdp(setup) if by_fsdp(setup) else {})
 
 

@@ -31,6 +31,7 @@ def program(setup: Setup) -> Program:
     nested |= tuner.stored(setup) | ({"lora_dropout": 0.0} if on_experts(setup.job) else {})
     options = {"accelerate_config": main.name} | tuner.written("transformers", found) | nested
     options |= table("trl")["images"] if work.images else {}
+    options |= {"activation_offloading": True} if work.offload == "activations" else {}
     notes = (*tuner.notes(setup, "--dataset_name"), *seeing.notes(setup), *(() if work.loss else (NO_LOGITS,)))
     return Program("trl sft", tuner.flags(options), files=(main,), notes=notes)
 

@@ -33,6 +33,8 @@ def lacks(job: Job) -> bool:
 
 def relax(job: Job, name: str) -> Job:
     """The job with one relaxation, for the preset that stands in where the job's own framework has no option for it."""
+    if job.lora and "method" in RELAXATIONS[name][1]:
+        return job
     changed: dict[str, Any] = job.workload.model_dump() | RELAXATIONS[name][1]
     eased = replace(job, workload=Workload(**changed))
     return replace(eased, framework=job.instead, instead=None) if job.instead and lacks(eased) else eased

@@ -9,6 +9,7 @@ from planner.blocks.structure import beyond_attention
 from planner.cost.dispatch import ONE_COPY
 from planner.frozen import frozen
 from planner.plan import OnePlan
+from planner.questions.cures import cures
 from planner.questions.finalists import laid_out, replays
 from planner.questions.illegal import no_legal_plan
 from planner.questions.numbers import Batches, Shared, Sharing, asked, numbered
@@ -67,7 +68,7 @@ class Recommendation:
         larger: the smallest such cluster that the job fits as asked, when it does not.
         loosened: what fits on these accelerators without some of the pins, when nothing does inside them.
         capacity: bytes that a plan may use per accelerator.
-        dropped: relaxations that were not tried, with the reason.
+        dropped: relaxations that were not tried, with the reason; cures: options with which fine-tuning would fit.
         untried: what the search left out, with the option that opens it.
         plans, feasible, seconds, broken: what the search did, all relaxations together.
     """
@@ -80,6 +81,7 @@ class Recommendation:
     loosened: Loosened | None
     capacity: float
     dropped: dict[str, str]
+    cures: tuple[str, ...]
     untried: tuple[tuple[str, str], ...]
     plans: int
     feasible: int
@@ -128,6 +130,7 @@ def recommend(
         wider,
         usable_memory(job),
         dropped,
+        () if outcome.feasible else cures(job, bounds),
         untried(job, bounds),
         sum(o.plans for o in outcomes),
         sum(o.feasible for o in outcomes),

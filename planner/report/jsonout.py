@@ -54,6 +54,7 @@ def recommendation(answer: Recommendation, assumptions: tuple[str, ...]) -> trai
             for n, ranked in enumerate(answer.misses, start=1)
         ],
         "relaxations_not_tried": answer.dropped,
+        "cures": list(answer.cures),
     }
 
 

@@ -86,7 +86,7 @@ def does_not_fit(answer: Recommendation) -> list[str]:
     for near in answer.misses[:2]:
         lines.append(f"  nearest  {words.miss(near, answer.capacity)}")
     if answer.misses:
-        lines.append(f"  cure     {words.cure(answer.misses[0])}")
+        lines.append(f"  cure     {', or '.join(answer.cures) or words.cure(answer.misses[0])}")
     lines.append(f"  fits on  {words.where_it_fits(answer)}")
     if answer.loosened:
         lines.append(f"  without  {words.wider(answer.loosened, answer.capacity)}")

@@ -31,6 +31,8 @@ def cure(ranked: Ranked) -> str:
     job = ranked.job
     tried = {n: replace(job, workload=job.workload.model_copy(update={"optimizer": n})) for n in LEAN}
     lean = next((name for name, of in tried.items() if not lacks(of)), LEAN[-1])
+    if job.cluster.gpus == 1 and largest_part(ranked) in ("weights", "gradients"):
+        return "more accelerators, or one with more memory"
     return SAID["cures"][largest_part(ranked)].format(lean=lean)
 
 

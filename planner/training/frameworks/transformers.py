@@ -32,7 +32,9 @@ def _zero(job: Job, plan: Plan) -> Truth:
 
 def _offload(job: Job, plan: Plan) -> Truth:
     kinds = ("parameters",) if job.framework.shard_is_master else ("optimizer", "parameters")
-    return (job.workload.offload == "none") | ((job.workload.offload in kinds) & (plan.zero >= 1))
+    work, whole = job.workload, not (job.workload.offload_layers or job.workload.offload_modules)
+    free = work.offload == "none" or (work.offload == "activations" and whole)
+    return free | ((work.offload in kinds) & (plan.zero >= 1))
 
 
 RULES: tuple[Rule, ...] = (
@@ -59,9 +61,9 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "hf_offload",
         _offload,
-        "DeepSpeed offloads the optimizer under ZeRO 1 to 3 and the weights, FSDP all of it or nothing: not {offload}"
-        " with zero={zero}",
-        "Transformers integrations/deepspeed.py, training_args.py",
+        "DeepSpeed offloads the optimizer under ZeRO 1 to 3 and the weights, FSDP all of it or nothing, TRL and "
+        "Axolotl activations of every layer: not {offload} with zero={zero}",
+        "Transformers integrations/deepspeed.py, training_args.py, TRL models/activation_offloading.py",
         update=True,
     ),
 )
