@@ -19,6 +19,9 @@ CONFIG = "ds_config.json"
 CLIP = 1.0
 """Gradient clipping of every published recipe that names one (Llama 2 and 3, BLOOM, OPT)."""
 
+BUCKET = 200_000_000
+"""Elements of a reduce or gather bucket under ZeRO-1 and 2: 400 MB in 16 bits; DeepSpeed's default is 500 M."""
+
 
 def program(setup: Setup) -> Program:
     """The user's train.py with the configuration that it hands to deepspeed.initialize."""
@@ -33,7 +36,7 @@ def json_text(value: dict[str, Any]) -> str:
 
 def config(setup: Setup) -> dict[str, Any]:
     """The whole configuration."""
-    return part("deepspeed", "config", setup, CLIP=CLIP, EXPERT_PRESETS=EXPERT_PRESETS)
+    return part("deepspeed", "config", setup, CLIP=CLIP, BUCKET=BUCKET, EXPERT_PRESETS=EXPERT_PRESETS)
 
 
 def notes(setup: Setup) -> tuple[str, ...]:

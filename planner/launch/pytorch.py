@@ -33,8 +33,12 @@ def script(setup: Setup) -> str:
 
 def constants(setup: Setup) -> dict[str, Any]:
     """The plan's numbers, by the names that the skeleton reads."""
-    order = tuple(layers_per_stage(setup.job.model.layers, setup.plan))
-    return part("pytorch", "constants", setup, SCHEDULES=SCHEDULES, vee=is_vee(setup.plan), stages=order)
+    return part("pytorch", "constants", setup, SCHEDULES=SCHEDULES, vee=is_vee(setup.plan), stages=stages(setup))
+
+
+def stages(setup: Setup) -> tuple[int, ...]:
+    """Layers of every stage, in the order that a micro-batch meets them."""
+    return tuple(layers_per_stage(setup.job.model.layers, setup.plan))
 
 
 def notes(setup: Setup) -> tuple[str, ...]:
