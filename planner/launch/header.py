@@ -12,6 +12,7 @@ from planner.catalog.clusters import cluster_spec
 from planner.launch.program import File, Setup, Target
 from planner.plan import INTEGERS, WHOLE, Plan
 from planner.read.reading import Reading
+from planner.read.table import packaged
 from planner.schema.workload import Workload
 from planner.training.trade import trade
 from planner.units import whole_number
@@ -28,42 +29,10 @@ NAMES |= {name: name.replace("_", "-") for name in (*Workload.model_fields, *PLA
 """Fields of Workload and Plan by the option that sets them."""
 
 USUAL = {name: field.default for name, field in Workload.model_fields.items()}
-ALWAYS = (
-    *("seq", "global_batch", "precision", "attention", "tp", "ep", "pp", "b", "sp", "zero", "recompute_layers"),
-    "schedule",
-)
-"""Written though they may be the default; of the others, what is not."""
-
-
-ASSUMED = ("seq", "attention", "imbalance", "images", "image_size", "tower")
-"""What a file that holds a whole job may have no words for."""
-
-SILENT = {
-    "deepspeed": (
-        *ASSUMED,
-        *("context", "method", "lora_rank", "lora_targets", "base", "quantize_experts", "loss", "graphs"),
-        *("cp", "ep", "etp", "dp_replicate", "schedule", "b"),
-    ),
-    "transformers": (
-        *ASSUMED,
-        *("context", "method", "lora_rank", "lora_targets", "base", "quantize_experts", "loss", "optimizer"),
-    ),
-    "trl": (*ASSUMED, "loss"),
-}
-"""Fields that the files of a target say in part or not at all: they leave them to a program of the user's."""
-
-UNREAD = ("pytorch", "colossalai", "megatron-core")
-"""Targets that are written in Python: nothing but the line is read back."""
-
-CALLED = {
-    "lora_rank": "rank",
-    "lora_targets": "targets",
-    "base": "bits",
-    "global_batch": "batch",
-    "modules": "recompute",
-}
-CALLED |= {"recompute_layers": "recompute", "image_size": "pixels"}
-"""Fields that formats call otherwise (`planner.read.job`)."""
+SAID = packaged("tables/header.yaml", "planner.launch")
+ALWAYS, ASSUMED, UNREAD = (SAID[name].split() for name in ("always", "assumed", "unread"))
+SILENT: dict[str, list[str]] = {name: [*ASSUMED, *more.split()] for name, more in SAID["silent"].items()}
+CALLED: dict[str, str] = SAID["called"]
 
 
 def header(target: Target, setup: Setup, facts: str) -> tuple[str, ...]:

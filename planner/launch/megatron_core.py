@@ -13,7 +13,7 @@ from typing import Any
 
 from planner.blocks.ends import padded_vocabulary
 from planner.launch import megatron
-from planner.launch.described import part, table, target
+from planner.launch.described import options, part, table, target
 from planner.launch.megatron import TABLE as OPTIONS
 from planner.launch.megatron import backend
 from planner.launch.megatron_layout import placement_flags
@@ -94,10 +94,10 @@ def transformer_config() -> {config}:
 '''
 
 
-def said(setup: Setup, key: str) -> dict[str, Any]:
+def said(setup: Setup, key: str, **words: Any) -> dict[str, Any]:
     """A part of the table."""
     more = {"padded_vocabulary": padded_vocabulary, "sharding": OPTIONS["sharding"], "OPTIMIZERS": OPTIMIZERS}
-    return part("megatron-core", key, setup, traded=trade(setup.job, setup.plan), NONE=Code("None"), **more)
+    return part("megatron-core", key, setup, traded=trade(setup.job, setup.plan), NONE=Code("None"), **more, **words)
 
 
 def groups(setup: Setup) -> dict[str, Any]:
@@ -107,41 +107,19 @@ def groups(setup: Setup) -> dict[str, Any]:
 
 def transformer(setup: Setup) -> dict[str, Any]:
     """Fields of TransformerConfig."""
-    model, plan = setup.job.model, setup.plan
-    dtype = Code("torch.float16" if setup.job.recipe.activations == "fp16" else "torch.bfloat16")
-    sizes = {name: value for name, value in groups(setup).items() if name not in NO_FIELDS}
-    traded = trade(setup.job, plan)
-    return {
-        **shape(setup),
-        **sizes,
-        **placement(setup),
-        "sequence_parallel": bool(plan.sp),
-        setup.job.recipe.activations: True,
-        **narrow(setup),
-        "params_dtype": dtype,
-        "pipeline_dtype": dtype,
-        "attention_backend": Code(f"AttnBackend.{backend(setup.job)}"),
-        **({"cp_comm_type": traded.kind} if traded else {}),
-        **recompute(setup),
-        **(dispatching(setup) if model.moe else {}),
-        **graphs(setup),
-        **as_fields(megatron.flags(setup, "loss")),
-        **offloading(setup),
+    recipe = setup.job.recipe
+    fields = {
+        "shape": shape(setup),
+        "groups": {name: value for name, value in groups(setup).items() if name not in NO_FIELDS},
+        "placement": placement(setup),
+        "narrow": as_fields(options((recipe.spelled.megatron or {}).items())),
+        "dtype": Code("torch.float16" if recipe.activations == "fp16" else "torch.bfloat16"),
+        "backend": backend(setup.job),
+        "dispatching": dispatching(setup) if setup.job.model.moe else {},
+        "captured": graphs(setup),
+        "fields": lambda *parts: as_fields(megatron.flags(setup, *parts)),
     }
-
-
-def narrow(setup: Setup) -> dict[str, Any]:
-    """Fields of products below 16 bit."""
-    w, recipe = setup.job.workload, setup.job.recipe
-    named = {"fp8-format": "fp8", "fp4-format": "fp4"}
-    options = (recipe.spelled.megatron or {}).items()
-    fields: dict[str, Any] = {named.get(option, option.replace("-", "_")): value for option, value in options}
-    if w.fp8_param_gather:
-        fields["fp4_param" if "fp4" in fields else "fp8_param"] = True
-    if w.bf16_first or w.bf16_last:
-        ends = {"num_layers_at_start_in_bf16": w.bf16_first, "num_layers_at_end_in_bf16": w.bf16_last}
-        fields |= {"first_last_layers_bf16": True} | ends
-    return fields
+    return said(setup, "config", code=Code, **fields)
 
 
 def dispatching(setup: Setup) -> dict[str, Any]:
@@ -154,14 +132,6 @@ def graphs(setup: Setup) -> dict[str, Any]:
     """CUDA graphs; whether gradients are looked at for NaN is the loop's own."""
     fields = as_fields(megatron.flags(setup, "graphs"))
     return {name: value for name, value in fields.items() if name.startswith("cuda_graph")}
-
-
-def offloading(setup: Setup) -> dict[str, Any]:
-    """Activations in host memory: of so many layers, or the inputs of modules."""
-    if modules := setup.job.workload.offload_modules:
-        return {"fine_grained_activation_offloading": True, "offload_modules": [*modules]}
-    away = as_fields(megatron.flags(setup, "activations"))
-    return away | ({"cpu_offloading": True} if away else {})
 
 
 def shape(setup: Setup) -> dict[str, Any]:
@@ -180,14 +150,7 @@ def shape(setup: Setup) -> dict[str, Any]:
 def placement(setup: Setup) -> dict[str, Any]:
     """Uneven ends or a layout; the number of virtual stages stands among the sizes."""
     flags = placement_flags(setup.job.model, setup.plan)
-    fields = {FIELDS[name]: value if "layout" in name else int(value) for name, value in flags}
-    return fields | ({"overlap_p2p_comm": True, "batch_p2p_comm": False} if setup.plan.v > 1 else {})
-
-
-def recompute(setup: Setup) -> dict[str, Any]:
-    """Nothing, modules, k layers of each chunk, or every layer."""
-    found = as_fields(megatron.flags(setup, "recompute"))
-    return found | ({"recompute_modules": [*setup.plan.modules]} if "recompute_modules" in found else {})
+    return {FIELDS[name]: value if "layout" in name else int(value) for name, value in flags}
 
 
 def notes(model: Model) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from math import ceil
 
 from planner.launch.engines import target
 from planner.launch.engines.deployment import Deployment
-from planner.launch.engines.target import MODEL, USERS, Bench, EngineRule, Server, ServingTarget, option, spelled
+from planner.launch.engines.target import MODEL, USERS, Bench, Server, ServingTarget, option, spelled
 from planner.launch.program import Flag
 from planner.serving.memory import activation_bytes
 
@@ -83,13 +83,4 @@ def prompts(d: Deployment) -> list[Flag]:
     return [*shared, number, *spelled(f"{lengths} --gsp-range-ratio 1")]
 
 
-RULES: tuple[EngineRule, ...] = (
-    *target.shared_rules(
-        "SGLang python/sglang/srt/arg_groups/validation_hook.py",
-        "SGLang",
-        "sgl-project/sglang issues 6006 and 24224: kernels from 8.0 on",
-    ),
-    target.unseen_prefix("SGLang", "SGLang python/sglang/benchmark/serving.py"),
-)
-
-TARGET = ServingTarget("sglang", "SGLang", "0.5.23 (its parsers)", ONLINE, RULES, server, bench)
+TARGET = ServingTarget("sglang", "SGLang", "0.5.23 (its parsers)", ONLINE, target.rules_of("sglang"), server, bench)

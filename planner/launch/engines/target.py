@@ -7,6 +7,7 @@ from collections.abc import Callable
 from planner.frozen import frozen
 from planner.launch.engines.deployment import Deployment
 from planner.launch.program import File, Flag
+from planner.read.table import packaged, told
 from planner.schema.engine import Engine
 
 
@@ -89,52 +90,29 @@ class ServingTarget:
         return next((rule for rule in self.rules if not rule.holds(deployment)), None)
 
 
-def _even(d: Deployment) -> bool:
-    return d.nodes == 1 or d.gpus % d.nodes == 0
-
-
 def _parts(engine: Engine) -> str:
     """ "nvidia and amd, without volta"."""
     return " and ".join(engine.vendors) + (f", without {' and '.join(engine.without)}" if engine.without else "")
 
 
-def shared_rules(source: str, title: str, built: str) -> tuple[EngineRule, ...]:
-    """What holds for every engine; `source` is where this one divides ranks among nodes, `built` where parts are."""
-    return (
-        EngineRule(
-            "built_for",
-            lambda d: d.job.engine.built_for(d.job.cluster.accelerator),
-            lambda d: f"{title} is not built for {d.job.cluster.accelerator.name}: only for {_parts(d.job.engine)}",
-            lambda d: "--gpus of one of them, or another --engine",
-            built,
-        ),
-        EngineRule(
-            "kv_format",
-            lambda d: d.job.caches(d.job.workload.kv),
-            lambda d: (
-                f"a KV cache in {d.job.workload.kv} needs an accelerator that computes in it: "
-                f"{d.job.cluster.accelerator.name} does not"
-            ),
-            lambda d: f"--kv {d.job.wide}",
-            f"{title}: no run with such a cache was at hand",
-        ),
-        EngineRule(
-            "even_nodes",
-            _even,
-            lambda d: f"a replica of {d.gpus} GPUs does not divide evenly over {d.nodes} nodes",
-            lambda d: f"tp x pp that is a multiple of {d.nodes}",
-            source,
-        ),
-        EngineRule(
-            "whole_nodes",
-            lambda d: d.plan.dp <= d.places,
-            lambda d: (
-                f"{d.plan.dp} replicas of {d.gpus} GPUs would straddle nodes of {d.job.cluster.used}: "
-                f"{d.places} lie inside"
-            ),
-            lambda d: f"--dp {d.places}",
-            source,
-        ),
+def rules_of(name: str) -> tuple[EngineRule, ...]:
+    """What an engine cannot run, of rules.yaml."""
+    said = packaged("rules.yaml", "planner.launch.engines")
+    own = said["engines"][name]
+    return tuple(_rule(key, said["rules"][key], own) for key in own["rules"].split())
+
+
+def _rule(name: str, row: dict[str, str], own: dict[str, str]) -> EngineRule:
+    def filled(text: str, d: Deployment) -> str:
+        each, here = d.plan.tp * d.plan.pp, d.gpus // d.nodes
+        return text.format(d=d, title=own["title"], parts=_parts(d.job.engine), each=each, here=here)
+
+    return EngineRule(
+        name,
+        lambda d: bool(told(row["holds"], {"d": d})),
+        lambda d: filled(row["says"], d),
+        lambda d: filled(row["nearest"], d),
+        row["source"].format(**own),
     )
 
 
@@ -155,17 +133,6 @@ def spelled(text: str) -> list[Flag]:
 
 CHAT = "openai-chat --endpoint /v1/chat/completions"
 """Where images are sent to."""
-
-
-def unseen_prefix(title: str, source: str) -> EngineRule:
-    """Of an engine whose benchmark draws images and has no prefix that they share."""
-    return EngineRule(
-        "prefix_of_images",
-        lambda d: not (d.job.workload.images and d.job.workload.prefix),
-        lambda d: f"{title}'s benchmark has no cached prefix in front of images",
-        lambda d: "--prefix 0, or --engine vllm",
-        source,
-    )
 
 
 def measuring(backend: str, prompts: list[Flag], d: Deployment, behind: str = "") -> tuple[Flag, ...]:

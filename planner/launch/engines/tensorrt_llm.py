@@ -15,7 +15,7 @@ import yaml
 
 from planner.launch.engines import target
 from planner.launch.engines.deployment import Deployment
-from planner.launch.engines.target import MODEL, Bench, EngineRule, Server, ServingTarget, spelled
+from planner.launch.engines.target import MODEL, Bench, Server, ServingTarget, spelled
 from planner.launch.program import File
 
 CONFIG = "trtllm.yaml"
@@ -64,23 +64,5 @@ def bench(d: Deployment) -> Bench:
     return Bench(("python", "-m", "tensorrt_llm.serve.scripts.benchmark_serving"), flags)
 
 
-RULES = (
-    *target.shared_rules(
-        "TensorRT-LLM tensorrt_llm/mapping.py", "TensorRT-LLM", "TensorRT-LLM's support matrix: Ampere to Blackwell"
-    ),
-    target.unseen_prefix("TensorRT-LLM", "TensorRT-LLM tensorrt_llm/serve/scripts/benchmark_serving.py"),
-    EngineRule(
-        "tensorrt_llm_attention",
-        lambda d: d.copies == 1 or d.plan.tp == 1,
-        lambda d: (
-            f"TensorRT-LLM copies attention on every rank or on none: ep={d.plan.ep} with tp={d.plan.tp} "
-            f"would split it over {d.plan.tp}"
-        ),
-        lambda d: f"--tp 1 or --tp {d.plan.ep}",
-        "TensorRT-LLM tensorrt_llm/_torch/modules/attention.py",
-    ),
-)
-
-TARGET = ServingTarget(
-    "tensorrt-llm", "TensorRT-LLM", "its source at 00209af149 (read, not run)", {}, RULES, server, bench
-)
+READ = "its source at 00209af149 (read, not run)"
+TARGET = ServingTarget("tensorrt-llm", "TensorRT-LLM", READ, {}, target.rules_of("tensorrt-llm"), server, bench)

@@ -13,7 +13,7 @@ import json
 
 from planner.launch.engines import target
 from planner.launch.engines.deployment import Deployment
-from planner.launch.engines.target import MODEL, Bench, EngineRule, Server, ServingTarget, spelled
+from planner.launch.engines.target import MODEL, Bench, Server, ServingTarget, spelled
 from planner.launch.program import Flag
 
 ONLINE = {"fp8": "fp8"}
@@ -72,31 +72,4 @@ def bench(d: Deployment) -> Bench:
     return Bench(("vllm", "bench", "serve"), target.measuring(backend, prompts, d, target.PERCENTILES))
 
 
-def _nested(a: int, b: int) -> bool:
-    return a % b == 0 or b % a == 0
-
-
-RULES = (
-    *target.shared_rules(
-        "vLLM vllm/engine/arg_utils.py", "vLLM", "vLLM docs/getting_started/installation/gpu.cuda.inc.md: 7.5 or higher"
-    ),
-    EngineRule(
-        "vllm_experts",
-        lambda d: d.plan.ep == 1 or d.plan.ep >= d.plan.tp,
-        lambda d: f"vLLM lays experts over all of tp={d.plan.tp} or splits each of them: ep={d.plan.ep} is neither",
-        lambda d: f"--ep {d.plan.tp} or --ep 1",
-        "vLLM vllm/config/parallel.py",
-    ),
-    EngineRule(
-        "vllm_copies",
-        lambda d: d.copies == 1 or d.nodes == 1 or _nested(d.gpus // d.nodes, d.plan.tp * d.plan.pp),
-        lambda d: (
-            f"each copy of the attention takes tp x pp = {d.plan.tp * d.plan.pp} GPUs, which neither divide the "
-            f"{d.gpus // d.nodes} of a node nor are a multiple of them"
-        ),
-        lambda d: "--pp 1, or a pp for which they do",
-        "vLLM vllm/config/parallel.py",
-    ),
-)
-
-TARGET = ServingTarget("vllm", "vLLM", "0.33.0 (its parsers)", ONLINE, RULES, server, bench)
+TARGET = ServingTarget("vllm", "vLLM", "0.33.0 (its parsers)", ONLINE, target.rules_of("vllm"), server, bench)
