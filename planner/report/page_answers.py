@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from planner.errors import PlannerError
-from planner.report.page_rows import CELLS, CHECK, CURVE, LOADS, SERVING, SIZES, TRAINING, Kind, Row
+from planner.report.page_rows import KINDS, Kind, Row
 from planner.sizing.answers import OBJECTIVES
 from planner.units import format_count
 
@@ -21,12 +21,12 @@ def rows_of(document: Document) -> tuple[Kind, list[Row]]:
         PlannerError: an answer that has no page.
     """
     schema = str(document.get("schema", "")).partition("/")[0].removeprefix("planner.")
-    if schema not in KINDS:
+    if schema not in ROWS:
         raise PlannerError(
             f"schema {document.get('schema')!r:.60} is no answer that has a page",
             "answers that have one: recommend, serve, size, compare, check, explain with --json; sweep",
         )
-    kind, rows = KINDS[schema]
+    rows, kind = ROWS[schema], KINDS.get(schema, KINDS["training"])
     kind = _of_cells(kind, document) if schema == "sweep" else kind
     return kind, [{"rank": n, **row} for n, row in enumerate(rows(document), start=1)]
 
@@ -88,16 +88,16 @@ def _unranked(plan: Row) -> dict[str, Any]:
     return {key: value for key, value in plan.items() if key != "rank"}
 
 
-KINDS: dict[str, tuple[Kind, Callable[[Document], Sequence[Row]]]] = {
-    "recommendation": (TRAINING, lambda document: document["plans"]),
-    "serving": (SERVING, lambda document: document["deployments"]),
-    "comparison": (TRAINING, _compared),
-    "curve": (CURVE, lambda document: [{**_unranked(row["plan"]), **row} for row in document["curve"]]),
-    "check": (CHECK, _checked),
-    "sweep": (CELLS, _swept),
-    "explanation": (TRAINING, _explained),
-    "size": (SIZES, lambda document: _titled(document, document["points"], ("answer", *OBJECTIVES))),
-    "size-serving": (LOADS, _loads),
+ROWS: dict[str, Callable[[Document], Sequence[Row]]] = {
+    "recommendation": lambda document: document["plans"],
+    "serving": lambda document: document["deployments"],
+    "comparison": _compared,
+    "curve": lambda document: [{**_unranked(row["plan"]), **row} for row in document["curve"]],
+    "check": _checked,
+    "sweep": _swept,
+    "explanation": _explained,
+    "size": lambda document: _titled(document, document["points"], ("answer", *OBJECTIVES)),
+    "size-serving": _loads,
 }
 """By the schema of the answer."""
 

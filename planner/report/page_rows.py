@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from html import escape
 from typing import Any
 
+from planner.catalog.yamlfile import table
 from planner.frozen import frozen
 from planner.units import format_bytes, format_seconds
 
@@ -38,9 +38,9 @@ class Kind:
     measures: tuple[Measure, ...]
     x: Measure
     y: Measure
-    high: bool
-    parts: str
     whole: str
+    parts: str = ""
+    high: bool = False
     band: str = "step_time_band"
     bar: Measure | None = None
     order: str = ""
@@ -61,74 +61,21 @@ def usd(value: float) -> str:
     return f"${value:,.2f}" if value < 1000 else f"${value:,.0f}"
 
 
-STEP = Measure("step_time_s", "step", format_seconds)
-MEMORY = Measure("memory_bytes.total", "memory", format_bytes)
-TPOT = Measure("tpot_s", "time per token", format_seconds)
+_SAID = table("report", "page_kinds.yaml")
+_SAYS = {"bytes": format_bytes, "seconds": format_seconds, "percent": percent, "count": count, "usd": usd}
+_MEASURES = {name: Measure(key, head, _SAYS[say]) for name, (key, head, say) in _SAID["measures"].items()}
 
-TRAINING = Kind(
-    "plan",
-    {
-        "cluster": "cluster", "tp": "tp", "cp": "cp", "ep": "ep", "etp": "etp", "pp": "pp", "v": "v", "dp": "dp",
-        "dp_replicate": "copies", "micro_batch": "b", "micro_batches": "m", "sequence_parallel": "sp", "zero": "ZeRO",
-        "schedule": "schedule", "recompute": "recompute", "recompute_layers": "layers recomputed",
-        "dispatcher": "dispatcher", "expert_overlap": "expert overlap", "relaxations": "relaxed",
-    },
-    (
-        STEP, Measure("tokens_per_second", "tokens/s", count), Measure("mfu", "MFU", percent),
-        Measure("bubble_fraction", "bubble", percent), MEMORY, Measure("usd_per_hour", "$/h", usd),
-    ),
-    STEP, MEMORY, False, "step_time_parts_s", "step time", order="Best first. ",
-)  # fmt: skip
 
-SERVING = Kind(
-    "deployment",
-    {"tp": "tp", "ep": "ep", "pp": "pp", "dp": "dp", "gpus": "GPUs"},
-    (
-        Measure("users", "users", count), Measure("ttft_s", "first token", format_seconds), TPOT,
-        Measure("tokens_per_s_per_user", "tokens/s/user", count), Measure("requests_per_s", "requests/s", count),
-        Measure("tokens_per_s_per_gpu", "tokens/s/GPU", count), MEMORY,
-    ),
-    TPOT, Measure("tokens_per_s_per_gpu", "tokens/s/GPU", count), True, "mean_tpot_parts_s", "time per token",
-    order="Best first. ",
-)  # fmt: skip
+def _kind(row: Mapping[str, Any]) -> Kind:
+    ones = {name: _MEASURES[row[name]] for name in ("x", "y", "bar") if name in row}
+    return Kind(**{**row, **ones, "measures": tuple(_MEASURES[name] for name in row["measures"])})
 
-SPEED = Measure("tokens_per_second", "tokens/s", count)
-TIME = Measure("time_s", "time", format_seconds)
-HOURS = Measure("gpu_hours", "GPU-hours", count)
-COST = Measure("cost_usd", "cost", usd)
-GPUS = Measure("gpus", "GPUs", count)
 
-_WHERE = {"is": "is", "gpu": "GPU", "gpus": "GPUs", "nodes": "nodes", "global_batch": "batch"}
+KINDS = {name: _kind(row) for name, row in _SAID["kinds"].items()}
+"""By the schema of the answer, or what it is about."""
 
-SIZES = Kind(
-    "cluster", _WHERE, (TIME, COST, HOURS, STEP, SPEED, Measure("mfu", "MFU", percent)),
-    TIME, COST, False, "", "time", "time_band",
-)  # fmt: skip
-
-CURVE = Kind(
-    "size", _WHERE | TRAINING.dimensions, TRAINING.measures, GPUS, SPEED, True, "step_time_parts_s", "GPUs",
-    bar=SPEED,
-)  # fmt: skip
-
-LOADS = Kind(
-    "cluster", {"is": "is", "gpu": "GPU", **SERVING.dimensions},
-    (
-        SPEED, Measure("ttft_s", "first token", format_seconds), TPOT, Measure("usd_per_hour", "$/h", usd),
-        Measure("usd_per_million_output_tokens", "$/M tokens out", usd), MEMORY,
-    ),
-    GPUS, TPOT, False, "mean_tpot_parts_s", "GPUs", "", bar=TPOT,
-)  # fmt: skip
-
-CELLS = replace(
-    CURVE, what="cell", dimensions=TRAINING.dimensions, x=Measure("total_gpus", "GPUs", count),
-    order="Most tokens per second first. ",
-)  # fmt: skip
-
-CHECK = replace(
-    TRAINING,
-    dimensions={"is": "is", **TRAINING.dimensions},
-    order="As written first, then the best plan and changes to what is written. ",
-)
+TRAINING, SERVING = KINDS["training"], KINDS["serving"]
+STEP, MEMORY = _MEASURES["step"], _MEASURES["memory"]
 
 ALWAYS = ("tp", "pp", "dp")
 """Dimensions that are shown even where all rows agree."""
