@@ -7,35 +7,15 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
+from planner.catalog.yamlfile import table
 from planner.schema.formats import KvType, Module, WeightType
 from planner.schema.model import Checkpoint
 
-BY_METHOD: dict[str, WeightType] = {"fp8": "fp8", "fbgemm_fp8": "fp8", "mxfp4": "mxfp4", "quark_fp8": "fp8"}
-BY_METHOD |= {"w8a8_int8": "w8a8", "blockwise_int8": "w8a8"}
-"""quant_method -> format, where the method has one (transformers, quantizers/auto.py; sgl-project/sglang
-srt/layers/quantization)."""
-
-BY_ALGORITHM: dict[str, WeightType] = {
-    "FP8": "fp8",
-    "FP8_PER_CHANNEL_PER_TOKEN": "fp8",
-    "FP8_PB_WO": "fp8",
-    "NVFP4": "nvfp4",
-    "NVFP4_AWQ": "nvfp4",
-    "W4A16_AWQ": "int4",
-    "W4A8_AWQ": "int4",
-    "INT4_AWQ": "int4",
-    "W8A8_SQ_PER_CHANNEL": "w8a8",
-    "INT8_SQ": "w8a8",
-    "W8A16": "int8",
-}
-"""quant_algo of NVIDIA ModelOpt -> format."""
-
+SAID = table("catalog", "huggingface_families.yaml")["stored"]
+BY_METHOD: dict[str, WeightType] = SAID["methods"]
+BY_ALGORITHM: dict[str, WeightType] = SAID["algorithms"]
 INTEGERS: dict[int, WeightType] = {8: "int8", 4: "int4"}
-
-CACHES: dict[str, KvType] = {"FP8": "fp8", "NVFP4": "nvfp4"}
-
-EXCLUDED = ("modules_to_not_convert", "ignore", "exclude_modules", "ignored_layers")
-"""Keys under which tools list what stays in 16 bit."""
+CACHES: dict[str, KvType] = SAID["caches"]
 
 NORMAL: tuple[Module, ...] = ("attention", "mlp", "experts", "shared")
 
@@ -52,7 +32,7 @@ def checkpoint(config: Mapping[str, Any], layers: int, source: str) -> tuple[Che
     if weights is None:
         method = stated.get("quant_method") or stated.get("quant_algo") or "unknown"
         return None, f"Its quantization ({method!s:.40}) is not read: weights are taken as 16-bit."
-    listed = [name for key in EXCLUDED if isinstance(stated.get(key), list) for name in stated[key][:MOST]]
+    listed = [name for key in SAID["excluded"] if isinstance(stated.get(key), list) for name in stated[key][:MOST]]
     classes, ends = excluded([name for name in listed if isinstance(name, str)], layers)
     fields: dict[str, Any] = dict.fromkeys(classes, "bf16") | {"weights": weights, "wide_layers": ends}
     return Checkpoint(**fields, kv=cache(stated), source=f"quantization_config of {source}"), ""
