@@ -55,6 +55,18 @@ def parse(text: object, dimension: str) -> float:
     return value
 
 
+def given(option: str, text: str, dimension: str, usage: str) -> float:
+    """The quantity that an option is given.
+
+    Raises:
+        UnitError: it is none; names the option, and how it is used.
+    """
+    try:
+        return parse(text, dimension)
+    except UnitError as error:
+        raise UnitError(f"{option}: {error}", usage) from None
+
+
 _LENGTH = re.compile(r"(-?[0-9]{1,12}|[0-9]{1,6}\.[0-9]{1,3})([kKmM]?)")
 
 

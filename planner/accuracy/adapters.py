@@ -57,20 +57,7 @@ def simumax(row: Row) -> Iterator[Row]:
     }
 
 
-MEGATRON_OPTIONS = {
-    "n_layers": "num-layers",
-    "hidden": "hidden-size",
-    "ffn_hidden": "ffn-hidden-size",
-    "n_heads": "num-attention-heads",
-    "n_kv_heads": "num-query-groups",
-    "n_experts": "num-experts",
-    "seq_len": "seq-length",
-    "tp": "tensor-model-parallel-size",
-    "pp": "pipeline-model-parallel-size",
-    "cp": "context-parallel-size",
-    "micro_batch": "micro-batch-size",
-    "global_batch": "global-batch-size",
-}
+MEGATRON_OPTIONS: dict[str, str] = published("golden")["options"]
 """Columns by the options of Megatron-LM that fill them."""
 
 

@@ -9,7 +9,7 @@ import typer
 
 from planner.cli.answers import Html, answered, plan_drawn
 from planner.cli.request import asks, complete, length
-from planner.errors import EXIT_BAD_INPUT, EXIT_FITS, EXIT_NOTHING_FITS, PlannerError, UnitError
+from planner.errors import EXIT_BAD_INPUT, EXIT_FITS, EXIT_NOTHING_FITS, PlannerError
 
 if TYPE_CHECKING:
     from planner.launch.check import Verdict
@@ -100,15 +100,12 @@ def _quantity(option: str, text: str | None, dimension: str = "byte") -> float |
     """A measured time or size."""
     if text is None:
         return None
-    from planner.units import parse
+    from planner.units import given
 
-    example = "29.4s" if dimension == "second" else "71GiB"
-    try:
-        value = parse(text, dimension)
-    except UnitError as error:
-        raise UnitError(f"{option}: {error}", f"{option} {example}") from None
+    usage = f"{option} {'29.4s' if dimension == 'second' else '71GiB'}"
+    value = given(option, text, dimension, usage)
     if value <= 0:
-        raise PlannerError(f"{option} {text} must be positive", f"{option} {example}")
+        raise PlannerError(f"{option} {text} must be positive", usage)
     return value
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from planner.errors import PlannerError, UnitError, UnknownName, meant
 from planner.frozen import frozen
-from planner.units import format_seconds, parse
+from planner.units import format_seconds, given
 
 if TYPE_CHECKING:
     from planner.report.panels import Figure, Panel
@@ -142,10 +142,7 @@ def _time(flag: str, text: str) -> tuple[float, bool]:
     """A time, and whether it has a unit."""
     if _PLAIN.fullmatch(text.strip()):
         return float(text), False
-    try:
-        return parse(text, "second"), True
-    except UnitError as error:
-        raise UnitError(f"{flag}: {error}", [f"{flag} 12ms, or a plain number of slots: {flag} 2"]) from None
+    return given(flag, text, "second", f"{flag} 12ms, or a plain number of slots: {flag} 2"), True
 
 
 def _panel(name: str, p: int, m: int, v: int, times: Times, blocking: bool) -> Panel:

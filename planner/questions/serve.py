@@ -14,7 +14,7 @@ from planner.blocks.structure import beyond_attention
 from planner.catalog.clusters import find_cluster
 from planner.catalog.fabric import on_network
 from planner.catalog.library import open_library
-from planner.errors import NoLegalPlan, PlannerError, UnitError, meant
+from planner.errors import NoLegalPlan, PlannerError, meant
 from planner.frozen import frozen
 from planner.plan import Plan, Range
 from planner.questions.ask import parse_range, seeing
@@ -34,7 +34,7 @@ from planner.serving.objective import OBJECTIVES
 from planner.serving.options import Option
 from planner.serving.rules import first_broken, legal
 from planner.serving.space import ServeBounds, layouts
-from planner.units import parse
+from planner.units import given
 from planner.wording import nearest_literal, schema_problem
 
 ALWAYS = ("latency", "offline")
@@ -155,10 +155,7 @@ def _bound(option: str, text: str | None) -> float | None:
     """A service level in seconds."""
     if text is None:
         return None
-    try:
-        value = parse(text, "second")
-    except UnitError as error:
-        raise UnitError(f"{option}: {error}", f"{option} 30ms") from None
+    value = given(option, text, "second", f"{option} 30ms")
     if value <= 0:
         raise PlannerError(f"{option} {text} can be kept by nothing: it must be positive", f"{option} 30ms")
     return value

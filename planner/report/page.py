@@ -9,7 +9,7 @@ from planner.report.page_answers import facts_of, rows_of, title_of
 from planner.report.page_bars import MOST, memory, times, waterfalls
 from planner.report.page_map import heat, pareto
 from planner.report.page_plan import apart, changes, placed, why_box
-from planner.report.page_rows import MEMORY, STEP, Kind, Row, differing, name_of, number, scrolled, text, word
+from planner.report.page_rows import MEMORY, SAID, STEP, Kind, Row, differing, name_of, number, scrolled, text, word
 from planner.report.page_style import asset, shell
 
 Document = Mapping[str, Any]
@@ -97,24 +97,13 @@ def _fits(document: Document) -> bool:
 def _told(head: str, value: str, step: bool, extras: Mapping[str, Any]) -> str:
     """A number of the first row; with its formula a click away where there is one."""
     names = [line["name"] for line in extras.get("lines") or ()]
-    anchor = next((name for name in names if name in ANCHORS.get(head, ())), "")
+    anchor = next((name for name in names if name == ANCHORS.get(head)), "")
     anchor = next((name for name in names if head == "memory" and name.startswith("peak")), anchor)
     said = f"{text(head)} {text(value)}"
     return f'<a href="#f-{text(anchor)}" data-open>{said}</a>' if anchor else said
 
 
-ANCHORS = {
-    "step": ("step",),
-    "tokens/s": ("tokens_s",),
-    "MFU": ("MFU",),
-    "bubble": ("bubble_fraction",),
-    "first token": ("TTFT",),
-    "time per token": ("TPOT",),
-    "tokens/s/user": ("tokens_per_second_and_user",),
-    "tokens/s/GPU": ("tokens_per_second_and_GPU",),
-    "requests/s": ("requests_per_second",),
-    "memory": ("held_by_the_fullest_rank",),
-}
+ANCHORS: dict[str, str] = SAID["formulas"]
 """Formulas behind the numbers of the first row, by their heads."""
 
 

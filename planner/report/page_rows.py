@@ -61,9 +61,9 @@ def usd(value: float) -> str:
     return f"${value:,.2f}" if value < 1000 else f"${value:,.0f}"
 
 
-_SAID = table("report", "page_kinds.yaml")
+SAID = table("report", "page_kinds.yaml")
 _SAYS = {"bytes": format_bytes, "seconds": format_seconds, "percent": percent, "count": count, "usd": usd}
-_MEASURES = {name: Measure(key, head, _SAYS[say]) for name, (key, head, say) in _SAID["measures"].items()}
+_MEASURES = {name: Measure(key, head, _SAYS[say]) for name, (key, head, say) in SAID["measures"].items()}
 
 
 def _kind(row: Mapping[str, Any]) -> Kind:
@@ -71,7 +71,7 @@ def _kind(row: Mapping[str, Any]) -> Kind:
     return Kind(**{**row, **ones, "measures": tuple(_MEASURES[name] for name in row["measures"])})
 
 
-KINDS = {name: _kind(row) for name, row in _SAID["kinds"].items()}
+KINDS = {name: _kind(row) for name, row in SAID["kinds"].items()}
 """By the schema of the answer, or what it is about."""
 
 TRAINING, SERVING = KINDS["training"], KINDS["serving"]

@@ -8,7 +8,7 @@ from datetime import date
 from planner.errors import PlannerError, UnitError
 from planner.frozen import frozen
 from planner.sizing.failures import DAY, REPAIR, Failures
-from planner.units import parse
+from planner.units import given
 
 _NUMBER = r"(\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)"
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -34,10 +34,7 @@ def read_tokens(text: str | None) -> float | None:
     """A number of training tokens: "2e12", "300B", "15.6T"."""
     if text is None:
         return None
-    try:
-        value = parse(text, "count")
-    except UnitError as error:
-        raise UnitError(f"--tokens: {error}", "--tokens 2e12, --tokens 300B or --tokens 15.6T") from None
+    value = given("--tokens", text, "count", "--tokens 2e12, --tokens 300B or --tokens 15.6T")
     if not 1 <= value <= 1e18:
         raise PlannerError(f"--tokens {text:.40} is no amount to train on", "--tokens 2e12")
     return value
@@ -49,7 +46,7 @@ def read_deadline(text: str | None, today: date) -> float | None:
         return None
     if _DATE.fullmatch(text.strip()):
         return _until(text.strip(), today)
-    value = _seconds("--deadline", text, "--deadline 30d, --deadline 12h or --deadline 2030-01-31")
+    value = given("--deadline", text, "second", "--deadline 30d, --deadline 12h or --deadline 2030-01-31")
     if value == 0:
         raise PlannerError(f"--deadline {text:.40} leaves no time", "--deadline 30d")
     return value
@@ -63,13 +60,6 @@ def _until(text: str, today: date) -> float:
     if days <= 0:
         raise PlannerError(f"--deadline {text} is not in the future: today is {today}", "--deadline 30d")
     return days * DAY
-
-
-def _seconds(option: str, text: str, usage: str) -> float:
-    try:
-        return parse(text, "second")
-    except UnitError as error:
-        raise UnitError(f"{option}: {error}", usage) from None
 
 
 def read_budget(text: str | None) -> float | None:
@@ -121,4 +111,4 @@ def read_failures(rate: str | None, checkpoint: str | None, restart: str | None,
 def _duration(option: str, text: str) -> float:
     """Seconds; "5m" is five minutes, as everybody writes it where no length can be meant."""
     minutes = re.fullmatch(rf"{_NUMBER}\s*m", text.strip())
-    return _seconds(option, f"{minutes[1]}min" if minutes else text, f"{option} 60s or {option} 5min")
+    return given(option, f"{minutes[1]}min" if minutes else text, "second", f"{option} 60s or {option} 5min")
