@@ -52,8 +52,8 @@ def obeying(
     mask: Truth = np.True_
     broken: dict[str, int] = {}
     for rule in rules:
-        obeys = np.asarray(holds(rule, job, plan))
-        if obeys.all():
+        said = holds(rule, job, plan)
+        if said is True or (obeys := np.asarray(said)).all():
             continue
         first = mask & ~obeys
         if lost := int(np.count_nonzero(first)) * (len(plan) // first.size):

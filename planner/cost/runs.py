@@ -46,8 +46,10 @@ def at(value: T, rows: Index) -> T:
 
 def _each(change: Callable[[Any], Any], value: Any) -> Any:
     """A record or several with every array inside changed; numbers stay numbers."""
+    if isinstance(value, np.ndarray | float):
+        return change(value) if isinstance(value, np.ndarray) and value.ndim else value
     if isinstance(value, tuple):
         return tuple(_each(change, one) for one in value)
     if is_dataclass(value) and not isinstance(value, type):
         return type(value)(*(_each(change, getattr(value, name)) for name in names(type(value))))
-    return change(value) if isinstance(value, np.ndarray) and value.ndim else value
+    return value

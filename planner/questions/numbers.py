@@ -39,7 +39,8 @@ def numbered(groups: Sequence[Group], sharing: Sharing | None = None) -> list[Ra
     for _, alike in groupby(several, key=_alike):
         some = list(alike)
         plans = [one.plan for one in some]
-        rows, places = rows_of(plans), np.array([one.place for one in some])
+        rows: Plan = rows_of(plans) if len(plans) > 1 else plans[0]
+        places: Index = np.array([one.place for one in some]) if len(plans) > 1 else some[0].place
         for (job, relaxations, candidates), known in zip(groups, shared, strict=True):
             if own := {c.plan for c in candidates}.intersection(plans):
                 results = estimate(job, rows, known.ranks(rows, some[0].batch, places))
@@ -78,15 +79,14 @@ class Batches:
 class Known:
     """What is known of a batch of plans: which of them obey a rule, and what their ranks hold and do."""
 
-    def __init__(self, job: Job, plan: Plan, whole: Ranks | None = None, mask: Mask | None = None) -> None:
+    def __init__(self, job: Job, plan: Plan) -> None:
         self.job, self.plan = job, plan
-        self._of = whole, mask
         self.obeying: dict[str, Truth] = {}
 
     @cached_property
     def ranks(self) -> Ranks:
         """Evaluated when asked for."""
-        return Ranks(self.job, self.plan, *self._of)
+        return Ranks(self.job, self.plan)
 
 
 class Shared:
@@ -98,25 +98,22 @@ class Shared:
 
     def of(self, plan: Plan) -> Known:
         """What is known of it. All is forgotten when it comes to more than FEW plans."""
-        return self._known[id(plan)] if id(plan) in self._known else self._keep(Known(self._job, plan))
+        if id(plan) not in self._known:
+            if len(plan) + sum(len(one.plan) for one in self._known.values()) > FEW:
+                self._known.clear()
+            self._known[id(plan)] = Known(self._job, plan)
+        return self._known[id(plan)]
 
     def part(self, part: Plan, batch: Plan, mask: Mask) -> None:
         """Rows of a batch share what is known of it."""
-        if id(part) not in self._known and len(batch.shape) == 1:
-            self._keep(Known(self._job, part, self.of(batch).ranks, mask))
+        if id(part) not in self._known:
+            whole = self.of(batch).ranks
+            self.of(part).ranks = Ranks(self._job, part, whole, mask)
 
     def ranks(self, plan: Plan, batch: Plan | None, places: Index) -> Ranks:
         """What the ranks of plans do, which lie at these places of a batch, where something is known of it."""
         known = self._known.get(id(batch))
-        if known is None or len(known.plan.shape) != 1:
-            return Ranks(self._job, plan)
-        return Ranks(self._job, plan, known.ranks, places)
-
-    def _keep(self, known: Known) -> Known:
-        if len(known.plan) + sum(len(one.plan) for one in self._known.values()) > FEW:
-            self._known.clear()
-        self._known[id(known.plan)] = known
-        return known
+        return Ranks(self._job, plan, known.ranks if known else None, places)
 
     def holds(self, rule: Rule, job: Job, batch: Plan) -> Truth:
         """Where plans obey a rule; asked of it once, unless it asks for the update."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cached_property
-from typing import TypeVar
 
 import numpy as np
 
@@ -25,8 +24,6 @@ from planner.training.layer import Pass, Piece, pieces
 from planner.training.memory import HeldRow, all_held, stage_fields
 from planner.training.moments import activations_away, peak_memory
 from planner.training.update import Carried, carried, data_traffic, optimizer_time
-
-T = TypeVar("T")
 
 
 @frozen
@@ -117,68 +114,48 @@ class StagePass:
         return Work(self.forward.total, self.backward.total + self.recompute.total, self.weight)
 
 
-class _Once:
-    """What pipeline ranks hold and do, of one plan of each run of neighbours that agree in what it depends on."""
+class Ranks:
+    """What the pipeline ranks of a plan or of many hold and do in their passes, evaluated when it is asked for, once.
 
-    def __init__(self, job: Job, plan: Plan) -> None:
-        self.job = job
-        self.plan, self.run = distinct(plan, stage_fields(job))
+    It is of one plan of each run of neighbours that agree in what it depends on. Jobs that differ in how the weights
+    are updated share it, and so do rows and those `places` of them that a part is.
+    """
+
+    def __init__(self, job: Job, plan: Plan, whole: Ranks | None = None, places: Index = 0) -> None:
+        self.job, self.plan = job, plan.floats()
+        self._once, self._run = whole, places
+        if whole is None or len(whole.plan.shape) != 1:
+            once, run = distinct(self.plan, stage_fields(job))
+            self._once, self._run = (None, 0) if run is None else (Ranks(job, once), run)
+        elif whole._once is not None:
+            self._once, self._run = whole._once, np.asarray(whole._run)[places]
 
     @cached_property
     def rows(self) -> tuple[Row, ...]:
+        """How many blocks of which kind they have."""
         return rows(self.job.structure, self.plan)
 
     @cached_property
     def pieces(self) -> tuple[Piece, ...]:
-        return pieces(self.job, self.plan)
-
-    @cached_property
-    def held(self) -> tuple[HeldRow, ...]:
-        return all_held(self.job, self.plan, self.rows)
-
-    @cached_property
-    def priced(self) -> tuple[PricedRow, ...]:
-        return tuple(_priced_row(self.pieces, self.job.structure, row) for row in self.rows)
-
-    @cached_property
-    def carried(self) -> Carried:
-        return carried(self.job, self.plan, self.rows)
-
-
-class Ranks:
-    """What the pipeline ranks of a plan or of many hold and do in their passes, evaluated when it is asked for, once.
-
-    Jobs that differ in how the weights are updated share it, and so do plans and those `places` of them that a part is.
-    """
-
-    def __init__(self, job: Job, plan: Plan, whole: Ranks | None = None, places: Index | None = None) -> None:
-        self.job, self.plan = job, plan.floats()
-        self._once: _Once = whole._once if whole else _Once(job, self.plan)
-        run: Index | None = whole._run if whole else self._once.run
-        self._run: Index | None = run if places is None else places if run is None else np.asarray(run)[places]
-
-    def _each(self, found: T) -> T:
-        return found if self._run is None else at(found, self._run)
+        """Every kind of block and end, priced."""
+        return at(self._once.pieces, self._run) if self._once else pieces(self.job, self.plan)
 
     @cached_property
     def held(self) -> tuple[HeldRow, ...]:
         """What they hold."""
-        return self._each(self._once.held)
+        return at(self._once.held, self._run) if self._once else all_held(self.job, self.plan, self.rows)
 
     @cached_property
     def priced(self) -> tuple[PricedRow, ...]:
         """What they do for a micro-batch."""
-        return self._each(self._once.priced)
+        if self._once:
+            return at(self._once.priced, self._run)
+        return tuple(_priced_row(self.pieces, self.job.structure, row) for row in self.rows)
 
     @cached_property
     def carried(self) -> Carried:
         """The most parameters on any of them."""
-        return self._each(self._once.carried)
-
-    @property
-    def pieces(self) -> tuple[Piece, ...]:
-        """Every kind of block and end, priced."""
-        return self._each(self._once.pieces)
+        return at(self._once.carried, self._run) if self._once else carried(self.job, self.plan, self.rows)
 
 
 def estimate(job: Job, plan: Plan, ranks: Ranks | None = None) -> Estimate:

@@ -156,15 +156,17 @@ class Live:
 
 @formula("", "Korthikanti 2022, arXiv:2205.05198, 5", "bytes")
 def _live(job: Job, plan: Plan, row: HeldRow, held: States) -> Live:
-    framework = job.framework
+    framework, reduced = job.framework, job.framework.reduced_bytes
     kept, again = row.held.kept, recomputed_share(plan.recompute_layers, plan.v, row.layers)
     boundary = np.where(plan.pp > 1.0, 4.0, 0.0) * row.held.working
     alone = np.where(plan.m > 1.0, held.gradients, 0.0)[()] if framework.frees_gradients else held.gradients
-    reducing = np.where(plan.zero >= 2, framework.reduced_bytes, 0.0)[()] * row.largest
+    reducing: Num = np.where(plan.zero >= 2, reduced, 0.0)[()] * row.largest if reduced else 0.0
+    bucket: Num = 0.0
     if framework.ends_stay:
         reducing = reducing + np.where(plan.zero >= 3, state_bytes(job).gathered * row.ends, 0.0)[()]
-    copied = np.where(plan.zero >= 3, np.minimum(framework.bucket, row.held.dense + row.held.expert), 0.0)[()]
-    bucket = np.where(plan.zero >= 2, (framework.bucket + copied) * state_bytes(job).gradient, 0.0)[()]
+    if framework.bucket:
+        copied = np.where(plan.zero >= 3, np.minimum(framework.bucket, row.held.dense + row.held.expert), 0.0)[()]
+        bucket = np.where(plan.zero >= 2, (framework.bucket + copied) * state_bytes(job).gradient, 0.0)[()]
     working = np.where(again > 0.0, kept.working, kept.freed)
     more: Num = 0.0
     if job.lora and framework.adapter_sharded:
@@ -217,9 +219,7 @@ def activations_away(job: Job, plan: Plan) -> Num:
 
 def _sent(job: Job, row: HeldRow, again: Num) -> Num:
     """Bytes of one micro-batch that a rank sends: the inputs of modules, or all that some of its layers keep."""
-    if job.workload.offload_modules:
-        return (1.0 - again) * row.held.away
-    return _away(job, row) * _each(row, again)
+    return (1.0 - again) * row.held.away if job.workload.offload_modules else _away(job, row) * _each(row, again)
 
 
 def _gone(job: Job, row: HeldRow, again: Num, state: State) -> Num:

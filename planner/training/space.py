@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import field, replace
 from itertools import product
+from typing import Any
 
 import numpy as np
 
@@ -130,7 +131,7 @@ def _rows(grids: Iterable[Grid]) -> Iterator[Plan]:
 
 def _joined(grids: list[Grid]) -> Plan:
     """The plans of grids one by one, those of one row of `outer` neighbours."""
-    columns = np.empty((len(FIXED) + len(INNER), sum(grid.size for grid in grids)), dtype=int)
+    columns: Any = np.empty((len(FIXED) + len(INNER), sum(grid.size for grid in grids)), dtype=int)
     end = 0
     for grid in grids:
         start, end = end, end + grid.size
