@@ -53,22 +53,11 @@ class Cell:
         return sha256(text.encode()).hexdigest()[:16]
 
 
-class Shelves:
-    """Libraries that are open: one for each folder that a sweep names, so that a profile is read once, not per cell."""
+class Shelves(dict[tuple[str | None, bool], Library]):
+    """Libraries that are open, by folder and strictness: a profile is read once, not per cell."""
 
-    def __init__(self) -> None:
-        self._open: dict[tuple[str | None, bool], Library] = {}
-
-    def library(self, profiles: str | None = None, strict: bool = False) -> Library:
-        """The library of a cell with these options.
-
-        Raises:
-            ProfileError: the folder does not exist or cannot be read.
-        """
-        key = profiles, strict
-        if key not in self._open:
-            self._open[key] = open_library(profiles, strict)
-        return self._open[key]
+    def __missing__(self, key: tuple[str | None, bool]) -> Library:
+        return self.setdefault(key, open_library(*key))
 
 
 @frozen
@@ -112,7 +101,7 @@ class Sweep:
         if {"lora", "qlora"} & set(self.choices.get("method", ())) and options["method"] == "full":
             options = {name: value for name, value in options.items() if name not in ADAPTERS}  # of the cells beside it
         try:
-            library = self.shelves.library(options.pop("profiles", None), options.pop("strict", False))
+            library = self.shelves[options.pop("profiles", None), options.pop("strict", False)]
             question = ask(options.pop("model"), options.pop("gpus"), library=library, **options)
             found = best(question.job, question.bounds)
         except PlannerError as error:
@@ -136,7 +125,7 @@ def read_sweep(text: str, where: str) -> Sweep:
         name = _option(str(key), where)
         if name in choices:
             raise PlannerError(f"{where}: {key}: {name} is there already", "one list per option")
-        choices[name] = _values(str(key), found, where)
+        choices[name] = _values(name, str(key), found, where)
     for name in ("model", "gpus"):
         if name not in choices:
             raise PlannerError(f"{where}: {name} is missing", _EXAMPLE)
@@ -160,9 +149,8 @@ def _option(key: str, where: str) -> str:
     return name
 
 
-def _values(key: str, found: object, where: str) -> tuple[Any, ...]:
+def _values(name: str, key: str, found: object, where: str) -> tuple[Any, ...]:
     values = found if isinstance(found, list) else [found]
-    name = _option(key, where)
     if not values:
         raise PlannerError(f"{where}: {key} has no values")
     for value in values:
@@ -185,7 +173,7 @@ def _is_value(name: str, value: object) -> bool:
 def _check_names(sweep: Sweep) -> None:
     """Look every name up once, so that a typing mistake does not fill a file with refusals."""
     for profiles in sweep.choices.get("profiles", (None,)):
-        library = sweep.shelves.library(profiles)
+        library = sweep.shelves[profiles, False]
         for name in sweep.choices["model"]:
             library.model(name)
         for text, network in product(sweep.choices["gpus"], sweep.choices.get("network", (None,))):

@@ -118,13 +118,11 @@ class Grid:
 def _rows(grids: Iterable[Grid]) -> Iterator[Plan]:
     """The plans of small grids one after the other, joined until there are about BLOCK of them."""
     held: list[Grid] = []
-    rows = 0
     for grid in grids:
-        if held and rows + grid.size > BLOCK:
+        if held and sum(one.size for one in (*held, grid)) > BLOCK:
             yield _joined(held)
-            held, rows = [], 0
+            held = []
         held.append(grid)
-        rows += grid.size
     if held:
         yield _joined(held)
 
