@@ -24,9 +24,7 @@ WORTH = 0.005
 def laid_out(job: Job, found: list[Candidate], problem: Problem, shared: Shared) -> list[Candidate]:
     """The ranking with its finalists laid out, fastest first again where a layout changed their order."""
     finalists = [laid(job, one, problem, shared) for one in found[:FINALISTS]]
-    if any(new is not old for new, old in zip(finalists, found, strict=False)):
-        finalists.sort(key=lambda one: one.cost)
-    return [*finalists, *found[FINALISTS:]]
+    return [*sorted(finalists, key=lambda one: one.cost), *found[FINALISTS:]]
 
 
 def replays(ranked: list[Ranked]) -> list[Ranked]:

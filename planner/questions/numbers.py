@@ -64,12 +64,9 @@ class Batches:
         self._kept: list[Plan] = []
 
     def __iter__(self) -> Iterator[Plan]:
-        if self._kept:
-            yield from self._kept
-            return
         kept: list[Plan] = []
         count = 0
-        for batch in self._made():
+        for batch in self._kept or self._made():
             count += len(batch)
             kept = [*kept, batch] if count <= FEW else []
             yield batch

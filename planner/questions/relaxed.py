@@ -74,9 +74,5 @@ def _dropped(job: Job, eased: Job, outcome: Outcome) -> str:
 
 def _share(sizes: list[int], top: int) -> list[int]:
     """`top` places given out in turns over groups of these sizes, so that every relaxation is seen."""
-    taken = [0] * len(sizes)
-    while sum(taken) < min(top, sum(sizes)):
-        for i, size in enumerate(sizes):
-            if taken[i] < size and sum(taken) < top:
-                taken[i] += 1
-    return taken
+    turns = sorted((turn, group) for group, size in enumerate(sizes) for turn in range(size))[:top]
+    return [sum(group == own for _, group in turns) for own in range(len(sizes))]

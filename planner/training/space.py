@@ -8,9 +8,9 @@ neighbours (`planner.cost.runs`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import field, replace
-from itertools import product
+from itertools import accumulate, groupby, product
 from typing import Any
 
 import numpy as np
@@ -115,16 +115,11 @@ class Grid:
                 yield Grid(self.outer[start : start + rows], self.inner[first : first + BLOCK])
 
 
-def _rows(grids: Iterable[Grid]) -> Iterator[Plan]:
+def _rows(grids: list[Grid]) -> Iterator[Plan]:
     """The plans of small grids one after the other, joined until there are about BLOCK of them."""
-    held: list[Grid] = []
-    for grid in grids:
-        if held and sum(one.size for one in (*held, grid)) > BLOCK:
-            yield _joined(held)
-            held = []
-        held.append(grid)
-    if held:
-        yield _joined(held)
+    ends = accumulate(grid.size for grid in grids)
+    for _, some in groupby(zip(ends, grids, strict=True), key=lambda one: one[0] // BLOCK):
+        yield _joined([grid for _, grid in some])
 
 
 def _joined(grids: list[Grid]) -> Plan:
