@@ -57,9 +57,8 @@ def operators(mixer: Attention, hidden: int, share: Share) -> tuple[Operator, ..
     t, a, d = share.tokens, mixer.heads, mixer.head_dim
     own, out, kv = a * d / share.tp, a * mixer.value / share.tp, kv_heads_per_rank(mixer.kv_heads, share.tp)
     width = own + (d + mixer.value) * kv
-    each = d if mixer.keys_are_values else d + mixer.value
-    held = own + each * kv + (out if mixer.gated else 0.0)
-    columns = held - each * (kv - mixer.kv_heads / share.tp) if share.plain else held
+    each, first = d if mixer.keys_are_values else d + mixer.value, own + out if mixer.gated else own
+    held, columns = (first + each * heads for heads in (kv, mixer.kv_heads / share.tp if share.plain else kv))
     bias = columns if mixer.bias else 0.0
     return (
         Operator(

@@ -20,10 +20,6 @@ def _expert_ranks(job: Job, plan: Plan) -> Truth:
     return divides(plan.ep * plan.etp, ranks)
 
 
-def _expert_split(job: Job, plan: Plan) -> Truth:
-    return True if job.model.moe is None else divides(plan.etp, job.model.moe.ffn)
-
-
 EXPERT_RULES: tuple[Rule, ...] = (
     Rule(
         "dense",
@@ -40,7 +36,7 @@ EXPERT_RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "expert_split",
-        _expert_split,
+        lambda j, p: True if j.model.moe is None else divides(p.etp, j.model.moe.ffn),
         "etp={etp} does not divide the experts' width {expert_ffn}",
         f"{MEGATRON} core/transformer/moe/experts.py",
     ),

@@ -18,10 +18,6 @@ from planner.training.policies import recomputable
 from planner.training.rule import MEGATRON, Rule, head_worth, host_bytes
 
 
-def _kv_heads(job: Job, plan: Plan) -> Truth:
-    return divides(plan.tp, job.model.kv_heads) | divides(job.model.kv_heads, plan.tp)
-
-
 def _ffn(job: Job, plan: Plan) -> Truth:
     moe = job.model.moe
     widths = [job.model.ffn] if moe is None else [job.model.ffn, moe.shared_width]
@@ -42,20 +38,12 @@ def _counted_head(job: Job, plan: Plan) -> Truth:
     return fixed | (plan.head == head_worth(job)) | plan.placed
 
 
-def _replicas(job: Job, plan: Plan) -> Truth:
-    return (plan.dp_replicate == 1) | (divides(plan.dp_replicate, plan.dp) & (plan.zero >= 1))
-
-
 def _context_heads(job: Job, plan: Plan) -> Truth:
     """Where nothing but an all-to-all may run. Latent attention has a key and a value for every head."""
     if job.contexts != ("a2a",):
         return True
     heads = job.model.heads if job.model.mla else job.model.kv_heads
     return (plan.cp == 1) | divides(plan.tp * plan.cp, heads)
-
-
-def _sequence(job: Job, plan: Plan) -> Truth:
-    return (plan.sp == 0) | divides(plan.cp * plan.tp, job.workload.seq)
 
 
 def _pieces(plan: Plan) -> Num:
@@ -93,7 +81,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "kv_heads",
-        _kv_heads,
+        lambda j, p: divides(p.tp, j.model.kv_heads) | divides(j.model.kv_heads, p.tp),
         "tp={tp} neither divides nor is a multiple of the {kv_heads} key/value heads",
         f"{MEGATRON} core/transformer/transformer_config.py",
     ),
@@ -118,7 +106,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "sequence_length",
-        _sequence,
+        lambda j, p: (p.sp == 0) | divides(p.cp * p.tp, j.workload.seq),
         "cp*tp = {cp}*{tp} does not divide the sequence of {seq}, as sequence parallelism needs",
         f"{MEGATRON} core/tensor_parallel/mappings.py",
     ),
@@ -250,7 +238,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "replicas",
-        _replicas,
+        lambda j, p: (p.dp_replicate == 1) | (divides(p.dp_replicate, p.dp) & (p.zero >= 1)),
         "dp_replicate={dp_replicate} has to divide dp={dp}, and needs ZeRO 1 or more: it is copies of sharded states",
         "definition",
     ),

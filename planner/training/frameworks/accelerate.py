@@ -10,10 +10,6 @@ from planner.training.rule import Rule
 PARALLELISM = "Accelerate parallelism_config.py"
 
 
-def _replicated(job: Job, plan: Plan) -> Truth:
-    return (plan.zero > 0) | (plan.tp * plan.cp == 1) | (plan.dp == 1)
-
-
 def _context(job: Job, plan: Plan) -> Truth:
     return (plan.cp == 1) | (plan.zero >= 2)
 
@@ -33,7 +29,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "accelerate_replicated",
-        _replicated,
+        lambda j, p: (p.zero > 0) | (p.tp * p.cp == 1) | (p.dp == 1),
         "replicas do not go with tensor or context parallelism: tp={tp} and cp={cp} beside dp={dp} need zero=2 or 3",
         PARALLELISM,
     ),

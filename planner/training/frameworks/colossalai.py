@@ -13,21 +13,9 @@ from planner.training.rule import Rule
 PLUGIN = "ColossalAI booster/plugin/hybrid_parallel_plugin.py"
 
 
-def _kv_heads(job: Job, plan: Plan) -> Truth:
-    return divides(plan.tp, job.model.kv_heads)
-
-
-def _even_chunks(job: Job, plan: Plan) -> Truth:
-    return (plan.v == 1) | divides(plan.pp * plan.v, job.model.layers)
-
-
 def _recompute(job: Job, plan: Plan) -> Truth:
     some = (plan.recompute_layers > 0) & (plan.recompute_layers < job.model.layers)
     return (not plan.modules) & ((plan.pp > 1) | np.logical_not(some))
-
-
-def _context(job: Job, plan: Plan) -> Truth:
-    return (plan.cp == 1) | ((plan.sp == 0) & job.flash)
 
 
 def _offload(job: Job, plan: Plan) -> Truth:
@@ -67,19 +55,19 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "colossalai_chunks",
-        _even_chunks,
+        lambda j, p: (p.v == 1) | divides(p.pp * p.v, j.model.layers),
         "interleaved chunks are even: pp*v = {pp}*{v} has to divide the {layers} layers",
         "ColossalAI pipeline/stage_manager.py",
     ),
     Rule(
         "colossalai_kv_heads",
-        _kv_heads,
+        lambda j, p: divides(p.tp, j.model.kv_heads),
         "tp={tp} has to divide the {kv_heads} key/value heads",
         "ColossalAI shardformer/policies/llama.py",
     ),
     Rule(
         "colossalai_context",
-        _context,
+        lambda j, p: (p.cp == 1) | ((p.sp == 0) & j.flash),
         "ring attention over cp={cp} needs flash attention and takes the place of sequence parallelism: sp={sp} has to"
         " be 0",
         PLUGIN,

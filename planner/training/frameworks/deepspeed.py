@@ -31,10 +31,6 @@ def _own_stages(job: Job, plan: Plan) -> Truth:
     return (plan.pp == 1) | (plan.head == 0)
 
 
-def _expert_preset(job: Job, plan: Plan) -> Truth:
-    return (plan.ep == 1) | (job.model.family in EXPERT_PRESETS)
-
-
 def _states(job: Job, plan: Plan) -> Truth:
     plain = job.workload.offload == "none" and job.workload.optimizer == "adam"
     return True if plain else plan.zero >= 1
@@ -110,7 +106,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "deepspeed_expert_preset",
-        _expert_preset,
+        lambda j, p: (p.ep == 1) | (j.model.family in EXPERT_PRESETS),
         f"ep={{ep}} needs one of AutoEP's families ({', '.join(EXPERT_PRESETS)}); else ep=1",
         "DeepSpeed module_inject/auto_ep_presets",
     ),

@@ -46,21 +46,9 @@ def _modules_away(job: Job, plan: Plan) -> Truth:
     return "attn_proj" not in modules or "core_attn" in modules
 
 
-def _expert_bias(job: Job, plan: Plan) -> Truth:
-    return (plan.etp == 1) | (job.model.moe is None) | (job.model.bias != "all")
-
-
-def _param_gather(job: Job, plan: Plan) -> Truth:
-    return (not job.workload.fp8_param_gather) | (plan.zero >= 1)
-
-
 def _delayed(job: Job) -> bool:
     """Whether scales are those of earlier steps."""
     return (job.recipe.spelled.megatron or {}).get("fp8-recipe") == "delayed"
-
-
-def _delayed_recompute(job: Job, plan: Plan) -> Truth:
-    return not (_delayed(job) and {"moe_act", "layernorm"} & set(plan.modules))
 
 
 def _graphs(job: Job, plan: Plan) -> Truth:
@@ -90,7 +78,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "megatron_recompute_delayed",
-        _delayed_recompute,
+        lambda j, p: not (_delayed(j) and {"moe_act", "layernorm"} & set(p.modules)),
         "delayed scaling goes with no recomputation of moe_act or layernorm: --precision fp8-current or mxfp8, not"
         " {precision} with {modules}",
         "Megatron-LM core/transformer/transformer_config.py",
@@ -143,7 +131,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "megatron_param_gather",
-        _param_gather,
+        lambda j, p: (not j.workload.fp8_param_gather) | (p.zero >= 1),
         "weights below 16 bit are those of the distributed optimizer or FSDP: zero of 1 or more, not zero={zero}",
         ARGUMENTS,
     ),
@@ -161,7 +149,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "megatron_expert_bias",
-        _expert_bias,
+        lambda j, p: (p.etp == 1) | (j.model.moe is None) | (j.model.bias != "all"),
         "experts with biases need an expert tensor parallel degree of 1, not etp={etp}",
         "Megatron-LM core/transformer/transformer_config.py",
     ),

@@ -31,10 +31,6 @@ def _mixed(job: Job, plan: Plan) -> Truth:
     return (plan.zero == 3) | alone | (job.workload.optimizer == "adam-bf16")
 
 
-def _sequence(job: Job, plan: Plan) -> Truth:
-    return divides(2 * plan.cp * plan.tp, job.workload.seq)
-
-
 def _recompute(job: Job, plan: Plan) -> Truth:
     chunk = chunk_layers(job.model.layers, plan)
     ends = (plan.recompute_layers == 0) | (plan.recompute_layers >= chunk)
@@ -77,7 +73,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "torchtitan_sequence_length",
-        _sequence,
+        lambda j, p: divides(2 * p.cp * p.tp, j.workload.seq),
         "2*cp*tp = 2*{cp}*{tp} does not divide the sequence of {seq}",
         "torchtitan distributed/parallel_dims.py",
     ),

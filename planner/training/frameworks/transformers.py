@@ -22,10 +22,6 @@ OPTIMIZERS = {
 """--optim by our optimizers."""
 
 
-def _data_parallel(job: Job, plan: Plan) -> Truth:
-    return (plan.tp == 1) & (plan.pp == 1) & (plan.cp == 1) & (plan.ep == 1)
-
-
 def _zero(job: Job, plan: Plan) -> Truth:
     return (plan.zero != 1) if job.framework.shard_is_master else True
 
@@ -40,7 +36,7 @@ def _offload(job: Job, plan: Plan) -> Truth:
 RULES: tuple[Rule, ...] = (
     Rule(
         "hf_parallelism",
-        _data_parallel,
+        lambda j, p: (p.tp == 1) & (p.pp == 1) & (p.cp == 1) & (p.ep == 1),
         "{framework} shards states only: tp={tp}, pp={pp}, cp={cp} and ep={ep} have to be 1",
         "Transformers trainer.py",
     ),
