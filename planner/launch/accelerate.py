@@ -12,8 +12,8 @@ from typing import Any
 import yaml
 
 from planner.launch import seeing
-from planner.launch.described import part, target
-from planner.launch.program import File, Program, Setup, adapters_said, kernels_said
+from planner.launch.described import notes, part, target
+from planner.launch.program import File, Program, Setup, kernels_said
 from planner.plan import OnePlan
 
 CONFIG = "accelerate.yaml"
@@ -21,12 +21,13 @@ CONFIG = "accelerate.yaml"
 
 def program(setup: Setup) -> Program:
     """`accelerate launch` in the place of torchrun; the number of micro-batches reaches Accelerator as a variable."""
+    said = notes("accelerate", setup, sharded=sharded(setup.plan))
     return Program(
         "accelerate launch train.py",
         (("--config_file", CONFIG),),
         {"ACCELERATE_GRADIENT_ACCUMULATION_STEPS": f"{setup.plan.m}"},
         files=(File(CONFIG, yaml.safe_dump(config(setup), sort_keys=False)),),
-        notes=notes(setup),
+        notes=(*said, *kernels_said(setup.job), *seeing.own(setup)),
     )
 
 
@@ -38,24 +39,6 @@ def config(setup: Setup) -> dict[str, Any]:
 def sharded(plan: OnePlan) -> bool:
     """FSDP, also for tensor parallelism alone: Accelerate has no other way to it (commands/launch.py)."""
     return bool(plan.zero >= 2 or plan.tp * plan.cp > 1)
-
-
-def notes(setup: Setup) -> tuple[str, ...]:
-    """What stays with the user."""
-    plan, workload = setup.plan, setup.job.workload
-    said = [
-        f"train.py is your script: its dataloader gives micro-batches of {plan.b} sequences of {workload.seq} tokens;"
-        f" the {plan.m} micro-batches per step come from ACCELERATE_GRADIENT_ACCUMULATION_STEPS through Accelerator()"
-    ]
-    if plan.tp > 1:
-        said.append("load the model with device_mesh=ParallelismConfig's mesh: transformers shards it by its tp_plan")
-    if plan.recompute_layers and not sharded(plan):
-        said.append("call model.gradient_checkpointing_enable()")
-    if workload.optimizer == "adam-bf16":
-        said.append("load the model in bfloat16: mixed precision is off so that no fp32 copy is made")
-    if setup.job.lora:
-        said.append(f"wrap the model with peft before accelerator.prepare: {adapters_said(setup.job)}")
-    return (*said, *kernels_said(setup.job), *seeing.own(setup))
 
 
 TARGET = target("accelerate", program)

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from planner.launch.described import part, target
-from planner.launch.program import File, Program, Setup, adapters_said, kernels_said
+from planner.launch.described import notes, part, target
+from planner.launch.program import File, Program, Setup, kernels_said
 from planner.schedules import spelled
 from planner.stages import layers_per_stage
 
@@ -19,7 +19,8 @@ SCRIPT = "plan.py"
 
 def program(setup: Setup) -> Program:
     """The user's train.py, which imports `plugin` from plan.py."""
-    return Program("train.py", (), files=(File(SCRIPT, module(setup)),), notes=notes(setup))
+    said = (*notes("colossalai", setup, batch=setup.plan.b * setup.plan.m), *kernels_said(setup.job))
+    return Program("train.py", (), files=(File(SCRIPT, module(setup)),), notes=said)
 
 
 def module(setup: Setup) -> str:
@@ -54,23 +55,6 @@ def checkpointed(setup: Setup) -> list[int]:
     if plan.recompute_layers == 0 or plan.pp == 1:
         return []
     return [] if plan.recompute_layers >= max(order) else [min(plan.recompute_layers, count) for count in order]
-
-
-def notes(setup: Setup) -> tuple[str, ...]:
-    """What stays with the user."""
-    plan = setup.plan
-    said = ["train.py is your script: model, data, tokenizer and learning rate are yours; use HybridAdam"]
-    if plan.pp > 1:
-        said.append(
-            f"the dataloader gives {plan.b * plan.m} sequences, which booster.execute_pipeline cuts into m={plan.m}"
-        )
-    else:
-        said.append(f"the dataloader gives b={plan.b} sequences; accumulate m={plan.m} of them under booster.no_sync")
-    if plan.recompute_layers:
-        said.append("call model.gradient_checkpointing_enable() before booster.boost")
-    if setup.job.lora:
-        said.append(f"call booster.enable_lora(model, lora_config=...) first: {adapters_said(setup.job)}")
-    return (*said, *kernels_said(setup.job))
 
 
 TARGET = target("colossalai", program)

@@ -11,8 +11,8 @@ import json
 from typing import Any
 
 from planner.launch import seeing
-from planner.launch.described import part, target
-from planner.launch.program import File, Program, Setup, adapters_said, kernels_said
+from planner.launch.described import notes, part, target
+from planner.launch.program import File, Program, Setup, kernels_said
 from planner.training.frameworks.deepspeed import EXPERT_PRESETS
 
 CONFIG = "ds_config.json"
@@ -25,8 +25,14 @@ BUCKET = 200_000_000
 
 def program(setup: Setup) -> Program:
     """The user's train.py with the configuration that it hands to deepspeed.initialize."""
+    said = (*notes("deepspeed", setup), *kernels_said(setup.job), *seeing.own(setup))
     flags = (("--deepspeed",), ("--deepspeed_config", CONFIG))
-    return Program("train.py", flags, files=(File(CONFIG, json_text(config(setup))),), notes=notes(setup))
+    return Program(
+        "train.py",
+        flags,
+        files=(File(CONFIG, json_text(config(setup))),),
+        notes=said,
+    )
 
 
 def json_text(value: dict[str, Any]) -> str:
@@ -37,24 +43,6 @@ def json_text(value: dict[str, Any]) -> str:
 def config(setup: Setup) -> dict[str, Any]:
     """The whole configuration."""
     return part("deepspeed", "config", setup, CLIP=CLIP, BUCKET=BUCKET, EXPERT_PRESETS=EXPERT_PRESETS)
-
-
-def notes(setup: Setup) -> tuple[str, ...]:
-    """What stays with the user."""
-    plan, workload = setup.plan, setup.job.workload
-    said = ["train.py is your script: it builds the model and calls deepspeed.initialize; data, tokenizer, learning"]
-    said[0] += " rate and its schedule are yours"
-    if plan.pp > 1:
-        said.append(f"build PipelineModule(layers, num_stages={plan.pp}, partition_method='type:<your layer class>')")
-    if plan.recompute_layers and plan.pp == 1:
-        said.append("wrap every layer in deepspeed.checkpointing.checkpoint, or enable the model's own checkpointing")
-    if plan.tp > 1:
-        said.append(
-            f"train_batch_size ({workload.global_batch}) is left out: DeepSpeed would count the tp ranks into it"
-        )
-    if setup.job.lora:
-        said.append(f"give the model {adapters_said(setup.job)} before deepspeed.initialize")
-    return (*said, *kernels_said(setup.job), *seeing.own(setup))
 
 
 TARGET = target("deepspeed", program)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from typing import Any
 
-from planner.launch.program import Flag, Program, Setup, Target, flag_lines, only_file
+from planner.launch.program import Flag, Program, Setup, Target, adapters_said, flag_lines, only_file
 from planner.plan import Plan
 from planner.read.table import packaged, rows, told
 from planner.schema.workload import STORING, Workload
@@ -68,6 +68,12 @@ def target(name: str, program: Callable[[Setup], Program], first: Iterable[Rule]
 def part(name: str, key: str, setup: Setup, **more: Any) -> dict[str, Any]:
     """What a part of a target's table comes to for a plan."""
     return dict(rows(table(name)[key], Words(setup.job, setup.plan, more)))
+
+
+def notes(name: str, setup: Setup, **more: Any) -> tuple[str, ...]:
+    """What a target's table says stays with the user."""
+    words = Words(setup.job, setup.plan, {"adapters": adapters_said(setup.job)} | more)
+    return tuple(row["says"].format_map(words) for row in table(name)["notes"] if told(row.get("if", "True"), words))
 
 
 def options(pairs: Iterable[tuple[str, Any]]) -> Iterator[Flag]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from planner.cost.dispatch import ONE_COPY
-from planner.launch.described import Words, options, table, target
+from planner.launch.described import Words, notes, options, table, target
 from planner.launch.megatron_layout import placement_flags
 from planner.launch.program import Flag, Program, Setup
 from planner.plan import OnePlan
@@ -35,7 +35,7 @@ def program(setup: Setup) -> Program:
         flags(setup, *parts),
         {"CUDA_DEVICE_MAX_CONNECTIONS": "32" if plan.overlap else "1"} if serial else {},
         ("CUDA_DEVICE_MAX_CONNECTIONS",) if plan.zero >= 2 or (plan.overlap and not serial) else (),
-        notes=notes(setup.job.model),
+        notes=notes("megatron", setup),
     )
 
 
@@ -107,17 +107,6 @@ KNOWN: dict[str, Any] = {
     "MASK": MASK,
 }
 """What the table names beside `Words`."""
-
-
-def notes(model: Model) -> tuple[str, ...]:
-    """What stays with the user."""
-    said = ["mock data and 20 iterations, so that the plan can be measured: your data, tokenizer, learning rate and"]
-    said[0] += " length go behind the script's name and replace these"
-    if model.position == "rope":
-        said.append("set --rotary-base (and scaling) as the model was trained: the profile does not hold them")
-    if model.position == "alibi":
-        said.append("Megatron-LM has no ALiBi; positions are left out, which costs the same")
-    return tuple(said)
 
 
 TARGET = target("megatron", program)

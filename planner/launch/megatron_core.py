@@ -13,13 +13,12 @@ from typing import Any
 
 from planner.blocks.ends import padded_vocabulary
 from planner.launch import megatron
-from planner.launch.described import options, part, table, target
+from planner.launch.described import notes, options, part, table, target
 from planner.launch.megatron import TABLE as OPTIONS
 from planner.launch.megatron import backend
 from planner.launch.megatron_layout import placement_flags
 from planner.launch.program import File, Program, Setup
 from planner.launch.trees import as_fields
-from planner.schema.model import Model
 from planner.training.frameworks.megatron import OPTIMIZERS
 from planner.training.trade import trade
 
@@ -48,7 +47,7 @@ class Code(str):
 def program(setup: Setup) -> Program:
     """The user's train.py, which imports from plan.py."""
     own = megatron.program(setup)
-    plan, said = File(SCRIPT, module(setup)), notes(setup.job.model)
+    plan, said = File(SCRIPT, module(setup)), notes("megatron-core", setup)
     return replace(own, script="train.py", flags=(), files=(plan,), notes=said)
 
 
@@ -151,16 +150,6 @@ def placement(setup: Setup) -> dict[str, Any]:
     """Uneven ends or a layout; the number of virtual stages stands among the sizes."""
     flags = placement_flags(setup.job.model, setup.plan)
     return {FIELDS[name]: value if "layout" in name else int(value) for name, value in flags}
-
-
-def notes(model: Model) -> tuple[str, ...]:
-    """What stays with the user."""
-    said = ["train.py is your loop: layer specification, data, tokenizer and learning rate are yours"]
-    if model.position == "rope":
-        said.append("pass rotary_base (and scaling) to GPTModel as the model was trained: the profile does not hold it")
-    if model.position == "alibi":
-        said.append("Megatron-Core has no ALiBi; positions are left out, which costs the same")
-    return tuple(said)
 
 
 TARGET = target("megatron-core", program, megatron.TARGET.rules, OPTIMIZERS=OPTIMIZERS)

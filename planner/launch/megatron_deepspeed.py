@@ -12,10 +12,9 @@ from typing import Any
 
 from planner.launch import deepspeed, megatron
 from planner.launch.deepspeed import CONFIG
-from planner.launch.described import Words, options, table, target
+from planner.launch.described import Words, notes, options, table, target
 from planner.launch.program import File, Flag, Program, Setup
 from planner.read.table import rows
-from planner.schema.model import Model
 
 
 def program(setup: Setup) -> Program:
@@ -25,7 +24,7 @@ def program(setup: Setup) -> Program:
         tuple(flags(setup)),
         {"CUDA_DEVICE_MAX_CONNECTIONS": "1"} if setup.plan.sp else {},
         files=(File(CONFIG, deepspeed.json_text(config(setup))),),
-        notes=notes(setup.job.model),
+        notes=notes("megatron-deepspeed", setup),
     )
 
 
@@ -50,18 +49,6 @@ def flags(setup: Setup) -> Iterator[Flag]:
         recompute = dict(rows(megatron.TABLE["flags"]["recompute"], megatron.words(setup)))
         words = Words(setup.job, setup.plan, {"recompute": recompute, "CONFIG": CONFIG, "CLIP": deepspeed.CLIP})
         yield from megatron.flags(setup, name) if name else options(rows(part, words))
-
-
-def notes(model: Model) -> tuple[str, ...]:
-    """What stays with the user."""
-    said = ["it has no mock data: add --data-path, and your tokenizer in place of NullTokenizer (which adds one token)"]
-    if model.position == "rope":
-        said.append("set --rotary-position-embeddings-theta as the model was trained: the profile does not hold it")
-    if model.position == "alibi":
-        said.append("Megatron-DeepSpeed has no ALiBi; positions are left out, which costs the same")
-    if model.bias == "qkv":
-        said.append("Megatron-DeepSpeed has biases everywhere or nowhere; the query, key and value biases are left out")
-    return tuple(said)
 
 
 TARGET = target("megatron-deepspeed", program)

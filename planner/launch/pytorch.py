@@ -11,8 +11,8 @@ from __future__ import annotations
 from importlib.resources import files
 from typing import Any
 
-from planner.launch.described import part, target
-from planner.launch.program import File, Program, Setup, adapters_said, kernels_said
+from planner.launch.described import notes, part, target
+from planner.launch.program import File, Program, Setup, kernels_said
 from planner.stages import layers_per_stage
 from planner.training.frameworks.pytorch import SCHEDULES, is_vee
 
@@ -21,7 +21,9 @@ SCRIPT = "train.py"
 
 def program(setup: Setup) -> Program:
     """train.py, which carries the plan in it."""
-    return Program(SCRIPT, (), files=(File(SCRIPT, script(setup)),), notes=notes(setup))
+    return Program(
+        SCRIPT, (), files=(File(SCRIPT, script(setup)),), notes=(*notes("pytorch", setup), *kernels_said(setup.job))
+    )
 
 
 def script(setup: Setup) -> str:
@@ -39,16 +41,6 @@ def constants(setup: Setup) -> dict[str, Any]:
 def stages(setup: Setup) -> tuple[int, ...]:
     """Layers of every stage, in the order that a micro-batch meets them."""
     return tuple(layers_per_stage(setup.job.model.layers, setup.plan))
-
-
-def notes(setup: Setup) -> tuple[str, ...]:
-    """What stays with the user."""
-    said = ["replace Layer, Stage.embed, Stage.head, batch() and the learning rate in train.py by your own"]
-    if setup.job.lora:
-        said.append(f"freeze the base weights and add in Layer {adapters_said(setup.job)}")
-    if setup.job.model.moe:
-        said.append("Layer stands for a dense layer: put your experts in it")
-    return (*said, *kernels_said(setup.job))
 
 
 TARGET = target("pytorch", program)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from planner.launch.described import part, table, target
+from planner.launch.described import notes, part, table, target
 from planner.launch.program import File, Program, Setup
 from planner.schema.model import Model
 from planner.stages import chunk_layers, layers_per_stage
@@ -27,12 +27,13 @@ FLAVORS: dict[tuple[int, ...], tuple[str, str]] = {
 
 def program(setup: Setup) -> Program:
     """torchtitan's trainer with one file of options."""
+    directory, flavor = registered(setup.job.model)
     return Program(
         "-m torchtitan.train",
         (("--job.config_file", CONFIG),),
         {"PYTORCH_ALLOC_CONF": "expandable_segments:True"},
         files=(File(CONFIG, toml(config(setup))),),
-        notes=notes(setup),
+        notes=notes("torchtitan", setup, directory=directory, flavor=flavor),
     )
 
 
@@ -89,17 +90,6 @@ def modules(order: list[int]) -> list[list[str]]:
     starts = [sum(order[:stage]) for stage in range(len(order))]
     parts = [[f"layers.{i}" for i in range(start, start + n)] for start, n in zip(starts, order, strict=True)]
     return [["tok_embeddings", *parts[0]], *parts[1:-1], [*parts[-1], "norm", "output"]]
-
-
-def notes(setup: Setup) -> tuple[str, ...]:
-    """What stays with the user."""
-    name, flavor = registered(setup.job.model)
-    said = ["set model.hf_assets_path to a tokenizer (scripts/download_hf_assets.py) and training.dataset to your data"]
-    if flavor is None:
-        registry = f"torchtitan/models/{name}/__init__.py"
-        said.append(f'0.2.2 has no model of this shape: register "{setup.job.model.name}" in {registry}')
-    said.append("learning rate and warm-up are torchtitan's defaults")
-    return tuple(said)
 
 
 TARGET = target("torchtitan", program)

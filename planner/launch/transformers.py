@@ -5,11 +5,9 @@ Names: huggingface/transformers src/transformers/training_args.py, trainer_utils
 
 from __future__ import annotations
 
-from typing import Any
-
 from planner.launch import deepspeed, seeing
-from planner.launch.described import target
-from planner.launch.program import File, Flag, Program, Setup, adapters_said
+from planner.launch.described import notes, part, target
+from planner.launch.program import File, Flag, Program, Setup
 from planner.training.frameworks.transformers import OPTIMIZERS
 
 FSDP = "fsdp.json"
@@ -19,23 +17,17 @@ GATHERED = ("reduce_bucket_size", "stage3_prefetch_bucket_size", "stage3_param_p
 
 def program(setup: Setup) -> Program:
     """The user's train.py, which hands its options to HfArgumentParser and the Trainer."""
-    return Program("train.py", flags(setup), files=files(setup), notes=notes(setup))
+    return Program(
+        "train.py", flags(setup), files=files(setup), notes=(*notes("transformers", setup), *seeing.own(setup))
+    )
 
 
 def flags(setup: Setup) -> tuple[Flag, ...]:
     """Batch, precision, checkpointing, optimizer, loss, and what shards the states."""
-    plan, work = setup.plan, setup.job.workload
-    pairs = {
-        "model_name_or_path": setup.job.model.hf_id or setup.job.model.name,
-        "per_device_train_batch_size": plan.b,
-        "gradient_accumulation_steps": plan.m,
-        "gradient_checkpointing": plan.recompute_layers > 0,
-        work.precision: True,
-        "optim": (OPTIMIZERS | (SHARDED if by_fsdp(setup) else {}))[work.optimizer],
-        **({"use_liger_kernel": True} if work.loss == "linear" else {}),
-        **_sharding(setup),
-    }
-    return tuple((f"--{name}", f"{value}") for name, value in pairs.items())
+    optim = (OPTIMIZERS | (SHARDED if by_fsdp(setup) else {}))[setup.job.workload.optimizer]
+    more = {"CONFIG": deepspeed.CONFIG, "FSDP": FSDP, "by_fsdp": by_fsdp(setup)}
+    found = part("transformers", "flags", setup, optim=optim, **more)
+    return tuple((f"--{name}", f"{value}") for name, value in found.items())
 
 
 SHARDED = {"adam-8bit": "adamw_torch_8bit"}
@@ -45,16 +37,6 @@ SHARDED = {"adam-8bit": "adamw_torch_8bit"}
 def by_fsdp(setup: Setup) -> bool:
     """Whether FSDP shares the states."""
     return bool(setup.plan.zero >= 1 and setup.job.framework.shard_is_master)
-
-
-def _sharding(setup: Setup) -> dict[str, Any]:
-    if setup.plan.zero == 0:
-        return {}
-    if setup.job.framework.shard_is_master:
-        way = "full_shard" if setup.plan.zero == 3 else "shard_grad_op"
-        away = " offload" if setup.job.workload.offload == "parameters" else ""
-        return {"fsdp": f"{way} auto_wrap{away}", "fsdp_config": FSDP}
-    return {"deepspeed": deepspeed.CONFIG}
 
 
 def files(setup: Setup) -> tuple[File, ...]:
@@ -79,24 +61,6 @@ def deepspeed_file(setup: Setup) -> File:
     }
     settings = {**auto, "gradient_clipping": "auto", "bf16": {"enabled": "auto"}, "fp16": {"enabled": "auto"}}
     return File(deepspeed.CONFIG, deepspeed.json_text(settings | {"zero_optimization": section}))
-
-
-def notes(setup: Setup) -> tuple[str, ...]:
-    """What stays with the user."""
-    work = setup.job.workload
-    said = [
-        f"train.py is your script: it reads TrainingArguments, gives samples of {work.seq} tokens and calls"
-        " Trainer.train()"
-    ]
-    if work.optimizer == "adam-bf16":
-        said.append("load the model with torch_dtype=bfloat16: weights and moments stay in 16 bit")
-    if setup.job.lora:
-        said.append(f"give the Trainer a PEFT model: {adapters_said(setup.job)}")
-    if work.attention != "flash":
-        said.append(f"load the model with attn_implementation of the kernel {work.attention}")
-    if work.loss not in (None, "eager", "linear"):
-        said.append(f"the loss {work.loss} is a kernel of your own: the Trainer has its model's")
-    return (*said, *seeing.own(setup))
 
 
 TARGET = target("transformers", program)
