@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from planner.launch import seeing
-from planner.launch.described import table, target
+from planner.launch.described import part, table, target
 from planner.launch.launchers.launcher import yaml_text
 from planner.launch.program import File, Program, Setup
 from planner.launch.trees import field_keys, nested
@@ -35,30 +35,19 @@ def program(setup: Setup) -> Program:
 
 def images(setup: Setup) -> dict[str, Any]:
     """The recipe of models that see, its mock data cut to the sequence, and a frozen tower."""
-    work, tower = setup.job.workload, setup.job.model.tower
-    side = (tower.image if tower else None) or work.image_size
-    return {
-        **TABLE["seeing"],
-        "dataset.num_samples": 20 * work.global_batch,
-        "dataset.num_images_per_sample": work.images,
-        "dataset.image_size": [side, side],
-        "dataset.max_length": work.seq,
-        "freeze_config.freeze_vision_tower": work.tower == "frozen",
-    }
+    tower = setup.job.model.tower
+    side = (tower.image if tower else None) or setup.job.workload.image_size
+    return {**TABLE["seeing"], **part("automodel", "mock", setup, side=side)}
 
 
 def keys(setup: Setup) -> dict[str, Any]:
     """What the plan sets, in the words of the format's table."""
-    job, plan, work = setup.job, setup.plan, setup.job.workload
-    fields = {"model": job.model.hf_id, "batch": work.global_batch, "b": plan.b, "seq": work.seq}
-    fields |= {"tp": plan.tp, "sp": bool(plan.sp), "dp_replicate": plan.dp_replicate}
-    fields |= {"loss_component": TABLE["losses"][work.loss or "eager"]}
-    fields |= {"recompute": "full"} if plan.recompute_layers else {}
-    without = [*TABLE["unseeing"], *(TABLE["vision"] if job.model.tower and work.tower == "frozen" else ())]
+    job = setup.job
+    fields = part("automodel", "fields", setup, losses=TABLE["losses"])
+    frozen = job.model.tower and job.workload.tower == "frozen"
+    without = [*TABLE["unseeing"], *(TABLE["vision"] if frozen else ())]
     adapters = {"peft._target_": "nemo_automodel.components._peft.lora.PeftConfig", "peft.exclude_modules": without}
-    fields, more = (fields | {"rank": work.lora_rank}, adapters) if job.lora else (fields, {})
-    fields = {name: value for name, value in fields.items() if not (name == "seq" and job.model.tower)}
-    return field_keys(find_format("automodel"), fields, SECTIONS) | more
+    return field_keys(find_format("automodel"), fields, SECTIONS) | (adapters if job.lora else {})
 
 
 TARGET = target("automodel", program, whole_images=seeing.whole_images)

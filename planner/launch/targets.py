@@ -36,7 +36,7 @@ class _Targets(Mapping[str, Target]):
 
 
 TARGETS: Mapping[str, Target] = _Targets()
-"""By name. A new one is a file with a TARGET and its name in the schema."""
+"""By name. A new one is a file with a TARGET, its table in planner/launch/tables, and its name in the schema."""
 
 
 FROM_LIBRARY = (

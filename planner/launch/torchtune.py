@@ -11,6 +11,7 @@ from typing import Any
 from planner.launch import tuner
 from planner.launch.described import table
 from planner.launch.program import Program, Setup
+from planner.read.table import rows
 from planner.schema.model import Model
 from planner.training.frameworks.deepspeed import whole_recompute
 
@@ -74,17 +75,9 @@ def places(setup: Setup) -> dict[str, Any]:
 
 def checkpoint(model: Model) -> dict[str, Any]:
     """What `tune download` fetches, and what reads it."""
-    _, package, kind = table(MAIN)["families"][model.name.partition("-")[0]]
+    package, kind = table(MAIN)["families"][model.name.partition("-")[0]][1:]
     directory = f"/tmp/{(model.hf_id or model.name).rpartition('/')[2]}"
-    return {
-        "tokenizer._component_": f"torchtune.models.{package}.{package}_tokenizer",
-        "tokenizer.path": f"{directory}/tokenizer.model",
-        "checkpointer._component_": "torchtune.training.FullModelHFCheckpointer",
-        "checkpointer.checkpoint_dir": directory,
-        "checkpointer.checkpoint_files": ["model.safetensors"],
-        "checkpointer.output_dir": "/tmp/torchtune",
-        "checkpointer.model_type": kind,
-    }
+    return dict(rows(table(MAIN)["checkpoint"], {"package": package, "kind": kind, "directory": directory}))
 
 
 TARGET = tuner.target(MAIN, program, has_builder=has_builder, whole_recompute=whole_recompute)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from planner.launch import accelerate, seeing, tuner
-from planner.launch.described import table
+from planner.launch.described import part, table
 from planner.launch.program import Program, Setup
 from planner.launch.transformers import by_fsdp
 from planner.training.adapters import on_experts
@@ -50,14 +50,7 @@ def config(setup: Setup) -> dict[str, Any]:
 
 def deepspeed(setup: Setup) -> dict[str, Any]:
     """The stage, and what is offloaded."""
-    away = setup.job.workload.offload
-    return {
-        "deepspeed_multinode_launcher": "standard",
-        "offload_optimizer_device": "cpu" if away in ("optimizer", "parameters") else "none",
-        "offload_param_device": "cpu" if away == "parameters" else "none",
-        "zero3_init_flag": bool(setup.plan.zero == 3),
-        "zero_stage": setup.plan.zero,
-    }
+    return part("trl", "deepspeed", setup)
 
 
 TARGET = tuner.target("trl", program, tuners.TRL_PURE)
