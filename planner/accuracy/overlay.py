@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,6 +15,7 @@ from planner.catalog.yamlfile import parse_yaml, validate
 from planner.errors import PlannerError
 from planner.schema.base import Profile, Record
 from planner.schema.hardware import Link
+from planner.schema.quantities import dimensions
 from planner.units import format_bytes, parse
 from planner.wording import os_reason
 
@@ -89,26 +88,19 @@ def yaml_text(profile: Profile) -> str:
 
 def plain(record: Record) -> dict[str, Any]:
     """A record as YAML's own types, quantities with their units; what equals the default is left out."""
-    fields = type(record).model_fields
-    for default in (field.default for field in fields.values()):
-        if isinstance(default, Record):
-            type(default).model_rebuild()  # built on first use, which a default's schema is not for pydantic 2.7
-    properties = type(record).model_json_schema()["properties"]
-    facts = {}
-    for name, field in fields.items():
+    kinds, facts = dimensions(type(record)), {}
+    for name, field in type(record).model_fields.items():
         value = getattr(record, name)
-        if value is None or value == field.default:
-            continue
-        facts[name] = _plain(value, properties[name])
+        if value is not None and value != field.default:
+            facts[name] = _plain(value, kinds[name])
     return facts
 
 
-def _plain(value: Any, schema: dict[str, Any]) -> Any:
+def _plain(value: Any, dimension: str) -> Any:
     if isinstance(value, Record):
         return plain(value)
-    dimension = re.search(r"quantity in ([\w/]+)", json.dumps(schema))
     if dimension and isinstance(value, int | float):
-        return _quantity(float(value), dimension[1])
+        return _quantity(float(value), dimension)
     if isinstance(value, tuple):
         return list(value)
     return float(f"{value:.6g}") if isinstance(value, float) else value

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from planner.formula import fact
 from planner.plan import INTEGERS, Plan
-from planner.report.profiles import dimensions
+from planner.schema.quantities import dimensions
 from planner.training.job import Job
 
 R = TypeVar("R", bound=BaseModel)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
-from typing import TYPE_CHECKING, Any, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
+from planner.schema.quantities import dimensions
 from planner.units import format_bytes, format_count, format_flops, format_rate, format_seconds
 
 if TYPE_CHECKING:
@@ -22,18 +22,6 @@ SAYS: dict[str, Callable[[float], str]] = {
     "count": format_count,
 }
 """By dimension."""
-
-
-@cache
-def dimensions(kind: type[BaseModel]) -> dict[str, str]:
-    """Dimension of every quantity of a profile, as its annotation has it; "" of what is none."""
-    hints = get_type_hints(kind, include_extras=True)
-    return {name: _dimension(hints[name]) for name in kind.model_fields}
-
-
-def _dimension(hint: Any) -> str:
-    inside = (getattr(part, "dimension", "") or _dimension(part) for part in get_args(hint))
-    return next(filter(None, inside), "")
 
 
 def record(kind: str, profile: Any) -> dict[str, Any]:

@@ -7,7 +7,8 @@ else that a profile's records need.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
 
 from pydantic_core.core_schema import (
     float_schema,
@@ -20,7 +21,7 @@ from planner.errors import UnitError
 from planner.units import example, parse
 
 if TYPE_CHECKING:
-    from pydantic import GetCoreSchemaHandler
+    from pydantic import BaseModel, GetCoreSchemaHandler
     from pydantic_core import CoreSchema
 
 
@@ -47,6 +48,18 @@ class _Quantity:
         if not self.low <= number <= self.high:
             raise ValueError(f"{value!r:.40} is out of range: {self.least} to {self.most}")
         return number
+
+
+@cache
+def dimensions(kind: type[BaseModel]) -> dict[str, str]:
+    """Dimension of every quantity of a profile, as its annotation has it; "" of what is none."""
+    hints = get_type_hints(kind, include_extras=True)
+    return {name: _dimension(hints[name]) for name in kind.model_fields}
+
+
+def _dimension(hint: Any) -> str:
+    inside = (getattr(part, "dimension", "") or _dimension(part) for part in get_args(hint))
+    return next(filter(None, inside), "")
 
 
 class _Between:
