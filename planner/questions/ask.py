@@ -20,7 +20,7 @@ from planner.errors import PlannerError, meant, suggest
 from planner.frozen import frozen
 from planner.plan import Range
 from planner.questions.batch import sequences
-from planner.questions.given import MORE, pythons
+from planner.questions.given import ADAPTED, AWAY, EXPERTS, MORE, SEEING, pythons
 from planner.questions.idle import idle
 from planner.schedules import ALL, SCHEDULES, offered
 from planner.schema.framework import Framework
@@ -133,19 +133,11 @@ def _trainer(method: str, options: dict[str, Any]) -> str:
     return "megatron-core" if method not in ("lora", "qlora") or split else "hf"
 
 
-EXPERTS = ("recompute_modules", "dispatcher", "cuda_graphs", "imbalance", "capacity_factor")
-"""Options of layers with experts, which are text or numbers."""
-
-
 def _experts(options: dict[str, Any]) -> tuple[str | None, str | None, dict[str, Any]]:
     """Modules and dispatcher as asked for, and fields of Workload: taken out of the options."""
     modules, dispatcher, graphs, imbalance, capacity = (options.pop(name, None) for name in EXPERTS)
     fields = {"graphs": graphs or "none", "imbalance": 1.0 if imbalance is None else imbalance, "capacity": capacity}
     return modules, dispatcher, fields
-
-
-AWAY = ("offload_layers", "offload_modules")
-"""Options of activations in host memory."""
 
 
 def _offloaded(offload: str, layers: int | None, modules: str | None) -> dict[str, Any]:
@@ -161,10 +153,6 @@ def _offloaded(offload: str, layers: int | None, modules: str | None) -> dict[st
         beside = "--offload-layers" if layers else f"--offload {offload:.40}"
         raise PlannerError(f"--offload-modules is of --offload activations, not of {beside}", "leave out one")
     return {"offload": "activations", "offload_modules": tuple(name for name in OFFLOADED if name in named)}
-
-
-SEEING = ("images", "image_size", "tower")
-"""Options of a vision tower."""
 
 
 def seeing(model: Model, options: dict[str, Any]) -> dict[str, Any]:
@@ -254,10 +242,6 @@ def share_of_memory(text: str) -> float:
     if not 0.0 <= value < 1.0:
         raise PlannerError(f"--margin {text!r:.20} is no share of the memory", "--margin 8%")
     return value
-
-
-ADAPTED = ("lora_targets", "base", "quantize_experts")
-"""Options of adapters and of what lies under them."""
 
 
 def adapters(

@@ -18,10 +18,12 @@ T = TypeVar("T")
 PINS = ("tp", "cp", "ep", "etp", "pp", "dp", "dp_replicate", "v", "zero", "sp", "head", "recompute_layers")
 _OTHERS = {"quantize_experts": "bool", "imbalance": "float", "capacity_factor": "float"}
 _OTHERS |= dict.fromkeys(("offload_layers", "images", "image_size"), "int")
-_LAYERS = ("recompute_modules", "dispatcher", "cuda_graphs", "imbalance", "capacity_factor")
-_PLACES = ("offload_layers", "offload_modules", "images", "image_size", "tower")
-_NAMED = ("lora_targets", "base", "quantize_experts", *_LAYERS, *_PLACES)
-MORE = {name: _OTHERS.get(name, "str") for name in (*_NAMED, *PINS, "expert_overlap")}
+ADAPTED = ("lora_targets", "base", "quantize_experts")
+EXPERTS = ("recompute_modules", "dispatcher", "cuda_graphs", "imbalance", "capacity_factor")
+AWAY, SEEING = ("offload_layers", "offload_modules"), ("images", "image_size", "tower")
+"""Options of adapters and of what lies under them, of experts, of activations in host memory, of a vision tower."""
+
+MORE = {n: _OTHERS.get(n, "str") for n in (*ADAPTED, *EXPERTS, *AWAY, *SEEING, *PINS, "expert_overlap")}
 """Kinds of the options that `ask` takes by their names alone."""
 
 

@@ -17,8 +17,8 @@ from planner.catalog.library import Library, open_library
 from planner.catalog.yamlfile import parse_yaml
 from planner.errors import PlannerError, suggest
 from planner.frozen import frozen, picked
-from planner.questions.ask import ADAPTED, ask
-from planner.questions.given import MORE
+from planner.questions.ask import ask
+from planner.questions.given import ADAPTED, MORE
 from planner.questions.option_names import ours
 from planner.questions.train import Ranked, best
 from planner.training.layouts import layout_string
