@@ -55,7 +55,7 @@ def launch(
         setup, fits, as_asked, facts = Setup(ranked.job, ranked.plan), True, True, ""
     else:
         setup, fits, as_asked, facts = _ranked(request, plan, target)
-    chosen = find_target(target, setup.job.framework)
+    chosen = find_target(target, setup)
     _refuse(chosen, setup, as_asked)
     program = chosen.program(setup)
     files = _files(chosen, setup, program, launcher, image, facts, out is None)

@@ -89,6 +89,8 @@ class Sweep(Options):
     tokens_per_second: Above | None
     mfu: Above | None
     peak_memory_bytes: Above | None
+    memory_band_low_bytes: Above | None
+    memory_band_high_bytes: Above | None
     usable_memory_bytes: Above | None
     plan_tp: Whole | None
     plan_cp: Whole | None

@@ -11,7 +11,7 @@ from planner.errors import PlannerError, suggest
 from planner.launch.program import ANYTHING, GUARDED, Setup, Target
 from planner.masks import first_of
 from planner.plan import OnePlan
-from planner.schema.framework import Framework, TargetName
+from planner.schema.framework import TargetName
 from planner.schema.workload import Workload
 from planner.training.job import Job
 from planner.training.rule import Rule
@@ -117,16 +117,18 @@ def recipes_of(target: Target) -> tuple[str, ...]:
     return ("bf16", *(one.name for one in found if getattr(one.spelled, framework, None) is not None))
 
 
-def find_target(name: str | None, framework: Framework) -> Target:
+def find_target(name: str | None, setup: Setup) -> Target:
     """The target called `name`, or the one that the framework's preset is for.
 
     Raises:
-        PlannerError: no such target, or a preset that none is for.
+        PlannerError: no such target, or a preset that none is for; names those that run the plan.
     """
-    if name is None and framework.target is None:
-        known = ", ".join(TARGETS)
-        raise PlannerError(f"nothing is written for the preset {framework.name}", f"choose one: --target {known}")
-    return TARGETS[known_name("--target", name or framework.target or "", TARGETS)]
+    preset = setup.job.framework
+    if name is None and preset.target is None:
+        runs = [other for other in TARGETS if refusal(TARGETS[other], setup) is None]
+        hint = f"this plan runs under --target {', '.join(runs)}" if runs else f"--target {', '.join(TARGETS)}"
+        raise PlannerError(f"nothing is written for the preset {preset.name}", hint)
+    return TARGETS[known_name("--target", name or preset.target or "", TARGETS)]
 
 
 def known_name(option: str, name: str, known: Iterable[str]) -> str:

@@ -55,6 +55,11 @@ _DRAFTED = (
 )
 
 ELSEWHERE: dict[str, str] = {
+    **dict.fromkeys(
+        ("max-num-seqs", "max-running-requests", "max-batch-size"),
+        "it is an upper limit, which is searched: --users says the load, --batch how many must run at once",
+    ),
+    **dict.fromkeys(("max-model-len", "context-length"), "--input and --output say what a request takes together"),
     **dict.fromkeys(_DRAFTS, _DRAFTED),
     "num-layers-per-virtual-pipeline-stage": "it counts layers; --v counts chunks per rank: layers / (pp x N)",
     "data-parallel-shard-degree": "it is dp over the copies: --dp, and --dp-replicate for the copies",

@@ -10,7 +10,7 @@ from itertools import product
 from math import prod
 from typing import Any
 
-from planner.bands import band
+from planner.bands import band, memory_range
 from planner.catalog.clusters import find_cluster
 from planner.catalog.fabric import on_network
 from planner.catalog.library import Library, open_library
@@ -184,9 +184,12 @@ def _check_names(sweep: Sweep) -> None:
 
 def measures(one: Ranked) -> dict[str, Any]:
     """What a record says of a cell's best plan, in order."""
-    plan = one.plan
+    plan, peak = one.plan, memory_range(one.job, one.need)
+    low, high = (peak[0], peak[-1]) if peak else (None, None)
     own = {
         "step_time_band": band(one.job, plan).width,
+        "memory_band_low_bytes": low,
+        "memory_band_high_bytes": high,
         "usable_memory_bytes": one.capacity,
         "plan_recompute": recompute_name(one.job, plan),
         "plan_sequence_parallel": bool(plan.sp),
@@ -199,11 +202,12 @@ def measures(one: Ranked) -> dict[str, Any]:
 MEASURES = """
 accelerator=job.cluster.accelerator.name total_gpus=job.cluster.gpus nodes=job.cluster.nodes
 sequences_per_step=job.workload.global_batch tokens_per_sequence=job.workload.seq step_time_s=step_time step_time_band
-tokens_per_second mfu peak_memory_bytes=need usable_memory_bytes plan_tp=plan.tp plan_cp=plan.cp plan_ep=plan.ep
-plan_etp=plan.etp plan_pp=plan.pp plan_v=plan.v plan_dp=plan.dp plan_micro_batch=plan.b plan_micro_batches=plan.m
-plan_zero=plan.zero plan_schedule=plan.schedule plan_recompute plan_dispatcher=plan.dispatcher
-plan_expert_overlap=plan.overlap plan_dp_replicate=plan.dp_replicate plan_sequence_parallel plan_head_layers=plan.head
-plan_recompute_layers=plan.recompute_layers plan_recompute_modules plan_layout
+tokens_per_second mfu peak_memory_bytes=need memory_band_low_bytes memory_band_high_bytes usable_memory_bytes
+plan_tp=plan.tp plan_cp=plan.cp plan_ep=plan.ep plan_etp=plan.etp plan_pp=plan.pp plan_v=plan.v plan_dp=plan.dp
+plan_micro_batch=plan.b plan_micro_batches=plan.m plan_zero=plan.zero plan_schedule=plan.schedule plan_recompute
+plan_dispatcher=plan.dispatcher plan_expert_overlap=plan.overlap plan_dp_replicate=plan.dp_replicate
+plan_sequence_parallel plan_head_layers=plan.head plan_recompute_layers=plan.recompute_layers plan_recompute_modules
+plan_layout
 """
 
 RESULTS = ("status", "reason", *(word.partition("=")[0] for word in MEASURES.split()))

@@ -220,7 +220,8 @@ def as_options(keys: Mapping[str, Any]) -> dict[str, Option]:
 
 
 def _model(job: Job, tree: Tree) -> str | None:
-    named = job.get("model") or tree.get("tokenizer_model")
+    converted = [name for name in (tree.get("mcore_model"), tree.get("load")) if str(name).endswith("-mcore")]
+    named = next((name for name in (job.get("model"), *converted, tree.get("tokenizer_model")) if name), None)
     return str(named).removesuffix(".yaml") if isinstance(named, str) else None
 
 

@@ -118,7 +118,7 @@ def _named(library: Library, name: str) -> tuple[Model, tuple[str, ...]]:
         UnknownName: none of them is known; says what comes near.
     """
     last = name.rstrip("/").rpartition("/")[2]
-    bare = re.sub(r"(?i)([_-](unsloth|bnb|4bit|bf16|fp8|hf|dynamic|base|instruct))+$", "", last)
+    bare = re.sub(r"(?i)([_-](unsloth|bnb|mcore|4bit|bf16|fp8|hf|dynamic|base|instruct))+$", "", last)
     for one in dict.fromkeys((name, last, bare)):
         found = library.lookup("model", one) if one else None
         if found is not None:

@@ -72,7 +72,9 @@ def _swept(document: Document) -> list[Row]:
         if cell["status"] == "fits":
             plan = {key.removeprefix("plan_"): value for key, value in cell.items()}
             peak = cell["peak_memory_bytes"]
-            found.append(plan | {"memory_bytes": {"peak": peak, "total": peak}})
+            ends = {end: cell.get(f"memory_band_{end}") for end in ("low_bytes", "high_bytes")}
+            more = {"memory_band": ends} if all(ends.values()) else {}
+            found.append(plan | {"memory_bytes": {"peak": peak, "total": peak}} | more)
     return sorted(found, key=lambda row: -row["tokens_per_second"])
 
 

@@ -131,9 +131,9 @@ def check_formats(accelerator: Accelerator, recipe: Recipe) -> None:
         if not computes(accelerator, wanted):
             known = (*SIXTEEN, *(one for one in type(accelerator.formats).model_fields if one in COMPUTED))
             have = ", ".join(one for one in known if computes(accelerator, one))
-            raise PlannerError(
-                f"{accelerator.name} has no {wanted}", f"it has {have}: --precision, or the script's own option"
-            )
+            of = "" if wanted in recipe.name else f", which {recipe.name} needs"
+            cure = f"it has {have}: --precision, or the script's own option"
+            raise PlannerError(f"{accelerator.name} has no {wanted}{of}", cure)
 
 
 def _check_options(recipe: Recipe, workload: Workload) -> None:

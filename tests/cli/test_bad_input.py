@@ -54,6 +54,7 @@ JOB = "recommend -m llama70b -g 64xA100 -q"
         (f"{JOB} --profiles /nowhere/at/all", "/nowhere/at/all"),
         ("recommend -m llama70b -g 64xA100 --strict", "ambiguous"),
         ("recommend -m gpt2-xl -g 8xV100 --precision bf16", "has no bf16"),
+        ("recommend -m gpt2-xl -g 8xV100 --precision fp8", "has no bf16, which fp8 needs"),
         ("recommend -m nowhere.yaml -g 8xA100", "nowhere.yaml"),
         ("explain -m llama70b -g 64xA100 --plan 0", "--plan"),
         (f"{JOB} --optimizer adm", "did you mean: adam"),

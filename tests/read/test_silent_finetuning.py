@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from planner.errors import PlannerError
 from planner.launch.check import setup_of
 from planner.read.context import Context
 from planner.read.reading import Reading
@@ -47,6 +48,9 @@ TUNE = (
         (SWIFT, "--tuner_backend unsloth", "tuner_backend"),
         (SWIFT, "--vit_gradient_checkpointing false", "vit_gradient_checkpointing"),
         (FACTORY, "resize_vocab: true", "resize_vocab"),
+        (TRL, "--lora_dropout 0.05", "lora_dropout"),
+        (FACTORY, "lora_dropout: 0.1", "lora_dropout"),
+        (TUNE, "  lora_dropout: 0.05", "model.lora_dropout"),
         (TUNE, "  apply_lora_to_output: true", "model.apply_lora_to_output"),
         (TUNE, "custom_sharded_layers: ['tok_embeddings', 'output']", "custom_sharded_layers"),
         (TUNE, "batch_size_val: 16\nrun_val_every_n_steps: 100", "batch_size_val"),
@@ -55,6 +59,24 @@ TUNE = (
 def test_named(text: str, said: str, option: str) -> None:
     """By the name that people write."""
     assert option in named(text.format(said)) - named(text.format(""))
+
+
+@pytest.mark.parametrize("value", ["flash_attention_3", "kernels-community/flash-attn3", "vllm-flash-attn3"])
+def test_the_third_flash_attention(value: str) -> None:
+    """transformers modeling_flash_attention_utils.py and the kernels of its hub; the second is the preset's own."""
+    assert read(TRL.format(f"--attn_implementation {value}"))[1].workload.attention == "flash3"
+    assert read(TRL.format("--attn_implementation flash_attention_2"))[1].workload.attention == "flash"
+    assert not named(TRL.format("--lora_dropout 0.0")) - named(TRL.format(""))
+
+
+def test_a_converted_checkpoint_names_its_model() -> None:
+    """As modelscope/ms-swift examples/megatron/moe/qwen3_moe.sh has it; another folder does not."""
+    known = Context(8, None, {}, lambda name: None, 1, lambda name: model("qwen3-30b-a3b") if "30B" in name else None)
+    text = "megatron sft --load {} --expert_model_parallel_size 8 --max_length 8192\n"
+    found = read_any(text.format("Qwen3-30B-A3B-Base-mcore"), known)
+    assert found.model_name == "Qwen3-30B-A3B-Base-mcore"
+    with pytest.raises(PlannerError, match="no model is named"):
+        read_any(text.format("output/30B/checkpoint-100"), known)
 
 
 @pytest.mark.parametrize("value", ["schedule_free_adamw", "stable_adamw", "adopt_adamw"])
