@@ -1,4 +1,4 @@
-"""Options by the names that training frameworks give them, for the command line and the files of sweeps."""
+"""Options by the names that frameworks and engines give them, for the command line and the files of sweeps."""
 
 from __future__ import annotations
 
@@ -31,6 +31,12 @@ OURS: dict[str, str] = {
     "lora-targets": "lora-target target-modules lora-target-modules",
     "attention": "attn-implementation attn-impl",
     "precision": "mixed-precision",
+    "input": "input-len random-input-len isl",
+    "output": "output-len random-output-len osl",
+    "users": "max-concurrency concurrency",
+    "rate": "request-rate qps",
+    "weights": "quantization",
+    "kv": "kv-cache-dtype",
 }
 """Our option -> what others call it."""
 
@@ -48,11 +54,26 @@ SWITCHES: dict[str, tuple[str, str]] = {
 """Switches of theirs that are an option with a value here."""
 
 _SPECULATIVE = "config model algorithm num-steps num-draft-tokens eagle-topk draft-model-path"
-_DRAFTS = ("mtp", "draft-model", "num-speculative-tokens", *(f"speculative-{name}" for name in _SPECULATIVE.split()))
+_DRAFTS = (
+    "mtp",
+    "eagle",
+    "speculative",
+    "draft-model",
+    "num-speculative-tokens",
+    *(f"speculative-{name}" for name in _SPECULATIVE.split()),
+)
 _DRAFTED = (
     "speculation is not modelled: a step gives every request one token. Leave it out; TPOT without what drafting takes "
     "is the said one over the tokens that are accepted in a step"
 )
+_ADAPTERS = "lora enable-lora lora-modules lora-paths max-loras max-loras-per-batch max-lora-rank"
+_LENGTHS = "max-model-len context-length max-total-tokens"
+_COPIES = "dp-attention enable-dp-attention enable-attention-dp attn-dp-size attention-dp"
+_PRESET = {
+    "most": "max-num-seqs max-running-requests max-batch-size",
+    "utilisation": "gpu-memory-utilization mem-fraction-static kv-cache-free-gpu-memory-fraction",
+    "chunk": "max-num-batched-tokens chunked-prefill-size max-num-tokens",
+}
 
 ELSEWHERE: dict[str, str] = {
     **dict.fromkeys(
@@ -61,6 +82,21 @@ ELSEWHERE: dict[str, str] = {
     ),
     **dict.fromkeys(("max-model-len", "context-length"), "--input and --output say what a request takes together"),
     **dict.fromkeys(_DRAFTS, _DRAFTED),
+    **dict.fromkeys(
+        _ADAPTERS.split(), "adapters that are served are not modelled: leave it out (--method lora trains)"
+    ),
+    **dict.fromkeys(_LENGTHS.split(), "--input and --output say how long requests are"),
+    **dict.fromkeys(_COPIES.split(), "attention is copied where --ep exceeds --tp: --tp 1 --ep 8 makes eight copies"),
+    **{
+        name: f'it is the preset\'s "{key}": --engine mine.yaml, with the lines like: vllm, {key}: ..., source: ...'
+        for key, names in _PRESET.items()
+        for name in names.split()
+    },
+    **dict.fromkeys(("eplb", "enable-eplb", "num-redundant-experts"), "spare experts are not modelled: leave it out"),
+    **dict.fromkeys(
+        ("cache-hit-rate", "prefix-cache-hit-rate"), "--prefix: so many tokens of every --input are cached"
+    ),
+    "enable-expert-parallel": "--ep: over so many GPUs the experts lie",
     "num-layers-per-virtual-pipeline-stage": "it counts layers; --v counts chunks per rank: layers / (pp x N)",
     "data-parallel-shard-degree": "it is dp over the copies: --dp, and --dp-replicate for the copies",
 }

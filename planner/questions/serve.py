@@ -155,7 +155,7 @@ def _bound(option: str, text: str | None) -> float | None:
     """A service level in seconds."""
     if text is None:
         return None
-    value = given(option, text, "second", f"{option} 30ms")
+    value = given(option, text, "second", f"{option} {text if text.isdigit() else 30}ms")
     if value <= 0:
         raise PlannerError(f"{option} {text} can be kept by nothing: it must be positive", f"{option} 30ms")
     return value

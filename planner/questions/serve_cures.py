@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from math import ceil, floor, log10, sqrt
+from math import ceil, floor, log10
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from planner.errors import PlannerError
 from planner.questions.serve_checks import check
-from planner.serving.choose import choose
+from planner.serving.choose import carries, choose
 from planner.serving.job import ServeJob
+from planner.serving.objective import OBJECTIVES
 
 if TYPE_CHECKING:
     from planner.questions.serve import ServeQuestion
@@ -49,22 +52,22 @@ def _fits(question: ServeQuestion, job: ServeJob) -> bool:
     return bool(choose(job, question.bounds, question.objective, question.together).ranked)
 
 
+TRIED = 24
+"""Rates that are tried at once, from a thousandth on, and once more between the largest that fits and the next."""
+
+
 def _most_rate(question: ServeQuestion) -> float:
-    """The largest rate that fits, in two digits, by halving its logarithm; 0 where not even a thousandth does."""
+    """The largest rate that fits, in two digits; 0 where not even a thousandth does."""
     high = question.job.workload.rate or 0.0
-    low = high / 1024.0
-    if not _bears(question, low):
-        return 0.0
-    for _ in range(8):
-        middle = sqrt(low * high)
-        low, high = (middle, high) if _bears(question, middle) else (low, middle)
+    low, counts = high / 1024.0, OBJECTIVES[question.objective].counts
+    for _ in range(2):
+        tried = np.geomspace(low, high, TRIED)
+        good = np.flatnonzero(carries(question.job, question.bounds, tried, counts))
+        if not good.size:
+            return 0.0
+        low, high = float(tried[good[-1]]), float(tried[min(good[-1] + 1, TRIED - 1)])
     digit = 10.0 ** (floor(log10(low)) - 1)
     return floor(low / digit) * digit
-
-
-def _bears(question: ServeQuestion, rate: float) -> bool:
-    workload = question.job.workload.model_copy(update={"rate": rate})
-    return _fits(question, replace(question.job, workload=workload))
 
 
 def _most_users(question: ServeQuestion) -> int:

@@ -84,6 +84,7 @@ def ranking(answer: ServeAnswer, top: int, width: int | None = None) -> list[str
 def _cells(job: ServeJob, option: Option, number: int, moe: bool) -> list[str]:
     plan = option.plan
     degrees = [plan.tp, *([plan.ep] if moe else []), plan.pp, plan.dp]
+    each = format_seconds(float(option.tpot)), f"{float(option.per_user):,.1f}"
     return [
         str(number),
         *(f"{d:.0f}" for d in degrees),
@@ -91,8 +92,7 @@ def _cells(job: ServeJob, option: Option, number: int, moe: bool) -> list[str]:
         f"{float(option.users):,.0f}",
         f"{float(option.served.running):,.0f}",
         format_seconds(float(option.ttft)),
-        format_seconds(float(option.tpot)),
-        f"{float(option.per_user):,.1f}",
+        *(each if job.workload.output > 1 else ("-", "-")),
         f"{float(per_gpu(option, job.workload.output)):,.1f}",
         f"{float(option.served.requests):,.2f}",
         f"{float(option.memory.total) / job.cluster.accelerator.memory:.0%}",
@@ -117,6 +117,7 @@ def reasons(answer: ServeAnswer, top: int) -> list[str]:
     lines += [f"Cure    {cure}" for cure in answer.cures]
     lines += also(answer)
     lines += [f"Next    {NEXT}" for _ in ranked[:1] if job.engine.target is not None]
+    lines += [f"Next    {words.larger(job)}" for _ in range(1) if not ranked and not answer.cures]
     return lines
 
 

@@ -207,6 +207,14 @@ def rejected(job: ServeJob, miss: Rejected) -> str:
     return f"{layout(option)}: {said}{cause if miss.breaks == 'tpot' else ''}"
 
 
+def larger(job: ServeJob) -> str:
+    """The command that asks how many accelerators do it, where no change of the question does."""
+    w = job.workload
+    load = f"--rate {w.rate:g}" if w.rate is not None else f"--users {w.users or 1}"
+    asked = f"--model {job.model.name} --gpu {job.cluster.accelerator.name} --input {w.input} --output {w.output}"
+    return f"planner size --serve {asked} --weights {w.weights} --kv {w.kv} {load}: how many do it."
+
+
 def shortage(job: ServeJob, option: Option) -> str:
     """How many GiB per GPU are missing, and what takes them."""
     w, missing = job.workload, float(option.short) / GIB

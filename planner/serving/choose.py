@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from planner.frozen import frozen
-from planner.plan import Floats, Plan, Truth
+from planner.plan import Floats, Mask, Plan, Truth
 from planner.serving.job import ServeJob, at_batch, running
 from planner.serving.objective import OBJECTIVES, Objective
-from planner.serving.options import Option, evaluate, full, per_gpu, verdicts
+from planner.serving.options import Option, evaluate, full, per_gpu, rated, verdicts
+from planner.serving.queueing import open_loop
 from planner.serving.rules import legal
 from planner.serving.space import ServeBounds, layouts, loads, with_loads
 
@@ -71,6 +72,18 @@ def choose(job: ServeJob, bounds: ServeBounds, name: str, together: bool = False
     groups = _merged([options[row] for *_, row in ranked])
     firsts, others = tuple(g[0] for g in groups), tuple(tuple(g[1:]) for g in groups)
     return Choice(firsts, tuple(sorted(rejected, key=_nearness)), len(cost), others)
+
+
+def carries(job: ServeJob, bounds: ServeBounds, rates: Floats, replicas: bool) -> Mask:
+    """For each of some open loads, whether a layout carries it and keeps the service levels."""
+    plans = layouts(job, bounds, replicas)
+    plans = plans[legal(job, plans)[0]]
+    every = plans[np.tile(np.arange(len(plans)), rates.size)]
+    option = rated(job, every, open_loop(job, every, np.repeat(rates, len(plans))), False)
+    kept = np.ones((rates.size, len(plans)), dtype=bool)
+    for mask in verdicts(job, option).values():
+        kept &= ~np.reshape(np.asarray(mask, dtype=bool), kept.shape)
+    return np.asarray(kept.any(axis=1))
 
 
 def _merged(ranked: list[Option]) -> list[list[Option]]:

@@ -57,12 +57,12 @@ class Rank:
 @once
 def ranks(job: ServeJob, plan: Plan) -> tuple[Rank, ...]:
     """Every pipeline rank that differs from its neighbour; all ranks of its stage hold as much."""
-    ops, beside = pieces(job, plan), activation_bytes(job, plan) + reserve_bytes(job, plan)
+    ops, working, reserve = pieces(job, plan), activation_bytes(job, plan), reserve_bytes(job, plan)
     weights = [sum(op.weights * job.stored(op) for op in each) for each in ops]
     found = [Rank(_weights(row, weights), tuple(_caches(row.counts, ops)), job.cached) for row in stages(job, plan)]
     prefix = job.workload.prefix
     shared = [one.sequence(1.0 * prefix) if prefix else 0.0 for one in found]
-    rooms = [room(job, one.weights + beside) for one in found]
+    rooms = [room(job, one.weights + working + reserve) for one in found]
     return tuple(replace(one, shared=s, room=r) for one, s, r in zip(found, shared, rooms, strict=True))
 
 

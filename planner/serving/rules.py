@@ -46,6 +46,7 @@ def _numbers(job: ServeJob, plan: Plan) -> dict[str, Any]:
         "layers": model.layers,
         "model": model.name,
         "experts": moe.experts if moe else 0,
+        "legal_ep": ", ".join(str(n) for n in divisors(moe.experts if moe else 1) if n <= gpus),
         "legal_tp": ", ".join(str(t) for t in divisors(_heads(model)) if t <= gpus),
     }
 
@@ -89,7 +90,7 @@ RULES: tuple[ServeRule, ...] = (
     ServeRule(
         "dense", lambda j, p: (p.ep == 1) | (j.model.moe is not None), "{model} has no experts: ep must be 1, not {ep}"
     ),
-    ServeRule("experts", _experts, "ep={ep} does not divide the {experts} experts"),
+    ServeRule("experts", _experts, "ep={ep} does not divide the {experts} experts; legal: {legal_ep}"),
     ServeRule("nested", _nested, "of ep={ep} and tp={tp} one must divide the other"),
     ServeRule(
         "gpus",

@@ -23,6 +23,7 @@ from tests.cli.run import Shell
         ("--zero_stage 3 --gradient_checkpointing True --bf16", "--zero 3 --recompute full --precision bf16"),
         ("--gradient_checkpointing false --use_peft=false", ""),
         ("--num-virtual-stages-per-pipeline-rank 2", "--v 2"),
+        ("--kv-cache-dtype fp8 --request-rate 4 --input-len 2k", "--kv fp8 --rate 4 --input 2k"),
         ("--tp 2 -m x -- --tensor-model-parallel-size", "--tp 2 -m x -- --tensor-model-parallel-size"),
     ],
 )
@@ -36,11 +37,11 @@ def test_names_are_told_apart() -> None:
     names = [name for group in OURS.values() for name in group.split()]
     assert len(names) == len(set(names)) == len(THEIRS)
     assert not {*names} & {*SWITCHES} and not {*names, *SWITCHES} & {*ELSEWHERE}
-    register(app, ["recommend", "--help"])
+    register(app, [])
     import typer
 
     commands = typer.main.get_group(app).commands
-    options = {word[2:] for one in commands["recommend"].params for word in one.opts}
+    options = {word[2:] for name in ("recommend", "serve") for one in commands[name].params for word in one.opts}
     assert {*OURS, *(option for option, _ in SWITCHES.values())} <= options
     register(app, [])
     every = {w[2:] for c in typer.main.get_group(app).commands.values() for p in c.params for w in p.opts}

@@ -7,6 +7,8 @@ import pytest
 from planner.errors import PlannerError
 from planner.plan import Plan
 from planner.questions.serve import answer, ask_serve
+from planner.questions.size_serving import ask_load, size_load
+from planner.report.serving import ranking, reasons
 from planner.serving.estimate import prefill
 
 MANY = {"input": 1024, "output": 256}
@@ -97,3 +99,19 @@ def test_a_prompt_that_is_cached_waits_for_no_whole_steps() -> None:
         for n in (1, 32)
     )
     assert float(many.ttft - alone.ttft) < 1.2 * float(many.tpot - alone.tpot) + 1e-4
+
+
+def test_a_model_that_no_change_fits_is_sized() -> None:
+    """The next step is a command that answers (exit code 1 before, 0 after)."""
+    found = answer(ask_serve("llama3.1-405b", "1xH100"))
+    assert not found.choice.ranked and not found.cures
+    (line,) = [one for one in reasons(found, 3) if one.startswith("Next")]
+    asked = dict(pair.split(" ", 1) for pair in line.split(":")[0].split(" --")[2:])
+    loaded = {"users": int(asked["users"]), "weights": asked["weights"], "kv": asked["kv"]}
+    assert size_load(ask_load(asked["model"], asked["gpu"], **loaded)).answer is not None
+
+
+def test_the_first_token_alone_has_no_time_between_tokens() -> None:
+    """A prompt that is only read: dashes instead of a time per token."""
+    (_, row, *_) = ranking(answer(ask_serve("llama3.1-8b", "1xH100", output=1, users=1)), 1)
+    assert row.split().count("-") == 2
