@@ -38,9 +38,7 @@ class ServeRequest:
     batch: Annotated[int | None, asks(_LOAD, says="Requests that must run at once")] = None
     rate: Annotated[str | None, asks(_LOAD, says="Requests per second (Poisson arrivals)")] = None
     weights: Annotated[str | None, asks(_LOAD, says="Weights: bf16, fp16, fp8, w8a8, int8, int4, nvfp4, mxfp4")] = None
-    kv: Annotated[str | None, asks(_LOAD, "--kv", "--kv-cache-dtype", says="KV cache in bf16, fp16, fp8 or nvfp4")] = (
-        None
-    )
+    kv: Annotated[str | None, asks(_LOAD, says="KV cache in bf16, fp16, fp8 or nvfp4")] = None
     engine: Annotated[str, asks(_LOAD, "--engine", "-e", says="Preset", complete=complete("engine"))] = "vllm"
     ttft: Annotated[str | None, asks(_LEVELS, says="Longest time to first token: 1s")] = None
     tpot: Annotated[str | None, asks(_LEVELS, says="Longest time per output token: 30ms")] = None

@@ -47,7 +47,7 @@ def size(
     tpot: Annotated[str | None, asks(_SERVE, says="Longest time per output token: 30ms")] = None,
     statistic: Annotated[str | None, asks(_SERVE, says="mean (default) or p99, of both levels")] = None,
     weights: Annotated[str | None, asks(_SERVE, says="Weights: bf16, fp8, w8a8, int8, int4 ...")] = None,
-    kv: Annotated[str | None, asks(_SERVE, "--kv", "--kv-cache-dtype", says="KV cache: bf16, fp8 ...")] = None,
+    kv: Annotated[str | None, asks(_SERVE, says="KV cache: bf16, fp8 ...")] = None,
     engine: Annotated[str | None, asks(_SERVE, "--engine", "-e", says="Preset (default: vllm)")] = None,
     only: Annotated[
         str | None, asks(_OUT, "--fields", says="Only these fields of the answer: nodes,gpus,instance")
