@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from typing import Any
 
+from planner.catalog import yamlfile
+from planner.catalog.expressions import rows, told
 from planner.launch.program import Flag, Program, Setup, Target, adapters_said, flag_lines, only_file
 from planner.plan import Plan
-from planner.read.table import packaged, rows, told
 from planner.schema.workload import STORING, Workload
 from planner.training.frameworks import FRAMEWORK_RULES, OPTIONS
 from planner.training.frameworks.torchtitan import OFFLOADS
@@ -22,7 +23,7 @@ LISTS = {"STORING": STORING, "OFFLOADS": OFFLOADS}
 @cache
 def table(name: str) -> dict[str, Any]:
     """What planner/launch/tables/NAME.yaml says."""
-    return packaged(f"tables/{name}.yaml", "planner.launch")
+    return yamlfile.table("launch", f"tables/{name}.yaml")
 
 
 class Words(dict[str, Any]):

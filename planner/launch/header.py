@@ -9,10 +9,10 @@ from typing import Any
 
 from planner import __version__
 from planner.catalog.clusters import cluster_spec
+from planner.catalog.yamlfile import table
 from planner.launch.program import File, Setup, Target
 from planner.plan import INTEGERS, WHOLE, Plan
 from planner.read.reading import Reading
-from planner.read.table import packaged
 from planner.schema.workload import Workload
 from planner.training.trade import trade
 from planner.units import whole_number
@@ -29,7 +29,7 @@ NAMES |= {name: name.replace("_", "-") for name in (*Workload.model_fields, *PLA
 """Fields of Workload and Plan by the option that sets them."""
 
 USUAL = {name: field.default for name, field in Workload.model_fields.items()}
-SAID = packaged("tables/header.yaml", "planner.launch")
+SAID = table("launch", "tables/header.yaml")
 ALWAYS, ASSUMED, UNREAD = (SAID[name].split() for name in ("always", "assumed", "unread"))
 SILENT: dict[str, list[str]] = {name: [*ASSUMED, *more.split()] for name, more in SAID["silent"].items()}
 CALLED: dict[str, str] = SAID["called"]

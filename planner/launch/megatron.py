@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from planner.catalog.expressions import rows
 from planner.cost.dispatch import ONE_COPY
 from planner.launch.described import Words, notes, options, table, target
 from planner.launch.megatron_layout import placement_flags
 from planner.launch.program import Flag, Program, Setup
 from planner.plan import OnePlan
-from planner.read.table import rows
 from planner.schema.model import MixtureOfExperts, Model
 from planner.stages import chunk_layers
 from planner.training.frameworks.megatron import OPTIMIZERS

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from planner.catalog.expressions import rows
 from planner.launch import deepspeed, megatron
 from planner.launch.deepspeed import CONFIG
 from planner.launch.described import Words, notes, options, table, target
 from planner.launch.program import File, Flag, Program, Setup
-from planner.read.table import rows
 
 
 def program(setup: Setup) -> Program:

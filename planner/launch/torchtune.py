@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from planner.catalog.expressions import rows
 from planner.launch import tuner
 from planner.launch.described import table
 from planner.launch.program import Program, Setup
-from planner.read.table import rows
 from planner.schema.model import Model
 from planner.training.frameworks.deepspeed import whole_recompute
 

@@ -6,10 +6,11 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from planner.catalog import yamlfile
 from planner.errors import PlannerError
 from planner.read.answer import read_object
 from planner.read.reading import MOST_STRANGE, Problem, Reading, did_you_mean
-from planner.read.table import Given, NotModelled, flat, packaged, table
+from planner.read.table import Given, NotModelled, flat, table
 
 
 @cache
@@ -184,7 +185,7 @@ def _ignored_keys(config: dict[str, Any], text: str) -> tuple[Problem, ...]:
     sections = [("", config, sorted(known_keys()))]
     sections += [
         (f"{name}.", _value(config, name), known.split())
-        for name, known in packaged("shipped.yaml")["deepspeed"].items()
+        for name, known in yamlfile.table("read", "shipped.yaml")["deepspeed"].items()
     ]
     found = []
     for prefix, section, known in sections:

@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterable
 from functools import cache
 
+from planner.catalog.yamlfile import table
 from planner.errors import PlannerError
 from planner.frozen import frozen
-from planner.read.table import packaged
 from planner.read.tree import Tree
 
 INSTEAD = "ask about the job itself: planner recommend --model M --gpus N --seq S --global-batch B --tp T --pp P"
@@ -52,7 +52,7 @@ def _stands(tree: Tree, key: str) -> bool:
 @cache
 def known() -> tuple[Foreign, ...]:
     """All of foreign.yaml."""
-    return tuple(_known(title, row) for title, row in packaged("foreign.yaml")["frameworks"].items())
+    return tuple(_known(title, row) for title, row in table("read", "foreign.yaml")["frameworks"].items())
 
 
 def _known(title: str, row: dict[str, str]) -> Foreign:
@@ -63,7 +63,7 @@ def _known(title: str, row: dict[str, str]) -> Foreign:
 def fork_of(strange: Iterable[str]) -> str:
     """Whose options these are, which the original's parser does not have; "" where nobody's are known."""
     names = set(strange)
-    forks = packaged("foreign.yaml")["forks"]
+    forks = table("read", "foreign.yaml")["forks"]
     return next((name for name, row in forks.items() if names & set(row["options"].split())), "")
 
 

@@ -7,8 +7,9 @@ from dataclasses import field
 from functools import cache
 from typing import Any
 
+from planner.catalog import yamlfile
 from planner.frozen import frozen
-from planner.read.table import Table, key, packaged, table
+from planner.read.table import Table, key, table
 from planner.read.tree import Tree
 
 FORMATS = (
@@ -93,7 +94,7 @@ class Format:
 @cache
 def find_format(name: str) -> Format:
     """The format of planner/read/tables/NAME.yaml."""
-    said = packaged(f"tables/{name}.yaml")
+    said = yamlfile.table("read", f"tables/{name}.yaml")
     return Format(
         table(name),
         said["target"],

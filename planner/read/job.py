@@ -8,13 +8,14 @@ from dataclasses import dataclass, field, replace
 from math import isfinite, isqrt, prod
 from typing import Any, get_args
 
+from planner.catalog.yamlfile import table
 from planner.errors import PlannerError
 from planner.read.format import Format
-from planner.read.table import Given, NotModelled, packaged, text_of
+from planner.read.table import Given, NotModelled, text_of
 from planner.read.tree import Leaf, Tree
 from planner.schema.workload import Workload
 
-SAID = packaged("fields.yaml")
+SAID = table("read", "fields.yaml")
 
 WHOLE, MAY_BE_ZERO, FLAGS, ONE, OFF_AT_ZERO = (
     tuple(SAID[name].split()) for name in ("whole", "may_be_zero", "flags", "one", "off_at_zero")

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from planner.catalog.expressions import rows
 from planner.catalog.recipes import recipe_spelled
 from planner.errors import PlannerError
 from planner.launch.megatron import FUSIONS
@@ -17,7 +18,7 @@ from planner.read.megatron_rules import PAIRS, PARALLEL, SWITCHES, Words, named
 from planner.read.options import Options, known_options
 from planner.read.placement import NO_PLACEMENT, placed
 from planner.read.reading import Problem, Reading, did_you_mean
-from planner.read.table import rows, table
+from planner.read.table import table
 from planner.schedules import MEGATRON, run_by
 from planner.schema.model import Model
 from planner.schema.workload import OFFLOADED

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from planner.catalog import yamlfile
 from planner.read.deepspeed import read_deepspeed
 from planner.read.megatron import read_megatron, strange_options
 from planner.read.options import Option, Options
 from planner.read.reading import Reading
-from planner.read.table import packaged, table
+from planner.read.table import table
 from planner.schedules import run_by
 
-NAMES = packaged("megatron-names.yaml")
+NAMES = yamlfile.table("read", "megatron-names.yaml")
 
 
 def read_megatron_deepspeed(

@@ -7,14 +7,14 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from planner.catalog.yamlfile import table
 from planner.errors import PlannerError
 from planner.frozen import frozen
 from planner.launch.megatron_layout import read_layout
 from planner.read.options import Options
-from planner.read.table import packaged
 from planner.schema.formats import STORED
 
-SAID = packaged("megatron-facts.yaml")
+SAID = table("read", "megatron-facts.yaml")
 
 COUNTS: dict[str, tuple[str, int | None]] = {name: (one[0], one[1]) for name, one in SAID["counts"].items()}
 """Whole numbers: our name, the option, Megatron's default; None: it must be given."""

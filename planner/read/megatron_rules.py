@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from math import prod
 from typing import Any
 
+from planner.catalog.expressions import PLAIN, told
+from planner.catalog.yamlfile import table
 from planner.cost.recompute import MODULES
 from planner.frozen import frozen
 from planner.launch.megatron import MASK
@@ -13,7 +15,7 @@ from planner.plan import divisors
 from planner.read.megatron_experts import graphs
 from planner.read.megatron_facts import Facts
 from planner.read.options import known_options
-from planner.read.table import PLAIN, NotModelled, packaged, told
+from planner.read.table import NotModelled
 from planner.schema.formats import STORED
 from planner.schema.workload import OFFLOADED
 from planner.units import format_bytes, whole_number
@@ -163,7 +165,7 @@ FOUND: Mapping[str, Callable[[Facts], Any]] = {
 }
 """Names in conditions that take more than one expression."""
 
-ROWS = packaged("megatron-checks.yaml")
+ROWS = table("read", "megatron-checks.yaml")
 
 
 def _checks(part: str) -> tuple[Check, ...]:

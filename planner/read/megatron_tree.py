@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from planner.catalog.yamlfile import table
 from planner.errors import PlannerError
 from planner.launch.megatron import shaped
 from planner.read.altered import altered
@@ -19,7 +20,7 @@ from planner.read.megatron import read_megatron
 from planner.read.megatron_facts import SETTINGS
 from planner.read.options import Option, Options, known_options
 from planner.read.reading import Problem, Reading
-from planner.read.table import Given, packaged, text_of
+from planner.read.table import Given, text_of
 from planner.read.tree import Leaf, Tree
 from planner.schema.model import Model
 from planner.training.frameworks.megatron_bridge import tower
@@ -27,7 +28,7 @@ from planner.training.frameworks.megatron_bridge import tower
 Lookup = Callable[[str], "Model | None"]
 """A model by what a file calls it, None where nobody knows it."""
 
-NAMES = packaged("megatron-names.yaml")
+NAMES = table("read", "megatron-names.yaml")
 ALIASES, WHEN_FALSE, IMPLIED, VALUES = (NAMES[part] for part in ("aliases", "when_false", "implied", "values"))
 """Other names of options; settings that switch one off, and that imply one; values that stand for one."""
 

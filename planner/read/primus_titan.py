@@ -6,11 +6,12 @@ import re
 from dataclasses import replace
 from typing import Any
 
+from planner.catalog.yamlfile import table
 from planner.errors import PlannerError
 from planner.read.format import find_format
 from planner.read.reading import Reading
 from planner.read.sharding import nested
-from planner.read.table import Given, packaged, text_of
+from planner.read.table import Given, text_of
 from planner.read.torchtitan import read_sections
 from planner.read.tree import Tree
 
@@ -42,7 +43,9 @@ def read_primus_titan(tree: Tree, world: int) -> Reading:
         PlannerError: as `read_sections`; no model.
     """
     own = tree.under(f"{MODULE}.overrides")
-    sections = {name: usual | _section(own, name) for name, usual in packaged("titan-registry.yaml")["primus"].items()}
+    sections = {
+        name: usual | _section(own, name) for name, usual in table("read", "titan-registry.yaml")["primus"].items()
+    }
     config = nested(own) | sections
     file = str(tree.get(f"{MODULE}.model", "")).removesuffix(".yaml")
     name = re.sub(r"(?i)[-_](fp8|bf16)$", "", file)

@@ -6,7 +6,7 @@ import re
 from functools import cache
 from typing import Any
 
-from planner.read.table import packaged
+from planner.catalog.yamlfile import table
 from planner.read.tree import scalar
 
 NOISE = ("h100", "bf16", "config")
@@ -33,7 +33,7 @@ def settings(name: str) -> dict[str, Any]:
 @cache
 def recipes() -> tuple[tuple[frozenset[str], dict[str, Any]], ...]:
     """Parts of each name, and what it sets."""
-    said, found = packaged("recipes.yaml"), []
+    said, found = table("read", "recipes.yaml"), []
     for name, row in said["recipes"].items():
         gpus, _, words = row.partition(" ")
         found.append((frozenset([*name.split("_"), gpus]), _keys(f"{said['base']} {words}", said)))
@@ -54,7 +54,7 @@ def first_tuned(start: str, end: str) -> str | None:
 @cache
 def performance() -> dict[str, dict[str, Any]]:
     """Recipes for benchmarks, by their whole names without "_config"."""
-    said, words = packaged("performance.yaml"), packaged("recipes.yaml")
+    said, words = table("read", "performance.yaml"), table("read", "recipes.yaml")
     return {name: _keys(f"{said['base']} {row}", words) for name, row in said["recipes"].items()}
 
 
@@ -75,7 +75,7 @@ def precision_named(half: str, fields: dict[str, Any]) -> str | None:
 
 @cache
 def _precisions() -> dict[str, dict[str, Any]]:
-    said = packaged("recipes.yaml")
+    said = table("read", "recipes.yaml")
     return {name: _keys(row, said) for name, row in said["precisions"].items()}
 
 

@@ -7,10 +7,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from planner.catalog.expressions import told
+from planner.catalog.yamlfile import table
 from planner.errors import PlannerError
 from planner.read.job import Job, truth, whole
 from planner.read.megatron import UNNAMED
-from planner.read.table import packaged, told
 from planner.read.tree import Leaf, Tree
 from planner.schema.model import Model
 from planner.wording import schema_problem
@@ -25,7 +26,7 @@ def model_of(job: Job, tree: Tree) -> Model | None:
     Raises:
         PlannerError: numbers that no transformer has.
     """
-    said = packaged("shapes.yaml").get(job.format.name)
+    said = table("read", "shapes.yaml").get(job.format.name)
     part = tree.under(said["under"]) if said and "under" in said else tree
     if said is None or ("needs" in said and said["needs"] not in part):
         return None

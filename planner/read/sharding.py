@@ -7,11 +7,11 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from planner.catalog.yamlfile import table
 from planner.errors import PlannerError
 from planner.read.deepspeed import read_deepspeed
 from planner.read.job import WORDS, Job, truth
 from planner.read.reading import Reading
-from planner.read.table import packaged
 from planner.read.tree import BESIDE, NOT_BESIDE, Beside, Leaf, Tree, read_tree, scalar
 
 SHIPPED = re.compile(
@@ -21,7 +21,7 @@ SHIPPED = re.compile(
 """Names of the DeepSpeed configurations that LLaMA-Factory (examples/deepspeed), axolotl (deepspeed_configs) and
 ms-swift (swift/config) ship, where the file itself is not at hand. All leave batch and precision to the trainer."""
 
-SHIPS = packaged("shipped.yaml")
+SHIPS = table("read", "shipped.yaml")
 EXAMPLES = re.compile(r"(?:.*/)?accelerate_configs/(?:deepspeed_)?(\w+)\.ya?ml")
 """Files that TRL (examples/accelerate_configs), the alignment handbook and Open R1 (recipes/...) keep."""
 

@@ -11,10 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import field
 from functools import cache
-from importlib.resources import files
-from types import CodeType
 from typing import Any
 
+from planner.catalog import yamlfile
 from planner.frozen import frozen
 
 TOUCHES = ("memory", "time", "legality")
@@ -149,49 +148,9 @@ def same(value: str, other: str) -> bool:
 
 
 @cache
-def packaged(name: str, room: str = "planner.read") -> dict[str, Any]:
-    """A YAML file of a room."""
-    from planner.catalog.yamlfile import parse_yaml
-
-    return parse_yaml((files(room) / name).read_text(encoding="utf-8"), name)[0]
-
-
-@cache
-def _compiled(condition: str) -> CodeType:
-    return compile(condition, "a packaged table", "eval")
-
-
-PLAIN = {"bool": bool, "int": int, "len": len, "max": max, "min": min, "str": str}
-"""Functions of Python that a table may use."""
-
-
-def told(condition: str, words: dict[str, Any]) -> Any:
-    """A condition, or a value, of a packaged table: Python's operators between names that `words` has."""
-    return eval(_compiled(condition), {"__builtins__": PLAIN}, words)
-
-
-def rows(said: Any, words: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Names and values of a part of a table, in its order, without those that come out as None.
-
-    A text is an expression; a mapping a section of its own, or behind "**" names and values to be put in; a list has
-    groups of rows. A group, and a section, stand where their `if` holds.
-    """
-    for group in said if isinstance(said, list) else [said]:
-        for name, value in group.items() if told(group.get("if", "True"), words) else ():
-            if isinstance(value, dict) and not told(value.get("if", "True"), words):
-                continue
-            found = told(value, words) if isinstance(value, str) else value
-            found = dict(rows(value, words)) if isinstance(value, dict) else found
-            if name == "**":
-                yield from found.items()
-            elif name != "if" and found is not None:
-                yield name, found
-
-
-@cache
 def table(name: str) -> Table:
     """The table of planner/read/tables/NAME.yaml."""
-    said = packaged(f"tables/{name}.yaml")
+    said = yamlfile.table("read", f"tables/{name}.yaml")
     groups = tuple(_groups(said))
     rows = {path: row for other in str(said.get("includes", "")).split() for path, row in table(other).rows.items()}
     rows |= {key(option): (option, group) for group in groups for option in group.options}

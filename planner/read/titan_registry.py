@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from planner.catalog import yamlfile
 from planner.errors import PlannerError, suggest
 from planner.frozen import frozen
 from planner.read.options import Option, Options
 from planner.read.reading import Reading
-from planner.read.table import NotModelled, packaged, table
+from planner.read.table import NotModelled, table
 from planner.read.torchtitan import read_torchtitan
 from planner.units import whole_number
 
@@ -53,7 +54,7 @@ class Base:
         )
 
 
-SAID = packaged("titan-registry.yaml")
+SAID = yamlfile.table("read", "titan-registry.yaml")
 
 REGISTRY = {name: Base(*row) for name, row in SAID["bases"].items()}
 """By the name of the function."""

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from planner.catalog import yamlfile
 from planner.catalog.recipes import recipe_spelled
 from planner.errors import PlannerError
 from planner.read.deepspeed import line_of
 from planner.read.options import Options
 from planner.read.placement import Stages
 from planner.read.reading import MOST_STRANGE, Problem, Reading, did_you_mean
-from planner.read.table import Given, NotModelled, flat, packaged, table
+from planner.read.table import Given, NotModelled, flat, table
 from planner.read.tree import check_size
 from planner.schedules import SCHEDULES as CATALOGUE
 from planner.schedules import spelled
@@ -68,7 +69,7 @@ def read_sections(written: dict[str, Any], given: list[Given], world: int, text:
         plan,
         tuple(problems),
         tuple(notes),
-        model_name=packaged("titan-registry.yaml")["called"].get(name.lower(), name.lower()),
+        model_name=yamlfile.table("read", "titan-registry.yaml")["called"].get(name.lower(), name.lower()),
         recomputed=share,
         stages=stages,
         not_modelled=(*table("torchtitan").not_modelled(given), *kept_weights(config, plan, text)),

@@ -190,16 +190,23 @@ def test_no_number_of_gpus_is_no_last_word_where_cp_was_not_tried(shell: Shell) 
 
 
 def test_a_ranking_imports_no_target_but_its_own() -> None:
-    """Whether a relaxed plan can be written is asked of one target; other targets, readers and serving stay on disk."""
+    """Whether a relaxed plan can be written is asked of one target, by its table; other targets and their tables,
+    readers and serving stay on disk."""
     words = ["planner", *["recommend", "-m", "llama70b", "-g", "8xA100", "-q"]]
     code = (
-        f"import sys; from planner.cli.app import main; sys.argv = {words}\n"
+        "import sys; opened = []\n"
+        "sys.addaudithook(lambda event, args: opened.append(str(args[0])) if event == 'open' else None)\n"
+        f"from planner.cli.app import main; sys.argv = {words}\n"
         "try:\n    main()\nexcept SystemExit:\n    pass\n"
         "rooms = tuple(f'planner.{room}.' for room in ('launch', 'read', 'serving'))\n"
-        "print(*(name for name in sys.modules if name.startswith(rooms)), file=sys.stderr)"
+        "print(*(name for name in sys.modules if name.startswith(rooms)), file=sys.stderr)\n"
+        "tables = (path.replace(chr(92), '/') for path in opened if path.endswith('.yaml'))\n"
+        "print(*(path for path in tables if 'planner/launch/' in path or 'planner/read/' in path), file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "offload" in done.stdout
-    assert set(done.stderr.split()) == {
-        f"planner.launch.{name}" for name in ("megatron", "megatron_layout", "program", "targets")
+    modules, tables = (line.split() for line in done.stderr.splitlines())
+    assert set(modules) == {
+        f"planner.launch.{name}" for name in ("described", "megatron", "megatron_layout", "program", "targets")
     }
+    assert [path.rpartition("planner/")[2] for path in tables] == ["launch/tables/megatron.yaml"]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from planner.catalog.expressions import told
+from planner.catalog.yamlfile import table
 from planner.frozen import frozen
 from planner.launch.engines.deployment import Deployment
 from planner.launch.program import File, Flag
-from planner.read.table import packaged, told
 from planner.schema.engine import Engine
 
 
@@ -97,7 +98,7 @@ def _parts(engine: Engine) -> str:
 
 def rules_of(name: str) -> tuple[EngineRule, ...]:
     """What an engine cannot run, of rules.yaml."""
-    said = packaged("rules.yaml", "planner.launch.engines")
+    said = table("launch/engines", "rules.yaml")
     own = said["engines"][name]
     return tuple(_rule(key, said["rules"][key], own) for key in own["rules"].split())
 

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from planner.catalog.yamlfile import table
 from planner.frozen import frozen
 from planner.read.bash.inner import SHELLS, inner_script
 from planner.read.bash.slurm import settings
 from planner.read.bash.words import Command, Word
-from planner.read.table import packaged
 from planner.units import whole_number
 
 
@@ -63,7 +63,7 @@ def _kind(row: dict[str, Any]) -> Kind:
     return Kind(switches, named, row.get("operands", 0), verbs, row.get("starts", False))
 
 
-_ROWS = [(names.split(), row, _kind(row)) for names, row in packaged("bash/launchers.yaml").items()]
+_ROWS = [(names.split(), row, _kind(row)) for names, row in table("read", "bash/launchers.yaml").items()]
 KINDS = {name: kind for names, _, kind in _ROWS for name in names}
 MODULES = {name: kind for _, row, kind in _ROWS for name in row.get("modules", "").split()}
 PYTHON = re.compile(r"(?:.*/)?(?:python|pypy)[\d.]*")
