@@ -6,8 +6,9 @@ import posixpath
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
-from planner.read.bash.expressions import arithmetic, matches, pattern_of
+from planner.read.bash.expressions import arithmetic, pattern_of
 from planner.read.bash.words import Value, known, text_of
 
 Truth = bool | None
@@ -61,8 +62,8 @@ def alike(a: Value, b: Value, pattern: bool) -> Truth:
         return None
     if not pattern:
         return text == other
-    atoms = pattern_of(b)
-    return None if atoms is None or len(atoms) * len(text) > 1_000_000 else matches(atoms, text)
+    glob = pattern_of(b)
+    return None if glob is None or len(glob) * len(text) > 1_000_000 else fnmatchcase(text, glob)
 
 
 @dataclass(slots=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from glob import escape
 
 from planner.read.bash.words import Part, Value, known
 from planner.units import whole_number
@@ -190,57 +192,14 @@ def arithmetic(text: str, number: Callable[[str], str | None], assign: Callable[
         return None
 
 
-Atom = tuple[str, str]
-"""What one character must be: ("=", "a"), ("?", ""), ("[", "a-z"), ("!", "a-z"); ("*", "") is any run."""
-
-
-def pattern_of(value: Sequence[Part]) -> list[Atom] | None:
-    """A glob pattern, of which quoted parts stand for themselves; None when unknown or of another kind."""
-    atoms: list[Atom] = []
+def pattern_of(value: Sequence[Part]) -> str | None:
+    """A pattern as fnmatch takes it, whose quoted parts stand for themselves; None when unknown or of another kind."""
+    globs = []
     for part in value:
-        if part.name or (not part.quoted and re.search(r"[@+!?*]\(", part.text)):
+        if part.name or (not part.quoted and re.search(r"[@+!?*]\(|\[\[[:.=]", part.text)):
             return None
-        atoms += [("=", char) for char in part.text] if part.quoted else globbed(part.text)
-    return atoms
-
-
-def globbed(text: str) -> list[Atom]:
-    """An unquoted stretch of a pattern."""
-    tokens = re.findall(r"\[[!^]?\]?[^\]\[]*\]|.", text, re.DOTALL)
-    found: list[Atom] = []
-    for token in tokens:
-        if len(token) > 1:
-            out = token[1] in "!^"
-            found.append(("!" if out else "[", token[1 + out : -1]))
-        else:
-            found.append((token, "") if token in "*?" else ("=", token))
-    return found
-
-
-def fits(atom: Atom, char: str) -> bool:
-    """One character against one atom."""
-    kind, text = atom
-    if kind in ("=", "?"):
-        return kind == "?" or text == char
-    spans = re.findall(r"(.)-(.)|(.)", text, re.DOTALL)
-    return any(low <= char <= high if low else one == char for low, high, one in spans) != (kind == "!")
-
-
-def matches(atoms: Sequence[Atom], text: str) -> bool:
-    """Whether a whole text fits; time grows with the product of the lengths."""
-    i = j = mark = 0
-    star = -1
-    while j < len(text):
-        if i < len(atoms) and atoms[i][0] == "*":
-            star, mark, i = i, j, i + 1
-        elif i < len(atoms) and fits(atoms[i], text[j]):
-            i, j = i + 1, j + 1
-        elif star >= 0:
-            mark += 1
-            i, j = star + 1, mark
-        else:
-            return False
-    return all(atom[0] == "*" for atom in atoms[i:])
+        globs.append(escape(part.text) if part.quoted else part.text.replace("[^", "[!"))
+    return "".join(globs)
 
 
 def exchanged(text: str, sign: str, old: str, new: str) -> str:
@@ -260,12 +219,12 @@ def changed(text: str, sign: str, pattern: Value, other: str = "") -> str | None
     if sign[0] == "/":
         simple = plain and not any(re.search(r"[*?\[]", part.text) for part in pattern if not part.quoted)
         return exchanged(text, sign, plain, other) if plain and simple else None
-    atoms = pattern_of(pattern)
-    if atoms is None or len(text) * len(text) * len(atoms) > 1_000_000:
+    glob = pattern_of(pattern)
+    if glob is None or len(text) * len(text) * len(glob) > 1_000_000:
         return None
     cuts = range(len(text) + 1) if sign in ("#", "%%") else range(len(text), -1, -1)
     front = sign[0] == "#"
-    cut = next((n for n in cuts if matches(atoms, text[:n] if front else text[n:])), None)
+    cut = next((n for n in cuts if fnmatchcase(text[:n] if front else text[n:], glob)), None)
     if cut is None:
         return text
     return text[cut:] if front else text[:cut]

@@ -139,7 +139,7 @@ class Reader(Statements):
         truths: list[Truth] = []
         for node in patterns:
             pattern = tuple(piece for piece in Scan(self.scope, self.raw(node), lambda _: 0).run() if piece)
-            anything = all(atom == ("*", "") for atom in pattern_of(pattern) or [("", "")])
+            anything = set(pattern_of(pattern) or "") == {"*"}
             truths.append(True if anything else alike(value, pattern, True))
         return True if True in truths else None if None in truths else False
 
