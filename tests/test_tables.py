@@ -139,6 +139,14 @@ def test_shapes(name: str) -> None:
         words[field] = Any
 
 
+@pytest.mark.parametrize("name", table("launch", "launchers/manifests.yaml"))
+def test_manifests(name: str) -> None:
+    """Documents of launchers."""
+    words = dict.fromkeys(("name", "nodes", "used", "image", "usual", "called", "resource", "script"), Any)
+    document = table("launch", "launchers/manifests.yaml")[name]["document"]
+    assert not [wrong for text in texts(document) for wrong in refused(text, words.__getitem__)]
+
+
 def test_engines() -> None:
     """Conditions on a deployment, and what their sentences take of it."""
     said = table("launch", "engines/rules.yaml")

@@ -11,7 +11,8 @@ import yaml
 from planner.errors import PlannerError
 from planner.launch import accelerate, deepspeed, megatron_deepspeed, pytorch, torchtitan
 from planner.launch.launchers import LAUNCHERS, Options
-from planner.launch.launchers.launcher import called, yaml_text
+from planner.launch.launchers.launcher import yaml_text
+from planner.launch.launchers.manifests import called
 from planner.launch.program import File, Setup, Target
 from tests import jobs
 from tests.launch.drawn import dense, setup

@@ -9,9 +9,9 @@ import yaml
 
 from planner.errors import PlannerError
 from planner.launch import torchtitan
-from planner.launch.launchers import Options
-from planner.launch.launchers.dstack import LAUNCHER, NAMES
+from planner.launch.launchers import LAUNCHERS, Options
 from planner.launch.launchers.launcher import IMAGES
+from planner.launch.launchers.manifests import SAID
 from tests import jobs
 from tests.launch.drawn import dense, setup
 
@@ -19,7 +19,7 @@ from tests.launch.drawn import dense, setup
 def task(on: str = "2x8xA100") -> dict[str, Any]:
     """Read back."""
     wanted = setup(dense(), on, zero=3)
-    (file,) = LAUNCHER.files(wanted, torchtitan.TARGET.program(wanted), Options(("a plan",), True, "toy"))
+    (file,) = LAUNCHERS["dstack"].files(wanted, torchtitan.TARGET.program(wanted), Options(("a plan",), True, "toy"))
     return dict(yaml.safe_load(file.text))
 
 
@@ -36,6 +36,6 @@ def test_task() -> None:
 
 def test_names_are_of_profiles() -> None:
     """No name without a profile; one that dstack lacks is refused."""
-    assert set(NAMES) <= set(jobs.library().names("accelerator"))
+    assert set(SAID["dstack"]["names"]) <= set(jobs.library().names("accelerator"))
     with pytest.raises(PlannerError, match="dstack has no name for tpu"):
         task("4xtpu-v5p")

@@ -9,8 +9,8 @@ import yaml
 
 from planner.errors import PlannerError
 from planner.launch import torchtitan
-from planner.launch.launchers import Options
-from planner.launch.launchers.skypilot import LAUNCHER, NAMES
+from planner.launch.launchers import LAUNCHERS, Options
+from planner.launch.launchers.manifests import SAID
 from tests import jobs
 from tests.launch.drawn import dense, setup
 
@@ -18,7 +18,9 @@ from tests.launch.drawn import dense, setup
 def task(on: str = "2x8xA100", image: str | None = None) -> dict[str, Any]:
     """Read back."""
     wanted = setup(dense(), on, zero=3)
-    (file,) = LAUNCHER.files(wanted, torchtitan.TARGET.program(wanted), Options(("a plan",), True, "toy", image))
+    (file,) = LAUNCHERS["skypilot"].files(
+        wanted, torchtitan.TARGET.program(wanted), Options(("a plan",), True, "toy", image)
+    )
     return dict(yaml.safe_load(file.text))
 
 
@@ -40,6 +42,6 @@ def test_one_node() -> None:
 
 def test_names_are_of_profiles() -> None:
     """No name without a profile; one that SkyPilot lacks is refused."""
-    assert set(NAMES) <= set(jobs.library().names("accelerator"))
+    assert set(SAID["skypilot"]["names"]) <= set(jobs.library().names("accelerator"))
     with pytest.raises(PlannerError, match="SkyPilot has no name for gaudi3"):
         task("8xgaudi3")

@@ -9,9 +9,9 @@ import yaml
 
 from planner.errors import PlannerError
 from planner.launch import accelerate, torchtitan
-from planner.launch.launchers import Options
+from planner.launch.launchers import LAUNCHERS, Options
 from planner.launch.launchers.launcher import IMAGES
-from planner.launch.launchers.trainjob import BESIDE, LAUNCHER
+from planner.launch.launchers.manifests import SAID
 from planner.launch.program import Target
 from tests.launch.drawn import dense, setup
 
@@ -19,7 +19,7 @@ from tests.launch.drawn import dense, setup
 def text(target: Target = torchtitan.TARGET, on: str = "2x8xA100", embed: bool = True, image: str | None = None) -> str:
     """The manifest."""
     wanted = setup(dense(), on, zero=3)
-    (file,) = LAUNCHER.files(wanted, target.program(wanted), Options(("a plan",), embed, "toy", image))
+    (file,) = LAUNCHERS["trainjob"].files(wanted, target.program(wanted), Options(("a plan",), embed, "toy", image))
     return file.text
 
 
@@ -51,8 +51,8 @@ def test_accelerate_asks_the_controller() -> None:
 
 def test_files_beside_are_named() -> None:
     """They cannot travel with the manifest."""
-    assert f"# {BESIDE}\n" in text(embed=False)
-    assert BESIDE not in text()
+    assert f"# {SAID['trainjob']['beside']}\n" in text(embed=False)
+    assert SAID["trainjob"]["beside"] not in text()
 
 
 def test_other_accelerators() -> None:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.resources import files
 from typing import Any
 
 import yaml
 
-from planner.errors import PlannerError
 from planner.frozen import frozen
 from planner.launch.program import File, Program, Setup
-from planner.schema.hardware import Accelerator
 
 
 @frozen
@@ -68,27 +65,3 @@ IMAGES = {
     "amd": "rocm/pytorch:rocm7.2_ubuntu24.04_py3.12_pytorch_release_2.9.1",
 }
 """Public images with PyTorch by vendor. NVIDIA's is Megatron-LM's long-term one (docker/.ngc_version.lts)."""
-
-
-def image(accelerator: Accelerator, options: Options) -> str | None:
-    """The image asked for, else the vendor's."""
-    return options.image or IMAGES.get(accelerator.vendor)
-
-
-def names(launcher: str) -> dict[str, str]:
-    """What a launcher calls accelerators, by their profiles."""
-    text = (files("planner.launch.launchers") / "names.yaml").read_text(encoding="utf-8")
-    found: dict[str, str] = yaml.safe_load(text)[launcher]
-    return found
-
-
-def called(accelerator: Accelerator, names: dict[str, str], launcher: str) -> str:
-    """What a launcher calls an accelerator.
-
-    Raises:
-        PlannerError: it has no name for it.
-    """
-    if accelerator.name in names:
-        return names[accelerator.name]
-    hints = (f"{launcher} has names for: {', '.join(names)}", "choose --launcher torchrun or slurm, which need none")
-    raise PlannerError(f"{launcher} has no name for {accelerator.name}", hints)
