@@ -2,70 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from typing_extensions import TypedDict
 
 from planner.documents.values import Above, As, Pattern, Whole
+from planner.questions.sweep import VARIED
 from planner.schema.workload import Base, Targets
 
-
-class Options(TypedDict, total=False):
-    """Options of a cell, as given; a cell has those that its sweep names."""
-
-    network: str
-    seq: int
-    global_batch: int
-    batch_tokens: int
-    gradient_accumulation_steps: int
-    precision: str
-    attention: str
-    method: str
-    lora_rank: int
-    lora_targets: Annotated[str, As(Targets)]
-    base: Annotated[str, As(Base)]
-    quantize_experts: bool
-    optimizer: str
-    offload: str
-    offload_layers: Whole
-    offload_modules: str
-    images: Whole
-    image_size: int
-    tower: str
-    loss: str
-    cp_comm: str
-    fp8_param_gather: bool
-    bf16_first: int
-    bf16_last: int
-    margin: str
-    strict_fit: bool
-    framework: str
-    micro_batch: str
-    recompute: str
-    recompute_modules: str
-    schedule: str
-    profiles: str
-    strict: bool
-    dispatcher: str
-    cuda_graphs: str
-    imbalance: float
-    capacity_factor: float
-    expert_overlap: str
-    tp: str
-    cp: str
-    ep: str
-    etp: str
-    pp: str
-    dp: str
-    dp_replicate: str
-    v: str
-    zero: str
-    sp: str
-    head: str
-    recompute_layers: str
+OPTIONS: dict[str, Any] = {
+    **{name: {"str": str, "int": int, "float": float, "bool": bool}[kind] for name, kind in VARIED.items()},
+    "lora_targets": Annotated[str, As(Targets)],
+    "base": Annotated[str, As(Base)],
+    "offload_layers": Whole,
+    "images": Whole,
+}
+"""Options of a cell with their types, beside model and gpus; a line has those that its sweep names, as given."""
 
 
-class Sweep(Options):
+class Sweep(TypedDict):
     """One line of planner sweep.
 
     Attributes:

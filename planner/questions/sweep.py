@@ -25,8 +25,8 @@ from planner.training.layouts import layout_string
 from planner.training.space import recompute_name
 
 KINDS = {name: one.annotation.partition(" ")[0] for name, one in signature(ask).parameters.items()} | MORE
-NAMED = tuple(name for name in KINDS if name not in ("library", "options", *MORE))
-OPTIONS = (*NAMED, *MORE)
+VARIED = {name: kind for name, kind in KINDS.items() if name not in ("model", "gpus", "library", "options")}
+OPTIONS = ("model", "gpus", *VARIED)
 """What a sweep may vary: the options of `recommend`, with dashes or underscores."""
 
 SWITCHES = {name for name in OPTIONS if KINDS[name] == "bool"}

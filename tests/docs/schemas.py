@@ -20,7 +20,7 @@ from planner.documents.checks import Check, Diff
 from planner.documents.scores import Calibration, ServingValidation, Validation
 from planner.documents.serving import Serving, ServingExplanation
 from planner.documents.sizing import Curve, Size, SizeServing
-from planner.documents.sweeps import Sweep
+from planner.documents.sweeps import OPTIONS, Sweep
 from planner.documents.timelines import Timelines
 from planner.documents.training import Comparison, Explanation, Recommendation
 from planner.documents.values import Among, Amount, As, Parts, Pattern
@@ -127,6 +127,8 @@ def _record(record: Any, known: dict[str, Schema]) -> Schema:
     each = {name: _of(hint, known) | _about(said.get(name)) for name, hint in fields.items()}
     optional = getattr(record, "__optional_keys__", ())
     missing = [name for name, hint in fields.items() if name in optional or get_origin(hint) is NotRequired]
+    if record is Sweep:
+        each, missing = {name: _of(hint, known) for name, hint in OPTIONS.items()} | each, [*OPTIONS]
     return {"description": about} | _object(each, missing)
 
 
