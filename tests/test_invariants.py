@@ -215,10 +215,10 @@ def test_answers_are_whole_and_always_the_same(of: Job, limits: Bounds, exact: b
 def told(answer: Recommendation) -> str:
     """The recommendation and the explanation of its first plan, checked, but for the seconds that it took."""
     shown = answer.ranked or answer.misses
-    lines = explanation(shown[0], answer.capacity)
+    lines = explanation(shown[0])
     pages: dict[str, dict[str, Any]] = {
         "recommendation": recommendation(answer, ()),
-        "explanation": explained(shown[0], 1, answer.capacity, lines, ()),
+        "explanation": explained(shown[0], 1, lines, ()),
     }
     for name, page in pages.items():
         schema = json.loads((SCHEMAS / f"{name}-1.json").read_text(encoding="utf-8"))

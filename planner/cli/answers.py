@@ -41,11 +41,11 @@ def answered(
         show(lines(width()))
 
 
-def plan_drawn(one: Ranked, capacity: float, number: int = 1) -> dict[str, Any]:
+def plan_drawn(one: Ranked, number: int = 1) -> dict[str, Any]:
     """What the page of one plan has beside its JSON."""
     from planner.report.page_extras import of_plan
 
-    return of_plan(one, capacity, number)
+    return of_plan(one, number)
 
 
 def print_json(document: Mapping[str, Any]) -> None:

@@ -92,7 +92,7 @@ def _tell(
         as_json,
         html,
         quiet,
-        lambda: plan_drawn(verdict.ranked, verdict.capacity) if verdict.ranked else {},
+        lambda: plan_drawn(verdict.ranked) if verdict.ranked else {},
     )
 
 

@@ -38,19 +38,19 @@ def explain(
     from planner.report.explain import explanation, text
     from planner.report.jsonout import explained
 
-    ranked, capacity = one.ranked, one.capacity
-    lines = explanation(ranked, capacity)
+    ranked = one.ranked
+    lines = explanation(ranked)
     if picture is not None:
         from planner.report.picture import picture as drawn
 
         saved("--picture", picture, drawn(ranked, plan), request.quiet)
     answered(
-        lambda: explained(ranked, plan, capacity, lines, one.assumptions),
-        partial(text, ranked, capacity, lines),
+        lambda: explained(ranked, plan, lines, one.assumptions),
+        partial(text, ranked, lines),
         request.as_json,
         html,
         request.quiet,
-        lambda: plan_drawn(ranked, capacity, plan),
+        lambda: plan_drawn(ranked, plan),
     )
     leave(one.fits, one.as_asked, request.quiet)
 

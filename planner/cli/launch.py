@@ -73,7 +73,7 @@ def _ranked(request: Request, number: int, target: str | None) -> tuple[Setup, b
     from planner.launch.program import Setup
     from planner.report.words import summary
 
-    return Setup(one.ranked.job, one.ranked.plan), one.fits, one.as_asked, summary(one.ranked, one.capacity)
+    return Setup(one.ranked.job, one.ranked.plan), one.fits, one.as_asked, summary(one.ranked)
 
 
 INSTEAD: tuple[dict[str, Any], ...] = (

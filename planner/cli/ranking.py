@@ -38,7 +38,6 @@ class Chosen:
     """
 
     ranked: Ranked
-    capacity: float
     fits: bool
     as_asked: bool
     assumptions: tuple[str, ...]
@@ -81,7 +80,7 @@ def of_answer(request: Request, text: str, number: int, examples: Sequence[str])
     within("--plan", number)
     from planner.catalog.library import open_library
     from planner.cli.screen import notes
-    from planner.questions.train import caveats_of, rank, usable_memory
+    from planner.questions.train import caveats_of, rank
     from planner.read.answer import read_answer
     from planner.search import Candidate
 
@@ -92,9 +91,9 @@ def of_answer(request: Request, text: str, number: int, examples: Sequence[str])
     if not found.plans:
         raise PlannerError("this answer holds no plan: nothing fits", "planner recommend says what would")
     job, plan = found.chosen(number)
-    ranked, capacity, assumptions = rank(job, Candidate(plan, 0.0, 0.0)), usable_memory(job), caveats_of(job, plan)
+    ranked, assumptions = rank(job, Candidate(plan, 0.0, 0.0)), caveats_of(job, plan)
     notes(assumptions, request.quiet)
-    return Chosen(ranked, capacity, ranked.need <= capacity, True, assumptions)
+    return Chosen(ranked, ranked.need <= ranked.capacity, True, assumptions)
 
 
 def chosen(request: Request, number: int, target: str | None = None) -> Chosen:
@@ -120,7 +119,7 @@ def chosen(request: Request, number: int, target: str | None = None) -> Chosen:
     if number > len(shown):
         raise PlannerError(f"there are {len(shown)} plans, no number {number}", "planner recommend shows them")
     one = shown[number - 1]
-    return Chosen(one, one.capacity, bool(answer.ranked), answer.fits, assumptions)
+    return Chosen(one, bool(answer.ranked), answer.fits, assumptions)
 
 
 def leave(fits: bool, as_asked: bool, quiet: bool) -> None:

@@ -166,10 +166,10 @@ def _of_plan(one: Chosen, number: int, memory: bool) -> tuple[Figure, bool, bool
     caption = (
         f"{ranked.job.model.name} on {ranked.job.cluster.gpus:,} × {ranked.job.cluster.accelerator.name} · {degrees}"
     )
-    asked = inputs(ranked.job) | {"plan": as_data(ranked, number, one.capacity)}
+    asked = inputs(ranked.job) | {"plan": as_data(ranked, number)}
     ran = replay_plan(ranked.job, p)
     held = occupancy(ranked.job, p, ran) if memory else ()
-    panel = Panel(title, caption, ran, held, one.capacity if memory else 0.0)
+    panel = Panel(title, caption, ran, held, ranked.capacity if memory else 0.0)
     return Figure((panel,), False, asked), one.fits, one.as_asked
 
 

@@ -15,7 +15,7 @@ from planner.questions.ask import ask
 from planner.questions.batch import BATCHES
 from planner.questions.given import pythons
 from planner.questions.illegal import no_legal_plan
-from planner.questions.train import Ranked, caveats, usable_memory
+from planner.questions.train import Ranked, caveats
 from planner.schema.hardware import Cluster, Node
 from planner.sizing import answers
 from planner.sizing.answers import OBJECTIVES, Binding, Nearest, Rung
@@ -275,7 +275,7 @@ def _best(question: SizeQuestion, sizes: answers.Sizes) -> dict[str, Point | Non
 def _miss(kind: Kind, most: int) -> Ranked | None:
     """The leanest plan on any rung, of a kind on which nothing fits; None when the rules allow none at all."""
     misses = [m for gpus in tried(kind, most) if (m := answers.short(kind, gpus)) is not None]
-    return min(misses, key=lambda m: m.need / usable_memory(m.job), default=None)
+    return min(misses, key=lambda m: m.need / m.capacity, default=None)
 
 
 def illegal(kind: Kind, gpus: int) -> NoLegalPlan:

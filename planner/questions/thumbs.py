@@ -58,11 +58,11 @@ class Decided:
         return f"{self.rule}: {self.without} {cost}{', recomputing to fit' if self.recomputed else ''}"
 
 
-def decided(ranked: Ranked, capacity: float) -> Decided | None:
+def decided(ranked: Ranked) -> Decided | None:
     """The rule that the plan gains most by; None where it gains LEAST by none."""
     legal = (one for one in _breaking(ranked.plan) if first_broken(ranked.job, one[2]) is None)
     alike = groupby(sorted(legal, key=_policy), _policy)
-    found = [one for _, changes in alike for one in _priced(ranked, capacity, list(changes))]
+    found = [one for _, changes in alike for one in _priced(ranked, list(changes))]
     first = max(found, key=lambda one: inf if one.slower is None else one.slower, default=None)
     return first if first is not None and (first.slower is None or first.slower > LEAST) else None
 
@@ -94,13 +94,13 @@ def _breaking(plan: OnePlan) -> Iterator[Change]:
             )
 
 
-def _priced(ranked: Ranked, capacity: float, changes: list[Change]) -> Iterator[Decided]:
+def _priced(ranked: Ranked, changes: list[Change]) -> Iterator[Decided]:
     """What changes cost, with as much recomputation as each takes; those that need no more of it decide nothing."""
     job = ranked.job
     tried = [[replace(plan, recompute_layers=k) for k in _recomputed(job, plan)] for _, _, plan in changes]
     found = estimate(job, rows_of([row for rows in tried for row in rows]))
     count = sum(map(len, tried))
-    fits = np.broadcast_to(found.memory.total <= capacity, count)
+    fits = np.broadcast_to(found.memory.total <= ranked.capacity, count)
     times = np.where(fits, found.time.total, inf)
     end = 0
     for (rule, without, plan), rows in zip(changes, tried, strict=True):

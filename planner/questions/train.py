@@ -96,7 +96,7 @@ class Recommendation:
     @property
     def rule(self) -> Decided | None:
         """The rule of thumb that decided the first plan, if one did."""
-        return decided(self.ranked[0], self.capacity) if self.fits and self.ranked else None
+        return decided(self.ranked[0]) if self.fits and self.ranked else None
 
 
 def recommend(

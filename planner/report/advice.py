@@ -104,7 +104,7 @@ def _chunk_counts(plan: OnePlan, layers: int) -> list[int]:
     return [v for v in (1, 2, 4, 5, 8, 10) if v != plan.v and all(n % v == 0 and n >= v for n in held)][:3]
 
 
-def sensitivity_lines(ranked: Ranked, capacity: float) -> list[str]:
+def sensitivity_lines(ranked: Ranked) -> list[str]:
     """Step time, bubble and memory of the neighbours."""
     if ranked.plan.pp == 1:
         return []
@@ -112,7 +112,7 @@ def sensitivity_lines(ranked: Ranked, capacity: float) -> list[str]:
     for name, plan in sensitivity(ranked):
         result = estimate(ranked.job, plan)
         need = float(result.memory.total)
-        fits = "" if need <= capacity else f"   short by {format_bytes(need - capacity)}"
+        fits = "" if need <= ranked.capacity else f"   short by {format_bytes(need - ranked.capacity)}"
         lines.append(
             f"  {name:<16} step {format_seconds(float(result.time.total)):>9}   bubble "
             f"{float(result.time.bubble_fraction):6.2%}   {format_bytes(need):>9}{fits}"

@@ -79,7 +79,7 @@ def _numbers(verdict: Verdict) -> list[tuple[str, str]]:
         return [("fits", "not known: degrees and batch of the script do not make a plan of this cluster")]
     part = largest_part(ranked)
     size = format_bytes(float(ranked.estimate.memory.parts[part]))
-    used = f"{memory_words(ranked, verdict.capacity)} on rank {float(ranked.estimate.rank):.0f}, {moment(ranked)}"
+    used = f"{memory_words(ranked)} on rank {float(ranked.estimate.rank):.0f}, {moment(ranked)}"
     kept = f" with {verdict.margin:.0%} kept free" if verdict.margin else ""
     answer = f"{'tight' if verdict.tight else 'yes'}{kept}, {format_bytes(verdict.headroom)} to spare"
     if not verdict.fits:
@@ -259,7 +259,6 @@ def _ignored(verdict: Verdict) -> list[tuple[str, str]]:
 
 def document(verdict: Verdict, name: str, assumptions: tuple[str, ...]) -> checks.Check:
     """The verdict as JSON."""
-    capacity = verdict.capacity
     found = {
         "schema": "planner.check/1",
         "planner_version": __version__,
@@ -270,18 +269,18 @@ def document(verdict: Verdict, name: str, assumptions: tuple[str, ...]) -> check
         "legal": verdict.legal,
         "fits": verdict.fits,
         "margin": verdict.margin,
-        "usable_memory_bytes": capacity,
+        "usable_memory_bytes": verdict.capacity,
         "problems": [picked(p, "rule message line source", line=p.line or None) for p in verdict.problems],
         "not_modelled": [
             picked(o, "option value line touches why", line=o.line or None) for o in verdict.reading.not_modelled
         ],
-        "plan": plan_data(verdict.ranked, 1, capacity) if verdict.ranked else None,
+        "plan": plan_data(verdict.ranked, 1) if verdict.ranked else None,
         "measured": _measured_data(verdict),
         "changes": [
-            {"settings": one.count, "edits": edits(verdict, one), "plan": plan_data(one.ranked, n, capacity)}
+            {"settings": one.count, "edits": edits(verdict, one), "plan": plan_data(one.ranked, n)}
             for n, one in enumerate(verdict.changes, 1)
         ],
-        "best": plan_data(verdict.best, 1, capacity) if verdict.best else None,
+        "best": plan_data(verdict.best, 1) if verdict.best else None,
         "ignored": [{"line": line or None, "why": why} for line, why in verdict.reading.ignored],
     }
     return cast("checks.Check", found)

@@ -9,7 +9,6 @@ from planner import __version__
 from planner.bands import band
 from planner.questions.curve import Column as Compared
 from planner.questions.curve import Curve
-from planner.questions.train import usable_memory
 from planner.report.grid import Column, kept, scatter, tables
 from planner.report.jsonout import inputs_of, outcome, plan
 from planner.report.sizing_json import on_cluster, price, workload
@@ -82,7 +81,7 @@ def curve_json(answer: Curve) -> form.Curve:
                 **on_cluster(r.point),
                 "step_time_band": band(r.point.ranked.job, r.point.ranked.plan).width,
                 "speedup_per_doubling": r.gain,
-                "plan": plan(r.point.ranked, 1, usable_memory(r.point.ranked.job)),
+                "plan": plan(r.point.ranked, 1),
             }
             for r in answer.rungs
         ],
@@ -157,7 +156,7 @@ def _column(c: Compared) -> Best:
     return {
         "name": c.name,
         **outcome(c.answer, c.question.assumptions),
-        "plan": None if best is None else plan(best, 1, best.capacity),
+        "plan": None if best is None else plan(best, 1),
         "tokens_per_second_per_gpu": None if best is None else best.tokens_per_second / c.question.job.cluster.gpus,
         "usd_per_hour": None if paid is None else paid.usd_per_hour,
         "tokens_per_usd": None if best is None or paid is None else best.tokens_per_second * 3600.0 / paid.usd_per_hour,

@@ -78,7 +78,7 @@ class Line:
     variables: dict[str, Variable] = field(default_factory=dict)
 
 
-def explanation(ranked: Ranked, capacity: float) -> list[Line]:
+def explanation(ranked: Ranked) -> list[Line]:
     """All lines of one plan: the results that its memory, its time and its throughput rest on."""
     with tracing() as trace:
         roots = _roots(trace, ranked)
@@ -251,7 +251,7 @@ def as_data(lines: list[Line]) -> list[LineData]:
     return [cast("LineData", asdict(line)) for line in lines]
 
 
-def text(ranked: Ranked, capacity: float, lines: list[Line], width: int | None = None) -> list[str]:
+def text(ranked: Ranked, lines: list[Line], width: int | None = None) -> list[str]:
     """The lines for people: grouped, one number each, formula, variables and source below."""
     room = min(width or READABLE, READABLE)
     job, cluster = ranked.job, ranked.job.cluster
@@ -261,9 +261,9 @@ def text(ranked: Ranked, capacity: float, lines: list[Line], width: int | None =
     ]
     if ranked.relaxations:
         out.append(f"relaxed: {relaxation(ranked.relaxations)}")
-    if ranked.need > capacity:
-        out.append(f"does not fit: short by {format_bytes(ranked.need - capacity)}")
-    return [*out, *grouped(lines, room), *schedule_lines(ranked), *sensitivity_lines(ranked, capacity)]
+    if ranked.need > ranked.capacity:
+        out.append(f"does not fit: short by {format_bytes(ranked.need - ranked.capacity)}")
+    return [*out, *grouped(lines, room), *schedule_lines(ranked), *sensitivity_lines(ranked)]
 
 
 def grouped(lines: list[Line], room: int) -> list[str]:

@@ -43,12 +43,12 @@ def recommendation(answer: Recommendation, assumptions: tuple[str, ...]) -> trai
         **outcome(answer, assumptions),
         "not_tried": [{"what": what, "option": option} for what, option in answer.untried],
         "search": cast("training.Search", picked(answer, "plans feasible seconds broken_rules=broken")),
-        "plans": [plan(ranked, n, ranked.capacity) for n, ranked in enumerate(answer.ranked, start=1)],
+        "plans": [plan(ranked, n) for n, ranked in enumerate(answer.ranked, start=1)],
         "rule": rule(answer.rule),
         "nearest_misses": [
             {
-                **plan(ranked, n, answer.capacity),
-                "short_by_bytes": ranked.need - answer.capacity,
+                **plan(ranked, n),
+                "short_by_bytes": ranked.need - ranked.capacity,
                 "binding_constraint": f"memory.{largest_part(ranked)}",
             }
             for n, ranked in enumerate(answer.misses, start=1)
@@ -71,7 +71,7 @@ def outcome(answer: Recommendation, assumptions: tuple[str, ...]) -> training.Ou
 def loosened(answer: Recommendation) -> training.Loosened | None:
     """The pins that stood in the way and the best plan without them."""
     found = answer.loosened
-    return None if found is None else {"without": list(found.pins), "plan": plan(found.ranked, 1, answer.capacity)}
+    return None if found is None else {"without": list(found.pins), "plan": plan(found.ranked, 1)}
 
 
 def rule(found: Decided | None) -> asked.Rule | None:
@@ -111,13 +111,13 @@ scaleup_domain=domain scaleup_bytes_per_s=scaleup.rate network_bytes_per_s=netwo
 """
 
 
-def plan(ranked: Ranked, number: int, capacity: float) -> training.Plan:
+def plan(ranked: Ranked, number: int) -> training.Plan:
     """One plan of a ranking."""
     given_up, preset = list(ranked.relaxations), ranked.job.framework.name
-    return {"rank": number, **layout(ranked, capacity), "relaxations": given_up, "framework": preset}
+    return {"rank": number, **layout(ranked), "relaxations": given_up, "framework": preset}
 
 
-def layout(ranked: Ranked, capacity: float) -> training.Layout:
+def layout(ranked: Ranked) -> training.Layout:
     """One plan with its numbers."""
     p, time, memory = ranked.plan, ranked.estimate.time, ranked.estimate.memory
     name, found, ends = recompute_name(ranked.job, p), band(ranked.job, p), memory_range(ranked.job, ranked.need)
@@ -134,12 +134,12 @@ def layout(ranked: Ranked, capacity: float) -> training.Layout:
         "memory_bytes": {name: float(part) for name, part in memory.parts.items()} | {"total": ranked.need},
         "allocated_bytes": ranked.need - float(memory.reserve),
         "reserved_bytes": ranked.need - ranked.job.framework.reserve,
-        "headroom_bytes": capacity - ranked.need,
+        "headroom_bytes": ranked.capacity - ranked.need,
         "fullest_rank": int(ranked.estimate.rank),
         "fullest_moment": moment(ranked),
         "memory_band": None if ends is None else {"low_bytes": ends[0], "high_bytes": ends[1]},
         "memory_band_reason": memory_band(ranked.job).reason,
-        "verdict": fit_verdict(ranked.job, ranked.need, capacity),
+        "verdict": fit_verdict(ranked.job, ranked.need, ranked.capacity),
         "moments_bytes": dict(zip(MOMENTS, map(float, ranked.estimate.moments), strict=True)),
     }
     return cast("training.Layout", picked(ranked, LAYOUT, **own))
@@ -159,15 +159,13 @@ fullest_moment memory_band memory_band_reason verdict moments_bytes
 """Fields of a plan in JSON, in order."""
 
 
-def explained(
-    ranked: Ranked, number: int, capacity: float, lines: list[Line], assumptions: tuple[str, ...]
-) -> training.Explanation:
+def explained(ranked: Ranked, number: int, lines: list[Line], assumptions: tuple[str, ...]) -> training.Explanation:
     """One plan with every number's formula, numbers and source."""
     return {
         "schema": "planner.explanation/1",
         "planner_version": __version__,
         "inputs": inputs(ranked.job),
         "assumptions": list(assumptions),
-        "plan": plan(ranked, number, capacity),
+        "plan": plan(ranked, number),
         "lines": as_data(lines),
     }

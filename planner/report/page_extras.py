@@ -31,12 +31,12 @@ def extras(answer: Recommendation, bounds: Bounds) -> dict[str, Any]:
         "why": why_not(answer.job, asked, every),
         "changes": sensitivities(asked, every) if asked else [],
     }
-    return found | (of_plan(first, first.capacity) if first else {})
+    return found | (of_plan(first) if first else {})
 
 
-def of_plan(one: Ranked, capacity: float, number: int = 1) -> dict[str, Any]:
+def of_plan(one: Ranked, number: int = 1) -> dict[str, Any]:
     """What is drawn of one plan: its formulas, its timeline, and which accelerator holds what."""
-    lines = as_data(explanation(one, capacity))
+    lines = as_data(explanation(one))
     return {"lines": lines, "timeline": drawing(one), "picture": picture(one, number, standalone=False)}
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from planner.bands import band
 from planner.questions.size import SizeAnswer
-from planner.questions.train import Ranked, usable_memory
+from planner.questions.train import Ranked
 from planner.report import sizing_words as words
 from planner.report.grid import Column, prose, tables
 from planner.report.table import problem, training
@@ -117,7 +117,7 @@ def reasons(answer: SizeAnswer, head: Point) -> list[str]:
 
 
 def _too_small(near: Ranked) -> str:
-    return f"{near.job.cluster.accelerator.name}: {miss(near, usable_memory(near.job))}."
+    return f"{near.job.cluster.accelerator.name}: {miss(near)}."
 
 
 def nothing(answer: SizeAnswer) -> list[str]:

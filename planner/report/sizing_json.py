@@ -10,7 +10,6 @@ from planner.bands import band
 from planner.catalog.clusters import cluster_spec
 from planner.frozen import picked
 from planner.questions.size import SizeAnswer, SizeQuestion
-from planner.questions.train import usable_memory
 from planner.report.jsonout import inputs_of, layout
 from planner.report.sizing_words import nearest_words, time_range
 from planner.report.words import largest_part, miss
@@ -52,7 +51,7 @@ def size(answer: SizeAnswer) -> form.Size:
                 "gpu": m.job.cluster.accelerator.name,
                 "gpus": m.job.cluster.gpus,
                 "binding_constraint": f"memory.{largest_part(m)}",
-                "says": miss(m, usable_memory(m.job)),
+                "says": miss(m),
             }
             for m in answer.misses
         ],
@@ -94,8 +93,7 @@ def optional(p: Point | None) -> form.Sized | None:
 
 def point(p: Point) -> form.Sized:
     """One size with its best plan."""
-    capacity = usable_memory(p.ranked.job)
-    return {**brief(p), "plan": layout(p.ranked, capacity), "usable_memory_bytes": capacity}
+    return {**brief(p), "plan": layout(p.ranked), "usable_memory_bytes": p.ranked.capacity}
 
 
 def on_cluster(p: Point) -> form.OnCluster:

@@ -9,7 +9,6 @@ from planner.bands import band
 from planner.catalog.clusters import cluster_spec
 from planner.launch.targets import writes
 from planner.questions.size import SizeAnswer
-from planner.questions.train import usable_memory
 from planner.report.words import degrees, largest_part
 from planner.sizing.answers import WORTH, Binding, Rung
 from planner.sizing.money import Bill, instances
@@ -74,7 +73,7 @@ def price_words(paid: Bill) -> str:
 def binding_words(found: Binding, answer: SizeAnswer) -> str:
     """Why no smaller size will do."""
     if found.miss is not None:
-        over = found.miss.need - usable_memory(found.miss.job)
+        over = found.miss.need - found.miss.capacity
         what = f"{largest_part(found.miss)} takes most" if over > 0 else "no plan fits"
         verb = "GPU is" if found.gpus == 1 else "GPUs are"
         return f"{found.gpus:,} {verb} short by {format_bytes(over)}: {what}"

@@ -84,12 +84,12 @@ def does_not_fit(answer: Recommendation) -> list[str]:
     """That the job does not fit as asked, by how much, what would cure it, and where it would fit."""
     lines = ["Does not fit as asked."]
     for near in answer.misses[:2]:
-        lines.append(f"  nearest  {words.miss(near, answer.capacity)}")
+        lines.append(f"  nearest  {words.miss(near)}")
     if answer.misses:
         lines.append(f"  cure     {', or '.join(answer.cures) or words.cure(answer.misses[0])}")
     lines.append(f"  fits on  {words.where_it_fits(answer)}")
     if answer.loosened:
-        lines.append(f"  without  {words.wider(answer.loosened, answer.capacity)}")
+        lines.append(f"  without  {words.wider(answer.loosened)}")
     for reason in dict.fromkeys(answer.dropped.values()):
         names = [name for name, why in answer.dropped.items() if why == reason]
         lines.append(f"  not with {', '.join(names)}: {reason}")
@@ -126,7 +126,7 @@ def _cells(number: int, ranked: Ranked, answer: Recommendation) -> dict[str, str
         "tokens/s": f"{ranked.tokens_per_second:,.0f}",
         "MFU": f"{ranked.mfu:.1%}",
         "bubble": f"{float(estimate.time.bubble_fraction):.1%}",
-        "fullest rank": words.memory_words(ranked, ranked.capacity),
+        "fullest rank": words.memory_words(ranked),
         "bar": memory_bar(ranked.need / ranked.capacity),
         "rank": f"rank {float(estimate.rank):.0f}",
         **({} if answer.fits else {"relaxed": given_up(answer, ranked)}),
@@ -165,18 +165,18 @@ def memory_bar(share: float) -> str:
 def reasons(answer: Recommendation) -> list[str]:
     """Why the first plan wins and what the next two lose; what the relaxed ones give up."""
     first = answer.ranked[0]
-    lines = [f"Why 1   {words.why(first, first.capacity)}"]
+    lines = [f"Why 1   {words.why(first)}"]
     lines += [f"Layers  {n}: {layout_string(r.plan.layout)}" for n, r in enumerate(answer.ranked, 1) if r.plan.layout]
     lines += [f"Rule    {rule} (planner help rules)." for rule in [answer.rule] if rule is not None]
     lines += [f"Band    {words.band_words(first)}"]
-    lines += [f"Memory  {words.fit_words(first, first.capacity)}.", *safer(answer)]
+    lines += [f"Memory  {words.fit_words(first)}.", *safer(answer)]
     lines += [replay_line(n, r) for n, r in enumerate(answer.ranked, start=1) if abs(r.disagreement) > DISAGREEMENT]
     if first.replay is not None:
         lines.append(f"Replay  {replay_words(first)}")
     if answer.fits:
         others = answer.ranked[1:3]
         lines += [f"{n}       {words.loses(other, first)}" for n, other in enumerate(others, start=2)]
-        lines += [f"Not     {words.miss(near, answer.capacity)}." for near in answer.misses[:2]]
+        lines += [f"Not     {words.miss(near)}." for near in answer.misses[:2]]
         return lines
     seen: dict[tuple[str, ...], int] = {}
     for number, ranked in enumerate(answer.ranked, start=1):

@@ -47,19 +47,19 @@ def degrees(plan: OnePlan) -> str:
     return " ".join(shown + ([layout_string(plan.layout)] if plan.layout is not None else []))
 
 
-def summary(ranked: Ranked, capacity: float) -> str:
+def summary(ranked: Ranked) -> str:
     """A plan in a line: degrees, recomputation, step time with its band, memory of the fullest rank."""
     return (
         f"{degrees(ranked.plan)} m={ranked.plan.m}, recompute {recompute_words(ranked.job, ranked.plan)}: step "
-        f"{with_band(ranked)}, {ranked.mfu:.1%} MFU, {memory_words(ranked, capacity)} on rank "
+        f"{with_band(ranked)}, {ranked.mfu:.1%} MFU, {memory_words(ranked)} on rank "
         f"{float(ranked.estimate.rank):.0f}, {moment(ranked)}"
     )
 
 
-def why(ranked: Ranked, capacity: float) -> str:
+def why(ranked: Ranked) -> str:
     """Why a plan is good, and what it pays most for."""
     job, plan, time = ranked.job, ranked.plan, ranked.estimate.time
-    reasons = [_tensor(job, plan), _context(job, plan), _pipeline(ranked), _recompute(ranked, capacity)]
+    reasons = [_tensor(job, plan), _context(job, plan), _pipeline(ranked), _recompute(ranked)]
     waste = {k: float(v) for k, v in time.parts.items() if k not in ("forward", "backward")}
     worst = max(waste, key=lambda k: waste[k])
     reasons.append(
@@ -92,7 +92,7 @@ def _pipeline(ranked: Ranked) -> str:
     return f"v={plan.v} cuts the bubble of {plan.pp} stages from {plain:.1%} to {fraction:.1%}"
 
 
-def _recompute(ranked: Ranked, capacity: float) -> str:
+def _recompute(ranked: Ranked) -> str:
     name = recompute_words(ranked.job, ranked.plan)
     said = {
         "none": "no recomputation needed",
@@ -102,7 +102,7 @@ def _recompute(ranked: Ranked, capacity: float) -> str:
     other = (
         f"{name} are recomputed" if ranked.plan.modules else f"recomputation of {name} layers per chunk makes it fit"
     )
-    return f"{said.get(name, other)} ({format_bytes(capacity - ranked.need)} to spare)"
+    return f"{said.get(name, other)} ({format_bytes(ranked.capacity - ranked.need)} to spare)"
 
 
 def loses(other: Ranked, first: Ranked) -> str:
@@ -130,20 +130,20 @@ def with_band(ranked: Ranked) -> str:
     return f"{format_seconds(ranked.step_time)} {'±?' if width is None else f'±{width:.0%}'}"
 
 
-def memory_words(ranked: Ranked, capacity: float) -> str:
+def memory_words(ranked: Ranked) -> str:
     """A peak with its band and the limit: "71.2 ± 5.9 of 78.0 GiB", "71.2 ± ? of 78.0 GiB"."""
     ends = memory_range(ranked.job, ranked.need)
     wide = "?" if ends is None else f"{(ends[1] - ranked.need) / GIB:.1f}"
-    return f"{ranked.need / GIB:.1f} ± {wide} of {capacity / GIB:.1f} GiB"
+    return f"{ranked.need / GIB:.1f} ± {wide} of {ranked.capacity / GIB:.1f} GiB"
 
 
-def fit_words(ranked: Ranked, capacity: float) -> str:
+def fit_words(ranked: Ranked) -> str:
     """What the band says of a plan's fit, in a sentence."""
     found = memory_band(ranked.job)
     if found.width is None:
         return f"peak ± ?, {found.reason}"
     said = f"peak ±{found.width:.0%} holds {found.reason}"
-    tight = fit_verdict(ranked.job, ranked.need, capacity) == "tight"
+    tight = fit_verdict(ranked.job, ranked.need, ranked.capacity) == "tight"
     return f"{said}; tight: the limit lies inside (--margin or --strict-fit keeps clear of it)" if tight else said
 
 
@@ -164,13 +164,13 @@ def largest_part(ranked: Ranked) -> str:
     return max(parts, key=lambda name: parts[name])
 
 
-def miss(ranked: Ranked, capacity: float) -> str:
+def miss(ranked: Ranked) -> str:
     """How far a plan is from fitting, on which rank, and what takes most."""
     part = largest_part(ranked)
     size = float(ranked.estimate.memory.parts[part])
     return (
         f"{degrees(ranked.plan)}, recompute {recompute_words(ranked.job, ranked.plan)}: needs "
-        f"{format_bytes(ranked.need)}, short by {format_bytes(ranked.need - capacity)} on rank "
+        f"{format_bytes(ranked.need)}, short by {format_bytes(ranked.need - ranked.capacity)} on rank "
         f"{float(ranked.estimate.rank):.0f}, {moment(ranked)} ({part} {format_bytes(size)})"
     )
 
@@ -180,9 +180,9 @@ def relaxation(names: tuple[str, ...]) -> str:
     return ", ".join(RELAXATIONS[name][0] for name in names)
 
 
-def wider(found: Loosened, capacity: float) -> str:
+def wider(found: Loosened) -> str:
     """The pins that had to go, and the best plan without them."""
-    return f"{' '.join(found.pins)}: {summary(found.ranked, capacity)}"
+    return f"{' '.join(found.pins)}: {summary(found.ranked)}"
 
 
 def where_it_fits(answer: Recommendation) -> str:
@@ -203,6 +203,6 @@ def unfit(answer: Recommendation) -> tuple[str, ...]:
     """For those who see one plan only: that the job does not fit as asked, and what would."""
     if answer.fits:
         return ()
-    near = [f"does not fit as asked; nearest: {miss(one, answer.capacity)}" for one in answer.misses[:1]]
-    without = [f"fits without {wider(answer.loosened, answer.capacity)}"] if answer.loosened else []
+    near = [f"does not fit as asked; nearest: {miss(one)}" for one in answer.misses[:1]]
+    without = [f"fits without {wider(answer.loosened)}"] if answer.loosened else []
     return (*near, f"fits on {where_it_fits(answer)}", *without)

@@ -56,7 +56,7 @@ def ranked(of: Job, plan: Plan) -> Ranked:
 
 def lines(of: Job, plan: Plan) -> list[Line]:
     """The explanation of a plan."""
-    return explanation(ranked(of, plan), 1e12)
+    return explanation(ranked(of, plan))
 
 
 def test_facts_of_profiles_have_their_units() -> None:
