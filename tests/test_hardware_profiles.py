@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from planner.catalog.library import open_library
-from planner.cost.operators import core_rate, flash_rate
+from planner.cost.operators import core_rate, flash_rate, flash_time
 from planner.schema.base import Profile
 from planner.schema.hardware import Accelerator, Link, Node
 
@@ -221,6 +221,37 @@ def test_hopper_kernels(accelerators: dict[str, Accelerator], kernel: str, seq: 
     share = flash_rate(part, kernel)
     reached = core_rate(part, "bf16", seq, 128, share.half) * share.forward
     assert reached == pytest.approx(0.9 * tflops * 1e12, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("name", "tflops"),
+    [
+        ("h100-sxm5-80gb", (165, 257, 342, 399, 438)),
+        ("b200-sxm-180gb", (245, 380, 526, 649, 736)),
+        ("b300-sxm-288gb", (278, 459, 659, 843, 969)),
+        ("gb200-nvl72", (259, 404, 564, 701, 798)),
+        ("gb300-nvl72", (287, 472, 687, 899, 1067)),
+    ],
+)
+def test_heads_of_64(accelerators: dict[str, Accelerator], name: str, tflops: tuple[float, ...]) -> None:
+    """Prompts of 1k to 16k, causal, in 16 bit (NVIDIA aiconfigurator, context attention of TensorRT-LLM 1.3)."""
+    share, part = flash_rate(accelerators[name], "trtllm"), accelerators[name]
+    seqs = [1024 * 2**i for i in range(5)]
+    ratios = [core_rate(part, "bf16", s, 64, share.half, share.head) for s in seqs]
+    ratios = [rate * share.forward / (figure * 1e12) for rate, figure in zip(ratios, tflops, strict=True)]
+    assert sorted(ratios)[2] == pytest.approx(1.0, abs=0.05)
+    assert all(0.85 < ratio < 1.17 for ratio in ratios)
+
+
+@pytest.mark.parametrize("name", ["h200-sxm-141gb"])
+def test_exponentials_hold_up_the_forward_pass_alone(accelerators: dict[str, Accelerator], name: str) -> None:
+    """cuDNN, 8k, heads of 64 in a window of 1,024 (1,920 keys, 2,142 in whole tiles) beside heads of 128 at 2k: 349 and
+    300 TFLOP/s beside 484 and 370 (NVIDIA cudnn-frontend benchmark/sdpa_benchmark_training/results, gpt_oss, llama3.1).
+    """
+    part = accelerators[name]
+    for direction, narrow, wide in (("forward", 349.0, 484.0), ("backward", 300.0, 370.0)):
+        times = [flash_time(part, "bf16", 1e15 * d, 2142.0, d, direction, "cudnn") for d in (64, 128)]  # type: ignore[arg-type]
+        assert times[1] / times[0] / 2.0 == pytest.approx(narrow * 2142 / 1920 / wide, abs=0.04)
 
 
 @pytest.mark.parametrize(("name", "gigabytes"), [("a100", 300), ("h100", 450), ("h200", 450), ("b200", 900)])

@@ -109,25 +109,33 @@ def streaming_time(accelerator: Accelerator, moved: Num, kernels: Num = 1.0) -> 
 
 
 class FlashRate(NamedTuple):
-    """Shares of the 16-bit peak that a flash kernel reaches, and the sequence length that halves them."""
+    """Shares of the 16-bit peak that a flash kernel reaches, and the sequence and head size that halve them."""
 
     forward: float
     backward: float
     half: float
+    head: float
 
 
 def flash_rate(accelerator: Accelerator, kernel: str) -> FlashRate:
     """What a flash kernel reaches on a part: its own record, else that of the part's usual kernel."""
     own: AttentionRate | None = getattr(accelerator.attention, kernel, None)
     if own is not None:
-        return FlashRate(own.forward, own.backward, own.half)
+        return FlashRate(own.forward, own.backward, own.half, HEAD_DIM if own.head is None else own.head)
     eff, version = accelerator.efficiency, FLASH1 if kernel == "flash1" else 1.0
-    return FlashRate(version * eff.attention, version * eff.attention_backward, eff.attention_seq)
+    head = HEAD_DIM if eff.attention_head is None else eff.attention_head
+    return FlashRate(version * eff.attention, version * eff.attention_backward, eff.attention_seq, head)
 
 
-def core_rate(accelerator: Accelerator, precision: str, seq: Num, head_dim: float, half: float) -> Num:
-    """FLOP/s of a flash kernel at an efficiency of 1: 16-bit peak * s / (s + s0) * d / (d + 20) over 128 / 148."""
-    shape = seq / (seq + half) * (head_dim / (head_dim + HEAD_DIM)) * ((128.0 + HEAD_DIM) / 128.0)
+def core_rate(
+    accelerator: Accelerator, precision: str, seq: Num, head_dim: float, half: float, head: float = HEAD_DIM
+) -> Num:
+    """FLOP/s of a flash kernel at an efficiency of 1: 16-bit peak * s / (s + s0) * d / (d + d0) over its value at 128.
+
+    d0 is a kernel's own forward and below heads of 128: on GB200 cuDNN gains 2 to 9 % from 128 to 256, as 20 gives.
+    """
+    d0 = head if head_dim < 128.0 else HEAD_DIM
+    shape = seq / (seq + half) * (head_dim / (head_dim + d0)) * ((128.0 + d0) / 128.0)
     if COMPUTED.get(precision) == "fp8":
         return NARROW_CORE * peak(accelerator, "bf16") * shape
     return peak(accelerator, precision) * shape
@@ -144,13 +152,14 @@ def flash_time(
 ) -> Num:
     """Causal flash attention: half of the square's FLOPs at the kernel's efficiency on the part.
 
-    The efficiency holds for long sequences and heads of 128, times s / (s + s0) and d / (d + 20) over 128 / 148.
-    Backward takes 2.5 times the FLOPs at its own efficiency.
+    Backward takes 2.5 times the FLOPs at its own efficiency; both hold for long sequences and heads of 128. Smaller
+    ones wait for exponentials forward: of heads of 64 cuDNN's backward pass on H200 keeps 0.88 of its rate, its forward
+    pass 0.79 (NVIDIA cudnn-frontend benchmark/sdpa_benchmark_training/results, gpt_oss beside llama3.1).
     """
     share, fixed = flash_rate(accelerator, kernel), accelerator.efficiency.kernel
-    rate = core_rate(accelerator, precision, seq, head_dim, share.half)
     if direction == "forward":
-        return fixed + 0.5 * square_flops / (rate * share.forward)
+        return fixed + prefill_core_time(accelerator, precision, square_flops, seq, head_dim, kernel)
+    rate = core_rate(accelerator, precision, seq, head_dim, share.half)
     return 2.0 * fixed + 0.5 * FLASH_BACKWARD * square_flops / (rate * share.backward)
 
 
@@ -293,7 +302,8 @@ def prefill_core_time(
 ) -> Num:
     """Causal attention core of a prompt: half of the square's FLOPs at the kernel's forward rate."""
     share = flash_rate(accelerator, kernel)
-    return 0.5 * square_flops / (core_rate(accelerator, precision, seq, head_dim, share.half) * share.forward)
+    rate = core_rate(accelerator, precision, seq, head_dim, share.half, share.head)
+    return 0.5 * square_flops / (rate * share.forward)
 
 
 NEWTON_SCHULZ = 5.0

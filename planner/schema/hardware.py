@@ -77,6 +77,7 @@ class Efficiency(Record):
         attention: share of the 16-bit peak of a long causal forward pass at head size 128 by the kernel that most
             stacks run there (FlashAttention 2 on NVIDIA parts); attention_backward likewise.
         attention_seq: sequence length at which that share is halved: s / (s + attention_seq).
+        attention_head: head size at which a forward score's exponentials take as long as its products; absent: 20.
         memory: share of the memory bandwidth that streaming kernels reach.
         kernel: fixed time per kernel.
         trust: "measured" (published or fitted to published runs, see source) or "assumed".
@@ -87,6 +88,7 @@ class Efficiency(Record):
     attention: Fraction
     attention_backward: Fraction
     attention_seq: Extent = 0.0
+    attention_head: Extent | None = None
     memory: Fraction
     kernel: Seconds
     trust: Trust
@@ -98,13 +100,13 @@ class AttentionRate(Record):
 
     Attributes:
         forward, backward: share of the 16-bit peak, long causal sequences and heads of 128; half: sequence length at
-            which they are halved, s / (s + half).
-        trust, source: as in `Efficiency`.
+            which they are halved, s / (s + half); head, trust, source: as in `Efficiency`; no head: the usual kernel's.
     """
 
     forward: Fraction
     backward: Fraction
     half: Extent = 0.0
+    head: Extent | None = None
     trust: Trust
     source: Text
 
@@ -190,13 +192,9 @@ class Link(Profile):
     tested: bool = False
 
     @model_validator(mode="after")
-    def _mesh_has_pairs(self) -> "Link":
+    def _rates_belong(self) -> "Link":
         if (self.kind in ("mesh", "torus")) != (self.pair_rate is not None):
             raise ValueError("pair_rate belongs to the kinds mesh and torus, and to no other")
-        return self
-
-    @model_validator(mode="after")
-    def _socket_has_a_rate(self) -> "Link":
         if (self.socket is None) != (self.socket_rate is None):
             raise ValueError("socket and socket_rate belong together")
         return self
@@ -320,11 +318,9 @@ class Cluster(Record):
     @property
     def doubts(self) -> tuple[str, ...]:
         """What is to be said of its figures, whatever is computed with them."""
-        link = self.crossed
-        if link is None or link.tested:
-            return self.accelerator.doubts
-        said = f"{link.name} was never held against measured runs; what it reaches is {link.trust}"
-        return (*self.accelerator.doubts, said)
+        link, own = self.crossed, self.accelerator.doubts
+        said = link and f"{link.name} was never held against measured runs; what it reaches is {link.trust}"
+        return (*own, said) if link and said and not link.tested else own
 
     @property
     def gpus(self) -> int:
