@@ -170,7 +170,7 @@ def _plan(reading: Reading, cluster: Cluster, model: Model, given: dict[str, Any
         plan = _dealt(plan, reading.stages.layers(model.layers, plan.pp), model, notes)
     if reading.recomputed:
         chunk = float(chunk_layers(model.layers, plan))
-        plan = replace(plan, recompute_layers=max(round(reading.recomputed * chunk), 1))
+        plan = replace(plan, recompute_layers=max(int(reading.recomputed * chunk + 1e-9), 1))
     return plan, tuple(notes)
 
 

@@ -227,7 +227,7 @@ def read_plan(facts: Facts, model: Model, notes: list[str]) -> dict[str, Any]:
         notes.append(NO_PLACEMENT)
     degrees |= {"head": 0} | where
     degrees |= {"ep": facts.ep, "etp": facts.etp if facts.experts else 1, "sp": int(facts.sp)}
-    degrees["dp_replicate"] = facts.options.whole("num-distributed-optimizer-instances") or 1
+    degrees["dp_replicate"] = facts.instances
     degrees["schedule"] = run_by(MEGATRON, facts.v)
     chunk = int(chunk_layers(model.layers, Plan(**degrees)))
     return degrees | _recompute(facts, chunk, notes) | dispatch(facts, notes)

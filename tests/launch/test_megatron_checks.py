@@ -59,6 +59,8 @@ def test_base_obeys_everything() -> None:
 
 BREAKS: list[tuple[str, dict[str, str | None]]] = [
     ("world", {"pipeline_model_parallel_size": "16", "tensor_model_parallel_size": "4"}),
+    ("instances", {"num_distributed_optimizer_instances": "4"}),
+    ("instances", MOE | {"expert_model_parallel_size": "2", "num_distributed_optimizer_instances": "2"}),
     ("heads", {"num_attention_heads": "6", "num_query_groups": "2", "hidden_size": "4096", "kv_channels": "128"}),
     ("kv_heads", {"num_query_groups": "6", "num_attention_heads": "36", "kv_channels": "128"}),
     ("widths", {"ffn_hidden_size": "14338"}),
@@ -159,6 +161,7 @@ BREAKS: list[tuple[str, dict[str, str | None]]] = [
     ("offloaded_weights", {"optimizer_cpu_offload": "", "fp8_param_gather": "", **MXFP8}),
     ("whole_graph", {"cuda_graph_impl": "full_iteration"}),
     ("shared_overlap", SHARED | {"moe_shared_expert_overlap": ""}),
+    ("dispatcher", MOE | {"moe_token_dispatcher_type": "alltoall_seq"}),
     ("flexible", MOE | {"moe_enable_deepep": "", "moe_token_dispatcher_type": "alltoall"}),
     (
         "padded_deepep",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from ast import literal_eval
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import planner
 from planner.launch import torchtitan_registry
 from planner.launch.program import Setup
 from planner.launch.torchtitan import FLAVORS, TARGET, layers
@@ -170,6 +172,15 @@ def test_refusals(plan: dict[str, Any], rule: str, words: str) -> None:
     wanted = setup(dense(), "8xA100", **plan)
     assert broken(TARGET, wanted)[0] == rule
     assert words in said(TARGET, wanted)
+
+
+def test_one_layer_in_two_of_an_odd_number(tmp_path: Path) -> None:
+    """activation_checkpoint.py counts layers and recomputes those whose number 2 divides: 13 of 27."""
+    script = tmp_path / "train.toml"
+    model = "[model]\nname = 'deepseek_v3'\nflavor = '16B'\n"
+    script.write_text(f"{model}[activation_checkpoint]\nmode = 'selective'\nselective_ac_option = '2'\n")
+    found = planner.check(script, "8xH100").to_dict()
+    assert (found["plan"]["recompute_layers"], found["legal"]) == (13, True)
 
 
 def test_models_without_pipelining() -> None:
