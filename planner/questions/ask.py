@@ -264,10 +264,7 @@ def adapters(
 
 
 def _remarks(job: Job) -> Iterator[str]:
-    """Sentences on an attention kernel that is not there, memory to stay free, and what is weighed and not written."""
-    part = job.cluster.accelerator
-    if job.flash and not part.flash:
-        yield f"{part.name} has no FlashAttention: what runs there is --attention unfused or eager"
+    """Sentences on memory to stay free, and on what is weighed and not written."""
     if job.margin:
         yield f"{job.margin:.1%} of the usable memory is kept free"
     if job.workload.loss:

@@ -171,6 +171,7 @@ def caveats(job: Job, bounds: Bounds) -> tuple[str, ...]:
     said = list(job.cluster.doubts)
     if not part.tested:
         said.append(f"{part.name} was never held against measured training runs; times are estimates")
+    said.extend(_attention_caveats(job))
     if job.framework.trust == "assumed":
         said.append(f"the preset {job.framework.name} holds assumed constants")
     if job.model.moe is not None:
@@ -192,6 +193,15 @@ def caveats(job: Job, bounds: Bounds) -> tuple[str, ...]:
 def caveats_of(job: Job, plan: OnePlan) -> tuple[str, ...]:
     """The same of one plan that somebody has."""
     return caveats(job, Bounds(dispatchers=frozenset({plan.dispatcher})))
+
+
+def _attention_caveats(job: Job) -> Iterator[str]:
+    """An attention kernel that the part has not, or that nobody timed there."""
+    part, asked = job.cluster.accelerator, job.workload.attention
+    if job.flash and not part.flash:
+        yield f"{part.name} has no FlashAttention: what runs there is --attention unfused or eager"
+    elif asked in ("flash3", "flash4") and getattr(part.attention, asked) is None:
+        yield f"{part.name}: no rate of {asked} is known there; attention is timed as its FlashAttention 2"
 
 
 def _expert_caveats(job: Job, bounds: Bounds) -> Iterator[str]:
