@@ -552,6 +552,8 @@ def test_a_copy_is_found_by_the_last_part_of_its_name(library: Library) -> None:
         ("stepfun-ai/step3", "low rank"),
         ("tencent/Tencent-Hunyuan-Large", "share keys and values"),
         ("moonshotai/Kimi-K3", "a gate on its output"),
+        ("inclusionAI/Ling-2.6-flash", "recurrent"),
+        ("inclusionAI/Ring-mini-linear-2.0", "recurrent"),
         ("Nanbeige/Nanbeige4.2-3B", "several times over"),
     ],
 )
