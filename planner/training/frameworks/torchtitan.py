@@ -38,7 +38,8 @@ def _recompute(job: Job, plan: Plan) -> Truth:
     counted = divides(some, chunk) | ((plan.v == 1) & (chunk // np.maximum(chunk // some, 1) == some))
     ends = (plan.recompute_layers == 0) | (plan.recompute_layers >= chunk)
     even = (plan.head == 0) & divides(plan.pp * plan.v, job.model.layers)
-    return (not plan.modules) & (ends | (even & counted))
+    whole: Truth = (not plan.modules) & (ends | (even & counted))
+    return whole
 
 
 RULES: tuple[Rule, ...] = (
