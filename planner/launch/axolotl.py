@@ -32,7 +32,7 @@ def config(setup: Setup) -> dict[str, Any]:
     plan, loss = setup.plan, setup.job.workload.loss
     sharded = {"dp_shard": plan.dp // plan.dp_replicate} if plan.tp * plan.cp * plan.dp_replicate > 1 else {}
     found = tuner.fields(setup) | tuner.shared(setup) | sharded
-    found |= {"method": "lora"} if found["bits"] == 8 else {}
+    found |= {"method": "lora"} if found.get("bits") == 8 else {}
     options = tuner.written("axolotl", found) | (TABLE["liger"] if loss in ("linear", "fused") else {})
     options |= {"ring_attn_func": "batch_ring"} if plan.cp > 1 else {}
     options |= {"activation_offloading": True} if setup.job.workload.offload == "activations" else {}

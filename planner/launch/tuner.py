@@ -35,26 +35,9 @@ BITS = {base: bits for bits, base in BASES.items()}
 
 
 def fields(setup: Setup) -> dict[str, Any]:
-    """A job by the fields of `planner.read.job`; None: nothing is to be written."""
-    plan, work = setup.plan, setup.job.workload
-    more = {name: size for name in ("tp", "cp", "dp_replicate") if (size := getattr(plan, name)) > 1}
-    return {
-        "model": setup.job.model.hf_id or setup.job.model.name,
-        "method": work.method,
-        "rank": work.lora_rank if setup.job.lora else None,
-        "targets": places(setup.job) if setup.job.lora else None,
-        "quantize_experts": work.quantize_experts or None,
-        "bits": BITS.get(work.base) if work.method == "qlora" else None,
-        "seq": work.seq,
-        "b": plan.b,
-        "m": plan.m,
-        "precision": work.precision,
-        "optimizer": SHARDED.get(work.optimizer, work.optimizer) if by_fsdp(setup) else work.optimizer,
-        "attention": work.attention,
-        "loss": None if work.loss == "eager" else work.loss,
-        "recompute": "full" if plan.recompute_layers else "none",
-        **more,
-    }
+    """A job by the fields of `planner.read.job`."""
+    more = {"BITS": BITS, "SHARDED": SHARDED, "places": places, "by_fsdp": by_fsdp(setup)}
+    return described.part("tuner", "fields", setup, **more)
 
 
 def places(job: Job) -> str:
