@@ -89,6 +89,7 @@ class Corpus:
     Attributes:
         jobs: records that several rows share, so that their plans can be evaluated together.
         fuller: ids of rows, and of the row that tells the same run more fully (its `existing_id`).
+        told: rows by id, from which a fuller one takes what it leaves open.
     """
 
     shelf: Shelf = field(default_factory=lambda: Shelf(open_library()))
@@ -97,16 +98,20 @@ class Corpus:
     jobs: dict[tuple[object, ...], Job] = field(default_factory=dict)
     seen: set[tuple[object, ...]] = field(default_factory=set)
     fuller: dict[str, str] = field(default_factory=dict)
+    told: dict[str, Row] = field(default_factory=dict)
 
     def add(self, rows: Iterable[Row]) -> None:
         """Read more rows; a figure that came before, in this or another file, is not counted twice."""
-        for row in rows:
+        for given in rows:
+            older = given.get("existing_id", "").partition(" ")[0]
+            row = given | {name: cell for name, cell in self.told.get(older, {}).items() if not given.get(name)}
+            self.told[row.get("id", "")] = row
             try:
                 self._keep(find_case(self.shelf, row, self.jobs))
             except Unusable as reason:
                 self.skipped.append(Skipped(row.get("id", ""), str(reason)))
             else:
-                self._supersede(row.get("existing_id", "").partition(" ")[0], row["id"])
+                self._supersede(older, row["id"])
 
     def _supersede(self, older: str, newer: str) -> None:
         """Leave out the row of another file that a fuller one names as the same run."""

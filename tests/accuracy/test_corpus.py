@@ -331,3 +331,10 @@ def test_activations_in_host_memory() -> None:
     """Of as many layers as the notes say."""
     work = case(notes="activation offload 20 layers").job.workload
     assert (work.offload, work.offload_layers) == ("activations", 20)
+
+
+def test_a_fuller_row_takes_what_it_leaves_open() -> None:
+    """One states recomputation, the other tp: together they are the run, counted once."""
+    corpus = read_corpus([row(recompute="unknown"), row(id="fuller-001", existing_id="paper-001 (open)", tp="")])
+    assert [(one.id, one.plan.tp, one.alternatives) for one in corpus.cases] == [("fuller-001", 8, ())]
+    assert "fuller-001" in corpus.skipped[0].reason

@@ -6,6 +6,7 @@ from ast import literal_eval
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import planner
@@ -181,6 +182,14 @@ def test_one_layer_in_two_of_an_odd_number(tmp_path: Path) -> None:
     script.write_text(f"{model}[activation_checkpoint]\nmode = 'selective'\nselective_ac_option = '2'\n")
     found = planner.check(script, "8xH100").to_dict()
     assert (found["plan"]["recompute_layers"], found["legal"]) == (13, True)
+
+
+def test_whole_key_value_heads() -> None:
+    """tests/unit_tests/test_tp_kv_heads_validation.py: tp = 4 and two key/value heads are refused, four are not."""
+    plan: dict[str, Any] = {"tp": 4, "sp": 1, "zero": 3}
+    assert "tp=4 has to divide the 2" in said(TARGET, setup(dense(kv_heads=2), "8xA100", **plan))
+    wanted = setup(dense(kv_heads=4), "8xA100", **plan)
+    assert all(np.all(rule.holds(wanted.job, wanted.plan)) for rule in TARGET.rules)
 
 
 def test_models_without_pipelining() -> None:

@@ -76,6 +76,12 @@ RULES: tuple[Rule, ...] = (
         PARALLELIZE,
     ),
     Rule(
+        "torchtitan_kv_heads",
+        lambda j, p: (j.model.mla is not None) | divides(p.tp, j.model.kv_heads),
+        "torchtitan gives every rank whole key/value heads: tp={tp} has to divide the {kv_heads}",
+        "torchtitan models/common/decoder.py, update_from_config",
+    ),
+    Rule(
         "torchtitan_sequence_length",
         lambda j, p: divides(2 * p.cp * p.tp, j.workload.seq),
         "2*cp*tp = 2*{cp}*{tp} does not divide the sequence of {seq}",
