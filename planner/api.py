@@ -149,7 +149,7 @@ def check(
     """The verdict of `planner check` on a script or configuration, which is read and never run.
 
     `options` are what the file does not say: model, framework, network, seq, global_batch, micro_batch, tp, pp,
-    images, image_size.
+    images, image_size; plan, the number of one of a saved answer.
     `found` is the verdict: legal, fits, the fewest edits that make it run.
 
     Raises:

@@ -36,6 +36,7 @@ def check(
     pp: Annotated[int | None, asks(_SAY, says="Pipeline parallel", min=1)] = None,
     images: Annotated[int | None, asks(_SAY, says="Images of every sequence", min=0)] = None,
     image_size: Annotated[int | None, asks(_SAY, says="Pixels of a side", min=1)] = None,
+    plan: Annotated[int | None, asks(_SAY, "--plan", says="Which plan of an answer", min=1)] = None,
     variables: Annotated[list[str] | None, asks(_SAY, "--set", says=_SET)] = None,
     fork: Annotated[
         bool, asks(_SAY, "--fork", says="Options that the framework does not have are your fork's own")
@@ -68,7 +69,7 @@ def check(
     from planner.read.question import GIVEN, understood
 
     share, text, library = share_of_memory(margin), read_text(file), open_library(profiles, False)
-    given = dict(zip(GIVEN, (seq, global_batch, micro_batch, tp, pp, images, image_size), strict=True))
+    given = dict(zip(GIVEN, (seq, global_batch, micro_batch, tp, pp, images, image_size, plan), strict=True))
     names = {"model": model, "gpus": gpus, "framework": framework, "network": network}
     setup, reading, assumed = understood(text, library, beside(file), names, given, _settings(variables))
     reading = reading.of_fork() if fork else reading

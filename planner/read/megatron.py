@@ -219,6 +219,9 @@ def _attention(facts: Facts) -> str:
     return version if version and backend in ("flash", "auto") else BACKENDS.get(backend, "flash")
 
 
+EDP = "the experts' data parallel ranks, GPUs/(etp*ep*pp)"
+
+
 def read_plan(facts: Facts, model: Model, notes: list[str]) -> dict[str, Any]:
     """The fields of Plan."""
     degrees: dict[str, Any] = {name: getattr(facts, name) for name in ("tp", "cp", "pp", "v", "dp", "b", "m", "zero")}
@@ -228,6 +231,8 @@ def read_plan(facts: Facts, model: Model, notes: list[str]) -> dict[str, Any]:
     degrees |= {"head": 0} | where
     degrees |= {"ep": facts.ep, "etp": facts.etp if facts.experts else 1, "sp": int(facts.sp)}
     degrees["dp_replicate"] = facts.instances
+    if facts.experts and facts.world // (facts.etp * facts.ep * facts.pp) % facts.instances:
+        notes.append(f"core/parallel_state.py refuses {facts.instances} optimizer instances that do not divide {EDP}")
     degrees["schedule"] = run_by(MEGATRON, facts.v)
     chunk = int(chunk_layers(model.layers, Plan(**degrees)))
     return degrees | _recompute(facts, chunk, notes) | dispatch(facts, notes)

@@ -32,8 +32,8 @@ PRESETS = {
 
 
 NAMES = ("model", "gpus", "framework", "network")
-GIVEN = ("seq", "global_batch", "micro_batch", "tp", "pp", "images", "image_size")
-"""What may be said beside a file: names, and numbers."""
+GIVEN = ("seq", "global_batch", "micro_batch", "tp", "pp", "images", "image_size", "plan")
+"""What may be said beside a file: names, and numbers; of an answer of the planner, which of its plans."""
 
 
 def understood(
@@ -53,9 +53,12 @@ def understood(
     Raises:
         PlannerError: whatever is wrong with the file or with what is said.
     """
+    number, given = given.get("plan"), {name: value for name, value in given.items() if name != "plan"}
     said = read_header(text)
     if kind_of(text) == "json" and '"schema": "planner.' in text[:300]:
-        return _answered(text, library, names, given)
+        return _answered(text, library, names, given, number or 1)
+    if number is not None:
+        raise PlannerError("the file holds one plan: --plan chooses among those of an answer", "leave --plan out")
     cluster, assumed = _cluster(library, names["gpus"] or said.get("gpus"), names["network"])
     shape = _model(library, names["model"], said.get("model"))
     vocabulary = shape.vocab if shape else None
@@ -134,11 +137,10 @@ def _named(library: Library, name: str) -> tuple[Model, tuple[str, ...]]:
 
 
 def _answered(
-    text: str, library: Library, names: dict[str, str | None], given: dict[str, Any]
+    text: str, library: Library, names: dict[str, str | None], given: dict[str, Any], number: int
 ) -> tuple[Setup, Reading, tuple[str, ...]]:
-    """The first plan of an answer of the planner."""
-
-    job, plan = read_answer(text, library, names["gpus"], names["framework"], names["network"]).chosen(1)
+    """Plan `number` of an answer of the planner."""
+    job, plan = read_answer(text, library, names["gpus"], names["framework"], names["network"]).chosen(number)
     target = job.framework.target or "megatron"
     setup, model = Setup(job, plan), names["model"]
     other = (f"--model {model} changes nothing: the answer is of {job.model.name}",) if model else ()

@@ -143,6 +143,9 @@ def test_an_answer_of_the_planner(shell: Shell, tmp_path: Path) -> None:
     found = shell(f"check {path}")
     assert found.code == 0 and "yes, for Megatron-LM" in found.out
     assert "none makes it 10 % faster" in found.out
+    second = json.loads(path.read_text())["plans"][1]
+    assert json.loads(shell(f"check {path} --plan 2 --json").out)["plan"].items() >= {"tp": second["tp"]}.items()
+    assert "no number 99" in shell(f"check {path} --plan 99").err
 
 
 def test_what_a_file_says_itself(shell: Shell, script: Path, tmp_path: Path) -> None:

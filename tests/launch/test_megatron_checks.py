@@ -60,7 +60,6 @@ def test_base_obeys_everything() -> None:
 BREAKS: list[tuple[str, dict[str, str | None]]] = [
     ("world", {"pipeline_model_parallel_size": "16", "tensor_model_parallel_size": "4"}),
     ("instances", {"num_distributed_optimizer_instances": "4"}),
-    ("instances", MOE | {"expert_model_parallel_size": "2", "num_distributed_optimizer_instances": "2"}),
     ("heads", {"num_attention_heads": "6", "num_query_groups": "2", "hidden_size": "4096", "kv_channels": "128"}),
     ("kv_heads", {"num_query_groups": "6", "num_attention_heads": "36", "kv_channels": "128"}),
     ("widths", {"ffn_hidden_size": "14338"}),
@@ -208,6 +207,13 @@ def test_all_checks_are_tried() -> None:
     """Those that need another cluster or environment have tests of their own."""
     others = {"expert_world", "connections", "graph_memory"}
     assert {check.name for check in (*PARALLEL, *SWITCHES, *PAIRS)} == {name for name, _ in BREAKS} | others
+
+
+def test_instances_and_experts() -> None:
+    """parallel_state.py: 32 GPUs over etp*ep*pp = 4*2*4 leave one rank for two instances, with etp = 1 four."""
+    two = MOE | {"expert_model_parallel_size": "2", "num_distributed_optimizer_instances": "2"}
+    assert any("parallel_state.py refuses 2" in note for note in read(flags(**two)).notes)
+    assert not any("refuses" in note for note in read(flags(**two, expert_tensor_parallel_size="1")).notes)
 
 
 def test_environment_decides() -> None:
