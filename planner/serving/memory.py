@@ -127,7 +127,7 @@ def _tried(job: ServeJob, plan: Plan) -> Num:
     requests that start-up tries are sampled. The most of the three, and beside it what experts' kernels keep.
     """
     tokens: Num = np.minimum(1.0 * job.engine.chunk, job.model.context)
-    kept = _buffers(job, tokens)
+    kept = _buffers(job, tokens) + _gathered(job, plan, tokens)
     of, each = job.structure, pieces(job, plan)
     layers = tokens * (3.0 * job.element * job.model.hidden + _largest(each[: of.blocks]) / span(job))
     text = np.maximum(layers, job.engine.sampled * job.engine.tried * job.model.vocab)
@@ -149,6 +149,21 @@ def _buffers(job: ServeJob, tokens: Num) -> Num:
     if moe is None or widened or job.cluster.accelerator.generation not in job.engine.buffers:
         return 0.0
     return 2.0 * job.element * moe.top_k * tokens * (moe.latent or job.model.hidden)
+
+
+@formula("gathered tokens", "NVIDIA/TensorRT-LLM _torch/modules/fused_moe/fused_moe_cutlass.py", "bytes")
+def _gathered(job: ServeJob, plan: Plan, tokens: Num) -> Num:
+    """Where the attention is copied: a chunk of every copy on its way to experts, and what they make of it in 16 bit.
+
+    As many as max_num_tokens * dp_size, the default of moe_max_num_tokens; with more copies than a node has, only those
+    sent to a rank, top_k chunks. DeepSeek-V3 in 16 bit, 8 copies, chunks of 8,192: 4 * 65,536 * 7,168 bytes = 1.75 GiB.
+    """
+    moe, many = job.model.moe, copies(plan)
+    if moe is None:
+        return 0.0
+    chunks = np.minimum(many, max(moe.top_k, job.cluster.node.count))
+    each = (job.dispatched + job.element) * tokens * (moe.latent or job.model.hidden)
+    return np.where(many > 1.0, chunks * each, 0.0)[()]
 
 
 def _largest(kinds: tuple[tuple[Operator, ...], ...]) -> Num:

@@ -278,3 +278,14 @@ def test_a_request_has_room_to_its_last_token() -> None:
     """
     job = early(serve_job("llama3.1-8b", "1xL4", input=100, output=40_000))
     assert 33_000 < kv_tokens(job, Plan().floats()) < 37_696 and evaluate(job, Plan().floats()).short > 0.0
+
+
+def test_copied_attention_gathers_a_chunk_of_every_copy() -> None:
+    """Eight copies that send 8,192 tokens of 2,880 in 16 bit, and get as much back: TensorRT-LLM's default of
+    moe_max_num_tokens, max_num_tokens * dp_size.
+    """
+    job = serve_job("gpt-oss-120b", "8xA100", preset="tensorrt-llm", input=1024, output=1024)
+    copied, split = (activation_bytes(job, Plan(tp=tp, ep=8, b=64)) for tp in (1, 8))
+    whole = 8 * 8192 * 2880 * (2 + 2)
+    assert float(copied) > whole
+    assert float(split) < whole
