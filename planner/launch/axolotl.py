@@ -15,6 +15,8 @@ from planner.training.frameworks import axolotl
 
 TABLE = table("axolotl")
 
+UNCUT = ("samples with images are neither cut nor padded to sequence_len",)
+
 
 def program(setup: Setup) -> Program:
     """torchrun starts its module."""
@@ -23,7 +25,7 @@ def program(setup: Setup) -> Program:
         "-m axolotl.cli.train",
         ((main.name,),),
         files=(main, *tuner.engine_files(setup)),
-        notes=(*tuner.notes(setup, "datasets"), *seeing.notes(setup), *untruncated(setup)),
+        notes=(*tuner.notes(setup, "datasets"), *seeing.notes(setup), *(UNCUT if setup.job.workload.images else ())),
     )
 
 
@@ -50,11 +52,6 @@ def images(setup: Setup) -> dict[str, Any]:
     found |= {"chat_template": seeing.called(model, TABLE["templates"])}
     found |= {} if seeing.pixels(setup) is None else {"image_size": work.image_size}
     return found | dict(TABLE["images"])
-
-
-def untruncated(setup: Setup) -> tuple[str, ...]:
-    """What becomes of sequences with images."""
-    return ("samples with images are neither cut nor padded to sequence_len",) if setup.job.workload.images else ()
 
 
 def fsdp(setup: Setup) -> dict[str, Any]:

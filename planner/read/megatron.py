@@ -163,7 +163,7 @@ def read_workload(facts: Facts, notes: list[str]) -> dict[str, Any]:
         "context": _context(facts),
         "optimizer": "muon" if facts.text("optimizer").endswith("muon") else "adam",
         **_offload(facts),
-        "loss": LOSSES[facts.text("cross-entropy-fusion-impl")] if _fuses(facts) else None,
+        "loss": LOSSES.get(facts.text("cross-entropy-fusion-impl")) if facts.has("cross-entropy-loss-fusion") else None,
         **(_narrow(facts) if precision not in ("bf16", "fp16") else {}),
         "graphs": graphs(facts),
         **capacity(facts, notes),
@@ -181,10 +181,6 @@ def _offload(facts: Facts) -> dict[str, Any]:
 
 LOSSES = {impl: loss for loss, impl in FUSIONS.items()}
 """The loss by --cross-entropy-fusion-impl; the native fusion has the bytes of the unfused one."""
-
-
-def _fuses(facts: Facts) -> bool:
-    return facts.has("cross-entropy-loss-fusion") and facts.text("cross-entropy-fusion-impl") in LOSSES
 
 
 def _recipe(facts: Facts) -> str | None:
@@ -219,9 +215,6 @@ def _attention(facts: Facts) -> str:
     return version if version and backend in ("flash", "auto") else BACKENDS.get(backend, "flash")
 
 
-EDP = "the experts' data parallel ranks, GPUs/(etp*ep*pp)"
-
-
 def read_plan(facts: Facts, model: Model, notes: list[str]) -> dict[str, Any]:
     """The fields of Plan."""
     degrees: dict[str, Any] = {name: getattr(facts, name) for name in ("tp", "cp", "pp", "v", "dp", "b", "m", "zero")}
@@ -232,7 +225,8 @@ def read_plan(facts: Facts, model: Model, notes: list[str]) -> dict[str, Any]:
     degrees |= {"ep": facts.ep, "etp": facts.etp if facts.experts else 1, "sp": int(facts.sp)}
     degrees["dp_replicate"] = facts.instances
     if facts.experts and facts.world // (facts.etp * facts.ep * facts.pp) % facts.instances:
-        notes.append(f"core/parallel_state.py refuses {facts.instances} optimizer instances that do not divide {EDP}")
+        own = "that do not divide the experts' data parallel ranks, GPUs/(etp*ep*pp)"
+        notes.append(f"core/parallel_state.py refuses {facts.instances} optimizer instances {own}")
     degrees["schedule"] = run_by(MEGATRON, facts.v)
     chunk = int(chunk_layers(model.layers, Plan(**degrees)))
     return degrees | _recompute(facts, chunk, notes) | dispatch(facts, notes)

@@ -47,9 +47,10 @@ def read_megatron_tree(
         PlannerError: as `read_megatron`; no shape and no name of a model that is known.
     """
     lost = overwritten(tree) if form.name == "bridge" else {}
-    kept = {key: leaf for key, leaf in tree.leaves.items() if not is_environment(key) and key not in lost}
+    kept = {key: leaf for key, leaf in tree.leaves.items() if key not in lost and not SHELL & set(key.split(".")[:-1])}
     shaped = form.shaped(Tree(kept))
-    given, usual = options_of(shaped), usual_options(form)
+    given = options_of(shaped)
+    usual = as_options({key: value for key, value in form.defaults.items() if is_option(key)})
     job = read_job(Tree({key: leaf for key, leaf in shaped.leaves.items() if not is_option(key)}), form)
     if context.seq and "seq-length" not in given:
         given["seq-length"] = Option((str(context.seq),), 0)
@@ -108,9 +109,8 @@ def _shipped(job: Job, tree: Tree, usual: Mapping[str, Option]) -> dict[str, Opt
     return {name: one for name, one in usual.items() if name not in off} | as_options(own)
 
 
-def is_environment(key: str) -> bool:
-    """Whether a key is a variable of the shell: the model zoo's and FlagScale's files list them."""
-    return "ENV_VARS" in key.split(".")[:-1] or "envs" in key.split(".")[:-1]
+SHELL = {"ENV_VARS", "envs"}
+"""Sections of variables of the shell: the model zoo's and FlagScale's files list them."""
 
 
 def chosen_layers(job: Job, tree: Tree) -> int:
@@ -149,11 +149,6 @@ def in_words(message: str) -> str:
     """The same message about keys instead of options."""
     words = message.split(" ")
     return " ".join(w.lstrip("-").replace("-", "_") if w.startswith("--") else w for w in words)
-
-
-def usual_options(form: Format) -> dict[str, Option]:
-    """What holds in a format where a file says nothing."""
-    return as_options({key: value for key, value in form.defaults.items() if is_option(key)})
 
 
 def options_of(tree: Tree) -> dict[str, Option]:

@@ -91,7 +91,6 @@ def _preset(library: Library, reading: Reading, gpus: int) -> str:
     """Whose speed the file is timed with."""
     if not reading.form:
         return PRESETS[reading.target]
-
     own = ("deepspeed-zero3",) if reading.target == "deepspeed" and reading.plan.get("zero") == 3 and gpus > 1 else ()
     first, *rest = find_format(reading.form).presets
     if first == "hf" and reading.target == "accelerate" and reading.plan.get("zero", 0) > 1:

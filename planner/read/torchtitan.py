@@ -241,15 +241,12 @@ def _stages(config: dict[str, Any], pp: int) -> dict[str, Any]:
     if schedule is None:
         raise PlannerError(f"pipeline_parallel_schedule {written!r:.40} is unknown", "torchtitan: 1F1B, GPipe ...")
     parts = _section(config, "parallelism").get("module_fqns_per_model_part")
-    listed = tuple(_layers_of(part) for part in parts) if isinstance(parts, list) and parts else ()
+    named = [part if isinstance(part, list) else [] for part in parts] if isinstance(parts, list) else []
+    listed = tuple(sum(str(name).startswith("layers.") for name in part) for part in named)
     first = _number(config, "parallelism", "pipeline_parallel_first_stage_less_layers", 1)
     last = _number(config, "parallelism", "pipeline_parallel_last_stage_less_layers", 1)
     each = _number(config, "parallelism", "pipeline_parallel_layers_per_stage", 0)
     return {"schedule": schedule, "stages": Stages(listed, first, last, each, CATALOGUE[schedule].chunks == 1)}
-
-
-def _layers_of(part: Any) -> int:
-    return sum(str(name).startswith("layers.") for name in part) if isinstance(part, list) else 0
 
 
 def _recompute(config: dict[str, Any]) -> float:
