@@ -78,8 +78,12 @@ def check(
     with progress(quiet) as tick:
         verdict = judged.compared(judged.check(reading, setup, TARGETS[reading.target], share, tick), step, peak, oom)
     _tell(verdict, file, assumptions, as_json, html, quiet)
-    fits = verdict.fits and not (strict_fit and verdict.tight)
-    raise typer.Exit(EXIT_BAD_INPUT if not verdict.legal else EXIT_FITS if fits else EXIT_NOTHING_FITS)
+    raise typer.Exit(_code(verdict, strict_fit))
+
+
+def _code(verdict: Verdict, strict: bool) -> int:
+    fits = verdict.fits and not (strict and verdict.tight)
+    return EXIT_BAD_INPUT if not verdict.legal else EXIT_FITS if fits else EXIT_NOTHING_FITS
 
 
 def _tell(

@@ -205,15 +205,13 @@ class Accelerator(Profile):
 
     Attributes:
         memory: capacity that the driver reports, not the marketed one.
-        bandwidth: of device memory.
-        host_rate: to host memory, per direction.
+        bandwidth: of device memory; host_rate: to host memory, per direction.
         generation: family of its instruction set, by which frameworks choose kernels; absent: no framework does.
         attention: kernels of the attention core that differ from `efficiency`.
         flash: FlashAttention kernels exist for it (Volta has none: Dao-AILab/flash-attention README, "Requirements").
         node: the plain node that "8x<accelerator>" means.
         inference: what kernels reach that only serving runs, where that is known; else `efficiency` stands in.
-        tested: published training runs on this part are in the accuracy corpus.
-        formats: products below 16 bit.
+        tested: published training runs on this part are in the accuracy corpus; formats: products below 16 bit.
         preliminary: announced; its figures are the vendor's intent, and no part of them was measured.
     """
 
@@ -260,10 +258,9 @@ class Node(Profile):
         network: link to other nodes; absent: nodes cannot be joined.
         network_rate: of that link, per accelerator and direction (node's NICs / count).
         host_memory: of the node; vcpus: of the node.
-        host_bandwidth: of the node's host memory, as the CPU's Adam streams it; where it is not said, what two sockets
-            of DDR4 reach (3.1 G parameters of 60 bytes in 1.8 s on a DGX A100: deepspeedai/DeepSpeed
-            blogs/zenflow-corebinding). Of DDR5: 8.0 G in 1.7 s on eight H200 and B200 (stas00/ml-engineering
-            insights/when-to-upgrade-gpus).
+        host_bandwidth: of the node's host memory, as the CPU's Adam streams it; unsaid: two sockets of DDR4 (3.1 G
+            parameters of 60 bytes in 1.8 s on a DGX A100: deepspeedai/DeepSpeed blogs/zenflow-corebinding); of DDR5 8.0 G
+            in 1.7 s on eight H200 and B200 (stas00/ml-engineering insights/when-to-upgrade-gpus).
     """
 
     provider: Text
