@@ -209,8 +209,7 @@ class Accelerator(Profile):
         generation: family of its instruction set, by which frameworks choose kernels; absent: no framework does.
         attention: kernels of the attention core that differ from `efficiency`.
         flash: FlashAttention kernels exist for it (Volta has none: Dao-AILab/flash-attention README, "Requirements").
-        node: the plain node that "8x<accelerator>" means.
-        inference: what kernels reach that only serving runs, where that is known; else `efficiency` stands in.
+        node: the plain node that "8x<accelerator>" means; inference: kernels that only serving runs; else `efficiency`.
         tested: published training runs on this part are in the accuracy corpus; formats: products below 16 bit.
         preliminary: announced; its figures are the vendor's intent, and no part of them was measured.
     """
@@ -259,7 +258,7 @@ class Node(Profile):
         network_rate: of that link, per accelerator and direction (node's NICs / count).
         host_memory: of the node; vcpus: of the node.
         host_bandwidth: of the node's host memory, as the CPU's Adam streams it; unsaid: two sockets of DDR4 (3.1 G
-            parameters of 60 bytes in 1.8 s on a DGX A100: deepspeedai/DeepSpeed blogs/zenflow-corebinding); of DDR5 8.0 G
+            parameters of 60 bytes in 1.8 s on a DGX A100: deepspeedai/DeepSpeed blogs/zenflow-corebinding); DDR5: 8.0 G
             in 1.7 s on eight H200 and B200 (stas00/ml-engineering insights/when-to-upgrade-gpus).
     """
 

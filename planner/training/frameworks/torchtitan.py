@@ -35,11 +35,11 @@ def _recompute(job: Job, plan: Plan) -> Truth:
     """One layer in n is counted over all chunks of a rank: of one chunk chunk // n, of several where n divides them."""
     chunk = chunk_layers(job.model.layers, plan)
     some = np.maximum(plan.recompute_layers, 1)
-    counted = divides(some, chunk) | ((plan.v == 1) & (chunk // np.maximum(chunk // some, 1) == some))
-    ends = (plan.recompute_layers == 0) | (plan.recompute_layers >= chunk)
+    counted: Truth = divides(some, chunk) | ((plan.v == 1) & (chunk // np.maximum(chunk // some, 1) == some))
+    ends: Truth = (plan.recompute_layers == 0) | (plan.recompute_layers >= chunk)
     even = (plan.head == 0) & divides(plan.pp * plan.v, job.model.layers)
-    whole: Truth = (not plan.modules) & (ends | (even & counted))
-    return whole
+    found: Truth = (not plan.modules) & (ends | (even & counted))
+    return found
 
 
 RULES: tuple[Rule, ...] = (
