@@ -14,7 +14,6 @@ from planner.launch.transformers import by_fsdp
 from planner.training.frameworks import axolotl
 
 TABLE = table("axolotl")
-
 UNCUT = ("samples with images are neither cut nor padded to sequence_len",)
 
 
