@@ -201,7 +201,7 @@ def _attention_caveats(job: Job) -> Iterator[str]:
     if job.flash and not part.flash:
         yield f"{part.name} has no FlashAttention: what runs there is --attention unfused or eager"
     elif asked in ("flash3", "flash4") and getattr(part.attention, asked) is None:
-        yield f"{part.name}: no rate of {asked} is known there; attention is timed as its FlashAttention 2"
+        yield f"{part.name}: no rate of {asked} is known there; attention is timed as its usual kernel"
 
 
 def _expert_caveats(job: Job, bounds: Bounds) -> Iterator[str]:
