@@ -76,6 +76,7 @@ class Layout:
     count_loss: bool = False
     pp_before_dp: bool = False
     """--use-tp-pp-dp-mapping."""
+    instances: int = 1
 
 
 def training_directory() -> Path | None:

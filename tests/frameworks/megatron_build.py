@@ -34,6 +34,7 @@ def groups(layout: Mapping[str, Any], rank: int) -> Iterator[None]:
                 context_parallel_size=layout["cp"],
                 expert_model_parallel_size=layout["ep"],
                 expert_tensor_parallel_size=layout["etp"],
+                num_distributed_optimizer_instances=layout["instances"],
                 order=ORDERS[layout["pp_before_dp"]],
                 create_gloo_process_groups=False,
             )

@@ -98,6 +98,7 @@ def layout_of(args: Any) -> dict[str, Any]:
         "ep": args.expert_model_parallel_size,
         "etp": args.expert_tensor_parallel_size,
         "pp_before_dp": args.use_tp_pp_dp_mapping,
+        "instances": args.num_distributed_optimizer_instances,
     }
 
 
